@@ -1,0 +1,1 @@
+"""What the constructs deploy: the Lambda's sources, under a name of our own."""

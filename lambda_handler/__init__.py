@@ -1,0 +1,33 @@
+"""
+The Lambda function behind ``Custom::ECRPublicImage``.
+
+It keeps tags of Amazon ECR Public repositories where a CloudFormation stack
+declares them. It needs nothing but what the Lambda Python runtime ships: the
+standard library, botocore and urllib3.
+
+The packages, from the inside out; each may import only those above it:
+
+``errors``, ``clock``, ``log``
+    The exception tree, time as an argument, JSON log lines.
+``oci``
+    Value types of the OCI specifications: digests, manifests, references.
+    Pure.
+``spec``
+    What a user declares, and the codec that reads it from CloudFormation
+    properties. Pure. The construct library shares ``oci`` and ``spec``.
+``publish``
+    The use case: compare what is declared with what is there, plan, apply.
+    Knows ports, not adapters.
+``registry``, ``ecr_public``
+    The adapters: the registry's HTTP face and the ECR Public API.
+``cfn``
+    CloudFormation's protocol. Knows nothing about images.
+``resources``
+    One module per custom resource type.
+``entrypoint``
+    Where adapters meet use cases; the only module that reads the environment.
+
+Every import inside the package is relative: the construct library ships this
+folder under another name, because an app may have a ``lambda_handler`` of its
+own.
+"""

@@ -1,0 +1,229 @@
+"""
+Every exception that the handler raises on purpose.
+
+::
+
+    ImageError                       code, retryable, hint
+    ├─ InvalidInputError             what was asked for is wrong; never retried
+    │  ├─ InvalidDigestError
+    │  ├─ InvalidReferenceError      names, tags, hosts
+    │  ├─ InvalidPlatformError
+    │  ├─ InvalidManifestError
+    │  ├─ InvalidPropertiesError     .problems: all of them, each with its path
+    │  └─ UnsupportedPropertyError   part of the contract, not of this version
+    ├─ RuleViolationError            .violations: what the declaration forbids
+    ├─ IntegrityError                bytes are not what they claim to be
+    ├─ RemoteError                   .operation: the call that failed
+    │  ├─ NotFoundError              repository, image or tag
+    │  ├─ AccessError                unauthenticated or denied
+    │  ├─ ConflictError              a tag may not be moved
+    │  ├─ MissingContentError        a layer or child manifest is not there
+    │  ├─ QuotaExceededError         a limit of the account
+    │  ├─ RejectedError              the service calls the request invalid
+    │  ├─ UnsupportedError           this Region or registry cannot do it
+    │  ├─ ThrottledError             retried
+    │  └─ UnavailableError           retried: 5xx, time-outs, lost connections
+    ├─ ReleaseError                  some tags were put, others were not
+    ├─ DeadlineError                 stopped while an answer was still possible
+    ├─ ProtocolError                 an event that CloudFormation does not send
+    └─ DeliveryError                 CloudFormation did not take the answer
+
+``code`` is stable and documented; texts may change. Nothing in a text is
+secret: no token, credential or pre-signed address ever enters an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class ImageError(Exception):
+    """
+    Base of all errors of this package.
+
+    Args:
+        message: What failed, in the user's words, with the value got and what
+            is allowed. Lower case, no full stop.
+        hint: What to do about it, or None when the message says it.
+    """
+
+    code: ClassVar[str] = "INTERNAL"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def explain(self) -> str:
+        """Code, message and hint in one line, as people read it in a stack event."""
+        text = f"{self.code}: {self.message}"
+        return f"{text}. Hint: {self.hint}" if self.hint else text
+
+
+class InvalidInputError(ImageError, ValueError):
+    """The request is wrong; sending it again changes nothing."""
+
+    code = "INVALID_INPUT"
+
+
+class InvalidDigestError(InvalidInputError):
+    """Not a digest of the form ``sha256:<64 lower-case hex digits>``."""
+
+    code = "INVALID_DIGEST"
+
+
+class InvalidReferenceError(InvalidInputError):
+    """A host, repository name, tag or reference outside its grammar."""
+
+    code = "INVALID_REFERENCE"
+
+
+class InvalidPlatformError(InvalidInputError):
+    """Not a platform of the form ``os/architecture[/variant]``."""
+
+    code = "INVALID_PLATFORM"
+
+
+class InvalidManifestError(InvalidInputError):
+    """Not a manifest that ECR Public stores."""
+
+    code = "INVALID_MANIFEST"
+
+
+class InvalidPropertiesError(InvalidInputError):
+    """
+    The properties of a resource break its contract.
+
+    Attributes:
+        problems: One sentence for each, beginning with the property's path.
+    """
+
+    code = "INVALID_PROPERTIES"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class UnsupportedPropertyError(InvalidInputError):
+    """A property or value that the contract names and this version lacks."""
+
+    code = "UNSUPPORTED_PROPERTY"
+
+
+class RuleViolationError(ImageError):
+    """
+    What was asked for is well-formed, but the declaration itself forbids it.
+
+    Attributes:
+        violations: One sentence for each; nothing was written.
+    """
+
+    code = "RULE_VIOLATION"
+
+    def __init__(self, violations: Sequence[str]) -> None:
+        super().__init__("; ".join(violations))
+        self.violations = tuple(violations)
+
+
+class IntegrityError(ImageError):
+    """Bytes do not have the digest or size that they should have."""
+
+    code = "INTEGRITY"
+
+
+class RemoteError(ImageError):
+    """
+    A service answered with an error, or not at all.
+
+    Attributes:
+        operation: The call, e.g. ``ecr-public:PutImage`` or ``GET manifest``.
+    """
+
+    code = "REMOTE"
+
+    def __init__(self, message: str, *, operation: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.operation = operation
+
+
+class NotFoundError(RemoteError):
+    """The repository, image or tag does not exist."""
+
+    code = "NOT_FOUND"
+
+
+class AccessError(RemoteError):
+    """Not authenticated, or not allowed."""
+
+    code = "ACCESS_DENIED"
+
+
+class ConflictError(RemoteError):
+    """The registry refuses to move a tag."""
+
+    code = "CONFLICT"
+
+
+class MissingContentError(RemoteError):
+    """A layer, config or child manifest that the image refers to is not there."""
+
+    code = "MISSING_CONTENT"
+
+
+class QuotaExceededError(RemoteError):
+    """A limit of the account that waiting does not lift."""
+
+    code = "QUOTA_EXCEEDED"
+
+
+class RejectedError(RemoteError):
+    """The service calls the request invalid."""
+
+    code = "REJECTED"
+
+
+class UnsupportedError(RemoteError):
+    """The Region or registry does not offer the operation."""
+
+    code = "UNSUPPORTED"
+
+
+class ThrottledError(RemoteError):
+    """Too many requests; worth trying again later."""
+
+    code = "THROTTLED"
+    retryable = True
+
+
+class UnavailableError(RemoteError):
+    """A passing failure: 5xx, a time-out, a lost connection."""
+
+    code = "UNAVAILABLE"
+    retryable = True
+
+
+class ReleaseError(ImageError):
+    """Putting several tags failed half-way; the text says where each is now."""
+
+    code = "RELEASE_FAILED"
+
+
+class DeadlineError(ImageError):
+    """Stopped early, because CloudFormation must be answered in time."""
+
+    code = "DEADLINE"
+
+
+class ProtocolError(ImageError):
+    """The event is not one that CloudFormation sends to a custom resource."""
+
+    code = "PROTOCOL"
+
+
+class DeliveryError(ImageError):
+    """CloudFormation did not accept the answer."""
+
+    code = "DELIVERY"

@@ -1,0 +1,33 @@
+"""
+Value types of the OCI image and distribution specifications.
+
+Pure: no input or output, no clock, no environment. A value that exists is
+valid, because every string from outside passes a ``parse``.
+"""
+
+from .descriptor import Descriptor
+from .digest import Digest
+from .manifest import MANIFEST_MAX_BYTES, Manifest
+from .mediatype import ManifestMediaType
+from .platform import Platform
+from .reference import (
+    RegistryHost,
+    Repository,
+    parse_registry_id,
+    parse_repository_name,
+    parse_tag,
+)
+
+__all__ = [
+    "MANIFEST_MAX_BYTES",
+    "Descriptor",
+    "Digest",
+    "Manifest",
+    "ManifestMediaType",
+    "Platform",
+    "RegistryHost",
+    "Repository",
+    "parse_registry_id",
+    "parse_repository_name",
+    "parse_tag",
+]

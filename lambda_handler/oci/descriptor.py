@@ -1,0 +1,79 @@
+"""What a manifest says of the content that it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..errors import InvalidDigestError
+from . import _fields
+from .digest import Digest
+from .platform import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """
+    Media type, digest and size of content, and what an index adds to them.
+
+    Shape:
+        ``{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "digest": "sha256:…", "size": 3402}``; sizes are in bytes.
+
+    Source:
+        OCI image-spec v1.1, descriptor.md and image-index.md.
+    """
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: Platform | None = None
+    artifact_type: str = ""
+    urls: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object], path: str) -> Descriptor:
+        """
+        Read a descriptor.
+
+        Args:
+            data: The JSON object.
+            path: Where it stands, with a trailing dot: ``layers[0].``.
+
+        Raises:
+            InvalidManifestError: A field is missing or has another type.
+        """
+        return cls(
+            media_type=_fields.required_text(data, "mediaType", path),
+            digest=_digest(_fields.required_text(data, "digest", path), path),
+            size=_fields.required_size(data, "size", path),
+            platform=_platform(data, path),
+            artifact_type=_fields.optional_text(data, "artifactType", path),
+            urls=_fields.text_list(data, "urls", path),
+            annotations=_fields.text_map(data, "annotations", path),
+        )
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the content lives elsewhere (``urls``) and no registry keeps it."""
+        return bool(self.urls) and ("foreign" in self.media_type or "nondistributable" in self.media_type)
+
+
+def _digest(text: str, path: str) -> Digest:
+    try:
+        return Digest.parse(text)
+    except InvalidDigestError as error:
+        return _fields.refuse(f"{path}digest: {error}")
+
+
+def _platform(data: Mapping[str, object], path: str) -> Platform | None:
+    platform = _fields.optional_object(data, "platform", path)
+    if platform is None:
+        return None
+    where = f"{path}platform."
+    return Platform(
+        _fields.required_text(platform, "os", where),
+        _fields.required_text(platform, "architecture", where),
+        _fields.optional_text(platform, "variant", where),
+    )

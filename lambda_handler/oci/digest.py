@@ -1,0 +1,62 @@
+"""The digest of content: its address, and the proof that it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from ..errors import InvalidDigestError
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """
+    A SHA-256 digest, written ``sha256:<64 lower-case hex digits>``.
+
+    OCI registers other algorithms too, but ECR Public computes this one for
+    every manifest and layer.
+
+    >>> str(Digest.of(b"{}"))
+    'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'
+
+    Source:
+        OCI image-spec v1.1, descriptor.md, "Digests".
+    """
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """
+        Read a digest from outside.
+
+        Raises:
+            InvalidDigestError: For anything but the canonical form; upper-case
+                hex is refused, since registries compare digests as text.
+        """
+        if not isinstance(text, str) or not _DIGEST.fullmatch(text):
+            message = f"{_shown(text)} is not a digest; expected 'sha256:' and 64 lower-case hexadecimal digits"
+            raise InvalidDigestError(message)
+        return cls(text)
+
+    @classmethod
+    def of(cls, content: bytes) -> Digest:
+        """Compute the digest of *content*."""
+        return cls("sha256:" + hashlib.sha256(content).hexdigest())
+
+    @property
+    def hex(self) -> str:
+        """The 64 hexadecimal digits."""
+        return self.text.removeprefix("sha256:")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _shown(text: object) -> str:
+    """Show a value from outside in a message: quoted, at most 100 characters."""
+    shown = repr(text)
+    return shown if len(shown) <= 100 else shown[:97] + "..."

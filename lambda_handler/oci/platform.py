@@ -1,0 +1,50 @@
+"""The platform that an image runs on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..errors import InvalidPlatformError
+
+_PART = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Platform:
+    """
+    Operating system, architecture and variant, as Go names them.
+
+    >>> str(Platform.parse("linux/arm64/v8"))
+    'linux/arm64/v8'
+
+    Source:
+        OCI image-spec v1.1, image-index.md, ``platform``.
+    """
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """
+        Read ``os/architecture[/variant]``.
+
+        Raises:
+            InvalidPlatformError: For any other form.
+        """
+        parts = text.split("/") if isinstance(text, str) else []
+        if len(parts) not in {2, 3} or not all(_PART.fullmatch(part) for part in parts):
+            message = f"{text!r} is not a platform; expected os/architecture or os/architecture/variant, e.g. 'linux/arm64/v8'"
+            raise InvalidPlatformError(message)
+        return cls(*parts)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether this marks an attestation (``unknown/unknown``), not an image to run."""
+        return "unknown" in {self.os, self.architecture}
+
+    def __str__(self) -> str:
+        parts = (self.os, self.architecture, self.variant)
+        return "/".join(part for part in parts if part)

@@ -1,0 +1,149 @@
+"""
+Names: registry hosts, repositories, tags, registry ids.
+
+Hosts are compared as parsed hosts, never by what a text contains.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from ..errors import InvalidReferenceError
+
+TAG_MAX_CHARACTERS = 128
+"""The OCI grammar's limit; PutImage would take 300, but no registry client could pull that."""
+
+REPOSITORY_NAME_CHARACTERS = range(2, 206)
+"""2 to 205 characters: botocore's ecr-public model, ``RepositoryName``."""
+
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_PATH_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_PATH_PART}(?:/{_PATH_PART})*")
+_ECR_PUBLIC_NAME = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_ALIAS = re.compile(r"[a-z][a-z0-9]+(?:[._-][a-z0-9]+)*")
+_HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::(?P<port>[0-9]{1,5}))?")
+
+
+def parse_tag(text: str) -> str:
+    """
+    Read a tag.
+
+    Raises:
+        InvalidReferenceError: Outside the grammar of OCI's distribution-spec
+            v1.1, ``[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}``.
+    """
+    if not _TAG.fullmatch(text):
+        message = (
+            f"{text!r} is not a tag; allowed are 1 to {TAG_MAX_CHARACTERS} letters, digits, '_', '.' and '-', "
+            "not beginning with '.' or '-'"
+        )
+        raise InvalidReferenceError(message)
+    return text
+
+
+def parse_repository_name(text: str) -> str:
+    """
+    Read the name of an ECR Public repository, e.g. ``acme/agent``.
+
+    Raises:
+        InvalidReferenceError: Outside the grammar of the API's model.
+    """
+    if len(text) not in REPOSITORY_NAME_CHARACTERS or not _ECR_PUBLIC_NAME.fullmatch(text):
+        message = (
+            f"{text!r} is not the name of an ECR Public repository; allowed are 2 to 205 lower-case letters and digits, "
+            "with single '.', '_', '-' or '/' between them, e.g. 'acme/agent' (without registry host and alias)"
+        )
+        raise InvalidReferenceError(message)
+    return text
+
+
+def parse_registry_id(text: str) -> str:
+    """
+    Read a registry id: an account id (12 digits) or a registry alias.
+
+    Raises:
+        InvalidReferenceError: Neither of them.
+    """
+    is_alias = len(text) in range(2, 51) and _ALIAS.fullmatch(text)
+    if not _ACCOUNT.fullmatch(text) and not is_alias:
+        message = f"{text!r} is not a registry; expected an account id of 12 digits or a registry alias such as 'acme'"
+        raise InvalidReferenceError(message)
+    return text
+
+
+def is_account_id(text: str) -> bool:
+    """Whether a registry id is an account id and not an alias."""
+    return bool(_ACCOUNT.fullmatch(text))
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryHost:
+    """A registry's host name or address, in lower case, and its port if it names one."""
+
+    name: str
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> RegistryHost:
+        """
+        Read ``host[:port]``.
+
+        Raises:
+            InvalidReferenceError: For any other form.
+        """
+        match = _HOST.fullmatch(text)
+        port = int(match["port"]) if match and match["port"] else None
+        if match is None or (port is not None and port not in range(1, 65536)):
+            message = f"{text!r} is not a registry host; expected host or host:port, e.g. 'public.ecr.aws'"
+            raise InvalidReferenceError(message)
+        return cls(match["name"].lower(), port)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine, which container tools speak plain HTTP with."""
+        if self.name == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.name.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def url(self) -> str:
+        """The registry's base address: TLS for all but loopback hosts."""
+        return f"{'http' if self.is_loopback else 'https'}://{self}"
+
+    def __str__(self) -> str:
+        return self.name if self.port is None else f"{self.name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """
+    A repository as image references name it: ``public.ecr.aws/acme/agent``.
+
+    For ECR Public the path begins with the registry's alias.
+    """
+
+    host: RegistryHost
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> Repository:
+        """
+        Read ``host/path``, e.g. the API's ``repositoryUri``.
+
+        Raises:
+            InvalidReferenceError: No host, or a path outside OCI's grammar.
+        """
+        host, _, path = text.partition("/")
+        if not _PATH.fullmatch(path):
+            message = f"{text!r} is not a repository; expected host/path, e.g. 'public.ecr.aws/acme/agent'"
+            raise InvalidReferenceError(message)
+        return cls(RegistryHost.parse(host), path)
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.path}"
