@@ -7,17 +7,19 @@ standard library, botocore and urllib3.
 
 The packages, from the inside out; each may import only those above it:
 
-``errors``, ``clock``, ``log``
-    The exception tree, time as an argument, JSON log lines.
+``errors``, ``clock``, ``log``, ``retry``
+    The exception tree, time as an argument, JSON log lines, patience.
 ``oci``
     Value types of the OCI specifications: digests, manifests, references.
     Pure.
-``spec``
-    What a user declares, and the codec that reads it from CloudFormation
-    properties. Pure. The construct library shares ``oci`` and ``spec``.
 ``publish``
     The use case: compare what is declared with what is there, plan, apply.
     Knows ports, not adapters.
+``sources``
+    One module per kind of source: how it is declared, how it is resolved.
+``spec``
+    What a user declares, and the codec that reads it from CloudFormation
+    properties. The construct library shares ``oci``, ``sources`` and ``spec``.
 ``registry``, ``ecr_public``
     The adapters: the registry's HTTP face and the ECR Public API.
 ``cfn``

@@ -9,8 +9,7 @@ Every exception that the handler raises on purpose.
     │  ├─ InvalidReferenceError      names, tags, hosts
     │  ├─ InvalidPlatformError
     │  ├─ InvalidManifestError
-    │  ├─ InvalidPropertiesError     .problems: all of them, each with its path
-    │  └─ UnsupportedPropertyError   part of the contract, not of this version
+    │  └─ InvalidPropertiesError     .problems: all of them, each with its path
     ├─ RuleViolationError            .violations: what the declaration forbids
     ├─ IntegrityError                bytes are not what they claim to be
     ├─ RemoteError                   .operation: the call that failed
@@ -23,6 +22,7 @@ Every exception that the handler raises on purpose.
     │  ├─ UnsupportedError           this Region or registry cannot do it
     │  ├─ ThrottledError             retried
     │  └─ UnavailableError           retried: 5xx, time-outs, lost connections
+    │     └─ NotYetVisibleError      there already, but reads lag behind writes
     ├─ ReleaseError                  some tags were put, others were not
     ├─ DeadlineError                 stopped while an answer was still possible
     ├─ ProtocolError                 an event that CloudFormation does not send
@@ -105,12 +105,6 @@ class InvalidPropertiesError(InvalidInputError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
-
-
-class UnsupportedPropertyError(InvalidInputError):
-    """A property or value that the contract names and this version lacks."""
-
-    code = "UNSUPPORTED_PROPERTY"
 
 
 class RuleViolationError(ImageError):
@@ -203,6 +197,12 @@ class UnavailableError(RemoteError):
 
     code = "UNAVAILABLE"
     retryable = True
+
+
+class NotYetVisibleError(UnavailableError):
+    """Known to be there, but a read does not show it yet; waited for patiently."""
+
+    code = "NOT_YET_VISIBLE"
 
 
 class ReleaseError(ImageError):

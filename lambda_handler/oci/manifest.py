@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import IntegrityError, InvalidManifestError
 from . import _fields
@@ -36,7 +36,7 @@ class Manifest:
         subject: What a referrer (a signature, say) refers to.
     """
 
-    content: bytes
+    content: bytes = field(repr=False)
     media_type: ManifestMediaType
     digest: Digest
     children: tuple[Descriptor, ...] = ()
@@ -65,6 +65,7 @@ class Manifest:
             raise IntegrityError(message)
         data = _load(content)
         kind = _media_type(data, media_type)
+        _refuse_mixture(data, kind)
         if data.get("schemaVersion") != 2:  # noqa: PLR2004 - both specifications fix it
             _fields.refuse(f"schemaVersion is {data.get('schemaVersion')!r}; expected 2")
         return cls(
@@ -106,6 +107,13 @@ def _media_type(data: dict[str, object], given: str) -> ManifestMediaType:
     if own and given and own != given:
         _fields.refuse(f"the manifest says that its mediaType is {own!r}, but {given!r} was given beside it")
     return ManifestMediaType.parse(own or given)
+
+
+def _refuse_mixture(data: dict[str, object], kind: ManifestMediaType) -> None:
+    """Refuse what one client would read as an index and another as an image (CVE-2021-41190)."""
+    foreign = {"config", "layers"} if kind.is_index else {"manifests"}
+    if mixed := sorted(foreign & data.keys()):
+        _fields.refuse(f"the manifest is of type {kind.value!r} but has {', '.join(mixed)}, which belongs to the other kind")
 
 
 def _descriptors(data: dict[str, object], key: str) -> Iterator[Descriptor]:

@@ -1,0 +1,98 @@
+"""What CloudFormation sends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ..errors import ProtocolError
+
+SERVICE_TIMEOUT_SECONDS = 3600
+"""How long CloudFormation waits for an answer when ``ServiceTimeout`` says nothing else."""
+
+
+class RequestType(StrEnum):
+    """What happens to the resource. A rollback is an Update with the properties swapped."""
+
+    CREATE = "Create"
+    UPDATE = "Update"
+    DELETE = "Delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    A request for a custom resource.
+
+    Attributes:
+        response_url: Whoever holds it can answer in our place: a secret, so
+            it is in no ``repr`` and never logged.
+        properties: As declared, every scalar a string; not checked here.
+
+    Source:
+        CloudFormation user guide, "Custom resource request objects".
+    """
+
+    request_type: RequestType
+    response_url: str = field(repr=False)
+    stack_id: str
+    request_id: str
+    logical_resource_id: str
+    resource_type: str
+    physical_resource_id: str = ""
+    properties: Mapping[str, object] = field(default_factory=dict, repr=False)
+    old_properties: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, object]) -> Event:
+        """
+        Read an event.
+
+        Raises:
+            ProtocolError: A field is missing or has another type. Without a
+                ResponseURL there is nobody to tell.
+        """
+        return cls(
+            response_url=_text(data, "ResponseURL"),
+            request_type=_request_type(data),
+            stack_id=_text(data, "StackId"),
+            request_id=_text(data, "RequestId"),
+            logical_resource_id=_text(data, "LogicalResourceId"),
+            resource_type=_text(data, "ResourceType"),
+            physical_resource_id=str(data.get("PhysicalResourceId") or ""),
+            properties=_object(data, "ResourceProperties"),
+            old_properties=_object(data, "OldResourceProperties"),
+        )
+
+    @property
+    def service_timeout(self) -> float:
+        """Seconds that CloudFormation waits for the answer, 1 to 3600."""
+        text = str(self.properties.get("ServiceTimeout", ""))
+        seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else SERVICE_TIMEOUT_SECONDS  # noqa: PLR2004 - no longer than 3600
+        return min(max(seconds, 1), SERVICE_TIMEOUT_SECONDS)
+
+
+def _request_type(data: Mapping[str, object]) -> RequestType:
+    text = _text(data, "RequestType")
+    try:
+        return RequestType(text)
+    except ValueError:
+        message = f"RequestType is {text[:40]!r}; expected {', '.join(RequestType)}"
+        raise ProtocolError(message) from None
+
+
+def _text(data: Mapping[str, object], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str) or not value:
+        message = f"the event has no {key}; this function answers CloudFormation's custom resource requests only"
+        raise ProtocolError(message)
+    return value
+
+
+def _object(data: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = data.get(key) or {}
+    if not isinstance(value, Mapping):
+        message = f"{key} is a {type(value).__name__}; expected an object"
+        raise ProtocolError(message)
+    return value

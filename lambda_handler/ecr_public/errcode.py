@@ -1,0 +1,118 @@
+"""botocore's errors as ours: one table, never the text of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+from botocore.parsers import ResponseParserError
+
+from ..errors import (
+    AccessError,
+    ConflictError,
+    MissingContentError,
+    NotFoundError,
+    QuotaExceededError,
+    RejectedError,
+    RemoteError,
+    ThrottledError,
+    UnavailableError,
+    UnsupportedError,
+)
+
+_SHOWN_CHARACTERS = 400
+
+ERRORS: Mapping[str, type[RemoteError]] = {
+    "AccessDenied": AccessError,
+    "AccessDeniedException": AccessError,
+    "ExpiredTokenException": AccessError,
+    "InvalidClientTokenId": AccessError,
+    "InvalidSignatureException": AccessError,
+    "UnrecognizedClientException": AccessError,
+    "ImageNotFoundException": NotFoundError,
+    "NoSuchBucket": NotFoundError,
+    "NoSuchKey": NotFoundError,
+    "RegistryNotFoundException": NotFoundError,
+    "RepositoryNotFoundException": NotFoundError,
+    "LayersNotFoundException": MissingContentError,
+    "ReferencedImagesNotFoundException": MissingContentError,
+    "ImageTagAlreadyExistsException": ConflictError,
+    "ImageDigestDoesNotMatchException": RejectedError,
+    "InvalidParameterException": RejectedError,
+    "InvalidTagParameterException": RejectedError,
+    "TooManyTagsException": RejectedError,
+    "LimitExceededException": QuotaExceededError,
+    "UnsupportedCommandException": UnsupportedError,
+    "ThrottlingException": ThrottledError,
+    "Throttling": ThrottledError,
+    "TooManyRequestsException": ThrottledError,
+    "RequestLimitExceeded": ThrottledError,
+    "SlowDown": ThrottledError,
+    "RequestTimeout": UnavailableError,
+    "ServerException": UnavailableError,
+    "ServiceUnavailable": UnavailableError,
+    "ServiceUnavailableException": UnavailableError,
+    "InternalFailure": UnavailableError,
+    "InternalError": UnavailableError,
+}
+"""Error codes of the operations that the handler calls, and the common ones of AWS."""
+
+_HINTS: Mapping[str, str] = {
+    "ExpiredTokenException": "the function's own credentials have expired; deploy again",
+    "ImageTagAlreadyExistsException": "the repository forbids moving the tag; publish under another one",
+    "LayersNotFoundException": "push the image's layers to this very repository first; ECR Public keeps layers by repository",
+    "ReferencedImagesNotFoundException": "push each image that the index lists to this very repository first",
+    "RepositoryNotFoundException": "create the repository first, and check the name (no registry host, no alias) and the account",
+    "UnsupportedCommandException": "Amazon ECR Public's API is served in us-east-1 only",
+}
+
+_SERVER_ERRORS = range(500, 600)
+
+
+@contextmanager
+def translated(operation: str) -> Iterator[None]:
+    """
+    Let botocore's errors leave as ours.
+
+    Args:
+        operation: As IAM names it: ``ecr-public:PutImage``.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise _client_error(error, operation) from error
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
+        message = f"{operation} was not sent: the function has no AWS credentials"
+        raise AccessError(message, operation=operation) from error
+    except (HTTPClientError, ResponseParserError) as error:
+        message = f"{operation} failed: no complete answer ({type(error).__name__})"
+        raise UnavailableError(message, operation=operation) from error
+    except BotoCoreError as error:
+        message = f"{operation} was not sent: {error}"
+        raise RejectedError(message, operation=operation) from error
+
+
+def error_code(error: ClientError) -> str:
+    """Return the service's code: ``RepositoryNotFoundException``."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _client_error(error: ClientError, operation: str) -> RemoteError:
+    code = error_code(error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    kind = ERRORS.get(code, UnavailableError if status in _SERVER_ERRORS else RejectedError)
+    text = str(error.response.get("Error", {}).get("Message", "")).strip()[:_SHOWN_CHARACTERS]
+    hint = _HINTS.get(code)
+    if kind is AccessError and hint is None:
+        hint = f"allow {operation} in the role of the handler's function"
+    return kind(f"{operation} failed: {code}: {text}".rstrip(": "), operation=operation, hint=hint)
+
+

@@ -1,0 +1,218 @@
+"""
+A repository of Amazon ECR Public: written over the API, read over HTTP.
+
+The API has no call that reads a manifest, and the HTTP face has nothing that
+the API does not do better when writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ..errors import IntegrityError, NotFoundError, NotYetVisibleError
+from ..oci import Digest, Manifest, Repository
+from ..oci.reference import is_account_id
+from ..retry import Retry
+from .errcode import error_code, translated
+
+IMAGE_IDS_MAX = 100
+"""The most ``imageIds`` that one DescribeImages takes: botocore's ecr-public model."""
+
+ReadManifest = Callable[[Repository, Digest], Manifest]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcrPublicRepository:
+    """
+    One repository, for one invocation.
+
+    Attributes:
+        registry_id: Account id.
+        repository: Its address on the HTTP face.
+        read_manifest: Reads over HTTP.
+    """
+
+    client: Any
+    registry_id: str
+    name: str
+    repository: Repository
+    read_manifest: ReadManifest
+    retry: Retry
+
+    def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
+        """
+        Return where *tags* point now; a tag that does not exist is left out.
+
+        One request while all of them exist. DescribeImages fails as a whole
+        when one does not, without a field that says which; then each is asked
+        for by itself.
+        """
+        found: dict[str, Digest] = {}
+        for batch in _batches(tags):
+            details = self._describe([{"imageTag": tag} for tag in batch])
+            if details is None and len(batch) > 1:
+                details = [image for tag in batch for image in self._describe([{"imageTag": tag}]) or ()]
+            for image in details or ():
+                digest = Digest.parse(image["imageDigest"])
+                found.update({tag: digest for tag in image.get("imageTags", ()) if tag in batch})
+        return found
+
+    def has(self, digest: Digest) -> bool:
+        """Whether an image of that digest is there, with or without a tag."""
+        return self._describe([{"imageDigest": str(digest)}]) is not None
+
+    def read(self, digest: Digest) -> Manifest:
+        """
+        Read a manifest, exact to the byte.
+
+        The HTTP face may lag behind the API for some seconds after a push;
+        an image that the API knows is therefore waited for.
+
+        Raises:
+            NotFoundError: It is not in the repository.
+        """
+        doing = f"reading {digest}"
+        try:
+            return self.retry.call(doing, lambda: self.read_manifest(self.repository, digest))
+        except NotFoundError as error:
+            if not self.has(digest):
+                message = f"the image {digest} does not exist in repository {self.name!r} of registry {self.registry_id}"
+                hint = "push the image to this very repository before deploying, or correct the digest"
+                raise NotFoundError(message, operation=error.operation, hint=hint) from error
+        return self.retry.call(doing, lambda: self._read_known(digest))
+
+    def _read_known(self, digest: Digest) -> Manifest:
+        """Read an image that the API says is there."""
+        try:
+            return self.read_manifest(self.repository, digest)
+        except NotFoundError as error:
+            message = f"{digest} is in repository {self.name!r}, but its manifest cannot be read over HTTP yet"
+            raise NotYetVisibleError(message, operation=error.operation) from error
+
+    def put(self, manifest: Manifest, tag: str | None) -> None:
+        """
+        Store *manifest*, and let *tag* (if any) point to it.
+
+        Media type and digest are always sent, so that the service checks what
+        we checked. "Already exists" says that tag and digest are as wanted.
+
+        Raises:
+            MissingContentError: A layer or child manifest is not there.
+            IntegrityError: The service stored it under another digest.
+        """
+        parameters = {
+            "registryId": self.registry_id,
+            "repositoryName": self.name,
+            "imageManifest": manifest.text,
+            "imageManifestMediaType": manifest.media_type.value,
+            "imageDigest": str(manifest.digest),
+        }
+        if tag is not None:
+            parameters["imageTag"] = tag
+        what = f"tag {tag!r}" if tag else str(manifest.digest)
+        stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
+        if stored is not None and stored != str(manifest.digest):
+            message = f"ECR Public stored {what} as {stored}, not as {manifest.digest}"
+            raise IntegrityError(message)
+
+    def _put(self, parameters: Mapping[str, str]) -> str | None:
+        with translated("ecr-public:PutImage"):
+            try:
+                answer = self.client.put_image(**parameters)
+            except ClientError as error:
+                if error_code(error) == "ImageAlreadyExistsException":
+                    return None
+                raise
+        return str(answer["image"]["imageId"].get("imageDigest", ""))
+
+    def _describe(self, image_ids: list[dict[str, str]]) -> list[Mapping[str, Any]] | None:
+        """Describe images; None when one of them does not exist."""
+
+        def call() -> list[Mapping[str, Any]] | None:
+            with translated("ecr-public:DescribeImages"):
+                try:
+                    answer = self.client.describe_images(
+                        registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
+                    )
+                except ClientError as error:
+                    if error_code(error) == "ImageNotFoundException":
+                        return None
+                    raise
+            return list(answer["imageDetails"])
+
+        return self.retry.call("describing images", call, settle=True)
+
+
+def open_repository(
+    client: Any,  # noqa: ANN401 - botocore's clients are made at run time
+    registry_id: str | None,
+    name: str,
+    *,
+    retry: Retry,
+    read_manifest: ReadManifest,
+) -> EcrPublicRepository:
+    """
+    Find a repository: its account id, and where its HTTP face is.
+
+    Args:
+        client: botocore's client for ``ecr-public`` in us-east-1.
+        registry_id: Account id, or an alias of the caller's own registry;
+            None is the caller's own registry.
+        name: Without registry host and alias.
+
+    Raises:
+        NotFoundError: There is no such repository or alias that the caller
+            may describe.
+    """
+    account = _account_of(client, registry_id, retry) if registry_id else None
+    described = _describe_repository(client, account, name, retry)
+    return EcrPublicRepository(
+        client=client,
+        registry_id=described["registryId"],
+        name=name,
+        repository=Repository.parse(described["repositoryUri"]),
+        read_manifest=read_manifest,
+        retry=retry,
+    )
+
+
+def _describe_repository(client: Any, account: str | None, name: str, retry: Retry) -> Mapping[str, str]:  # noqa: ANN401
+    registry = {"registryId": account} if account else {}
+
+    def call() -> Mapping[str, str]:
+        with translated("ecr-public:DescribeRepositories"):
+            answer: Mapping[str, str] = client.describe_repositories(repositoryNames=[name], **registry)["repositories"][0]
+        return answer
+
+    return retry.call(f"describing repository {name!r}", call, settle=True)
+
+
+def _account_of(client: Any, registry_id: str, retry: Retry) -> str:  # noqa: ANN401
+    """Return the account id of a registry, which may be given by its alias."""
+    if is_account_id(registry_id):
+        return registry_id
+
+    def call() -> list[Mapping[str, Any]]:
+        with translated("ecr-public:DescribeRegistries"):
+            return list(client.describe_registries()["registries"])
+
+    registries = retry.call("describing the registry", call, settle=True)
+    for registry in registries:
+        if registry_id in {alias["name"] for alias in registry["aliases"]}:
+            return str(registry["registryId"])
+    own = sorted(alias["name"] for registry in registries for alias in registry["aliases"])
+    message = f"RegistryId {registry_id!r} is not an alias of this account's public registry, which has: {', '.join(own) or 'none'}"
+    raise NotFoundError(
+        message, operation="ecr-public:DescribeRegistries", hint="leave RegistryId out for the account's own registry"
+    )
+
+
+def _batches(tags: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(tags), IMAGE_IDS_MAX):
+        yield tags[start : start + IMAGE_IDS_MAX]
+
+

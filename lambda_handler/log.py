@@ -1,0 +1,49 @@
+"""
+JSON log lines on standard output, which Lambda sends to CloudWatch Logs.
+
+Only named fields are ever written. No caller passes an event, a header or a
+response body; so the ResponseURL, tokens and credentials have no way in.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TextIO
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """
+    A log whose lines all carry the same context.
+
+    Shape:
+        One object a line: ``{"level": "INFO", "message": "tag moved", "tag":
+        "1.4", "requestId": "…"}``.
+    """
+
+    context: Mapping[str, object] = field(default_factory=dict)
+    stream: TextIO | None = None
+
+    def bind(self, **context: object) -> Log:
+        """Return a log that adds *context* to every line."""
+        return Log({**self.context, **context}, self.stream)
+
+    def info(self, message: str, **fields: object) -> None:
+        """Write what happened."""
+        self._write("INFO", message, fields)
+
+    def warning(self, message: str, **fields: object) -> None:
+        """Write what a person may want to look at."""
+        self._write("WARNING", message, fields)
+
+    def error(self, message: str, **fields: object) -> None:
+        """Write what failed."""
+        self._write("ERROR", message, fields)
+
+    def _write(self, level: str, message: str, fields: Mapping[str, object]) -> None:
+        line = {"level": level, "message": message, **self.context, **fields}
+        # json escapes line breaks, so that no value can forge a line.
+        print(json.dumps(line, default=str), file=self.stream or sys.stdout, flush=True)

@@ -1,0 +1,1 @@
+"""Compare what is declared with what is there; plan; apply."""

@@ -1,0 +1,92 @@
+"""``Custom::ECRPublicImage``: an image is in a public repository, under these tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..cfn.event import Event
+from ..cfn.lifecycle import Outcome
+from ..log import Log
+from ..oci import Manifest
+from ..publish.execute import execute
+from ..publish.plan import Desired, Observed, make_plan
+from ..publish.ports import Ports, PublicRepository
+from ..spec import Declaration, decode
+
+ID_PREFIX = "ecr-public:"
+
+Connect = Callable[[Declaration], Ports]
+"""Opens what a declaration is resolved and published with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicImageResource:
+    """The use case, between CloudFormation's lifecycle and the ports."""
+
+    connect: Connect
+    log: Log
+
+    def owns(self, physical_resource_id: str) -> bool:
+        """Whether the id is one of ours: neither a marker nor one that CloudFormation invented."""
+        return physical_resource_id.startswith(ID_PREFIX)
+
+    def create(self, event: Event) -> Outcome:
+        """Publish what is declared."""
+        return self._publish(event)
+
+    def update(self, event: Event) -> Outcome:
+        """
+        Publish what is declared now; a tag that is no longer declared stays.
+
+        The plan comes from what the repository holds, not from the old
+        properties: so a rollback (an Update the other way round) succeeds
+        from any half-done state, and a duplicate does nothing.
+        """
+        return self._publish(event)
+
+    def delete(self, event: Event) -> None:
+        """Touch nothing: images outlive the stack that published them."""
+        self.log.info("kept", physicalResourceId=event.physical_resource_id)
+
+    def _publish(self, event: Event) -> Outcome:
+        declaration = decode(event.properties)
+        ports = self.connect(declaration)
+        manifest = declaration.source.resolve(ports)
+        repository = ports.destination
+        plan = make_plan(_desired(declaration, manifest), _observe(declaration, manifest, repository))
+        self.log.info("planned", repository=str(repository.repository), **plan.summary())
+        execute(plan, repository, self.log)
+        return Outcome(_identity(event, repository), _attributes(manifest, repository))
+
+
+def _desired(declaration: Declaration, manifest: Manifest) -> Desired:
+    return Desired(manifest=manifest, tags=declaration.tags, expected_digest=declaration.expected_digest)
+
+
+def _observe(declaration: Declaration, manifest: Manifest, repository: PublicRepository) -> Observed:
+    if declaration.tags:
+        return Observed(tags=repository.resolve(declaration.tags), has_image=True)
+    return Observed(tags={}, has_image=repository.has(manifest.digest))
+
+
+def _identity(event: Event, repository: PublicRepository) -> str:
+    """
+    Name the declaration: never a digest, a tag or anything random.
+
+    So a new digest or tag is an update in place, and another registry or
+    repository a replacement.
+    """
+    return f"{ID_PREFIX}{repository.registry_id}/{repository.name}:{event.logical_resource_id}"
+
+
+def _attributes(manifest: Manifest, repository: PublicRepository) -> dict[str, str]:
+    """Return what ``Fn::GetAtt`` reads; the manifest itself would not fit the answer's 4096 bytes."""
+    return {
+        "RegistryId": repository.registry_id,
+        "RepositoryName": repository.name,
+        "RepositoryUri": str(repository.repository),
+        "ImageDigest": str(manifest.digest),
+        "ImageManifestMediaType": manifest.media_type.value,
+        "ImageUri": f"{repository.repository}@{manifest.digest}",
+    }

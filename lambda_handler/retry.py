@@ -1,0 +1,85 @@
+"""
+The one layer of retries, for API calls and HTTP requests alike.
+
+botocore's and urllib3's own retries are switched off: two layers multiply,
+and botocore's standard mode retries ``LimitExceededException``, which no wait
+cures.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .clock import Deadline
+from .errors import AccessError, ImageError, NotYetVisibleError
+from .log import Log
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+"""Waits of about 0.25, 0.5, 1, 2 and 4 s: some 8 s in all, enough for a burst above 10 requests a second to pass."""
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 8.0
+
+PATIENCE_SECONDS = 60.0
+"""IAM and ECR Public are eventually consistent: a policy attached or an image pushed just now takes effect within a minute."""
+
+PATIENT_WAIT_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """
+    Repeats what may succeed the next time, within a number of attempts and the deadline.
+
+    Attributes:
+        deadline: No wait goes beyond it, and no attempt begins after it.
+        jitter: A number from 0 to 1; each wait is between half and all of its
+            nominal length, so that several functions do not march in step.
+    """
+
+    deadline: Deadline
+    log: Log
+    jitter: Callable[[], float] = random.random
+
+    def call(self, doing: str, action: Callable[[], T], *, settle: bool = False) -> T:
+        """
+        Run *action* until it succeeds, or fails for good.
+
+        Args:
+            doing: What it does, for the log and for a DeadlineError.
+            action: Raises a retryable ImageError when it may be repeated.
+            settle: Also wait, up to a minute, for a permission that was
+                granted just now.
+
+        Raises:
+            ImageError: The last failure.
+        """
+        started = self.deadline.clock.now()
+        attempt = 0
+        while True:
+            self.deadline.check(doing)
+            attempt += 1
+            try:
+                return action()
+            except ImageError as error:
+                waited = self.deadline.clock.now() - started
+                wait = self._wait(error, attempt, waited, settle=settle)
+                if wait is None or wait >= self.deadline.remaining:
+                    raise
+                self.log.warning("retrying", doing=doing, attempt=attempt, waitSeconds=round(wait, 2), cause=error.explain())
+            self.deadline.clock.sleep(wait)
+
+    def _wait(self, error: ImageError, attempt: int, waited: float, *, settle: bool) -> float | None:
+        if isinstance(error, NotYetVisibleError) or (settle and isinstance(error, AccessError)):
+            return self._jittered(PATIENT_WAIT_SECONDS) if waited < PATIENCE_SECONDS else None
+        if not error.retryable or attempt >= ATTEMPTS:
+            return None
+        return self._jittered(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (attempt - 1)))
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * (0.5 + self.jitter() / 2)

@@ -1,0 +1,39 @@
+"""An image of the same repository, by one of its tags: a promotion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import NotFoundError
+from ..oci import Manifest, parse_tag
+from ..publish.ports import Ports
+from ..values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class TagSource:
+    """
+    What a tag of the repository points to when it is deployed.
+
+    Shape:
+        ``"Tag": "build-77"``
+    """
+
+    tag: str
+
+    @classmethod
+    def decode(cls, value: Value) -> TagSource:
+        """Read ``Source.Tag``."""
+        return cls(value.parse(parse_tag))
+
+    def resolve(self, ports: Ports) -> Manifest:
+        """Ask the API for the digest, then read the manifest by it: the HTTP face may answer a stale tag."""
+        repository = ports.destination
+        digest = repository.resolve([self.tag]).get(self.tag)
+        if digest is None:
+            raise NotFoundError(
+                f"the source tag {self.tag!r} does not exist in repository {repository.name!r}",
+                operation="ecr-public:DescribeImages",
+                hint="push the image under that tag before deploying, or name one that exists",
+            )
+        return repository.read(digest)

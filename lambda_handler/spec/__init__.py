@@ -1,0 +1,6 @@
+"""What a user declares, and the properties that carry it."""
+
+from .codec import RESOURCE_TYPE, Property, decode, encode
+from .declaration import Declaration
+
+__all__ = ["RESOURCE_TYPE", "Declaration", "Property", "decode", "encode"]

@@ -1,0 +1,168 @@
+"""
+The properties of ``Custom::ECRPublicImage``: their names, and how to read and write them.
+
+Public contract: stacks that were deployed once send these properties for ever.
+What was accepted once stays accepted; what is new is optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+from ..errors import InvalidPropertiesError
+from ..oci import Digest, parse_registry_id, parse_repository_name, parse_tag
+from ..sources import PLANNED_SOURCES, SOURCES, Source
+from ..values import Value
+from .declaration import TAGS_MAX, Declaration
+
+T = TypeVar("T")
+
+RESOURCE_TYPE = "Custom::ECRPublicImage"
+
+
+class Property(StrEnum):
+    """The names of the properties, in the order in which a template shows them."""
+
+    REGISTRY_ID = "RegistryId"
+    REPOSITORY_NAME = "RepositoryName"
+    IMAGE_TAGS = "ImageTags"
+    IMAGE_DIGEST = "ImageDigest"
+    SOURCE = "Source"
+    PLATFORMS = "Platforms"
+    REQUIRED_PLATFORMS = "RequiredPlatforms"
+    IMMUTABLE_TAGS = "ImmutableTags"
+    INCLUDE_REFERRERS = "IncludeReferrers"
+    ON_TAG_REMOVED = "OnTagRemoved"
+    ON_DELETE = "OnDelete"
+    REFRESH = "Refresh"
+
+
+_PLANNED = (
+    Property.PLATFORMS,
+    Property.REQUIRED_PLATFORMS,
+    Property.IMMUTABLE_TAGS,
+)
+"""Rules that the contract names and this version cannot keep: to ignore one would be to break it."""
+
+_CLOUDFORMATION = frozenset({"ServiceToken", "ServiceTimeout"})
+"""What CloudFormation and CDK put beside the properties of every custom resource."""
+
+
+def encode(values: Mapping[Property, object]) -> dict[str, object]:
+    """
+    Write properties for a template: in the contract's order, what is unset left out.
+
+    Args:
+        values: Plain values or CDK tokens; None and empty lists are unset.
+    """
+    return {name.value: values[name] for name in Property if values.get(name) not in (None, [], ())}
+
+
+def decode(properties: Mapping[str, object]) -> Declaration:
+    """
+    Read a declaration from the properties of a CloudFormation event.
+
+    Raises:
+        InvalidPropertiesError: Names every problem, each with its path.
+    """
+    problems: list[str] = []
+    read = _Reader(properties, problems)
+    _refuse_unknown(properties, problems)
+    _refuse_planned(properties, problems)
+    registry_id = read.optional(Property.REGISTRY_ID, lambda value: value.parse(parse_registry_id))
+    repository_name = read.required(Property.REPOSITORY_NAME, lambda value: value.parse(parse_repository_name))
+    tags = read.optional(Property.IMAGE_TAGS, _tags)
+    expected_digest = read.optional(Property.IMAGE_DIGEST, lambda value: value.parse(Digest.parse))
+    source = read.required(Property.SOURCE, _source)
+    if problems or repository_name is None or source is None:
+        raise InvalidPropertiesError(problems)
+    return Declaration(
+        registry_id=registry_id,
+        repository_name=repository_name,
+        tags=tags or (),
+        expected_digest=expected_digest,
+        source=source,
+    )
+
+
+class _Reader:
+    """Reads properties one by one, and gathers what is wrong with them."""
+
+    def __init__(self, properties: Mapping[str, object], problems: list[str]) -> None:
+        self._properties = properties
+        self._problems = problems
+
+    def optional(self, name: Property, reader: Callable[[Value], T]) -> T | None:
+        if self._properties.get(name) is None:
+            return None
+        try:
+            return reader(Value(self._properties[name], name))
+        except InvalidPropertiesError as error:
+            self._problems.extend(error.problems)
+            return None
+
+    def required(self, name: Property, reader: Callable[[Value], T]) -> T | None:
+        if self._properties.get(name) is None:
+            self._problems.append(f"{name}: is missing; it is required")
+            return None
+        return self.optional(name, reader)
+
+
+def _tags(value: Value) -> tuple[str, ...]:
+    items = value.items()
+    if len(items) > TAGS_MAX:
+        value.refuse(f"has {len(items)} tags; ECR Public allows {TAGS_MAX} for one image")
+    tags = _all(items, lambda item: item.parse(parse_tag))
+    twice = sorted({tag for tag in tags if tags.count(tag) > 1})
+    if twice:
+        value.refuse(f"names a tag twice: {', '.join(twice)}")
+    return tags
+
+
+def _all(items: Sequence[Value], reader: Callable[[Value], T]) -> tuple[T, ...]:
+    """Read every item, and report the problems of all of them."""
+    results: list[T] = []
+    problems: list[str] = []
+    for item in items:
+        try:
+            results.append(reader(item))
+        except InvalidPropertiesError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise InvalidPropertiesError(problems)
+    return tuple(results)
+
+
+def _source(value: Value) -> Source:
+    kinds = value.fields({*SOURCES, *PLANNED_SOURCES})
+    if len(kinds) != 1:
+        value.refuse(f"has {len(kinds)} keys; expected exactly one of {', '.join(SOURCES)}")
+    ((kind, inner),) = kinds.items()
+    if kind in PLANNED_SOURCES:
+        value.refuse(f"{kind!r} is not supported by this version of the handler; supported: {', '.join(SOURCES)}")
+    return SOURCES[kind].decode(inner)
+
+
+def _refuse_unknown(properties: Mapping[str, object], problems: list[str]) -> None:
+    for name in sorted(properties.keys() - set(Property) - _CLOUDFORMATION):
+        problems.append(f"{name}: is not a property of {RESOURCE_TYPE}; known: {', '.join(Property)}")
+
+
+def _refuse_planned(properties: Mapping[str, object], problems: list[str]) -> None:
+    read = _Reader(properties, problems)
+    for name in _PLANNED:
+        if properties.get(name):
+            problems.append(f"{name}: is not supported by this version of the handler; leave it out")
+    read.optional(Property.INCLUDE_REFERRERS, lambda value: _only(value, "false", {"true", "false"}))
+    read.optional(Property.ON_TAG_REMOVED, lambda value: _only(value, "Keep", {"Keep", "Untag"}))
+    read.optional(Property.ON_DELETE, lambda value: _only(value, "Keep", {"Keep", "Delete"}))
+
+
+def _only(value: Value, supported: str, allowed: set[str]) -> None:
+    """Refuse what the contract does not name, and what it names but this version lacks."""
+    text = str(value.data).lower() if isinstance(value.data, bool) else value.data
+    Value(text, value.path).choice(sorted(allowed))
+    if text != supported:
+        value.refuse(f"is {value.shown}, which this version of the handler does not support; supported: {supported!r}")

@@ -1,0 +1,29 @@
+"""A declaration: this image is in this repository, under these tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..oci import Digest
+from ..sources import Source
+
+TAGS_MAX = 1000
+"""Amazon ECR Public's quota of tags for one image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """
+    What one ``Custom::ECRPublicImage`` asks for.
+
+    Attributes:
+        registry_id: Account id or alias; None is the function's own account.
+        tags: In the order in which they are put. Empty: published by digest only.
+        expected_digest: What the source must turn out to be; None: anything.
+    """
+
+    repository_name: str
+    source: Source
+    registry_id: str | None = None
+    tags: tuple[str, ...] = ()
+    expected_digest: Digest | None = None

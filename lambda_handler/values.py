@@ -1,0 +1,84 @@
+"""
+Values of CloudFormation properties, each with its path.
+
+CloudFormation turns every number and boolean inside a custom resource's
+properties into a string, at any depth; lists and maps keep their shape. This
+module and ``spec.codec`` are the only ones that know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from .errors import InvalidInputError, InvalidPropertiesError
+
+T = TypeVar("T")
+
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A property's value, and where it stands: ``Source.Manifest.Body``."""
+
+    data: object
+    path: str
+
+    def text(self) -> str:
+        """
+        Read a string that is not empty.
+
+        Raises:
+            InvalidPropertiesError: Anything else.
+        """
+        if not isinstance(self.data, str) or not self.data:
+            self.refuse(f"is {self.shown}; expected a text")
+        return self.data
+
+    def parse(self, parser: Callable[[str], T]) -> T:
+        """
+        Read a string by *parser*, whose error gets this path.
+
+        Raises:
+            InvalidPropertiesError: The parser refused it.
+        """
+        text = self.text()
+        try:
+            return parser(text)
+        except InvalidPropertiesError:
+            raise
+        except InvalidInputError as error:
+            self.refuse(error.message)
+
+    def choice(self, allowed: Collection[str]) -> str:
+        """Read one of *allowed*."""
+        if self.data not in allowed:
+            self.refuse(f"is {self.shown}; allowed: {', '.join(allowed)}")
+        return self.text()
+
+    def items(self) -> list[Value]:
+        """Read a list."""
+        if not isinstance(self.data, list):
+            self.refuse(f"is {self.shown}; expected a list")
+        return [Value(item, f"{self.path}[{number}]") for number, item in enumerate(self.data)]
+
+    def fields(self, allowed: Collection[str]) -> dict[str, Value]:
+        """Read an object that has no other keys than *allowed*."""
+        if not isinstance(self.data, Mapping):
+            self.refuse(f"is {self.shown}; expected an object")
+        unknown = sorted(str(key) for key in self.data.keys() - set(allowed))
+        if unknown:
+            self.refuse(f"has unknown keys: {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}")
+        return {key: Value(item, f"{self.path}.{key}") for key, item in self.data.items()}
+
+    @property
+    def shown(self) -> str:
+        """The value as a message shows it, cut to a readable length."""
+        shown = repr(self.data)
+        return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Refuse the value."""
+        raise InvalidPropertiesError([f"{self.path}: {problem}"])
