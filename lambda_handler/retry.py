@@ -71,7 +71,9 @@ class Retry:
                 wait = self._wait(error, attempt, waited, settle=settle)
                 if wait is None or wait >= self.deadline.remaining:
                     raise
-                self.log.warning("retrying", doing=doing, attempt=attempt, waitSeconds=round(wait, 2), cause=error.explain())
+                self.log.warning(
+                    "retrying", doing=doing, attempt=attempt, waitSeconds=round(wait, 2), cause=error.explain()
+                )
             self.deadline.clock.sleep(wait)
 
     def _wait(self, error: ImageError, attempt: int, waited: float, *, settle: bool) -> float | None:

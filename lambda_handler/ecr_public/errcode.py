@@ -114,5 +114,3 @@ def _client_error(error: ClientError, operation: str) -> RemoteError:
     if kind is AccessError and hint is None:
         hint = f"allow {operation} in the role of the handler's function"
     return kind(f"{operation} failed: {code}: {text}".rstrip(": "), operation=operation, hint=hint)
-
-

@@ -14,8 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ..errors import IntegrityError, NotFoundError, NotYetVisibleError
-from ..oci import Digest, Manifest, Repository
-from ..oci.reference import is_account_id
+from ..oci import Digest, Manifest, Repository, is_account_id
 from ..retry import Retry
 from .errcode import error_code, translated
 
@@ -80,7 +79,9 @@ class EcrPublicRepository:
             return self.retry.call(doing, lambda: self.read_manifest(self.repository, digest))
         except NotFoundError as error:
             if not self.has(digest):
-                message = f"the image {digest} does not exist in repository {self.name!r} of registry {self.registry_id}"
+                message = (
+                    f"the image {digest} does not exist in repository {self.name!r} of registry {self.registry_id}"
+                )
                 hint = "push the image to this very repository before deploying, or correct the digest"
                 raise NotFoundError(message, operation=error.operation, hint=hint) from error
         return self.retry.call(doing, lambda: self._read_known(digest))
@@ -185,7 +186,9 @@ def _describe_repository(client: Any, account: str | None, name: str, retry: Ret
 
     def call() -> Mapping[str, str]:
         with translated("ecr-public:DescribeRepositories"):
-            answer: Mapping[str, str] = client.describe_repositories(repositoryNames=[name], **registry)["repositories"][0]
+            answer: Mapping[str, str] = client.describe_repositories(repositoryNames=[name], **registry)[
+                "repositories"
+            ][0]
         return answer
 
     return retry.call(f"describing repository {name!r}", call, settle=True)
@@ -214,5 +217,3 @@ def _account_of(client: Any, registry_id: str, retry: Retry) -> str:  # noqa: AN
 def _batches(tags: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(tags), IMAGE_IDS_MAX):
         yield tags[start : start + IMAGE_IDS_MAX]
-
-

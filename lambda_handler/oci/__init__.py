@@ -13,6 +13,7 @@ from .platform import Platform
 from .reference import (
     RegistryHost,
     Repository,
+    is_account_id,
     parse_registry_id,
     parse_repository_name,
     parse_tag,
@@ -27,6 +28,7 @@ __all__ = [
     "Platform",
     "RegistryHost",
     "Repository",
+    "is_account_id",
     "parse_registry_id",
     "parse_repository_name",
     "parse_tag",

@@ -37,7 +37,7 @@ class Digest:
             InvalidDigestError: For anything but the canonical form; upper-case
                 hex is refused, since registries compare digests as text.
         """
-        if not isinstance(text, str) or not _DIGEST.fullmatch(text):
+        if not _DIGEST.fullmatch(text):
             message = f"{_shown(text)} is not a digest; expected 'sha256:' and 64 lower-case hexadecimal digits"
             raise InvalidDigestError(message)
         return cls(text)

@@ -85,7 +85,9 @@ class Manifest:
 
 def _load(content: bytes) -> dict[str, object]:
     if len(content) > MANIFEST_MAX_BYTES:
-        _fields.refuse(f"the manifest is longer than {MANIFEST_MAX_BYTES} bytes (4 MiB), which is all that ECR Public takes")
+        _fields.refuse(
+            f"the manifest is longer than {MANIFEST_MAX_BYTES} bytes (4 MiB), which is all that ECR Public takes"
+        )
     try:
         data = json.loads(content.decode())
     except UnicodeDecodeError as error:
@@ -113,7 +115,9 @@ def _refuse_mixture(data: dict[str, object], kind: ManifestMediaType) -> None:
     """Refuse what one client would read as an index and another as an image (CVE-2021-41190)."""
     foreign = {"config", "layers"} if kind.is_index else {"manifests"}
     if mixed := sorted(foreign & data.keys()):
-        _fields.refuse(f"the manifest is of type {kind.value!r} but has {', '.join(mixed)}, which belongs to the other kind")
+        _fields.refuse(
+            f"the manifest is of type {kind.value!r} but has {', '.join(mixed)}, which belongs to the other kind"
+        )
 
 
 def _descriptors(data: dict[str, object], key: str) -> Iterator[Descriptor]:

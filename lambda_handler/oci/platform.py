@@ -34,7 +34,7 @@ class Platform:
         Raises:
             InvalidPlatformError: For any other form.
         """
-        parts = text.split("/") if isinstance(text, str) else []
+        parts = text.split("/")
         if len(parts) not in {2, 3} or not all(_PART.fullmatch(part) for part in parts):
             message = f"{text!r} is not a platform; expected os/architecture or os/architecture/variant, e.g. 'linux/arm64/v8'"
             raise InvalidPlatformError(message)

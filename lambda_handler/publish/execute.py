@@ -35,7 +35,9 @@ def execute(plan: Plan, repository: PublicRepository, log: Log) -> None:
                 raise
             raise _undo(plan, move, done, repository, error) from error
         done.append(move)
-        log.info("tag put", tag=move.tag, imageDigest=str(plan.manifest.digest), before=move.before and str(move.before))
+        log.info(
+            "tag put", tag=move.tag, imageDigest=str(plan.manifest.digest), before=move.before and str(move.before)
+        )
 
 
 def _undo(

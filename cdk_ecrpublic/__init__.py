@@ -1,0 +1,55 @@
+"""
+Amazon ECR Public, declared in an AWS CDK stack.
+
+Example::
+
+    repository = PublicRepository.from_repository_name(self, "Agent", "acme/agent")
+
+    PublicImage(
+        self, "Release",
+        repository=repository,
+        source=ImageSource.digest("sha256:9f2c…"),
+        tags=["1.4.2", "1.4", "latest"],
+    )
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .image_source import ImageSource, SourceBinding
+    from .provider import PublicImageProvider
+    from .public_image import PublicImage
+    from .public_repository import IPublicRepository, PublicRepository
+
+__all__ = [
+    "IPublicRepository",
+    "ImageSource",
+    "PublicImage",
+    "PublicImageProvider",
+    "PublicRepository",
+    "SourceBinding",
+]
+
+_MODULES = {
+    "IPublicRepository": "public_repository",
+    "ImageSource": "image_source",
+    "PublicImage": "public_image",
+    "PublicImageProvider": "provider",
+    "PublicRepository": "public_repository",
+    "SourceBinding": "image_source",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a construct when it is asked for: the sandbox and the command line must not start aws-cdk-lib's Node process."""
+    if name not in _MODULES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,1 +1,0 @@
-"""What the constructs deploy: the Lambda's sources, under a name of our own."""

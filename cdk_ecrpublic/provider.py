@@ -1,0 +1,209 @@
+"""The function that serves every ``PublicImage`` of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jsii
+from aws_cdk import CfnElement, Duration, RemovalPolicy, Stack, SymlinkFollowMode
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct, IConstruct
+
+from ._assets.lambda_handler.oci import is_account_id
+from ._checks import refuse
+from ._grants import LOGIN_ACTIONS, PUBLISH_ACTIONS, REGISTRY_ACTIONS
+from .public_repository import IPublicRepository
+
+FUNCTION_LOGICAL_ID = "ECRPublicImageHandler"
+"""
+Never changes. A resource's service token may not change once it is deployed
+(CloudFormation: "Modifying service token is not allowed"), and the token is
+made of this id.
+"""
+
+DEFAULT_ID = "ECRPublicImageProvider"
+
+TIMEOUT_SECONDS = range(60, 901)
+"""The handler keeps 15 s back for its answer, so less than a minute would leave little for the work; Lambda's limit is 900."""
+
+_STACK_PROVIDER = "_cdk_ecrpublic_provider"
+
+_ASSETS = Path(__file__).parent / "_assets"
+"""Holds the folder ``lambda_handler`` itself, so that the handler is ``lambda_handler.entrypoint.handler``."""
+
+_LOG_ACTIONS = ("logs:CreateLogStream", "logs:PutLogEvents")
+
+_VPC_ACTIONS = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+"""What Lambda needs of a function's role to attach it to a VPC: Lambda developer guide, "Connecting to a VPC"."""
+
+
+@jsii.implements(iam.IGrantable)
+class PublicImageProvider(Construct):
+    """
+    Function, role and log group behind the images of one stack.
+
+    A stack has one. The first ``PublicImage`` makes it, with the defaults
+    below; to set options, make it before that and pass it to the images as
+    ``provider=``. Changing an option updates the function in place.
+
+    Args:
+        memory_size: In MiB; the CPU grows with it. Default: 512.
+        timeout: From 1 to 15 minutes; what is not used is not paid.
+            Default: 15 minutes.
+        log_retention: How long its log is kept. Default: one month.
+        role: Gets the permissions that the images need. Default: a role of
+            its own that has nothing else.
+        vpc: Where it runs; from there it needs a way to the internet.
+            Default: in no VPC.
+        vpc_subnets: Which subnets of *vpc*. Default: its private subnets.
+        security_groups: In *vpc*. Default: one of its own that lets it out.
+
+    Raises:
+        ValueError: The stack has one already, or the timeout is out of range.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        memory_size: int = 512,
+        timeout: Duration | None = None,
+        log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+        role: iam.IRole | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._become_the_only_one()
+        timeout = timeout or Duration.minutes(15)
+        _check_timeout(self.node.path, timeout)
+        log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        _fix_logical_id(log_group, f"{FUNCTION_LOGICAL_ID}Logs")
+        self.role = role or _role(self)
+        self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
+        self.allow(_LOG_ACTIONS, log_group.log_group_arn)
+        if role is None:
+            _fix_logical_id(self.role.node.find_child("DefaultPolicy"), f"{FUNCTION_LOGICAL_ID}Policy")
+        if vpc is not None:
+            self.allow(_VPC_ACTIONS, "*")
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description="Publishes images to Amazon ECR Public (Custom::ECRPublicImage)",
+            code=_code(),
+            handler="lambda_handler.entrypoint.handler",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            memory_size=memory_size,
+            timeout=timeout,
+            role=self.role,
+            log_group=log_group,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=security_groups,
+        )
+        _fix_logical_id(self.function, FUNCTION_LOGICAL_ID)
+
+    @staticmethod
+    def of(scope: Construct) -> PublicImageProvider:
+        """Return the provider of the stack that *scope* is in; make one with the defaults if it has none."""
+        stack = Stack.of(scope)
+        provider: PublicImageProvider | None = getattr(stack, _STACK_PROVIDER, None)
+        return provider or PublicImageProvider(stack, DEFAULT_ID)
+
+    @property
+    def service_token(self) -> str:
+        """The function's ARN: what every custom resource of the stack is served by."""
+        return self.function.function_arn
+
+    @property
+    def grant_principal(self) -> iam.IPrincipal:
+        """The role, so that ``bucket.grant_read(provider)`` works."""
+        return self.role.grant_principal
+
+    def allow(self, actions: Sequence[str], resource_arn: str) -> None:
+        """
+        Allow the function *actions* on one resource.
+
+        Statements with the same actions are one, with a list of resources:
+        a role of hundreds of images stays readable, and within IAM's limits.
+        """
+        key = tuple(actions)
+        if key not in self._statements:
+            self._statements[key] = iam.PolicyStatement(actions=list(actions), resources=[resource_arn])
+            self.role.add_to_principal_policy(self._statements[key])
+        else:
+            self._statements[key].add_resources(resource_arn)
+
+    def allow_publishing(self, repository: IPublicRepository) -> None:
+        """Allow the function to observe *repository* and to put images into it."""
+        self.allow(PUBLISH_ACTIONS, repository.repository_arn)
+        if repository.registry_id and not is_account_id(repository.registry_id):
+            stack = Stack.of(self)
+            self.allow(
+                REGISTRY_ACTIONS,
+                stack.format_arn(service="ecr-public", region="", resource="registry", resource_name=stack.account),
+            )
+
+    def allow_reading(self) -> None:
+        """Allow the function to read manifests over the registry's HTTP face as an authenticated client."""
+        self.allow(LOGIN_ACTIONS, "*")
+
+    def _become_the_only_one(self) -> None:
+        stack = Stack.of(self)
+        other: PublicImageProvider | None = getattr(stack, _STACK_PROVIDER, None)
+        if other is not None:
+            refuse(
+                self.node.path,
+                f"stack {stack.stack_name!r} has a PublicImageProvider already, {other.node.path!r}, and the options of a second "
+                "would be ignored; make the only one before the stack's first PublicImage, and pass it as provider=",
+            )
+        setattr(stack, _STACK_PROVIDER, self)
+
+
+def _role(scope: Construct) -> iam.Role:
+    role = iam.Role(
+        scope,
+        "Role",
+        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        description="Publishes images to Amazon ECR Public",
+    )
+    _fix_logical_id(role, f"{FUNCTION_LOGICAL_ID}Role")
+    return role
+
+
+def _code() -> lambda_.Code:
+    return lambda_.Code.from_asset(
+        str(_ASSETS),
+        # Bare names under the default GLOB mode: other modes let caches below the root through.
+        exclude=["__pycache__", "*.pyc", ".*"],
+        # In a checkout the folder is a link to the sources; in a wheel it holds them.
+        follow_symlinks=SymlinkFollowMode.ALWAYS,
+    )
+
+
+def _check_timeout(path: str, timeout: Duration) -> None:
+    if not timeout.is_unresolved() and timeout.to_seconds() not in TIMEOUT_SECONDS:
+        refuse(
+            f"{path}: timeout",
+            f"{timeout.to_seconds():g} seconds; allowed are {TIMEOUT_SECONDS.start} to {TIMEOUT_SECONDS.stop - 1}",
+        )
+
+
+def _fix_logical_id(construct: IConstruct, logical_id: str) -> None:
+    resource = construct.node.default_child
+    if isinstance(resource, CfnElement):
+        resource.override_logical_id(logical_id)

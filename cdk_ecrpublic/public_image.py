@@ -1,0 +1,162 @@
+"""The construct that this library is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Annotations, CustomResource, Duration, Fn, Stack
+from constructs import Construct
+
+from ._assets.lambda_handler.oci import Digest, parse_tag
+from ._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
+from ._checks import check, is_known, refuse
+from .image_source import ImageSource, SourceBinding
+from .provider import PublicImageProvider
+from .public_repository import IPublicRepository
+from .validation import check_partition, check_tags, claim_tags
+
+SERVICE_TIMEOUT = 300
+"""
+Seconds that CloudFormation waits for the function before it gives up.
+
+Its default is an hour, which is what a function that crashes would cost.
+Lambda repeats a crashed invocation after one and after two more minutes; five
+minutes leave room for both. Part of the properties, so never changed lightly:
+a new value sends an update to every deployed image.
+"""
+
+
+class PublicImage(Construct):
+    """
+    An image that must be in a public repository, under these tags.
+
+    ``cdk deploy`` puts the tags where they are declared; a rollback puts them
+    back. Removing the construct, or a tag from it, removes nothing from the
+    registry.
+
+    Args:
+        repository: Where it is published.
+        source: The image; see ``ImageSource``.
+        tags: What must point to it, put in this order. Default: none, the
+            image is published by its digest only.
+        expected_digest: What the source must turn out to be; anything else
+            fails the deployment before a write. Default: whatever the source is.
+        refresh: Any text. When it changes, the same declaration is applied
+            again, e.g. after a tag was moved by hand. Default: applied when
+            the declaration changes.
+        provider: The function that does it. Default: the stack's own; see
+            ``PublicImageProvider``.
+
+    Raises:
+        ValueError: A value outside its grammar, a tag that another
+            ``PublicImage`` of the app declares already, or a stack in a
+            partition that has no ECR Public.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        repository: IPublicRepository,
+        source: ImageSource,
+        tags: Sequence[str] = (),
+        expected_digest: str | None = None,
+        refresh: str | None = None,
+        provider: PublicImageProvider | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        check_partition(self)
+        check_tags(self.node.path, tags)
+        if expected_digest is not None:
+            check(f"{self.node.path}: expected_digest", expected_digest, Digest.parse)
+        claim_tags(self, repository, tags)
+        provider = self._provider(provider)
+        provider.allow_publishing(repository)
+        binding = source.bind(self, provider)
+        self._check_digest(expected_digest, binding)
+        self._warn_of(binding)
+        self._resource = CustomResource(
+            self,
+            "Resource",
+            resource_type=RESOURCE_TYPE,
+            service_token=provider.service_token,
+            service_timeout=Duration.seconds(SERVICE_TIMEOUT),
+            properties=encode(
+                {
+                    Property.REGISTRY_ID: repository.registry_id,
+                    Property.REPOSITORY_NAME: repository.repository_name,
+                    Property.IMAGE_TAGS: tags if isinstance(tags, list) else list(tags),
+                    Property.IMAGE_DIGEST: expected_digest or binding.image_digest,
+                    Property.SOURCE: binding.properties,
+                    Property.REFRESH: refresh,
+                }
+            ),
+        )
+
+    @property
+    def image_digest(self) -> str:
+        """The image's digest, ``sha256:…``; known when it is published."""
+        return self._resource.get_att_string("ImageDigest")
+
+    @property
+    def image_manifest_media_type(self) -> str:
+        """The media type of its manifest; tells an index from an image."""
+        return self._resource.get_att_string("ImageManifestMediaType")
+
+    @property
+    def image_uri(self) -> str:
+        """The address that always is this image: ``public.ecr.aws/<alias>/<name>@sha256:…``."""
+        return self._resource.get_att_string("ImageUri")
+
+    @property
+    def registry_id(self) -> str:
+        """The account id of the registry that it was published to."""
+        return self._resource.get_att_string("RegistryId")
+
+    @property
+    def repository_name(self) -> str:
+        """The name of the repository, without registry host and alias."""
+        return self._resource.get_att_string("RepositoryName")
+
+    @property
+    def repository_uri(self) -> str:
+        """The address of the repository: ``public.ecr.aws/<alias>/<name>``."""
+        return self._resource.get_att_string("RepositoryUri")
+
+    def image_uri_for_tag(self, tag: str) -> str:
+        """
+        Return the address by a tag, ``public.ecr.aws/<alias>/<name>:<tag>``; what uses it waits for the image.
+
+        Raises:
+            ValueError: Not a tag.
+        """
+        check(f"{self.node.path}: image_uri_for_tag", tag, parse_tag)
+        return Fn.join(":", [self.repository_uri, tag])
+
+    def _provider(self, provider: PublicImageProvider | None) -> PublicImageProvider:
+        if provider is None:
+            return PublicImageProvider.of(self)
+        if Stack.of(provider) is not Stack.of(self):
+            refuse(
+                f"{self.node.path}: provider",
+                f"{provider.node.path!r} is in another stack; make a PublicImageProvider in stack {Stack.of(self).stack_name!r}",
+            )
+        return provider
+
+    def _check_digest(self, expected: str | None, binding: SourceBinding) -> None:
+        found = binding.image_digest
+        if expected and found and expected != found and is_known(expected) and is_known(found):
+            refuse(
+                f"{self.node.path}: expected_digest",
+                f"{expected!r} is not the digest of the source, which is {found!r}",
+            )
+
+    def _warn_of(self, binding: SourceBinding) -> None:
+        if binding.mutable_tag is None:
+            return
+        Annotations.of(self).add_warning_v2(
+            "@cdk-ecrpublic:mutableTag",
+            f"the source is the tag {binding.mutable_tag!r}: cdk diff cannot see it move, and CloudFormation does not deploy "
+            "again when it does; name the image by digest, or pass another refresh= whenever it is to be read again",
+        )

@@ -1,0 +1,228 @@
+"""Public repositories: created, or imported by name, ARN or L1 construct."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from aws_cdk import Arn, ArnFormat, RemovalPolicy, Stack
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from ._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse_repository_name
+from ._checks import check, check_choices, check_length, is_known, refuse
+from ._grants import LOGIN_ACTIONS, PUSH_ACTIONS
+
+ABOUT_MAX_CHARACTERS = 10_240
+USAGE_MAX_CHARACTERS = 10_240
+DESCRIPTION_MAX_CHARACTERS = 1_024
+"""Limits of catalog data: CloudFormation's schema of ``AWS::ECR::PublicRepository``."""
+
+ARCHITECTURES = ("ARM", "ARM 64", "x86", "x86-64")
+OPERATING_SYSTEMS = ("Linux", "Windows")
+"""What the public gallery knows: ECR Public API reference, ``RepositoryCatalogDataInput``."""
+
+_REGION = "us-east-1"
+"""CloudFormation knows ``AWS::ECR::PublicRepository`` in this Region only."""
+
+
+class IPublicRepository(Protocol):
+    """A public repository, created by this app or imported."""
+
+    @property
+    def repository_name(self) -> str:
+        """Its name, without registry host and alias; may be a token."""
+
+    @property
+    def repository_arn(self) -> str:
+        """Its ARN, which has no Region; may be a token."""
+
+    @property
+    def registry_id(self) -> str | None:
+        """Account id or alias of its registry; None is the stack's own account."""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from others at synthesis: its name where that is known, else its construct's path."""
+
+
+class _Repository(Construct):
+    """What created and imported repositories share. Strictly private."""
+
+    repository_name: str
+    """Its name, without registry host and alias; may be a token."""
+
+    repository_arn: str
+    """Its ARN, ``arn:aws:ecr-public::<account>:repository/<name>``; may be a token."""
+
+    registry_id: str | None = None
+    """Account id or alias of its registry; None is the stack's own account."""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from others at synthesis: its name where that is known, else its construct's path."""
+        return self.repository_name if is_known(self.repository_name) else self.node.path
+
+    def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        """
+        Allow *actions* on this repository.
+
+        Args:
+            grantee: Who may.
+            actions: E.g. ``ecr-public:DescribeImages``.
+        """
+        return iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=[self.repository_arn])
+
+    def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
+        """
+        Allow *grantee* to push images, by ``docker push`` as well as by the API.
+
+        This includes logging in, which AWS cannot restrict to a repository.
+        Pulling needs no grant: everybody may.
+        """
+        iam.Grant.add_to_principal(grantee=grantee, actions=list(LOGIN_ACTIONS), resource_arns=["*"])
+        return self.grant(grantee, *PUSH_ACTIONS)
+
+
+class PublicRepository(_Repository):
+    """
+    A repository of Amazon ECR Public, with what the gallery shows of it.
+
+    Only in stacks in us-east-1, where CloudFormation can create one; stacks
+    elsewhere import it with ``from_repository_name``.
+
+    Args:
+        repository_name: E.g. ``acme/agent``. Default: CloudFormation makes one up.
+        description: One line, at most 1,024 characters. Default: none is shown.
+        about_text: Markdown, at most 10,240 characters. Default: none is shown.
+        usage_text: Markdown, at most 10,240 characters. Default: none is shown.
+        architectures: Of ``ARM``, ``ARM 64``, ``x86``, ``x86-64``. Default: none is shown.
+        operating_systems: Of ``Linux``, ``Windows``. Default: none is shown.
+        repository_policy: Who else may push. Default: only this account.
+        removal_policy: What happens when it leaves the stack. Default:
+            RETAIN, the repository and its images stay.
+
+    Raises:
+        ValueError: A value outside the service's limits, or a stack that is
+            known to be in another Region.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        repository_name: str | None = None,
+        description: str | None = None,
+        about_text: str | None = None,
+        usage_text: str | None = None,
+        architectures: Sequence[str] = (),
+        operating_systems: Sequence[str] = (),
+        repository_policy: iam.PolicyDocument | None = None,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        path = self.node.path
+        region = Stack.of(self).region
+        if is_known(region) and region != _REGION:
+            refuse(
+                path, f"CloudFormation creates public repositories in {_REGION} only, and this stack is in {region!r}"
+            )
+        if repository_name is not None:
+            check(f"{path}: repository_name", repository_name, parse_repository_name)
+        check_length(f"{path}: description", description, DESCRIPTION_MAX_CHARACTERS)
+        check_length(f"{path}: about_text", about_text, ABOUT_MAX_CHARACTERS)
+        check_length(f"{path}: usage_text", usage_text, USAGE_MAX_CHARACTERS)
+        check_choices(f"{path}: architectures", architectures, ARCHITECTURES)
+        check_choices(f"{path}: operating_systems", operating_systems, OPERATING_SYSTEMS)
+        catalog_data = {
+            "RepositoryDescription": description,
+            "AboutText": about_text,
+            "UsageText": usage_text,
+            "Architectures": list(architectures),
+            "OperatingSystems": list(operating_systems),
+        }
+        resource = ecr.CfnPublicRepository(
+            self,
+            "Resource",
+            repository_name=repository_name,
+            repository_catalog_data={key: value for key, value in catalog_data.items() if value} or None,
+            repository_policy_text=repository_policy,
+        )
+        resource.apply_removal_policy(removal_policy)
+        self._given_name = repository_name
+        self.repository_name = resource.ref
+        self.repository_arn = resource.attr_arn
+
+    @property
+    def identity(self) -> str:
+        """What tells it from others at synthesis: its name where that is known, else its construct's path."""
+        return self._given_name if self._given_name and is_known(self._given_name) else self.node.path
+
+    @staticmethod
+    def from_repository_name(
+        scope: Construct, construct_id: str, repository_name: str, *, registry_id: str | None = None
+    ) -> IPublicRepository:
+        """
+        Import a repository by its name.
+
+        Args:
+            scope: Where the import belongs.
+            construct_id: Its id there.
+            repository_name: Without registry host and alias: ``acme/agent``.
+            registry_id: Account id, or an alias of the stack's own account.
+                Default: the stack's own account.
+
+        Raises:
+            ValueError: A value outside its grammar.
+        """
+        what = f"{scope.node.path}/{construct_id}"
+        check(f"{what}: repository_name", repository_name, parse_repository_name)
+        if registry_id is not None:
+            check(f"{what}: registry_id", registry_id, parse_registry_id)
+        repository = _Repository(scope, construct_id)
+        repository.repository_name = repository_name
+        repository.registry_id = registry_id
+        repository.repository_arn = _arn(repository, repository_name, registry_id)
+        return repository
+
+    @staticmethod
+    def from_repository_arn(scope: Construct, construct_id: str, repository_arn: str) -> IPublicRepository:
+        """
+        Import a repository by its ARN, ``arn:aws:ecr-public::<account>:repository/<name>``.
+
+        Raises:
+            ValueError: Another kind of ARN.
+        """
+        what = f"{scope.node.path}/{construct_id}: repository_arn"
+        parts = Arn.split(repository_arn, ArnFormat.SLASH_RESOURCE_NAME)
+        expected = "expected arn:aws:ecr-public::<account>:repository/<name>"
+        if is_known(repository_arn) and (parts.service, parts.region, parts.resource) != (
+            "ecr-public",
+            "",
+            "repository",
+        ):
+            refuse(what, f"{repository_arn!r} is not the ARN of a public repository; {expected}")
+        name = parts.resource_name or refuse(what, f"{repository_arn!r} names no repository; {expected}")
+        check(what, name, parse_repository_name)
+        repository = _Repository(scope, construct_id)
+        repository.repository_name = name
+        repository.repository_arn = repository_arn
+        repository.registry_id = None if parts.account == Stack.of(scope).account else parts.account
+        return repository
+
+    @staticmethod
+    def from_cfn_public_repository(cfn_public_repository: ecr.CfnPublicRepository) -> IPublicRepository:
+        """Wrap an L1 construct of this app; what uses it waits for it."""
+        repository = _Repository(cfn_public_repository, "@FromCfnPublicRepository")
+        repository.repository_name = cfn_public_repository.ref
+        repository.repository_arn = cfn_public_repository.attr_arn
+        return repository
+
+
+def _arn(scope: Construct, name: str, registry_id: str | None) -> str:
+    account = registry_id if registry_id and is_account_id(registry_id) else None
+    return Stack.of(scope).format_arn(
+        service="ecr-public", region="", account=account, resource="repository", resource_name=name
+    )

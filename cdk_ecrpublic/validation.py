@@ -1,0 +1,84 @@
+"""What PublicImage checks at synthesis: its tags, its partition, and that no tag is declared twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Stack, Stage
+from constructs import Construct
+
+from ._assets.lambda_handler.oci import parse_tag
+from ._checks import check, is_known, refuse
+from .public_repository import IPublicRepository
+
+_CLAIMS = "_cdk_ecrpublic_claims"
+
+
+def check_tags(path: str, tags: Sequence[str]) -> None:
+    """
+    Check the tags of one image.
+
+    Raises:
+        ValueError: A tag outside the grammar, or one named twice.
+    """
+    if isinstance(tags, str):
+        refuse(f"{path}: tags", f"{tags!r} is a string; expected a list of tags, e.g. [{tags!r}]")
+    if not is_known(tags):
+        return
+    for number, tag in enumerate(tags):
+        check(f"{path}: tags[{number}]", tag, parse_tag)
+    twice = sorted({tag for tag in tags if tags.count(tag) > 1})
+    if twice:
+        refuse(f"{path}: tags", f"named twice: {', '.join(map(repr, twice))}")
+
+
+def check_partition(scope: Construct) -> None:
+    """
+    Refuse a stack where ECR Public does not exist.
+
+    Raises:
+        ValueError: The partition is known, and is not ``aws``.
+    """
+    stack = Stack.of(scope)
+    if is_known(stack.partition) and stack.partition != "aws":
+        refuse(
+            scope.node.path,
+            f"Amazon ECR Public does not exist in partition {stack.partition!r} (this stack is in {stack.region}); "
+            "deploy it in a commercial Region",
+        )
+
+
+def claim_tags(image: Construct, repository: IPublicRepository, tags: Sequence[str]) -> None:
+    """
+    Claim *tags* for *image*: two declarations of one tag would overwrite each other at every deployment.
+
+    The check spans the whole app. Where accounts are not known at synthesis
+    it spans one stage, since the stacks of two stages mostly go to two
+    accounts.
+
+    Raises:
+        ValueError: Another image declares one of them already; names both.
+    """
+    if not is_known(tags):
+        return
+    # The app is an object of the user's own process, so it can carry the table.
+    root = image.node.root
+    claims: dict[tuple[str, ...], str] = getattr(root, _CLAIMS, {})
+    setattr(root, _CLAIMS, claims)
+    registry = _registry_of(image, repository)
+    for tag in tags:
+        owner = claims.setdefault((*registry, repository.identity, tag), image.node.path)
+        if owner != image.node.path:
+            refuse(
+                f"{image.node.path}: tags",
+                f"tag {tag!r} of repository {repository.identity!r} is declared by {owner!r} already; "
+                "declare each tag once, or the two overwrite each other at every deployment",
+            )
+
+
+def _registry_of(image: Construct, repository: IPublicRepository) -> tuple[str, str]:
+    registry = repository.registry_id or Stack.of(image).account
+    if is_known(registry):
+        return "", registry
+    stage = Stage.of(image)
+    return (stage.node.path if stage else ""), "the stack's account"
