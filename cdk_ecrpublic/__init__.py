@@ -44,7 +44,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a construct when it is asked for: the sandbox and the command line must not start aws-cdk-lib's Node process."""
+    """Import a construct when it is asked for: the command line must not start aws-cdk-lib's Node process."""
     if name not in _MODULES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

@@ -21,7 +21,7 @@ LOGIN_ACTIONS = (
     "ecr-public:GetAuthorizationToken",
     "sts:GetServiceBearerToken",
 )
-"""To read manifests as an authenticated client, which may do so ten times as often. AWS offers no resource but ``*``."""
+"""To read manifests as an authenticated client, ten times as often as others. AWS offers no resource but ``*``."""
 
 PUSH_ACTIONS = (
     "ecr-public:BatchCheckLayerAvailability",

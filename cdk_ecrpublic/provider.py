@@ -28,7 +28,11 @@ made of this id.
 DEFAULT_ID = "ECRPublicImageProvider"
 
 TIMEOUT_SECONDS = range(60, 901)
-"""The handler keeps 15 s back for its answer, so less than a minute would leave little for the work; Lambda's limit is 900."""
+"""
+15 s of it are kept back for the answer, so less than a minute would leave little for the work.
+
+900 s is Lambda's own limit.
+"""
 
 _STACK_PROVIDER = "_cdk_ecrpublic_provider"
 
@@ -168,8 +172,8 @@ class PublicImageProvider(Construct):
         if other is not None:
             refuse(
                 self.node.path,
-                f"stack {stack.stack_name!r} has a PublicImageProvider already, {other.node.path!r}, and the options of a second "
-                "would be ignored; make the only one before the stack's first PublicImage, and pass it as provider=",
+                f"stack {stack.stack_name!r} has a PublicImageProvider already, {other.node.path!r}, and the options of a "
+                "second would be ignored; make the only one before the stack's first PublicImage, and pass it as provider=",
             )
         setattr(stack, _STACK_PROVIDER, self)
 

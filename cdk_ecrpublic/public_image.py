@@ -140,7 +140,8 @@ class PublicImage(Construct):
         if Stack.of(provider) is not Stack.of(self):
             refuse(
                 f"{self.node.path}: provider",
-                f"{provider.node.path!r} is in another stack; make a PublicImageProvider in stack {Stack.of(self).stack_name!r}",
+                f"{provider.node.path!r} is in another stack; make a PublicImageProvider in "
+                f"stack {Stack.of(self).stack_name!r}",
             )
         return provider
 
@@ -157,6 +158,6 @@ class PublicImage(Construct):
             return
         Annotations.of(self).add_warning_v2(
             "@cdk-ecrpublic:mutableTag",
-            f"the source is the tag {binding.mutable_tag!r}: cdk diff cannot see it move, and CloudFormation does not deploy "
-            "again when it does; name the image by digest, or pass another refresh= whenever it is to be read again",
+            f"the source is the tag {binding.mutable_tag!r}: cdk diff cannot see it move, and CloudFormation does not "
+            "deploy again when it does; name the image by digest, or pass another refresh= whenever it is to be read again",
         )

@@ -37,6 +37,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+_SHOWN_CHARACTERS = 80
+
+
+def shown(value: object) -> str:
+    """Show a value from outside in a message: quoted, and cut to a readable length."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
 
 class ImageError(Exception):
     """

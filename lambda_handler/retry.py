@@ -26,7 +26,7 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 8.0
 
 PATIENCE_SECONDS = 60.0
-"""IAM and ECR Public are eventually consistent: a policy attached or an image pushed just now takes effect within a minute."""
+"""IAM and ECR Public are eventually consistent: a new policy or image takes effect within a minute."""
 
 PATIENT_WAIT_SECONDS = 4.0
 

@@ -12,11 +12,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from .errors import InvalidInputError, InvalidPropertiesError
+from .errors import InvalidInputError, InvalidPropertiesError, shown
 
 T = TypeVar("T")
-
-_SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Value:
             InvalidPropertiesError: Anything else.
         """
         if not isinstance(self.data, str) or not self.data:
-            self.refuse(f"is {self.shown}; expected a text")
+            self.refuse(f"is {shown(self.data)}; expected a text")
         return self.data
 
     def parse(self, parser: Callable[[str], T]) -> T:
@@ -55,29 +53,23 @@ class Value:
     def choice(self, allowed: Collection[str]) -> str:
         """Read one of *allowed*."""
         if self.data not in allowed:
-            self.refuse(f"is {self.shown}; allowed: {', '.join(allowed)}")
+            self.refuse(f"is {shown(self.data)}; allowed: {', '.join(allowed)}")
         return self.text()
 
     def items(self) -> list[Value]:
         """Read a list."""
         if not isinstance(self.data, list):
-            self.refuse(f"is {self.shown}; expected a list")
+            self.refuse(f"is {shown(self.data)}; expected a list")
         return [Value(item, f"{self.path}[{number}]") for number, item in enumerate(self.data)]
 
     def fields(self, allowed: Collection[str]) -> dict[str, Value]:
         """Read an object that has no other keys than *allowed*."""
         if not isinstance(self.data, Mapping):
-            self.refuse(f"is {self.shown}; expected an object")
+            self.refuse(f"is {shown(self.data)}; expected an object")
         unknown = sorted(str(key) for key in self.data.keys() - set(allowed))
         if unknown:
             self.refuse(f"has unknown keys: {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}")
         return {key: Value(item, f"{self.path}.{key}") for key, item in self.data.items()}
-
-    @property
-    def shown(self) -> str:
-        """The value as a message shows it, cut to a readable length."""
-        shown = repr(self.data)
-        return shown if len(shown) <= _SHOWN_CHARACTERS else shown[: _SHOWN_CHARACTERS - 3] + "..."
 
     def refuse(self, problem: str) -> NoReturn:
         """Refuse the value."""

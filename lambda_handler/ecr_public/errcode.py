@@ -68,9 +68,11 @@ ERRORS: Mapping[str, type[RemoteError]] = {
 _HINTS: Mapping[str, str] = {
     "ExpiredTokenException": "the function's own credentials have expired; deploy again",
     "ImageTagAlreadyExistsException": "the repository forbids moving the tag; publish under another one",
-    "LayersNotFoundException": "push the image's layers to this very repository first; ECR Public keeps layers by repository",
+    "LayersNotFoundException": "push the image's layers to this very repository first",
     "ReferencedImagesNotFoundException": "push each image that the index lists to this very repository first",
-    "RepositoryNotFoundException": "create the repository first, and check the name (no registry host, no alias) and the account",
+    "RepositoryNotFoundException": (
+        "create the repository first, and check its name (without registry host and alias) and the account"
+    ),
     "UnsupportedCommandException": "Amazon ECR Public's API is served in us-east-1 only",
 }
 

@@ -208,7 +208,10 @@ def _account_of(client: Any, registry_id: str, retry: Retry) -> str:  # noqa: AN
         if registry_id in {alias["name"] for alias in registry["aliases"]}:
             return str(registry["registryId"])
     own = sorted(alias["name"] for registry in registries for alias in registry["aliases"])
-    message = f"RegistryId {registry_id!r} is not an alias of this account's public registry, which has: {', '.join(own) or 'none'}"
+    message = (
+        f"RegistryId {registry_id!r} is not an alias of this account's public registry; "
+        f"its aliases are: {', '.join(own) or 'none'}"
+    )
     raise NotFoundError(
         message, operation="ecr-public:DescribeRegistries", hint="leave RegistryId out for the account's own registry"
     )

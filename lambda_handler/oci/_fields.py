@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeVar
 
-from ..errors import InvalidManifestError
+from ..errors import InvalidManifestError, shown
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ def required_size(data: Mapping[str, object], key: str, path: str) -> int:
     """Read a size in bytes: an integer, 0 or more."""
     value = data.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        refuse(f"{path}{key} is {_shown(value)}; expected a size in bytes")
+        refuse(f"{path}{key} is {shown(value)}; expected a size in bytes")
     return value
 
 
@@ -70,12 +70,5 @@ def refuse(message: str) -> NoReturn:
 
 def _expect(value: object, kind: type[T], name: str, path: str) -> T:
     if not isinstance(value, kind):
-        refuse(f"{path} is {_shown(value)}; expected {name}")
+        refuse(f"{path} is {shown(value)}; expected {name}")
     return value
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "missing"
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from ..errors import InvalidDigestError
+from ..errors import InvalidDigestError, shown
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -38,7 +38,7 @@ class Digest:
                 hex is refused, since registries compare digests as text.
         """
         if not _DIGEST.fullmatch(text):
-            message = f"{_shown(text)} is not a digest; expected 'sha256:' and 64 lower-case hexadecimal digits"
+            message = f"{shown(text)} is not a digest; expected 'sha256:' and 64 lower-case hexadecimal digits"
             raise InvalidDigestError(message)
         return cls(text)
 
@@ -54,9 +54,3 @@ class Digest:
 
     def __str__(self) -> str:
         return self.text
-
-
-def _shown(text: object) -> str:
-    """Show a value from outside in a message: quoted, at most 100 characters."""
-    shown = repr(text)
-    return shown if len(shown) <= 100 else shown[:97] + "..."

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..errors import IntegrityError, InvalidManifestError
+from ..errors import IntegrityError, InvalidManifestError, shown
 from . import _fields
 from .descriptor import Descriptor
 from .digest import Digest
@@ -67,7 +67,7 @@ class Manifest:
         kind = _media_type(data, media_type)
         _refuse_mixture(data, kind)
         if data.get("schemaVersion") != 2:  # noqa: PLR2004 - both specifications fix it
-            _fields.refuse(f"schemaVersion is {data.get('schemaVersion')!r}; expected 2")
+            _fields.refuse(f"schemaVersion is {shown(data.get('schemaVersion'))}; expected 2")
         return cls(
             content=content,
             media_type=kind,
@@ -107,7 +107,7 @@ def _media_type(data: dict[str, object], given: str) -> ManifestMediaType:
     if not own and not given:
         _fields.refuse("the manifest has no mediaType and none was given beside it; name its media type")
     if own and given and own != given:
-        _fields.refuse(f"the manifest says that its mediaType is {own!r}, but {given!r} was given beside it")
+        _fields.refuse(f"the manifest says that its mediaType is {shown(own)}, but {shown(given)} was given beside it")
     return ManifestMediaType.parse(own or given)
 
 

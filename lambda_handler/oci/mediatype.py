@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ..errors import InvalidManifestError
+from ..errors import InvalidManifestError, shown
 
 
 class ManifestMediaType(StrEnum):
@@ -33,7 +33,9 @@ class ManifestMediaType(StrEnum):
         try:
             return cls(text)
         except ValueError:
-            message = f"{text!r} is not a media type of a manifest that ECR Public stores; allowed: {', '.join(cls)}"
+            message = (
+                f"{shown(text)} is not a media type of a manifest that ECR Public stores; allowed: {', '.join(cls)}"
+            )
             raise InvalidManifestError(message) from None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..errors import InvalidPlatformError
+from ..errors import InvalidPlatformError, shown
 
 _PART = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -36,7 +36,7 @@ class Platform:
         """
         parts = text.split("/")
         if len(parts) not in {2, 3} or not all(_PART.fullmatch(part) for part in parts):
-            message = f"{text!r} is not a platform; expected os/architecture or os/architecture/variant, e.g. 'linux/arm64/v8'"
+            message = f"{shown(text)} is not a platform; expected os/architecture[/variant], e.g. 'linux/arm64/v8'"
             raise InvalidPlatformError(message)
         return cls(*parts)
 

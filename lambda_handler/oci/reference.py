@@ -10,7 +10,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from ..errors import InvalidReferenceError
+from ..errors import InvalidReferenceError, shown
 
 TAG_MAX_CHARACTERS = 128
 """The OCI grammar's limit; PutImage would take 300, but no registry client could pull that."""
@@ -37,7 +37,7 @@ def parse_tag(text: str) -> str:
     """
     if not _TAG.fullmatch(text):
         message = (
-            f"{text!r} is not a tag; allowed are 1 to {TAG_MAX_CHARACTERS} letters, digits, '_', '.' and '-', "
+            f"{shown(text)} is not a tag; allowed are 1 to {TAG_MAX_CHARACTERS} letters, digits, '_', '.' and '-', "
             "not beginning with '.' or '-'"
         )
         raise InvalidReferenceError(message)
@@ -53,8 +53,8 @@ def parse_repository_name(text: str) -> str:
     """
     if len(text) not in REPOSITORY_NAME_CHARACTERS or not _ECR_PUBLIC_NAME.fullmatch(text):
         message = (
-            f"{text!r} is not the name of an ECR Public repository; allowed are 2 to 205 lower-case letters and digits, "
-            "with single '.', '_', '-' or '/' between them, e.g. 'acme/agent' (without registry host and alias)"
+            f"{shown(text)} is not the name of an ECR Public repository; allowed are 2 to 205 lower-case letters and "
+            "digits, with single '.', '_', '-' or '/' between them, e.g. 'acme/agent' (without registry host and alias)"
         )
         raise InvalidReferenceError(message)
     return text
@@ -69,7 +69,9 @@ def parse_registry_id(text: str) -> str:
     """
     is_alias = len(text) in range(2, 51) and _ALIAS.fullmatch(text)
     if not _ACCOUNT.fullmatch(text) and not is_alias:
-        message = f"{text!r} is not a registry; expected an account id of 12 digits or a registry alias such as 'acme'"
+        message = (
+            f"{shown(text)} is not a registry; expected an account id of 12 digits or a registry alias such as 'acme'"
+        )
         raise InvalidReferenceError(message)
     return text
 
@@ -97,7 +99,7 @@ class RegistryHost:
         match = _HOST.fullmatch(text)
         port = int(match["port"]) if match and match["port"] else None
         if match is None or (port is not None and port not in range(1, 65536)):
-            message = f"{text!r} is not a registry host; expected host or host:port, e.g. 'public.ecr.aws'"
+            message = f"{shown(text)} is not a registry host; expected host or host:port, e.g. 'public.ecr.aws'"
             raise InvalidReferenceError(message)
         return cls(match["name"].lower(), port)
 
@@ -141,7 +143,7 @@ class Repository:
         """
         host, _, path = text.partition("/")
         if not _PATH.fullmatch(path):
-            message = f"{text!r} is not a repository; expected host/path, e.g. 'public.ecr.aws/acme/agent'"
+            message = f"{shown(text)} is not a repository; expected host/path, e.g. 'public.ecr.aws/acme/agent'"
             raise InvalidReferenceError(message)
         return cls(RegistryHost.parse(host), path)
 

@@ -31,9 +31,7 @@ class TagSource:
         repository = ports.destination
         digest = repository.resolve([self.tag]).get(self.tag)
         if digest is None:
-            raise NotFoundError(
-                f"the source tag {self.tag!r} does not exist in repository {repository.name!r}",
-                operation="ecr-public:DescribeImages",
-                hint="push the image under that tag before deploying, or name one that exists",
-            )
+            message = f"the source tag {self.tag!r} does not exist in repository {repository.name!r}"
+            hint = "push the image under that tag before deploying, or name one that exists"
+            raise NotFoundError(message, operation="ecr-public:DescribeImages", hint=hint)
         return repository.read(digest)

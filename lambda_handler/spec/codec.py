@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
-from ..errors import InvalidPropertiesError
+from ..errors import InvalidPropertiesError, shown
 from ..oci import Digest, parse_registry_id, parse_repository_name, parse_tag
 from ..sources import PLANNED_SOURCES, SOURCES, Source
 from ..values import Value
@@ -146,15 +146,15 @@ def _source(value: Value) -> Source:
 
 
 def _refuse_unknown(properties: Mapping[str, object], problems: list[str]) -> None:
-    for name in sorted(properties.keys() - set(Property) - _CLOUDFORMATION):
-        problems.append(f"{name}: is not a property of {RESOURCE_TYPE}; known: {', '.join(Property)}")
+    known = ", ".join(Property)
+    unknown = sorted(properties.keys() - set(Property) - _CLOUDFORMATION)
+    problems += [f"{shown(name)}: is not a property of {RESOURCE_TYPE}; known: {known}" for name in unknown]
 
 
 def _refuse_planned(properties: Mapping[str, object], problems: list[str]) -> None:
     read = _Reader(properties, problems)
-    for name in _PLANNED:
-        if properties.get(name):
-            problems.append(f"{name}: is not supported by this version of the handler; leave it out")
+    planned = [name for name in _PLANNED if properties.get(name)]
+    problems += [f"{name}: is not supported by this version of the handler; leave it out" for name in planned]
     read.optional(Property.INCLUDE_REFERRERS, lambda value: _only(value, "false", {"true", "false"}))
     read.optional(Property.ON_TAG_REMOVED, lambda value: _only(value, "Keep", {"Keep", "Untag"}))
     read.optional(Property.ON_DELETE, lambda value: _only(value, "Keep", {"Keep", "Delete"}))
@@ -165,4 +165,6 @@ def _only(value: Value, supported: str, allowed: set[str]) -> None:
     text = str(value.data).lower() if isinstance(value.data, bool) else value.data
     Value(text, value.path).choice(sorted(allowed))
     if text != supported:
-        value.refuse(f"is {value.shown}, which this version of the handler does not support; supported: {supported!r}")
+        value.refuse(
+            f"is {shown(value.data)}, which this version of the handler does not support; supported: {supported!r}"
+        )
