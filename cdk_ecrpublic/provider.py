@@ -172,8 +172,8 @@ class PublicImageProvider(Construct):
         if other is not None:
             refuse(
                 self.node.path,
-                f"stack {stack.stack_name!r} has a PublicImageProvider already, {other.node.path!r}, and the options of a "
-                "second would be ignored; make the only one before the stack's first PublicImage, and pass it as provider=",
+                f"stack {stack.stack_name!r} has a PublicImageProvider already, {other.node.path!r}, and the "
+                "options of a second would be ignored; make one before the stack's first PublicImage, and pass it on",
             )
         setattr(stack, _STACK_PROVIDER, self)
 

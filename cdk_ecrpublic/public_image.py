@@ -159,5 +159,5 @@ class PublicImage(Construct):
         Annotations.of(self).add_warning_v2(
             "@cdk-ecrpublic:mutableTag",
             f"the source is the tag {binding.mutable_tag!r}: cdk diff cannot see it move, and CloudFormation does not "
-            "deploy again when it does; name the image by digest, or pass another refresh= whenever it is to be read again",
+            "deploy again when it does; name the image by digest, or change refresh= to have it read again",
         )

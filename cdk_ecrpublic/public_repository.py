@@ -171,8 +171,9 @@ class PublicRepository(_Repository):
             scope: Where the import belongs.
             construct_id: Its id there.
             repository_name: Without registry host and alias: ``acme/agent``.
-            registry_id: Account id, or an alias of the stack's own account.
-                Default: the stack's own account.
+            registry_id: Account id, or an alias of the stack's own account;
+                for a repository of another account use
+                ``from_repository_arn``. Default: the stack's own account.
 
         Raises:
             ValueError: A value outside its grammar.
@@ -188,9 +189,19 @@ class PublicRepository(_Repository):
         return repository
 
     @staticmethod
-    def from_repository_arn(scope: Construct, construct_id: str, repository_arn: str) -> IPublicRepository:
+    def from_repository_arn(
+        scope: Construct, construct_id: str, repository_arn: str, *, registry_alias: str | None = None
+    ) -> IPublicRepository:
         """
-        Import a repository by its ARN, ``arn:aws:ecr-public::<account>:repository/<name>``.
+        Import a repository by its ARN.
+
+        Args:
+            scope: Where the import belongs.
+            construct_id: Its id there.
+            repository_arn: ``arn:aws:ecr-public::<account>:repository/<name>``.
+            registry_alias: Needed for a repository of another account, whose
+                policy must allow to put images: the API describes no registry
+                but one's own. Default: none is needed.
 
         Raises:
             ValueError: Another kind of ARN.
@@ -209,7 +220,10 @@ class PublicRepository(_Repository):
         repository = _Repository(scope, construct_id)
         repository.repository_name = name
         repository.repository_arn = repository_arn
-        repository.registry_id = None if parts.account == Stack.of(scope).account else parts.account
+        own = parts.account == Stack.of(scope).account
+        if registry_alias is not None:
+            check(f"{scope.node.path}/{construct_id}: registry_alias", registry_alias, parse_registry_id)
+        repository.registry_id = registry_alias or (None if own else parts.account)
         return repository
 
     @staticmethod

@@ -130,15 +130,28 @@ class _Ports:
 
 
 def _connect(declaration: Declaration, clients: Clients, retry: Retry) -> _Ports:
-    def read_manifest(repository: Repository, digest: Digest) -> Manifest:
-        transport = Transport(clients.pool, retry.deadline)
-        return RegistryClient(transport, clients.tokens_of(repository.host)).read(repository, digest)
-
     destination = open_repository(
         clients.ecr_public,
         declaration.registry_id,
         declaration.repository_name,
         retry=retry,
-        read_manifest=read_manifest,
+        reader=_Reader(clients, Transport(clients.pool, retry.deadline)),
     )
     return _Ports(destination, S3Objects(clients.s3, retry))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Gives each registry its own tokens."""
+
+    clients: Clients
+    transport: Transport
+
+    def read(self, repository: Repository, digest: Digest) -> Manifest:
+        return self._client(repository).read(repository, digest)
+
+    def resolve(self, repository: Repository, reference: str) -> Digest | None:
+        return self._client(repository).resolve(repository, reference)
+
+    def _client(self, repository: Repository) -> RegistryClient:
+        return RegistryClient(self.transport, self.clients.tokens_of(repository.host))

@@ -7,39 +7,47 @@ the API does not do better when writing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
 from ..errors import IntegrityError, NotFoundError, NotYetVisibleError
-from ..oci import Digest, Manifest, Repository, is_account_id
+from ..oci import Digest, Manifest, RegistryHost, Repository, is_account_id
 from ..retry import Retry
 from .errcode import error_code, translated
 
 IMAGE_IDS_MAX = 100
 """The most ``imageIds`` that one DescribeImages takes: botocore's ecr-public model."""
 
-ReadManifest = Callable[[Repository, Digest], Manifest]
+
+class Reader(Protocol):
+    """The HTTP face, as ``registry.RegistryClient`` offers it."""
+
+    def read(self, repository: Repository, digest: Digest) -> Manifest:
+        """Read a manifest, exact to the byte."""
+
+    def resolve(self, repository: Repository, reference: str) -> Digest | None:
+        """Return the digest that a tag stands for; None when there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcrPublicRepository:
     """
-    One repository, for one invocation.
+    One repository of the caller's own registry, for one invocation.
 
     Attributes:
-        registry_id: Account id.
+        registry_id: Account id; the alias for another account's.
         repository: Its address on the HTTP face.
-        read_manifest: Reads over HTTP.
+        reader: Reads over HTTP.
     """
 
     client: Any
     registry_id: str
     name: str
     repository: Repository
-    read_manifest: ReadManifest
+    reader: Reader
     retry: Retry
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
@@ -76,7 +84,7 @@ class EcrPublicRepository:
         """
         doing = f"reading {digest}"
         try:
-            return self.retry.call(doing, lambda: self.read_manifest(self.repository, digest))
+            return self.retry.call(doing, lambda: self.reader.read(self.repository, digest))
         except NotFoundError as error:
             if not self.has(digest):
                 message = (
@@ -89,7 +97,7 @@ class EcrPublicRepository:
     def _read_known(self, digest: Digest) -> Manifest:
         """Read an image that the API says is there."""
         try:
-            return self.read_manifest(self.repository, digest)
+            return self.reader.read(self.repository, digest)
         except NotFoundError as error:
             message = f"{digest} is in repository {self.name!r}, but its manifest cannot be read over HTTP yet"
             raise NotYetVisibleError(message, operation=error.operation) from error
@@ -148,36 +156,86 @@ class EcrPublicRepository:
         return self.retry.call("describing images", call, settle=True)
 
 
+class ForeignRepository(EcrPublicRepository):
+    """
+    A repository of another account, whose policy lets us put images.
+
+    The API describes no repositories but the caller's own, so this one is
+    observed over HTTP, as everybody sees it.
+    """
+
+    def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
+        """Return where *tags* point now; a tag that does not exist is left out. One request each."""
+        found = {tag: self._resolve(tag) for tag in tags}
+        return {tag: digest for tag, digest in found.items() if digest is not None}
+
+    def has(self, digest: Digest) -> bool:
+        """Whether an image of that digest is there, with or without a tag."""
+        return self._resolve(str(digest)) is not None
+
+    def _resolve(self, reference: str) -> Digest | None:
+        return self.retry.call(f"resolving {reference}", lambda: self.reader.resolve(self.repository, reference))
+
+
 def open_repository(
     client: Any,  # noqa: ANN401 - botocore's clients are made at run time
     registry_id: str | None,
     name: str,
     *,
     retry: Retry,
-    read_manifest: ReadManifest,
+    reader: Reader,
 ) -> EcrPublicRepository:
     """
-    Find a repository: its account id, and where its HTTP face is.
+    Find a repository: its registry, and where its HTTP face is.
 
     Args:
         client: botocore's client for ``ecr-public`` in us-east-1.
-        registry_id: Account id, or an alias of the caller's own registry;
-            None is the caller's own registry.
+        registry_id: Account id or alias; None is the caller's own registry.
         name: Without registry host and alias.
 
     Raises:
-        NotFoundError: There is no such repository or alias that the caller
-            may describe.
+        NotFoundError: There is no such repository that the caller may see.
     """
-    account = _account_of(client, registry_id, retry) if registry_id else None
+    account = registry_id if registry_id is None or is_account_id(registry_id) else None
+    if registry_id is not None and account is None:
+        own = _describe_own_registry(client, retry)
+        if registry_id not in own.aliases:
+            repository = Repository(own.host, f"{registry_id}/{name}")
+            return ForeignRepository(
+                client=client, registry_id=registry_id, name=name, repository=repository, reader=reader, retry=retry
+            )
+        account = own.registry_id
     described = _describe_repository(client, account, name, retry)
     return EcrPublicRepository(
         client=client,
         registry_id=described["registryId"],
         name=name,
         repository=Repository.parse(described["repositoryUri"]),
-        read_manifest=read_manifest,
+        reader=reader,
         retry=retry,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Registry:
+    """The caller's own registry."""
+
+    registry_id: str
+    aliases: frozenset[str]
+    host: RegistryHost
+
+
+def _describe_own_registry(client: Any, retry: Retry) -> _Registry:  # noqa: ANN401
+    def call() -> Mapping[str, Any]:
+        with translated("ecr-public:DescribeRegistries"):
+            registry: Mapping[str, Any] = client.describe_registries()["registries"][0]
+        return registry
+
+    registry = retry.call("describing the registry", call, settle=True)
+    return _Registry(
+        registry_id=registry["registryId"],
+        aliases=frozenset(alias["name"] for alias in registry["aliases"]),
+        host=RegistryHost.parse(registry["registryUri"].partition("/")[0]),
     )
 
 
@@ -192,29 +250,6 @@ def _describe_repository(client: Any, account: str | None, name: str, retry: Ret
         return answer
 
     return retry.call(f"describing repository {name!r}", call, settle=True)
-
-
-def _account_of(client: Any, registry_id: str, retry: Retry) -> str:  # noqa: ANN401
-    """Return the account id of a registry, which may be given by its alias."""
-    if is_account_id(registry_id):
-        return registry_id
-
-    def call() -> list[Mapping[str, Any]]:
-        with translated("ecr-public:DescribeRegistries"):
-            return list(client.describe_registries()["registries"])
-
-    registries = retry.call("describing the registry", call, settle=True)
-    for registry in registries:
-        if registry_id in {alias["name"] for alias in registry["aliases"]}:
-            return str(registry["registryId"])
-    own = sorted(alias["name"] for registry in registries for alias in registry["aliases"])
-    message = (
-        f"RegistryId {registry_id!r} is not an alias of this account's public registry; "
-        f"its aliases are: {', '.join(own) or 'none'}"
-    )
-    raise NotFoundError(
-        message, operation="ecr-public:DescribeRegistries", hint="leave RegistryId out for the account's own registry"
-    )
 
 
 def _batches(tags: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -100,7 +100,7 @@ def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Re
     headers = {}
     if password is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
-    return transport.get(challenge.url, headers, limit=TOKEN_ANSWER_MAX_BYTES, doing="GET token")
+    return transport.send("GET", challenge.url, headers, limit=TOKEN_ANSWER_MAX_BYTES, doing="GET token")
 
 
 def _token(reply: Reply, registry: RegistryHost) -> str:

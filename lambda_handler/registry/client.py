@@ -25,7 +25,6 @@ from .transport import Reply, Transport
 _ACCEPT = ", ".join(ManifestMediaType)
 """All four: a registry may translate a manifest into a type that it thinks the client prefers."""
 
-_OPERATION = "GET manifest"
 _OK = 200
 _NOT_FOUND = 404
 _UNAUTHENTICATED = frozenset({400, 401, 403})
@@ -60,49 +59,60 @@ class RegistryClient:
             InvalidManifestError: The bytes are no manifest.
             AccessError, ThrottledError, UnavailableError: As they say.
         """
-        url = f"{repository.host.url}/v2/{repository.path}/manifests/{digest}"
-        reply = self._get(url)
-        media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip()
+        reply = self._request("GET", repository, str(digest))
         if Digest.of(reply.body) != digest:
             message = f"{repository.host} sent other bytes for {digest}: they have the digest {Digest.of(reply.body)}"
             raise IntegrityError(message)
+        media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip()
         return Manifest.parse(reply.body, media_type)
 
-    def _get(self, url: str) -> Reply:
-        reply = self._send(url)
-        if reply.status in _UNAUTHENTICATED:
-            reply = self._authenticate(url, reply)
-        return self._accept(reply)
+    def resolve(self, repository: Repository, reference: str) -> Digest | None:
+        """
+        Return the digest that a tag (or a digest) stands for; None when there is no such image.
 
-    def _authenticate(self, url: str, reply: Reply) -> Reply:
+        Raises:
+            InvalidDigestError: The registry's answer holds none.
+            AccessError, ThrottledError, UnavailableError: As they say.
+        """
+        try:
+            reply = self._request("HEAD", repository, reference)
+        except NotFoundError:
+            return None
+        return Digest.parse(reply.headers.get("Docker-Content-Digest", ""))
+
+    def _request(self, method: str, repository: Repository, reference: str) -> Reply:
+        url = f"{repository.host.url}/v2/{repository.path}/manifests/{reference}"
+        reply = self._send(method, url)
+        if reply.status in _UNAUTHENTICATED:
+            reply = self._authenticate(method, url, reply)
+        if reply.status != _OK:
+            raise self._error(method, reply.status)
+        return reply
+
+    def _authenticate(self, method: str, url: str, reply: Reply) -> Reply:
         """Get a token and ask again: with credentials where there are some, then without."""
         if "WWW-Authenticate" not in reply.headers:
             # A token that is no good draws no challenge; no token at all does.
             self.tokens.current = ""
-            reply = self._send(url)
+            reply = self._send(method, url)
         if "WWW-Authenticate" not in reply.headers:
             return reply
         challenge = Challenge.parse(reply.headers["WWW-Authenticate"], self.tokens.registry)
         with_credentials = self.tokens.renew(challenge, self.transport, anonymous=False)
-        reply = self._send(url)
+        reply = self._send(method, url)
         if reply.status in _UNAUTHENTICATED and with_credentials:
             # Stale credentials break even the reading of public images.
             self.tokens.renew(challenge, self.transport, anonymous=True)
-            reply = self._send(url)
+            reply = self._send(method, url)
         return reply
 
-    def _send(self, url: str) -> Reply:
+    def _send(self, method: str, url: str) -> Reply:
         headers = {"Accept": _ACCEPT}
         if self.tokens.current:
             headers["Authorization"] = f"Bearer {self.tokens.current}"
-        return self.transport.get(url, headers, limit=MANIFEST_MAX_BYTES, doing=_OPERATION)
+        return self.transport.send(method, url, headers, limit=MANIFEST_MAX_BYTES, doing=f"{method} manifest")
 
-    def _accept(self, reply: Reply) -> Reply:
-        if reply.status == _OK:
-            return reply
-        raise self._error(reply.status)
-
-    def _error(self, status: int) -> RemoteError:
+    def _error(self, method: str, status: int) -> RemoteError:
         kind: type[RemoteError] = RejectedError
         if status == _NOT_FOUND:
             kind = NotFoundError
@@ -112,4 +122,5 @@ class RegistryClient:
             kind = ThrottledError
         elif status in _SERVER_ERRORS:
             kind = UnavailableError
-        return kind(f"{_OPERATION} failed: registry {self.tokens.registry} answered {status}", operation=_OPERATION)
+        operation = f"{method} manifest"
+        return kind(f"{operation} failed: registry {self.tokens.registry} answered {status}", operation=operation)

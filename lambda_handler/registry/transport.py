@@ -39,11 +39,12 @@ class Transport:
     pool: urllib3.PoolManager
     deadline: Deadline
 
-    def get(self, url: str, headers: Mapping[str, str], *, limit: int, doing: str) -> Reply:
+    def send(self, method: str, url: str, headers: Mapping[str, str], *, limit: int, doing: str) -> Reply:
         """
-        Send a GET and read its answer.
+        Send a request without a body and read its answer.
 
         Args:
+            method: ``GET`` or ``HEAD``.
             url: May carry nothing secret: it is not logged, but others may.
             headers: Sent to this address only.
             limit: The longest body to accept, in bytes.
@@ -57,7 +58,7 @@ class Transport:
         self.deadline.check(doing)
         try:
             response = self.pool.request(
-                "GET",
+                method,
                 url,
                 headers=dict(headers),
                 timeout=self._timeout(),

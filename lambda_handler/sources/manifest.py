@@ -15,8 +15,9 @@ class ManifestSource:
     Exactly these bytes, inline or as an object in S3.
 
     Shape:
-        ``"Manifest": {"Body": "<the manifest's text>", "MediaType": "…"}`` or ``{"Bucket": "…", "Key": "…", "MediaType": "…"}``; ``MediaType`` is
-        optional when the manifest names its own.
+        ``"Manifest": {"Body": "<the manifest's text>", "MediaType": "…"}``
+        or ``{"Bucket": "…", "Key": "…", "MediaType": "…"}``; ``MediaType``
+        is optional when the manifest names its own.
     """
 
     body: str = ""
