@@ -44,7 +44,7 @@ types: setup ## mypy, strict, over everything
 
 .PHONY: docs
 docs: setup ## build the documentation into build/site; a broken link is an error
-	@$(BIN)/mkdocs --quiet build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
 	@echo "docs: build/site/index.html"
 
 .PHONY: bench
@@ -63,6 +63,7 @@ dist: setup ## build the wheel and the source archive into dist/
 
 .PHONY: setup
 setup: $(READY) ## install what is needed into .venv and node_modules (the other targets do it too)
+	@:
 
 $(READY): pyproject.toml requirements/constraints.txt package.json package-lock.json scripts/setup
 	@PYTHON="$(PYTHON)" scripts/setup

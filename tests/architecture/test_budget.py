@@ -1,0 +1,109 @@
+"""Sizes: files and functions stay small enough to be read in one go."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from statistics import median
+
+import pytest
+
+from tests.architecture.source import CHECKOUT, Function, Module, body_lines, modules, type_of_function
+
+FILE_MAX_LINES = 400
+TEST_FILE_MAX_LINES = 500
+FUNCTION_MAX_LINES = 40
+FUNCTION_AIM_LINES = 20
+AIM_SHARE = 0.88
+MEDIAN_MAX_LINES = 9
+NESTING_MAX = 3
+ARGUMENTS_MAX = 6
+
+SHIPPED = (*modules("lambda_handler"), *modules("cdk_ecrpublic"))
+EVERYTHING = (*SHIPPED, *modules("tests"), *modules("demo"), *modules("benchmarks"))
+
+
+def functions(among: tuple[Module, ...]) -> Iterator[tuple[str, Function]]:
+    """Yield each function with the place where it stands."""
+    for module in among:
+        for function in module.functions():
+            yield f"{module.name}:{function.lineno} {function.name}", function
+
+
+def nesting(node: ast.AST) -> int:
+    """Count how deep blocks stand inside each other; an elif is no deeper than its if."""
+    inner = 0
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, type_of_function):
+            continue
+        is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child]
+        is_block = isinstance(child, ast.If | ast.For | ast.While | ast.With | ast.Try | ast.AsyncFor | ast.AsyncWith)
+        inner = max(inner, nesting(child) + (is_block and not is_elif))
+    return inner
+
+
+def positional(function: Function) -> int:
+    """Count arguments that can be given by position, without ``self`` or ``cls``."""
+    names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=lambda module: module.name)
+def test_a_file_is_one_concept_long(module: Module) -> None:
+    limit = TEST_FILE_MAX_LINES if module.name.startswith("tests.") else FILE_MAX_LINES
+    lines = len(module.path.read_text(encoding="utf-8").splitlines())
+
+    assert lines <= limit
+
+
+def test_no_function_is_longer_than_the_limit() -> None:
+    long = [place for place, function in functions(EVERYTHING) if body_lines(function) > FUNCTION_MAX_LINES]
+
+    assert long == []
+
+
+def test_most_functions_fit_the_aim() -> None:
+    sizes = [body_lines(function) for _, function in functions(SHIPPED)]
+    share = sum(size <= FUNCTION_AIM_LINES for size in sizes) / len(sizes)
+
+    assert share >= AIM_SHARE
+    assert median(sizes) <= MEDIAN_MAX_LINES
+
+
+def test_blocks_are_not_nested_deep() -> None:
+    assert [place for place, function in functions(EVERYTHING) if nesting(function) > NESTING_MAX] == []
+
+
+def test_few_arguments_are_positional() -> None:
+    assert [place for place, function in functions(EVERYTHING) if positional(function) > ARGUMENTS_MAX] == []
+
+
+def test_nothing_is_global() -> None:
+    assert [
+        f"{module.name}:{node.lineno}"
+        for module in EVERYTHING
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Global)
+    ] == []
+
+
+def _function(text: str) -> Function:
+    module = Module.parse("example", text, path=CHECKOUT / "example.py", known=frozenset())
+    return next(module.functions())
+
+
+def test_a_docstring_is_no_part_of_the_body() -> None:
+    assert body_lines(_function('def f():\n    """\n    Long.\n    """\n    a = 1\n    return a\n')) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "depth"),
+    [
+        ("pass", 0),
+        ("if a:\n        pass\n    elif b:\n        pass\n    elif c:\n        pass", 1),
+        ("for a in b:\n        if a:\n            pass", 2),
+        ("try:\n        pass\n    except E:\n        if a:\n            pass", 2),
+    ],
+)
+def test_counts_the_depth_of_blocks(body: str, depth: int) -> None:
+    assert depth == nesting(_function(f"def f():\n    {body}\n"))

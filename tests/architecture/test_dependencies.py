@@ -1,0 +1,174 @@
+"""Which module may import which: the layers, as a table that is held against the source."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.architecture.source import CHECKOUT, Module, is_within, modules
+
+HANDLER = "lambda_handler"
+SHIPPED = "cdk_ecrpublic._assets.lambda_handler"
+"""The handler's name inside the construct library."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """
+    What the modules of one layer may import beside each other.
+
+    Attributes:
+        ours: Modules or packages of the project.
+        others: Top-level names beside the standard library.
+    """
+
+    ours: frozenset[str] = field(default_factory=frozenset)
+    others: frozenset[str] = field(default_factory=frozenset)
+
+
+def handler(*ours: str, others: tuple[str, ...] = ()) -> Layer:
+    return Layer(ours=frozenset(f"{HANDLER}.{name}" for name in ours), others=frozenset(others))
+
+
+def library(*shipped: str, ours: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> Layer:
+    return Layer(ours=frozenset({*(f"{SHIPPED}.{name}" for name in shipped), *ours}), others=frozenset(others))
+
+
+LAYERS = {
+    # The function that runs in Lambda, from the inside out.
+    "lambda_handler.errors": handler(),
+    "lambda_handler.log": handler(),
+    "lambda_handler.clock": handler("errors"),
+    "lambda_handler.retry": handler("errors", "clock", "log"),
+    "lambda_handler.values": handler("errors"),
+    "lambda_handler.oci": handler("errors"),
+    "lambda_handler.publish": handler("errors", "oci", "log"),
+    "lambda_handler.sources": handler("errors", "oci", "values", "publish.ports"),
+    "lambda_handler.spec": handler("errors", "oci", "values", "sources"),
+    "lambda_handler.registry": handler("errors", "oci", "clock", others=("urllib3",)),
+    "lambda_handler.ecr_public": handler("errors", "oci", "clock", "retry", others=("botocore",)),
+    # One exception: it asks `oci` whether the answer's host is this machine.
+    "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
+    "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.lifecycle"),
+    # Where adapters meet use cases.
+    "lambda_handler.entrypoint": Layer(ours=frozenset({HANDLER}), others=frozenset({"botocore", "urllib3"})),
+    "lambda_handler": Layer(),
+    # The construct library, and what runs beside it on a person's machine.
+    "cdk_ecrpublic.sandbox": library("errors", "oci", others=("botocore", "hypercorn", "ministack", "starlette")),
+    "cdk_ecrpublic.cli": library("errors", "oci", ours=("cdk_ecrpublic.sandbox",), others=("click", "rich")),
+    "cdk_ecrpublic": library("errors", "oci", "values", "sources", "spec", others=("aws_cdk", "constructs", "jsii")),
+}
+
+PURE = ("errors", "values", "oci", "spec", "sources", "publish.plan", "publish.ports")
+"""Modules of the handler without effects: the construct library may run them at synthesis."""
+
+EFFECTS = frozenset(
+    {"os", "random", "secrets", "socket", "subprocess", "sys", "threading", "time", "logging", "pathlib"}
+)
+
+
+def layer_of(module: str) -> str:
+    """Return the row of the table that decides about *module*: the longest that fits."""
+    return max((name for name in LAYERS if is_within(module, name)), key=len)
+
+
+def refused_imports(module: Module) -> list[str]:
+    """List what *module* imports and its layer may not, one sentence each."""
+    name = layer_of(module.name)
+    return [
+        f"{module.name} imports {imported}; layer {name} may import {_allowed(LAYERS[name])}"
+        for imported in module.imports()
+        if not _may_import(name, imported)
+    ]
+
+
+def _may_import(layer: str, imported: str) -> bool:
+    top = imported.partition(".")[0]
+    if top in (HANDLER, "cdk_ecrpublic"):
+        own = any(is_within(imported, name) for name in LAYERS[layer].ours)
+        return own or (not is_within(imported, SHIPPED) and layer_of(imported) == layer)
+    return top in sys.stdlib_module_names or top in LAYERS[layer].others
+
+
+def _allowed(layer: Layer) -> str:
+    return ", ".join(sorted([*layer.ours, *layer.others])) or "nothing but the standard library"
+
+
+def everything() -> tuple[Module, ...]:
+    return (*modules(HANDLER), *modules("cdk_ecrpublic"))
+
+
+def _module(name: str, text: str) -> Module:
+    known = frozenset(module.name for module in everything())
+    return Module.parse(name, text, path=CHECKOUT / "module.py", known=known)
+
+
+@pytest.mark.parametrize("module", everything(), ids=lambda module: module.name)
+def test_a_module_imports_only_what_its_layer_may(module: Module) -> None:
+    assert refused_imports(module) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("lambda_handler.oci.digest", "from ..registry import RegistryClient"),
+        ("lambda_handler.oci.digest", "import urllib3"),
+        ("lambda_handler.publish.plan", "from .. import ecr_public"),
+        ("lambda_handler.cfn.event", "from ..resources.public_image import PublicImageResource"),
+        ("lambda_handler.entrypoint", "import cdk_ecrpublic"),
+        ("lambda_handler.entrypoint", "import boto3"),
+        ("lambda_handler.sources.tag", "def f():\n    from ..publish.execute import execute"),
+        ("cdk_ecrpublic.provider", "from lambda_handler.oci import Digest"),
+        ("cdk_ecrpublic.provider", "from ._assets.lambda_handler.registry import RegistryClient"),
+        ("cdk_ecrpublic.provider", "import boto3"),
+        ("cdk_ecrpublic.provider", "from .sandbox import Sandbox"),
+        ("cdk_ecrpublic.sandbox.store", "import aws_cdk"),
+        ("cdk_ecrpublic.sandbox.store", "from ..public_image import PublicImage"),
+        ("cdk_ecrpublic.sandbox.store", "from .._assets.lambda_handler.spec import decode"),
+    ],
+)
+def test_refuses_an_import_against_the_direction(name: str, text: str) -> None:
+    assert len(refused_imports(_module(name, text))) == 1
+
+
+def test_every_layer_of_the_table_exists() -> None:
+    names = {module.name for module in everything()}
+
+    assert [layer for layer in LAYERS if layer not in names] == []
+
+
+def test_every_import_inside_the_handler_is_relative() -> None:
+    absolute = [
+        (module.name, imported)
+        for module in modules(HANDLER)
+        for imported in _absolute_imports(module)
+        if is_within(imported, HANDLER)
+    ]
+
+    assert absolute == []
+
+
+def _absolute_imports(module: Module) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.append(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_has_no_way_to_an_effect(name: str) -> None:
+    impure = [
+        (module.name, imported)
+        for module in modules(HANDLER)
+        if is_within(module.name, f"{HANDLER}.{name}")
+        for imported in module.imports()
+        if imported.partition(".")[0] in EFFECTS
+    ]
+
+    assert impure == []
