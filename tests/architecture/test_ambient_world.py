@@ -28,13 +28,14 @@ def uses(module: Module, names: frozenset[str]) -> list[str]:
 
 
 def calls(module: Module, names: frozenset[str]) -> list[str]:
-    """List where *module* calls one of *names*, as ``module:line name``."""
+    """List where *module* calls one of *names*, as ``module:line name``; calls of a method of its own do not count."""
     functions = [node.func for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
     return [
         f"{module.name}:{function.lineno} {name}"
         for function in functions
         if isinstance(function, ast.Name | ast.Attribute)
         and (name := function.id if isinstance(function, ast.Name) else function.attr) in names
+        and not ast.unparse(function).startswith("self.")
     ]
 
 
