@@ -18,7 +18,7 @@ help: ## print this list
 
 .PHONY: demo
 demo: setup ## release, review, deploy and roll back an image, without an AWS account
-	@$(BIN)/python demo/run.py
+	@$(BIN)/python scripts/demo.py
 
 .PHONY: test
 test: setup ## run all tests; arguments for pytest go into ARGS="-k tag"
@@ -48,8 +48,8 @@ docs: setup ## build the documentation into build/site; a broken link is an erro
 	@echo "docs: build/site/index.html"
 
 .PHONY: bench
-bench: setup ## measure what the project promises to cost
-	@if [ -e benchmarks/run.py ]; then $(BIN)/python benchmarks/run.py; else echo "there is no benchmark yet"; fi
+bench: setup ## measure what the project costs; ARGS="--help" says how
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 .PHONY: sandbox
 sandbox: setup ## ECR Public and the AWS around it on this machine, until Ctrl-C

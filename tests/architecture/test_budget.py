@@ -20,7 +20,7 @@ NESTING_MAX = 3
 ARGUMENTS_MAX = 6
 
 SHIPPED = (*modules("lambda_handler"), *modules("cdk_ecrpublic"))
-EVERYTHING = (*SHIPPED, *modules("tests"), *modules("demo"), *modules("benchmarks"))
+EVERYTHING = (*SHIPPED, *modules("tests"), *modules("scripts"), *modules("benchmarks"))
 
 
 def functions(among: tuple[Module, ...]) -> Iterator[tuple[str, Function]]:

@@ -1,0 +1,81 @@
+"""The documentation builds without a complaint, and its pages need nothing from the network."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import CHECKOUT
+
+FETCHED = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?((?:https?:)?//[^"'\s>]+)""")
+FETCHED_BY_LINK = re.compile(
+    r"""<link\b(?=[^>]*\brel=["']?(?:stylesheet|preload|preconnect|icon))[^>]*\bhref=["']?((?:https?:)?//[^"'\s>]+)"""
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation, built strictly: a broken link is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    build = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "--quiet", "build", "--strict", "--site-dir", str(folder)],
+        cwd=CHECKOUT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (build.returncode, build.stderr) == (0, "")
+    return folder
+
+
+def fetched(page: str) -> list[str]:
+    """List the addresses that a browser loads to show *page*; links to follow are none."""
+    return FETCHED.findall(page) + FETCHED_BY_LINK.findall(page)
+
+
+def test_a_page_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = {path.relative_to(site).as_posix(): path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+
+    assert "index.html" in pages
+    assert {name: found for name, page in pages.items() if (found := fetched(page))} == {}
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<script src="https://example.com/mermaid.js">',
+        "<script src=//example.com/a.js>",
+        '<link rel="stylesheet" href="https://example.com/font.css">',
+        '<link href="https://example.com/font.css" rel=stylesheet>',
+        '<img alt="badge" src="https://example.com/badge.svg">',
+    ],
+)
+def test_finds_what_a_page_would_load(tag: str) -> None:
+    assert len(fetched(tag)) == 1
+
+
+@pytest.mark.parametrize("tag", ['<a href="https://example.com/">', '<script src="assets/a.js">'])
+def test_takes_links_and_own_files_as_they_are(tag: str) -> None:
+    assert fetched(tag) == []
+
+
+def test_the_index_of_decisions_names_every_page() -> None:
+    folder = CHECKOUT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+
+    assert [path.name for path in sorted(folder.glob("0*.md")) if f"]({path.name})" not in index] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
+def test_every_file_that_a_page_links_to_exists(page: str) -> None:
+    """mkdocs sees to the pages in ``docs/``."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", (CHECKOUT / page).read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (CHECKOUT / link).exists()] == []
