@@ -26,7 +26,7 @@ test: setup ## run all tests; arguments for pytest go into ARGS="-k tag"
 
 .PHONY: check
 check: setup ## everything that is checked without running it: format, lint, types, docs
-	@$(MAKE) lint types docs
+	@$(MAKE) --keep-going lint types docs
 
 .PHONY: format
 format: setup ## rewrite the code the way the project formats it
