@@ -58,7 +58,8 @@ sandbox: setup ## ECR Public and the AWS around it on this machine, until Ctrl-C
 .PHONY: dist
 dist: setup ## build the wheel and the source archive into dist/
 	@rm -rf dist
-	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	@$(BIN)/python -m build --no-isolation --outdir dist . >build.log 2>&1 || { cat build.log; exit 1; }
+	@rm build.log
 	@ls dist
 
 .PHONY: setup

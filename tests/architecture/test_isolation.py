@@ -1,0 +1,32 @@
+"""The rules of ``tests/conftest.py`` hold."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def test_a_test_may_talk_to_this_machine() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=5):
+        pass
+
+
+def test_refuses_a_connection_to_another_machine() -> None:
+    """The address is of a block that RFC 5737 sets aside for documentation."""
+    with pytest.raises(ConnectionRefusedError, match="tests talk to this machine only"):
+        socket.create_connection(("192.0.2.1", 443), timeout=5)
+
+
+def test_no_credentials_of_a_person_are_at_hand() -> None:
+    assert [name for name in os.environ if name.startswith("AWS_") and "KEY" in name] == []
+    assert os.environ["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
+
+
+@pytest.mark.parametrize("tool", ["node", "cdk"])
+def test_the_tools_are_those_of_the_checkout(tool: str) -> None:
+    assert shutil.which(tool) == str(Path(sys.prefix) / "bin" / tool)

@@ -1,0 +1,48 @@
+"""What holds for every test: no network but this machine, no real account, and the tools of the checkout at hand."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+from pathlib import Path
+
+
+def pytest_configure() -> None:
+    """Prepare the process once, before any test is collected."""
+    _forget_the_account()
+    _put_tools_on_the_path()
+    # A hook cannot be taken off again: it holds for the whole run, threads included.
+    sys.addaudithook(_refuse_the_network)
+
+
+def _forget_the_account() -> None:
+    """Leave no way to a person's AWS credentials; a test sets the invented ones that it needs."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+
+def _put_tools_on_the_path() -> None:
+    """Find Node and the cdk command line of the checkout also when pytest was started without make."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)])
+
+
+def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
+    if event != "socket.connect":
+        return
+    connecting, address = arguments
+    if isinstance(connecting, socket.socket) and isinstance(address, tuple) and not _is_this_machine(str(address[0])):
+        message = f"a test tried to reach {address[0]}; tests talk to this machine only"
+        raise ConnectionRefusedError(message)
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
