@@ -1,0 +1,70 @@
+"""What an operation of the API is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .image_store import ImageStore
+from .layer_store import LayerStore
+from .state import Repository
+from .store import Caller, Store
+from .timeline import View
+from .world import World
+
+Result = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiContext:
+    """
+    One call.
+
+    Attributes:
+        account: The caller's.
+        operation: Its name.
+        view: How far behind it reads.
+    """
+
+    world: World
+    account: str
+    operation: str
+    view: View
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.world.store
+
+    def caller(self, data: Mapping[str, Any]) -> Caller:
+        """Return who asks, and which registry the request names."""
+        return Caller(account=self.account, registry=data.get("registryId", ""))
+
+    def repository(self, data: Mapping[str, Any], *, is_shared: bool = False) -> Repository:
+        """
+        Return the repository that the request names.
+
+        Args:
+            is_shared: Whether a repository policy can allow this operation to
+                another account.
+
+        Raises:
+            ServiceError: There is none, or the caller may not do this.
+        """
+        action = self.operation if is_shared else ""
+        return self.store.repository(self.caller(data), data["repositoryName"], action)
+
+    def images(self, data: Mapping[str, Any], *, is_shared: bool = False) -> ImageStore:
+        """Return the images of the repository that the request names."""
+        repository = self.repository(data, is_shared=is_shared)
+        return ImageStore(repository, self.caller(data).named, self.world.settings, self.store.clock())
+
+    def layers(self, data: Mapping[str, Any]) -> LayerStore:
+        """Return the layers of the repository that the request names."""
+        repository = self.repository(data, is_shared=True)
+        named = self.caller(data).named
+        return LayerStore(repository, named, self.world.settings, self.store.folder, self.store.clock())
+
+
+Operation = Callable[[ApiContext, Mapping[str, Any]], Result]

@@ -1,0 +1,158 @@
+"""
+The API's face: AWS JSON 1.1, ``POST /`` with ``X-Amz-Target``.
+
+Signatures are not verified, but what they are made for is: the service must
+be ``ecr-public`` and the region the one that ECR Public is in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from . import api_images, api_repositories, errors, model
+from .api_context import ApiContext, Operation
+from .exchange import Exchange
+from .faults import Fault
+from .operations import Call
+from .world import World
+
+TARGET_PREFIX = "SpencerFrontendService."
+JSON = "application/x-amz-json-1.1"
+
+OPERATIONS: Mapping[str, Operation] = {**api_repositories.OPERATIONS, **api_images.OPERATIONS}
+
+FAULT_STATUS = {
+    "ServerException": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "InternalFailure": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "ServiceUnavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""Codes of scripted faults that are not 400."""
+
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/,\s]+)/[0-9]+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_ACCOUNT = re.compile(r"[0-9]{12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What a request says that it is signed with and for."""
+
+    access_key: str
+    region: str
+    service: str
+
+    @classmethod
+    def of(cls, request: Request) -> Signature | None:
+        """Read the ``Authorization`` header (SigV4); None when there is none of that kind."""
+        match = _CREDENTIAL.search(request.headers.get("authorization", ""))
+        return cls(access_key=match["key"], region=match["region"], service=match["service"]) if match else None
+
+
+def is_api_request(request: Request) -> bool:
+    """Tell whether a request is for ECR Public's API, by its target or by its signature."""
+    signature = Signature.of(request)
+    is_signed_for_us = signature is not None and signature.service == model.SERVICE
+    return request.headers.get("x-amz-target", "").startswith(TARGET_PREFIX) or is_signed_for_us
+
+
+@dataclass(frozen=True, slots=True)
+class EcrPublicApi:
+    """The ASGI application."""
+
+    world: World
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope, receive)
+        target = request.headers.get("x-amz-target", "")
+        body = await request.body()
+        call = _call(target.removeprefix(TARGET_PREFIX), body)
+        exchange = Exchange(world=self.world, call=call, request=request)
+        act = self._unknown(target) if call.operation not in OPERATIONS or "." in call.operation else self._act(body)
+        await exchange.run(send, act, _refused)
+
+    def _act(self, body: bytes) -> Callable[[Exchange], Awaitable[Response]]:
+        async def act(exchange: Exchange) -> Response:
+            signature = self._signature(exchange)
+            exchange.authentication = "authenticated"
+            operation = exchange.call.operation
+            data = model.parse(operation, body)
+            lag = self.world.settings.read_lag_describe_seconds
+            context = ApiContext(
+                world=self.world,
+                account=self._account(signature.access_key),
+                operation=operation,
+                view=exchange.view(lag),
+            )
+            with self.world.store.lock:
+                result = OPERATIONS[operation](context, data)
+            return _answer(model.render(operation, result))
+
+        return act
+
+    def _unknown(self, target: str) -> Callable[[Exchange], Awaitable[Response]]:
+        async def act(_exchange: Exchange) -> Response:
+            raise errors.UNKNOWN_OPERATION(operation=target or "(none)")
+
+        return act
+
+    def _signature(self, exchange: Exchange) -> Signature:
+        signature = Signature.of(exchange.request)
+        if signature is None:
+            raise errors.NOT_SIGNED()
+        if signature.service != model.SERVICE:
+            raise errors.WRONG_SCOPE()
+        region = self.world.settings.region
+        if signature.region != region:
+            raise errors.UNSUPPORTED_REGION(operation=exchange.call.operation, region=region)
+        return signature
+
+    def _account(self, access_key: str) -> str:
+        if _ACCOUNT.fullmatch(access_key):
+            return access_key
+        return self.world.account_of(access_key) or self.world.account
+
+
+def _call(operation: str, body: bytes) -> Call:
+    """Describe a request for faults and the journal, as far as it can be read."""
+    try:
+        data: Any = json.loads(body or b"{}")
+    except ValueError:
+        data = None
+    fields = data if isinstance(data, dict) else {}
+    reference = fields.get("imageTag") or fields.get("imageDigest") or _first_reference(fields)
+    return Call(
+        face="api",
+        operation=operation,
+        repository=str(fields.get("repositoryName") or ""),
+        reference=str(reference or ""),
+    )
+
+
+def _first_reference(fields: Mapping[str, Any]) -> str:
+    images = fields.get("imageIds")
+    first = images[0] if isinstance(images, list) and images else None
+    return str(first.get("imageTag") or first.get("imageDigest") or "") if isinstance(first, dict) else ""
+
+
+def _refused(error: errors.ServiceError | Fault) -> Response:
+    if isinstance(error, errors.ServiceError):
+        content = {"__type": error.kind.code, "message": error.message, **error.members}
+        return _answer(json.dumps(content).encode(), error.kind.status)
+    if error.code is None or error.body is not None:
+        return Response(error.body or "", error.status or HTTPStatus.BAD_REQUEST, media_type="text/plain")
+    status = error.status or FAULT_STATUS.get(error.code, HTTPStatus.BAD_REQUEST)
+    return _answer(json.dumps({"__type": error.code, "message": error.message or error.code}).encode(), status)
+
+
+def _answer(body: bytes, status: int = HTTPStatus.OK) -> Response:
+    return Response(body, status, {"x-amzn-RequestId": str(uuid.uuid4())}, media_type=JSON)

@@ -1,0 +1,127 @@
+"""One request and its answer: where faults strike, and where the journal is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message, Send
+
+from .errors import ServiceError
+from .faults import Fault
+from .operations import Authentication, Call
+from .timeline import View
+from .world import World
+
+DRIP_PIECES = 20
+DROPPED = "ConnectionDropped"
+"""What the journal says of a request without an answer."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """
+    One request on either face.
+
+    Attributes:
+        authentication: Set by the face when it knows.
+    """
+
+    world: World
+    call: Call
+    request: Request
+    authentication: Authentication = "none"
+    fault: Fault | None = None
+
+    def view(self, lag_seconds: float) -> View:
+        """Return how far behind this request reads."""
+        is_stale = self.fault is not None and self.fault.stale
+        return View(now=self.world.store.clock(), lag_seconds=lag_seconds, is_stale=is_stale)
+
+    async def run(
+        self,
+        send: Send,
+        act: Callable[[Exchange], Awaitable[Response]],
+        refuse: Callable[[ServiceError | Fault], Response],
+    ) -> None:
+        """
+        Carry the request out and send the answer, or do what a fault says.
+
+        Args:
+            act: Carries it out.
+            refuse: Puts an error into the face's own form.
+        """
+        fault = self.fault = self.world.faults.take(self.call)
+        await asyncio.sleep(fault.delay_seconds if fault else 0)
+        if fault and fault.drop == "before":
+            self._break_off()
+            return
+        try:
+            response, error = await self._answer(act, refuse)
+        except ClientDisconnect:
+            self._record(0, DROPPED)
+            return
+        if fault and fault.drop == "after":
+            self._break_off()
+            return
+        # Written before the answer is sent: a client that has its answer finds the entry.
+        self._record(response.status_code, error)
+        await response(self.request.scope, self.request.receive, self._shaped(send, fault) if fault else send)
+
+    async def _answer(
+        self,
+        act: Callable[[Exchange], Awaitable[Response]],
+        refuse: Callable[[ServiceError | Fault], Response],
+    ) -> tuple[Response, str]:
+        if self.fault and self.fault.is_answer:
+            # A client that is still sending would not see an answer that comes too early.
+            async for _ in self.request.stream():
+                pass
+            return refuse(self.fault), self.fault.code or ""
+        try:
+            return await act(self), ""
+        except ServiceError as error:
+            return refuse(error), error.kind.oci[1] if self.call.face == "http" else error.kind.code
+
+    def _break_off(self) -> None:
+        self._record(0, DROPPED)
+        self.world.connections.reset(self._client)
+
+    @property
+    def _client(self) -> tuple[str, int]:
+        client = self.request.client
+        return (client.host, client.port) if client else ("", 0)
+
+    def _record(self, status: int, error: str) -> None:
+        self.world.requests.record(self.call, status=status, error=error, authentication=self.authentication)
+
+    def _shaped(self, send: Send, fault: Fault) -> Send:
+        """Return a *send* that truncates or drips the body."""
+        left = fault.truncate_bytes
+
+        async def shaped(message: Message) -> None:
+            nonlocal left
+            body: bytes = message.get("body", b"")
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            is_cut = left is not None and len(body) >= left
+            kept = body[:left] if is_cut else body
+            await _drip(send, kept, fault.drip_seconds)
+            if is_cut:
+                self.world.connections.close(self._client)
+                return
+            left = None if left is None else left - len(body)
+            await send({**message, "body": b""})
+
+        return shaped
+
+
+async def _drip(send: Send, body: bytes, pause_seconds: float) -> None:
+    size = max(1, -(-len(body) // DRIP_PIECES)) if pause_seconds else max(1, len(body))
+    for start in range(0, len(body), size):
+        await asyncio.sleep(pause_seconds if start else 0)
+        await send({"type": "http.response.body", "body": body[start : start + size], "more_body": True})

@@ -1,0 +1,138 @@
+"""
+One application on one port: ECR Public first, ministack for all the rest.
+
+========================================  =================================================
+request                                   goes to
+========================================  =================================================
+``/_sandbox/…``                           the sandbox's controls
+``/token``, ``/token/``, ``/_blob/…``     ECR Public
+target ``SpencerFrontendService.…``, or   ECR Public's API
+a signature for ``ecr-public``
+``/v2/`` with basic authentication        private ECR, which logs in that way; without
+                                          ministack ECR Public
+``/v2/`` otherwise                        ECR Public, whose challenge leads to ``/token/``
+``/v2/<alias>/…``, the alias known        ECR Public
+``/v2/<name>/…``, a private repository    private ECR
+``/v2/…`` of that form otherwise          private ECR with basic authentication, else ECR
+                                          Public: NAME_UNKNOWN, or the challenge
+everything else                           ministack
+========================================  =================================================
+
+To a container tool both registries are one host, for which it keeps one login.
+It finds bearer authentication there, exchanges its login at ``/token/`` and
+shows that token to both: ministack's private ECR asks nobody who they are, and
+``/token/`` knows private ECR's password too, which opens nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .control_api import PREFIX, ControlApi
+from .ecr_public_api import EcrPublicApi, is_api_request
+from .registry_api import RegistryApi
+from .world import World
+
+REGISTRY_PATHS = ("/token", "/token/")
+BLOB_PREFIX = "/_blob/"
+
+_REGISTRY_PATH = re.compile(r"/v2/(?P<repository>.+?)/(?:(?:manifests|blobs|referrers)/.+|tags/list)")
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """
+    What answers everything that is not ours.
+
+    Attributes:
+        app: The ASGI application.
+        stop: Called when the server stops.
+    """
+
+    app: ASGIApp
+    stop: Callable[[], None]
+
+
+class Gateway:
+    """
+    The ASGI application.
+
+    Args:
+        world: The sandbox.
+        behind: ministack; None for ECR Public alone.
+    """
+
+    def __init__(self, world: World, behind: Behind | None = None) -> None:
+        self._world = world
+        self._behind = behind
+        self._control = ControlApi(world).router()
+        self._api = EcrPublicApi(world)
+        self._registry = RegistryApi(world).router()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or have it answered."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
+        app = self._choose(Request(scope)) if scope["type"] == "http" else None
+        await (app or self._others())(scope, receive, send)
+
+    def _choose(self, request: Request) -> ASGIApp | None:
+        path, authorization = request.url.path, request.headers.get("authorization", "")
+        if path.startswith(f"{PREFIX}/"):
+            return self._control
+        if is_api_request(request):
+            return self._api
+        if authorization.startswith("AWS4-"):
+            return None
+        is_registry = path in REGISTRY_PATHS or path.startswith(BLOB_PREFIX) or self._is_public(path, authorization)
+        return self._registry if is_registry else None
+
+    def _is_public(self, path: str, authorization: str) -> bool:
+        """Decide about ``/v2/`` as the table says."""
+        is_basic = authorization.lower().startswith("basic ")
+        if path in ("/v2/", "/v2", "/v2/_catalog"):
+            return self._behind is None or not is_basic
+        match = _REGISTRY_PATH.fullmatch(path)
+        if match is None:
+            return self._behind is None and path.startswith("/v2/")
+        alias = match["repository"].partition("/")[0]
+        if self._world.store.registry_by_alias(alias):
+            return True
+        return self._behind is None or not (is_basic or self._world.has_private_repository(match["repository"]))
+
+    def _others(self) -> ASGIApp:
+        return self._behind.app if self._behind else _nobody
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the start on, but not the end: what ministack holds is let go of by ``Behind.stop``."""
+        started = await receive()
+        if self._behind is None:
+            await send({"type": f"{started['type']}.complete"})
+            await receive()
+        else:
+            inbox: asyncio.Queue[Message] = asyncio.Queue()
+            await inbox.put(started)
+            task = asyncio.create_task(_run(self._behind.app, scope, inbox.get, send))
+            await receive()
+            task.cancel()
+            await asyncio.to_thread(self._behind.stop)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+
+
+async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:
+    what = f"{scope.get('method', scope['type'])} {scope['path']}"
+    message = f"nothing answers {what}: this sandbox has ECR Public only; start it with ministack for the rest of AWS"
+    await JSONResponse({"message": message}, HTTPStatus.NOT_IMPLEMENTED)(scope, receive, send)

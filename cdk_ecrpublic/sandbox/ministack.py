@@ -1,0 +1,135 @@
+"""
+The rest of AWS: ministack, behind us in the same process.
+
+All that we touch of its private parts is here; it is pinned to 1.5.33. It
+reads the environment when it is imported, so this module sets the environment
+first, and only a process of its own can do that.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .cloudformation import CREATE_ONLY, RESOURCE_TYPE, ProvisioningError, PublicRepositories, physical_name
+from .gateway import Behind
+from .world import World
+
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
+"""What the server, and so every Lambda function, gets of the user's environment; Lambda's own is as empty."""
+
+PRIVATE_LOGIN = base64.b64encode(b"AWS:ministack-auth-token").decode()
+"""``services/ecr.py``: what its GetAuthorizationToken always answers."""
+
+
+def prepare_environment(variables: Mapping[str, str], *, port: int, account: str, folder: Path) -> None:
+    """
+    Replace this process's environment by one that ministack starts right from.
+
+    Args:
+        variables: What clients of the sandbox need; functions are clients too.
+        folder: For everything that is written to disk.
+    """
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    os.environ.clear()
+    os.environ.update(kept, **variables)
+    os.environ.update(
+        TMPDIR=str(folder),
+        STATE_DIR=str(folder / "state"),
+        S3_DATA_DIR=str(folder / "s3"),
+        GATEWAY_PORT=str(port),
+        MINISTACK_ACCOUNT_ID=account,
+        MINISTACK_REGION="us-east-1",
+        LAMBDA_EXECUTOR="local",
+        # Listeners and daemons that nobody asked for.
+        SFTP_ENABLED="0",
+        IOT_MTLS_ENABLED="0",
+        DOCKER_HOST=f"unix://{folder / 'no-docker.sock'}",
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+
+
+def send_logs_to(file: Path | None) -> None:
+    """Send the log to a file, or nowhere; ministack would write it to the terminal."""
+    logging.basicConfig(
+        filename=file or os.devnull,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s [%(name)s] %(message)s",
+        force=True,
+    )
+
+
+def load(world: World) -> Behind:
+    """
+    Import ministack and tie it to the store.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    from ministack.app import app  # noqa: PLC0415 - reads the environment
+    from ministack.core import lambda_runtime, responses  # noqa: PLC0415
+
+    _register(_Provisioner(PublicRepositories(world.store), responses))
+    # An assumed role's keys stand for its account: `cdk deploy` assumes the bootstrap's roles.
+    world.account_of = responses._account_from_sts_session  # noqa: SLF001
+    world.has_private_repository = _has_private_repository
+    world.is_private_login = PRIVATE_LOGIN.__eq__
+    return Behind(app, lambda_runtime.reset)
+
+
+def _has_private_repository(name: str) -> bool:
+    from ministack.services import ecr  # noqa: PLC0415
+
+    return any(stored == name for (_account, _region, stored), _ in ecr._repositories.all_items())  # noqa: SLF001
+
+
+def _register(provisioner: _Provisioner) -> None:
+    from ministack.services.cloudformation import provisioners  # noqa: PLC0415
+
+    provisioners._RESOURCE_HANDLERS[RESOURCE_TYPE] = {  # noqa: SLF001
+        "create": provisioner.create,
+        "update": provisioner.update,
+        "delete": provisioner.delete,
+    }
+    # A change of these is a replacement, in change sets and in updates.
+    provisioners._REPLACING_PROPERTIES[RESOURCE_TYPE] = CREATE_ONLY  # noqa: SLF001
+    provisioners._CUSTOM_NAME_REPLACEMENT[RESOURCE_TYPE] = {"name": CREATE_ONLY[0]}  # noqa: SLF001
+
+
+@dataclass(frozen=True, slots=True)
+class _Provisioner:
+    """ministack's form of a provisioner: positional arguments, (physical id, attributes) as the answer."""
+
+    repositories: PublicRepositories
+    responses: Any
+
+    def create(self, logical_id: str, properties: dict[str, Any], stack: str) -> tuple[str, dict[str, str]]:
+        region = self.responses.get_region()
+        if region != "us-east-1":
+            message = f"{RESOURCE_TYPE} exists only in us-east-1, and this stack is in {region}"
+            raise ProvisioningError(message)
+        name = properties.get("RepositoryName") or physical_name(stack, logical_id)
+        with self.repositories.store.lock:
+            repository = self.repositories.create(self._account, name, properties)
+        return name, {"Arn": repository.arn}
+
+    def update(
+        self, name: str, old: dict[str, Any], new: dict[str, Any], _stack: str
+    ) -> tuple[str, dict[str, str]]:
+        with self.repositories.store.lock:
+            repository = self.repositories.update(self._account, name, old, new)
+        return name, {"Arn": repository.arn}
+
+    def delete(self, name: str, _properties: dict[str, Any]) -> None:
+        with self.repositories.store.lock:
+            self.repositories.delete(self._account, name)
+
+    @property
+    def _account(self) -> str:
+        account: str = self.responses.get_account_id()
+        return account

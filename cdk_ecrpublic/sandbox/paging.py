@@ -1,0 +1,68 @@
+"""
+Lists in no useful order, and pages of them.
+
+The service promises no order, so a client must not find one here. A page's
+token holds the last item's key: changes in between do not shift the pages.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from . import errors
+
+T = TypeVar("T")
+
+PAGE_SIZE = 100
+"""Items on a page when the request names no number; API reference of ECR Public, DescribeImages."""
+
+PAGE_MAX = 1000
+
+_PREFIX = "ecr-public-page:"
+
+
+def shuffled(items: Iterable[T], key: Callable[[T], str]) -> list[T]:
+    """Order by a hash: always the same, yet nothing that a client could take for sorted."""
+    return sorted(items, key=lambda item: _rank(key(item)))
+
+
+def page(items: Sequence[T], size: int, token: str | None, key: Callable[[T], str]) -> tuple[list[T], str | None]:
+    """
+    Return one page, and the token of the next one if there is one.
+
+    Args:
+        items: All items, as ``shuffled`` orders them by *key*.
+        token: Of this page; None for the first.
+
+    Raises:
+        ServiceError: The token is none of ours.
+    """
+    last = None if token is None else _rank(_last_key(token))
+    left = [item for item in items if last is None or _rank(key(item)) > last]
+    chosen = left[:size]
+    return chosen, _token(key(chosen[-1])) if len(left) > size else None
+
+
+def _rank(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _token(key: str) -> str:
+    return base64.urlsafe_b64encode(f"{_PREFIX}{key}".encode()).decode()
+
+
+def _last_key(token: str) -> str:
+    try:
+        text = base64.urlsafe_b64decode(token.encode()).decode()
+    except ValueError:
+        text = ""
+    if not text.startswith(_PREFIX):
+        raise _invalid()
+    return text.removeprefix(_PREFIX)
+
+
+def _invalid() -> errors.ServiceError:
+    return errors.INVALID_PARAMETER(member="NextToken", constraint="Invalid next token provided")

@@ -1,0 +1,192 @@
+"""A sandbox in a process of its own: ECR Public, and ministack for the rest of AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import urllib3
+
+from . import environment
+from .faults import Fault
+from .journal import Request
+from .server import SandboxError, make_client
+from .settings import Settings
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+_MAIN = "import sys; sys.path.insert(0, {root!r}); from cdk_ecrpublic.cli import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The controls of a sandbox in another process."""
+
+    url: str
+
+    def request(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - parsed JSON
+        """
+        Send a request to ``/_sandbox/``.
+
+        Raises:
+            ValueError: The sandbox refused it.
+        """
+        response = urllib3.request(method, f"{self.url}/_sandbox/{path}", json=body, retries=False)
+        answer = response.json()
+        if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
+            raise ValueError(answer["error"])
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFaults:
+    """``Sandbox.faults`` from another process."""
+
+    remote: Remote
+
+    def add(self, *faults: Fault) -> None:
+        """Add faults behind those that are there."""
+        self.remote.request("POST", "faults", [asdict(fault) for fault in faults])
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.remote.request("DELETE", "faults")
+
+    def all(self) -> list[Fault]:
+        """Return the faults, used up or not, in their order."""
+        return [Fault.from_json(item) for item in self.remote.request("GET", "faults")]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteJournal:
+    """``Sandbox.requests`` from another process."""
+
+    remote: Remote
+
+    def all(self, *operations: str) -> list[Request]:
+        """Return the requests, or those for the named operations only."""
+        found = [Request(**item) for item in self.remote.request("GET", "requests")]
+        return [request for request in found if not operations or request.operation in operations]
+
+    def count(self, *operations: str) -> int:
+        """Count them."""
+        return len(self.all(*operations))
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.remote.request("DELETE", "requests")
+
+
+class SandboxProcess:
+    """
+    A sandbox with all of AWS, in a process of its own.
+
+    Used as a context manager, like ``Sandbox``. It ends with this process,
+    however this one ends.
+
+    Args:
+        port: 0 for any free one.
+        options: Further arguments for ``cdk-ecrpublic sandbox``.
+
+    Raises:
+        SandboxError: It did not start.
+    """
+
+    def __init__(self, port: int = 0, *, log_file: Path | None = None, options: Sequence[str] = ()) -> None:
+        logging = ["--log-file", str(log_file)] if log_file else []
+        self._arguments = ["sandbox", "--json", "--until-stdin-closes", "--port", str(port), *logging, *options]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answer: Mapping[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-c", _MAIN.format(root=str(ROOT)), *self._arguments]
+        self._process = subprocess.Popen(  # noqa: S603 - ourselves
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            self._answer = _first_line(self._process)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process = self._process
+        if process is None:
+            return
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def url(self) -> str:
+        """The address for ``AWS_ENDPOINT_URL``."""
+        return str(self._answer["url"])
+
+    @property
+    def registry_host(self) -> str:
+        """What stands before the alias in image names."""
+        return str(self._answer["registryHost"])
+
+    @property
+    def account(self) -> str:
+        """The default account."""
+        return str(self._answer["account"])
+
+    @property
+    def faults(self) -> RemoteFaults:
+        """What goes wrong."""
+        return RemoteFaults(Remote(self.url))
+
+    @property
+    def requests(self) -> RemoteJournal:
+        """What was asked for."""
+        return RemoteJournal(Remote(self.url))
+
+    @property
+    def settings(self) -> Settings:
+        """How it behaves; assign another ``Settings`` to change it."""
+        return Settings.from_json(Remote(self.url).request("GET", "settings"))
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        Remote(self.url).request("PUT", "settings", asdict(settings))
+
+    def reset(self) -> None:
+        """Empty ECR Public, forget faults and requests; the rest of AWS stays as it is."""
+        Remote(self.url).request("POST", "reset")
+
+    def environment(self) -> dict[str, str]:
+        """Return this process's environment with the sandbox as its AWS."""
+        return environment.inside(self.url, self.account, os.environ)
+
+    def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
+        """Return a boto3 client of any service of the sandbox."""
+        return make_client(service, self.url, self.account, **options)
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> Mapping[str, Any]:
+    """Wait for the line that says that it is ready."""
+    ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+    line = process.stdout.readline() if ready and process.stdout else b""
+    if not line:
+        process.kill()
+        said = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
+        message = f"the sandbox did not start: {said or f'no answer within {START_SECONDS:.0f} seconds'}"
+        raise SandboxError(message)
+    answer: Mapping[str, Any] = json.loads(line)
+    return answer

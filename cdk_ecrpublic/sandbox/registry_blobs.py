@@ -1,0 +1,172 @@
+"""The HTTP face's tokens, layers and uploads. Layers stream from socket to file and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from cdk_ecrpublic._assets.lambda_handler.errors import InvalidInputError
+from cdk_ecrpublic._assets.lambda_handler.oci import Digest
+
+from . import errors
+from .errors import ServiceError
+from .layer_store import PART_SIZE, LayerStore, PartWriter
+from .registry_context import RegistryContext
+from .state import Layer, Upload
+
+CHUNK_BYTES = 512 * 1024
+
+_BYTES = re.compile(r"bytes=(?P<first>[0-9]*)-(?P<last>[0-9]*)")
+_CONTENT_RANGE = re.compile(r"(?:bytes )?(?P<first>[0-9]+)-(?P<last>[0-9]+)(?:/.*)?")
+
+
+async def token(context: RegistryContext) -> Response:
+    """Give a token: for the password's account, or without a password an anonymous one. Parameters do not matter."""
+    header = context.request.headers.get("authorization", "")
+    scheme, _, value = header.partition(" ")
+    account = None
+    if header:
+        if scheme.lower() != "basic":
+            raise errors.INVALID_TOKEN()
+        account = context.world.account_of_basic(value.strip())
+    context.exchange.authentication = "authenticated" if account else "none"
+    body = json.dumps({"token": context.world.tokens.bearer(account)})
+    return Response(body, media_type="application/json; charset=utf-8")
+
+
+async def head_blob(context: RegistryContext) -> Response:
+    """Tell whether a layer is there, and its size."""
+    layer = _layer(context)
+    headers = {"Content-Length": str(layer.size), "Docker-Content-Digest": str(layer.digest)}
+    return Response(b"", headers=headers, media_type="application/octet-stream")
+
+
+async def get_blob(context: RegistryContext) -> Response:
+    """Say where a layer can be downloaded: at another host, which wants no token."""
+    signed = context.world.tokens.blob(str(_layer(context).digest))
+    return RedirectResponse(f"{context.world.blob_url}/{signed}", HTTPStatus.TEMPORARY_REDIRECT)
+
+
+async def download_blob(context: RegistryContext) -> Response:
+    """Send a layer, or a range of it, to who has a signed address and shows nobody's token."""
+    request = context.request
+    if "authorization" in request.headers:
+        text = "Only one auth mechanism allowed; the address is signed, so the request must carry no Authorization"
+        return Response(text, HTTPStatus.BAD_REQUEST, media_type="text/plain")
+    digest = context.world.tokens.digest_of_blob(request.path_params["signed"])
+    path = context.world.store.folder / f"layer-{Digest(digest).hex}" if digest else None
+    if path is None or not path.exists():
+        return Response("Access Denied", HTTPStatus.FORBIDDEN, media_type="text/plain")
+    return _download(request, path)
+
+
+async def start_upload(context: RegistryContext) -> Response:
+    """Begin an upload. A mount is ignored: the client has to upload the layer."""
+    if "mount" in context.request.query_params and context.world.settings.mount == "error":
+        raise errors.MOUNT_REFUSED()
+    repository = context.writable("InitiateLayerUpload")
+    await _drain(context.request)
+    upload = context.layers(repository).start()
+    return _upload_answer(context, upload, HTTPStatus.ACCEPTED)
+
+
+async def get_upload(context: RegistryContext) -> Response:
+    """Answer that there is no such upload: the service never says how far one is (dotnet/sdk PR 33019)."""
+    context.readable()
+    raise errors.BLOB_UNKNOWN()
+
+
+async def upload_chunk(context: RegistryContext) -> Response:
+    """Append a chunk."""
+    layers = context.layers(context.writable("UploadLayerPart"))
+    upload = layers.upload(context.request.path_params["upload"])
+    await _append(context, layers, upload)
+    return _upload_answer(context, upload, context.world.settings.patch_status)
+
+
+async def complete_upload(context: RegistryContext) -> Response:
+    """Append what the body has, if anything, and make a layer out of it all. A layer that is there is a success."""
+    layers = context.layers(context.writable("CompleteLayerUpload"))
+    upload = layers.upload(context.request.path_params["upload"])
+    await _append(context, layers, upload)
+    digest = context.request.query_params.get("digest", "")
+    try:
+        layers.complete(upload.identity, [digest])
+    except ServiceError as error:
+        if error.kind is not errors.LAYER_EXISTS:
+            raise
+    headers = {"Location": f"{context.world.url}{context.path}/blobs/{digest}", "Docker-Content-Digest": digest}
+    return Response(b"", HTTPStatus.CREATED, headers)
+
+
+def _layer(context: RegistryContext) -> Layer:
+    context.count_pull()
+    try:
+        digest = Digest.parse(context.reference)
+    except InvalidInputError as error:
+        raise errors.BLOB_UNKNOWN() from error
+    layer = context.readable().layers.get(digest)
+    if layer is None:
+        raise errors.BLOB_UNKNOWN()
+    return layer
+
+
+def _upload_answer(context: RegistryContext, upload: Upload, status: int) -> Response:
+    headers = {
+        "Location": f"{context.world.url}{context.path}/blobs/uploads/{upload.identity}",
+        # On the service it stays at the first part's end, however much follows (dotnet/sdk PR 33019).
+        "Range": f"0-{max(min(upload.size, PART_SIZE) - 1, 0)}",
+        "Docker-Upload-UUID": upload.identity,
+    }
+    return Response(b"", status, headers)
+
+
+async def _append(context: RegistryContext, layers: LayerStore, upload: Upload) -> None:
+    content_range = _CONTENT_RANGE.fullmatch(context.request.headers.get("content-range", ""))
+    layers.check_part(upload, int(content_range["first"]) if content_range else upload.size)
+    with PartWriter(upload) as part:
+        async for piece in context.request.stream():
+            part.write(piece)
+
+
+async def _drain(request: Request) -> None:
+    async for _ in request.stream():
+        pass
+
+
+def _download(request: Request, path: Path) -> Response:
+    size = path.stat().st_size
+    match = _BYTES.fullmatch(request.headers.get("range", ""))
+    first, last = _range(match["first"], match["last"], size) if match else (0, size - 1)
+    if first > last:
+        headers = {"Content-Range": f"bytes */{size}"}
+        return Response(b"", HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
+    headers = {"Content-Length": str(last - first + 1), "Accept-Ranges": "bytes"}
+    if match:
+        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    status = HTTPStatus.PARTIAL_CONTENT if match else HTTPStatus.OK
+    content = _pieces(path.open("rb"), first, last)
+    return StreamingResponse(content, status, headers, media_type="application/octet-stream")
+
+
+def _range(first: str, last: str, size: int) -> tuple[int, int]:
+    """Read a byte range; ``-5`` is the last five bytes. Backwards means that it cannot be satisfied."""
+    if not first:
+        return (size - min(int(last), size), size - 1) if last else (1, 0)
+    return int(first), min(int(last), size - 1) if last else size - 1
+
+
+async def _pieces(file: BinaryIO, first: int, last: int) -> AsyncIterator[bytes]:
+    with file:
+        file.seek(first)
+        left = last - first + 1
+        while left and (piece := file.read(min(left, CHUNK_BYTES))):
+            left -= len(piece)
+            yield piece

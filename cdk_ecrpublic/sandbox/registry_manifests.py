@@ -1,0 +1,148 @@
+"""The HTTP face's manifests, tags and referrers."""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from cdk_ecrpublic._assets.lambda_handler.oci import MANIFEST_MAX_BYTES
+
+from . import errors
+from .errors import ServiceError
+from .image_store import TAG_PATTERN, ImageId, translate
+from .paging import PAGE_MAX, page
+from .registry_context import RegistryContext
+from .state import StoredImage
+
+DIGEST_HEADER = "Docker-Content-Digest"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+async def head_manifest(context: RegistryContext) -> Response:
+    """Tell a manifest's digest, type and size."""
+    image = _find(context)
+    headers = {DIGEST_HEADER: str(image.digest), "Content-Length": str(len(image.content))}
+    return Response(b"", headers=headers, media_type=image.media_type)
+
+
+async def get_manifest(context: RegistryContext) -> Response:
+    """Send a manifest's exact bytes; its digest is for the client to compute."""
+    image = _find(context)
+    headers = {DIGEST_HEADER: str(image.digest)} if context.world.settings.get_manifest_digest_header else {}
+    return Response(image.content, headers=headers, media_type=image.media_type)
+
+
+async def put_manifest(context: RegistryContext) -> Response:
+    """Store a manifest; doing it again is a success here, unlike PutImage."""
+    content = await _body(context)
+    repository = context.writable("PutImage")
+    media_type = context.request.headers.get("content-type", "").partition(";")[0].strip()
+    image = _image_id(context.reference)
+    with context.world.store.lock:
+        images = context.images(repository)
+        try:
+            stored = images.put(content, media_type, tag=image.tag, digest=image.digest)
+        except ServiceError as error:
+            if error.kind is not errors.IMAGE_EXISTS:
+                raise
+            stored = images.require(image)
+    headers = {"OCI-Subject": str(stored.subject)} if stored.subject else {}
+    if context.world.settings.manifest_put_location:
+        headers |= {"Location": f"{context.world.url}{context.path}/manifests/{stored.digest}"}
+        headers |= {DIGEST_HEADER: str(stored.digest)}
+    return Response(b"", HTTPStatus.CREATED, headers)
+
+
+async def list_tags(context: RegistryContext) -> Response:
+    """List the tags, a page at a time."""
+    tags = context.readable().all_tags(context.exchange.view(context.world.settings.read_lag_tag_seconds))
+    query = context.request.query_params
+    size = _page_size(query.get("n", str(PAGE_MAX)))
+    try:
+        chosen, token = page(list(tags), size, query.get("last"), str)
+    except ServiceError as error:
+        raise errors.INVALID_PARAMETER(member="NextToken", constraint="Invalid next token provided") from error
+    alias, name = context.request.path_params["alias"], context.request.path_params["name"]
+    headers = {}
+    if token:
+        headers["Link"] = f'<{context.path}/tags/list?{urlencode({"last": token, "n": size})}>; rel="next"'
+    return _json({"name": f"{alias}/{name}", "tags": chosen}, headers)
+
+
+async def list_referrers(context: RegistryContext) -> Response:
+    """List what refers to a digest; nothing does to an unknown one."""
+    images = context.images(context.readable()).referrers(context.reference)
+    wanted = context.request.query_params.get("artifactType")
+    found = [entry for entry in map(_referrer, images) if not wanted or entry["artifactType"] == wanted]
+    headers = {"OCI-Filters-Applied": "artifactType"} if wanted else {}
+    return _json({"schemaVersion": 2, "mediaType": INDEX, "manifests": found}, headers, INDEX)
+
+
+def _find(context: RegistryContext) -> StoredImage:
+    context.count_pull()
+    repository = context.readable()
+    image = _image_id(context.reference)
+    settings = context.world.settings
+    lag = settings.read_lag_tag_seconds if image.tag else settings.read_lag_digest_seconds
+    found = context.images(repository).find(image, context.exchange.view(lag))
+    if found is None:
+        raise errors.MANIFEST_UNKNOWN()
+    if image.tag and settings.translate_on_accept_mismatch:
+        return translate(found, _accepted(context))
+    return found
+
+
+def _image_id(reference: str) -> ImageId:
+    """
+    Read a tag or digest out of a path.
+
+    Raises:
+        ServiceError: It can be neither.
+    """
+    if ":" in reference:
+        return ImageId(digest=reference)
+    if not re.fullmatch(TAG_PATTERN, reference):
+        raise errors.TAG_INVALID(pattern=TAG_PATTERN)
+    return ImageId(tag=reference)
+
+
+def _accepted(context: RegistryContext) -> tuple[str, ...]:
+    headers = context.request.headers.getlist("accept")
+    return tuple(item.partition(";")[0].strip() for header in headers for item in header.split(","))
+
+
+async def _body(context: RegistryContext) -> bytes:
+    """Read a manifest, but never more than one can have."""
+    content = bytearray()
+    async for piece in context.request.stream():
+        content += piece
+        if len(content) > MANIFEST_MAX_BYTES:
+            constraint = f"Member must have length less than or equal to {MANIFEST_MAX_BYTES}"
+            raise errors.INVALID_PARAMETER(member="imageManifest", constraint=constraint)
+    return bytes(content)
+
+
+def _page_size(text: str) -> int:
+    size = int(text) if text.isdecimal() else 0
+    if size not in range(1, PAGE_MAX + 1):
+        bound = f"less than or equal to {PAGE_MAX}" if size else "greater than or equal to 1"
+        raise errors.INVALID_PARAMETER(member="maxResults", constraint=f"Member must have value {bound}")
+    return size
+
+
+def _referrer(image: StoredImage) -> dict[str, object]:
+    return {
+        "mediaType": image.media_type,
+        "digest": str(image.digest),
+        "size": len(image.content),
+        "artifactType": image.artifact_type or image.artifact_media_type,
+        "annotations": dict(image.annotations),
+    }
+
+
+def _json(content: object, headers: dict[str, str], media_type: str = "application/json; charset=utf-8") -> Response:
+    return Response(json.dumps(content), headers=headers, media_type=media_type)

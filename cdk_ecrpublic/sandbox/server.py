@@ -1,0 +1,220 @@
+"""Runs a sandbox: in a thread of this process, on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import urllib3
+from hypercorn.asyncio.run import worker_serve
+from hypercorn.config import Config, Sockets
+from hypercorn.utils import wrap_app
+
+from . import environment
+from .connections import Listener
+from .faults import Faults
+from .gateway import Behind, Gateway
+from .journal import Journal
+from .settings import DEFAULT_ACCOUNT, Settings
+from .store import Store
+from .world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STOP_SECONDS = 5.0
+START_SECONDS = 30.0
+GRACE_SECONDS = 0.2
+"""For requests under way when the server stops."""
+
+KEEP_ALIVE_SECONDS = 75.0
+
+_log = logging.getLogger("cdk_ecrpublic.sandbox")
+
+
+class SandboxError(Exception):
+    """The sandbox cannot run; the text says why and what to do."""
+
+
+class Server:
+    """
+    An ASGI application on a listening socket, served by a thread of its own.
+
+    Raises:
+        SandboxError: It did not start.
+    """
+
+    def __init__(self, app: Gateway, listener: Listener) -> None:
+        self._app = app
+        self._listener = listener
+        self._connections = listener.connections
+        self._url = f"http://127.0.0.1:{listener.port}/_sandbox/health"
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="cdk-ecrpublic-sandbox", daemon=True)
+
+    def start(self) -> None:
+        """Return when it answers."""
+        self._thread.start()
+        with urllib3.PoolManager(retries=False, timeout=START_SECONDS) as pool:
+            try:
+                pool.request("GET", self._url, headers={"Connection": "close"})
+            except urllib3.exceptions.HTTPError as error:
+                self.stop()
+                message = f"the sandbox did not answer within {START_SECONDS:.0f} seconds; its log says why"
+                raise SandboxError(message) from error
+
+    def stop(self) -> None:
+        """Return when it has stopped and the port is free."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._connections.close_all()
+        self._thread.join(STOP_SECONDS)
+        self._listener.close()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._listener.close()
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        config = Config()
+        config.graceful_timeout = GRACE_SECONDS
+        config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+        config.errorlog = _log
+        app = wrap_app(self._app, config.wsgi_max_body_size, "asgi")
+        await worker_serve(app, config, sockets=Sockets([], [self._listener], []), shutdown_trigger=self._stop.wait)
+
+
+class Sandbox:
+    """
+    ECR Public on a loopback port, in a thread of this process.
+
+    Used as a context manager; inside, it answers::
+
+        with Sandbox() as sandbox:
+            sandbox.client("ecr-public").create_repository(repositoryName="acme/agent")
+
+    Args:
+        port: 0 for any free one.
+        account: Whose credentials ``environment`` has: 12 digits.
+        behind: Makes what answers all other services; see ``SandboxProcess``
+            for the rest of AWS, which needs a process of its own.
+
+    Raises:
+        SandboxError: The port is taken.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        ministack: bool = False,
+        settings: Settings | None = None,
+        account: str = DEFAULT_ACCOUNT,
+        behind: Callable[[World], Behind] | None = None,
+    ) -> None:
+        if ministack:
+            message = (
+                "ministack reads its environment when it is imported and needs a process of its own; "
+                "use SandboxProcess instead of Sandbox(ministack=True)"
+            )
+            raise SandboxError(message)
+        self._port = port
+        self._account = account
+        self._settings = settings or Settings()
+        self._behind = behind
+        self._world: World | None = None
+        self._server: Server | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            listener = Listener(self._port)
+        except OSError as error:
+            message = f"port {self._port} of 127.0.0.1 cannot be used ({error.strerror}); choose another, or 0 for any"
+            raise SandboxError(message) from error
+        self._world = World(
+            port=listener.port, account=self._account, settings=self._settings, connections=listener.connections
+        )
+        behind = self._behind(self._world) if self._behind else None
+        self._server = Server(Gateway(self._world, behind), listener)
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server:
+            self._server.stop()
+        self.world.store.close()
+
+    @property
+    def world(self) -> World:
+        """Everything that it is made of."""
+        if self._world is None:
+            message = "the sandbox has not been started; use it in a with statement"
+            raise SandboxError(message)
+        return self._world
+
+    @property
+    def url(self) -> str:
+        """The address for ``AWS_ENDPOINT_URL``: ``http://127.0.0.1:53111``."""
+        return self.world.url
+
+    @property
+    def registry_host(self) -> str:
+        """What stands before the alias in image names: ``127.0.0.1:53111``."""
+        return self.world.registry_host
+
+    @property
+    def account(self) -> str:
+        """The default account."""
+        return self.world.account
+
+    @property
+    def store(self) -> Store:
+        """The registries and all that is in them."""
+        return self.world.store
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong."""
+        return self.world.faults
+
+    @property
+    def requests(self) -> Journal:
+        """What was asked for."""
+        return self.world.requests
+
+    @property
+    def settings(self) -> Settings:
+        """How it behaves; assign another ``Settings`` to change it."""
+        return self.world.settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self.world.settings = settings
+
+    def reset(self) -> None:
+        """Empty the store, forget faults and requests, restore the settings it was made with."""
+        self.world.reset()
+        self.world.settings = self._settings
+
+    def environment(self) -> dict[str, str]:
+        """Return this process's environment with the sandbox as its AWS."""
+        return environment.inside(self.url, self.account, os.environ)
+
+    def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
+        """Return a boto3 client of a service of the sandbox."""
+        return make_client(service, self.url, self.account, **options)
+
+
+def make_client(service: str, url: str, account: str, **options: Any) -> Any:  # noqa: ANN401
+    """Return a boto3 client; *options* as ``boto3.client`` takes them."""
+    import boto3  # noqa: PLC0415 - a convenience that the server can do without
+
+    credentials = {"aws_access_key_id": account, "aws_secret_access_key": "sandbox"}
+    given = {"endpoint_url": url, "region_name": environment.REGION, **credentials, **options}
+    return boto3.session.Session().client(service, **given)

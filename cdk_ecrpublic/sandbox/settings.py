@@ -1,0 +1,108 @@
+"""The switches: what is not known of the service, or differs from case to case, can be set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+MIB = 1024 * 1024
+
+DEFAULT_ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    How the sandbox behaves; the defaults are what is most likely true of the service.
+
+    Attributes:
+        alias: A custom alias of the default account's registry, e.g. ``acme``.
+            Default: none; the registry has only the random-looking alias that
+            it gets with its first repository.
+        region: Where the API works; elsewhere it refuses every operation.
+        read_lag_tag_seconds: Manifests read by tag over HTTP are as old.
+        read_lag_digest_seconds: Manifests read by digest over HTTP are as old.
+        read_lag_describe_seconds: DescribeImages and DescribeImageTags are as old.
+        get_manifest_digest_header: GET manifest answers ``Docker-Content-Digest``.
+        manifest_put_location: PUT manifest answers ``Location`` and ``Docker-Content-Digest``.
+        patch_status: What PATCH of an upload answers.
+        mount: A cross-repository mount starts an ordinary upload, or fails.
+        no_tag_no_digest: PutImage with neither stores an untagged image, or fails.
+        schema1: Docker's oldest manifests are refused, or stored.
+        strict_part_size: Layer parts over 10 MiB are refused (else over 20 MiB).
+        min_part_bytes: The smallest layer part that may be followed by another.
+        basic_on_v2: The status for basic authentication on ``/v2/``.
+        raw_bearer: ``Bearer <authorizationToken>`` without the exchange at ``/token/`` works, or not.
+        translate_on_accept_mismatch: A manifest read by tag is converted when
+            its type is not among those accepted.
+        anonymous_pulls_per_second: More are answered 429. Default: no limit.
+        put_images_per_second: More PutImage calls are throttled. Default: no limit.
+        token_ttl_seconds: How long a bearer token works.
+        password_ttl_seconds: How long the password of GetAuthorizationToken works.
+        expired_style: The status for an expired bearer token.
+        subject_must_exist: A referrer whose subject is not there is refused.
+        images_per_repository: The quota.
+        tags_per_image: The quota.
+    """
+
+    alias: str = ""
+    region: str = "us-east-1"
+    read_lag_tag_seconds: float = 0.0
+    read_lag_digest_seconds: float = 0.0
+    read_lag_describe_seconds: float = 0.0
+    get_manifest_digest_header: bool = False
+    manifest_put_location: bool = False
+    patch_status: Literal[201, 202] = 201
+    mount: Literal["ignore", "error"] = "ignore"
+    no_tag_no_digest: Literal["accept", "reject"] = "accept"
+    schema1: Literal["reject", "accept"] = "reject"
+    strict_part_size: bool = False
+    min_part_bytes: int = 5 * MIB
+    basic_on_v2: Literal[400, 401] = 400
+    raw_bearer: Literal["accept", "reject"] = "accept"
+    translate_on_accept_mismatch: bool = False
+    anonymous_pulls_per_second: float | None = None
+    put_images_per_second: float | None = None
+    token_ttl_seconds: float = 3600.0
+    password_ttl_seconds: float = 12 * 3600.0
+    expired_style: Literal[400, 403] = 400
+    subject_must_exist: bool = False
+    images_per_repository: int = 100_000
+    tags_per_image: int = 1000
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for item in fields(self):
+            value, kind = getattr(self, item.name), hints[item.name]
+            if not _fits(value, kind):
+                message = f"setting {item.name} is {value!r}; expected {item.type}"
+                raise ValueError(message)
+
+    @classmethod
+    def from_json(cls, data: object) -> Settings:
+        """
+        Read settings; what is not named keeps its default.
+
+        Shape:
+            ``{"read_lag_tag_seconds": 5, "expired_style": 403}``
+
+        Raises:
+            ValueError: An unknown name, or a value that is not allowed.
+        """
+        names = {item.name for item in fields(cls)}
+        if not isinstance(data, Mapping) or not names.issuperset(data):
+            message = f"settings are {data!r}; expected an object with names among: {', '.join(sorted(names))}"
+            raise ValueError(message)
+        return cls(**data)
+
+
+def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401 - an annotation at run time
+    if get_origin(kind) is Literal:
+        return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
+    if args := get_args(kind):
+        return any(_fits(value, arg) for arg in args)
+    if kind in (int, float):
+        numbers = (int,) if kind is int else (int, float)
+        return isinstance(value, numbers) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, kind)

@@ -1,0 +1,173 @@
+"""
+What the sandbox keeps: registries, repositories, images, tags, layers and uploads.
+
+Values and look-ups only; what may change and when is in the modules that
+change it (``registries``, ``image_store``, ``layer_store``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cdk_ecrpublic._assets.lambda_handler.oci import Digest
+
+from .paging import shuffled
+from .timeline import LATEST, Timeline, View
+
+TagMap = dict[str, str]
+"""Resource tags: key to value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A blob on disk: a layer or a config."""
+
+    digest: Digest
+    size: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """
+    A manifest as it was pushed, and what it refers to.
+
+    Attributes:
+        content: The exact bytes.
+        layers: Digests of config and layers that the registry keeps.
+        children: Digests of the manifests that an index lists.
+        subject: What a referrer refers to.
+        artifact_type: Of an OCI artifact; empty otherwise.
+        artifact_media_type: The config's media type; empty for an index.
+        annotations: Of the manifest; the referrers list shows them.
+        size: The layers' sizes in bytes, summed; of an index the largest of its children's.
+        pushed_at: Seconds since the epoch, of the first push.
+    """
+
+    content: bytes = field(repr=False)
+    digest: Digest
+    media_type: str
+    layers: tuple[Digest, ...]
+    children: tuple[Digest, ...]
+    subject: Digest | None
+    artifact_type: str
+    artifact_media_type: str
+    annotations: Mapping[str, str]
+    size: int
+    pushed_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTag:
+    """What a tag points to, and since when."""
+
+    digest: Digest
+    created_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Upload:
+    """
+    A layer that is being uploaded.
+
+    Attributes:
+        parts: Their sizes in bytes, in order.
+        hasher: Of all parts so far.
+    """
+
+    identity: str
+    path: Path
+    started_at: float
+    parts: list[int] = field(default_factory=list)
+    hasher: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    @property
+    def size(self) -> int:
+        """Bytes received."""
+        return sum(self.parts)
+
+
+@dataclass(slots=True, kw_only=True)
+class Repository:
+    """A repository and all that is in it. Tags and digests are kept in separate maps."""
+
+    account: str
+    name: str
+    created_at: float
+    images: dict[Digest, Timeline[StoredImage]] = field(default_factory=dict)
+    tags: dict[str, Timeline[StoredTag]] = field(default_factory=dict)
+    layers: dict[Digest, Layer] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    policy: str | None = None
+    catalog_data: Mapping[str, object] | None = None
+    resource_tags: TagMap = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """ECR Public's ARNs name no region."""
+        return f"arn:aws:ecr-public::{self.account}:repository/{self.name}"
+
+    def image(self, digest: Digest, view: View = LATEST) -> StoredImage | None:
+        """Return an image by its digest."""
+        timeline = self.images.get(digest)
+        return timeline.get(view) if timeline else None
+
+    def tag(self, name: str, view: View = LATEST) -> StoredTag | None:
+        """Return a tag."""
+        timeline = self.tags.get(name)
+        return timeline.get(view) if timeline else None
+
+    def all_images(self, view: View = LATEST) -> list[StoredImage]:
+        """Return the images, tagged or not, in no useful order."""
+        found = (timeline.get(view) for timeline in self.images.values())
+        return shuffled((image for image in found if image), lambda image: str(image.digest))
+
+    def all_tags(self, view: View = LATEST) -> dict[str, StoredTag]:
+        """Return the tags, in no useful order."""
+        found = ((name, timeline.get(view)) for name, timeline in self.tags.items())
+        return dict(shuffled(((name, tag) for name, tag in found if tag), lambda item: item[0]))
+
+    def tags_of(self, digest: Digest, view: View = LATEST) -> list[str]:
+        """Return the names of the tags that point to an image."""
+        return [name for name, tag in self.all_tags(view).items() if tag.digest == digest]
+
+
+@dataclass(slots=True, kw_only=True)
+class Registry:
+    """
+    An account's public registry.
+
+    Attributes:
+        default_alias: Given with the first repository; empty before.
+        custom_alias: Asked for by the owner; then it is the primary one.
+    """
+
+    account: str
+    default_alias: str = ""
+    custom_alias: str = ""
+    display_name: str | None = None
+    repositories: dict[str, Repository] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """The registry's own ARN."""
+        return f"arn:aws:ecr-public::{self.account}:registry/{self.account}"
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """All aliases, the primary one first."""
+        return tuple(alias for alias in (self.custom_alias, self.default_alias) if alias)
+
+
+def default_alias(account: str) -> str:
+    """
+    Derive an alias that looks like those that the service gives: ``p8v8e7e5``.
+
+    Source:
+        Amazon ECR Public user guide, "Public registries": random letters and digits.
+    """
+    seed = hashlib.sha256(account.encode()).digest()
+    return "".join(chr(ord("a") + seed[i] % 26) + str(seed[i + 1] % 10) for i in range(0, 8, 2))

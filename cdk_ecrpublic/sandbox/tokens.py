@@ -1,0 +1,148 @@
+"""
+Passwords of GetAuthorizationToken, and bearer tokens of ``/token/``.
+
+Both are signed by this process and say themselves what they are for, so that
+nothing has to be stored; how long they live is looked up when they are used.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from . import errors
+from .settings import Settings
+
+Kind = Literal["password", "authenticated", "anonymous", "blob"]
+
+PASSWORD_USER = "AWS"  # noqa: S105 - the user name that goes with the password
+
+_HEX_CHARACTERS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """
+    What a token says.
+
+    Attributes:
+        subject: An account; a blob's digest for the kind ``blob``.
+        issued_at: Seconds since the epoch.
+    """
+
+    kind: Kind
+    subject: str = ""
+    issued_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Makes and checks tokens."""
+
+    settings: Callable[[], Settings]
+    clock: Callable[[], float]
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+    def bearer(self, account: str | None) -> str:
+        """Make the token that ``/token/`` answers: for an account, or anonymous."""
+        return self._sign("authenticated" if account else "anonymous", account or "")
+
+    def blob(self, digest: str) -> str:
+        """Make the signed part of a layer's address."""
+        return self._sign("blob", digest)
+
+    def password(self, account: str) -> tuple[str, float]:
+        """
+        Make a password and the time when it expires.
+
+        Shape:
+            Base64 of ``{"payload": …, "datakey": …, "version": "3",
+            "type": "DATA_KEY", "expiration": 1700000000}``, as the AWS
+            command line's example of get-authorization-token shows it.
+        """
+        expires = self.clock() + self.settings().password_ttl_seconds
+        content = {
+            "payload": self._sign("password", account),
+            "datakey": base64.b64encode(secrets.token_bytes(24)).decode(),
+            "version": "3",
+            "type": "DATA_KEY",
+            "expiration": int(expires),
+        }
+        return base64.b64encode(json.dumps(content).encode()).decode(), expires
+
+    def account_of_basic(self, encoded: str) -> str:
+        """
+        Check ``AWS:<password>`` in base64: what GetAuthorizationToken answers.
+
+        Raises:
+            ServiceError: Not one of ours, or expired.
+        """
+        user, _, password = _decode(encoded).partition(":")
+        try:
+            payload = json.loads(_decode(password))["payload"]
+        except (ValueError, KeyError, TypeError):
+            payload = ""
+        grant = self._read(str(payload))
+        if user != PASSWORD_USER or grant is None or grant.kind != "password":
+            raise errors.INVALID_TOKEN()
+        if self.clock() >= grant.issued_at + self.settings().password_ttl_seconds:
+            raise errors.EXPIRED_TOKEN()
+        return grant.subject
+
+    def grant_of_bearer(self, token: str) -> Grant:
+        """
+        Check a bearer token.
+
+        Raises:
+            ServiceError: Not one of ours, or expired.
+        """
+        grant = self._read(token)
+        if grant is None or grant.kind not in ("authenticated", "anonymous"):
+            if self.settings().raw_bearer == "reject":
+                raise errors.INVALID_TOKEN()
+            return Grant(kind="authenticated", subject=self.account_of_basic(token))
+        if self.clock() >= grant.issued_at + self.settings().token_ttl_seconds:
+            raise errors.EXPIRED_TOKEN() if self.settings().expired_style == errors.EXPIRED_TOKEN.oci[0] else errors.INVALID_TOKEN()
+        return grant
+
+    def digest_of_blob(self, token: str) -> str | None:
+        """Check the signed part of a layer's address."""
+        grant = self._read(token)
+        return grant.subject if grant and grant.kind == "blob" else None
+
+    def _sign(self, kind: Kind, subject: str) -> str:
+        payload = json.dumps([kind, subject, self.clock(), secrets.token_hex(8)]).encode()
+        return base64.urlsafe_b64encode(self._mac(payload).encode() + payload).decode()
+
+    def _read(self, token: str) -> Grant | None:
+        try:
+            raw = base64.urlsafe_b64decode(token.encode())
+        except (ValueError, binascii.Error):
+            return None
+        mac, payload = raw[:_HEX_CHARACTERS], raw[_HEX_CHARACTERS:]
+        if not hmac.compare_digest(mac, self._mac(payload).encode()):
+            return None
+        kind, subject, issued_at, _ = json.loads(payload)
+        return Grant(kind=kind, subject=subject, issued_at=issued_at)
+
+    def _mac(self, payload: bytes) -> str:
+        return hmac.new(self._key, payload, hashlib.sha256).hexdigest()
+
+
+def basic_credentials(password: str) -> str:
+    """Return the credentials of basic authentication, which are GetAuthorizationToken's ``authorizationToken``."""
+    return base64.b64encode(f"{PASSWORD_USER}:{password}".encode()).decode()
+
+
+def _decode(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return ""

@@ -1,0 +1,88 @@
+"""Everything that one sandbox is made of, in one place that both faces are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .connections import Connections
+from .faults import Faults
+from .journal import Journal
+from .rates import Rates
+from .settings import DEFAULT_ACCOUNT, Settings
+from .store import Store
+from .tokens import Tokens
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """
+    One sandbox.
+
+    Attributes:
+        port: Where it listens, on 127.0.0.1.
+        account: What credentials without an account of their own belong to.
+        account_of: Finds the account of an access key.
+        has_private_repository: Tells whether private ECR, behind us, has a
+            repository of this name.
+        is_private_login: Tells whether private ECR knows these credentials
+            (``user:password`` in base64).
+    """
+
+    port: int
+    account: str = DEFAULT_ACCOUNT
+    settings: Settings = field(default_factory=Settings)
+    faults: Faults = field(default_factory=Faults)
+    requests: Journal = field(default_factory=Journal)
+    connections: Connections = field(default_factory=Connections)
+    account_of: Callable[[str], str | None] = lambda _key: None
+    has_private_repository: Callable[[str], bool] = lambda _name: False
+    is_private_login: Callable[[str], bool] = lambda _encoded: False
+    store: Store = field(init=False)
+    tokens: Tokens = field(init=False)
+    rates: Rates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.current_settings, default_account=self.account)
+        self.tokens = Tokens(self.current_settings, self.store.clock)
+        self.rates = Rates()
+
+    @property
+    def registry_host(self) -> str:
+        """What stands before the alias in image names."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address of everything but layers."""
+        return f"http://{self.registry_host}"
+
+    @property
+    def blob_url(self) -> str:
+        """Where layers are downloaded: the same socket, but another host to every client."""
+        return f"http://localhost:{self.port}/_blob"
+
+    def current_settings(self) -> Settings:
+        """Return the settings as they are now."""
+        return self.settings
+
+    def account_of_basic(self, encoded: str) -> str | None:
+        """
+        Return the account that a login belongs to.
+
+        Returns:
+            None for one of private ECR: it opens nothing here, but a client
+            keeps one login for both, since they are the same host to it.
+
+        Raises:
+            ServiceError: Neither one of ours nor one of private ECR.
+        """
+        return None if self.is_private_login(encoded) else self.tokens.account_of_basic(encoded)
+
+    def reset(self) -> None:
+        """Forget everything but the address and the keys that tokens are signed with."""
+        self.store.clear()
+        self.faults.clear()
+        self.requests.clear()
+        self.rates = Rates()
+        self.settings = Settings()
