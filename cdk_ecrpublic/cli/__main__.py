@@ -1,0 +1,5 @@
+"""``python -m cdk_ecrpublic.cli``."""
+
+from . import main
+
+main()

@@ -1,0 +1,39 @@
+"""The group of commands; each command's work is in a module of its own, imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cdk-ecrpublic")
+def cli() -> None:
+    """Declare what is in Amazon ECR Public, and see it work on this machine."""
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Listen there; 0 is any free port. Default: 4566 if it is free.")
+@click.option("--account", metavar="ID", help="The account of 12 digits that everything belongs to.")
+@click.option("--alias", default="", help="A custom alias of the public registry, such as acme.")
+@click.option("--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log there. Default: nowhere.")
+@click.option("--without-ministack", is_flag=True, help="ECR Public only, without the rest of AWS.")
+@click.option("--json", "as_json", is_flag=True, help="Print address and environment as one line of JSON.")
+@click.option("--until-stdin-closes", is_flag=True, hidden=True)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def sandbox(context: click.Context, /, **options: Any) -> None:
+    """
+    Run ECR Public, and the AWS around it, on this machine.
+
+    Prints the environment and serves until Ctrl-C. With a COMMAND after --, runs
+    it inside and returns its exit status.
+    """
+    try:
+        from .sandbox import Options, run  # noqa: PLC0415 - imports the server
+    except ModuleNotFoundError as error:
+        message = f'{error.name} is not installed; run: pip install "cdk-ecrpublic[sandbox]"'
+        raise click.ClickException(message) from error
+    context.exit(run(Options(**options)))

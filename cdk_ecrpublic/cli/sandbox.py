@@ -1,0 +1,169 @@
+"""``cdk-ecrpublic sandbox``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from cdk_ecrpublic._assets.lambda_handler.oci import is_account_id
+from cdk_ecrpublic.sandbox import Sandbox, SandboxError, Settings
+from cdk_ecrpublic.sandbox.connections import Listener
+from cdk_ecrpublic.sandbox.environment import inside, variables
+from cdk_ecrpublic.sandbox.settings import DEFAULT_ACCOUNT
+
+DEFAULT_PORT = 4566
+"""The one that AWS emulators are expected on."""
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""What a shell returns when it cannot run a command."""
+
+SIGNAL_STATUS = 128
+"""A shell's exit status for a command that a signal ended is this and the signal's number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    port: int | None
+    account: str | None
+    alias: str
+    log_file: Path | None
+    without_ministack: bool
+    as_json: bool
+    until_stdin_closes: bool
+    command: tuple[str, ...]
+
+
+def run(options: Options) -> int:
+    """
+    Serve until told to stop, or for as long as a command runs.
+
+    Returns:
+        The exit status.
+    """
+    account = options.account or DEFAULT_ACCOUNT
+    if not is_account_id(account):
+        message = f"{account!r} is not an account; expected 12 digits"
+        raise click.BadParameter(message, param_hint="--account")
+    before = dict(os.environ)
+    folder = Path(tempfile.mkdtemp(prefix="cdk-ecrpublic-sandbox-"))
+    try:
+        with _sandbox(options, account, folder) as sandbox:
+            return _inside(sandbox, options, inside(sandbox.url, account, before))
+    except SandboxError as error:
+        raise click.UsageError(str(error)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sandbox(options: Options, account: str, folder: Path) -> Sandbox:
+    port = _port(options)
+    settings = Settings(alias=options.alias)
+    if options.without_ministack:
+        return Sandbox(port, account=account, settings=settings)
+    from cdk_ecrpublic.sandbox import ministack  # noqa: PLC0415 - only where it is wanted
+
+    ministack.send_logs_to(options.log_file)
+    ministack.prepare_environment(variables(f"http://127.0.0.1:{port}", account), port=port, account=account, folder=folder)
+    return Sandbox(port, account=account, settings=settings, behind=ministack.load)
+
+
+def _port(options: Options) -> int:
+    """Choose the port now: ministack must know it before it is imported."""
+    wanted = DEFAULT_PORT if options.port is None else options.port
+    try:
+        return _free(wanted)
+    except OSError as error:
+        if options.port is not None:
+            message = f"port {wanted} of 127.0.0.1 cannot be used ({error.strerror}); choose another, or 0 for any"
+            raise SandboxError(message) from error
+    port = _free(0)
+    Console(stderr=True).print(f"port {wanted} is taken; using {port} instead", style="yellow", highlight=False)
+    return port
+
+
+def _free(port: int) -> int:
+    with Listener(port) as listener:
+        return listener.port
+
+
+def _inside(sandbox: Sandbox, options: Options, environment: Mapping[str, str]) -> int:
+    if options.command:
+        return _run_command(options.command, environment)
+    stopped = threading.Event()
+    for number in STOPS:
+        signal.signal(number, lambda *_: stopped.set())
+    if options.until_stdin_closes:
+        threading.Thread(target=_wait_for_stdin, args=[stopped], daemon=True).start()
+    _say(sandbox, options)
+    stopped.wait()
+    return 0
+
+
+def _wait_for_stdin(stopped: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    stopped.set()
+
+
+def _run_command(command: tuple[str, ...], environment: Mapping[str, str]) -> int:
+    """Run a command; it gets the signals that we get, and decides what they mean."""
+    try:
+        process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
+    except OSError as error:
+        click.echo(f"cdk-ecrpublic: cannot run {shlex.join(command)}: {error.strerror}", err=True)
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+    for number in STOPS:
+        signal.signal(number, lambda received, _: process.send_signal(received))
+    status = process.wait()
+    return status if status >= 0 else SIGNAL_STATUS - status
+
+
+def _say(sandbox: Sandbox, options: Options) -> None:
+    values = variables(sandbox.url, sandbox.account)
+    if options.as_json:
+        answer = {
+            "url": sandbox.url,
+            "registryHost": sandbox.registry_host,
+            "account": sandbox.account,
+            "environment": values,
+        }
+        click.echo(json.dumps(answer))
+    else:
+        click.echo(_explanation(sandbox, values, has_aws=not options.without_ministack))
+    sys.stdout.flush()
+
+
+def _explanation(sandbox: Sandbox, values: Mapping[str, str], *, has_aws: bool) -> str:
+    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+    registry = sandbox.store.registry_of(sandbox.account)
+    alias = registry.aliases[0] if registry.aliases else "<alias>"
+    host = sandbox.registry_host
+    return f"""\
+# {"ECR Public and the AWS around it" if has_aws else "ECR Public"} on this machine, until Ctrl-C. Nothing leaves it, and nothing is kept.
+# In another terminal:
+
+{exports}
+
+# then, for example:
+#   aws ecr-public create-repository --repository-name demo       # its answer has the alias
+#   aws ecr-public get-login-password | skopeo login --tls-verify=false -u AWS --password-stdin {host}
+#   skopeo copy --dest-tls-verify=false oci:image docker://{host}/{alias}/demo:1.0
+#   skopeo list-tags --tls-verify=false docker://{host}/{alias}/demo\
+"""
