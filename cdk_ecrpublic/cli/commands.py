@@ -15,16 +15,20 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--port", type=click.IntRange(0, 65535), help="Listen there; 0 is any free port. Default: 4566 if it is free.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Listen there; 0 is any free port. Default: 4566 if it is free."
+)
 @click.option("--account", metavar="ID", help="The account of 12 digits that everything belongs to.")
 @click.option("--alias", default="", help="A custom alias of the public registry, such as acme.")
-@click.option("--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log there. Default: nowhere.")
+@click.option(
+    "--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log there. Default: nowhere."
+)
 @click.option("--without-ministack", is_flag=True, help="ECR Public only, without the rest of AWS.")
 @click.option("--json", "as_json", is_flag=True, help="Print address and environment as one line of JSON.")
 @click.option("--until-stdin-closes", is_flag=True, hidden=True)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
-def sandbox(context: click.Context, /, **options: Any) -> None:
+def sandbox(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click passes each by its name
     """
     Run ECR Public, and the AWS around it, on this machine.
 

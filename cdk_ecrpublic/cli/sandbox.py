@@ -80,7 +80,9 @@ def _sandbox(options: Options, account: str, folder: Path) -> Sandbox:
     from cdk_ecrpublic.sandbox import ministack  # noqa: PLC0415 - only where it is wanted
 
     ministack.send_logs_to(options.log_file)
-    ministack.prepare_environment(variables(f"http://127.0.0.1:{port}", account), port=port, account=account, folder=folder)
+    ministack.prepare_environment(
+        variables(f"http://127.0.0.1:{port}", account), port=port, account=account, folder=folder
+    )
     return Sandbox(port, account=account, settings=settings, behind=ministack.load)
 
 
@@ -156,7 +158,8 @@ def _explanation(sandbox: Sandbox, values: Mapping[str, str], *, has_aws: bool) 
     alias = registry.aliases[0] if registry.aliases else "<alias>"
     host = sandbox.registry_host
     return f"""\
-# {"ECR Public and the AWS around it" if has_aws else "ECR Public"} on this machine, until Ctrl-C. Nothing leaves it, and nothing is kept.
+# {"ECR Public and the AWS around it" if has_aws else "ECR Public"} on this machine, until Ctrl-C.
+# Nothing leaves the machine, and nothing is kept.
 # In another terminal:
 
 {exports}

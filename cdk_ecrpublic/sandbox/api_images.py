@@ -21,7 +21,7 @@ def put_image(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Store a manifest, and point a tag to it."""
     images = context.images(data, is_shared=True)
     if not context.world.rates.allows("PutImage", context.world.settings.put_images_per_second):
-        raise errors.THROTTLED()
+        raise errors.THROTTLED.error()
     tag = data.get("imageTag")
     content = data["imageManifest"].encode()
     image = images.put(content, data.get("imageManifestMediaType", ""), tag=tag, digest=data.get("imageDigest"))
@@ -51,7 +51,7 @@ def describe_images(context: ApiContext, data: Mapping[str, Any]) -> Result:
     images = context.images(data)
     if names := data.get("imageIds"):
         if "maxResults" in data or "nextToken" in data:
-            raise errors.INVALID_PARAMETER(member="maxResults", constraint="must be null when imageIds are given")
+            raise errors.INVALID_PARAMETER.error(member="maxResults", constraint="must be null when imageIds are given")
         chosen, token = [images.require(_image_id(name), context.view) for name in names], None
     else:
         found = images.repository.all_images(context.view)
@@ -69,7 +69,10 @@ def describe_images(context: ApiContext, data: Mapping[str, Any]) -> Result:
 def describe_image_tags(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Page through the tags."""
     repository = context.repository(data)
-    tags = [(name, tag, repository.image(tag.digest, context.view)) for name, tag in repository.all_tags(context.view).items()]
+    tags = [
+        (name, tag, repository.image(tag.digest, context.view))
+        for name, tag in repository.all_tags(context.view).items()
+    ]
     size = data.get("maxResults", PAGE_SIZE)
     chosen, token = page(tags, size, data.get("nextToken"), lambda item: item[0])
     details = [
@@ -177,6 +180,9 @@ def _availability(text: str, layer: Layer | None) -> Result:
 
 def _layer_failure(text: str) -> Result:
     if not text:
-        return {"failureCode": "MissingLayerDigest", "failureReason": "Invalid request parameters: layer digest is missing"}
+        return {
+            "failureCode": "MissingLayerDigest",
+            "failureReason": "Invalid request parameters: layer digest is missing",
+        }
     reason = f"Invalid request parameters: layer digest should satisfy the regex '{DIGEST_PATTERN}'"
     return {"layerDigest": text, "failureCode": "InvalidLayerDigest", "failureReason": reason}

@@ -47,7 +47,9 @@ def describe_repositories(context: ApiContext, data: Mapping[str, Any]) -> Resul
 def describe_registries(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Describe the caller's own registry, the only one that it has."""
     registry = context.store.registry_of(context.account)
-    chosen, token = page([registry], data.get("maxResults", PAGE_SIZE), data.get("nextToken"), lambda item: item.account)
+    chosen, token = page(
+        [registry], data.get("maxResults", PAGE_SIZE), data.get("nextToken"), lambda item: item.account
+    )
     return {"registries": [_registry(context, item) for item in chosen], "nextToken": token}
 
 
@@ -60,7 +62,7 @@ def set_repository_policy(context: ApiContext, data: Mapping[str, Any]) -> Resul
     """Set a repository's policy."""
     repository = context.repository(data)
     if policy.parse(data["policyText"]) is None:
-        raise errors.INVALID_PARAMETER(member="PolicyText", constraint="Invalid repository policy provided")
+        raise errors.INVALID_PARAMETER.error(member="PolicyText", constraint="Invalid repository policy provided")
     repository.policy = data["policyText"]
     return _policy(context, data, repository)
 
@@ -77,7 +79,7 @@ def get_repository_catalog_data(context: ApiContext, data: Mapping[str, Any]) ->
     """Return what the gallery shows of a repository."""
     repository = context.repository(data)
     if repository.catalog_data is None:
-        raise errors.CATALOG_DATA_NOT_FOUND(name=repository.name, registry=context.caller(data).named)
+        raise errors.CATALOG_DATA_NOT_FOUND.error(name=repository.name, registry=context.caller(data).named)
     return {"catalogData": repository.catalog_data}
 
 
@@ -174,19 +176,19 @@ def _registry(context: ApiContext, registry: Registry) -> Result:
 
 def _policy(context: ApiContext, data: Mapping[str, Any], repository: Repository) -> Result:
     if repository.policy is None:
-        raise errors.POLICY_NOT_FOUND(name=repository.name, registry=context.caller(data).named)
+        raise errors.POLICY_NOT_FOUND.error(name=repository.name, registry=context.caller(data).named)
     return {"registryId": repository.account, "repositoryName": repository.name, "policyText": repository.policy}
 
 
 def _by_arn(context: ApiContext, arn: str) -> Repository:
     match = _ARN.fullmatch(arn)
     if match is None:
-        raise errors.INVALID_PARAMETER(member="resourceArn", constraint="must be the ARN of a repository")
+        raise errors.INVALID_PARAMETER.error(member="resourceArn", constraint="must be the ARN of a repository")
     return context.repository({"registryId": match["account"], "repositoryName": match["name"]})
 
 
 def _tag_map(tags: list[Mapping[str, str]]) -> dict[str, str]:
     keys = [tag.get("Key", "") for tag in tags]
     if len(set(keys)) < len(keys) or not all(keys):
-        raise errors.INVALID_TAG(reason=f"tag keys are missing or given twice: {', '.join(keys)}")
+        raise errors.INVALID_TAG.error(reason=f"tag keys are missing or given twice: {', '.join(keys)}")
     return {tag["Key"]: tag.get("Value", "") for tag in tags}

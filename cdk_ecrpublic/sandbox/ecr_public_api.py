@@ -101,19 +101,19 @@ class EcrPublicApi:
 
     def _unknown(self, target: str) -> Callable[[Exchange], Awaitable[Response]]:
         async def act(_exchange: Exchange) -> Response:
-            raise errors.UNKNOWN_OPERATION(operation=target or "(none)")
+            raise errors.UNKNOWN_OPERATION.error(operation=target or "(none)")
 
         return act
 
     def _signature(self, exchange: Exchange) -> Signature:
         signature = Signature.of(exchange.request)
         if signature is None:
-            raise errors.NOT_SIGNED()
+            raise errors.NOT_SIGNED.error()
         if signature.service != model.SERVICE:
-            raise errors.WRONG_SCOPE()
+            raise errors.WRONG_SCOPE.error()
         region = self.world.settings.region
         if signature.region != region:
-            raise errors.UNSUPPORTED_REGION(operation=exchange.call.operation, region=region)
+            raise errors.UNSUPPORTED_REGION.error(operation=exchange.call.operation, region=region)
         return signature
 
     def _account(self, access_key: str) -> str:

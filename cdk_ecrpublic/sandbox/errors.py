@@ -2,9 +2,9 @@
 What the service refuses, and in which words.
 
 One table: each row has the API's code and text, and how the HTTP face says the
-same. A row is called with what its text needs and gives an exception::
+same. A row makes an exception out of what its text needs::
 
-    raise errors.REPOSITORY_NOT_FOUND(name="acme/agent", registry="acme")
+    raise errors.REPOSITORY_NOT_FOUND.error(name="acme/agent", registry="acme")
 
 Sources of the texts are listed in ``docs/explanation/sandbox-fidelity.md``.
 Where no text is publicly known, a row says so; clients should look at codes.
@@ -55,7 +55,7 @@ class Refusal:
     oci: tuple[int, str] = (BAD_REQUEST, "UNKNOWN")
     members: tuple[str, ...] = field(default=())
 
-    def __call__(self, **values: object) -> ServiceError:
+    def error(self, **values: object) -> ServiceError:
         """Make the exception."""
         return ServiceError(self, self.text.format(**values), {name: values[name] for name in self.members})
 
@@ -78,8 +78,8 @@ INVALID_PARAMETER = Refusal(
 ACCESS_DENIED = Refusal(
     code="AccessDeniedException",
     text=(
-        "User: arn:aws:iam::{account}:root is not authorized to perform: ecr-public:{operation} on resource: {resource} "
-        "because no resource-based policy allows the ecr-public:{operation} action"
+        "User: arn:aws:iam::{account}:root is not authorized to perform: ecr-public:{operation} on resource: "
+        "{resource} because no resource-based policy allows the ecr-public:{operation} action"
     ),
     oci=(HTTPStatus.FORBIDDEN, "DENIED"),
 )
@@ -225,9 +225,7 @@ LAYER_EXISTS = Refusal(
 # The HTTP face alone.
 NOT_AUTHORIZED = Refusal(code="NotAuthorized", text="Not Authorized", oci=(HTTPStatus.UNAUTHORIZED, "DENIED"))
 PUSH_DENIED = Refusal(code="NotAuthorized", text="Not Authorized", oci=(HTTPStatus.FORBIDDEN, "DENIED"))
-INVALID_TOKEN = Refusal(
-    code="InvalidToken", text="Your Authorization Token is invalid.", oci=(BAD_REQUEST, "DENIED")
-)
+INVALID_TOKEN = Refusal(code="InvalidToken", text="Your Authorization Token is invalid.", oci=(BAD_REQUEST, "DENIED"))
 EXPIRED_TOKEN = Refusal(
     code="ExpiredToken",
     text="Your authorization token has expired. Reauthenticate and try again.",
@@ -236,17 +234,13 @@ EXPIRED_TOKEN = Refusal(
 MANIFEST_UNKNOWN = Refusal(
     code="ManifestUnknown", text="Requested image not found", oci=(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN")
 )
-BLOB_UNKNOWN = Refusal(
-    code="BlobUnknown", text="Requested layer not found", oci=(HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN")
-)
+BLOB_UNKNOWN = Refusal(code="BlobUnknown", text="Requested layer not found", oci=(HTTPStatus.NOT_FOUND, "BLOB_UNKNOWN"))
 TAG_INVALID = Refusal(
     code="TagInvalid",
     text="Invalid parameter at 'imageTag' failed to satisfy constraint: 'must satisfy regular expression '{pattern}''",
     oci=(BAD_REQUEST, "TAG_INVALID"),
 )
-UNSUPPORTED = Refusal(
-    code="Unsupported", text="{reason}", oci=(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED")
-)
+UNSUPPORTED = Refusal(code="Unsupported", text="{reason}", oci=(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED"))
 MOUNT_REFUSED = Refusal(
     code="MountRefused", text="blobs cannot be mounted", oci=(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED")
 )

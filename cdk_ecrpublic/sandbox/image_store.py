@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from cdk_ecrpublic._assets.lambda_handler.errors import InvalidInputError
-from cdk_ecrpublic._assets.lambda_handler.oci import Digest, Manifest, ManifestMediaType
+from cdk_ecrpublic._assets.lambda_handler.oci import Digest, Manifest
 
 from . import errors
 from .settings import Settings
@@ -22,7 +21,10 @@ from .timeline import LATEST, Timeline, View
 
 TAG_PATTERN = "[a-zA-Z0-9-_.]+"
 DIGEST_PATTERN = "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"
-SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
+SCHEMA1 = (
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+)
 
 DOCKER_TO_OCI = {
     "application/vnd.docker.distribution.manifest.v2+json": "application/vnd.oci.image.manifest.v1+json",
@@ -78,9 +80,9 @@ class ImageStore:
         """
         image = self._parse(content, media_type)
         if digest is not None and digest != str(image.digest):
-            raise errors.DIGEST_MISMATCH()
+            raise errors.DIGEST_MISMATCH.error()
         if not tag and not digest and self.settings.no_tag_no_digest == "reject":
-            raise errors.INVALID_PARAMETER(member="imageTag", constraint="must not be null")
+            raise errors.INVALID_PARAMETER.error(member="imageTag", constraint="must not be null")
         self._check_references(image)
         self._check_novelty(image, tag)
         self._store(image, tag)
@@ -105,8 +107,11 @@ class ImageStore:
         """
         found = self.find(image, view)
         if found is None:
-            raise errors.IMAGE_NOT_FOUND(
-                digest=image.digest or "null", tag=image.tag or "null", name=self.repository.name, registry=self.registry
+            raise errors.IMAGE_NOT_FOUND.error(
+                digest=image.digest or "null",
+                tag=image.tag or "null",
+                name=self.repository.name,
+                registry=self.registry,
             )
         return found
 
@@ -126,7 +131,7 @@ class ImageStore:
         for tag in tags:
             self._untag(tag)
         self.repository.images[found.digest].set(None, self.now)
-        return [Deleted(image=ImageId(digest=str(found.digest), tag=tag)) for tag in tags or [None]]
+        return [Deleted(image=ImageId(digest=str(found.digest), tag=tag or None)) for tag in tags or [""]]
 
     def referrers(self, subject: str) -> list[StoredImage]:
         """Return the images whose subject has this digest."""
@@ -139,9 +144,11 @@ class ImageStore:
             manifest = Manifest.parse(content, media_type)
         except InvalidInputError as error:
             # The service's catch-all: it says this of everything that it does not take for a manifest.
-            raise errors.INVALID_PARAMETER(member="ImageManifest", constraint="Invalid JSON syntax") from error
+            raise errors.INVALID_PARAMETER.error(member="ImageManifest", constraint="Invalid JSON syntax") from error
         if not manifest.media_type.is_index and len(manifest.blobs) < 2:  # noqa: PLR2004 - the config and a layer
-            raise errors.INVALID_PARAMETER(member="ImageManifest", constraint="Image has to have at least 1 layer")
+            raise errors.INVALID_PARAMETER.error(
+                member="ImageManifest", constraint="Image has to have at least 1 layer"
+            )
         return _stored(manifest, self._size(manifest), self.now)
 
     def _size(self, manifest: Manifest) -> int:
@@ -153,23 +160,23 @@ class ImageStore:
     def _check_references(self, image: StoredImage) -> None:
         where = {"name": self.repository.name, "registry": self.registry}
         if missing := [str(layer) for layer in image.layers if layer not in self.repository.layers]:
-            raise errors.LAYERS_NOT_FOUND(digests=", ".join(dict.fromkeys(missing)), **where)
+            raise errors.LAYERS_NOT_FOUND.error(digests=", ".join(dict.fromkeys(missing)), **where)
         children = [*image.children]
         if image.subject and self.settings.subject_must_exist:
             children.append(image.subject)
         if missing := [str(child) for child in children if self.repository.image(child) is None]:
-            raise errors.CHILDREN_NOT_FOUND(digests=", ".join(dict.fromkeys(missing)), **where)
+            raise errors.CHILDREN_NOT_FOUND.error(digests=", ".join(dict.fromkeys(missing)), **where)
 
     def _check_novelty(self, image: StoredImage, tag: str | None) -> None:
         where = {"name": self.repository.name, "registry": self.registry}
         exists = self.repository.image(image.digest) is not None
         current = self.repository.tag(tag) if tag else None
         if exists and (not tag or (current and current.digest == image.digest)):
-            raise errors.IMAGE_EXISTS(digest=image.digest, tag=tag or "null", **where)
+            raise errors.IMAGE_EXISTS.error(digest=image.digest, tag=tag or "null", **where)
         if tag and len(self.repository.tags_of(image.digest)) >= self.settings.tags_per_image:
-            raise errors.TAG_LIMIT(tag=tag, limit=self.settings.tags_per_image, **where)
+            raise errors.TAG_LIMIT.error(tag=tag, limit=self.settings.tags_per_image, **where)
         if not exists and len(self.repository.all_images()) >= self.settings.images_per_repository:
-            raise errors.IMAGE_LIMIT(limit=self.settings.images_per_repository, **where)
+            raise errors.IMAGE_LIMIT.error(limit=self.settings.images_per_repository, **where)
 
     def _store(self, image: StoredImage, tag: str | None) -> None:
         if self.repository.image(image.digest) is None:
@@ -209,7 +216,9 @@ def translate(image: StoredImage, accepted: tuple[str, ...]) -> StoredImage:
     wanted = other.get(image.media_type, "")
     if image.media_type in accepted or wanted not in accepted:
         return image
-    text = re.sub(r'"(application/vnd\.[^"]+)"', lambda match: f'"{other.get(match[1], match[1])}"', image.content.decode())
+    text = re.sub(
+        r'"(application/vnd\.[^"]+)"', lambda match: f'"{other.get(match[1], match[1])}"', image.content.decode()
+    )
     content = text.encode()
     return replace(image, content=content, digest=Digest.of(content), media_type=wanted)
 

@@ -3,7 +3,7 @@ Real images, small and made on the spot, and a container tool to push and read t
 
 Example::
 
-    image = build_image({"etc/release": b"1.4.2\\n"}, platforms=("linux/amd64", "linux/arm64"))
+    image = build_image({"etc/release": b"1.4.2"}, platforms=("linux/amd64", "linux/arm64"))
     push_image(sandbox, "acme/agent", image, tags=["1.4.2"])
     resolve_tags(sandbox, "acme/agent")     # {"1.4.2": "sha256:…"}
 

@@ -58,7 +58,7 @@ class LayerStore:
         """
         upload = self.repository.uploads.get(identity)
         if upload is None or self.now - upload.started_at > UPLOAD_SECONDS:
-            raise errors.UPLOAD_NOT_FOUND(upload=identity, **self._where)
+            raise errors.UPLOAD_NOT_FOUND.error(upload=identity, **self._where)
         return upload
 
     def check_part(self, upload: Upload, first: int) -> None:
@@ -71,7 +71,7 @@ class LayerStore:
         if first != upload.size:
             self._refuse_part(upload, f"First byte of the layer part is {first} instead of {upload.size}")
         if len(upload.parts) >= PARTS_MAX:
-            raise errors.PART_LIMIT(upload=upload.identity, limit=PARTS_MAX)
+            raise errors.PART_LIMIT.error(upload=upload.identity, limit=PARTS_MAX)
 
     def add_part(self, identity: str, first: int, last: int, content: bytes) -> Upload:
         """
@@ -102,16 +102,16 @@ class LayerStore:
         """
         upload = self.upload(identity)
         if not upload.size:
-            raise errors.EMPTY_UPLOAD(upload=identity, **self._where)
+            raise errors.EMPTY_UPLOAD.error(upload=identity, **self._where)
         if any(size < self.settings.min_part_bytes for size in upload.parts[:-1]):
-            raise errors.PART_TOO_SMALL()
+            raise errors.PART_TOO_SMALL.error()
         digest = Digest("sha256:" + upload.hasher.hexdigest())
         if str(digest) not in digests:
-            raise errors.INVALID_LAYER()
+            raise errors.INVALID_LAYER.error()
         if digest in self.repository.layers:
             upload.path.unlink()
             del self.repository.uploads[identity]
-            raise errors.LAYER_EXISTS(digest=digest, **self._where)
+            raise errors.LAYER_EXISTS.error(digest=digest, **self._where)
         path = upload.path.replace(self.folder / f"layer-{digest.hex}")
         self.repository.layers[digest] = layer = Layer(digest=digest, size=upload.size, path=path)
         del self.repository.uploads[identity]
@@ -122,7 +122,7 @@ class LayerStore:
         return {"name": self.repository.name, "registry": self.registry}
 
     def _refuse_part(self, upload: Upload, reason: str) -> None:
-        raise errors.INVALID_PART(
+        raise errors.INVALID_PART.error(
             reason=reason,
             registryId=self.repository.account,
             repositoryName=self.repository.name,

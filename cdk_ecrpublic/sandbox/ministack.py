@@ -118,9 +118,7 @@ class _Provisioner:
             repository = self.repositories.create(self._account, name, properties)
         return name, {"Arn": repository.arn}
 
-    def update(
-        self, name: str, old: dict[str, Any], new: dict[str, Any], _stack: str
-    ) -> tuple[str, dict[str, str]]:
+    def update(self, name: str, old: dict[str, Any], new: dict[str, Any], _stack: str) -> tuple[str, dict[str, str]]:
         with self.repositories.store.lock:
             repository = self.repositories.update(self._account, name, old, new)
         return name, {"Arn": repository.arn}

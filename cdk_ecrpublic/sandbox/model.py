@@ -43,7 +43,7 @@ def operation_model(name: str) -> OperationModel:
     """
     model = service_model()
     if name not in model.operation_names:
-        raise errors.UNKNOWN_OPERATION(operation=name)
+        raise errors.UNKNOWN_OPERATION.error(operation=name)
     return model.operation_model(name)
 
 
@@ -62,8 +62,8 @@ def parse(name: str, body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body or b"{}")
     except ValueError as error:
-        raise errors.SERIALIZATION(reason="the request is not JSON") from error
-    shape = operation_model(name).input_shape
+        raise errors.SERIALIZATION.error(reason="the request is not JSON") from error
+    shape = _required(operation_model(name).input_shape)
     checked = _structure(shape, data, "request")
     for member, value in checked.items():
         pattern = EXTRA_PATTERNS.get((shape.name, member))
@@ -79,7 +79,14 @@ def render(name: str, result: Mapping[str, object]) -> bytes:
     Raises:
         LookupError: A member that the model does not have: our mistake.
     """
-    return json.dumps(_checked_answer(operation_model(name).output_shape, result)).encode()
+    return json.dumps(_checked_answer(_required(operation_model(name).output_shape), result)).encode()
+
+
+def _required(shape: StructureShape | None) -> StructureShape:
+    if shape is None:
+        message = "botocore's model has an operation without input or output, which ECR Public has none of"
+        raise LookupError(message)
+    return shape
 
 
 def _checked_answer(shape: Shape, value: object) -> object:
@@ -92,9 +99,9 @@ def _checked_answer(shape: Shape, value: object) -> object:
 
 def _structure(shape: StructureShape, data: object, member: str) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise errors.SERIALIZATION(reason=f"{member} is not an object")
+        raise errors.SERIALIZATION.error(reason=f"{member} is not an object")
     if unknown := sorted(data.keys() - shape.members.keys()):
-        raise errors.SERIALIZATION(reason=f"{member} has unknown members: {', '.join(unknown)}")
+        raise errors.SERIALIZATION.error(reason=f"{member} has unknown members: {', '.join(unknown)}")
     for name in shape.required_members:
         if data.get(name) is None:
             raise _invalid(name, "must not be null")
@@ -103,14 +110,14 @@ def _structure(shape: StructureShape, data: object, member: str) -> dict[str, An
 
 def _list(shape: ListShape, data: object, member: str) -> list[Any]:
     if not isinstance(data, list):
-        raise errors.SERIALIZATION(reason=f"{member} is not a list")
+        raise errors.SERIALIZATION.error(reason=f"{member} is not a list")
     _check_range(shape, len(data), member, "length")
     return [_value(shape.member, item, member) for item in data]
 
 
 def _string(shape: Shape, data: object, member: str) -> str:
     if not isinstance(data, str):
-        raise errors.SERIALIZATION(reason=f"{member} is not a string")
+        raise errors.SERIALIZATION.error(reason=f"{member} is not a string")
     _check_range(shape, len(data), member, "length")
     pattern = shape.metadata.get("pattern")
     if pattern and not re.fullmatch(pattern, data):
@@ -122,21 +129,21 @@ def _blob(shape: Shape, data: object, member: str) -> bytes:
     try:
         content = base64.b64decode(data if isinstance(data, str) else "!", validate=True)
     except binascii.Error as error:
-        raise errors.SERIALIZATION(reason=f"{member} is not base64") from error
+        raise errors.SERIALIZATION.error(reason=f"{member} is not base64") from error
     _check_range(shape, len(content), member, "length")
     return content
 
 
 def _integer(shape: Shape, data: object, member: str) -> int:
     if not isinstance(data, int) or isinstance(data, bool):
-        raise errors.SERIALIZATION(reason=f"{member} is not a number")
+        raise errors.SERIALIZATION.error(reason=f"{member} is not a number")
     _check_range(shape, data, member, "value")
     return data
 
 
 def _boolean(_shape: Shape, data: object, member: str) -> bool:
     if not isinstance(data, bool):
-        raise errors.SERIALIZATION(reason=f"{member} is not a boolean")
+        raise errors.SERIALIZATION.error(reason=f"{member} is not a boolean")
     return data
 
 
@@ -169,4 +176,4 @@ def _problems(shape: Shape, size: int, what: str) -> Iterator[str]:
 
 
 def _invalid(member: str, constraint: str) -> errors.ServiceError:
-    return errors.INVALID_PARAMETER(member=member, constraint=constraint)
+    return errors.INVALID_PARAMETER.error(member=member, constraint=constraint)

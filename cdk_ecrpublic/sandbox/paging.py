@@ -65,4 +65,4 @@ def _last_key(token: str) -> str:
 
 
 def _invalid() -> errors.ServiceError:
-    return errors.INVALID_PARAMETER(member="NextToken", constraint="Invalid next token provided")
+    return errors.INVALID_PARAMETER.error(member="NextToken", constraint="Invalid next token provided")

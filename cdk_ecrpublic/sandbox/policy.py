@@ -34,7 +34,8 @@ def allows(text: str | None, account: str, operation: str) -> bool:
 def _statements(document: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
     statements = document.get("Statement")
     items = statements if isinstance(statements, list) else [statements]
-    return items if all(isinstance(item, dict) for item in items) else []
+    found = [item for item in items if isinstance(item, dict)]
+    return found if len(found) == len(items) else []
 
 
 def _effect(statement: Mapping[str, object], account: str, action: str) -> str:
@@ -42,7 +43,9 @@ def _effect(statement: Mapping[str, object], account: str, action: str) -> str:
     if UNEVALUATED & statement.keys():
         return "Deny" if effect == "Deny" else ""
     principals = _principals(statement.get("Principal"))
-    is_meant = any(principal == "*" or account in principal.split(":") or principal == account for principal in principals)
+    is_meant = any(
+        principal == "*" or account in principal.split(":") or principal == account for principal in principals
+    )
     does = any(fnmatch.fnmatchcase(action, pattern) for pattern in _texts(statement.get("Action")))
     return effect if is_meant and does else ""
 

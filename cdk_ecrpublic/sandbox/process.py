@@ -181,8 +181,9 @@ class SandboxProcess:
 
 def _first_line(process: subprocess.Popen[bytes]) -> Mapping[str, Any]:
     """Wait for the line that says that it is ready."""
-    ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
-    line = process.stdout.readline() if ready and process.stdout else b""
+    output = process.stdout
+    is_ready = output is not None and select.select([output], [], [], START_SECONDS)[0]
+    line = output.readline() if output is not None and is_ready else b""
     if not line:
         process.kill()
         said = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""

@@ -10,7 +10,7 @@ is read; 201 for a chunk; layers at another host. The sources are in
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -52,7 +52,7 @@ async def ping(_context: RegistryContext) -> Response:
 async def unsupported(context: RegistryContext) -> Response:
     """Refuse what has no answer here, by name."""
     request = context.request
-    raise errors.UNSUPPORTED(reason=f"ECR Public does not support {request.method} {request.url.path}")
+    raise errors.UNSUPPORTED.error(reason=f"ECR Public does not support {request.method} {request.url.path}")
 
 
 async def catalog(_context: RegistryContext) -> Response:

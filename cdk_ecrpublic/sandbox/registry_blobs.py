@@ -34,7 +34,7 @@ async def token(context: RegistryContext) -> Response:
     account = None
     if header:
         if scheme.lower() != "basic":
-            raise errors.INVALID_TOKEN()
+            raise errors.INVALID_TOKEN.error()
         account = context.world.account_of_basic(value.strip())
     context.exchange.authentication = "authenticated" if account else "none"
     body = json.dumps({"token": context.world.tokens.bearer(account)})
@@ -70,7 +70,7 @@ async def download_blob(context: RegistryContext) -> Response:
 async def start_upload(context: RegistryContext) -> Response:
     """Begin an upload. A mount is ignored: the client has to upload the layer."""
     if "mount" in context.request.query_params and context.world.settings.mount == "error":
-        raise errors.MOUNT_REFUSED()
+        raise errors.MOUNT_REFUSED.error()
     repository = context.writable("InitiateLayerUpload")
     await _drain(context.request)
     upload = context.layers(repository).start()
@@ -80,7 +80,7 @@ async def start_upload(context: RegistryContext) -> Response:
 async def get_upload(context: RegistryContext) -> Response:
     """Answer that there is no such upload: the service never says how far one is (dotnet/sdk PR 33019)."""
     context.readable()
-    raise errors.BLOB_UNKNOWN()
+    raise errors.BLOB_UNKNOWN.error()
 
 
 async def upload_chunk(context: RegistryContext) -> Response:
@@ -111,10 +111,10 @@ def _layer(context: RegistryContext) -> Layer:
     try:
         digest = Digest.parse(context.reference)
     except InvalidInputError as error:
-        raise errors.BLOB_UNKNOWN() from error
+        raise errors.BLOB_UNKNOWN.error() from error
     layer = context.readable().layers.get(digest)
     if layer is None:
-        raise errors.BLOB_UNKNOWN()
+        raise errors.BLOB_UNKNOWN.error()
     return layer
 
 

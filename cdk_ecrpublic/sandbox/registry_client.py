@@ -18,6 +18,11 @@ OK, CREATED, ACCEPTED = 200, 201, 202
 REDIRECTS = (302, 307)
 UNAUTHORIZED, NOT_FOUND = 401, 404
 
+WRONG_BYTES = "DIGEST_INVALID"
+"""What we say when the registry sent other bytes than the digest names."""
+
+CHALLENGE = "finding where to authenticate"
+
 _REALM = re.compile(r'realm="([^"]+)"')
 _NEXT = re.compile(r'<([^>]+)>; *rel="next"')
 
@@ -31,8 +36,8 @@ class RegistryError(Exception):
         code: The registry's error code; empty if it named none.
     """
 
-    def __init__(self, doing: str, status: int, code: str) -> None:
-        super().__init__(f"{doing} failed: the registry answered {status} {code}".rstrip())
+    def __init__(self, request: str, status: int, code: str = "") -> None:
+        super().__init__(f"{request} failed: the registry answered {status} {code}".rstrip())
         self.status = status
         self.code = code
 
@@ -113,7 +118,7 @@ class RegistryClient:
 
     def _check(self, reference: str, answer: urllib3.BaseHTTPResponse) -> None:
         if answer.status != OK or (":" in reference and str(Digest.of(answer.data)) != reference):
-            raise RegistryError(f"reading {reference}", answer.status, "with other bytes")
+            raise RegistryError(reference, answer.status, _code(answer) if answer.status != OK else WRONG_BYTES)
 
     def _request(
         self,
@@ -127,7 +132,8 @@ class RegistryClient:
             self._token = self._exchange(answer.headers)
             answer = self._send(method, path, **options)
         if answer.status not in allowed:
-            raise RegistryError(f"{method} {path.partition('?')[0]}", answer.status, _code(answer))
+            request = f"{method} {path.partition('?')[0]}"
+            raise RegistryError(request, answer.status, _code(answer))
         return answer
 
     def _send(
@@ -146,11 +152,11 @@ class RegistryClient:
         """Get a token where the challenge says."""
         realm = _REALM.search(headers.get("WWW-Authenticate", ""))
         if realm is None:
-            raise RegistryError("authenticating", UNAUTHORIZED, "without a challenge")
+            raise RegistryError(CHALLENGE, UNAUTHORIZED)
         login = urllib3.make_headers(basic_auth=self.login) if self.login else {}
         answer = self._pool.request("GET", realm[1], headers=login)
         if answer.status != OK:
-            raise RegistryError("getting a token", answer.status, _code(answer))
+            raise RegistryError(realm[1], answer.status, _code(answer))
         return str(answer.json()["token"])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -59,11 +58,11 @@ class RegistryContext:
         header = self.request.headers.get("authorization", "")
         scheme, _, value = header.partition(" ")
         if not header:
-            raise errors.NOT_AUTHORIZED()
-        if scheme.lower() == "basic" and self.world.settings.basic_on_v2 == HTTPStatus.UNAUTHORIZED:
-            raise errors.NOT_AUTHORIZED()
+            raise errors.NOT_AUTHORIZED.error()
+        if scheme.lower() == "basic" and self.world.settings.basic_on_v2 == errors.NOT_AUTHORIZED.oci[0]:
+            raise errors.NOT_AUTHORIZED.error()
         if scheme.lower() != "bearer":
-            raise errors.INVALID_TOKEN()
+            raise errors.INVALID_TOKEN.error()
         self.grant = self.world.tokens.grant_of_bearer(value.strip())
         self.exchange.authentication = "authenticated" if self.grant.kind == "authenticated" else "anonymous"
 
@@ -78,7 +77,7 @@ class RegistryContext:
         name = f"pull {client.host if client else ''}"
         limit = self.world.settings.anonymous_pulls_per_second
         if self.grant.kind == "anonymous" and not self.world.rates.allows(name, limit):
-            raise errors.THROTTLED()
+            raise errors.THROTTLED.error()
 
     def readable(self) -> Repository:
         """
@@ -91,7 +90,7 @@ class RegistryContext:
         registry = self.world.store.registry_by_alias(alias)
         repository = registry.repositories.get(name) if registry else None
         if repository is None:
-            raise errors.REPOSITORY_NOT_FOUND(name=name, registry=alias)
+            raise errors.REPOSITORY_NOT_FOUND.error(name=name, registry=alias)
         return repository
 
     def writable(self, action: str) -> Repository:
@@ -106,7 +105,7 @@ class RegistryContext:
         """
         repository = self.readable()
         if self.grant.kind == "anonymous":
-            raise errors.PUSH_DENIED()
+            raise errors.PUSH_DENIED.error()
         caller = Caller(account=self.grant.subject, registry=self.request.path_params["alias"])
         return self.world.store.repository(caller, repository.name, action)
 
@@ -118,7 +117,9 @@ class RegistryContext:
     def layers(self, repository: Repository) -> LayerStore:
         """Return the layers of a repository."""
         store = self.world.store
-        return LayerStore(repository, self.request.path_params["alias"], self.world.settings, store.folder, store.clock())
+        return LayerStore(
+            repository, self.request.path_params["alias"], self.world.settings, store.folder, store.clock()
+        )
 
 
 Handler = Callable[[RegistryContext], Awaitable[Response]]

@@ -65,7 +65,7 @@ async def list_tags(context: RegistryContext) -> Response:
     try:
         chosen, token = page(list(tags), size, query.get("last"), str)
     except ServiceError as error:
-        raise errors.INVALID_PARAMETER(member="NextToken", constraint="Invalid next token provided") from error
+        raise errors.INVALID_PARAMETER.error(member="NextToken", constraint="Invalid next token provided") from error
     alias, name = context.request.path_params["alias"], context.request.path_params["name"]
     headers = {}
     if token:
@@ -90,7 +90,7 @@ def _find(context: RegistryContext) -> StoredImage:
     lag = settings.read_lag_tag_seconds if image.tag else settings.read_lag_digest_seconds
     found = context.images(repository).find(image, context.exchange.view(lag))
     if found is None:
-        raise errors.MANIFEST_UNKNOWN()
+        raise errors.MANIFEST_UNKNOWN.error()
     if image.tag and settings.translate_on_accept_mismatch:
         return translate(found, _accepted(context))
     return found
@@ -106,7 +106,7 @@ def _image_id(reference: str) -> ImageId:
     if ":" in reference:
         return ImageId(digest=reference)
     if not re.fullmatch(TAG_PATTERN, reference):
-        raise errors.TAG_INVALID(pattern=TAG_PATTERN)
+        raise errors.TAG_INVALID.error(pattern=TAG_PATTERN)
     return ImageId(tag=reference)
 
 
@@ -122,7 +122,7 @@ async def _body(context: RegistryContext) -> bytes:
         content += piece
         if len(content) > MANIFEST_MAX_BYTES:
             constraint = f"Member must have length less than or equal to {MANIFEST_MAX_BYTES}"
-            raise errors.INVALID_PARAMETER(member="imageManifest", constraint=constraint)
+            raise errors.INVALID_PARAMETER.error(member="imageManifest", constraint=constraint)
     return bytes(content)
 
 
@@ -130,7 +130,7 @@ def _page_size(text: str) -> int:
     size = int(text) if text.isdecimal() else 0
     if size not in range(1, PAGE_MAX + 1):
         bound = f"less than or equal to {PAGE_MAX}" if size else "greater than or equal to 1"
-        raise errors.INVALID_PARAMETER(member="maxResults", constraint=f"Member must have value {bound}")
+        raise errors.INVALID_PARAMETER.error(member="maxResults", constraint=f"Member must have value {bound}")
     return size
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import urllib3
 from hypercorn.asyncio.run import worker_serve
@@ -86,7 +86,8 @@ class Server:
         config.graceful_timeout = GRACE_SECONDS
         config.keep_alive_timeout = KEEP_ALIVE_SECONDS
         config.errorlog = _log
-        app = wrap_app(self._app, config.wsgi_max_body_size, "asgi")
+        # Two descriptions of one protocol: hypercorn's messages are typed, Starlette's are not.
+        app = wrap_app(cast("Any", self._app), config.wsgi_max_body_size, "asgi")
         await worker_serve(app, config, sockets=Sockets([], [self._listener], []), shutdown_trigger=self._stop.wait)
 
 
@@ -217,4 +218,5 @@ def make_client(service: str, url: str, account: str, **options: Any) -> Any:  #
 
     credentials = {"aws_access_key_id": account, "aws_secret_access_key": "sandbox"}
     given = {"endpoint_url": url, "region_name": environment.REGION, **credentials, **options}
-    return boto3.session.Session().client(service, **given)
+    session: Any = boto3.session.Session()
+    return session.client(service, **given)

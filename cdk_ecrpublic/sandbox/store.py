@@ -95,7 +95,7 @@ class Store:
             return self.registry_of(caller.named)
         registry = None if is_account_id(caller.registry) else self.registry_by_alias(caller.registry)
         if registry is None:
-            raise errors.REGISTRY_NOT_FOUND(registry=caller.registry)
+            raise errors.REGISTRY_NOT_FOUND.error(registry=caller.registry)
         return registry
 
     def repository(self, caller: Caller, name: str, action: str = "") -> Repository:
@@ -114,9 +114,9 @@ class Store:
         repository = registry.repositories.get(name)
         is_owner = registry.account == caller.account
         if repository is None or not (is_owner or action):
-            raise errors.REPOSITORY_NOT_FOUND(name=name, registry=caller.named)
+            raise errors.REPOSITORY_NOT_FOUND.error(name=name, registry=caller.named)
         if not is_owner and not policy.allows(repository.policy, caller.account, action):
-            raise errors.ACCESS_DENIED(account=caller.account, operation=action, resource=repository.arn)
+            raise errors.ACCESS_DENIED.error(account=caller.account, operation=action, resource=repository.arn)
         return repository
 
     def create_repository(
@@ -135,7 +135,7 @@ class Store:
         """
         registry = self.registry_of(account)
         if name in registry.repositories:
-            raise errors.REPOSITORY_EXISTS(name=name, registry=account)
+            raise errors.REPOSITORY_EXISTS.error(name=name, registry=account)
         repository = Repository(account=account, name=name, created_at=self.clock(), catalog_data=catalog_data)
         self.tag_repository(repository, tags or {})
         registry.default_alias = registry.default_alias or default_alias(account)
@@ -151,7 +151,7 @@ class Store:
         """
         repository = self.repository(caller, name)
         if repository.all_images() and not force:
-            raise errors.REPOSITORY_NOT_EMPTY(name=name, registry=caller.named)
+            raise errors.REPOSITORY_NOT_EMPTY.error(name=name, registry=caller.named)
         for upload in repository.uploads.values():
             upload.path.unlink(missing_ok=True)
         return self.registry_of(repository.account).repositories.pop(name)
@@ -164,8 +164,8 @@ class Store:
             ServiceError: A reserved key, or more than 50 tags.
         """
         if reserved := [key for key in tags if key.lower().startswith("aws:")]:
-            raise errors.INVALID_TAG(reason=f"tag keys beginning with aws: are reserved: {', '.join(reserved)}")
+            raise errors.INVALID_TAG.error(reason=f"tag keys beginning with aws: are reserved: {', '.join(reserved)}")
         together = {**repository.resource_tags, **tags}
         if len(together) > REPOSITORY_TAGS_MAX:
-            raise errors.TOO_MANY_TAGS(limit=REPOSITORY_TAGS_MAX)
+            raise errors.TOO_MANY_TAGS.error(limit=REPOSITORY_TAGS_MAX)
         repository.resource_tags = together

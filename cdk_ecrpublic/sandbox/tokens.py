@@ -91,9 +91,9 @@ class Tokens:
             payload = ""
         grant = self._read(str(payload))
         if user != PASSWORD_USER or grant is None or grant.kind != "password":
-            raise errors.INVALID_TOKEN()
+            raise errors.INVALID_TOKEN.error()
         if self.clock() >= grant.issued_at + self.settings().password_ttl_seconds:
-            raise errors.EXPIRED_TOKEN()
+            raise errors.EXPIRED_TOKEN.error()
         return grant.subject
 
     def grant_of_bearer(self, token: str) -> Grant:
@@ -106,10 +106,14 @@ class Tokens:
         grant = self._read(token)
         if grant is None or grant.kind not in ("authenticated", "anonymous"):
             if self.settings().raw_bearer == "reject":
-                raise errors.INVALID_TOKEN()
+                raise errors.INVALID_TOKEN.error()
             return Grant(kind="authenticated", subject=self.account_of_basic(token))
         if self.clock() >= grant.issued_at + self.settings().token_ttl_seconds:
-            raise errors.EXPIRED_TOKEN() if self.settings().expired_style == errors.EXPIRED_TOKEN.oci[0] else errors.INVALID_TOKEN()
+            raise (
+                errors.EXPIRED_TOKEN.error()
+                if self.settings().expired_style == errors.EXPIRED_TOKEN.oci[0]
+                else errors.INVALID_TOKEN.error()
+            )
         return grant
 
     def digest_of_blob(self, token: str) -> str | None:
