@@ -2,12 +2,13 @@
 The demonstration: a public image is released, reviewed, deployed, rolled back and left alone.
 
 Everything that it says about the registry is read from the registry, over
-HTTP and without credentials, as anybody who pulls the image would see it.
+HTTP and without credentials, as anybody who pulls the image would see it; and
+it fails when it does not show what it says.
 """
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,15 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.rule import Rule
 from rich.table import Table
 
-from cdk_ecrpublic.sandbox import SandboxProcess
+from cdk_ecrpublic.sandbox import SandboxError, SandboxProcess
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image, resolve_tags
 
 CHECKOUT = Path(__file__).parent.parent
+STACK = "AgentRelease"
 REPOSITORY = "acme/agent"
 PLATFORMS = ("linux/amd64", "linux/arm64")
+NEVER_PUSHED = "sha256:" + "0" * 64
+
+BUILDS = ("1.4.1", "1.4.1 debug", "1.4.2", "1.4.2 debug", "1.4.2 rebuilt")
 
 Tags = Mapping[str, str]
 """Tag to digest."""
@@ -35,102 +39,195 @@ class DemonstrationError(Exception):
     """The demonstration did not show what it says."""
 
 
+@dataclass(frozen=True)
+class Release:
+    """What the example app is told: a version, and by name the builds that it consists of."""
+
+    version: str
+    build: str
+    debug: str
+
+
+FIRST = Release("1.4.1", "1.4.1", "1.4.1 debug")
+SECOND = Release("1.4.2", "1.4.2", "1.4.2 debug")
+BROKEN = Release("1.4.2", "1.4.2 rebuilt", "1.4.2 rebuilt debug")
+
+
 @dataclass
 class Demonstration:
-    """Tells the story, step by step, and holds each step to what it claims."""
+    """Tells the story step by step, and holds each step to what it claims."""
 
-    console: Console
     sandbox: SandboxProcess
+    console: Console
+    output: Path
     images: dict[str, Image] = field(default_factory=dict)
     tags: Tags = field(default_factory=dict)
+    steps: int = 0
 
     def run(self) -> None:
         """Tell all of it."""
         self.prepare()
-        self.first_release()
-        self.second_release()
-        self.failed_release()
+        self.release()
+        self.review()
+        self.fail()
         self.leave()
 
     def prepare(self) -> None:
         """Make what exists before anybody declares anything."""
-        self.step("An AWS account, and images that a build pushed")
-        self.say("cdk bootstrap prepares the account, which is this machine's sandbox, for the CDK:")
-        self.cdk("bootstrap", quiet=True)
-        client = self.sandbox.client("ecr-public")
-        uri = client.create_repository(repositoryName=REPOSITORY)["repository"]["repositoryUri"]
-        for name in ("agent 1.4.1", "agent 1.4.1 debug", "agent 1.4.2", "agent 1.4.2 debug", "agent 1.4.2 rebuilt"):
-            self.images[name] = image = build_image({"etc/release": f"{name}\n".encode()}, platforms=PLATFORMS)
+        self.step("An AWS account (this machine's sandbox), prepared for the CDK")
+        self.say("cdk bootstrap makes the bucket and the roles that every CDK deployment uses, once for an account.")
+        self.cdk("bootstrap", f"aws://{self.sandbox.account}/us-east-1")
+        self.step("A public repository, and images that a build pushed")
+        created = self.sandbox.client("ecr-public").create_repository(repositoryName=REPOSITORY)
+        uri = created["repository"]["repositoryUri"]
+        for build in BUILDS:
+            image = build_image({"etc/agent-release": f"agent {build}\n".encode()}, platforms=PLATFORMS)
+            self.images[build] = image
             push_image(self.sandbox, REPOSITORY, image)
         self.say(
-            f"{uri} now holds {len(self.images)} images, each for {' and '.join(PLATFORMS)}, "
-            "pushed by digest as a build would: nobody can pull them by a tag yet."
+            f"{uri} holds {len(BUILDS)} images now, each an index for {' and '.join(PLATFORMS)}. "
+            "They were pushed by digest, over HTTP, as a container tool does. No tag points to them yet."
         )
         self.show()
 
-    def first_release(self) -> None:
-        """Publish 1.4.1."""
-        self.step("Release 1.4.1: declare its digest in app.py's context, and deploy")
-        self.deploy("1.4.1", "agent 1.4.1", "agent 1.4.1 debug")
-        self.expect({"1.4.1": "agent 1.4.1", "latest": "agent 1.4.1", "1.4": "agent 1.4.1", "debug": "agent 1.4.1 debug"})
-
-    def second_release(self) -> None:
-        """Review and publish 1.4.2."""
-        self.step("Release 1.4.2: what a reviewer sees, before anything happens")
-        arguments = self.release("1.4.2", "agent 1.4.2", "agent 1.4.2 debug")
-        self.cdk("diff", *arguments)
-        self.step("… and the deployment that follows the review")
-        self.cdk("deploy", *arguments)
+    def release(self) -> None:
+        """Publish the first release."""
+        self.step("Release 1.4.1: app.py declares digests and tags, and cdk deploy puts them there")
+        self.say(
+            "The stack has two PublicImage resources, a release with three tags and its debug variant with two, and the "
+            "Lambda function that serves both. The digests are the reviewed input; here they come as context values."
+        )
+        self.cdk("deploy", *self.declaration(FIRST))
         self.show()
-        self.expect({"1.4.2": "agent 1.4.2", "latest": "agent 1.4.2", "1.4": "agent 1.4.2", "1.4.1": "agent 1.4.1"})
+        self.expect({"1.4.1": "1.4.1", "1.4": "1.4.1", "latest": "1.4.1", "debug": "1.4.1 debug"})
 
-    def failed_release(self) -> None:
+    def review(self) -> None:
+        """Review the second release, and publish it."""
+        self.step("Release 1.4.2: what a reviewer sees before anything happens")
+        self.say(
+            "cdk diff shows which tags and which digest change. ('May be replaced' is what CloudFormation "
+            "says of every custom resource; this one changes in place.)"
+        )
+        self.cdk("diff", *self.declaration(SECOND))
+        self.step("The deployment after the review")
+        self.cdk("deploy", *self.declaration(SECOND))
+        self.show()
+        self.expect({"1.4.2": "1.4.2", "1.4": "1.4.2", "latest": "1.4.2", "debug": "1.4.2 debug", "1.4.1": "1.4.1"})
+
+    def fail(self) -> None:
         """Fail half-way, and be rolled back by CloudFormation."""
-        self.step("A deployment that fails half-way: 1.4.2 rebuilt, but nobody pushed its debug image")
+        self.step("A deployment that fails half-way: 1.4.2 is rebuilt, but nobody pushed its debug image")
         before = self.tags
-        self.say("The release itself goes through; then the debug variant names a digest that does not exist:")
-        never_pushed = "sha256:" + "0" * 64
-        self.deploy("1.4.2", "agent 1.4.2 rebuilt", never_pushed, fails=True)
+        self.say("The release comes first and succeeds; then the debug variant names a digest that does not exist.")
+        self.cdk("deploy", *self.declaration(BROKEN), fails=True)
+        self.show()
         if self.tags != before:
-            message = "the rollback did not bring every tag back"
+            message = "a tag does not point where it did before the failed deployment"
             raise DemonstrationError(message)
-        self.say("CloudFormation put the old declaration back, and every tag points again where it did.")
+        self.say(
+            "The function's log above has it all: three tags were put, the debug image was not found, "
+            "CloudFormation rolled back, and the three tags were put back. Every tag points where it did."
+        )
 
     def leave(self) -> None:
         """Destroy the stack."""
         self.step("cdk destroy: the stack goes, what people pull stays")
         before = self.tags
-        self.cdk("destroy", "--force", *self.release("1.4.2", "agent 1.4.2", "agent 1.4.2 debug"))
+        self.cdk("destroy", "--force", *self.declaration(SECOND))
         self.show()
         if self.tags != before:
-            message = "an image or tag went away with the stack"
+            message = "a tag went away with the stack"
             raise DemonstrationError(message)
+        self.say("Nothing was removed from the registry.")
 
-    def deploy(self, version: str, image: str, debug: str, *, fails: bool = False) -> None:
-        """Deploy a release and show the registry after it."""
-        self.cdk("deploy", *self.release(version, image, debug), fails=fails)
-        self.show()
-
-    def release(self, version: str, image: str, debug: str) -> Sequence[str]:
-        """Return the declaration of a release as the example app takes it."""
-        values = {"version": version, "digest": self.digest(image), "debug_digest": self.digest(debug)}
+    def declaration(self, release: Release) -> Sequence[str]:
+        """Return a release as the example app takes it."""
+        values = {
+            "version": release.version,
+            "digest": self.digest(release.build),
+            "debug_digest": self.digest(release.debug),
+        }
         return [argument for name, value in values.items() for argument in ("--context", f"{name}={value}")]
 
-    def digest(self, name: str) -> str:
-        """Return the digest of an image of the demonstration; a digest is itself."""
-        return self.images[name].digest if name in self.images else name
+    def digest(self, build: str) -> str:
+        """Return the digest of a build, or one that nobody ever pushed."""
+        return self.images[build].digest if build in self.images else NEVER_PUSHED
 
-    def cdk(self, command: str, *arguments: str, fails: bool = False, quiet: bool = False) -> None:
+    def cdk(self, command: str, *arguments: str, fails: bool = False) -> None:
         """Run the real cdk command line, its output as it is."""
-        self.console.print(f"$ cdk {command} {' '.join(arguments)}".rstrip(), style="bold cyan", highlight=False)
-        options = ["--progress", "events", "--output", str(self.output)] if command == "deploy" else []
-        result = subprocess.run(
-            ["cdk", command, *arguments, *options],
+        self.console.print(f"$ cdk {command} {' '.join(arguments)}", style="bold cyan", highlight=False, soft_wrap=True)
+        self.console.print()
+        started = time.monotonic()
+        result = subprocess.run(  # noqa: S603 - the cdk of this checkout
+            ["cdk", command, *arguments, "--output", str(self.output)],  # noqa: S607
             cwd=CHECKOUT,
-            env=self.sandbox.environment(),
+            env={**os.environ, **self.sandbox.environment()},
             check=False,
-            stdout=subprocess.DEVNULL if quiet else None,
+            stderr=subprocess.STDOUT,
         )
+        self.console.print(f"({time.monotonic() - started:.0f} s)", style="dim")
         if bool(result.returncode) != fails:
             message = f"cdk {command} ended with status {result.returncode}"
             raise DemonstrationError(message)
+
+    def step(self, title: str) -> None:
+        """Begin a step."""
+        self.steps += 1
+        self.console.print()
+        self.console.rule(f"[bold]{self.steps}. {title}", align="left")
+        self.console.print()
+
+    def say(self, text: str) -> None:
+        """Explain."""
+        self.console.print(text, highlight=False)
+
+    def show(self) -> None:
+        """Show what everybody can pull now, and what changed since the last look."""
+        before, self.tags = self.tags, resolve_tags(self.sandbox, REPOSITORY)
+        if not self.tags:
+            return
+        table = Table(title=f"what everybody can pull of {REPOSITORY}, read anonymously", title_justify="left")
+        for column in ("tag", "digest", "build", "since the last step"):
+            table.add_column(column, no_wrap=True)
+        for tag, digest in self.tags.items():
+            table.add_row(tag, digest[:19], self.build_of(digest), self.change(before.get(tag), digest))
+        self.console.print()
+        self.console.print(table)
+
+    def build_of(self, digest: str) -> str:
+        """Name the build that has a digest."""
+        return next((build for build, image in self.images.items() if image.digest == digest), "unknown")
+
+    def change(self, before: str | None, now: str) -> str:
+        """Say how a tag came where it is."""
+        if before == now:
+            return "[dim]unchanged"
+        return f"[green]moved from {self.build_of(before)}" if before else "[green]new"
+
+    def expect(self, builds: Mapping[str, str]) -> None:
+        """Hold the registry to what this step promises."""
+        wrong = {tag: build for tag, build in builds.items() if self.tags.get(tag) != self.digest(build)}
+        if wrong:
+            message = f"these tags do not point to these builds: {wrong}"
+            raise DemonstrationError(message)
+
+
+def main() -> int:
+    """Run it in a sandbox of its own; returns the exit status."""
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    started = time.monotonic()
+    console.print("ECR Public, declared in a CDK stack: the whole way, in a sandbox on this machine.", style="bold")
+    try:
+        with tempfile.TemporaryDirectory() as output, SandboxProcess() as sandbox:
+            demonstration = Demonstration(sandbox=sandbox, console=console, output=Path(output, "cdk.out"))
+            demonstration.run()
+    except (DemonstrationError, SandboxError) as error:
+        console.print(f"\nthe demonstration failed: {error}", style="bold red")
+        return 1
+    console.print(f"\nThat was {demonstration.steps} steps in {time.monotonic() - started:.0f} s.", style="bold")
+    console.print("The app that was deployed is app.py; the documentation begins in docs/index.md.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
