@@ -120,7 +120,7 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
     resource = PublicImageResource(lambda declaration: _connect(declaration, clients, Retry(deadline, log)), log)
     response = cfn.respond(request, resource, deadline, log)
     cfn.deliver(request.response_url, response.encode(request), clients.pool, Retry(end, log))
-    log.info("answered", status=response.status.value, physicalResourceId=response.physical_resource_id)
+    log.info(f"answered {response.status}", physicalResourceId=response.physical_resource_id)
 
 
 @dataclass(frozen=True, slots=True)

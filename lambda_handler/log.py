@@ -1,6 +1,9 @@
 """
 JSON log lines on standard output, which Lambda sends to CloudWatch Logs.
 
+The ``message`` says everything that a person needs, since ``cdk deploy`` shows
+only that when a deployment fails; the fields are for queries.
+
 Only named fields are ever written. No caller passes an event, a header or a
 response body; so the ResponseURL, tokens and credentials have no way in.
 """
@@ -20,8 +23,8 @@ class Log:
     A log whose lines all carry the same context.
 
     Shape:
-        One object a line: ``{"level": "INFO", "message": "tag moved", "tag":
-        "1.4", "requestId": "…"}``.
+        One object a line: ``{"level": "INFO", "message": "tag 1.4 put", "tag":
+        "1.4", "awsRequestId": "…"}``.
     """
 
     context: Mapping[str, object] = field(default_factory=dict)

@@ -67,14 +67,25 @@ class Retry:
             try:
                 return action()
             except ImageError as error:
-                waited = self.deadline.clock.now() - started
-                wait = self._wait(error, attempt, waited, settle=settle)
-                if wait is None or wait >= self.deadline.remaining:
-                    raise
-                self.log.warning(
-                    "retrying", doing=doing, attempt=attempt, waitSeconds=round(wait, 2), cause=error.explain()
-                )
-            self.deadline.clock.sleep(wait)
+                self.pause(doing, error, attempt, waited=self.deadline.clock.now() - started, settle=settle)
+
+    def pause(self, doing: str, error: ImageError, attempt: int, *, waited: float = 0.0, settle: bool = False) -> None:
+        """
+        Wait before attempt number *attempt* + 1, or give up by raising *error* again.
+
+        Args:
+            waited: Seconds since the first attempt.
+
+        Raises:
+            ImageError: *error*, when another attempt would not help, or not
+                be in time.
+        """
+        wait = self._wait(error, attempt, waited, settle=settle)
+        if wait is None or wait >= self.deadline.remaining:
+            raise error
+        message = f"{doing}: trying again in {wait:.1f} s, because: {error.explain()}"
+        self.log.warning(message, attempt=attempt, code=error.code)
+        self.deadline.clock.sleep(wait)
 
     def _wait(self, error: ImageError, attempt: int, waited: float, *, settle: bool) -> float | None:
         if isinstance(error, NotYetVisibleError) or (settle and isinstance(error, AccessError)):

@@ -110,11 +110,11 @@ def _succeeded(outcome: Outcome) -> Response:
 def _failed(event: Event, error: Exception, log: Log) -> Response:
     if isinstance(error, ImageError):
         reason = error.explain()
-        log.error("failed", code=error.code, reason=reason)
+        log.error(reason, code=error.code)
     else:
         # A bug of ours. Its text may hold anything, so only its kind and place are told.
         reason = f"INTERNAL: {type(error).__name__} at {_place(error)}. Hint: this is a defect; please report it"
-        log.error("failed", code="INTERNAL", reason=reason)
+        log.error(reason, code="INTERNAL")
     return Response(
         status=Status.FAILED,
         reason=reason,

@@ -25,7 +25,7 @@ def execute(plan: Plan, repository: PublicRepository, log: Log) -> None:
     """
     if plan.put_image:
         repository.put(plan.manifest, None)
-        log.info("image put", imageDigest=str(plan.manifest.digest))
+        log.info(f"image put: {plan.manifest.digest}", imageDigest=str(plan.manifest.digest))
     done: list[TagMove] = []
     for move in plan.moves:
         try:
@@ -35,9 +35,7 @@ def execute(plan: Plan, repository: PublicRepository, log: Log) -> None:
                 raise
             raise _undo(plan, move, done, repository, error) from error
         done.append(move)
-        log.info(
-            "tag put", tag=move.tag, imageDigest=str(plan.manifest.digest), before=move.before and str(move.before)
-        )
+        log.info(f"tag {move.tag} put", tag=move.tag, imageDigest=str(plan.manifest.digest))
 
 
 def _undo(

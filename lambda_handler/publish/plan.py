@@ -63,9 +63,17 @@ class Plan:
         """Whether nothing has to be written."""
         return not self.put_image and not self.moves
 
+    def __str__(self) -> str:
+        parts = (
+            f"put {self.manifest.digest}" if self.put_image else f"image {self.manifest.digest}",
+            f"put {', '.join(map(str, self.moves))}" if self.moves else "",
+            f"unchanged: {', '.join(self.unchanged)}" if self.unchanged else "",
+        )
+        return "; ".join(part for part in parts if part)
+
     def summary(self) -> dict[str, object]:
         """
-        Return the plan as a log line or a person reads it.
+        Return the plan as a query reads it.
 
         Shape:
             ``{"imageDigest": "sha256:…", "putImage": false, "moves": ["1.4

@@ -47,7 +47,7 @@ class PublicImageResource:
 
     def delete(self, event: Event) -> None:
         """Touch nothing: images outlive the stack that published them."""
-        self.log.info("kept", physicalResourceId=event.physical_resource_id)
+        self.log.info("images and tags are kept", physicalResourceId=event.physical_resource_id)
 
     def _publish(self, event: Event) -> Outcome:
         declaration = decode(event.properties)
@@ -55,7 +55,7 @@ class PublicImageResource:
         manifest = declaration.source.resolve(ports)
         repository = ports.destination
         plan = make_plan(_desired(declaration, manifest), _observe(declaration, manifest, repository))
-        self.log.info("planned", repository=str(repository.repository), **plan.summary())
+        self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
         execute(plan, repository, self.log)
         return Outcome(_identity(event, repository), _attributes(manifest, repository))
 
