@@ -11,6 +11,7 @@ from .manifest import MANIFEST_MAX_BYTES, Manifest
 from .mediatype import ManifestMediaType
 from .platform import Platform
 from .reference import (
+    Reference,
     RegistryHost,
     Repository,
     is_account_id,
@@ -26,6 +27,7 @@ __all__ = [
     "Manifest",
     "ManifestMediaType",
     "Platform",
+    "Reference",
     "RegistryHost",
     "Repository",
     "is_account_id",

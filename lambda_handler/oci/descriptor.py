@@ -76,4 +76,6 @@ def _platform(data: Mapping[str, object], path: str) -> Platform | None:
         _fields.required_text(platform, "os", where),
         _fields.required_text(platform, "architecture", where),
         _fields.optional_text(platform, "variant", where),
+        _fields.optional_text(platform, "os.version", where),
+        _fields.text_list(platform, "os.features", where),
     )

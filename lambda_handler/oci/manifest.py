@@ -78,6 +78,11 @@ class Manifest:
         )
 
     @property
+    def is_index(self) -> bool:
+        """Whether it lists other manifests."""
+        return self.media_type.is_index
+
+    @property
     def text(self) -> str:
         """The content as PutImage carries it."""
         return self.content.decode()

@@ -25,6 +25,8 @@ class Platform:
     os: str
     architecture: str
     variant: str = ""
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Platform:
@@ -38,7 +40,11 @@ class Platform:
         if len(parts) not in {2, 3} or not all(_PART.fullmatch(part) for part in parts):
             message = f"{shown(text)} is not a platform; expected os/architecture[/variant], e.g. 'linux/arm64/v8'"
             raise InvalidPlatformError(message)
-        return cls(*parts)
+        return cls(parts[0], parts[1], "".join(parts[2:]))
+
+    def satisfies(self, wanted: Platform) -> bool:
+        """Whether an image of this platform is what *wanted* asks for; a variant that is not asked for may be any."""
+        return (self.os, self.architecture) == (wanted.os, wanted.architecture) and wanted.variant in {"", self.variant}
 
     @property
     def is_unknown(self) -> bool:

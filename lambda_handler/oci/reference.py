@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import InvalidReferenceError, shown
+from .digest import Digest
 
 TAG_MAX_CHARACTERS = 128
 """The OCI grammar's limit; PutImage would take 300, but no registry client could pull that."""
@@ -116,10 +117,16 @@ class RegistryHost:
     @property
     def url(self) -> str:
         """The registry's base address: TLS for all but loopback hosts."""
+        if self == _DOCKER_HUB:
+            return "https://registry-1.docker.io"
         return f"{'http' if self.is_loopback else 'https'}://{self}"
 
     def __str__(self) -> str:
         return self.name if self.port is None else f"{self.name}:{self.port}"
+
+
+_DOCKER_HUB = RegistryHost("docker.io")
+"""Docker Hub's name in references; its registry answers under another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +156,48 @@ class Repository:
 
     def __str__(self) -> str:
         return f"{self.host}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """
+    An image in any registry: ``ghcr.io/acme/agent:1.4.2@sha256:…``.
+
+    With a digest, that is what is read; a tag beside it only tells people
+    what the digest was.
+    """
+
+    repository: Repository
+    tag: str | None = None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """
+        Read ``host[:port]/repository[:tag][@digest]``.
+
+        The host is never guessed, and neither is a tag: ``nginx`` is refused,
+        ``docker.io/library/nginx:1.27`` is not.
+
+        Raises:
+            InvalidReferenceError: Any other form, or neither tag nor digest.
+            InvalidDigestError: What follows ``@`` is none.
+        """
+        rest, at, digest = text.partition("@")
+        path, slash, last = rest.rpartition("/")
+        name, colon, tag = last.partition(":")
+        if not path or not (colon or at):
+            message = (
+                f"{shown(text)} is not an image; expected host/repository with a tag or a digest, "
+                "e.g. 'docker.io/library/nginx:1.27'"
+            )
+            raise InvalidReferenceError(message)
+        return cls(
+            Repository.parse(f"{path}{slash}{name}"),
+            parse_tag(tag) if colon else None,
+            Digest.parse(digest) if at else None,
+        )
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")

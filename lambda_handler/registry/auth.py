@@ -16,6 +16,9 @@ from .transport import Reply, Transport
 TOKEN_ANSWER_MAX_BYTES = 256 * 1024
 """ECR Public's tokens have a few KiB."""
 
+KNOWN_PAIRS = frozenset({("docker.io", "auth.docker.io")})
+"""Registries whose token endpoint is on a host beside theirs: registry, endpoint."""
+
 Password = Callable[[], str | None]
 """Gives ``user:password`` for a registry, or None where there is none (anonymous)."""
 
@@ -26,15 +29,19 @@ _OK = 200
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """
-    Where a registry says that tokens come from.
+    How a registry wants its clients to authenticate.
+
+    Attributes:
+        realm: Where bearer tokens come from; empty when the registry takes
+            user and password itself (``Basic``).
 
     Source:
-        Distribution's token specification; RFC 6750. ECR Public sends
+        Distribution's token specification; RFC 6750 and 7617. ECR Public sends
         ``Bearer realm="https://public.ecr.aws/token/",service="public.ecr.aws",scope="aws"``.
     """
 
     realm: str
-    parameters: tuple[tuple[str, str], ...]
+    parameters: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, header: str, registry: RegistryHost) -> Challenge:
@@ -42,16 +49,18 @@ class Challenge:
         Read a ``WWW-Authenticate`` header.
 
         Raises:
-            AccessError: No bearer challenge, or one that would have the
-                credentials sent to another host than the registry's own.
+            AccessError: Neither a bearer nor a basic challenge, or a token
+                endpoint that cannot be asked safely.
         """
         scheme, _, rest = header.partition(" ")
         values = dict(_PARAMETER.findall(rest))
         realm = values.pop("realm", "")
+        if scheme.lower() == "basic":
+            return cls("")
         if scheme.lower() != "bearer" or not realm:
-            raise _refused(registry, f"it asks for authentication by {scheme[:40]!r}; expected a bearer challenge")
-        if not _same_site(realm, registry):
-            raise _refused(registry, f"it sends clients for a token to another host, {urlsplit(realm).netloc[:100]!r}")
+            raise _refused(registry, f"it asks for authentication by {scheme[:40]!r}; expected Bearer or Basic")
+        if not _is_safe(realm, registry):
+            raise _refused(registry, f"its token endpoint is at {urlsplit(realm).netloc[:100]!r}, without TLS")
         return cls(realm, tuple((name, values[name]) for name in ("service", "scope") if name in values))
 
     @property
@@ -59,18 +68,38 @@ class Challenge:
         """The address to get a token from."""
         return f"{self.realm}?{urlencode(self.parameters)}" if self.parameters else self.realm
 
+    def may_have_credentials_of(self, registry: RegistryHost) -> bool:
+        """
+        Whether the token endpoint belongs to *registry*: its own host, one above it, or a known pair.
+
+        Whoever holds ``gitlab.com`` holds ``registry.gitlab.com`` too; the
+        other way round, or beside it, says nothing.
+        """
+        host = RegistryHost.parse(urlsplit(self.realm).netloc)
+        above = host.port is None and "." in host.name and registry.name.endswith(f".{host.name}")
+        return host == registry or above or (registry.name, host.name) in KNOWN_PAIRS
+
 
 @dataclass(slots=True)
 class Tokens:
     """
-    Tokens of one registry, kept while they work.
+    What authenticates us to one registry, kept while it works.
 
     A token is a secret: it is in no ``repr``, log line or exception.
+
+    Attributes:
+        password: The credentials that were declared for this very registry.
+        current: What follows ``Bearer`` (or ``Basic``); empty: nothing yet.
     """
 
     registry: RegistryHost
     password: Password
     current: str = field(default="", repr=False)
+    scheme: str = "Bearer"
+
+    def header(self) -> dict[str, str]:
+        """Return the header to send, to this registry only."""
+        return {"Authorization": f"{self.scheme} {self.current}"} if self.current else {}
 
     def renew(self, challenge: Challenge, transport: Transport, *, anonymous: bool) -> bool:
         """
@@ -84,16 +113,30 @@ class Tokens:
             AccessError: Not even an anonymous token was given.
         """
         password = None if anonymous else self.password()
+        if not challenge.realm:
+            return self._use_basic(password)
         if password is not None:
+            if not challenge.may_have_credentials_of(self.registry):
+                host = urlsplit(challenge.realm).netloc[:100]
+                raise _refused(self.registry, f"it sends clients for a token to {host!r}, which is another site")
             reply = _ask(challenge, transport, password)
             if reply.status == _OK:
-                self.current = _token(reply, self.registry)
+                self._use_bearer(reply)
                 return True
         reply = _ask(challenge, transport, None)
         if reply.status != _OK:
             raise _refused(self.registry, f"its token endpoint answered {reply.status}")
-        self.current = _token(reply, self.registry)
+        self._use_bearer(reply)
         return False
+
+    def _use_basic(self, password: str | None) -> bool:
+        if password is None:
+            raise _refused(self.registry, "it asks for user and password, and none are declared")
+        self.scheme, self.current = "Basic", base64.b64encode(password.encode()).decode()
+        return True
+
+    def _use_bearer(self, reply: Reply) -> None:
+        self.scheme, self.current = "Bearer", _token(reply, self.registry)
 
 
 def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Reply:
@@ -114,13 +157,16 @@ def _token(reply: Reply, registry: RegistryHost) -> str:
     return token
 
 
-def _same_site(realm: str, registry: RegistryHost) -> bool:
+def _is_safe(realm: str, registry: RegistryHost) -> bool:
+    """Whether a token endpoint has TLS; only registries of this machine may have one of this machine."""
     parts = urlsplit(realm)
     try:
         host = RegistryHost.parse(parts.netloc)
     except InvalidReferenceError:
         return False
-    return host == registry and parts.scheme == urlsplit(registry.url).scheme
+    if host.is_loopback != registry.is_loopback:
+        return parts.scheme == "https" and not host.is_loopback
+    return parts.scheme == urlsplit(host.url).scheme
 
 
 def _refused(registry: RegistryHost, why: str) -> AccessError:

@@ -107,9 +107,7 @@ class RegistryClient:
         return reply
 
     def _send(self, method: str, url: str) -> Reply:
-        headers = {"Accept": _ACCEPT}
-        if self.tokens.current:
-            headers["Authorization"] = f"Bearer {self.tokens.current}"
+        headers = {"Accept": _ACCEPT, **self.tokens.header()}
         return self.transport.send(method, url, headers, limit=MANIFEST_MAX_BYTES, doing=f"{method} manifest")
 
     def _error(self, method: str, status: int) -> RemoteError:

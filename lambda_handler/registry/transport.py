@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import urllib3
@@ -24,6 +24,51 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """
+    An answer whose body is read piece by piece, none of it held longer than that.
+
+    Neither an endless nor a dripping body goes on for ever: every piece
+    checks the deadline.
+    """
+
+    response: urllib3.BaseHTTPResponse
+    deadline: Deadline
+    doing: str
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, whose names are the same in any case."""
+        return self.response.headers
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """
+        Give the body in pieces of at most *size* bytes.
+
+        Raises:
+            UnavailableError: The connection broke off.
+            DeadlineError: There is no time left.
+        """
+        try:
+            while piece := self.response.read(size):
+                yield piece
+                self.deadline.check(self.doing)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _broken(self.doing, error) from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Drop the connection, unless the body was read to its end: then it went back to the pool by itself."""
+        self.response.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +100,42 @@ class Transport:
             IntegrityError: The body is longer than *limit*.
             DeadlineError: There is no time left.
         """
+        stream = self.open(method, url, headers, doing=doing)
+        body = bytearray()
+        for piece in stream.pieces(_CHUNK_BYTES):
+            body += piece
+            if len(body) > limit:
+                stream.close()
+                message = f"{doing} failed: the answer is longer than the {limit} bytes allowed"
+                raise IntegrityError(message)
+        return Reply(status=stream.status, headers=stream.headers, body=bytes(body))
+
+    def open(self, method: str, url: str, headers: Mapping[str, str], *, doing: str) -> Stream:
+        """
+        Send a request without a body, and leave its answer to be read.
+
+        Raises:
+            UnavailableError: No answer.
+            DeadlineError: There is no time left.
+        """
         self.deadline.check(doing)
+        left = self.deadline.remaining
         try:
             response = self.pool.request(
                 method,
                 url,
                 headers=dict(headers),
-                timeout=self._timeout(),
+                timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left)),
                 retries=False,
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
             )
-            try:
-                body = self._read(response, limit, doing)
-            finally:
-                response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            # The text of urllib3's own errors holds addresses; its name says enough.
-            message = f"{doing} failed: no complete answer ({type(error).__name__})"
-            raise UnavailableError(message, operation=doing) from error
-        return Reply(status=response.status, headers=response.headers, body=body)
+            raise _broken(doing, error) from error
+        return Stream(response, self.deadline, doing)
 
-    def _timeout(self) -> urllib3.Timeout:
-        left = self.deadline.remaining
-        return urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left))
 
-    def _read(self, response: urllib3.BaseHTTPResponse, limit: int, doing: str) -> bytes:
-        """Read the body in pieces, so that neither an endless nor a dripping one goes on for ever."""
-        body = bytearray()
-        while piece := response.read(_CHUNK_BYTES):
-            body += piece
-            if len(body) > limit:
-                response.close()
-                message = f"{doing} failed: the answer is longer than the {limit} bytes allowed"
-                raise IntegrityError(message)
-            self.deadline.check(doing)
-        return bytes(body)
+def _broken(doing: str, error: Exception) -> UnavailableError:
+    # The text of urllib3's own errors holds addresses; its name says enough.
+    return UnavailableError(f"{doing} failed: no complete answer ({type(error).__name__})", operation=doing)
