@@ -6,7 +6,12 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Sandbox
 
 
 def pytest_configure() -> None:
@@ -46,3 +51,17 @@ def _is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[Sandbox]:
+    """Run one ECR Public for all tests: starting it anew for each would only cost time."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox) -> Sandbox:
+    """Give a test an empty ECR Public, without faults, with the default settings."""
+    running_sandbox.reset()
+    return running_sandbox

@@ -70,8 +70,7 @@ def describe_image_tags(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Page through the tags."""
     repository = context.repository(data)
     tags = [
-        (name, tag, repository.image(tag.digest, context.view))
-        for name, tag in repository.all_tags(context.view).items()
+        (name, tag, repository.image(tag.digest, context.view)) for name, tag in repository.all_tags(context.view)
     ]
     size = data.get("maxResults", PAGE_SIZE)
     chosen, token = page(tags, size, data.get("nextToken"), lambda item: item[0])
@@ -167,7 +166,7 @@ def _detail(image: StoredImage) -> Result:
 
 def _tags_by_digest(context: ApiContext, data: Mapping[str, Any]) -> dict[Digest, list[str]]:
     found: dict[Digest, list[str]] = {}
-    for name, tag in context.repository(data).all_tags(context.view).items():
+    for name, tag in context.repository(data).all_tags(context.view):
         found.setdefault(tag.digest, []).append(name)
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import errors, policy
 from .api_context import ApiContext, Operation, Result
-from .paging import PAGE_SIZE, page, shuffled
+from .paging import PAGE_SIZE, page
 from .state import Registry, Repository
 
 _ARN = re.compile(r"arn:aws:ecr-public::(?P<account>[0-9]{12}):repository/(?P<name>.+)")
@@ -39,8 +39,7 @@ def describe_repositories(context: ApiContext, data: Mapping[str, Any]) -> Resul
         return {"repositories": [_repository(context, repository) for repository in found]}
     registry = context.store.registry(context.caller(data))
     own = registry.repositories.values() if registry.account == context.account else ()
-    ordered = shuffled(own, lambda repository: repository.name)
-    chosen, token = page(ordered, data.get("maxResults", PAGE_SIZE), data.get("nextToken"), lambda item: item.name)
+    chosen, token = page(own, data.get("maxResults", PAGE_SIZE), data.get("nextToken"), lambda item: item.name)
     return {"repositories": [_repository(context, repository) for repository in chosen], "nextToken": token}
 
 

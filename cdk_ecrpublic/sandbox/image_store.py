@@ -175,7 +175,7 @@ class ImageStore:
             raise errors.IMAGE_EXISTS.error(digest=image.digest, tag=tag or "null", **where)
         if tag and len(self.repository.tags_of(image.digest)) >= self.settings.tags_per_image:
             raise errors.TAG_LIMIT.error(tag=tag, limit=self.settings.tags_per_image, **where)
-        if not exists and len(self.repository.all_images()) >= self.settings.images_per_repository:
+        if not exists and sum(1 for _ in self.repository.all_images()) >= self.settings.images_per_repository:
             raise errors.IMAGE_LIMIT.error(limit=self.settings.images_per_repository, **where)
 
     def _store(self, image: StoredImage, tag: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from . import errors
@@ -24,24 +24,23 @@ PAGE_MAX = 1000
 _PREFIX = "ecr-public-page:"
 
 
-def shuffled(items: Iterable[T], key: Callable[[T], str]) -> list[T]:
-    """Order by a hash: always the same, yet nothing that a client could take for sorted."""
-    return sorted(items, key=lambda item: _rank(key(item)))
-
-
-def page(items: Sequence[T], size: int, token: str | None, key: Callable[[T], str]) -> tuple[list[T], str | None]:
+def page(items: Iterable[T], size: int, token: str | None, key: Callable[[T], str]) -> tuple[list[T], str | None]:
     """
     Return one page, and the token of the next one if there is one.
 
+    The order is that of a hash: always the same, yet nothing that a client
+    could take for sorted.
+
     Args:
-        items: All items, as ``shuffled`` orders them by *key*.
+        items: All items.
         token: Of this page; None for the first.
 
     Raises:
         ServiceError: The token is none of ours.
     """
-    last = None if token is None else _rank(_last_key(token))
-    left = [item for item in items if last is None or _rank(key(item)) > last]
+    last = b"" if token is None else _rank(_last_key(token))
+    ranked = sorted(((_rank(key(item)), item) for item in items), key=lambda pair: pair[0])
+    left = [item for rank, item in ranked if rank > last]
     chosen = left[:size]
     return chosen, _token(key(chosen[-1])) if len(left) > size else None
 

@@ -59,11 +59,12 @@ async def put_manifest(context: RegistryContext) -> Response:
 
 async def list_tags(context: RegistryContext) -> Response:
     """List the tags, a page at a time."""
-    tags = context.readable().all_tags(context.exchange.view(context.world.settings.read_lag_tag_seconds))
+    view = context.exchange.view(context.world.settings.read_lag_tag_seconds)
+    tags = [name for name, _ in context.readable().all_tags(view)]
     query = context.request.query_params
     size = _page_size(query.get("n", str(PAGE_MAX)))
     try:
-        chosen, token = page(list(tags), size, query.get("last"), str)
+        chosen, token = page(tags, size, query.get("last"), str)
     except ServiceError as error:
         raise errors.INVALID_PARAMETER.error(member="NextToken", constraint="Invalid next token provided") from error
     alias, name = context.request.path_params["alias"], context.request.path_params["name"]

@@ -8,13 +8,12 @@ change it (``registries``, ``image_store``, ``layer_store``).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 
-from .paging import shuffled
 from .timeline import LATEST, Timeline, View
 
 TagMap = dict[str, str]
@@ -120,19 +119,17 @@ class Repository:
         timeline = self.tags.get(name)
         return timeline.get(view) if timeline else None
 
-    def all_images(self, view: View = LATEST) -> list[StoredImage]:
-        """Return the images, tagged or not, in no useful order."""
-        found = (timeline.get(view) for timeline in self.images.values())
-        return shuffled((image for image in found if image), lambda image: str(image.digest))
+    def all_images(self, view: View = LATEST) -> Iterator[StoredImage]:
+        """Yield the images, tagged or not."""
+        return (image for timeline in self.images.values() if (image := timeline.get(view)))
 
-    def all_tags(self, view: View = LATEST) -> dict[str, StoredTag]:
-        """Return the tags, in no useful order."""
-        found = ((name, timeline.get(view)) for name, timeline in self.tags.items())
-        return dict(shuffled(((name, tag) for name, tag in found if tag), lambda item: item[0]))
+    def all_tags(self, view: View = LATEST) -> Iterator[tuple[str, StoredTag]]:
+        """Yield the tags with their names."""
+        return ((name, tag) for name, timeline in self.tags.items() if (tag := timeline.get(view)))
 
     def tags_of(self, digest: Digest, view: View = LATEST) -> list[str]:
         """Return the names of the tags that point to an image."""
-        return [name for name, tag in self.all_tags(view).items() if tag.digest == digest]
+        return [name for name, tag in self.all_tags(view) if tag.digest == digest]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -150,7 +150,7 @@ class Store:
             ServiceError: There is none, or it is not empty.
         """
         repository = self.repository(caller, name)
-        if repository.all_images() and not force:
+        if any(repository.all_images()) and not force:
             raise errors.REPOSITORY_NOT_EMPTY.error(name=name, registry=caller.named)
         for upload in repository.uploads.values():
             upload.path.unlink(missing_ok=True)
