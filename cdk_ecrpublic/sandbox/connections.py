@@ -59,7 +59,8 @@ class Listener(socket.socket):
     """
 
     def __init__(self, port: int) -> None:
-        super().__init__(socket.AF_INET, socket.SOCK_STREAM)
+        # asyncio sends without Nagle's delay of 40 ms only where the protocol is named.
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.connections = Connections()
         self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
