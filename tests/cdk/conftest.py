@@ -1,0 +1,112 @@
+"""The real cdk command line, in a sandbox that is bootstrapped once for all tests of this folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cdk_ecrpublic.sandbox import SandboxProcess
+from cdk_ecrpublic.sandbox.images import Image, build_image, push_image, resolve_tags
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A user's CDK project in a folder of its own, and the sandbox that it is deployed to."""
+
+    sandbox: SandboxProcess
+    folder: Path
+    repository: str
+
+    def write_app(self, body: str) -> None:
+        """Write ``app.py``: *body* is the inside of a stack called ``Test``."""
+        lines = "\n".join(f"        {line}" for line in body.strip().splitlines())
+        (self.folder / "app.py").write_text(_APP.format(body=lines, repository=self.repository))
+
+    def cdk(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run cdk; its standard output and error come together."""
+        return subprocess.run(
+            ["cdk", *arguments, "--ci", "--no-color"],
+            cwd=self.folder,
+            env=_environment(self.sandbox),
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+
+    def deploy(self) -> str:
+        """Deploy, which has to succeed."""
+        result = self.cdk("deploy", "--require-approval", "never")
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+    def fail_to_deploy(self) -> str:
+        """Deploy, which has to fail."""
+        result = self.cdk("deploy", "--require-approval", "never")
+        assert result.returncode != 0, result.stdout
+        return result.stdout
+
+    def push(self, name: str, *tags: str) -> Image:
+        """Push an image for two platforms that differs from others by its name."""
+        image = build_image({"etc/name": name.encode()}, platforms=("linux/amd64", "linux/arm64"))
+        push_image(self.sandbox, self.repository, image, tags)
+        return image
+
+    def tags(self) -> dict[str, str]:
+        """Return tags and digests as everybody sees them."""
+        return resolve_tags(self.sandbox, self.repository)
+
+
+_APP = """
+from aws_cdk import App, CfnOutput, CfnParameter, Stack
+from cdk_ecrpublic import ImageSource, PublicImage, PublicImageProvider, PublicRepository
+
+class Test(Stack):
+    def __init__(self, scope, id):
+        super().__init__(scope, id)
+        repository = PublicRepository.from_repository_name(self, "Repository", "{repository}")
+{body}
+
+app = App()
+Test(app, "Test")
+app.synth()
+"""
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[SandboxProcess]:
+    with SandboxProcess() as sandbox:
+        command = ["cdk", "bootstrap", f"aws://{sandbox.account}/us-east-1", "--ci"]
+        result = subprocess.run(command, env=_environment(sandbox), check=False, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        yield sandbox
+
+
+@pytest.fixture
+def project(aws: SandboxProcess, tmp_path: Path) -> Iterator[Project]:
+    """A project with a repository of its own; its stack is gone afterwards."""
+    (tmp_path / "cdk.json").write_text('{"app": "python3 app.py", "versionReporting": false, "notices": false}')
+    repository = f"test/{uuid.uuid4().hex[:12]}"
+    aws.client("ecr-public").create_repository(repositoryName=repository)
+    project = Project(aws, tmp_path, repository)
+    yield project
+    aws.faults.clear()
+    aws.client("cloudformation").delete_stack(StackName="Test")
+
+
+def _environment(sandbox: SandboxProcess) -> dict[str, str]:
+    own = {
+        "PYTHONPATH": str(CHECKOUT),
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return {**os.environ, **sandbox.environment(), **own}
