@@ -94,7 +94,7 @@ class Demonstration:
         """Publish the first release."""
         self.step("Release 1.4.1: app.py declares digests and tags, and cdk deploy puts them there")
         self.say(
-            "The stack has two PublicImage resources, a release with three tags and a debug variant with two, and "
+            "The stack has two PublicImage resources, the release with three tags and its debug variant, and "
             "the Lambda function that serves both. The digests are the reviewed input; here they come as context values."
         )
         self.cdk("deploy", *self.declaration(FIRST))

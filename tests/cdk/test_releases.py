@@ -125,7 +125,8 @@ def test_a_repository_and_its_first_manifest_come_up_together(project: Project) 
     (project.folder / "index.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
     project.write_app(
         f'own = PublicRepository(self, "Own", repository_name="{project.repository}-own", description="of the stack")\n'
-        'image = PublicImage(self, "Image", repository=own, source=ImageSource.manifest_file("index.json"), tags=["1"])\n'
+        'source = ImageSource.manifest_file("index.json")\n'
+        'image = PublicImage(self, "Image", repository=own, source=source, tags=["1"])\n'
         'CfnOutput(self, "Digest", value=image.image_digest)'
     )
 
