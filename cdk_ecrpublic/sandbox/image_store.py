@@ -96,7 +96,8 @@ class ImageStore:
         digest = tag.digest if tag else _digest(image.digest)
         if digest is None or (image.digest and image.digest != str(digest)):
             return None
-        return self.repository.image(digest, view)
+        # A tag that is seen shows its image, however new that is.
+        return self.repository.image(digest, LATEST if tag else view)
 
     def require(self, image: ImageId, view: View = LATEST) -> StoredImage:
         """

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import urllib3
@@ -214,9 +215,14 @@ class Sandbox:
 
 def make_client(service: str, url: str, account: str, **options: Any) -> Any:  # noqa: ANN401
     """Return a boto3 client; *options* as ``boto3.client`` takes them."""
-    import boto3  # noqa: PLC0415 - a convenience that the server can do without
-
     credentials = {"aws_access_key_id": account, "aws_secret_access_key": "sandbox"}
     given = {"endpoint_url": url, "region_name": environment.REGION, **credentials, **options}
-    session: Any = boto3.session.Session()
-    return session.client(service, **given)
+    return _session().client(service, **given)
+
+
+@cache
+def _session() -> Any:  # noqa: ANN401 - boto3's sessions are as dynamic as its clients
+    """One session for all clients: it keeps the models that it has read."""
+    import boto3  # noqa: PLC0415 - a convenience that the server can do without
+
+    return boto3.session.Session()
