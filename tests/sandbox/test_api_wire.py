@@ -15,7 +15,9 @@ from cdk_ecrpublic.sandbox.operations import API_OPERATIONS
 
 from .conftest import Api, make_api
 
-SIGNED = "AWS4-HMAC-SHA256 Credential=123456789012/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=123456789012/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+)
 
 
 def post(

@@ -140,7 +140,11 @@ def test_describes_an_image_by_tag_and_by_digest(api: Api, other: Image) -> None
 
     answers = [
         api.describe_images(repositoryName=REPOSITORY, imageIds=[image_id])["imageDetails"][0]
-        for image_id in ({"imageTag": "1"}, {"imageDigest": other.digest}, {"imageTag": "1", "imageDigest": other.digest})
+        for image_id in (
+            {"imageTag": "1"},
+            {"imageDigest": other.digest},
+            {"imageTag": "1", "imageDigest": other.digest},
+        )
     ]
 
     assert answers[0] == answers[1] == answers[2]

@@ -134,7 +134,9 @@ def test_refuses_everything_that_is_no_manifest_in_the_same_words(
 
 
 def test_refuses_a_build_cache_that_calls_layers_manifests(api: Api, image: Image) -> None:
-    cache = changed(image, manifests=[{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": MISSING, "size": 1}])
+    cache = changed(
+        image, manifests=[{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": MISSING, "size": 1}]
+    )
 
     assert api.refused_put(cache, "cache").code == "ReferencedImagesNotFoundException"
 

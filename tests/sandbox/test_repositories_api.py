@@ -36,9 +36,9 @@ def test_the_alias_comes_with_the_first_repository(sandbox: Sandbox) -> None:
     after = api.describe_registries()["registries"][0]
     assert (before["aliases"], before["registryUri"]) == ([], sandbox.registry_host)
     assert after["registryArn"] == f"arn:aws:ecr-public::{ACCOUNT}:registry/{ACCOUNT}"
-    assert [(alias["status"], alias["primaryRegistryAlias"], alias["defaultRegistryAlias"]) for alias in after["aliases"]] == [
-        ("ACTIVE", True, True)
-    ]
+    assert [
+        (alias["status"], alias["primaryRegistryAlias"], alias["defaultRegistryAlias"]) for alias in after["aliases"]
+    ] == [("ACTIVE", True, True)]
 
 
 def test_a_custom_alias_is_the_primary_one(sandbox: Sandbox, api: Api) -> None:
@@ -232,7 +232,9 @@ class TestOperationsOfTheOwner:
 
         assert refusal.code == "RepositoryNotFoundException"
 
-    def test_refuses_an_alias_for_the_registry(self, sandbox: Sandbox, api: Api, operation: str, arguments: Any) -> None:
+    def test_refuses_an_alias_for_the_registry(
+        self, sandbox: Sandbox, api: Api, operation: str, arguments: Any
+    ) -> None:
         sandbox.settings = Settings(alias="acme")
 
         refusal = api.refusal(operation, registryId="acme", repositoryName=REPOSITORY, **arguments)

@@ -1,0 +1,135 @@
+"""What the sandbox writes down of each request, and the controls over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import urllib3
+
+from cdk_ecrpublic.sandbox import Fault, Sandbox, Settings
+from cdk_ecrpublic.sandbox.images import Image
+from cdk_ecrpublic.sandbox.operations import HTTP_OPERATIONS
+from cdk_ecrpublic.sandbox.registry_api import ROUTES
+
+from .conftest import REPOSITORY, Api
+from .test_registry_http import Http
+
+
+@pytest.fixture
+def http(sandbox: Sandbox, api: Api) -> Http:
+    client = Http(sandbox, api)
+    client.login("")
+    return client
+
+
+def control(sandbox: Sandbox, method: str, path: str, body: object = None) -> Any:
+    return urllib3.request(method, f"{sandbox.url}/_sandbox/{path}", json=body).json()
+
+
+def test_names_every_route() -> None:
+    routed = {operation for _, _, operation, _ in ROUTES}
+
+    assert {*routed, "Token", "DownloadBlob", "Unsupported"} == set(HTTP_OPERATIONS)
+
+
+def test_counts_requests_on_both_faces(sandbox: Sandbox, http: Http, image: Image) -> None:
+    sandbox.requests.clear()
+
+    http.api.put(image, "1")
+    http.api.refused_put(image, "1")
+    http.get("manifests/1")
+    http.get("manifests/unknown")
+    http.token = ""
+    http.get("manifests/1")
+
+    found = [
+        (request.face, request.operation, request.repository, request.reference, request.status, request.error)
+        for request in sandbox.requests
+        if request.operation != "DescribeRepositories"
+    ]
+    assert found == [
+        ("api", "PutImage", REPOSITORY, "1", 200, ""),
+        ("api", "PutImage", REPOSITORY, "1", 400, "ImageAlreadyExistsException"),
+        ("http", "GetManifest", REPOSITORY, "1", 200, ""),
+        ("http", "GetManifest", REPOSITORY, "unknown", 404, "MANIFEST_UNKNOWN"),
+        ("http", "GetManifest", REPOSITORY, "1", 401, "DENIED"),
+    ]
+    assert sandbox.requests.count("PutImage") == 2
+    assert [request.authentication for request in sandbox.requests.all("GetManifest")] == [
+        "anonymous",
+        "anonymous",
+        "none",
+    ]
+
+
+def test_tells_who_has_a_password(sandbox: Sandbox, http: Http) -> None:
+    http.login()
+    http.send("GET", "/v2/")
+
+    assert [request.authentication for request in sandbox.requests.all("Token", "Ping")][-2:] == ["authenticated"] * 2
+
+
+def test_writes_no_secret_down(sandbox: Sandbox, http: Http, other: Image) -> None:
+    http.login()
+    http.get(f"blobs/{next(iter(other.blobs))}")
+
+    written = repr([asdict(request) for request in sandbox.requests])
+    assert http.token not in written
+    assert "Bearer" not in written
+
+
+def test_faults_can_be_scripted_over_http(sandbox: Sandbox, api: Api) -> None:
+    answer = control(sandbox, "POST", "faults", [{"operation": "DescribeRegistries", "code": "ServerException"}])
+
+    assert [Fault.from_json(item) for item in answer] == sandbox.faults.all()
+    assert api.refusal("describe_registries").code == "ServerException"
+    assert control(sandbox, "PUT", "faults", []) == []
+    assert control(sandbox, "GET", "faults") == control(sandbox, "DELETE", "faults") == []
+
+
+def test_settings_can_be_changed_over_http(sandbox: Sandbox) -> None:
+    answer = control(sandbox, "PUT", "settings", {"patch_status": 202})
+
+    assert Settings.from_json(answer) == sandbox.settings == Settings(patch_status=202)
+    assert control(sandbox, "GET", "settings") == answer
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("settings", {"unknown": 1}),
+        ("settings", {"patch_status": 200}),
+        ("settings", {"mount": "maybe"}),
+        ("settings", {"read_lag_tag_seconds": -1}),
+        ("settings", []),
+        ("faults", {}),
+        ("faults", [{"operation": "PutImage"}]),
+        ("faults", [{"unknown": 1}]),
+    ],
+)
+def test_refuses_controls_that_make_no_sense(sandbox: Sandbox, path: str, body: object) -> None:
+    assert "error" in control(sandbox, "PUT", path, body)
+    assert (sandbox.settings, sandbox.faults.all()) == (Settings(), [])
+
+
+@pytest.mark.usefixtures("image")
+def test_a_reset_leaves_nothing(sandbox: Sandbox, api: Api) -> None:
+    sandbox.faults.add(Fault(code="ServerException"))
+
+    control(sandbox, "POST", "reset")
+
+    assert api.describe_repositories()["repositories"] == []
+    assert list(sandbox.store.folder.iterdir()) == []
+
+
+def test_requests_can_be_read_and_forgotten_over_http(sandbox: Sandbox, api: Api) -> None:
+    api.describe_registries()
+
+    assert control(sandbox, "GET", "requests")[-1]["operation"] == "DescribeRegistries"
+    assert control(sandbox, "DELETE", "requests") == []
+
+
+def test_says_that_it_is_there(sandbox: Sandbox) -> None:
+    assert control(sandbox, "GET", "health") == {"status": "ok", "url": sandbox.url, "account": sandbox.account}
