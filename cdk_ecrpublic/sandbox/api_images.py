@@ -69,9 +69,7 @@ def describe_images(context: ApiContext, data: Mapping[str, Any]) -> Result:
 def describe_image_tags(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Page through the tags."""
     repository = context.repository(data)
-    tags = [
-        (name, tag, repository.image(tag.digest)) for name, tag in repository.all_tags(context.view)
-    ]
+    tags = [(name, tag, repository.image(tag.digest)) for name, tag in repository.all_tags(context.view)]
     size = data.get("maxResults", PAGE_SIZE)
     chosen, token = page(tags, size, data.get("nextToken"), lambda item: item[0])
     details = [

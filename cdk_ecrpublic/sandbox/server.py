@@ -213,16 +213,23 @@ class Sandbox:
         return make_client(service, self.url, self.account, **options)
 
 
-def make_client(service: str, url: str, account: str, **options: Any) -> Any:  # noqa: ANN401
-    """Return a boto3 client; *options* as ``boto3.client`` takes them."""
+def make_client(service: str, url: str, account: str, *, config: Any = None, **options: Any) -> Any:  # noqa: ANN401
+    """Return a boto3 client; *config* and *options* as ``boto3.client`` takes them."""
+    from botocore.config import Config  # noqa: PLC0415 - a convenience that the server can do without
+
+    # No proxy knows the way to this machine's own loopback.
+    settings: Any = Config(proxies={}).merge(config or Config())
     credentials = {"aws_access_key_id": account, "aws_secret_access_key": "sandbox"}
     given = {"endpoint_url": url, "region_name": environment.REGION, **credentials, **options}
-    return _session().client(service, **given)
+    return _session().client(service, config=settings, **given)
 
 
 @cache
 def _session() -> Any:  # noqa: ANN401 - boto3's sessions are as dynamic as its clients
-    """One session for all clients: it keeps the models that it has read."""
-    import boto3  # noqa: PLC0415 - a convenience that the server can do without
+    """One session for all clients: it keeps the models that it has read, and knows nothing of the user's profiles."""
+    import boto3  # noqa: PLC0415
+    import botocore.session  # noqa: PLC0415
 
-    return boto3.session.Session()
+    nowhere = (None, None, os.devnull, None)
+    names: Any = {"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere}
+    return boto3.session.Session(botocore_session=botocore.session.Session(session_vars=names))

@@ -1,0 +1,297 @@
+"""``cdk-ecrpublic sandbox``, and what it leaves behind: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from cdk_ecrpublic.sandbox import Sandbox, SandboxError, SandboxProcess
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that temporary files go to."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "cdk_ecrpublic.cli", *arguments]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=60)
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("sandbox", *arguments), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_returns_the_commands_exit_status() -> None:
+    result = run("sandbox", "--port", "0", "--", "sh", "-c", "exit 7")
+
+    assert (result.returncode, result.stdout, result.stderr) == (7, "", "")
+
+
+def test_returns_what_a_shell_returns_for_a_command_that_a_signal_ended() -> None:
+    assert run("sandbox", "--port", "0", "--", "sh", "-c", "kill -9 $$").returncode == 137
+
+
+def test_says_that_a_command_does_not_exist() -> None:
+    result = run("sandbox", "--port", "0", "--", "no-such-command", "x")
+
+    assert (result.returncode, result.stdout) == (127, "")
+    assert "cannot run no-such-command x" in result.stderr
+
+
+def test_a_command_finds_the_sandbox_as_its_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    source = (
+        "import boto3, os; print(boto3.client('sts').get_caller_identity()['Account'], os.environ.get('AWS_PROFILE'))"
+    )
+
+    result = run("sandbox", "--port", "0", "--account", "210987654321", "--", sys.executable, "-c", source)
+
+    assert (result.stdout, result.stderr) == ("210987654321 None\n", "")
+
+
+def test_passes_signals_to_the_command() -> None:
+    script = "trap 'echo stopped; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    process = start("--port", "0", "--without-ministack", "--", "sh", "-c", script)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=10)
+
+    assert (process.returncode, output) == (3, "stopped\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_prints_the_environment_and_stops_when_told(temporary: Path, number: signal.Signals) -> None:
+    process = start("--port", "0")
+    assert process.stdout is not None
+    lines = []
+    while not lines or "list-tags" not in lines[-1]:
+        lines.append(process.stdout.readline())
+    exports = dict(line[len("export ") :].strip().split("=", 1) for line in lines if line.startswith("export "))
+    port = int(exports["AWS_ENDPOINT_URL"].rpartition(":")[2])
+    answers = urllib3.request("GET", f"{exports['AWS_ENDPOINT_URL']}/_sandbox/health").json()
+
+    started = time.monotonic()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+
+    assert answers["account"] == exports["CDK_DEFAULT_ACCOUNT"]
+    assert (process.returncode, errors) == (0, "")
+    assert time.monotonic() - started < 2
+    assert is_free(port)
+    assert list(temporary.iterdir()) == []
+
+
+def test_is_ready_soon_and_leaves_nothing_behind(temporary: Path) -> None:
+    started = time.monotonic()
+    with SandboxProcess() as process:
+        ready = time.monotonic() - started
+        port = int(process.url.rpartition(":")[2])
+        assert not is_free(port)
+        assert list(temporary.iterdir()) != []
+        started = time.monotonic()
+
+    assert ready < 5
+    assert time.monotonic() - started < 2
+    assert is_free(port)
+    assert list(temporary.iterdir()) == []
+
+
+def test_ends_functions_with_itself(temporary: Path) -> None:
+    import io  # noqa: PLC0415
+    import zipfile  # noqa: PLC0415
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.py", "import os\ndef handler(event, context):\n    return os.getpid()\n")
+    with SandboxProcess() as process:
+        functions = process.client("lambda")
+        functions.create_function(
+            FunctionName="stay",
+            Runtime="python3.14",
+            Handler="index.handler",
+            Role=f"arn:aws:iam::{process.account}:role/x",
+            Code={"ZipFile": packed.getvalue()},
+        )
+        worker = int(functions.invoke(FunctionName="stay")["Payload"].read())
+        assert Path(f"/proc/{worker}").exists()
+
+    assert not Path(f"/proc/{worker}").exists()
+    assert list(temporary.iterdir()) == []
+
+
+def test_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    source = (
+        "import time; from cdk_ecrpublic.sandbox import SandboxProcess\n"
+        "with SandboxProcess() as process:\n    print(process.url, flush=True)\n    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", source],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert parent.stdout is not None
+    port = int(parent.stdout.readline().rpartition(":")[2])
+
+    parent.kill()
+    parent.communicate()
+
+    deadline = time.monotonic() + 5
+    while not (is_free(port) and not list(tmp_path.iterdir())):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_prints_one_line_of_json() -> None:
+    process = start("--port", "0", "--json", "--without-ministack", "--alias", "acme")
+    assert process.stdout is not None
+    answer = json.loads(process.stdout.readline())
+
+    process.terminate()
+    rest, _ = process.communicate(timeout=10)
+
+    assert (rest, answer["environment"]["AWS_ENDPOINT_URL"]) == ("", answer["url"])
+
+
+def test_refuses_a_port_that_is_taken(taken: int) -> None:
+    result = run("sandbox", "--port", str(taken), "--", "true")
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"port {taken} of 127.0.0.1 cannot be used" in result.stderr
+
+
+def test_takes_another_port_when_the_usual_one_is_taken() -> None:
+    source = "import os; print(os.environ['AWS_ENDPOINT_URL'])"
+    with socket.socket() as usual:
+        usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if usual.connect_ex(("127.0.0.1", 4566)) != 0:
+            usual.close()
+            with socket.create_server(("127.0.0.1", 4566)):
+                result = run("sandbox", "--without-ministack", "--", sys.executable, "-c", source)
+        else:
+            result = run("sandbox", "--without-ministack", "--", sys.executable, "-c", source)
+
+    assert result.returncode == 0
+    assert "port 4566 is taken; using" in result.stderr
+    assert not result.stdout.strip().endswith(":4566")
+
+
+@pytest.mark.parametrize("account", ["1234", "12345678901a"])
+def test_refuses_what_is_no_account(account: str) -> None:
+    result = run("sandbox", "--account", account, "--", "true")
+
+    assert (result.returncode, "expected 12 digits" in result.stderr) == (2, True)
+
+
+def test_writes_its_log_where_it_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "sandbox.log"
+
+    run("sandbox", "--port", "0", "--log-file", str(log), "--", "true")
+
+    assert "Ready" in log.read_text(encoding="utf-8")
+
+
+def test_helps_without_loading_anything_heavy() -> None:
+    source = (
+        "import sys; sys.argv = ['cdk-ecrpublic', '--help']\n"
+        "from cdk_ecrpublic.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'aws_cdk', 'jsii', 'botocore', 'ministack', 'starlette', 'hypercorn'} & set(sys.modules)))"
+    )
+
+    result = subprocess.run([sys.executable, "-c", source], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+
+    assert "sandbox" in result.stdout
+    assert result.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [("click", ["--help"], "cdk-ecrpublic[cli]"), ("hypercorn", ["sandbox"], "cdk-ecrpublic[sandbox]")],
+)
+def test_says_what_to_install(missing: str, arguments: list[str], extra: str) -> None:
+    source = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['cdk-ecrpublic', *{arguments!r}]\n"
+        "from cdk_ecrpublic.cli import main; main()"
+    )
+
+    result = subprocess.run([sys.executable, "-c", source], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert f'pip install "{extra}"' in result.stderr
+
+
+def test_ministack_needs_a_process_of_its_own() -> None:
+    with pytest.raises(SandboxError, match="SandboxProcess"):
+        Sandbox(ministack=True)
+
+
+def test_refuses_to_start_twice_on_one_port(taken: int) -> None:
+    with pytest.raises(SandboxError, match=f"port {taken}"), Sandbox(taken):
+        pass
+
+
+def test_a_process_says_why_it_did_not_start(taken: int) -> None:
+    with pytest.raises(SandboxError, match=f"port {taken}"), SandboxProcess(taken):
+        pass
+
+
+def test_a_sandbox_in_this_process_starts_and_stops_at_once(temporary: Path) -> None:
+    started = time.monotonic()
+    with Sandbox() as sandbox:
+        port = sandbox.world.port
+
+    assert time.monotonic() - started < 0.3
+    assert is_free(port)
+    assert list(temporary.iterdir()) == []
+
+
+def test_stops_while_a_request_is_under_way(temporary: Path) -> None:
+    from cdk_ecrpublic.sandbox import Fault  # noqa: PLC0415
+
+    assert temporary
+    with Sandbox() as sandbox:
+        sandbox.faults.add(Fault(operation="Ping", delay_seconds=30))
+        with socket.create_connection(("127.0.0.1", sandbox.world.port)) as connection:
+            connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.1)
+            started = time.monotonic()
+
+    assert time.monotonic() - started < 2
