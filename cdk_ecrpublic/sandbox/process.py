@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -112,11 +113,10 @@ class SandboxProcess:
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        try:
+        with ExitStack() as unless_ready:
+            unless_ready.callback(self.__exit__)
             self._answer = _first_line(self._process)
-        except BaseException:
-            self.__exit__()
-            raise
+            unless_ready.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -31,6 +31,7 @@ class Refused:
 class Api:
     """The API of a sandbox, one attempt for each call."""
 
+    sandbox: Sandbox | SandboxProcess
     client: Any
 
     def __getattr__(self, operation: str) -> Any:
@@ -46,15 +47,12 @@ class Api:
 
     def put(self, image: Image | bytes, tag: str | None = None, **arguments: Any) -> dict[str, Any]:
         """Put a manifest into the repository."""
-        return put_arguments(self.client.put_image, image, tag, **arguments)
+        answer: dict[str, Any] = self.client.put_image(**{**_put_arguments(image, tag), **arguments})
+        return answer
 
     def refused_put(self, image: Image | bytes, tag: str | None = None, **arguments: Any) -> Refused:
         """Put a manifest that must be refused."""
-
-        def refusal(**given: Any) -> Refused:
-            return self.refusal("put_image", **given)
-
-        return put_arguments(refusal, image, tag, **arguments)
+        return self.refusal("put_image", **{**_put_arguments(image, tag), **arguments})
 
     def digests(self) -> dict[str, str]:
         """Return what each tag points to."""
@@ -63,17 +61,17 @@ class Api:
         return {detail["imageTag"]: detail["imageDetail"]["imageDigest"] for detail in details}
 
 
-def put_arguments(put: Any, image: Image | bytes, tag: str | None, **arguments: Any) -> Any:
+def _put_arguments(image: Image | bytes, tag: str | None) -> dict[str, str]:
     content = image if isinstance(image, bytes) else image.manifest
-    given = {"repositoryName": REPOSITORY, "imageManifest": content.decode(), **arguments}
-    return put(**given, **({"imageTag": tag} if tag else {}))
+    tagged = {"imageTag": tag} if tag else {}
+    return {"repositoryName": REPOSITORY, "imageManifest": content.decode(), **tagged}
 
 
 def make_api(sandbox: Sandbox | SandboxProcess, **options: Any) -> Api:
     from botocore.config import Config  # noqa: PLC0415
 
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=5)
-    return Api(sandbox.client("ecr-public", config=config, **options))
+    return Api(sandbox, sandbox.client("ecr-public", config=config, **options))
 
 
 @pytest.fixture
@@ -85,20 +83,18 @@ def api(sandbox: Sandbox) -> Api:
 
 
 @pytest.fixture
-def image(sandbox: Sandbox, api: Api) -> Image:
+def image(api: Api) -> Image:
     """An index of two images, pushed by digest."""
-    assert api
     image = build_image({"etc/release": b"1\n"}, platforms=("linux/amd64", "linux/arm64"))
-    push_image(sandbox, REPOSITORY, image)
+    push_image(api.sandbox, REPOSITORY, image)
     return image
 
 
 @pytest.fixture
-def other(sandbox: Sandbox, api: Api) -> Image:
+def other(api: Api) -> Image:
     """Another image, for one platform, pushed by digest."""
-    assert api
     image = build_image({"etc/release": b"2\n"})
-    push_image(sandbox, REPOSITORY, image)
+    push_image(api.sandbox, REPOSITORY, image)
     return image
 
 

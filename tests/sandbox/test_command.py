@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,13 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import urllib3
 
-from cdk_ecrpublic.sandbox import Sandbox, SandboxError, SandboxProcess
+from cdk_ecrpublic.sandbox import Fault, Sandbox, SandboxError, SandboxProcess
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -99,7 +101,7 @@ def test_passes_signals_to_the_command() -> None:
 def test_prints_the_environment_and_stops_when_told(temporary: Path, number: signal.Signals) -> None:
     process = start("--port", "0")
     assert process.stdout is not None
-    lines = []
+    lines: list[str] = []
     while not lines or "list-tags" not in lines[-1]:
         lines.append(process.stdout.readline())
     exports = dict(line[len("export ") :].strip().split("=", 1) for line in lines if line.startswith("export "))
@@ -133,9 +135,6 @@ def test_is_ready_soon_and_leaves_nothing_behind(temporary: Path) -> None:
 
 
 def test_ends_functions_with_itself(temporary: Path) -> None:
-    import io  # noqa: PLC0415
-    import zipfile  # noqa: PLC0415
-
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("index.py", "import os\ndef handler(event, context):\n    return os.getpid()\n")
@@ -283,10 +282,7 @@ def test_a_sandbox_in_this_process_starts_and_stops_at_once(temporary: Path) -> 
     assert list(temporary.iterdir()) == []
 
 
-def test_stops_while_a_request_is_under_way(temporary: Path) -> None:
-    from cdk_ecrpublic.sandbox import Fault  # noqa: PLC0415
-
-    assert temporary
+def test_stops_while_a_request_is_under_way() -> None:
     with Sandbox() as sandbox:
         sandbox.faults.add(Fault(operation="Ping", delay_seconds=30))
         with socket.create_connection(("127.0.0.1", sandbox.world.port)) as connection:

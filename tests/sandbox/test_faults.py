@@ -129,7 +129,7 @@ def test_hits_what_it_is_meant_for(
     ],
 )
 def test_refuses_a_fault_that_could_never_strike(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="allowed|no effect"):
+    with pytest.raises(ValueError, match=r"allowed|no effect"):
         Fault(**wrong)
 
 

@@ -160,8 +160,8 @@ def test_one_unknown_image_refuses_the_whole_description(api: Api, other: Image)
 
     assert refusal.code == "ImageNotFoundException"
     assert refusal.message == (
-        "The image with imageId {imageDigest:'null', imageTag:'unknown'} does not exist within the repository with name "
-        f"'{REPOSITORY}' in the registry with id '123456789012'"
+        "The image with imageId {imageDigest:'null', imageTag:'unknown'} does not exist within the repository with "
+        f"name '{REPOSITORY}' in the registry with id '123456789012'"
     )
 
 

@@ -19,6 +19,7 @@ from .conftest import REPOSITORY, Api, changed, make_api
 
 INVALID = ("DENIED", "Your Authorization Token is invalid.")
 NO_TOKEN = ""
+PAGE_SIZE = "Invalid parameter at 'maxResults' failed to satisfy constraint:"
 MISSING = "sha256:" + "0" * 64
 
 
@@ -35,7 +36,7 @@ class Http:
         uri: str = self.api.describe_repositories(repositoryNames=[REPOSITORY])["repositories"][0]["repositoryUri"]
         return "/v2/" + uri.partition("/")[2]
 
-    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> urllib3.BaseHTTPResponse:
+    def send(self, method: str, path: str, body: bytes | None = None, /, **headers: str) -> urllib3.BaseHTTPResponse:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token:
             given.setdefault("Authorization", f"Bearer {self.token}")
@@ -43,7 +44,7 @@ class Http:
         return urllib3.request(method, url, body=body, headers=given, redirect=False, retries=False)
 
     def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
-        return self.send("GET", f"{self.repository}/{path}", **headers)
+        return self.send("GET", f"{self.repository}/{path}", None, **headers)
 
     def put(self, reference: str, content: bytes, media_type: str = "") -> urllib3.BaseHTTPResponse:
         headers = {"Content_Type": media_type} if media_type else {}
@@ -55,7 +56,7 @@ class Http:
             credentials = self.api.get_authorization_token()["authorizationData"]["authorizationToken"]
         headers = {"Authorization": f"Basic {credentials}"} if credentials else {}
         self.token = NO_TOKEN
-        self.token = str(self.send("GET", "/token/", **headers).json()["token"])
+        self.token = str(self.send("GET", "/token/", None, **headers).json()["token"])
 
 
 def error(answer: urllib3.BaseHTTPResponse) -> tuple[str, str]:
@@ -352,13 +353,11 @@ def test_lists_tags_in_pages_by_an_opaque_link(anonymous: Http, other: Image) ->
         ("last=t1", "Invalid parameter at 'NextToken' failed to satisfy constraint: 'Invalid next token provided'"),
         (
             "n=1001",
-            "Invalid parameter at 'maxResults' failed to satisfy constraint: 'Member must have value less than or equal "
-            "to 1000'",
+            f"{PAGE_SIZE} 'Member must have value less than or equal to 1000'",
         ),
         (
             "n=0",
-            "Invalid parameter at 'maxResults' failed to satisfy constraint: 'Member must have value greater than or "
-            "equal to 1'",
+            f"{PAGE_SIZE} 'Member must have value greater than or equal to 1'",
         ),
     ],
 )
