@@ -6,31 +6,26 @@ The Lambda's entry point, and the only place where adapters meet use cases.
 
 from __future__ import annotations
 
-import base64
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import botocore.config
 import botocore.session
 import urllib3
+from botocore import xform_name
 
 from . import cfn
 from .clock import Clock, Deadline, SystemClock
 from .ecr_public import EcrPublicRepository, S3Objects, open_repository
 from .ecr_public.errcode import translated
-from .errors import ImageError
 from .log import Log
-from .oci import Digest, Manifest, RegistryHost, Repository
-from .registry import RegistryClient, Transport
-from .registry.auth import Tokens
+from .oci import Descriptor, Digest, Manifest, Repository
+from .registry import RegistryClient, RegistryRepository, Transport
+from .registry.logins import ECR_PUBLIC_REGION, Login, Logins
 from .resources.public_image import PublicImageResource
 from .retry import Retry
 from .spec import Declaration
-
-ECR_PUBLIC_REGION = "us-east-1"
-"""Amazon ECR Public's API is served here only, whatever the Region of the stack."""
 
 ANSWER_SECONDS = 15.0
 """Kept back from the work, for handing over the answer: one attempt of 10 s and a retry."""
@@ -48,49 +43,38 @@ class Context(Protocol):
         """Milliseconds until Lambda ends the function."""
 
 
-@dataclass(frozen=True, slots=True)
 class Clients:
-    """
-    What a warm function keeps from one invocation to the next.
+    """What a warm function keeps from one invocation to the next: connections and logins."""
 
-    Attributes:
-        tokens: By registry host; each is asked for again when it stops working.
-    """
+    def __init__(self) -> None:
+        self.pool = urllib3.PoolManager(maxsize=16)
+        self.logins = Logins(self._call)
+        self._session = botocore.session.get_session()
+        self._clients: dict[tuple[str, str | None], Any] = {}
 
-    ecr_public: Any
-    s3: Callable[[], Any]
-    pool: urllib3.PoolManager
-    tokens: dict[RegistryHost, Tokens] = field(default_factory=dict)
+    def get(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        """Return the client of a service, by default in the function's own Region."""
+        if (service, region) not in self._clients:
+            config = botocore.config.Config(
+                connect_timeout=5,
+                read_timeout=20,
+                max_pool_connections=16,
+                # The one layer of retries is retry.py.
+                retries={"total_max_attempts": 1, "mode": "standard"},
+                user_agent_extra="cdk-ecrpublic",
+            )
+            self._clients[service, region] = self._session.create_client(service, region_name=region, config=config)
+        return self._clients[service, region]
 
-    def tokens_of(self, host: RegistryHost) -> Tokens:
-        """Return the tokens of ECR Public's registry."""
-        return self.tokens.setdefault(host, Tokens(host, self._password))
-
-    def _password(self) -> str | None:
-        """Return ``AWS:<password>``, or None where the role may not have one: reading needs none."""
-        try:
-            with translated("ecr-public:GetAuthorizationToken"):
-                answer = self.ecr_public.get_authorization_token()
-        except ImageError:
-            return None
-        return base64.b64decode(answer["authorizationData"]["authorizationToken"]).decode()
+    def _call(self, service: str, region: str, operation: str, parameters: Mapping[str, object]) -> Mapping[str, Any]:
+        with translated(f"{service}:{operation}"):
+            answer: Mapping[str, Any] = getattr(self.get(service, region), xform_name(operation))(**parameters)
+        return answer
 
 
 @functools.cache
 def _clients() -> Clients:
-    session = botocore.session.get_session()
-    config = botocore.config.Config(
-        connect_timeout=5,
-        read_timeout=20,
-        # The one layer of retries is retry.py.
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        user_agent_extra="cdk-ecrpublic",
-    )
-    return Clients(
-        ecr_public=session.create_client("ecr-public", region_name=ECR_PUBLIC_REGION, config=config),
-        s3=functools.cache(lambda: session.create_client("s3", config=config)),
-        pool=urllib3.PoolManager(),
-    )
+    return Clients()
 
 
 def handler(event: Mapping[str, object], context: Context) -> None:
@@ -123,35 +107,51 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
     log.info(f"answered {response.status}", physicalResourceId=response.physical_resource_id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ports:
-    destination: EcrPublicRepository
-    objects: S3Objects
-
-
-def _connect(declaration: Declaration, clients: Clients, retry: Retry) -> _Ports:
-    destination = open_repository(
-        clients.ecr_public,
+def _connect(declaration: Declaration, clients: Clients, retry: Retry) -> Adapters:
+    adapters = Adapters(clients, retry)
+    adapters.destination = open_repository(
+        clients.get("ecr-public", ECR_PUBLIC_REGION),
         declaration.registry_id,
         declaration.repository_name,
         retry=retry,
-        reader=_Reader(clients, Transport(clients.pool, retry.deadline)),
+        reader=adapters,
     )
-    return _Ports(destination, S3Objects(clients.s3, retry))
+    return adapters
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Gives each registry its own tokens."""
+class Adapters:
+    """The ports of one invocation."""
 
-    clients: Clients
-    transport: Transport
+    destination: EcrPublicRepository
+
+    def __init__(self, clients: Clients, retry: Retry) -> None:
+        self._clients, self._retry = clients, retry
+        self._transport = Transport(clients.pool, retry.deadline)
+        self.objects = S3Objects(lambda: clients.get("s3"), retry)
+
+    def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
+        """Open a repository of any registry; one of ECR Public itself as what it is."""
+        if repository.host == self.destination.repository.host and not credentials_secret_arn:
+            return self._open(self._clients.logins.ecr_public(repository))
+        doing = f"logging in to {repository.host}"
+        return self._open(
+            self._retry.call(doing, lambda: self._clients.logins.other(repository, credentials_secret_arn), settle=True)
+        )
 
     def read(self, repository: Repository, digest: Digest) -> Manifest:
-        return self._client(repository).read(repository, digest)
+        """Read a manifest of ECR Public; the caller retries."""
+        return self._ecr_public(repository).client.read(repository, digest)
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
-        return self._client(repository).resolve(repository, reference)
+        """Resolve a reference in ECR Public; the caller retries."""
+        return self._ecr_public(repository).client.resolve(repository, reference)
 
-    def _client(self, repository: Repository) -> RegistryClient:
-        return RegistryClient(self.transport, self.clients.tokens_of(repository.host))
+    def blob(self, repository: Repository, blob: Descriptor) -> Iterator[bytes]:
+        """Stream a blob of ECR Public."""
+        return self._ecr_public(repository).blob(blob)
+
+    def _ecr_public(self, repository: Repository) -> RegistryRepository:
+        return self._open(self._clients.logins.ecr_public(repository))
+
+    def _open(self, login: Login) -> RegistryRepository:
+        return RegistryRepository(RegistryClient(self._transport, login.tokens), login.repository, self._retry)

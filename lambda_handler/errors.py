@@ -14,6 +14,8 @@ Every exception that the handler raises on purpose.
     ├─ IntegrityError                bytes are not what they claim to be
     ├─ RemoteError                   .operation: the call that failed
     │  ├─ NotFoundError              repository, image or tag
+    │  │  └─ ImageNotFoundError      of several images that were asked for, one
+    │  ├─ AlreadyThereError          what was to be stored is; taken for success
     │  ├─ AccessError                unauthenticated or denied
     │  ├─ ConflictError              a tag may not be moved
     │  ├─ MissingContentError        a layer or child manifest is not there
@@ -22,7 +24,8 @@ Every exception that the handler raises on purpose.
     │  ├─ UnsupportedError           this Region or registry cannot do it
     │  ├─ ThrottledError             retried
     │  └─ UnavailableError           retried: 5xx, time-outs, lost connections
-    │     └─ NotYetVisibleError      there already, but reads lag behind writes
+    │     ├─ NotYetVisibleError      there already, but reads lag behind writes
+    │     └─ UploadLostError         a blob's upload must begin again
     ├─ ReleaseError                  some tags were put, others were not
     ├─ DeadlineError                 stopped while an answer was still possible
     ├─ ProtocolError                 an event that CloudFormation does not send
@@ -157,6 +160,18 @@ class NotFoundError(RemoteError):
     code = "NOT_FOUND"
 
 
+class ImageNotFoundError(NotFoundError):
+    """At least one of the images or tags that were described does not exist."""
+
+    code = "IMAGE_NOT_FOUND"
+
+
+class AlreadyThereError(RemoteError):
+    """The service has exactly what was to be stored; never leaves the handler."""
+
+    code = "ALREADY_THERE"
+
+
 class AccessError(RemoteError):
     """Not authenticated, or not allowed."""
 
@@ -211,6 +226,13 @@ class NotYetVisibleError(UnavailableError):
     """Known to be there, but a read does not show it yet; waited for patiently."""
 
     code = "NOT_YET_VISIBLE"
+
+
+class UploadLostError(UnavailableError):
+    """The service knows nothing of an upload any more, or of another part than ours; a new one may succeed."""
+
+    code = "UPLOAD_LOST"
+    retryable = False
 
 
 class ReleaseError(ImageError):

@@ -62,6 +62,30 @@ class Value:
             self.refuse(f"is {shown(self.data)}; expected a list")
         return [Value(item, f"{self.path}[{number}]") for number, item in enumerate(self.data)]
 
+    def each(self, reader: Callable[[Value], T]) -> tuple[T, ...]:
+        """
+        Read every item of a list by *reader*.
+
+        Raises:
+            InvalidPropertiesError: Names the problems of all items.
+        """
+        results: list[T] = []
+        problems: list[str] = []
+        for item in self.items():
+            try:
+                results.append(reader(item))
+            except InvalidPropertiesError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise InvalidPropertiesError(problems)
+        return tuple(results)
+
+    def texts(self) -> dict[str, str]:
+        """Read an object of any keys, whose values are strings."""
+        if not isinstance(self.data, Mapping):
+            self.refuse(f"is {shown(self.data)}; expected an object")
+        return {str(key): Value(item, f"{self.path}.{key}").text() for key, item in self.data.items()}
+
     def fields(self, allowed: Collection[str]) -> dict[str, Value]:
         """Read an object that has no other keys than *allowed*."""
         if not isinstance(self.data, Mapping):

@@ -17,7 +17,9 @@ from botocore.parsers import ResponseParserError
 
 from ..errors import (
     AccessError,
+    AlreadyThereError,
     ConflictError,
+    ImageNotFoundError,
     MissingContentError,
     NotFoundError,
     QuotaExceededError,
@@ -26,6 +28,7 @@ from ..errors import (
     ThrottledError,
     UnavailableError,
     UnsupportedError,
+    UploadLostError,
 )
 
 _SHOWN_CHARACTERS = 400
@@ -37,7 +40,9 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "InvalidClientTokenId": AccessError,
     "InvalidSignatureException": AccessError,
     "UnrecognizedClientException": AccessError,
-    "ImageNotFoundException": NotFoundError,
+    "ImageNotFoundException": ImageNotFoundError,
+    "ImageAlreadyExistsException": AlreadyThereError,
+    "LayerAlreadyExistsException": AlreadyThereError,
     "NoSuchBucket": NotFoundError,
     "NoSuchKey": NotFoundError,
     "RegistryNotFoundException": NotFoundError,
@@ -49,6 +54,11 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "InvalidParameterException": RejectedError,
     "InvalidTagParameterException": RejectedError,
     "TooManyTagsException": RejectedError,
+    "EmptyUploadException": RejectedError,
+    "InvalidLayerException": RejectedError,
+    "LayerPartTooSmallException": RejectedError,
+    "InvalidLayerPartException": UploadLostError,
+    "UploadNotFoundException": UploadLostError,
     "LimitExceededException": QuotaExceededError,
     "UnsupportedCommandException": UnsupportedError,
     "ThrottlingException": ThrottledError,

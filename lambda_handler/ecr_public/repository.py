@@ -7,16 +7,24 @@ the API does not do better when writing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
-from botocore.exceptions import ClientError
-
-from ..errors import IntegrityError, NotFoundError, NotYetVisibleError
-from ..oci import Digest, Manifest, RegistryHost, Repository, is_account_id
+from ..errors import (
+    AlreadyThereError,
+    ImageNotFoundError,
+    IntegrityError,
+    MissingContentError,
+    NotFoundError,
+    NotYetVisibleError,
+)
+from ..oci import Descriptor, Digest, Manifest, RegistryHost, Repository, is_account_id
 from ..retry import Retry
-from .errcode import error_code, translated
+from .errcode import translated
+from .layers import Layers
+
+T = TypeVar("T")
 
 IMAGE_IDS_MAX = 100
 """The most ``imageIds`` that one DescribeImages takes: botocore's ecr-public model."""
@@ -31,6 +39,9 @@ class Reader(Protocol):
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
         """Return the digest that a tag stands for; None when there is none."""
 
+    def blob(self, repository: Repository, blob: Descriptor) -> Iterator[bytes]:
+        """Stream a blob."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcrPublicRepository:
@@ -41,6 +52,7 @@ class EcrPublicRepository:
         registry_id: Account id; the alias for another account's.
         repository: Its address on the HTTP face.
         reader: Reads over HTTP.
+        written: What this invocation stored.
     """
 
     client: Any
@@ -49,6 +61,7 @@ class EcrPublicRepository:
     repository: Repository
     reader: Reader
     retry: Retry
+    written: set[Digest] = field(default_factory=set)
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """
@@ -68,11 +81,42 @@ class EcrPublicRepository:
                 found.update({tag: digest for tag in image.get("imageTags", ()) if tag in batch})
         return found
 
-    def has(self, digest: Digest) -> bool:
-        """Whether an image of that digest is there, with or without a tag."""
+    def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Return those of *digests* that no image here has, with or without a tag."""
+        wanted = frozenset(digests)
+        missing: set[Digest] = set()
+        for batch in _batches(sorted(wanted)):
+            if self._describe([{"imageDigest": str(digest)} for digest in batch]) is None:
+                missing.update(digest for digest in batch if len(batch) == 1 or not self._has(digest))
+        return frozenset(missing)
+
+    def _has(self, digest: Digest) -> bool:
         return self._describe([{"imageDigest": str(digest)}]) is not None
 
-    def read(self, digest: Digest) -> Manifest:
+    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Return those of *digests* that no blob here has; others' blobs do not count."""
+        return self._layers.missing(digests)
+
+    def upload(self, blob: Descriptor, content: Iterable[bytes]) -> None:
+        """
+        Store a blob whose bytes are read once and never held whole.
+
+        Raises:
+            IntegrityError: They are not what *blob* says; nothing is stored.
+            UploadLostError: The service lost the upload; it may be begun again.
+        """
+        self._layers.upload(blob, content)
+        self.written.add(blob.digest)
+
+    @property
+    def _layers(self) -> Layers:
+        return Layers(client=self.client, registry_id=self.registry_id, name=self.name, retry=self.retry)
+
+    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+        """Stream a blob that is here; see ``RegistryRepository.blob``."""
+        return self.reader.blob(self.repository, blob)
+
+    def manifest(self, digest: Digest) -> Manifest:
         """
         Read a manifest, exact to the byte.
 
@@ -86,7 +130,7 @@ class EcrPublicRepository:
         try:
             return self.retry.call(doing, lambda: self.reader.read(self.repository, digest))
         except NotFoundError as error:
-            if not self.has(digest):
+            if self.missing_images([digest]):
                 message = (
                     f"the image {digest} does not exist in repository {self.name!r} of registry {self.registry_id}"
                 )
@@ -124,36 +168,38 @@ class EcrPublicRepository:
             parameters["imageTag"] = tag
         what = f"tag {tag!r}" if tag else str(manifest.digest)
         stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
+        self.written.add(manifest.digest)
         if stored is not None and stored != str(manifest.digest):
             message = f"ECR Public stored {what} as {stored}, not as {manifest.digest}"
             raise IntegrityError(message)
 
     def _put(self, parameters: Mapping[str, str]) -> str | None:
-        with translated("ecr-public:PutImage"):
-            try:
+        try:
+            with translated("ecr-public:PutImage"):
                 answer = self.client.put_image(**parameters)
-            except ClientError as error:
-                if error_code(error) == "ImageAlreadyExistsException":
-                    return None
+        except AlreadyThereError:
+            return None
+        except MissingContentError as error:
+            if not self.written:
                 raise
+            # What we wrote a moment ago may not be seen everywhere yet.
+            raise NotYetVisibleError(error.message, operation=error.operation, hint=error.hint) from error
         return str(answer["image"]["imageId"].get("imageDigest", ""))
 
     def _describe(self, image_ids: list[dict[str, str]]) -> list[Mapping[str, Any]] | None:
         """Describe images; None when one of them does not exist."""
 
-        def call() -> list[Mapping[str, Any]] | None:
+        def call() -> list[Mapping[str, Any]]:
             with translated("ecr-public:DescribeImages"):
-                try:
-                    answer = self.client.describe_images(
-                        registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
-                    )
-                except ClientError as error:
-                    if error_code(error) == "ImageNotFoundException":
-                        return None
-                    raise
+                answer = self.client.describe_images(
+                    registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
+                )
             return list(answer["imageDetails"])
 
-        return self.retry.call("describing images", call, settle=True)
+        try:
+            return self.retry.call("describing images", call, settle=True)
+        except ImageNotFoundError:
+            return None
 
 
 class ForeignRepository(EcrPublicRepository):
@@ -169,9 +215,9 @@ class ForeignRepository(EcrPublicRepository):
         found = {tag: self._resolve(tag) for tag in tags}
         return {tag: digest for tag, digest in found.items() if digest is not None}
 
-    def has(self, digest: Digest) -> bool:
-        """Whether an image of that digest is there, with or without a tag."""
-        return self._resolve(str(digest)) is not None
+    def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Return those of *digests* that no image here has, with or without a tag. One request each."""
+        return frozenset(digest for digest in digests if self._resolve(str(digest)) is None)
 
     def _resolve(self, reference: str) -> Digest | None:
         return self.retry.call(f"resolving {reference}", lambda: self.reader.resolve(self.repository, reference))
@@ -252,6 +298,6 @@ def _describe_repository(client: Any, account: str | None, name: str, retry: Ret
     return retry.call(f"describing repository {name!r}", call, settle=True)
 
 
-def _batches(tags: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(tags), IMAGE_IDS_MAX):
-        yield tags[start : start + IMAGE_IDS_MAX]
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), IMAGE_IDS_MAX):
+        yield items[start : start + IMAGE_IDS_MAX]

@@ -78,6 +78,11 @@ class Manifest:
         )
 
     @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self.content)
+
+    @property
     def is_index(self) -> bool:
         """Whether it lists other manifests."""
         return self.media_type.is_index

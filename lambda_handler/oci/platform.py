@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InvalidPlatformError, shown
 
@@ -43,8 +43,22 @@ class Platform:
         return cls(parts[0], parts[1], "".join(parts[2:]))
 
     def satisfies(self, wanted: Platform) -> bool:
-        """Whether an image of this platform is what *wanted* asks for; a variant that is not asked for may be any."""
-        return (self.os, self.architecture) == (wanted.os, wanted.architecture) and wanted.variant in {"", self.variant}
+        """
+        Whether an image of this platform is what *wanted* asks for.
+
+        A variant that is not asked for may be any. ``arm64`` is ``arm64/v8``,
+        as container tools have it: configs mostly leave that variant out.
+        """
+        same = (self.os, self.architecture) == (wanted.os, wanted.architecture)
+        return same and wanted.variant in {"", self._full_variant}
+
+    @property
+    def _full_variant(self) -> str:
+        return self.variant or ("v8" if self.architecture == "arm64" else "")
+
+    def with_variant_of(self, declared: Platform) -> Platform:
+        """Return this platform with the declared variant, where it names none itself."""
+        return replace(self, variant=self.variant or declared.variant)
 
     @property
     def is_unknown(self) -> bool:

@@ -1,31 +1,83 @@
-"""Carry out a plan: all of a release, or none of it."""
+"""Carry out a plan: blobs, then manifests, then tags; all tags of a release, or none."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
-from ..errors import ImageError, ReleaseError
+from ..errors import DeadlineError, ImageError, ReleaseError, UploadLostError
 from ..log import Log
-from .plan import Plan, TagMove
+from .plan import BlobCopy, Plan, TagMove
 from .ports import PublicRepository
+
+COPIERS = 3
+"""How many blobs go up at once. Each holds one part of 5 to 10 MiB, some of the time in several copies."""
+
+UPLOADS_MAX = 3
+"""How often a blob's upload is begun before it is given up as lost."""
 
 
 def execute(plan: Plan, repository: PublicRepository, log: Log) -> None:
     """
-    Put the image and its tags, one after the other, in the plan's order.
+    Write what the plan says, in its order.
 
-    One at a time also keeps below the service's quota of 10 PutImage a second
-    for an account.
+    Manifests and tags are put one after the other, which also keeps below the
+    service's quota of 10 PutImage a second for an account.
 
     Raises:
+        DeadlineError: Time ran out; the text says what is done.
         ReleaseError: A tag could not be put. Those that were moved before it
             point again where they did; the text names any that could not be
             put back, and any that is new and stays.
-        ImageError: Nothing was written.
+        ImageError: No tag was put.
     """
+    _copy(plan, repository, log)
+    for part in plan.parts:
+        repository.put(part, None)
     if plan.put_image:
         repository.put(plan.manifest, None)
         log.info(f"image put: {plan.manifest.digest}", imageDigest=str(plan.manifest.digest))
+    _move(plan, repository, log)
+
+
+def _copy(plan: Plan, repository: PublicRepository, log: Log) -> None:
+    """Copy blobs, several at once; the first failure ends it."""
+    if not plan.blobs:
+        return
+    with ThreadPoolExecutor(COPIERS) as copiers:
+        # The largest first, so that none of them is left over at the end.
+        copies = sorted(plan.blobs, key=lambda copy: -copy.blob.size)
+        running = [copiers.submit(_copy_blob, copy, repository, log) for copy in copies]
+        done, _ = wait(running, return_when=FIRST_EXCEPTION)
+        copiers.shutdown(wait=False, cancel_futures=True)
+    failures = [error for future in done if (error := future.exception()) is not None]
+    if not failures:
+        return
+    if isinstance(failures[0], DeadlineError):
+        finished = [copy for copy, future in zip(copies, running, strict=True) if future.done() and _succeeded(future)]
+        message = f"ran out of time after {len(finished)} of {len(copies)} blobs were copied"
+        raise DeadlineError(message, hint="deploy again: it goes on from there") from failures[0]
+    raise failures[0]
+
+
+def _succeeded(future: Future[None]) -> bool:
+    return not future.cancelled() and future.exception() is None
+
+
+def _copy_blob(copy: BlobCopy, repository: PublicRepository, log: Log) -> None:
+    for upload in range(1, UPLOADS_MAX + 1):
+        try:
+            repository.upload(copy.blob, copy.origin.blob(copy.blob))
+        except UploadLostError as error:
+            if upload == UPLOADS_MAX:
+                raise
+            log.warning(f"beginning the upload of {copy.blob.digest} again, because: {error.explain()}")
+        else:
+            log.info(f"blob copied: {copy.blob.digest}", digest=str(copy.blob.digest), sizeBytes=copy.blob.size)
+            return
+
+
+def _move(plan: Plan, repository: PublicRepository, log: Log) -> None:
     done: list[TagMove] = []
     for move in plan.moves:
         try:
@@ -47,7 +99,7 @@ def _undo(
         if move.before is None:
             continue
         try:
-            repository.put(repository.read(move.before), move.tag)
+            repository.put(repository.manifest(move.before), move.tag)
         except ImageError as trouble:
             stuck.append(f"{move.tag} (was {move.before}: {trouble.explain()})")
         else:

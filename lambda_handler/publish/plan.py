@@ -7,28 +7,46 @@ plan: after a success, the same declaration makes an empty one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..errors import RuleViolationError
-from ..oci import Digest, Manifest
+from ..oci import Descriptor, Digest, Manifest, Platform
+from .content import Content, Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """An image and the tags that must point to it, in the order in which they are put."""
+    """
+    An image and the tags that must point to it, in the order in which they are put.
 
-    manifest: Manifest
-    tags: tuple[str, ...]
+    Attributes:
+        required_platforms: What it must run on.
+        platforms: What it runs on; looked up only where something is required.
+    """
+
+    content: Content
+    tags: tuple[str, ...] = ()
     expected_digest: Digest | None = None
+    required_platforms: tuple[Platform, ...] = ()
+    platforms: frozenset[Platform] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What the repository holds: where the desired tags point, and whether the image is there."""
+    """What the repository holds: where the desired tags point, and what it lacks of the image."""
 
     tags: Mapping[str, Digest]
-    has_image: bool
+    missing_images: frozenset[Digest] = frozenset()
+    missing_blobs: frozenset[Digest] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class BlobCopy:
+    """A blob that the repository lacks, and where its bytes come from."""
+
+    blob: Descriptor
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +63,19 @@ class TagMove:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """
-    The writes that lead from what is observed to what is desired.
+    The writes that lead from what is observed to what is desired, in their order.
 
     Attributes:
-        put_image: The image must be stored by digest, because no tag brings it.
-        moves: The tags to put, in order.
-        unchanged: The tags that point to the image already.
+        blobs: To copy, each once.
+        parts: Manifests to put by digest, children before their parents.
+        put_image: The image itself must be put by digest, because no tag brings it.
+        moves: Tags to put.
+        unchanged: Tags that point to the image already.
     """
 
     manifest: Manifest
+    blobs: tuple[BlobCopy, ...] = ()
+    parts: tuple[Manifest, ...] = ()
     put_image: bool
     moves: tuple[TagMove, ...]
     unchanged: tuple[str, ...]
@@ -61,26 +83,41 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether nothing has to be written."""
-        return not self.put_image and not self.moves
+        return not (self.blobs or self.parts or self.put_image or self.moves)
+
+    @property
+    def blob_bytes(self) -> int:
+        """How much there is to copy."""
+        return sum(copy.blob.size for copy in self.blobs)
 
     def __str__(self) -> str:
-        parts = (
-            f"put {self.manifest.digest}" if self.put_image else f"image {self.manifest.digest}",
-            f"put {', '.join(map(str, self.moves))}" if self.moves else "",
-            f"unchanged: {', '.join(self.unchanged)}" if self.unchanged else "",
-        )
-        return "; ".join(part for part in parts if part)
+        return "; ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        yield f"put {self.manifest.digest}" if self.put_image else f"image {self.manifest.digest}"
+        if self.blobs:
+            yield f"copy {len(self.blobs)} blobs of {self.blob_bytes} bytes"
+        if self.parts:
+            yield f"put {len(self.parts)} manifests below it"
+        if self.moves:
+            yield f"put {', '.join(map(str, self.moves))}"
+        if self.unchanged:
+            yield f"unchanged: {', '.join(self.unchanged)}"
 
     def summary(self) -> dict[str, object]:
         """
         Return the plan as a query reads it.
 
         Shape:
-            ``{"imageDigest": "sha256:…", "putImage": false, "moves": ["1.4
-            from sha256:…", "1.4.2 (new)"], "unchanged": ["latest"]}``
+            ``{"imageDigest": "sha256:…", "blobs": 3, "blobBytes": 40210,
+            "manifests": 2, "putImage": false, "moves": ["1.4 from sha256:…",
+            "1.4.2 (new)"], "unchanged": ["latest"]}``
         """
         return {
             "imageDigest": str(self.manifest.digest),
+            "blobs": len(self.blobs),
+            "blobBytes": self.blob_bytes,
+            "manifests": len(self.parts),
             "putImage": self.put_image,
             "moves": [str(move) for move in self.moves],
             "unchanged": list(self.unchanged),
@@ -97,19 +134,46 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
     """
     if violations := list(_violations(desired)):
         raise RuleViolationError(violations)
-    digest = desired.manifest.digest
+    content, digest = desired.content, desired.content.root.digest
     unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest)
     moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in desired.tags if tag not in unchanged)
     return Plan(
-        manifest=desired.manifest,
-        put_image=not desired.tags and not observed.has_image,
+        manifest=content.root,
+        blobs=tuple(_blobs(content, observed)),
+        parts=tuple(part for part in content.parts if part.digest in observed.missing_images),
+        # A tag that points to it already would not bring back what is missing of it.
+        put_image=digest in observed.missing_images and not moves,
         moves=moves,
         unchanged=unchanged,
     )
 
 
-def _violations(desired: Desired) -> list[str]:
-    digest = desired.manifest.digest
-    if desired.expected_digest in {None, digest}:
-        return []
-    return [f"the source has the digest {digest}, but ImageDigest declares {desired.expected_digest}"]
+def blobs_of(content: Content, missing_images: frozenset[Digest]) -> dict[Digest, BlobCopy]:
+    """Return the blobs of the manifests that are missing, by digest: what may have to be copied."""
+    return {
+        blob.digest: BlobCopy(blob, content.origins[manifest.digest])
+        for manifest in content.copied
+        if manifest.digest in missing_images
+        for blob in manifest.blobs
+        if not blob.is_foreign
+    }
+
+
+def _blobs(content: Content, observed: Observed) -> Iterator[BlobCopy]:
+    for digest, copy in blobs_of(content, observed.missing_images).items():
+        if digest in observed.missing_blobs:
+            yield copy
+
+
+def _violations(desired: Desired) -> Iterator[str]:
+    digest = desired.content.root.digest
+    if desired.expected_digest not in {None, digest}:
+        yield f"the source has the digest {digest}, but ImageDigest declares {desired.expected_digest}"
+    lacking = [
+        str(wanted)
+        for wanted in desired.required_platforms
+        if not any(platform.satisfies(wanted) for platform in desired.platforms)
+    ]
+    if lacking:
+        has = ", ".join(sorted(map(str, desired.platforms))) or "none"
+        yield f"the image lacks {', '.join(lacking)} of the RequiredPlatforms; its platforms are: {has}"

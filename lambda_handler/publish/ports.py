@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from ..oci import Digest, Manifest, Repository
+from ..oci import Descriptor, Digest, Manifest, Reference, Repository
+from .content import Origin
 
 
-class PublicRepository(Protocol):
-    """The ECR Public repository that is published to."""
+class PublicRepository(Origin, Protocol):
+    """The ECR Public repository that is published to; as an origin it gives what it holds."""
 
     @property
     def registry_id(self) -> str:
@@ -26,15 +27,18 @@ class PublicRepository(Protocol):
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """Where *tags* point; a tag that does not exist is left out."""
 
-    def has(self, digest: Digest) -> bool:
-        """Whether an image of that digest is there, with or without a tag."""
+    def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Return those of *digests* that no image of the repository has, with or without a tag."""
 
-    def read(self, digest: Digest) -> Manifest:
+    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Return those of *digests* that no blob of the repository has."""
+
+    def upload(self, blob: Descriptor, content: Iterable[bytes]) -> None:
         """
-        Read a manifest, exact to the byte.
+        Store a blob whose bytes are read once and never held whole.
 
         Raises:
-            NotFoundError: It is not in the repository.
+            IntegrityError: They are not what *blob* says; nothing is stored.
         """
 
     def put(self, manifest: Manifest, tag: str | None) -> None:
@@ -45,6 +49,18 @@ class PublicRepository(Protocol):
 
         Raises:
             MissingContentError: A layer or child manifest is not there.
+        """
+
+
+class RemoteRepository(Origin, Protocol):
+    """A repository of any registry."""
+
+    def resolve(self, reference: Reference) -> Manifest:
+        """
+        Read the manifest that a tag or digest stands for now.
+
+        Raises:
+            NotFoundError: There is no such image.
         """
 
 
@@ -71,3 +87,12 @@ class Ports(Protocol):
     @property
     def objects(self) -> ObjectReader:
         """Objects in S3."""
+
+    def remote(self, repository: Repository, credentials_secret_arn: str) -> RemoteRepository:
+        """
+        Open a repository of any registry for reading.
+
+        Args:
+            credentials_secret_arn: Of a secret with credentials for this very
+                registry; empty for none but the function's own role.
+        """

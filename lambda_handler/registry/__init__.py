@@ -1,6 +1,7 @@
 """An OCI registry's HTTP face, over urllib3."""
 
 from .client import RegistryClient
+from .remote import RegistryRepository
 from .transport import Transport
 
-__all__ = ["RegistryClient", "Transport"]
+__all__ = ["RegistryClient", "RegistryRepository", "Transport"]

@@ -7,6 +7,7 @@ the registry's HTTP face.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..errors import (
@@ -20,12 +21,14 @@ from ..errors import (
 )
 from ..oci import MANIFEST_MAX_BYTES, Digest, Manifest, ManifestMediaType, Repository
 from .auth import Challenge, Tokens
-from .transport import Reply, Transport
+from .blobs import PIECE_BYTES, follow
+from .transport import Reply, Stream, Transport
 
 _ACCEPT = ", ".join(ManifestMediaType)
 """All four: a registry may translate a manifest into a type that it thinks the client prefers."""
 
 _OK = 200
+_PARTIAL = 206
 _NOT_FOUND = 404
 _UNAUTHENTICATED = frozenset({400, 401, 403})
 """ECR Public answers 400 to a token that it does not know (with no challenge), and 403 to one that has expired."""
@@ -63,8 +66,17 @@ class RegistryClient:
         if Digest.of(reply.body) != digest:
             message = f"{repository.host} sent other bytes for {digest}: they have the digest {Digest.of(reply.body)}"
             raise IntegrityError(message)
-        media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip()
-        return Manifest.parse(reply.body, media_type)
+        return Manifest.parse(reply.body, _media_type(reply))
+
+    def read_tag(self, repository: Repository, tag: str) -> Manifest:
+        """
+        Read the manifest that *tag* stands for now.
+
+        Raises:
+            The same as ``read``.
+        """
+        reply = self._request("GET", repository, tag)
+        return Manifest.parse(reply.body, _media_type(reply))
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
         """
@@ -80,13 +92,45 @@ class RegistryClient:
             return None
         return Digest.parse(reply.headers.get("Docker-Content-Digest", ""))
 
+    def open_blob(self, repository: Repository, digest: Digest, start: int) -> Iterator[bytes]:
+        """
+        Stream a blob from offset *start* on, in pieces of at most 1 MiB.
+
+        The registry may lead elsewhere for the bytes; no credentials go
+        there. One that ignores the range sends everything, and what the
+        caller has already is dropped.
+
+        Raises:
+            NotFoundError: The registry does not have it.
+            UnavailableError: The stream broke off; at any piece.
+            AccessError: Not allowed, or a redirect that must not be followed.
+        """
+        url = f"{repository.host.url}/v2/{repository.path}/blobs/{digest}"
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        stream = self._open(url, headers)
+        if stream.status in _UNAUTHENTICATED:
+            self._authenticate("GET", url, stream.refused())
+            stream = self._open(url, headers)
+        stream = follow(self.transport, stream, url, headers)
+        if stream.status not in {_OK, _PARTIAL}:
+            stream.close()
+            error = self._error("GET", "blob", stream.status)
+            raise error
+        skip = start if stream.status == _OK else 0
+        for piece in stream.pieces(PIECE_BYTES):
+            yield piece[skip:]
+            skip = max(0, skip - len(piece))
+
+    def _open(self, url: str, headers: Mapping[str, str]) -> Stream:
+        return self.transport.open("GET", url, {**headers, **self.tokens.header()}, doing="GET blob")
+
     def _request(self, method: str, repository: Repository, reference: str) -> Reply:
         url = f"{repository.host.url}/v2/{repository.path}/manifests/{reference}"
         reply = self._send(method, url)
         if reply.status in _UNAUTHENTICATED:
             reply = self._authenticate(method, url, reply)
         if reply.status != _OK:
-            raise self._error(method, reply.status)
+            raise self._error(method, "manifest", reply.status)
         return reply
 
     def _authenticate(self, method: str, url: str, reply: Reply) -> Reply:
@@ -110,7 +154,7 @@ class RegistryClient:
         headers = {"Accept": _ACCEPT, **self.tokens.header()}
         return self.transport.send(method, url, headers, limit=MANIFEST_MAX_BYTES, doing=f"{method} manifest")
 
-    def _error(self, method: str, status: int) -> RemoteError:
+    def _error(self, method: str, what: str, status: int) -> RemoteError:
         kind: type[RemoteError] = RejectedError
         if status == _NOT_FOUND:
             kind = NotFoundError
@@ -120,5 +164,9 @@ class RegistryClient:
             kind = ThrottledError
         elif status in _SERVER_ERRORS:
             kind = UnavailableError
-        operation = f"{method} manifest"
+        operation = f"{method} {what}"
         return kind(f"{operation} failed: registry {self.tokens.registry} answered {status}", operation=operation)
+
+
+def _media_type(reply: Reply) -> str:
+    return reply.headers.get("Content-Type", "").partition(";")[0].strip()

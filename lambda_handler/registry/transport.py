@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import urllib3
 
@@ -66,6 +67,11 @@ class Stream:
         finally:
             self.close()
 
+    def refused(self) -> Reply:
+        """Return status and headers as an answer, whose body nobody wants."""
+        self.close()
+        return Reply(status=self.status, headers=self.headers, body=b"")
+
     def close(self) -> None:
         """Drop the connection, unless the body was read to its end: then it went back to the pool by itself."""
         self.response.close()
@@ -118,7 +124,8 @@ class Transport:
             UnavailableError: No answer.
             DeadlineError: There is no time left.
         """
-        self.deadline.check(doing)
+        where = f"{doing} from {urlsplit(url).netloc}"
+        self.deadline.check(where)
         left = self.deadline.remaining
         try:
             response = self.pool.request(
@@ -132,10 +139,10 @@ class Transport:
                 decode_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _broken(doing, error) from error
-        return Stream(response, self.deadline, doing)
+            raise _broken(where, error) from error
+        return Stream(response, self.deadline, where)
 
 
 def _broken(doing: str, error: Exception) -> UnavailableError:
-    # The text of urllib3's own errors holds addresses; its name says enough.
+    # The text of urllib3's own errors holds whole addresses, which may be signed; host and kind say enough.
     return UnavailableError(f"{doing} failed: no complete answer ({type(error).__name__})", operation=doing)

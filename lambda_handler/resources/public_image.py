@@ -9,8 +9,10 @@ from ..cfn.event import Event
 from ..cfn.lifecycle import Outcome
 from ..log import Log
 from ..oci import Manifest
+from ..publish.content import Content, platforms_of
 from ..publish.execute import execute
-from ..publish.plan import Desired, Observed, make_plan
+from ..publish.observe import observe
+from ..publish.plan import Desired, make_plan
 from ..publish.ports import Ports, PublicRepository
 from ..spec import Declaration, decode
 
@@ -52,22 +54,23 @@ class PublicImageResource:
     def _publish(self, event: Event) -> Outcome:
         declaration = decode(event.properties)
         ports = self.connect(declaration)
-        manifest = declaration.source.resolve(ports)
         repository = ports.destination
-        plan = make_plan(_desired(declaration, manifest), _observe(declaration, manifest, repository))
+        content = declaration.source.resolve(ports, declaration.platforms)
+        plan = make_plan(_desired(declaration, content), observe(content, declaration.tags, repository))
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
         execute(plan, repository, self.log)
-        return Outcome(_identity(event, repository), _attributes(manifest, repository))
+        return Outcome(_identity(event, repository), _attributes(content.root, repository))
 
 
-def _desired(declaration: Declaration, manifest: Manifest) -> Desired:
-    return Desired(manifest=manifest, tags=declaration.tags, expected_digest=declaration.expected_digest)
-
-
-def _observe(declaration: Declaration, manifest: Manifest, repository: PublicRepository) -> Observed:
-    if declaration.tags:
-        return Observed(tags=repository.resolve(declaration.tags), has_image=True)
-    return Observed(tags={}, has_image=repository.has(manifest.digest))
+def _desired(declaration: Declaration, content: Content) -> Desired:
+    required = declaration.required_platforms
+    return Desired(
+        content=content,
+        tags=declaration.tags,
+        expected_digest=declaration.expected_digest,
+        required_platforms=required,
+        platforms=platforms_of(content.root, content.origin) if required else frozenset(),
+    )
 
 
 def _identity(event: Event, repository: PublicRepository) -> str:

@@ -7,8 +7,11 @@ line in ``SOURCES``.
 
 from collections.abc import Mapping
 
+from ..values import Value
 from .base import Source
 from .digest import DigestSource
+from .image import RegistryImageSource
+from .index import IndexSource
 from .manifest import ManifestSource
 from .tag import TagSource
 
@@ -16,10 +19,29 @@ SOURCES: Mapping[str, type[Source]] = {
     "Digest": DigestSource,
     "Tag": TagSource,
     "Manifest": ManifestSource,
+    "Image": RegistryImageSource,
+    "Index": IndexSource,
 }
 """The keys of the ``Source`` property, exactly one of which a declaration has."""
 
-PLANNED_SOURCES = ("Image", "Archive", "Index")
+PLANNED_SOURCES = ("Archive",)
 """Keys that the contract names and this version refuses."""
 
-__all__ = ["PLANNED_SOURCES", "SOURCES", "DigestSource", "ManifestSource", "Source", "TagSource"]
+
+def decode_source(value: Value) -> Source:
+    """
+    Read a source of any kind from its property.
+
+    Raises:
+        InvalidPropertiesError: All that is wrong with it.
+    """
+    kinds = value.fields({*SOURCES, *PLANNED_SOURCES})
+    if len(kinds) != 1:
+        value.refuse(f"has {len(kinds)} keys; expected exactly one of {', '.join(SOURCES)}")
+    ((kind, inner),) = kinds.items()
+    if kind in PLANNED_SOURCES:
+        value.refuse(f"{kind!r} is not supported by this version of the handler; supported: {', '.join(SOURCES)}")
+    return SOURCES[kind].decode(inner)
+
+
+__all__ = ["SOURCES", "Source", "decode_source"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, Self
 
-from ..oci import Manifest
+from ..oci import Platform
+from ..publish.content import Content
 from ..publish.ports import Ports
 from ..values import Value
 
@@ -21,11 +23,15 @@ class Source(Protocol):
             InvalidPropertiesError: All that is wrong with it.
         """
 
-    def resolve(self, ports: Ports) -> Manifest:
+    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """
-        Read the exact manifest that the source stands for now.
+        Read the exact manifests that the source stands for now.
+
+        Args:
+            platforms: Only these, out of an index; empty for all.
 
         Raises:
             NotFoundError: There is no such image.
             IntegrityError: It is not what it should be.
+            RuleViolationError: It lacks a platform.
         """

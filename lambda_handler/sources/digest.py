@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..oci import Digest, Manifest
+from ..oci import Digest, Platform
+from ..publish.content import Content, present
 from ..publish.ports import Ports
 from ..values import Value
 
@@ -25,6 +27,6 @@ class DigestSource:
         """Read ``Source.Digest``."""
         return cls(value.parse(Digest.parse))
 
-    def resolve(self, ports: Ports) -> Manifest:
-        """Read the manifest of that digest."""
-        return ports.destination.read(self.digest)
+    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+        """Read the manifest of that digest; what it refers to is in place."""
+        return present(ports.destination.manifest(self.digest), ports.destination, platforms)

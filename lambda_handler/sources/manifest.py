@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..oci import MANIFEST_MAX_BYTES, Manifest
+from ..oci import MANIFEST_MAX_BYTES, Manifest, Platform
+from ..publish.content import Content, present
 from ..publish.ports import Ports
 from ..values import Value
 
@@ -42,7 +44,7 @@ class ManifestSource:
             fields["Body"].parse(lambda body: Manifest.parse(body.encode(), source.media_type))
         return source
 
-    def resolve(self, ports: Ports) -> Manifest:
-        """Take the bytes as they are."""
+    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+        """Take the bytes as they are; what they refer to has to be in place."""
         content = self.body.encode() if self.body else ports.objects.read(self.bucket, self.key, MANIFEST_MAX_BYTES)
-        return Manifest.parse(content, self.media_type)
+        return present(Manifest.parse(content, self.media_type), ports.destination, platforms)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import NotFoundError
-from ..oci import Manifest, parse_tag
+from ..oci import Platform, parse_tag
+from ..publish.content import Content, present
 from ..publish.ports import Ports
 from ..values import Value
 
@@ -26,7 +28,7 @@ class TagSource:
         """Read ``Source.Tag``."""
         return cls(value.parse(parse_tag))
 
-    def resolve(self, ports: Ports) -> Manifest:
+    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """Ask the API for the digest, then read the manifest by it: the HTTP face may answer a stale tag."""
         repository = ports.destination
         digest = repository.resolve([self.tag]).get(self.tag)
@@ -34,4 +36,4 @@ class TagSource:
             message = f"the source tag {self.tag!r} does not exist in repository {repository.name!r}"
             hint = "push the image under that tag before deploying, or name one that exists"
             raise NotFoundError(message, operation="ecr-public:DescribeImages", hint=hint)
-        return repository.read(digest)
+        return present(repository.manifest(digest), repository, platforms)

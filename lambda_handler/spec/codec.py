@@ -7,13 +7,13 @@ What was accepted once stays accepted; what is new is optional.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
 from ..errors import InvalidPropertiesError, shown
-from ..oci import Digest, parse_registry_id, parse_repository_name, parse_tag
-from ..sources import PLANNED_SOURCES, SOURCES, Source
+from ..oci import Digest, Platform, parse_registry_id, parse_repository_name, parse_tag
+from ..sources import decode_source
 from ..values import Value
 from .declaration import TAGS_MAX, Declaration
 
@@ -39,12 +39,8 @@ class Property(StrEnum):
     REFRESH = "Refresh"
 
 
-_PLANNED = (
-    Property.PLATFORMS,
-    Property.REQUIRED_PLATFORMS,
-    Property.IMMUTABLE_TAGS,
-)
-"""Rules that the contract names and this version cannot keep: to ignore one would be to break it."""
+_PLANNED = (Property.IMMUTABLE_TAGS,)
+"""A rule that the contract names and this version cannot keep: to ignore it would be to break it."""
 
 _CLOUDFORMATION = frozenset({"ServiceToken", "ServiceTimeout"})
 """What CloudFormation and CDK put beside the properties of every custom resource."""
@@ -75,7 +71,9 @@ def decode(properties: Mapping[str, object]) -> Declaration:
     repository_name = read.required(Property.REPOSITORY_NAME, lambda value: value.parse(parse_repository_name))
     tags = read.optional(Property.IMAGE_TAGS, _tags)
     expected_digest = read.optional(Property.IMAGE_DIGEST, lambda value: value.parse(Digest.parse))
-    source = read.required(Property.SOURCE, _source)
+    platforms = read.optional(Property.PLATFORMS, _platforms)
+    required_platforms = read.optional(Property.REQUIRED_PLATFORMS, _platforms)
+    source = read.required(Property.SOURCE, decode_source)
     if problems or repository_name is None or source is None:
         raise InvalidPropertiesError(problems)
     return Declaration(
@@ -83,6 +81,8 @@ def decode(properties: Mapping[str, object]) -> Declaration:
         repository_name=repository_name,
         tags=tags or (),
         expected_digest=expected_digest,
+        platforms=platforms or (),
+        required_platforms=required_platforms or (),
         source=source,
     )
 
@@ -114,35 +114,15 @@ def _tags(value: Value) -> tuple[str, ...]:
     items = value.items()
     if len(items) > TAGS_MAX:
         value.refuse(f"has {len(items)} tags; ECR Public allows {TAGS_MAX} for one image")
-    tags = _all(items, lambda item: item.parse(parse_tag))
+    tags = value.each(lambda item: item.parse(parse_tag))
     twice = sorted({tag for tag in tags if tags.count(tag) > 1})
     if twice:
         value.refuse(f"names a tag twice: {', '.join(twice)}")
     return tags
 
 
-def _all(items: Sequence[Value], reader: Callable[[Value], T]) -> tuple[T, ...]:
-    """Read every item, and report the problems of all of them."""
-    results: list[T] = []
-    problems: list[str] = []
-    for item in items:
-        try:
-            results.append(reader(item))
-        except InvalidPropertiesError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InvalidPropertiesError(problems)
-    return tuple(results)
-
-
-def _source(value: Value) -> Source:
-    kinds = value.fields({*SOURCES, *PLANNED_SOURCES})
-    if len(kinds) != 1:
-        value.refuse(f"has {len(kinds)} keys; expected exactly one of {', '.join(SOURCES)}")
-    ((kind, inner),) = kinds.items()
-    if kind in PLANNED_SOURCES:
-        value.refuse(f"{kind!r} is not supported by this version of the handler; supported: {', '.join(SOURCES)}")
-    return SOURCES[kind].decode(inner)
+def _platforms(value: Value) -> tuple[Platform, ...]:
+    return value.each(lambda item: item.parse(Platform.parse))
 
 
 def _refuse_unknown(properties: Mapping[str, object], problems: list[str]) -> None:

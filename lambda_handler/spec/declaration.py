@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..oci import Digest
+from ..oci import Digest, Platform
 from ..sources import Source
 
 TAGS_MAX = 1000
@@ -20,6 +20,8 @@ class Declaration:
         registry_id: Account id or alias; None is the function's own account.
         tags: In the order in which they are put. Empty: published by digest only.
         expected_digest: What the source must turn out to be; None: anything.
+        platforms: Only these, out of an index; empty: all that it has.
+        required_platforms: What the image must run on.
     """
 
     repository_name: str
@@ -27,3 +29,5 @@ class Declaration:
     registry_id: str | None = None
     tags: tuple[str, ...] = ()
     expected_digest: Digest | None = None
+    platforms: tuple[Platform, ...] = ()
+    required_platforms: tuple[Platform, ...] = ()

@@ -46,9 +46,9 @@ LAYERS = {
     "lambda_handler.values": handler("errors"),
     "lambda_handler.oci": handler("errors"),
     "lambda_handler.publish": handler("errors", "oci", "log"),
-    "lambda_handler.sources": handler("errors", "oci", "values", "publish.ports"),
+    "lambda_handler.sources": handler("errors", "oci", "values", "publish.ports", "publish.content"),
     "lambda_handler.spec": handler("errors", "oci", "values", "sources"),
-    "lambda_handler.registry": handler("errors", "oci", "clock", others=("urllib3",)),
+    "lambda_handler.registry": handler("errors", "oci", "clock", "retry", others=("urllib3",)),
     "lambda_handler.ecr_public": handler("errors", "oci", "clock", "retry", others=("botocore",)),
     # One exception: it asks `oci` whether the answer's host is this machine.
     "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
@@ -57,7 +57,9 @@ LAYERS = {
     "lambda_handler.entrypoint": Layer(ours=frozenset({HANDLER}), others=frozenset({"botocore", "urllib3"})),
     "lambda_handler": Layer(),
     # The construct library, and what runs beside it on a person's machine.
-    "cdk_ecrpublic.sandbox": library("errors", "oci", others=("botocore", "hypercorn", "ministack", "starlette")),
+    "cdk_ecrpublic.sandbox": library(
+        "errors", "oci", others=("boto3", "botocore", "hypercorn", "ministack", "starlette", "urllib3")
+    ),
     "cdk_ecrpublic.cli": library("errors", "oci", ours=("cdk_ecrpublic.sandbox",), others=("click", "rich")),
     "cdk_ecrpublic": library("errors", "oci", "values", "sources", "spec", others=("aws_cdk", "constructs", "jsii")),
 }

@@ -1,0 +1,201 @@
+"""An image as a whole: its manifests, and where the blobs are that they refer to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..errors import IntegrityError, InvalidManifestError, RuleViolationError
+from ..oci import Descriptor, Digest, Manifest, Platform
+from ..oci.index import filter_index
+
+DEPTH_MAX = 4
+"""How deep indexes may nest. Two levels are rare already; this ends what does not end."""
+
+MANIFESTS_MAX = 2_000
+"""How many manifests one image may have in all: 200 platforms with attestations are 400."""
+
+MANIFESTS_MAX_BYTES = 32 * 1024 * 1024
+"""How much memory they may take together; a manifest of a hundred layers has 20 KiB."""
+
+CONFIG_MAX_BYTES = 8 * 1024 * 1024
+"""The longest config to read for its platform. Real ones have a few KiB."""
+
+READERS = 8
+"""How many manifests are read at once."""
+
+_IMAGE_CONFIGS = frozenset(
+    {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+)
+
+
+class Origin(Protocol):
+    """Where content comes from: a repository, or an archive."""
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """
+        Read a manifest, exact to the byte.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
+
+    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+        """
+        Stream a blob's bytes, in pieces of at most 1 MiB; whoever reads them checks size and digest.
+
+        Raises:
+            NotFoundError: It is not there.
+            UnavailableError: The stream broke off for good; at any piece.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """
+    An image that can be published.
+
+    Attributes:
+        root: What the tags will point to.
+        origin: Gives the blobs of *root*, to look its platform up.
+        parts: The manifests below it that may have to be put first, children
+            before their parents, each once.
+        origins: Where the blobs of *parts* and *root* come from, by the
+            manifest's digest. A manifest that is not among them has its
+            content in the destination already.
+    """
+
+    root: Manifest
+    origin: Origin
+    parts: tuple[Manifest, ...] = ()
+    origins: Mapping[Digest, Origin] = field(default_factory=dict)
+
+    @property
+    def copied(self) -> tuple[Manifest, ...]:
+        """The manifests that come from elsewhere, in the order in which they can be put."""
+        return tuple(manifest for manifest in (*self.parts, self.root) if manifest.digest in self.origins)
+
+
+def present(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
+    """Return the content of an image whose children and blobs the destination holds."""
+    return Content(root=select(root, destination, platforms), origin=destination)
+
+
+def copied(root: Manifest, origin: Origin, platforms: Sequence[Platform]) -> Content:
+    """
+    Read everything below *root* from *origin*, to be copied from there.
+
+    Raises:
+        InvalidManifestError: Indexes nest too deep, or list too much.
+        NotFoundError: A child is not at the origin.
+        RuleViolationError: A platform is missing.
+    """
+    root = select(root, origin, platforms)
+    parts: dict[Digest, Manifest] = {}
+    _descend(root, origin, parts, DEPTH_MAX)
+    origins = dict.fromkeys((*parts, root.digest), origin)
+    return Content(root=root, origin=origin, parts=tuple(parts.values()), origins=origins)
+
+
+def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Content:
+    """Return the content of an index made here, whose entries are those of *contents* that are images."""
+    parts: dict[Digest, Manifest] = {}
+    origins: dict[Digest, Origin] = {}
+    for content in contents:
+        # An index among them was taken apart: its children are entries here, and nobody needs itself.
+        for manifest in content.copied[:-1] if content.root.is_index else content.copied:
+            parts.setdefault(manifest.digest, manifest)
+            origins.setdefault(manifest.digest, content.origins[manifest.digest])
+    return Content(root=root, origin=origin, parts=tuple(parts.values()), origins=origins)
+
+
+def select(root: Manifest, origin: Origin, platforms: Sequence[Platform]) -> Manifest:
+    """
+    Reduce an image to the *platforms* asked for.
+
+    Returns:
+        *root* itself when nothing was asked for, or nothing has to go;
+        otherwise a new index of what is left, with another digest.
+
+    Raises:
+        RuleViolationError: A platform is missing, or a single image is of none of them.
+    """
+    if not platforms:
+        return root
+    available = platforms_of(root, origin)
+    if root.is_index:
+        missing = [str(wanted) for wanted in platforms if not any(found.satisfies(wanted) for found in available)]
+    else:
+        matching = any(found.satisfies(wanted) for found in available for wanted in platforms)
+        missing = [] if matching else [str(wanted) for wanted in platforms]
+    if missing:
+        has = ", ".join(sorted(map(str, available))) or "none"
+        raise RuleViolationError([f"the source has no image for {', '.join(missing)}; its platforms are: {has}"])
+    return (
+        filter_index(root, lambda found: any(found.satisfies(wanted) for wanted in platforms))
+        if root.is_index
+        else root
+    )
+
+
+def platforms_of(root: Manifest, origin: Origin) -> frozenset[Platform]:
+    """
+    Return the platforms that an image can run on; attestations do not count, artifacts have none.
+
+    An index says it itself; for a single image its config is read.
+
+    Raises:
+        InvalidManifestError: The config is no image config, or absurdly long.
+    """
+    if root.is_index:
+        return frozenset(
+            child.platform for child in root.children if child.platform is not None and not child.platform.is_unknown
+        )
+    config = root.blobs[0]
+    if config.media_type not in _IMAGE_CONFIGS:
+        return frozenset()
+    if config.size > CONFIG_MAX_BYTES:
+        message = f"the config {config.digest} has {config.size} bytes; at most {CONFIG_MAX_BYTES} are read"
+        raise InvalidManifestError(message)
+    return frozenset({_platform(config, _read(config, origin))})
+
+
+def _read(blob: Descriptor, origin: Origin) -> bytes:
+    content = bytearray()
+    for piece in origin.blob(blob):
+        content += piece
+        if len(content) > blob.size:
+            break
+    if Digest.of(bytes(content)) != blob.digest:
+        message = f"the config {blob.digest} came with other bytes"
+        raise IntegrityError(message)
+    return bytes(content)
+
+
+def _platform(config: Descriptor, content: bytes) -> Platform:
+    try:
+        data = json.loads(content)
+        variant, version = str(data.get("variant") or ""), str(data.get("os.version") or "")
+        return Platform(str(data["os"]), str(data["architecture"]), variant, version)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        message = f"the config {config.digest} names no platform"
+        raise InvalidManifestError(message) from error
+
+
+def _descend(index: Manifest, origin: Origin, parts: dict[Digest, Manifest], depth: int) -> None:
+    wanted = list(dict.fromkeys(child.digest for child in index.children if child.digest not in parts))
+    if wanted and depth == 0:
+        message = f"indexes are nested more than {DEPTH_MAX} deep below the image"
+        raise InvalidManifestError(message)
+    size = sum(part.size for part in parts.values()) + sum({c.digest: c.size for c in index.children}.values())
+    if len(parts) + len(wanted) > MANIFESTS_MAX or size > MANIFESTS_MAX_BYTES:
+        message = f"the image has more than {MANIFESTS_MAX} manifests, or {MANIFESTS_MAX_BYTES} bytes of them"
+        raise InvalidManifestError(message)
+    with ThreadPoolExecutor(READERS) as readers:
+        children = list(readers.map(origin.manifest, wanted))
+    for child in children:
+        _descend(child, origin, parts, depth - 1)
+        parts[child.digest] = child

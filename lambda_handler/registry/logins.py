@@ -1,0 +1,137 @@
+"""
+Which credentials belong to which registry.
+
+Credentials go to the host that they are for, compared as a parsed host: ECR
+Public's to where the API says that it is, private ECR's to a host of exactly
+its form, and a secret's to the registry that it was declared for.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import AccessError, ImageError
+from ..oci import RegistryHost, Repository
+from .auth import Tokens
+
+ECR_PUBLIC_REGION = "us-east-1"
+"""Amazon ECR Public's API is served here only, whatever the Region of the stack."""
+
+_PRIVATE_ECR = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)"
+)
+"""Private registries: Amazon ECR user guide, "Amazon ECR private registry" and "Dual-stack endpoints"."""
+
+_SECRET_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:.+")
+
+Call = Callable[[str, str, str, Mapping[str, object]], Mapping[str, Any]]
+"""Calls AWS: service, Region, operation and parameters to its answer. Raises our errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A repository where it is to be asked for, and what authenticates us there."""
+
+    repository: Repository
+    tokens: Tokens
+
+
+@dataclass(slots=True)
+class Logins:
+    """
+    The logins of a warm function.
+
+    A token is asked for when it is first needed, and again when it stops
+    working.
+    """
+
+    call: Call
+    kept: dict[tuple[str, str], Login] = field(default_factory=dict, repr=False)
+
+    def ecr_public(self, repository: Repository) -> Login:
+        """Return the login for a repository of ECR Public; anonymous where the role may not log in."""
+        return self._keep(repository, "", lambda: Login(repository, Tokens(repository.host, self._ecr_public_password)))
+
+    def other(self, repository: Repository, credentials_secret_arn: str) -> Login:
+        """
+        Return the login for a repository of any other registry.
+
+        Args:
+            credentials_secret_arn: Of a secret with its credentials; empty:
+                the role's own for private ECR, none for others.
+
+        Raises:
+            AccessError: There are credentials, but they cannot be had or read.
+        """
+        return self._keep(repository, credentials_secret_arn, lambda: self._other(repository, credentials_secret_arn))
+
+    def _keep(self, repository: Repository, secret_arn: str, make: Callable[[], Login]) -> Login:
+        key = (str(repository), secret_arn)
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
+    def _other(self, repository: Repository, secret_arn: str) -> Login:
+        if secret_arn:
+            username, password = self._secret(secret_arn)
+            if not username:
+                return Login(repository, Tokens(repository.host, lambda: None, current=password))
+            return Login(repository, Tokens(repository.host, lambda: f"{username}:{password}"))
+        if match := _PRIVATE_ECR.fullmatch(repository.host.name):
+            return self._private_ecr(repository, match["account"], match["region"])
+        return Login(repository, Tokens(repository.host, lambda: None))
+
+    def _ecr_public_password(self) -> str | None:
+        try:
+            answer = self.call("ecr-public", ECR_PUBLIC_REGION, "GetAuthorizationToken", {})
+        except ImageError:
+            return None
+        return _decoded(answer["authorizationData"]["authorizationToken"])
+
+    def _private_ecr(self, repository: Repository, account: str, region: str) -> Login:
+        """Log in where the API says that the registry is."""
+
+        def authorize() -> Mapping[str, Any]:
+            answer = self.call("ecr", region, "GetAuthorizationToken", {"registryIds": [account]})
+            data: Mapping[str, Any] = answer["authorizationData"][0]
+            return data
+
+        data = authorize()
+        host = RegistryHost.parse(urlsplit(data["proxyEndpoint"]).netloc)
+        tokens = Tokens(host, lambda: _decoded(authorize()["authorizationToken"]))
+        return Login(Repository(host, repository.path), tokens)
+
+    def _secret(self, arn: str) -> tuple[str, str]:
+        """Return user and password, or an empty user and a token."""
+        match = _SECRET_ARN.fullmatch(arn)
+        if match is None:
+            message = "CredentialsSecretArn is not the ARN of a secret in AWS Secrets Manager"
+            raise AccessError(message, operation="secretsmanager:GetSecretValue")
+        answer = self.call("secretsmanager", match["region"], "GetSecretValue", {"SecretId": arn})
+        return _credentials(str(answer.get("SecretString") or ""), arn)
+
+
+def _credentials(text: str, arn: str) -> tuple[str, str]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        data = {"token": text.strip()}
+    values = {key: data.get(key) for key in ("username", "password", "token")} if isinstance(data, dict) else {}
+    if isinstance(values.get("username"), str) and isinstance(values.get("password"), str):
+        return str(values["username"]), str(values["password"])
+    token = values.get("token")
+    if isinstance(token, str) and token and token.isascii() and token.isprintable():
+        return "", token
+    message = f"the secret {arn} holds no credentials"
+    hint = 'make it {"username": "…", "password": "…"}, or a token'
+    raise AccessError(message, operation="secretsmanager:GetSecretValue", hint=hint)
+
+
+def _decoded(token: str) -> str:
+    return base64.b64decode(token).decode()

@@ -1,0 +1,76 @@
+"""A repository of any registry, as a source of content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import ImageError, NotFoundError, UnavailableError
+from ..oci import Descriptor, Digest, Manifest, Reference, Repository
+from ..retry import Retry
+from .client import RegistryClient
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRepository:
+    """
+    One repository, for one invocation.
+
+    Attributes:
+        repository: Its address, where the client asks for it.
+    """
+
+    client: RegistryClient
+    repository: Repository
+    retry: Retry
+
+    def resolve(self, reference: Reference) -> Manifest:
+        """
+        Read the manifest that *reference* stands for now.
+
+        Raises:
+            NotFoundError: There is no such image.
+        """
+        try:
+            if reference.digest is not None:
+                return self.manifest(reference.digest)
+            tag = reference.tag or ""
+            return self.retry.call(f"reading {reference}", lambda: self.client.read_tag(self.repository, tag))
+        except NotFoundError as error:
+            message = f"the source image {reference} does not exist, or is not shown to us"
+            hint = "check its name, and whether reading it needs credentials"
+            raise NotFoundError(message, operation=error.operation, hint=hint) from error
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """
+        Read a manifest, exact to the byte.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
+        return self.retry.call(f"reading {digest}", lambda: self.client.read(self.repository, digest))
+
+    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+        """
+        Stream a blob, and go on where it broke off when a connection is lost.
+
+        Progress renews the patience: a slow line that breaks every gigabyte
+        does not fail a layer of ten. Size and digest are the reader's to check.
+
+        Raises:
+            UnavailableError: It broke off again and again at the same place.
+            NotFoundError, AccessError: The registry does not give it.
+        """
+        done, attempt = 0, 0
+        while done < blob.size:
+            try:
+                for piece in self.client.open_blob(self.repository, blob.digest, done):
+                    done += len(piece)
+                    attempt = 0
+                    yield piece
+                if done < blob.size:
+                    message = f"the blob {blob.digest} ended after {done} of {blob.size} bytes"
+                    raise UnavailableError(message, operation="GET blob")
+            except ImageError as error:
+                attempt += 1
+                self.retry.pause(f"reading {blob.digest}", error, attempt)

@@ -1,0 +1,39 @@
+"""An image of any registry, copied with all that it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..oci import Platform, Reference
+from ..publish.content import Content, copied
+from ..publish.ports import Ports
+from ..values import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryImageSource:
+    """
+    The image that a reference stands for when it is deployed.
+
+    Shape:
+        ``"Image": {"Reference": "ghcr.io/acme/agent@sha256:…"}`` and
+        optionally ``"CredentialsSecretArn": "arn:aws:secretsmanager:…"``
+    """
+
+    reference: Reference
+    credentials_secret_arn: str = ""
+
+    @classmethod
+    def decode(cls, value: Value) -> RegistryImageSource:
+        """Read ``Source.Image``."""
+        fields = value.fields({"Reference", "CredentialsSecretArn"})
+        if "Reference" not in fields:
+            value.refuse("Reference is missing")
+        secret = fields["CredentialsSecretArn"].text() if "CredentialsSecretArn" in fields else ""
+        return cls(reference=fields["Reference"].parse(Reference.parse), credentials_secret_arn=secret)
+
+    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+        """Read the image's manifest and all below it."""
+        remote = ports.remote(self.reference.repository, self.credentials_secret_arn)
+        return copied(remote.resolve(self.reference), remote, platforms)

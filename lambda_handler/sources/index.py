@@ -1,0 +1,123 @@
+"""An index that is assembled out of images of any kind of source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..errors import InvalidManifestError, RuleViolationError
+from ..oci import Descriptor, ManifestMediaType, Platform
+from ..oci.index import assemble_index
+from ..publish.content import Content, assembled, platforms_of, select
+from ..publish.ports import Ports
+from ..values import Value
+from .base import Source
+
+_ENTRY_KEYS = frozenset({"Source", "Platform", "Annotations"})
+_KEYS = frozenset({"Manifests", "MediaType", "Annotations"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexPart:
+    """
+    What one part of the index is.
+
+    Attributes:
+        platform: Checked against what the part says of itself; None takes
+            whatever it is.
+    """
+
+    source: Source
+    platform: Platform | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSource:
+    """
+    An index of these parts. The same parts always make the same bytes.
+
+    A part that is an index itself is taken apart: its entries (of the
+    platform asked for, with their attestations) become entries here.
+
+    Shape:
+        ``"Index": {"Manifests": [{"Source": {"Digest": "sha256:…"},
+        "Platform": "linux/arm64", "Annotations": {…}}], "MediaType": "…",
+        "Annotations": {…}}``; all but ``Manifests`` and ``Source`` optional.
+    """
+
+    parts: tuple[IndexPart, ...]
+    media_type: ManifestMediaType = ManifestMediaType.OCI_INDEX
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def decode(cls, value: Value) -> IndexSource:
+        """Read ``Source.Index``."""
+        fields = value.fields(_KEYS)
+        if "Manifests" not in fields:
+            value.refuse("Manifests is missing")
+        parts = fields["Manifests"].each(_part)
+        if not parts:
+            fields["Manifests"].refuse("is empty; an index needs at least one image")
+        return cls(
+            parts=parts,
+            media_type=fields["MediaType"].parse(_index_type) if "MediaType" in fields else ManifestMediaType.OCI_INDEX,
+            annotations=fields["Annotations"].texts() if "Annotations" in fields else {},
+        )
+
+    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+        """Resolve every part, and assemble the index of them."""
+        contents = [part.source.resolve(ports, [part.platform] if part.platform else []) for part in self.parts]
+        entries = [
+            entry for part, content in zip(self.parts, contents, strict=True) for entry in _entries(part, content)
+        ]
+        _refuse_doubles(entries)
+        root = assemble_index(entries, media_type=self.media_type, annotations=self.annotations)
+        return assembled(select(root, ports.destination, platforms), ports.destination, contents)
+
+
+def _index_type(text: str) -> ManifestMediaType:
+    media_type = ManifestMediaType.parse(text)
+    if not media_type.is_index:
+        message = f"{text!r} is not the media type of an index"
+        raise InvalidManifestError(message)
+    return media_type
+
+
+def _part(value: Value) -> IndexPart:
+    from . import decode_source  # noqa: PLC0415 - a part may be of any kind, this one too
+
+    fields = value.fields(_ENTRY_KEYS)
+    if "Source" not in fields:
+        value.refuse("Source is missing")
+    return IndexPart(
+        source=decode_source(fields["Source"]),
+        platform=fields["Platform"].parse(Platform.parse) if "Platform" in fields else None,
+        annotations=fields["Annotations"].texts() if "Annotations" in fields else {},
+    )
+
+
+def _entries(part: IndexPart, content: Content) -> Iterator[Descriptor]:
+    root = content.root
+    if root.is_index:
+        for child in root.children:
+            is_image = child.platform is not None and not child.platform.is_unknown
+            yield replace(child, annotations={**child.annotations, **part.annotations}) if is_image else child
+        return
+    found = next(iter(platforms_of(root, content.origin)), None)
+    yield Descriptor(
+        media_type=root.media_type.value,
+        digest=root.digest,
+        size=root.size,
+        platform=found.with_variant_of(part.platform) if found and part.platform else found,
+        annotations=part.annotations,
+    )
+
+
+def _refuse_doubles(entries: Sequence[Descriptor]) -> None:
+    """Refuse two different images for one platform: which of them is pulled would be left to chance."""
+    images = {entry.digest: entry.platform for entry in entries if entry.platform and not entry.platform.is_unknown}
+    doubles = sorted(str(platform) for platform, count in Counter(images.values()).items() if count > 1)
+    if doubles:
+        raise RuleViolationError([f"the index would have two images for {', '.join(doubles)}"])
