@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,25 @@ def cli() -> None:
     """Declare what is in Amazon ECR Public, and see it work on this machine."""
 
 
+def _check_account(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch("[0-9]{12}", value):
+        message = f"{value!r} is not an account; expected 12 digits"
+        raise click.BadParameter(message)
+    return value
+
+
 @cli.command()
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Listen there; 0 is any free port. Default: 4566 if it is free."
 )
-@click.option("--account", metavar="ID", help="The account of 12 digits that everything belongs to.")
+@click.option(
+    "--account",
+    metavar="ID",
+    default="123456789012",
+    show_default=True,
+    callback=_check_account,
+    help="The account of 12 digits that everything belongs to.",
+)
 @click.option("--alias", default="", help="A custom alias of the public registry, such as acme.")
 @click.option(
     "--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log there. Default: nowhere."
@@ -37,7 +52,8 @@ def sandbox(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 
     """
     try:
         from .sandbox import Options, run  # noqa: PLC0415 - imports the server
+
+        context.exit(run(Options(**options)))
     except ModuleNotFoundError as error:
         message = f'{error.name} is not installed; run: pip install "cdk-ecrpublic[sandbox]"'
         raise click.ClickException(message) from error
-    context.exit(run(Options(**options)))

@@ -14,15 +14,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from rich.console import Console
 
-from cdk_ecrpublic._assets.lambda_handler.oci import is_account_id
 from cdk_ecrpublic.sandbox import Sandbox, SandboxError, Settings
 from cdk_ecrpublic.sandbox.connections import Listener
 from cdk_ecrpublic.sandbox.environment import inside, variables
-from cdk_ecrpublic.sandbox.settings import DEFAULT_ACCOUNT
 
 DEFAULT_PORT = 4566
 """The one that AWS emulators are expected on."""
@@ -41,7 +40,7 @@ class Options:
     """What the command line says."""
 
     port: int | None
-    account: str | None
+    account: str
     alias: str
     log_file: Path | None
     without_ministack: bool
@@ -57,22 +56,36 @@ def run(options: Options) -> int:
     Returns:
         The exit status.
     """
-    account = options.account or DEFAULT_ACCOUNT
-    if not is_account_id(account):
-        message = f"{account!r} is not an account; expected 12 digits"
-        raise click.BadParameter(message, param_hint="--account")
+    for number in STOPS:
+        signal.signal(number, _stop_early)
     before = dict(os.environ)
     folder = Path(tempfile.mkdtemp(prefix="cdk-ecrpublic-sandbox-"))
     try:
-        with _sandbox(options, account, folder) as sandbox:
-            return _inside(sandbox, options, inside(sandbox.url, account, before))
-    except SandboxError as error:
+        with _sandbox(options, folder) as sandbox:
+            status = _inside(sandbox, options, inside(sandbox.url, sandbox.account, before))
+    except (SandboxError, ValueError) as error:
         raise click.UsageError(str(error)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if not options.without_ministack:
+        _end(status)
+    return status
 
 
-def _sandbox(options: Options, account: str, folder: Path) -> Sandbox:
+def _end(status: int) -> NoReturn:
+    """End at once: a thread of ministack's may wait for hours, for a custom resource that never answers."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _stop_early(number: int, _frame: object) -> None:
+    """Stop before there is anything to pass a signal on to; what has been started is ended on the way out."""
+    sys.exit(SIGNAL_STATUS + number)
+
+
+def _sandbox(options: Options, folder: Path) -> Sandbox:
+    account = options.account
     port = _port(options)
     settings = Settings(alias=options.alias)
     if options.without_ministack:
@@ -132,9 +145,15 @@ def _run_command(command: tuple[str, ...], environment: Mapping[str, str]) -> in
         click.echo(f"cdk-ecrpublic: cannot run {shlex.join(command)}: {error.strerror}", err=True)
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
     for number in STOPS:
-        signal.signal(number, lambda received, _: process.send_signal(received))
+        signal.signal(number, lambda received, _: _pass_on(received, process))
     status = process.wait()
     return status if status >= 0 else SIGNAL_STATUS - status
+
+
+def _pass_on(number: int, process: subprocess.Popen[bytes]) -> None:
+    # Ctrl-C in a terminal reaches the command by itself, and two of them mean something else to many.
+    if number != signal.SIGINT or not sys.stdin.isatty():
+        process.send_signal(number)
 
 
 def _say(sandbox: Sandbox, options: Options) -> None:

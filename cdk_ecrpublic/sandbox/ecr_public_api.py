@@ -130,17 +130,17 @@ def _call(operation: str, body: bytes) -> Call:
         data = None
     fields = data if isinstance(data, dict) else {}
     reference = fields.get("imageTag") or fields.get("imageDigest") or _first_reference(fields)
-    return Call(
-        face="api",
-        operation=operation,
-        repository=str(fields.get("repositoryName") or ""),
-        reference=str(reference or ""),
-    )
+    repository = fields.get("repositoryName") or _first(fields, "repositoryNames")
+    return Call(face="api", operation=operation, repository=str(repository or ""), reference=str(reference or ""))
+
+
+def _first(fields: Mapping[str, Any], name: str) -> object:
+    values = fields.get(name)
+    return values[0] if isinstance(values, list) and values else None
 
 
 def _first_reference(fields: Mapping[str, Any]) -> str:
-    images = fields.get("imageIds")
-    first = images[0] if isinstance(images, list) and images else None
+    first = _first(fields, "imageIds")
     return str(first.get("imageTag") or first.get("imageDigest") or "") if isinstance(first, dict) else ""
 
 

@@ -9,8 +9,10 @@ first, and only a process of its own can do that.
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,8 @@ def prepare_environment(variables: Mapping[str, str], *, port: int, account: str
         variables: What clients of the sandbox need; functions are clients too.
         folder: For everything that is written to disk.
     """
+    # Python looks at TMPDIR once, and may have done so.
+    tempfile.tempdir = str(folder)
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
     os.environ.update(kept, **variables)
@@ -79,7 +83,24 @@ def load(world: World) -> Behind:
     world.account_of = responses._account_from_sts_session  # noqa: SLF001
     world.has_private_repository = _has_private_repository
     world.is_private_login = PRIVATE_LOGIN.__eq__
+    _say_where_private_ecr_is(os.environ["AWS_ENDPOINT_URL"])
     return Behind(app, lambda_runtime.reset)
+
+
+def _say_where_private_ecr_is(url: str) -> None:
+    """Let GetAuthorizationToken name this port: its own answer is a host name of AWS, which nobody here can reach."""
+    from ministack.services import ecr  # noqa: PLC0415
+
+    authorize = ecr._get_authorization_token  # noqa: SLF001
+
+    def answer(data: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        status, headers, body = authorize(data)
+        told = json.loads(body)
+        for item in told.get("authorizationData", []):
+            item["proxyEndpoint"] = url
+        return status, headers, json.dumps(told).encode()
+
+    ecr._get_authorization_token = answer  # noqa: SLF001
 
 
 def _has_private_repository(name: str) -> bool:

@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -107,15 +108,17 @@ class SandboxProcess:
         self._arguments = ["sandbox", "--json", "--until-stdin-closes", "--port", str(port), *logging, *options]
         self._process: subprocess.Popen[bytes] | None = None
         self._answer: Mapping[str, Any] = {}
+        # A file, since nobody reads along: a pipe could fill up and stop the process.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-c", _MAIN.format(root=str(ROOT)), *self._arguments]
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
         with ExitStack() as unless_ready:
             unless_ready.callback(self.__exit__)
-            self._answer = _first_line(self._process)
+            self._answer = self._first_line(self._process)
             unless_ready.pop_all()
         return self
 
@@ -123,7 +126,7 @@ class SandboxProcess:
         process = self._process
         if process is None:
             return
-        for stream in (process.stdin, process.stdout, process.stderr):
+        for stream in (process.stdin, process.stdout, self._errors):
             if stream:
                 stream.close()
         try:
@@ -178,16 +181,17 @@ class SandboxProcess:
         """Return a boto3 client of any service of the sandbox."""
         return make_client(service, self.url, self.account, **options)
 
-
-def _first_line(process: subprocess.Popen[bytes]) -> Mapping[str, Any]:
-    """Wait for the line that says that it is ready."""
-    output = process.stdout
-    is_ready = output is not None and select.select([output], [], [], START_SECONDS)[0]
-    line = output.readline() if output is not None and is_ready else b""
-    if not line:
-        process.kill()
-        said = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
-        message = f"the sandbox did not start: {said or f'no answer within {START_SECONDS:.0f} seconds'}"
-        raise SandboxError(message)
-    answer: Mapping[str, Any] = json.loads(line)
-    return answer
+    def _first_line(self, process: subprocess.Popen[bytes]) -> Mapping[str, Any]:
+        """Wait for the line that says that it is ready."""
+        output = process.stdout
+        is_ready = output is not None and select.select([output], [], [], START_SECONDS)[0]
+        line = output.readline() if output is not None and is_ready else b""
+        if not line:
+            process.kill()
+            process.wait()
+            self._errors.seek(0)
+            said = self._errors.read().decode(errors="replace").strip()
+            message = f"the sandbox did not start: {said or f'no answer within {START_SECONDS:.0f} seconds'}"
+            raise SandboxError(message)
+        answer: Mapping[str, Any] = json.loads(line)
+        return answer

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+from contextlib import ExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -142,9 +143,13 @@ class Sandbox:
         self._world = World(
             port=listener.port, account=self._account, settings=self._settings, connections=listener.connections
         )
-        behind = self._behind(self._world) if self._behind else None
-        self._server = Server(Gateway(self._world, behind), listener)
-        self._server.start()
+        with ExitStack() as unless_started:
+            unless_started.callback(self._world.store.close)
+            unless_started.callback(listener.close)
+            behind = self._behind(self._world) if self._behind else None
+            self._server = Server(Gateway(self._world, behind), listener)
+            self._server.start()
+            unless_started.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from cdk_ecrpublic._assets.lambda_handler.oci import is_account_id, parse_registry_id
+
 MIB = 1024 * 1024
 
 DEFAULT_ACCOUNT = "123456789012"
@@ -78,6 +80,9 @@ class Settings:
             if not _fits(value, kind):
                 message = f"setting {item.name} is {value!r}; expected {item.type}"
                 raise ValueError(message)
+        if self.alias and (is_account_id(self.alias) or parse_registry_id(self.alias) != self.alias):
+            message = f"setting alias is {self.alias!r}; expected a registry's alias such as 'acme'"
+            raise ValueError(message)
 
     @classmethod
     def from_json(cls, data: object) -> Settings:

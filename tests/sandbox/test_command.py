@@ -154,6 +154,33 @@ def test_ends_functions_with_itself(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+def test_does_not_wait_for_a_custom_resource_that_never_answers(temporary: Path) -> None:
+    code = "def handler(event, context):\n    pass\n"
+    function = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Runtime": "python3.14",
+            "Handler": "index.handler",
+            "Role": "arn:aws:iam::123456789012:role/x",
+            "Code": {"ZipFile": code},
+        },
+    }
+    custom = {"Type": "Custom::Silent", "Properties": {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}}}
+    body = json.dumps({"Resources": {"Function": function, "Custom": custom}})
+    with SandboxProcess() as process:
+        stacks = process.client("cloudformation")
+        stacks.create_stack(StackName="silent", TemplateBody=body)
+        while "AWS::Lambda::Function CREATE_COMPLETE" not in [
+            f"{event['ResourceType']} {event['ResourceStatus']}"
+            for event in stacks.describe_stack_events(StackName="silent")["StackEvents"]
+        ]:
+            time.sleep(0.05)
+        started = time.monotonic()
+
+    assert time.monotonic() - started < 2
+    assert list(temporary.iterdir()) == []
+
+
 def test_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     source = (
         "import time; from cdk_ecrpublic.sandbox import SandboxProcess\n"
@@ -219,6 +246,14 @@ def test_refuses_what_is_no_account(account: str) -> None:
     assert (result.returncode, "expected 12 digits" in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("alias", ["Acme", "a", "123456789012"])
+def test_refuses_what_is_no_alias(alias: str) -> None:
+    result = run("sandbox", "--port", "0", "--alias", alias, "--", "true")
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert repr(alias) in result.stderr
+
+
 def test_writes_its_log_where_it_is_told(tmp_path: Path) -> None:
     log = tmp_path / "sandbox.log"
 
@@ -243,9 +278,13 @@ def test_helps_without_loading_anything_heavy() -> None:
 
 @pytest.mark.parametrize(
     ("missing", "arguments", "extra"),
-    [("click", ["--help"], "cdk-ecrpublic[cli]"), ("hypercorn", ["sandbox"], "cdk-ecrpublic[sandbox]")],
+    [
+        ("click", ["--help"], "cdk-ecrpublic[cli]"),
+        ("hypercorn", ["sandbox"], "cdk-ecrpublic[sandbox]"),
+        ("ministack", ["sandbox", "--port", "0"], "cdk-ecrpublic[sandbox]"),
+    ],
 )
-def test_says_what_to_install(missing: str, arguments: list[str], extra: str) -> None:
+def test_says_what_to_install(temporary: Path, missing: str, arguments: list[str], extra: str) -> None:
     source = (
         f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['cdk-ecrpublic', *{arguments!r}]\n"
         "from cdk_ecrpublic.cli import main; main()"
@@ -255,6 +294,7 @@ def test_says_what_to_install(missing: str, arguments: list[str], extra: str) ->
 
     assert result.returncode == 1
     assert f'pip install "{extra}"' in result.stderr
+    assert list(temporary.iterdir()) == []
 
 
 def test_ministack_needs_a_process_of_its_own() -> None:
