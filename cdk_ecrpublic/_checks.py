@@ -16,7 +16,8 @@ from ._assets.lambda_handler.errors import ImageError
 
 def is_known(value: object) -> bool:
     """Whether a value is known now, and not only at deployment."""
-    return not Token.is_unresolved(value)
+    # jsii takes lists, but no tuples.
+    return not Token.is_unresolved(list(value) if isinstance(value, tuple) else value)
 
 
 def check(what: str, text: str, parser: Callable[[str], object]) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import Stack
-from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from ._assets.lambda_handler.errors import ImageError
-from ._assets.lambda_handler.oci import Digest, Manifest, parse_tag
-from ._checks import check, is_known
+from ._checks import is_known
 from .provider import PublicImageProvider
 
 MANIFEST_INLINE_MAX_BYTES = 16 * 1024
@@ -35,13 +33,15 @@ class SourceBinding:
         properties: The value of the ``Source`` property: ``{"Digest": "sha256:…"}``.
         image_digest: The digest that it must turn out to have, where that is
             known and not part of *properties*.
-        mutable_tag: The tag that it stands for, which may point elsewhere at
-            the next deployment; None for a source that cannot change.
+        mutable_tags: Tags that it stands for, which may point elsewhere at
+            the next deployment.
+        copies: Whether layers may have to be copied, which takes its time.
     """
 
     properties: Mapping[str, object]
     image_digest: str | None = None
-    mutable_tag: str | None = None
+    mutable_tags: tuple[str, ...] = ()
+    copies: bool = False
 
 
 class ImageSource(ABC):
@@ -62,6 +62,9 @@ class ImageSource(ABC):
             provider: The function that will resolve the source.
         """
 
+    # The kinds derive from this class, so their modules are imported when one is made.
+    # ruff: noqa: PLC0415
+
     @staticmethod
     def digest(digest: str) -> ImageSource:
         """
@@ -73,7 +76,9 @@ class ImageSource(ABC):
         Raises:
             ValueError: It has another form.
         """
-        return _DigestSource(digest)
+        from ._sources.digest import DigestSource
+
+        return DigestSource(digest)
 
     @staticmethod
     def tag(tag: str) -> ImageSource:
@@ -86,7 +91,9 @@ class ImageSource(ABC):
         Raises:
             ValueError: Not a tag.
         """
-        return _TagSource(tag)
+        from ._sources.tag import TagSource
+
+        return TagSource(tag)
 
     @staticmethod
     def manifest(text: str, *, media_type: str | None = None, digest: str | None = None) -> ImageSource:
@@ -103,9 +110,11 @@ class ImageSource(ABC):
         Raises:
             ValueError: Not a manifest that ECR Public stores, or another digest.
         """
+        from ._sources.manifest import ManifestSource, ManifestTokenSource
+
         if is_known(text):
-            return _ManifestSource(text.encode(), None, media_type, digest)
-        return _ManifestTokenSource(text, media_type, digest)
+            return ManifestSource(text.encode(), None, media_type, digest)
+        return ManifestTokenSource(text, media_type, digest)
 
     @staticmethod
     def manifest_file(path: str | Path, *, media_type: str | None = None, digest: str | None = None) -> ImageSource:
@@ -123,88 +132,109 @@ class ImageSource(ABC):
         Raises:
             ValueError: No such file, not a manifest that ECR Public stores, or another digest.
         """
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            message = f"ImageSource.manifest_file: {str(path)!r} cannot be read: {error.strerror}"
-            raise ValueError(message) from error
-        return _ManifestSource(content, Path(path), media_type, digest)
+        from ._sources.manifest import ManifestSource
+
+        return ManifestSource(read_file(path, "ImageSource.manifest_file"), Path(path), media_type, digest)
+
+    @staticmethod
+    def registry(reference: str, *, credentials: secretsmanager.ISecret | None = None) -> ImageSource:
+        """
+        Copy an image of any OCI registry, with all that it refers to.
+
+        Args:
+            reference: ``host/repository`` with ``:tag`` or ``@digest``, e.g.
+                ``docker.io/library/nginx:1.27``. ``cdk diff`` cannot see a tag
+                move; prefer a digest.
+            credentials: A secret with ``{"username": …, "password": …}`` or a
+                token, for that registry and no other. Default: the image is
+                read anonymously.
+
+        Raises:
+            ValueError: Not a reference with a host, and a tag or a digest.
+        """
+        from ._sources.registry import RegistrySource
+
+        return RegistrySource(reference, credentials)
+
+    @staticmethod
+    def public(repository_uri: str, *, tag: str | None = None, digest: str | None = None) -> ImageSource:
+        """
+        Copy an image of another repository of ECR Public, anybody's.
+
+        Args:
+            repository_uri: ``public.ecr.aws/<alias>/<name>``; may be a token.
+            tag: What it points to when it is deployed.
+            digest: Instead of a tag.
+
+        Raises:
+            ValueError: Neither tag nor digest, both, or one outside its grammar.
+        """
+        from ._sources.registry import PublicSource
+
+        return PublicSource(repository_uri, tag, digest)
+
+    @staticmethod
+    def ecr(repository: ecr.IRepository, *, tag: str | None = None, digest: str | None = None) -> ImageSource:
+        """
+        Copy an image of private ECR.
+
+        Args:
+            repository: In any account and Region whose policies let the
+                function's role pull.
+            tag: What it points to when it is deployed.
+            digest: Instead of a tag.
+
+        Raises:
+            ValueError: Neither tag nor digest, both, or one outside its grammar.
+        """
+        from ._sources.registry import EcrSource
+
+        return EcrSource(repository, tag, digest)
+
+    @staticmethod
+    def docker_asset(asset: ecr_assets.DockerImageAsset) -> ImageSource:
+        """Copy an image that the CDK builds and pushes to private ECR before it deploys."""
+        from ._sources.registry import EcrSource
+
+        return EcrSource(asset.repository, asset.image_tag, None, is_immutable=True)
+
+    @staticmethod
+    def index(
+        images: Mapping[str, ImageSource],
+        *,
+        annotations: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+    ) -> ImageSource:
+        """
+        Assemble an index out of images of any kind of source.
+
+        The same images always make the same index, to the byte.
+
+        Args:
+            images: By platform: ``{"linux/amd64": …, "linux/arm64": …}``. What
+                an image says of its own platform must agree. Of an image that
+                is an index itself, the entries of the platform are taken.
+            annotations: Of the index. Default: none.
+            media_type: OCI's index or Docker's list. Default: OCI's.
+
+        Raises:
+            ValueError: No images, something that is no platform, or a media
+                type of no index.
+        """
+        from ._sources.index import IndexSource
+
+        return IndexSource(images, annotations or {}, media_type)
 
 
-class _DigestSource(ImageSource):
-    def __init__(self, digest: str) -> None:
-        check("ImageSource.digest", digest, Digest.parse)
-        self._digest = digest
+def read_file(path: str | Path, what: str) -> bytes:
+    """
+    Read a file of the app.
 
-    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
-        provider.allow_reading()
-        return SourceBinding(properties={"Digest": self._digest})
-
-
-class _TagSource(ImageSource):
-    def __init__(self, tag: str) -> None:
-        check("ImageSource.tag", tag, parse_tag)
-        self._tag = tag
-
-    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
-        provider.allow_reading()
-        return SourceBinding(properties={"Tag": self._tag}, mutable_tag=self._tag)
-
-
-class _ManifestSource(ImageSource):
-    """A manifest whose bytes are known at synthesis."""
-
-    def __init__(self, content: bytes, path: Path | None, media_type: str | None, digest: str | None) -> None:
-        where = f"ImageSource.manifest_file({str(path)!r})" if path else "ImageSource.manifest"
-        if digest is not None:
-            check(f"{where}: digest", digest, Digest.parse)
-        try:
-            expected = Digest.parse(digest) if digest is not None and is_known(digest) else None
-            self._manifest = Manifest.parse(content, media_type or "", expected=expected)
-        except ImageError as error:
-            message = f"{where}: {error.message}"
-            raise ValueError(message) from error
-        self._path = path
-        self._media_type = media_type
-
-    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
-        content = self._manifest.content
-        # GetTemplate answers "?" for other characters, which makes every diff wrong.
-        if len(content) <= MANIFEST_INLINE_MAX_BYTES and content.isascii():
-            place: dict[str, str] = {"Body": self._manifest.text}
-        else:
-            place = self._upload(scope, provider)
-        return SourceBinding(
-            properties={"Manifest": {**place, **_media_type(self._media_type)}},
-            image_digest=str(self._manifest.digest),
-        )
-
-    def _upload(self, scope: Construct, provider: PublicImageProvider) -> dict[str, str]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "manifest.json")
-            path.write_bytes(self._manifest.content)
-            asset = s3_assets.Asset(scope, "Manifest", path=str(path))
-        arn = Stack.of(scope).format_arn(
-            service="s3", region="", account="", resource=asset.s3_bucket_name, resource_name=asset.s3_object_key
-        )
-        provider.allow(["s3:GetObject"], arn)
-        return {"Bucket": asset.s3_bucket_name, "Key": asset.s3_object_key}
-
-
-class _ManifestTokenSource(ImageSource):
-    """A manifest whose text only the deployment knows."""
-
-    def __init__(self, text: str, media_type: str | None, digest: str | None) -> None:
-        if digest is not None:
-            check("ImageSource.manifest: digest", digest, Digest.parse)
-        self._text, self._media_type, self._digest = text, media_type, digest
-
-    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct or permission
-        return SourceBinding(
-            properties={"Manifest": {"Body": self._text, **_media_type(self._media_type)}},
-            image_digest=self._digest,
-        )
-
-
-def _media_type(media_type: str | None) -> dict[str, str]:
-    return {"MediaType": media_type} if media_type else {}
+    Raises:
+        ValueError: It cannot be read; says *what* asked for it.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        message = f"{what}: {str(path)!r} cannot be read: {error.strerror}"
+        raise ValueError(message) from error

@@ -13,15 +13,17 @@ from ._checks import check, is_known, refuse
 from .image_source import ImageSource, SourceBinding
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
-from .validation import check_partition, check_tags, claim_tags
+from .validation import check_partition, check_platforms, check_tags, claim_tags
 
-SERVICE_TIMEOUT = 300
+SERVICE_TIMEOUT = Duration.seconds(300)
+COPY_SERVICE_TIMEOUT = Duration.seconds(960)
 """
-Seconds that CloudFormation waits for the function before it gives up.
+How long CloudFormation waits for the function before it gives up.
 
 Its default is an hour, which is what a function that crashes would cost.
 Lambda repeats a crashed invocation after one and after two more minutes; five
-minutes leave room for both. Part of the properties, so never changed lightly:
+minutes leave room for both. Copying layers may take the function's whole 15
+minutes, and CloudFormation a minute more. Part of the properties, so never changed lightly:
 a new value sends an update to every deployed image.
 """
 
@@ -41,6 +43,11 @@ class PublicImage(Construct):
             image is published by its digest only.
         expected_digest: What the source must turn out to be; anything else
             fails the deployment before a write. Default: whatever the source is.
+        platforms: Only these, as ``os/architecture[/variant]``: an index is
+            reduced to them and their attestations, and so gets another
+            digest; a single image must be of one of them. Default: all.
+        required_platforms: What the image must run on; one that lacks any
+            fails the deployment before a write. Default: anything.
         refresh: Any text. When it changes, the same declaration is applied
             again, e.g. after a tag was moved by hand. Default: applied when
             the declaration changes.
@@ -62,6 +69,8 @@ class PublicImage(Construct):
         source: ImageSource,
         tags: Sequence[str] = (),
         expected_digest: str | None = None,
+        platforms: Sequence[str] = (),
+        required_platforms: Sequence[str] = (),
         refresh: str | None = None,
         provider: PublicImageProvider | None = None,
     ) -> None:
@@ -70,25 +79,31 @@ class PublicImage(Construct):
         check_tags(self.node.path, tags)
         if expected_digest is not None:
             check(f"{self.node.path}: expected_digest", expected_digest, Digest.parse)
+        check_platforms(f"{self.node.path}: platforms", platforms)
+        check_platforms(f"{self.node.path}: required_platforms", required_platforms)
         claim_tags(self, repository, tags)
         provider = self._provider(provider)
         provider.allow_publishing(repository)
         binding = source.bind(self, provider)
-        self._check_digest(expected_digest, binding)
+        if not platforms:
+            self._check_digest(expected_digest, binding)
         self._warn_of(binding)
         self._resource = CustomResource(
             self,
             "Resource",
             resource_type=RESOURCE_TYPE,
             service_token=provider.service_token,
-            service_timeout=Duration.seconds(SERVICE_TIMEOUT),
+            service_timeout=COPY_SERVICE_TIMEOUT if binding.copies else SERVICE_TIMEOUT,
             properties=encode(
                 {
                     Property.REGISTRY_ID: repository.registry_id,
                     Property.REPOSITORY_NAME: repository.repository_name,
                     Property.IMAGE_TAGS: tags if isinstance(tags, list) else list(tags),
-                    Property.IMAGE_DIGEST: expected_digest or binding.image_digest,
+                    # The digest of what is left of an index is not that of the source.
+                    Property.IMAGE_DIGEST: expected_digest or (None if platforms else binding.image_digest),
                     Property.SOURCE: binding.properties,
+                    Property.PLATFORMS: list(platforms),
+                    Property.REQUIRED_PLATFORMS: list(required_platforms),
                     Property.REFRESH: refresh,
                 }
             ),
@@ -154,10 +169,10 @@ class PublicImage(Construct):
             )
 
     def _warn_of(self, binding: SourceBinding) -> None:
-        if binding.mutable_tag is None:
+        if not binding.mutable_tags:
             return
         Annotations.of(self).add_warning_v2(
             "@cdk-ecrpublic:mutableTag",
-            f"the source is the tag {binding.mutable_tag!r}: cdk diff cannot see it move, and CloudFormation does not "
-            "deploy again when it does; name the image by digest, or change refresh= to have it read again",
+            f"the source is a tag, {', '.join(binding.mutable_tags)}: cdk diff cannot see it move, and CloudFormation "
+            "does not deploy again when it does; name the image by digest, or change refresh= to have it read again",
         )

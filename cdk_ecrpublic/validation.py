@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aws_cdk import Stack, Stage
 from constructs import Construct
 
-from ._assets.lambda_handler.oci import parse_tag
+from ._assets.lambda_handler.oci import Platform, parse_tag
 from ._checks import check, is_known, refuse
 from .public_repository import IPublicRepository
 
@@ -30,6 +30,19 @@ def check_tags(path: str, tags: Sequence[str]) -> None:
     twice = sorted({tag for tag in tags if tags.count(tag) > 1})
     if twice:
         refuse(f"{path}: tags", f"named twice: {', '.join(map(repr, twice))}")
+
+
+def check_platforms(what: str, platforms: Sequence[str]) -> None:
+    """
+    Check platforms.
+
+    Raises:
+        ValueError: One outside the grammar.
+    """
+    if isinstance(platforms, str):
+        refuse(what, f"{platforms!r} is a string; expected a list of platforms, e.g. [{platforms!r}]")
+    for number, platform in enumerate(platforms if is_known(platforms) else ()):
+        check(f"{what}[{number}]", platform, Platform.parse)
 
 
 def check_partition(scope: Construct) -> None:

@@ -83,10 +83,14 @@ app.synth()
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[SandboxProcess]:
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    # A folder without a cdk.json: bootstrapping needs no app.
+    folder = tmp_path_factory.mktemp("bootstrap")
     with SandboxProcess() as sandbox:
         command = ["cdk", "bootstrap", f"aws://{sandbox.account}/us-east-1", "--ci"]
-        result = subprocess.run(command, env=_environment(sandbox), check=False, capture_output=True, text=True)
+        result = subprocess.run(
+            command, cwd=folder, env=_environment(sandbox), check=False, capture_output=True, text=True
+        )
         assert result.returncode == 0, result.stdout + result.stderr
         yield sandbox
 

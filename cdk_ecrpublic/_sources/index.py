@@ -1,0 +1,49 @@
+"""An index assembled out of images of any kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from constructs import Construct
+
+from .._assets.lambda_handler.oci import ManifestMediaType, Platform
+from .._checks import check, check_choices, refuse
+from ..image_source import ImageSource, SourceBinding
+from ..provider import PublicImageProvider
+
+INDEX_TYPES = tuple(media_type.value for media_type in ManifestMediaType if media_type.is_index)
+
+
+class IndexSource(ImageSource):
+    """See ``ImageSource.index``."""
+
+    def __init__(
+        self, images: Mapping[str, ImageSource], annotations: Mapping[str, str], media_type: str | None
+    ) -> None:
+        if not images:
+            refuse("ImageSource.index", "names no images; expected at least one, by platform")
+        for platform in images:
+            check("ImageSource.index", platform, Platform.parse)
+        check_choices("ImageSource.index: media_type", [media_type] if media_type else [], INDEX_TYPES)
+        self._images, self._annotations, self._media_type = images, annotations, media_type
+
+    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
+        # A child scope for each, since two parts may both bring an asset.
+        bindings = {
+            platform: source.bind(Construct(scope, platform.replace("/", "-")), provider)
+            for platform, source in sorted(self._images.items())
+        }
+        index: dict[str, object] = {
+            "Manifests": [
+                {"Platform": platform, "Source": binding.properties} for platform, binding in bindings.items()
+            ]
+        }
+        if self._media_type:
+            index["MediaType"] = self._media_type
+        if self._annotations:
+            index["Annotations"] = dict(sorted(self._annotations.items()))
+        return SourceBinding(
+            properties={"Index": index},
+            mutable_tags=tuple(tag for binding in bindings.values() for tag in binding.mutable_tags),
+            copies=any(binding.copies for binding in bindings.values()),
+        )

@@ -1,0 +1,75 @@
+"""A manifest given as text, or as a file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from aws_cdk import Stack
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from .._assets.lambda_handler.errors import ImageError
+from .._assets.lambda_handler.oci import Digest, Manifest
+from .._checks import check, is_known
+from ..image_source import MANIFEST_INLINE_MAX_BYTES, ImageSource, SourceBinding
+from ..provider import PublicImageProvider
+
+
+class ManifestSource(ImageSource):
+    """See ``ImageSource.manifest``: bytes that are known at synthesis."""
+
+    def __init__(self, content: bytes, path: Path | None, media_type: str | None, digest: str | None) -> None:
+        where = f"ImageSource.manifest_file({str(path)!r})" if path else "ImageSource.manifest"
+        if digest is not None:
+            check(f"{where}: digest", digest, Digest.parse)
+        try:
+            expected = Digest.parse(digest) if digest is not None and is_known(digest) else None
+            self._manifest = Manifest.parse(content, media_type or "", expected=expected)
+        except ImageError as error:
+            message = f"{where}: {error.message}"
+            raise ValueError(message) from error
+        self._path = path
+        self._media_type = media_type
+
+    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
+        content = self._manifest.content
+        # GetTemplate answers "?" for other characters, which makes every diff wrong.
+        if len(content) <= MANIFEST_INLINE_MAX_BYTES and content.isascii():
+            place: dict[str, str] = {"Body": self._manifest.text}
+        else:
+            place = self._upload(scope, provider)
+        return SourceBinding(
+            properties={"Manifest": {**place, **_media_type(self._media_type)}},
+            image_digest=str(self._manifest.digest),
+        )
+
+    def _upload(self, scope: Construct, provider: PublicImageProvider) -> dict[str, str]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "manifest.json")
+            path.write_bytes(self._manifest.content)
+            asset = s3_assets.Asset(scope, "Manifest", path=str(path))
+        arn = Stack.of(scope).format_arn(
+            service="s3", region="", account="", resource=asset.s3_bucket_name, resource_name=asset.s3_object_key
+        )
+        provider.allow(["s3:GetObject"], arn)
+        return {"Bucket": asset.s3_bucket_name, "Key": asset.s3_object_key}
+
+
+class ManifestTokenSource(ImageSource):
+    """See ``ImageSource.manifest``: a text that only the deployment knows."""
+
+    def __init__(self, text: str, media_type: str | None, digest: str | None) -> None:
+        if digest is not None:
+            check("ImageSource.manifest: digest", digest, Digest.parse)
+        self._text, self._media_type, self._digest = text, media_type, digest
+
+    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct or permission
+        return SourceBinding(
+            properties={"Manifest": {"Body": self._text, **_media_type(self._media_type)}},
+            image_digest=self._digest,
+        )
+
+
+def _media_type(media_type: str | None) -> dict[str, str]:
+    return {"MediaType": media_type} if media_type else {}

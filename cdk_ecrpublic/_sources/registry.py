@@ -1,0 +1,79 @@
+"""Images of other repositories, copied with all that they refer to."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from .._assets.lambda_handler.oci import Digest, Reference, Repository, parse_tag
+from .._checks import check, is_known, refuse
+from ..image_source import ImageSource, SourceBinding
+from ..provider import PublicImageProvider
+
+ECR_READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+"""To read manifests and layers of private ECR over HTTP. On the repository."""
+
+ECR_LOGIN_ACTIONS = ("ecr:GetAuthorizationToken",)
+"""To log in to private ECR. AWS offers no resource but ``*``."""
+
+
+class RegistrySource(ImageSource):
+    """See ``ImageSource.registry``."""
+
+    def __init__(self, reference: str, credentials: secretsmanager.ISecret | None) -> None:
+        check("ImageSource.registry", reference, Reference.parse)
+        self._reference, self._credentials = reference, credentials
+
+    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
+        image = {"Reference": self._reference}
+        if self._credentials is not None:
+            self._credentials.grant_read(provider)
+            image["CredentialsSecretArn"] = self._credentials.secret_arn
+        mutable = is_known(self._reference) and Reference.parse(self._reference).digest is None
+        return SourceBinding(
+            properties={"Image": image}, mutable_tags=(self._reference,) if mutable else (), copies=True
+        )
+
+
+class PublicSource(ImageSource):
+    """See ``ImageSource.public``."""
+
+    def __init__(self, repository_uri: str, tag: str | None, digest: str | None) -> None:
+        check("ImageSource.public", repository_uri, Repository.parse)
+        self._reference = _reference("ImageSource.public", repository_uri, tag, digest)
+        self._mutable_tags = (self._reference,) if tag else ()
+
+    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
+        provider.allow_reading()
+        return SourceBinding(
+            properties={"Image": {"Reference": self._reference}}, mutable_tags=self._mutable_tags, copies=True
+        )
+
+
+class EcrSource(ImageSource):
+    """See ``ImageSource.ecr`` and ``ImageSource.docker_asset``."""
+
+    def __init__(
+        self, repository: ecr.IRepository, tag: str | None, digest: str | None, *, is_immutable: bool = False
+    ) -> None:
+        self._reference = _reference("ImageSource.ecr", repository.repository_uri, tag, digest)
+        self._repository = repository
+        self._mutable_tags = (tag,) if tag and not is_immutable else ()
+
+    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
+        provider.allow(ECR_READ_ACTIONS, self._repository.repository_arn)
+        provider.allow(ECR_LOGIN_ACTIONS, "*")
+        return SourceBinding(
+            properties={"Image": {"Reference": self._reference}}, mutable_tags=self._mutable_tags, copies=True
+        )
+
+
+def _reference(what: str, repository_uri: str, tag: str | None, digest: str | None) -> str:
+    if (tag is None) == (digest is None):
+        refuse(what, f"tag is {tag!r} and digest is {digest!r}; expected exactly one of them")
+    if digest is not None:
+        check(f"{what}: digest", digest, Digest.parse)
+        return f"{repository_uri}@{digest}"
+    check(f"{what}: tag", str(tag), parse_tag)
+    return f"{repository_uri}:{tag}"

@@ -1,0 +1,105 @@
+"""Every kind of source, deployed by the real cdk command line."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push
+
+from .conftest import Project
+
+pytestmark = pytest.mark.cdk
+
+
+def test_an_index_is_made_of_two_builds(project: Project) -> None:
+    amd, arm = (build_one(project, platform) for platform in ("linux/amd64", "linux/arm64"))
+    project.write_app(
+        f"""
+source = ImageSource.index(
+    {{"linux/amd64": ImageSource.digest("{amd.digest}"), "linux/arm64": ImageSource.digest("{arm.digest}")}},
+    annotations={{"org.opencontainers.image.version": "1.0.0"}},
+)
+PublicImage(self, "Release", repository=repository, source=source, tags=["1.0.0"],
+            required_platforms=["linux/amd64", "linux/arm64"])
+"""
+    )
+
+    project.deploy()
+
+    assert pull(uri_of(project), "1.0.0").children == (amd, arm)
+
+
+def test_an_image_is_copied_from_private_ecr(project: Project) -> None:
+    image = build_image({"etc/name": b"private"}, platforms=("linux/amd64", "linux/arm64"))
+    name = f"{project.repository}-private"
+    push_to_private_ecr(project, name, image)
+    project.write_app(
+        f"""
+from aws_cdk import aws_ecr as ecr
+private = ecr.Repository.from_repository_name(self, "Private", "{name}")
+PublicImage(self, "Copy", repository=repository, source=ImageSource.ecr(private, digest="{image.digest}"), tags=["1"])
+"""
+    )
+
+    project.deploy()
+
+    assert pull(uri_of(project), "1") == image
+
+
+def test_an_image_is_copied_from_another_public_repository(project: Project) -> None:
+    image = project.push("upstream", "3")
+    project.sandbox.client("ecr-public").create_repository(repositoryName=f"{project.repository}-mirror")
+    project.write_app(
+        f"""
+mirror = PublicRepository.from_repository_name(self, "Mirror", "{project.repository}-mirror")
+PublicImage(self, "Copy", repository=mirror, source=ImageSource.public("{uri_of(project)}", tag="3"), tags=["3"])
+"""
+    )
+
+    project.deploy()
+
+    assert pull(f"{uri_of(project)}-mirror", "3") == image
+
+
+def test_what_a_copy_lacks_is_said_before_anything_is_written(project: Project) -> None:
+    project.push("upstream", "3")
+    project.sandbox.client("ecr-public").create_repository(repositoryName=f"{project.repository}-strict")
+    project.write_app(
+        f"""
+strict = PublicRepository.from_repository_name(self, "Strict", "{project.repository}-strict")
+PublicImage(self, "Copy", repository=strict, source=ImageSource.public("{uri_of(project)}", tag="3"), tags=["3"],
+            required_platforms=["linux/s390x"])
+"""
+    )
+
+    said = " ".join(project.fail_to_deploy().split())
+
+    assert "RULE_VIOLATION: the image lacks linux/s390x of the RequiredPlatforms" in said
+    images = project.sandbox.client("ecr-public").describe_images(repositoryName=f"{project.repository}-strict")
+    assert images["imageDetails"] == []
+
+
+def build_one(project: Project, platform: str) -> Image:
+    image = build_image({"etc/platform": platform.encode()}, platforms=(platform,))
+    push(uri_of(project), image, login=public_login(project))
+    return image
+
+
+def push_to_private_ecr(project: Project, name: str, image: Image) -> None:
+    client = project.sandbox.client("ecr")
+    client.create_repository(repositoryName=name)
+    token = client.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    push(f"{project.sandbox.registry_host}/{name}", image, login=base64.b64decode(token).decode())
+
+
+def public_login(project: Project) -> str:
+    data = project.sandbox.client("ecr-public").get_authorization_token()["authorizationData"]
+    return base64.b64decode(data["authorizationToken"]).decode()
+
+
+def uri_of(project: Project) -> str:
+    described = project.sandbox.client("ecr-public").describe_repositories(repositoryNames=[project.repository])
+    uri: str = described["repositories"][0]["repositoryUri"]
+    return uri
