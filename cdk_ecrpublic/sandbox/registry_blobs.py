@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -98,7 +97,8 @@ async def complete_upload(context: RegistryContext) -> Response:
     await _append(context, layers, upload)
     digest = context.request.query_params.get("digest", "")
     try:
-        layers.complete(upload.identity, [digest])
+        with context.world.store.lock:
+            layers.complete(upload.identity, [digest])
     except ServiceError as error:
         if error.kind is not errors.LAYER_EXISTS:
             raise
@@ -152,7 +152,7 @@ def _download(request: Request, path: Path) -> Response:
     if match:
         headers["Content-Range"] = f"bytes {first}-{last}/{size}"
     status = HTTPStatus.PARTIAL_CONTENT if match else HTTPStatus.OK
-    content = _pieces(path.open("rb"), first, last)
+    content = _pieces(path, first, last)
     return StreamingResponse(content, status, headers, media_type="application/octet-stream")
 
 
@@ -163,10 +163,13 @@ def _range(first: str, last: str, size: int) -> tuple[int, int]:
     return int(first), min(int(last), size - 1) if last else size - 1
 
 
-async def _pieces(file: BinaryIO, first: int, last: int) -> AsyncIterator[bytes]:
-    with file:
-        file.seek(first)
-        left = last - first + 1
-        while left and (piece := file.read(min(left, CHUNK_BYTES))):
-            left -= len(piece)
-            yield piece
+async def _pieces(path: Path, first: int, last: int) -> AsyncIterator[bytes]:
+    """Read piece by piece, and hold nothing open in between: a client that goes away ends this without a word."""
+    while first <= last:
+        with path.open("rb") as file:
+            file.seek(first)
+            piece = file.read(min(last - first + 1, CHUNK_BYTES))
+        if not piece:
+            return
+        first += len(piece)
+        yield piece

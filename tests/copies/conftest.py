@@ -1,0 +1,106 @@
+"""Publish through the real adapters and real sockets, on a clock whose sleep costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Sandbox
+from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push_image
+from lambda_handler.cfn import Event, Outcome
+from lambda_handler.cfn.event import RequestType
+from lambda_handler.clock import Deadline
+from lambda_handler.entrypoint import Clients, _connect
+from lambda_handler.log import Log
+from lambda_handler.resources.public_image import PublicImageResource
+from lambda_handler.retry import Retry
+
+
+@dataclass
+class SteppingClock:
+    """Time that passes only when somebody sleeps."""
+
+    time: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+
+
+@dataclass
+class Publisher:
+    """Publishes into ``acme/agent``; sources come from ``up/stream`` of the same sandbox."""
+
+    sandbox: Sandbox
+    clock: SteppingClock
+    seconds: float = 600.0
+
+    def publish(self, source: Mapping[str, object], *tags: str, **properties: object) -> Outcome:
+        deadline = Deadline.after(self.seconds, self.clock)
+        clients = Clients()
+        resource = PublicImageResource(
+            lambda declaration: _connect(declaration, clients, Retry(deadline, Log())), Log()
+        )
+        values = {"RepositoryName": "acme/agent", "ImageTags": list(tags), "Source": source, **properties}
+        return resource.create(
+            Event(
+                request_type=RequestType.CREATE,
+                response_url="",
+                stack_id="arn:stack",
+                request_id="1",
+                logical_resource_id="Image",
+                resource_type="Custom::ECRPublicImage",
+                properties=values,
+            )
+        )
+
+    def copy(self, reference: str, *tags: str, **properties: object) -> Outcome:
+        """Publish an image of ``up/stream``."""
+        mark = "@" if reference.startswith("sha256:") else ":"
+        return self.publish({"Image": {"Reference": f"{self.uri('up/stream')}{mark}{reference}"}}, *tags, **properties)
+
+    def push(self, image: Image, *tags: str, repository: str = "up/stream") -> Image:
+        push_image(self.sandbox, repository, image, tags)
+        return image
+
+    def pull(self, reference: str) -> Image:
+        return pull(self.uri("acme/agent"), reference)
+
+    def uri(self, repository: str) -> str:
+        described = self.sandbox.client("ecr-public").describe_repositories(repositoryNames=[repository])
+        uri: str = described["repositories"][0]["repositoryUri"]
+        return uri
+
+    def is_empty(self) -> bool:
+        """Whether nothing was published."""
+        images = self.sandbox.client("ecr-public").describe_images(repositoryName="acme/agent")
+        return not images["imageDetails"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def publisher(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    server.reset()
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    client = server.client("ecr-public")
+    for name in ("acme/agent", "up/stream"):
+        client.create_repository(repositoryName=name)
+    return Publisher(server, SteppingClock())
+
+
+def two_platforms(text: str = "an image", size: int = 0) -> Image:
+    """An index of two images that share a layer of about *size* bytes."""
+    noise = bytes((7 * n * n + n // 251) % 256 for n in range(size))
+    return build_image({"etc/text": text.encode(), "usr/noise": noise}, platforms=("linux/amd64", "linux/arm64/v8"))

@@ -1,0 +1,209 @@
+"""Copies between repositories: complete, equal to the byte, and careful with requests."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cdk_ecrpublic.sandbox.images import Image, build_image
+from lambda_handler.errors import InvalidManifestError, MissingContentError, NotFoundError, RuleViolationError
+from lambda_handler.oci import Digest, ManifestMediaType
+
+from .conftest import Publisher, two_platforms
+
+UPLOADS = ("InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload")
+
+
+@pytest.mark.parametrize("media_type", [ManifestMediaType.OCI_MANIFEST, ManifestMediaType.DOCKER_MANIFEST])
+@pytest.mark.parametrize("platforms", [("linux/amd64",), ("linux/amd64", "linux/arm64")])
+def test_an_image_arrives_whole(
+    publisher: Publisher, media_type: ManifestMediaType, platforms: tuple[str, ...]
+) -> None:
+    image = publisher.push(build_image({"a": b"1"}, platforms=platforms, media_type=media_type), "v1")
+
+    outcome = publisher.copy("v1", "1", "latest")
+
+    assert publisher.pull("1") == publisher.pull("latest") == image
+    assert outcome.data["ImageDigest"] == image.digest
+
+
+def test_a_copy_by_digest_and_without_tags_is_published_by_digest_only(publisher: Publisher) -> None:
+    image = publisher.push(two_platforms())
+
+    publisher.copy(image.digest)
+
+    assert publisher.pull(image.digest) == image
+
+
+def test_a_layer_that_two_platforms_share_is_sent_once(publisher: Publisher) -> None:
+    image = publisher.push(two_platforms(), "v1")
+    blobs = {digest for child in image.children for digest in child.blobs}
+
+    publisher.copy("v1", "1")
+
+    assert publisher.sandbox.requests.count("InitiateLayerUpload") == len(blobs)
+    assert publisher.sandbox.requests.count("GetBlob") == len(blobs)
+
+
+def test_a_second_copy_sends_nothing(publisher: Publisher) -> None:
+    publisher.push(two_platforms(), "v1")
+    publisher.copy("v1", "1")
+    publisher.sandbox.requests.clear()
+
+    publisher.copy("v1", "1")
+
+    assert publisher.sandbox.requests.count("PutImage", "GetBlob", "BatchCheckLayerAvailability", *UPLOADS) == 0
+
+
+def test_only_what_is_missing_is_sent(publisher: Publisher) -> None:
+    image = publisher.push(two_platforms(), "v1")
+    publisher.push(image.children[0], repository="acme/agent")
+    publisher.sandbox.requests.clear()
+
+    publisher.copy("v1", "1")
+
+    assert publisher.pull("1") == image
+    config_of_the_other = 1
+    assert publisher.sandbox.requests.count("InitiateLayerUpload") == config_of_the_other
+
+
+def test_a_layer_of_many_parts_arrives_whole(publisher: Publisher) -> None:
+    """12 MiB, in parts of 5 MiB; the config is one more upload."""
+    config, layer = b"{}", Digest.of(b"").hex.encode() * 200_000
+    image = Image(manifest=artifact(config, layer), media_type=OCI, blobs=blobs(config, layer))
+    publisher.push(image, "big")
+
+    publisher.copy("big", "big")
+
+    assert publisher.sandbox.requests.count("UploadLayerPart") == 3 + 1
+    assert publisher.pull("big") == image
+
+
+def test_an_index_is_reduced_to_the_platforms_asked_for(publisher: Publisher) -> None:
+    image = publisher.push(two_platforms(), "v1")
+
+    outcome = publisher.copy("v1", "arm", Platforms=["linux/arm64"])
+
+    assert publisher.pull("arm").children == (image.children[1],)
+    assert outcome.data["ImageDigest"] == publisher.pull("arm").digest != image.digest
+
+
+def test_asking_for_every_platform_changes_no_byte(publisher: Publisher) -> None:
+    image = publisher.push(two_platforms(), "v1")
+
+    publisher.copy("v1", "all", Platforms=["linux/arm64", "linux/amd64"])
+
+    assert publisher.pull("all") == image
+
+
+def test_attestations_stay_with_their_platform(publisher: Publisher) -> None:
+    image = two_platforms()
+    attestation = Image(manifest=artifact(b"{}", b"proof"), media_type=OCI, blobs=blobs(b"{}", b"proof"))
+    index = json.loads(image.manifest)
+    for child in image.children[:1]:
+        index["manifests"].append(
+            {
+                "mediaType": OCI,
+                "digest": attestation.digest,
+                "size": len(attestation.manifest),
+                "platform": {"os": "unknown", "architecture": "unknown"},
+                "annotations": {"vnd.docker.reference.digest": child.digest},
+            }
+        )
+    whole = Image(
+        manifest=json.dumps(index).encode(),
+        media_type=image.media_type,
+        children=(*image.children, attestation),
+    )
+    publisher.push(whole, "v1")
+
+    publisher.copy("v1", "amd", Platforms=["linux/amd64"])
+    publisher.copy("v1", "arm", Platforms=["linux/arm64"])
+
+    assert [child.digest for child in publisher.pull("amd").children] == [image.children[0].digest, attestation.digest]
+    assert [child.digest for child in publisher.pull("arm").children] == [image.children[1].digest]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "rule"), [(["linux/s390x"], "Platforms"), (["linux/arm/v7"], "RequiredPlatforms")]
+)
+def test_refuses_an_image_that_lacks_a_platform(publisher: Publisher, platforms: list[str], rule: str) -> None:
+    publisher.push(two_platforms(), "v1")
+
+    with pytest.raises(RuleViolationError, match=platforms[0]) as failure:
+        publisher.copy("v1", "1", **{rule: platforms})
+
+    assert "linux/amd64, linux/arm64/v8" in str(failure.value)
+    assert publisher.is_empty()
+
+
+def test_refuses_a_single_image_of_another_platform(publisher: Publisher) -> None:
+    publisher.push(build_image({"a": b"1"}, platforms=("linux/arm64",)), "v1")
+
+    with pytest.raises(RuleViolationError, match="no image for linux/amd64; its platforms are: linux/arm64"):
+        publisher.copy("v1", "1", Platforms=["linux/amd64"])
+
+    assert publisher.is_empty()
+
+
+def test_refuses_another_digest_than_the_declared_one(publisher: Publisher) -> None:
+    publisher.push(two_platforms(), "v1")
+
+    with pytest.raises(RuleViolationError, match="ImageDigest declares sha256:0000"):
+        publisher.copy("v1", "1", ImageDigest="sha256:" + "0" * 64)
+
+    assert publisher.is_empty()
+
+
+def test_refuses_an_image_that_is_not_there(publisher: Publisher) -> None:
+    with pytest.raises(NotFoundError, match="up/stream:none does not exist, or is not shown to us"):
+        publisher.copy("none", "1")
+
+
+def test_refuses_a_retag_of_an_index_whose_parts_are_elsewhere(publisher: Publisher) -> None:
+    """A manifest alone brings no content: the service says what is missing, and the hint what to do."""
+    image = publisher.push(two_platforms(), "v1")
+
+    with pytest.raises(MissingContentError, match=image.children[0].digest) as failure:
+        publisher.publish({"Manifest": {"Body": image.manifest.decode()}}, "1")
+
+    assert "push each image that the index lists to this very repository first" in failure.value.explain()
+
+
+def test_refuses_indexes_that_nest_without_end(publisher: Publisher) -> None:
+    image = two_platforms()
+    for _ in range(6):
+        entry = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
+        manifest = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}
+        image = Image(manifest=json.dumps(manifest).encode(), media_type=INDEX, children=(image,))
+    publisher.push(image, "deep")
+
+    with pytest.raises(InvalidManifestError, match="nested more than 4 deep"):
+        publisher.copy("deep", "1")
+
+    assert publisher.is_empty()
+
+
+OCI = ManifestMediaType.OCI_MANIFEST.value
+INDEX = ManifestMediaType.OCI_INDEX.value
+
+
+def artifact(config: bytes, layer: bytes) -> bytes:
+    """A manifest of something that is no image to run."""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "artifactType": "application/vnd.example",
+        "config": descriptor("application/vnd.oci.empty.v1+json", config),
+        "layers": [descriptor("application/octet-stream", layer)],
+    }
+    return json.dumps(manifest).encode()
+
+
+def descriptor(media_type: str, content: bytes) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": str(Digest.of(content)), "size": len(content)}
+
+
+def blobs(*contents: bytes) -> dict[str, bytes]:
+    return {str(Digest.of(content)): content for content in contents}

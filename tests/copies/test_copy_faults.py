@@ -1,0 +1,108 @@
+"""Copies when something goes wrong on the way: they go on where that helps, and otherwise write no tag."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Fault
+from cdk_ecrpublic.sandbox.images import Image
+from lambda_handler.errors import AccessError, DeadlineError, IntegrityError, UnavailableError, UploadLostError
+
+from .conftest import Publisher
+from .test_copies import OCI, artifact, blobs
+
+LAYER = b"0123456789abcdef" * 400_000
+"""6.4 MB: two parts of an upload, and several reads of a download."""
+
+IMAGE = Image(manifest=artifact(b"{}", LAYER), media_type=OCI, blobs=blobs(b"{}", LAYER))
+
+
+@pytest.fixture
+def pushed(publisher: Publisher) -> Publisher:
+    publisher.push(IMAGE, "v1")
+    publisher.sandbox.requests.clear()
+    return publisher
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(operation="DownloadBlob", truncate_bytes=2_000_000, times=1, skip=1),
+        Fault(operation="DownloadBlob", truncate_bytes=2_000_000, times=3),
+        Fault(operation="DownloadBlob", drop="before", times=2),
+        Fault(operation="DownloadBlob", status=503, times=2),
+        Fault(operation="GetBlob", status=429, times=2),
+        Fault(operation="GetManifest", status=503, times=2),
+        Fault(operation="InitiateLayerUpload", code="ThrottlingException", times=2),
+        Fault(operation="UploadLayerPart", code="ServerException", times=2),
+        Fault(operation="UploadLayerPart", drop="before", times=1),
+        Fault(operation="UploadLayerPart", drop="after", times=1),
+        Fault(operation="UploadLayerPart", code="UploadNotFoundException", times=1),
+        Fault(operation="CompleteLayerUpload", drop="after", times=1),
+        Fault(operation="CompleteLayerUpload", code="ServerException", times=2),
+        Fault(operation="BatchCheckLayerAvailability", code="ThrottlingException", times=1),
+        Fault(operation="DescribeImages", code="ServerException", times=1),
+        Fault(operation="PutImage", code="LayersNotFoundException", times=2),
+        Fault(operation="PutImage", drop="after", times=1),
+    ],
+    ids=str,
+)
+def test_a_passing_fault_costs_time_but_no_byte(pushed: Publisher, fault: Fault) -> None:
+    pushed.sandbox.faults.add(fault)
+
+    pushed.copy("v1", "1")
+
+    assert pushed.pull("1") == IMAGE
+
+
+def test_a_download_that_breaks_goes_on_where_it_broke(pushed: Publisher) -> None:
+    pushed.sandbox.faults.add(Fault(operation="DownloadBlob", truncate_bytes=3_000_000, times=1))
+
+    pushed.copy("v1", "1")
+
+    assert pushed.sandbox.requests.count("InitiateLayerUpload") == len(IMAGE.blobs)
+    assert pushed.sandbox.requests.count("GetBlob") == len(IMAGE.blobs) + 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault(operation="DownloadBlob", truncate_bytes=0, times=None), UnavailableError),
+        (Fault(operation="DownloadBlob", status=403, times=None), AccessError),
+        (Fault(operation="UploadLayerPart", code="UploadNotFoundException", times=None), UploadLostError),
+        (Fault(operation="UploadLayerPart", code="AccessDeniedException", times=None), AccessError),
+        (Fault(operation="DownloadBlob", status=200, body="other bytes", times=None), IntegrityError),
+    ],
+    ids=str,
+)
+def test_a_lasting_fault_ends_before_any_tag(pushed: Publisher, fault: Fault, error: type[Exception]) -> None:
+    pushed.sandbox.faults.add(fault)
+
+    with pytest.raises(error):
+        pushed.copy("v1", "1")
+
+    assert pushed.is_empty()
+
+
+def test_a_deployment_after_a_failed_one_goes_on_from_there(pushed: Publisher) -> None:
+    pushed.sandbox.faults.add(Fault(operation="PutImage", code="AccessDeniedException", times=None))
+    with pytest.raises(AccessError, match="ecr-public:PutImage"):
+        pushed.copy("v1", "1")
+    pushed.sandbox.faults.clear()
+    pushed.sandbox.requests.clear()
+
+    pushed.copy("v1", "1")
+
+    assert pushed.pull("1") == IMAGE
+    assert pushed.sandbox.requests.count("InitiateLayerUpload") == 0
+
+
+def test_running_out_of_time_is_said_with_what_is_done(pushed: Publisher) -> None:
+    pushed.seconds = 20
+    pushed.sandbox.faults.add(Fault(operation="UploadLayerPart", code="ThrottlingException", times=None))
+
+    with pytest.raises((DeadlineError, Exception), match=r"ThrottlingException|ran out of time"):
+        pushed.copy("v1", "1")
+
+    assert pushed.is_empty()
+    assert pushed.clock.time <= 20
