@@ -23,11 +23,19 @@ LOGIN_ACTIONS = (
 )
 """To read manifests as an authenticated client, ten times as often as others. AWS offers no resource but ``*``."""
 
-PUSH_ACTIONS = (
+COPY_ACTIONS = (
     "ecr-public:BatchCheckLayerAvailability",
     "ecr-public:CompleteLayerUpload",
     "ecr-public:InitiateLayerUpload",
-    "ecr-public:PutImage",
     "ecr-public:UploadLayerPart",
 )
+"""To store layers that are copied from elsewhere. On the repository."""
+
+PUSH_ACTIONS = ("ecr-public:PutImage", *COPY_ACTIONS)
 """To push layers and manifests, as ``docker push`` does. On the repository."""
+
+ECR_READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+"""To read manifests and layers of private ECR over HTTP. On the private repository."""
+
+ECR_LOGIN_ACTIONS = ("ecr:GetAuthorizationToken",)
+"""To log in to private ECR. AWS offers no resource but ``*``."""

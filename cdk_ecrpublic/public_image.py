@@ -83,8 +83,8 @@ class PublicImage(Construct):
         check_platforms(f"{self.node.path}: required_platforms", required_platforms)
         claim_tags(self, repository, tags)
         provider = self._provider(provider)
-        provider.allow_publishing(repository)
         binding = source.bind(self, provider)
+        provider.allow_publishing(repository, copies=binding.copies)
         if not platforms:
             self._check_digest(expected_digest, binding)
         self._warn_of(binding)

@@ -8,14 +8,9 @@ from constructs import Construct
 
 from .._assets.lambda_handler.oci import Digest, Reference, Repository, parse_tag
 from .._checks import check, is_known, refuse
+from .._grants import ECR_LOGIN_ACTIONS, ECR_READ_ACTIONS
 from ..image_source import ImageSource, SourceBinding
 from ..provider import PublicImageProvider
-
-ECR_READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-"""To read manifests and layers of private ECR over HTTP. On the repository."""
-
-ECR_LOGIN_ACTIONS = ("ecr:GetAuthorizationToken",)
-"""To log in to private ECR. AWS offers no resource but ``*``."""
 
 
 class RegistrySource(ImageSource):
