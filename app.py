@@ -1,15 +1,17 @@
 """
-An example to read, to deploy and to change: a public image and its debug variant.
+An example to read, to deploy and to change: three ways to publish an image.
 
-The release is declared by three context values (see ``cdk.json``)::
+What is published is declared by context values, whose defaults are in
+``cdk.json``; a release is a reviewed change of them::
 
-    cdk diff   --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
-    cdk deploy --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
+    cdk diff   AgentRelease --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
+    cdk deploy AgentRelease --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
 """
 
 from __future__ import annotations
 
 from aws_cdk import App, CfnOutput, Stack
+from aws_cdk import aws_ecr as ecr
 from constructs import Construct
 
 from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
@@ -17,12 +19,12 @@ from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
 
 class AgentRelease(Stack):
     """
-    What everybody may pull of ``agent``, from any Region.
+    A tested image and its debug variant, which a build pushed to the repository, get their tags.
 
     Args:
         repository_name: An existing repository of Amazon ECR Public.
         version: ``major.minor.patch``; tags the image together with ``major.minor`` and ``latest``.
-        digest: The tested image, pushed to that repository before.
+        digest: The tested image.
         debug_digest: The same with debugging tools.
     """
 
@@ -61,13 +63,74 @@ class AgentRelease(Stack):
         CfnOutput(self, "Latest", value=release.image_uri_for_tag("latest"))
 
 
+class AgentNightly(Stack):
+    """Two builds, one for each platform, become one multi-platform image."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, repository_name: str, amd64_digest: str, arm64_digest: str
+    ) -> None:
+        super().__init__(scope, construct_id)
+        nightly = PublicImage(
+            self,
+            "Nightly",
+            repository=PublicRepository.from_repository_name(self, "Repository", repository_name),
+            source=ImageSource.index(
+                {
+                    "linux/amd64": ImageSource.digest(amd64_digest),
+                    "linux/arm64": ImageSource.digest(arm64_digest),
+                }
+            ),
+            tags=["nightly"],
+        )
+        CfnOutput(self, "Digest", value=nightly.image_digest)
+
+
+class AgentFromPrivate(Stack):
+    """An approved image of a private repository is copied to the public one."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        repository_name: str,
+        private_repository_name: str,
+        approved_digest: str,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        private = ecr.Repository.from_repository_name(self, "Private", private_repository_name)
+        PublicImage(
+            self,
+            "Approved",
+            repository=PublicRepository.from_repository_name(self, "Repository", repository_name),
+            source=ImageSource.ecr(private, digest=approved_digest),
+            tags=["enterprise"],
+            required_platforms=["linux/amd64", "linux/arm64"],
+        )
+
+
 app = App()
+context = app.node.get_context
 AgentRelease(
     app,
     "AgentRelease",
-    repository_name=app.node.get_context("repository"),
-    version=app.node.get_context("version"),
-    digest=app.node.get_context("digest"),
-    debug_digest=app.node.get_context("debug_digest"),
+    repository_name=context("repository"),
+    version=context("version"),
+    digest=context("digest"),
+    debug_digest=context("debug_digest"),
+)
+AgentNightly(
+    app,
+    "AgentNightly",
+    repository_name=context("repository"),
+    amd64_digest=context("amd64_digest"),
+    arm64_digest=context("arm64_digest"),
+)
+AgentFromPrivate(
+    app,
+    "AgentFromPrivate",
+    repository_name=context("repository"),
+    private_repository_name=context("private_repository"),
+    approved_digest=context("approved_digest"),
 )
 app.synth()

@@ -8,6 +8,7 @@ it fails when it does not show what it says.
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -21,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cdk_ecrpublic.sandbox import SandboxError, SandboxProcess
-from cdk_ecrpublic.sandbox.images import Image, build_image, push_image, resolve_tags
+from cdk_ecrpublic.sandbox.images import Image, build_image, push, push_image, resolve_tags
 
 CHECKOUT = Path(__file__).parent.parent
-STACK = "AgentRelease"
 REPOSITORY = "acme/agent"
+PRIVATE_REPOSITORY = "acme/agent-internal"
 PLATFORMS = ("linux/amd64", "linux/arm64")
 NEVER_PUSHED = "sha256:" + "0" * 64
 
@@ -70,6 +71,8 @@ class Demonstration:
         self.release()
         self.review()
         self.fail()
+        self.assemble()
+        self.copy()
         self.leave()
 
     def prepare(self) -> None:
@@ -94,8 +97,8 @@ class Demonstration:
         """Publish the first release."""
         self.step("Release 1.4.1: app.py declares digests and tags, and cdk deploy puts them there")
         self.say(
-            "The stack has two PublicImage resources, the release with three tags and its debug variant, and "
-            "the Lambda function that serves both. The digests are the reviewed input; here they come as context values."
+            "The stack has two PublicImage resources, the release with three tags and its debug variant, "
+            "and the Lambda function that serves both. The digests are the reviewed input, here as context values."
         )
         self.cdk("deploy", *self.declaration(FIRST))
         self.show()
@@ -129,11 +132,47 @@ class Demonstration:
             "CloudFormation rolled back, and the three tags were put back. Every tag points where it did."
         )
 
+    def assemble(self) -> None:
+        """Make one image out of two builds."""
+        self.step("One image out of two builds, one for each platform")
+        values: dict[str, str] = {}
+        for platform, key in zip(PLATFORMS, ("amd64_digest", "arm64_digest"), strict=True):
+            build = f"nightly for {platform}"
+            self.images[build] = image = build_image({"etc/agent-release": b"nightly\n"}, platforms=[platform])
+            push_image(self.sandbox, REPOSITORY, image)
+            values[key] = image.digest
+        self.say(
+            "ImageSource.index writes an index of the two, with platform, size and digest as the images have them. "
+            "The same images always make the same index."
+        )
+        self.cdk("deploy", "AgentNightly", *context(values))
+        self.show()
+        if "nightly" not in self.tags:
+            message = "there is no tag nightly"
+            raise DemonstrationError(message)
+
+    def copy(self) -> None:
+        """Copy an image from private ECR."""
+        self.step("A copy of an approved image from private ECR, with all its layers")
+        image = build_image({"etc/agent-release": b"enterprise\n"}, platforms=PLATFORMS)
+        self.images["enterprise"] = image
+        private = self.sandbox.client("ecr")
+        private.create_repository(repositoryName=PRIVATE_REPOSITORY)
+        login = private.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        uri = f"{self.sandbox.registry_host}/{PRIVATE_REPOSITORY}"
+        push(uri, image, ["approved"], login=base64.b64decode(login).decode())
+        self.say(
+            f"The image is in the private repository {PRIVATE_REPOSITORY} only; the function copies it, in one stream."
+        )
+        self.cdk("deploy", "AgentFromPrivate", *context({"approved_digest": image.digest}))
+        self.show()
+        self.expect({"enterprise": "enterprise"})
+
     def leave(self) -> None:
         """Destroy the stack."""
-        self.step("cdk destroy: the stack goes, what people pull stays")
+        self.step("cdk destroy: the stacks go, what people pull stays")
         before = self.tags
-        self.cdk("destroy", "--force", *self.declaration(SECOND))
+        self.cdk("destroy", "--all", "--force")
         self.show()
         if self.tags != before:
             message = "a tag went away with the stack"
@@ -147,7 +186,7 @@ class Demonstration:
             "digest": self.digest(release.build),
             "debug_digest": self.digest(release.debug),
         }
-        return [argument for name, value in values.items() for argument in ("--context", f"{name}={value}")]
+        return ["AgentRelease", *context(values)]
 
     def digest(self, build: str) -> str:
         """Return the digest of a build, or one that nobody ever pushed."""
@@ -196,7 +235,7 @@ class Demonstration:
 
     def build_of(self, digest: str) -> str:
         """Name the build that has a digest."""
-        return next((build for build, image in self.images.items() if image.digest == digest), "unknown")
+        return next((build for build, image in self.images.items() if image.digest == digest), "made by the deployment")
 
     def change(self, before: str | None, now: str) -> str:
         """Say how a tag came where it is."""
@@ -210,6 +249,11 @@ class Demonstration:
         if wrong:
             message = f"these tags do not point to these builds: {wrong}"
             raise DemonstrationError(message)
+
+
+def context(values: Mapping[str, str]) -> list[str]:
+    """Return context values as cdk takes them."""
+    return [argument for name, value in values.items() for argument in ("--context", f"{name}={value}")]
 
 
 def main() -> int:
