@@ -12,8 +12,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NoReturn
 
 import click
@@ -22,6 +23,7 @@ from rich.console import Console
 from cdk_ecrpublic.sandbox import Sandbox, SandboxError, Settings
 from cdk_ecrpublic.sandbox.connections import Listener
 from cdk_ecrpublic.sandbox.environment import inside, variables
+from cdk_ecrpublic.sandbox.server import listen
 
 DEFAULT_PORT = 4566
 """The one that AWS emulators are expected on."""
@@ -85,75 +87,83 @@ def _stop_early(number: int, _frame: object) -> None:
 
 
 def _sandbox(options: Options, folder: Path) -> Sandbox:
-    account = options.account
-    port = _port(options)
-    settings = Settings(alias=options.alias)
+    account, settings = options.account, Settings(alias=options.alias)
+    # Taken now and kept: ministack must know the port before it is imported.
+    listener = _listener(options.port)
     if options.without_ministack:
-        return Sandbox(port, account=account, settings=settings)
+        return Sandbox(listener, account=account, settings=settings)
     from cdk_ecrpublic.sandbox import ministack  # noqa: PLC0415 - only where it is wanted
 
+    port, values = listener.port, variables(f"http://127.0.0.1:{listener.port}", account)
     ministack.send_logs_to(options.log_file)
-    ministack.prepare_environment(
-        variables(f"http://127.0.0.1:{port}", account), port=port, account=account, folder=folder
-    )
-    return Sandbox(port, account=account, settings=settings, behind=ministack.load)
+    ministack.prepare_environment(values, port=port, account=account, folder=folder)
+    return Sandbox(listener, account=account, settings=settings, behind=ministack.load)
 
 
-def _port(options: Options) -> int:
-    """Choose the port now: ministack must know it before it is imported."""
-    wanted = DEFAULT_PORT if options.port is None else options.port
+def _listener(port: int | None) -> Listener:
+    if port is not None:
+        return listen(port)
     try:
-        return _free(wanted)
-    except OSError as error:
-        if options.port is not None:
-            message = f"port {wanted} of 127.0.0.1 cannot be used ({error.strerror}); choose another, or 0 for any"
-            raise SandboxError(message) from error
-    port = _free(0)
-    Console(stderr=True).print(f"port {wanted} is taken; using {port} instead", style="yellow", highlight=False)
-    return port
-
-
-def _free(port: int) -> int:
-    with Listener(port) as listener:
-        return listener.port
+        return listen(DEFAULT_PORT)
+    except SandboxError:
+        listener = listen(0)
+    message = f"port {DEFAULT_PORT} is taken; using {listener.port} instead"
+    Console(stderr=True).print(message, style="yellow", highlight=False)
+    return listener
 
 
 def _inside(sandbox: Sandbox, options: Options, environment: Mapping[str, str]) -> int:
     if options.command:
         return _run_command(options.command, environment)
-    stopped = threading.Event()
+    # Not an Event: a signal that comes while one is being waited for would wait for itself.
+    reasons: SimpleQueue[str] = SimpleQueue()
     for number in STOPS:
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda received, _: reasons.put(signal.Signals(received).name))
     if options.until_stdin_closes:
-        threading.Thread(target=_wait_for_stdin, args=[stopped], daemon=True).start()
+        threading.Thread(target=_wait_for_stdin, args=[reasons], daemon=True).start()
     _say(sandbox, options)
-    stopped.wait()
+    reasons.get()
     return 0
 
 
-def _wait_for_stdin(stopped: threading.Event) -> None:
+def _wait_for_stdin(reasons: SimpleQueue[str]) -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    stopped.set()
+    reasons.put("the standard input was closed")
 
 
 def _run_command(command: tuple[str, ...], environment: Mapping[str, str]) -> int:
-    """Run a command; it gets the signals that we get, and decides what they mean."""
+    passing = _Passing()
+    for number in STOPS:
+        signal.signal(number, passing)
     try:
         process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
     except OSError as error:
         click.echo(f"cdk-ecrpublic: cannot run {shlex.join(command)}: {error.strerror}", err=True)
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-    for number in STOPS:
-        signal.signal(number, lambda received, _: _pass_on(received, process))
+    passing.to(process)
     status = process.wait()
     return status if status >= 0 else SIGNAL_STATUS - status
 
 
-def _pass_on(number: int, process: subprocess.Popen[bytes]) -> None:
-    # Ctrl-C in a terminal reaches the command by itself, and two of them mean something else to many.
-    if number != signal.SIGINT or not sys.stdin.isatty():
-        process.send_signal(number)
+@dataclass(slots=True)
+class _Passing:
+    """Passes signals on to a command, which decides what they mean; one that comes too early waits for it."""
+
+    process: subprocess.Popen[bytes] | None = None
+    waiting: list[int] = field(default_factory=list)
+
+    def to(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        while self.waiting:
+            self(self.waiting.pop(0))
+
+    def __call__(self, number: int, _frame: object = None) -> None:
+        if self.process is None:
+            self.waiting.append(number)
+        # Ctrl-C in a terminal reaches the command by itself, and two of them mean something else to many.
+        elif number != signal.SIGINT or not sys.stdin.isatty():
+            self.process.send_signal(number)
 
 
 def _say(sandbox: Sandbox, options: Options) -> None:

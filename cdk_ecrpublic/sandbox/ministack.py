@@ -83,7 +83,7 @@ def load(world: World) -> Behind:
     world.account_of = responses._account_from_sts_session  # noqa: SLF001
     world.has_private_repository = _has_private_repository
     world.is_private_login = PRIVATE_LOGIN.__eq__
-    _say_where_private_ecr_is(os.environ["AWS_ENDPOINT_URL"])
+    _say_where_private_ecr_is(world.url)
     return Behind(app, lambda_runtime.reset)
 
 

@@ -103,7 +103,7 @@ class Sandbox:
             sandbox.client("ecr-public").create_repository(repositoryName="acme/agent")
 
     Args:
-        port: 0 for any free one.
+        port: 0 for any free one; or a listener that is there already.
         account: Whose credentials ``environment`` has: 12 digits.
         behind: Makes what answers all other services; see ``SandboxProcess``
             for the rest of AWS, which needs a process of its own.
@@ -114,7 +114,7 @@ class Sandbox:
 
     def __init__(
         self,
-        port: int = 0,
+        port: int | Listener = 0,
         *,
         ministack: bool = False,
         settings: Settings | None = None,
@@ -135,11 +135,7 @@ class Sandbox:
         self._server: Server | None = None
 
     def __enter__(self) -> Self:
-        try:
-            listener = Listener(self._port)
-        except OSError as error:
-            message = f"port {self._port} of 127.0.0.1 cannot be used ({error.strerror}); choose another, or 0 for any"
-            raise SandboxError(message) from error
+        listener = self._port if isinstance(self._port, Listener) else listen(self._port)
         self._world = World(
             port=listener.port, account=self._account, settings=self._settings, connections=listener.connections
         )
@@ -216,6 +212,20 @@ class Sandbox:
     def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
         """Return a boto3 client of a service of the sandbox."""
         return make_client(service, self.url, self.account, **options)
+
+
+def listen(port: int) -> Listener:
+    """
+    Take a port.
+
+    Raises:
+        SandboxError: It is taken.
+    """
+    try:
+        return Listener(port)
+    except OSError as error:
+        message = f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); choose another, or 0 for any"
+        raise SandboxError(message) from error
 
 
 def make_client(service: str, url: str, account: str, *, config: Any = None, **options: Any) -> Any:  # noqa: ANN401

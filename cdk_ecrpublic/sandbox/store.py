@@ -2,7 +2,7 @@
 The store behind both faces: registries and repositories, and the folder that layers live in.
 
 Every rule about images is in ``image_store``, about layers in ``layer_store``.
-A face holds ``Store.lock`` while it carries out one operation.
+Whoever changes something holds ``Store.lock``: stacks do it in threads of theirs.
 """
 
 from __future__ import annotations
