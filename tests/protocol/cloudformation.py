@@ -1,0 +1,178 @@
+"""
+CloudFormation, played in plain Python: what emulators leave out.
+
+The answer address is as strict as the real one: a pre-signed PUT that takes
+no content type, 4096 bytes at most, and exactly one answer for each request.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol
+
+STACK_ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Agent/5a7d8f10-0000-4000-8000-123456789abc"
+SIGNATURE = "X-Amz-Signature=5ecret51gnature"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the handler answered, after all checks."""
+
+    status: str
+    reason: str
+    physical_id: str
+    data: dict[str, str]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "SUCCESS"
+
+
+@dataclass
+class AnswerAddress:
+    """An S3-like endpoint for pre-signed PUTs; *failures* statuses are given before it works."""
+
+    url: str = ""
+    failures: list[int] = field(default_factory=list)
+    received: dict[str, list[bytes]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, path: str, content_type: str | None, body: bytes) -> int:
+        if self.failures:
+            return self.failures.pop(0)
+        if content_type != "":
+            self.problems.append(f"content type {content_type!r}: S3 would answer SignatureDoesNotMatch")
+            return 403
+        self.received.setdefault(path.partition("?")[0].strip("/"), []).append(body)
+        return 200
+
+
+@contextmanager
+def answer_address() -> Iterator[AnswerAddress]:
+    address = AnswerAddress()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(address.take(self.path, self.headers.get("Content-Type"), body))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    address.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield address
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Function(Protocol):
+    """The Lambda function."""
+
+    def __call__(self, event: Mapping[str, object], remaining_seconds: float) -> None: ...
+
+
+@dataclass
+class CloudFormation:
+    """Sends events as CloudFormation does, and checks what comes back as it does."""
+
+    function: Function
+    address: AnswerAddress
+    remaining_seconds: float = 900.0
+
+    def create(self, properties: Mapping[str, object], logical_id: str = "Release") -> Answer:
+        return self.send(self.event("Create", properties, logical_id))
+
+    def update(
+        self, physical_id: str, new: Mapping[str, object], old: Mapping[str, object], logical_id: str = "Release"
+    ) -> Answer:
+        answer = self.send(self.event("Update", new, logical_id, physical_id, old))
+        if not answer.succeeded:
+            assert answer.physical_id == physical_id, "a failed update that changes the id becomes a replacement"
+        return answer
+
+    def roll_back(
+        self, physical_id: str, new: Mapping[str, object], old: Mapping[str, object], logical_id: str = "Release"
+    ) -> Answer:
+        """Undo an update from *old* to *new*: an update the other way round."""
+        return self.update(physical_id, old, new, logical_id)
+
+    def delete(self, physical_id: str, properties: Mapping[str, object], logical_id: str = "Release") -> Answer:
+        answer = self.send(self.event("Delete", properties, logical_id, physical_id))
+        assert answer.physical_id == physical_id, "the id may not change while a resource is deleted"
+        return answer
+
+    def event(
+        self,
+        request_type: str,
+        properties: Mapping[str, object],
+        logical_id: str = "Release",
+        physical_id: str | None = None,
+        old: Mapping[str, object] | None = None,
+    ) -> dict[str, Any]:
+        request_id = str(uuid.uuid4())
+        optional = {"PhysicalResourceId": physical_id, "OldResourceProperties": old and as_sent(old)}
+        return {
+            "RequestType": request_type,
+            "RequestId": request_id,
+            "ResponseURL": f"{self.address.url}/{request_id}?{SIGNATURE}",
+            "ServiceToken": "arn:aws:lambda:eu-west-1:123456789012:function:handler",
+            "StackId": STACK_ID,
+            "LogicalResourceId": logical_id,
+            "ResourceType": "Custom::ECRPublicImage",
+            "ResourceProperties": as_sent(properties),
+            **{key: value for key, value in optional.items() if value is not None},
+        }
+
+    def send(self, event: Mapping[str, Any]) -> Answer:
+        self.function(event, self.remaining_seconds)
+        return self.answer_to(event)
+
+    def answer_to(self, event: Mapping[str, Any], answers: int = 1) -> Answer:
+        """Take the answer to *event*; there must be exactly as many as deliveries."""
+        assert self.address.problems == []
+        bodies = self.address.received.pop(event["RequestId"], [])
+        assert len(bodies) == answers, f"{len(bodies)} answers to one request"
+        return check(event, bodies[-1])
+
+
+def check(event: Mapping[str, Any], body: bytes) -> Answer:
+    """Hold an answer to CloudFormation's rules."""
+    assert len(body) <= 4096, "Response object is too long"
+    answer = json.loads(body)
+    for key in ("StackId", "RequestId", "LogicalResourceId"):
+        assert answer[key] == event[key]
+    assert answer["Status"] in {"SUCCESS", "FAILED"}
+    assert answer["Status"] == "SUCCESS" or answer["Reason"]
+    assert 1 <= len(answer["PhysicalResourceId"].encode()) <= 1024, "Invalid PhysicalResourceId"
+    assert all(isinstance(value, str) for value in answer["Data"].values())
+    return Answer(answer["Status"], answer["Reason"], answer["PhysicalResourceId"], answer["Data"])
+
+
+def as_sent(properties: Mapping[str, object]) -> dict[str, Any]:
+    """Return properties as they arrive: every number and boolean is a string, at any depth."""
+    sent: dict[str, Any] = as_strings({"ServiceToken": "arn:…", "ServiceTimeout": 300, **properties})
+    return sent
+
+
+def as_strings(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {key: as_strings(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_strings(item) for item in value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)

@@ -1,0 +1,89 @@
+"""The real handler, CloudFormation's simulator and the sandbox, with a clock whose sleep costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Sandbox
+from cdk_ecrpublic.sandbox.images import Image, build_image, push_image, resolve_tags
+from lambda_handler.entrypoint import Clients, serve
+
+from .cloudformation import CloudFormation, answer_address
+
+
+@dataclass
+class SteppingClock:
+    """Time that passes only when somebody sleeps."""
+
+    time: float = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass(frozen=True)
+class Context:
+    remaining_seconds: float
+    aws_request_id: str = "lambda-request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.remaining_seconds * 1000)
+
+
+@dataclass
+class Registry:
+    """``acme/agent`` in the sandbox."""
+
+    sandbox: Sandbox
+
+    def push(self, name: str, *tags: str) -> Image:
+        image = build_image({"etc/name": name.encode()}, platforms=("linux/amd64", "linux/arm64"))
+        push_image(self.sandbox, "acme/agent", image, tags)
+        return image
+
+    def tags(self) -> dict[str, str]:
+        return resolve_tags(self.sandbox, "acme/agent")
+
+
+@dataclass
+class Lambda:
+    """The function, kept warm between events."""
+
+    clients: Clients = field(default_factory=Clients)
+    clock: SteppingClock = field(default_factory=SteppingClock)
+
+    def __call__(self, event: Mapping[str, object], remaining_seconds: float) -> None:
+        serve(event, Context(remaining_seconds), self.clients, self.clock)
+
+
+@pytest.fixture
+def registry(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    for name, value in sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    sandbox.client("ecr-public").create_repository(repositoryName="acme/agent")
+    return Registry(sandbox)
+
+
+@pytest.fixture
+def function(registry: Registry) -> Lambda:
+    del registry  # sets the environment that the function's clients are made in
+    return Lambda()
+
+
+@pytest.fixture
+def cloudformation(function: Lambda) -> Iterator[CloudFormation]:
+    with answer_address() as address:
+        yield CloudFormation(function, address)
+        assert address.problems == []
+
+
+def declare(image: Image | str, *tags: str, **more: object) -> dict[str, object]:
+    """Declare a retag."""
+    digest = image if isinstance(image, str) else image.digest
+    return {"RepositoryName": "acme/agent", "ImageTags": list(tags), "Source": {"Digest": digest}, **more}

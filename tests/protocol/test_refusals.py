@@ -1,0 +1,221 @@
+"""Bad input: each has its own clear message, and nothing is written."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Fault
+from lambda_handler.clock import SystemClock
+from lambda_handler.entrypoint import ANSWER_SECONDS, Clients, serve
+
+from .cloudformation import CloudFormation
+from .conftest import Context, Registry, declare
+
+NOWHERE = "sha256:" + "0" * 64
+INDEX = "application/vnd.oci.image.index.v1+json"
+OCI = "application/vnd.oci.image.manifest.v1+json"
+
+
+def manifest(body: str, **more: str) -> dict[str, Any]:
+    return {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": {"Manifest": {"Body": body, **more}}}
+
+
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        (declare(NOWHERE, "1"), f"NOT_FOUND: the image {NOWHERE} does not exist in repository 'acme/agent'"),
+        (
+            {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": {"Tag": "build-99"}},
+            "NOT_FOUND: the source tag 'build-99' does not exist in repository 'acme/agent'",
+        ),
+        (
+            {"RepositoryName": "acme/missing", "Source": {"Tag": "1"}},
+            "ecr-public:DescribeRepositories failed: RepositoryNotFoundException",
+        ),
+        (manifest("not JSON"), "Source.Manifest.Body: the manifest is not JSON"),
+        (manifest("[]"), "Source.Manifest.Body: the manifest is a JSON list; expected an object"),
+        (
+            manifest('{"schemaVersion": 2, "manifests": []}'),
+            "the manifest has no mediaType and none was given beside it; name its media type",
+        ),
+        (
+            manifest('{"schemaVersion": 2, "manifests": []}', MediaType="text/plain"),
+            "'text/plain' is not a media type of a manifest that ECR Public stores",
+        ),
+        (
+            manifest(f'{{"schemaVersion": 2, "mediaType": "{INDEX}", "manifests": []}}', MediaType=OCI),
+            "was given beside it",
+        ),
+        (
+            {**manifest('{"schemaVersion": 2, "manifests": []}', MediaType=INDEX), "ImageDigest": NOWHERE},
+            f"but ImageDigest declares {NOWHERE}",
+        ),
+        (declare(NOWHERE, "-1"), "INVALID_PROPERTIES: ImageTags[0]: '-1' is not a tag"),
+        (declare("sha256:ABC", "1"), "Source.Digest: 'sha256:ABC' is not a digest"),
+        (declare(NOWHERE, "1", "1"), "ImageTags: names a tag twice: 1"),
+        (declare(NOWHERE, "1", Tag="1"), "'Tag': is not a property of Custom::ECRPublicImage; known: RegistryId"),
+        (declare(NOWHERE, "1", RegistryId="ACME!"), "RegistryId: 'ACME!' is not a registry"),
+        (declare(NOWHERE, "1", OnDelete="Delete"), "OnDelete: is 'Delete', which this version of the handler does not"),
+        (declare(NOWHERE, "1", OnTagRemoved="Untag"), "OnTagRemoved: is 'Untag', which this version"),
+        (declare(NOWHERE, "1", IncludeReferrers=True), "IncludeReferrers: is 'true', which this version"),
+        (declare(NOWHERE, "1", ImmutableTags=["1"]), "ImmutableTags: is not supported by this version of the handler"),
+        (
+            {"RepositoryName": "acme/agent", "Source": {"Archive": {"Bucket": "b", "Key": "k"}}},
+            "Source: 'Archive' is not supported by this version of the handler",
+        ),
+        ({"RepositoryName": "acme/agent"}, "Source: is missing; it is required"),
+        ({"Source": {"Digest": NOWHERE, "Tag": "1"}}, "RepositoryName: is missing"),
+        (
+            {"RepositoryName": "acme/agent", "Source": {"Digest": NOWHERE, "Tag": "1"}},
+            "Source: has 2 keys; expected exactly one of Digest, Tag, Manifest",
+        ),
+    ],
+)
+def test_is_refused_with_a_clear_message(
+    cloudformation: CloudFormation, registry: Registry, properties: dict[str, Any], said: str
+) -> None:
+    answer = cloudformation.create(properties)
+
+    assert not answer.succeeded
+    assert said in answer.reason
+    assert registry.sandbox.requests.count("PutImage") == 0
+    assert registry.tags() == {}
+
+
+def test_all_problems_are_named_together(cloudformation: CloudFormation) -> None:
+    answer = cloudformation.create({"RepositoryName": "Acme", "ImageTags": ["ok", "not ok"], "Source": {"Tag": "-"}})
+
+    for path in ("RepositoryName", "ImageTags[1]", "Source.Tag"):
+        assert f"{path}: " in answer.reason
+
+
+def test_a_denied_read_goes_on_without_credentials(cloudformation: CloudFormation, registry: Registry) -> None:
+    """Public images need none: the role may not log in, and the release succeeds."""
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="GetAuthorizationToken", code="AccessDeniedException", times=None))
+
+    assert cloudformation.create(declare(image, "1")).succeeded
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("DescribeRepositories", "ecr-public:DescribeRepositories"),
+        ("DescribeImages", "ecr-public:DescribeImages"),
+        ("PutImage", "ecr-public:PutImage"),
+    ],
+)
+def test_a_denied_call_names_the_action_to_allow(
+    cloudformation: CloudFormation, registry: Registry, operation: str, action: str
+) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation=operation, code="AccessDeniedException", times=None, face="api"))
+
+    answer = cloudformation.create(declare(image, "1"))
+
+    assert answer.reason.startswith(f"ACCESS_DENIED: {action} failed: AccessDeniedException")
+    assert f"Hint: allow {action} in the role of the handler's function" in answer.reason
+
+
+def test_a_permission_that_comes_into_force_late_is_waited_for(
+    cloudformation: CloudFormation, registry: Registry
+) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="PutImage", code="AccessDeniedException", times=5))
+
+    assert cloudformation.create(declare(image, "1")).succeeded
+
+
+def test_a_registry_out_of_reach_is_answered(cloudformation: CloudFormation, registry: Registry) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="GetManifest", drop="before", times=None))
+
+    answer = cloudformation.create(declare(image, "1"))
+
+    assert answer.reason.startswith(f"UNAVAILABLE: GET manifest from {registry.sandbox.registry_host} failed")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(operation="GetManifest", status=429, times=2),
+        Fault(operation="GetManifest", status=503, times=2),
+        Fault(operation="GetManifest", truncate_bytes=20, times=2),
+        Fault(operation="GetManifest", status=404, times=3),
+        Fault(operation="GetManifest", status=403, times=1),
+        Fault(operation="GetManifest", status=400, times=1),
+        Fault(operation="Token", status=400, times=1),
+        Fault(operation="PutImage", code="ThrottlingException", times=2),
+        Fault(operation="PutImage", drop="after", times=1),
+        Fault(operation="DescribeImages", drop="before", times=1),
+    ],
+    ids=str,
+)
+def test_a_passing_fault_is_outlived(cloudformation: CloudFormation, registry: Registry, fault: Fault) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(fault)
+
+    assert cloudformation.create(declare(image, "1")).succeeded
+
+    registry.sandbox.faults.clear()
+    assert registry.tags() == {"1": image.digest}
+
+
+@pytest.mark.parametrize("text", ["ü" * 3000, "x" * 100_000, '"\\' * 5000])
+def test_the_answer_fits_however_long_the_reason_is(cloudformation: CloudFormation, text: str) -> None:
+    answer = cloudformation.create({"RepositoryName": "acme/agent", "Source": {"Tag": "1"}, text: "unknown"})
+
+    assert answer.reason.startswith("INVALID_PROPERTIES: ")
+
+
+def test_too_little_time_is_answered_before_it_is_over(cloudformation: CloudFormation, registry: Registry) -> None:
+    cloudformation.remaining_seconds = 10
+
+    answer = cloudformation.create(declare(registry.push("first"), "1"))
+
+    assert answer.reason.startswith("DEADLINE: ran out of time")
+    assert registry.tags() == {}
+
+
+def test_a_service_timeout_shorter_than_the_function_s_time_holds(
+    cloudformation: CloudFormation, registry: Registry
+) -> None:
+    answer = cloudformation.create(declare(registry.push("first"), "1", ServiceTimeout=15))
+
+    assert answer.reason.startswith("DEADLINE: ")
+
+
+def test_a_call_that_hangs_does_not_keep_the_answer(cloudformation: CloudFormation, registry: Registry) -> None:
+    """On the real clock: 1.5 s are left for the work, and the registry takes 20 s."""
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="GetManifest", delay_seconds=20, times=None))
+    event = cloudformation.event("Create", declare(image, "1"))
+    began = time.monotonic()
+
+    serve(event, Context(ANSWER_SECONDS + 1.5), Clients(), SystemClock())
+
+    answer = cloudformation.answer_to(event)
+    assert answer.reason.startswith(("DEADLINE: ", "UNAVAILABLE: "))
+    assert time.monotonic() - began < ANSWER_SECONDS
+    assert registry.tags() == {}
+
+
+def test_no_secret_is_told(
+    cloudformation: CloudFormation, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = registry.push("first")
+    answers = [cloudformation.create(declare(image, "1")), cloudformation.create(declare(NOWHERE, "2"))]
+    registry.sandbox.faults.add(Fault(operation="GetManifest", status=500, times=None))
+    answers.append(cloudformation.create(declare(image, "3")))
+
+    told = capsys.readouterr().out + repr(answers)
+
+    assert "5ecret51gnature" not in told
+    assert cloudformation.address.url not in told
+    assert "Bearer" not in told
+    assert "Basic" not in told
+    logins = registry.sandbox.client("ecr-public").get_authorization_token()["authorizationData"]
+    assert logins["authorizationToken"][:40] not in told

@@ -1,0 +1,303 @@
+"""The grammar of names, digests, platforms and manifests."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_handler.errors import ImageError, IntegrityError, InvalidManifestError
+from lambda_handler.oci import (
+    MANIFEST_MAX_BYTES,
+    Digest,
+    Manifest,
+    ManifestMediaType,
+    Platform,
+    Reference,
+    RegistryHost,
+    Repository,
+    parse_registry_id,
+    parse_repository_name,
+    parse_tag,
+)
+from lambda_handler.oci.index import assemble_index, filter_index
+
+HEX = "a" * 64
+INDEX = ManifestMediaType.OCI_INDEX.value
+OCI = ManifestMediaType.OCI_MANIFEST.value
+
+
+@pytest.mark.parametrize("text", ["1", "latest", "_x", "1.4.2-rc.1_A", "v" * 128])
+def test_accepts_a_tag(text: str) -> None:
+    assert parse_tag(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-a", ".a", "a b", "a/b", "a:b", "ü", "é1", " ab", "ab\n", "!ab", "a+b", "v" * 129]
+)
+def test_refuses_a_tag(text: str) -> None:
+    with pytest.raises(ImageError, match="is not a tag; allowed are 1 to 128 letters"):
+        parse_tag(text)
+
+
+@pytest.mark.parametrize("text", ["ab", "acme/agent", "a1/b_c/d.e-f", "x" * 205])
+def test_accepts_a_repository_name(text: str) -> None:
+    assert parse_repository_name(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "Acme/agent", "acme//agent", "/acme", "acme/", "a__b", "a.-b", "acme:1", "x" * 206]
+)
+def test_refuses_a_repository_name(text: str) -> None:
+    with pytest.raises(ImageError, match="is not the name of an ECR Public repository"):
+        parse_repository_name(text)
+
+
+@pytest.mark.parametrize("text", ["123456789012", "acme", "p8v8e7e5", "a1.b-c_d"])
+def test_accepts_a_registry(text: str) -> None:
+    assert parse_registry_id(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "1234567890123", "12345", "Acme", "a", "a..b", "public.ecr.aws/acme", "x" * 51])
+def test_refuses_a_registry(text: str) -> None:
+    with pytest.raises(ImageError, match="is not a registry"):
+        parse_registry_id(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "sha256:",
+        HEX,
+        f"sha256:{HEX.upper()}",
+        f"sha512:{HEX}",
+        f"sha256:{HEX}0",
+        f"sha256:{HEX}\n",
+        f" sha256:{HEX}",
+    ],
+)
+def test_refuses_a_digest(text: str) -> None:
+    with pytest.raises(ImageError, match="is not a digest; expected 'sha256:' and 64"):
+        Digest.parse(text)
+
+
+@given(st.binary())
+def test_a_digest_reads_back(content: bytes) -> None:
+    assert Digest.parse(str(Digest.of(content))) == Digest.of(content)
+
+
+@pytest.mark.parametrize("text", ["linux/amd64", "linux/arm64/v8", "windows/amd64"])
+def test_a_platform_reads_back(text: str) -> None:
+    assert str(Platform.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "linux", "linux/", "/amd64", "Linux/amd64", "linux/arm/v7/x", "linux/arm v7"])
+def test_refuses_a_platform(text: str) -> None:
+    with pytest.raises(ImageError, match="is not a platform"):
+        Platform.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("has", "wants", "satisfied"),
+    [
+        ("linux/arm64", "linux/arm64", True),
+        ("linux/arm64/v8", "linux/arm64", True),
+        ("linux/arm64", "linux/arm64/v8", True),
+        ("linux/arm64/v9", "linux/arm64/v8", False),
+        ("linux/arm/v7", "linux/arm/v6", False),
+        ("linux/arm", "linux/arm/v7", False),
+        ("linux/amd64", "windows/amd64", False),
+    ],
+)
+def test_a_platform_satisfies_another(has: str, wants: str, satisfied: bool) -> None:  # noqa: FBT001 - a table
+    assert Platform.parse(has).satisfies(Platform.parse(wants)) is satisfied
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker.io/library/nginx:1.27",
+        f"localhost:5000/arch@sha256:{HEX}",
+        f"ghcr.io/acme/agent:1@sha256:{HEX}",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a/b:tag",
+        "[::1]:5000/a:1",
+    ],
+)
+def test_a_reference_reads_back(text: str) -> None:
+    assert str(Reference.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nginx",
+        "nginx:1.27",
+        "localhost:5000/a",
+        "host/a",
+        "host//a:1",
+        "https://host/a:1",
+        "host/A:1",
+        "host/a:1:2",
+        "host/a@x",
+    ],
+)
+def test_refuses_a_reference(text: str) -> None:
+    with pytest.raises(ImageError):
+        Reference.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("public.ecr.aws", "https://public.ecr.aws"),
+        ("PUBLIC.ecr.aws:443", "https://public.ecr.aws:443"),
+        ("localhost", "http://localhost"),
+        ("127.0.0.1:80", "http://127.0.0.1:80"),
+        ("[::1]:80", "http://[::1]:80"),
+        ("localhost.evil.example", "https://localhost.evil.example"),
+        ("127.0.0.1.evil.example", "https://127.0.0.1.evil.example"),
+        ("docker.io", "https://registry-1.docker.io"),
+    ],
+)
+def test_only_this_machine_is_spoken_to_without_tls(host: str, url: str) -> None:
+    assert RegistryHost.parse(host).url == url
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "a@b", "user:pass@host", "host:", "host:0", "host:65536", "host/path", "-a"]
+)
+def test_refuses_a_host(text: str) -> None:
+    with pytest.raises(ImageError):
+        RegistryHost.parse(text)
+
+
+def test_a_repository_reads_back() -> None:
+    assert str(Repository.parse("public.ecr.aws/acme/agent")) == "public.ecr.aws/acme/agent"
+
+
+def entry(number: int, platform: str = "", **more: object) -> dict[str, object]:
+    os, _, architecture = platform.partition("/")
+    about = {"platform": {"os": os, "architecture": architecture}} if platform else {}
+    return {"mediaType": OCI, "digest": f"sha256:{number:064x}", "size": 7, **about, **more}
+
+
+def index(*entries: dict[str, object]) -> bytes:
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
+@pytest.mark.parametrize("space", [b"", b" ", b"\r\n", b"\n\n"])
+def test_a_manifest_is_its_bytes(space: bytes) -> None:
+    content = space + index(entry(1, "linux/amd64")) + space
+
+    manifest = Manifest.parse(content)
+
+    assert manifest.content == content
+    assert manifest.digest == Digest.of(content)
+    assert manifest.text.encode() == content
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"[" * 200_000, "is not JSON"),
+        (b"null", "is a JSON NoneType; expected an object"),
+        (b"{}", "has no mediaType"),
+        (b'{"mediaType": 7}', "mediaType is 7; expected a string"),
+        (b'{"mediaType": "text/plain"}', "'text/plain' is not a media type of a manifest"),
+        (index()[:-1] + b', "config": {}}', "has config, which belongs to the other kind"),
+        (index().replace(b"2", b"1", 1), "schemaVersion is 1; expected 2"),
+        (index({**entry(1), "size": -1}), "manifests[0].size is -1; expected a size in bytes"),
+        (index({**entry(1), "size": True}), "manifests[0].size is True"),
+        (index({**entry(1), "digest": "sha256:1"}), "manifests[0].digest: 'sha256:1' is not a digest"),
+        (index({"size": 1}), "manifests[0].mediaType is missing"),
+        (index({**entry(1), "platform": {"os": 1}}), "manifests[0].platform.os is 1; expected a string"),
+        (f'{{"schemaVersion": 2, "mediaType": "{OCI}"}}'.encode(), "has no config"),
+    ],
+)
+def test_refuses_a_manifest_and_names_the_place(content: bytes, said: str) -> None:
+    with pytest.raises(InvalidManifestError) as failure:
+        Manifest.parse(content)
+
+    assert said in str(failure.value)
+
+
+def test_refuses_a_manifest_above_four_mib() -> None:
+    with pytest.raises(InvalidManifestError, match="4 MiB"):
+        Manifest.parse(index() + b" " * MANIFEST_MAX_BYTES)
+
+
+def test_refuses_another_digest_than_the_expected_one() -> None:
+    with pytest.raises(IntegrityError, match="not the expected"):
+        Manifest.parse(index(), expected=Digest.of(b""))
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_are_a_manifest_or_refused(content: bytes) -> None:
+    with suppress(ImageError):
+        Manifest.parse(content, INDEX)
+
+
+KEYS = [
+    "mediaType",
+    "manifests",
+    "config",
+    "layers",
+    "digest",
+    "size",
+    "platform",
+    "os",
+    "annotations",
+    "urls",
+    "subject",
+]
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), json_values, max_size=6))
+def test_any_json_is_a_manifest_or_refused(data: dict[str, object]) -> None:
+    with suppress(ImageError):
+        Manifest.parse(json.dumps({"schemaVersion": 2, **data}).encode(), OCI)
+
+
+PARTS = Manifest.parse(index(entry(1, "linux/amd64"), entry(2, "linux/arm64"), entry(3, "unknown/unknown"))).children
+
+
+@given(st.permutations(PARTS))
+def test_the_same_entries_make_the_same_index_in_any_order(parts: list[object]) -> None:
+    assert assemble_index(parts) == assemble_index(PARTS)  # type: ignore[arg-type]
+
+
+def test_an_entry_keeps_all_that_is_said_of_it() -> None:
+    about = {"os": "windows", "architecture": "amd64", "os.version": "10.0.1", "os.features": ["win32k"]}
+    whole = Manifest.parse(index({**entry(1), "platform": about, "annotations": {"a": "b"}, "artifactType": "x/y"}))
+
+    assert assemble_index(whole.children).children == whole.children
+
+
+def test_an_index_of_which_all_is_kept_is_the_same_bytes() -> None:
+    whole = Manifest.parse(index(entry(1, "linux/amd64"), entry(2, "linux/arm64")))
+
+    assert filter_index(whole, lambda _: True) is whole
+
+
+def test_a_reduced_index_keeps_what_it_says_of_itself() -> None:
+    content = json.loads(index(entry(1, "linux/amd64"), entry(2, "linux/arm64", custom=[1])))
+    whole = Manifest.parse(json.dumps({**content, "annotations": {"a": "b"}, "extension": {"x": 1}}).encode())
+
+    reduced = json.loads(filter_index(whole, lambda platform: platform.architecture == "arm64").content)
+
+    assert reduced["manifests"] == [entry(2, "linux/arm64", custom=[1])]
+    assert (reduced["annotations"], reduced["extension"]) == ({"a": "b"}, {"x": 1})

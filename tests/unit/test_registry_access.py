@@ -1,0 +1,135 @@
+"""Where credentials may go, and which error codes are known."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import botocore.session
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_handler.ecr_public.errcode import ERRORS
+from lambda_handler.errors import AccessError, ImageError
+from lambda_handler.oci import RegistryHost, Repository
+from lambda_handler.registry.auth import Challenge, Tokens
+from lambda_handler.registry.logins import Logins
+
+OPERATIONS = (
+    "BatchCheckLayerAvailability",
+    "CompleteLayerUpload",
+    "DescribeImages",
+    "DescribeRegistries",
+    "DescribeRepositories",
+    "GetAuthorizationToken",
+    "InitiateLayerUpload",
+    "PutImage",
+    "UploadLayerPart",
+)
+
+
+def test_every_error_of_the_operations_that_are_called_is_known() -> None:
+    model = botocore.session.get_session().get_service_model("ecr-public")
+    shapes = {shape.name for operation in OPERATIONS for shape in model.operation_model(operation).error_shapes}
+
+    assert shapes - ERRORS.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm", "trusted"),
+    [
+        ("public.ecr.aws", "https://public.ecr.aws/token/", True),
+        ("ghcr.io", "https://ghcr.io/token", True),
+        ("docker.io", "https://auth.docker.io/token", True),
+        ("registry.gitlab.com", "https://gitlab.com/jwt/auth", True),
+        ("127.0.0.1:5000", "http://127.0.0.1:5000/token", True),
+        ("public.ecr.aws", "https://public.ecr.aws.evil.example/token", False),
+        ("public.ecr.aws", "https://evil.example/public.ecr.aws", False),
+        ("gitlab.com", "https://registry.gitlab.com/token", False),
+        ("registry.gitlab.com", "https://com/token", False),
+        ("notdocker.io", "https://auth.docker.io/token", False),
+        ("127.0.0.1:5000", "http://127.0.0.1:5001/token", False),
+    ],
+)
+def test_credentials_go_to_the_registry_s_own_site_only(registry: str, realm: str, trusted: bool) -> None:  # noqa: FBT001 - a table
+    host = RegistryHost.parse(registry)
+
+    assert Challenge.parse(f'Bearer realm="{realm}",service="x"', host).may_have_credentials_of(host) is trusted
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm"),
+    [
+        ("public.ecr.aws", "http://public.ecr.aws/token/"),
+        ("public.ecr.aws", "http://169.254.169.254/latest/"),
+        ("public.ecr.aws", "https://127.0.0.1/token"),
+        ("public.ecr.aws", "https://localhost/token"),
+        ("public.ecr.aws", "file:///etc/passwd"),
+        ("public.ecr.aws", "https://user:password@public.ecr.aws/token"),
+        ("public.ecr.aws", ""),
+        ("127.0.0.1:5000", "http://example.com/token"),
+    ],
+)
+def test_refuses_a_token_endpoint_that_is_not_safe(registry: str, realm: str) -> None:
+    with pytest.raises(AccessError):
+        Challenge.parse(f'Bearer realm="{realm}"', RegistryHost.parse(registry))
+
+
+@given(st.text(max_size=100))
+def test_any_challenge_is_one_or_refused(header: str) -> None:
+    with suppress(ImageError):
+        Challenge.parse(header, RegistryHost.parse("public.ecr.aws"))
+
+
+def test_tokens_are_in_no_repr() -> None:
+    assert "s3cret" not in repr(Tokens(RegistryHost("host"), lambda: None, current="s3cret"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.example",
+        "x123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+        "123456789012.dkr.ecr.eu-west-1.evil.com",
+        "public.ecr.aws.evil.example",
+    ],
+)
+def test_the_role_s_own_login_goes_to_no_host_that_only_looks_like_ecr(host: str) -> None:
+    def call(*asked: object) -> dict[str, object]:
+        message = f"nobody may ask for credentials here: {asked}"
+        raise AssertionError(message)
+
+    login = Logins(call).other(Repository.parse(f"{host}/dkr.ecr.us-east-1.amazonaws.com/public.ecr.aws"), "")
+
+    assert login.tokens.password() is None
+
+
+@pytest.mark.parametrize(
+    ("secret", "password", "token"),
+    [
+        ('{"username": "me", "password": "pass"}', "me:pass", ""),
+        ('{"token": "abc"}', None, "abc"),
+        ("abc\n", None, "abc"),
+    ],
+)
+def test_a_secret_is_read(secret: str, password: str | None, token: str) -> None:
+    logins = Logins(lambda *_: {"SecretString": secret})
+
+    tokens = logins.other(
+        Repository.parse("ghcr.io/a"), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1"
+    ).tokens
+
+    assert (tokens.password(), tokens.current) == (password, token)
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "[]", "{}", '{"username": "me"}', '{"token": ""}', "ünprintable\u0007", '{"token": 7}']
+)
+def test_refuses_a_secret_without_credentials_and_does_not_tell_it(secret: str) -> None:
+    logins = Logins(lambda *_: {"SecretString": secret})
+
+    with pytest.raises(AccessError, match="holds no credentials") as failure:
+        logins.other(Repository.parse("ghcr.io/a"), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1")
+
+    assert len(secret) < 3 or secret not in failure.value.explain()
