@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aws_cdk import Stack, Stage
+from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from ._assets.lambda_handler.oci import Platform, parse_tag
@@ -52,11 +53,13 @@ def check_partition(scope: Construct) -> None:
     Raises:
         ValueError: The partition is known, and is not ``aws``.
     """
-    stack = Stack.of(scope)
-    if is_known(stack.partition) and stack.partition != "aws":
+    region = Stack.of(scope).region
+    # The stack's own `partition` is a token unless a feature flag of the app says otherwise.
+    partition = RegionInfo.get(region).partition if is_known(region) else None
+    if partition not in {None, "aws"}:
         refuse(
             scope.node.path,
-            f"Amazon ECR Public does not exist in partition {stack.partition!r} (this stack is in {stack.region}); "
+            f"Amazon ECR Public does not exist in partition {partition!r} (this stack is in {region}); "
             "deploy it in a commercial Region",
         )
 

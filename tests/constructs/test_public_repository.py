@@ -1,0 +1,155 @@
+"""Repositories: created and imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from aws_cdk import App, Environment, RemovalPolicy, Stack
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from aws_cdk.assertions import Template
+
+from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
+
+DIGEST = "sha256:" + "a" * 64
+ARN = "arn:aws:ecr-public::123456789012:repository/acme/agent"
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(), "Stack")
+
+
+def test_a_repository_is_created_with_its_catalog_data_and_outlives_its_stack(stack: Stack) -> None:
+    PublicRepository(
+        stack,
+        "Agent",
+        repository_name="acme/agent",
+        description="An agent",
+        about_text="# About",
+        architectures=["ARM 64", "x86-64"],
+        operating_systems=["Linux"],
+    )
+
+    Template.from_stack(stack).has_resource(
+        "AWS::ECR::PublicRepository",
+        {
+            "Properties": {
+                "RepositoryName": "acme/agent",
+                "RepositoryCatalogData": {
+                    "RepositoryDescription": "An agent",
+                    "AboutText": "# About",
+                    "Architectures": ["ARM 64", "x86-64"],
+                    "OperatingSystems": ["Linux"],
+                },
+            },
+            "DeletionPolicy": "Retain",
+        },
+    )
+
+
+def test_nothing_is_rendered_that_was_not_given(stack: Stack) -> None:
+    PublicRepository(stack, "Agent", removal_policy=RemovalPolicy.DESTROY)
+
+    (repository,) = Template.from_stack(stack).find_resources("AWS::ECR::PublicRepository").values()
+    assert "Properties" not in repository
+    assert repository["DeletionPolicy"] == "Delete"
+
+
+def test_an_image_waits_for_the_repository_of_its_stack(stack: Stack) -> None:
+    repository = PublicRepository(stack, "Agent", repository_name="acme/agent")
+    PublicImage(stack, "Release", repository=repository, source=ImageSource.digest(DIGEST))
+
+    (image,) = Template.from_stack(stack).find_resources("Custom::ECRPublicImage").values()
+    logical_id = next(iter(Template.from_stack(stack).find_resources("AWS::ECR::PublicRepository")))
+    assert image["Properties"]["RepositoryName"] == {"Ref": logical_id}
+
+
+def test_an_l1_construct_is_taken(stack: Stack) -> None:
+    repository = PublicRepository.from_cfn_public_repository(ecr.CfnPublicRepository(stack, "Agent"))
+
+    PublicImage(stack, "Release", repository=repository, source=ImageSource.digest(DIGEST), tags=["1"])
+
+    Template.from_stack(stack).has_resource_properties("Custom::ECRPublicImage", {"RepositoryName": {"Ref": "Agent"}})
+
+
+def test_an_arn_of_the_own_account_needs_no_registry_id() -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="123456789012", region="us-east-1"))
+
+    repository = PublicRepository.from_repository_arn(stack, "Agent", ARN)
+
+    assert (repository.repository_name, repository.registry_id) == ("acme/agent", None)
+
+
+def test_an_arn_of_another_account_is_named_by_its_alias(stack: Stack) -> None:
+    repository = PublicRepository.from_repository_arn(stack, "Agent", ARN, registry_alias="acme")
+    PublicImage(stack, "Release", repository=repository, source=ImageSource.manifest(MANIFEST))
+
+    template = Template.from_stack(stack)
+    template.has_resource_properties("Custom::ECRPublicImage", {"RegistryId": "acme", "RepositoryName": "acme/agent"})
+    (policy,) = template.find_resources("AWS::IAM::Policy").values()
+    resources = {str(statement["Resource"]) for statement in policy["Properties"]["PolicyDocument"]["Statement"]}
+    assert ARN in resources
+
+
+def test_pushing_can_be_granted(stack: Stack) -> None:
+    user = iam.User(stack, "Pipeline")
+    repository = PublicRepository(stack, "Agent")
+
+    repository.grant_push(user)
+
+    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+    login, push = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert login["Resource"] == "*"
+    assert push["Resource"] == {"Fn::GetAtt": [next(iter(_ids(stack))), "Arn"]}
+    assert "ecr-public:PutImage" in push["Action"]
+
+
+def _ids(stack: Stack) -> list[str]:
+    return list(Template.from_stack(stack).find_resources("AWS::ECR::PublicRepository"))
+
+
+@pytest.mark.parametrize(
+    ("declare", "said"),
+    [
+        (
+            lambda s: PublicRepository(s, "R", repository_name="Acme"),
+            "Stack/R: repository_name: 'Acme' is not the name of an ECR Public repository",
+        ),
+        (lambda s: PublicRepository(s, "R", description="x" * 1025), "Stack/R: description: has 1025 characters"),
+        (lambda s: PublicRepository(s, "R", about_text="x" * 10241), "Stack/R: about_text: has 10241 characters"),
+        (lambda s: PublicRepository(s, "R", architectures=["arm64"]), "Stack/R: architectures: 'arm64' is unknown"),
+        (
+            lambda s: PublicRepository.from_repository_name(s, "R", "public.ecr.aws/Acme"),
+            "(without registry host and alias)",
+        ),
+        (
+            lambda s: PublicRepository.from_repository_name(s, "R", "acme/agent", registry_id="no alias"),
+            "Stack/R: registry_id: 'no alias' is not a registry",
+        ),
+        (
+            lambda s: PublicRepository.from_repository_arn(s, "R", "arn:aws:ecr:us-east-1:123456789012:repository/a"),
+            "is not the ARN of a public repository; expected arn:aws:ecr-public::<account>:repository/<name>",
+        ),
+    ],
+)
+def test_refuses_with_place_value_and_what_is_allowed(
+    stack: Stack, declare: Callable[[Stack], object], said: str
+) -> None:
+    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
+        declare(stack)
+
+    assert said in str(failure.value)
+
+
+def test_refuses_to_create_one_outside_us_east_1() -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="123456789012", region="eu-west-1"))
+
+    with pytest.raises(
+        ValueError, match="creates public repositories in us-east-1 only, and this stack is in 'eu-west-1'"
+    ):
+        PublicRepository(stack, "Agent")
+
+
+MANIFEST = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}'
