@@ -31,6 +31,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -76,6 +77,7 @@ class Gateway:
         self._control = ControlApi(world).router()
         self._api = EcrPublicApi(world)
         self._registry = RegistryApi(world).router()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or have it answered."""
@@ -83,7 +85,15 @@ class Gateway:
             await self._live(scope, receive, send)
             return
         app = self._choose(Request(scope)) if scope["type"] == "http" else None
+        if task := asyncio.current_task():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         await (app or self._others())(scope, receive, send)
+
+    def cancel(self) -> None:
+        """Give up the requests that are under way: since Python 3.12 a server waits for all of them before it stops."""
+        for task in self._tasks:
+            task.cancel()
 
     def _choose(self, request: Request) -> ASGIApp | None:
         path, authorization = request.url.path, request.headers.get("authorization", "")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -71,10 +71,16 @@ class Server:
 
     def stop(self) -> None:
         """Return when it has stopped and the port is free."""
-        self._loop.call_soon_threadsafe(self._stop.set)
+        # A loop that is closed already has stopped by itself.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end)
         self._connections.close_all()
         self._thread.join(STOP_SECONDS)
         self._listener.close()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._app.cancel()
 
     def _run(self) -> None:
         try:

@@ -178,6 +178,10 @@ def test_private_ecr_is_another_registry(process: SandboxProcess, public: Api) -
     private.delete_repository(repositoryName="private/app", force=True)
 
 
+def test_private_ecr_says_that_it_is_at_this_port(process: SandboxProcess) -> None:
+    assert process.client("ecr").get_authorization_token()["authorizationData"][0]["proxyEndpoint"] == process.url
+
+
 @pytest.mark.parametrize("service", ["ecr-public", "ecr"])
 def test_one_login_opens_both_registries(process: SandboxProcess, public: Api, service: str) -> None:
     public.create_repository(repositoryName="acme/agent")
