@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ import urllib3
 from cdk_ecrpublic.sandbox import Fault, Sandbox, SandboxError, SandboxProcess
 
 CHECKOUT = Path(__file__).parents[2]
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -46,7 +49,20 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=60)
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start the command; what still runs when the test is over, however it ends, is killed."""
+    with ExitStack() as processes:
+
+        def start(*arguments: str) -> subprocess.Popen[str]:
+            process = processes.enter_context(_popen(*arguments))
+            processes.callback(process.kill)
+            return process
+
+        yield start
+
+
+def _popen(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command("sandbox", *arguments), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -85,7 +101,7 @@ def test_a_command_finds_the_sandbox_as_its_aws(monkeypatch: pytest.MonkeyPatch)
     assert (result.stdout, result.stderr) == ("210987654321 None\n", "")
 
 
-def test_passes_signals_to_the_command() -> None:
+def test_passes_signals_to_the_command(start: Start) -> None:
     script = "trap 'echo stopped; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
     process = start("--port", "0", "--without-ministack", "--", "sh", "-c", script)
     assert process.stdout is not None
@@ -98,7 +114,7 @@ def test_passes_signals_to_the_command() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_prints_the_environment_and_stops_when_told(temporary: Path, number: signal.Signals) -> None:
+def test_prints_the_environment_and_stops_when_told(start: Start, temporary: Path, number: signal.Signals) -> None:
     process = start("--port", "0")
     assert process.stdout is not None
     lines: list[str] = []
@@ -205,7 +221,7 @@ def test_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_prints_one_line_of_json() -> None:
+def test_prints_one_line_of_json(start: Start) -> None:
     process = start("--port", "0", "--json", "--without-ministack", "--alias", "acme")
     assert process.stdout is not None
     answer = json.loads(process.stdout.readline())
