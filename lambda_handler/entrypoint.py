@@ -37,7 +37,9 @@ START_SECONDS = 5.0
 class Context(Protocol):
     """What we need of Lambda's context object."""
 
-    aws_request_id: str
+    @property
+    def aws_request_id(self) -> str:
+        """What Lambda calls this invocation."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda ends the function."""

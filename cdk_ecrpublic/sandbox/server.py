@@ -155,9 +155,11 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._server:
-            self._server.stop()
-        self.world.store.close()
+        try:
+            if self._server:
+                self._server.stop()
+        finally:
+            self.world.store.close()
 
     @property
     def world(self) -> World:

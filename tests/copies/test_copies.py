@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from cdk_ecrpublic._assets.lambda_handler.oci import ManifestMediaType
 from cdk_ecrpublic.sandbox.images import Image, build_image
 from lambda_handler.errors import InvalidManifestError, MissingContentError, NotFoundError, RuleViolationError
-from lambda_handler.oci import Digest, ManifestMediaType
+from lambda_handler.oci import Digest
 
 from .conftest import Publisher, two_platforms
 
