@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cdk_ecrpublic.sandbox import Sandbox
 
@@ -18,6 +19,9 @@ def pytest_configure() -> None:
     """Prepare the process once, before any test is collected."""
     _forget_the_account()
     _put_tools_on_the_path()
+    # What a first call costs (imports, Node) says nothing about the code; a failing example is printed in full.
+    settings.register_profile("project", deadline=None, print_blob=True)
+    settings.load_profile("project")
     # A hook cannot be taken off again: it holds for the whole run, threads included.
     sys.addaudithook(_refuse_the_network)
 

@@ -1,0 +1,163 @@
+"""Schema, codec, constructs and documentation say the same of the custom resource."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk.assertions import Template
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository, _grants
+from lambda_handler import errors
+from lambda_handler.errors import ImageError, InvalidPropertiesError
+from lambda_handler.sources import PLANNED_SOURCES, SOURCES
+from lambda_handler.spec import Property, decode
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+SCHEMA = Draft202012Validator(json.loads((REFERENCE / "custom-resource.schema.json").read_text()))
+DIGEST = "sha256:" + "a" * 64
+
+GOOD: list[dict[str, Any]] = [
+    {"Source": {"Digest": DIGEST}},
+    {"Source": {"Tag": "build-1"}, "ImageTags": ["1", "latest"], "ImageDigest": DIGEST, "RegistryId": "acme"},
+    {"Source": {"Image": {"Reference": "ghcr.io/a/b:1", "CredentialsSecretArn": "arn:x"}}, "Refresh": ""},
+    {"Source": {"Manifest": {"Bucket": "b", "Key": "k", "MediaType": "x"}}, "RegistryId": "123456789012"},
+    {"Source": {"Index": {"Manifests": [{"Source": {"Tag": "a"}, "Platform": "linux/arm64/v8"}]}}},
+    {"Source": {"Tag": "a"}, "Platforms": ["linux/amd64"], "RequiredPlatforms": ["linux/arm/v7"]},
+    {
+        "Source": {"Tag": "a"},
+        "IncludeReferrers": "false",
+        "OnTagRemoved": "Keep",
+        "OnDelete": "Keep",
+        "ImmutableTags": [],
+    },
+]
+
+BAD: list[dict[str, Any]] = [
+    {},
+    {"Source": {}},
+    {"Source": {"Digest": "sha256:1"}},
+    {"Source": {"Digest": DIGEST, "Tag": "a"}},
+    {"Source": {"Tag": "-"}},
+    {"Source": {"Tag": "a"}, "ImageTags": "a"},
+    {"Source": {"Tag": "a"}, "ImageTags": ["a", "a"]},
+    {"Source": {"Tag": "a"}, "RepositoryName": "A"},
+    {"Source": {"Tag": "a"}, "RegistryId": "-"},
+    {"Source": {"Tag": "a"}, "Platforms": ["arm"]},
+    {"Source": {"Tag": "a"}, "OnDelete": "delete"},
+    {"Source": {"Tag": "a"}, "IncludeReferrers": "yes"},
+    {"Source": {"Tag": "a"}, "Unknown": "1"},
+    {"Source": {"Manifest": {}}},
+    {"Source": {"Manifest": {"Body": "{}", "Key": "k"}}},
+    {"Source": {"Image": {}}},
+    {"Source": {"Index": {"Manifests": []}}},
+    {"Source": {"Index": {"Manifests": [{"Source": {"Tag": "a"}, "X": 1}]}}},
+]
+
+PLANNED: list[dict[str, Any]] = [
+    {"Source": {"Archive": {"Bucket": "b", "Key": "k"}}},
+    {"Source": {"Tag": "a"}, "ImmutableTags": ["1.*"]},
+    {"Source": {"Tag": "a"}, "IncludeReferrers": "true"},
+    {"Source": {"Tag": "a"}, "OnTagRemoved": "Untag"},
+    {"Source": {"Tag": "a"}, "OnDelete": "Delete"},
+]
+
+
+@pytest.mark.parametrize("properties", GOOD, ids=str)
+def test_schema_and_codec_accept(properties: dict[str, Any]) -> None:
+    declared = {"RepositoryName": "acme/agent", "ServiceToken": "arn", "ServiceTimeout": "300", **properties}
+
+    SCHEMA.validate(declared)
+    decode(declared)
+
+
+@pytest.mark.parametrize("properties", BAD, ids=str)
+def test_schema_and_codec_refuse(properties: dict[str, Any]) -> None:
+    declared = {"RepositoryName": "acme/agent", **properties}
+
+    assert not SCHEMA.is_valid(declared)
+    with pytest.raises(InvalidPropertiesError):
+        decode(declared)
+
+
+@pytest.mark.parametrize("properties", PLANNED, ids=str)
+def test_what_is_planned_is_part_of_the_schema_and_refused_clearly(properties: dict[str, Any]) -> None:
+    declared = {"RepositoryName": "acme/agent", **properties}
+
+    SCHEMA.validate(declared)
+    with pytest.raises(InvalidPropertiesError, match="support"):
+        decode(declared)
+
+
+def test_schema_codec_and_page_know_the_same_names() -> None:
+    page = (REFERENCE / "custom-resource.md").read_text()
+    schema: dict[str, Any] = SCHEMA.schema  # type: ignore[assignment]
+
+    assert set(schema["properties"]) == {*Property, "ServiceToken", "ServiceTimeout"}
+    assert set(schema["$defs"]["source"]["properties"]) == {*SOURCES, *PLANNED_SOURCES}
+    for name in (*Property, *(f"Source.{kind}" for kind in (*SOURCES, *PLANNED_SOURCES))):
+        assert f"| `{name}` |" in page
+
+
+TAGS = st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}", fullmatch=True)
+DIGESTS = st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)
+PLATFORMS = st.sampled_from(["linux/amd64", "linux/arm64", "linux/arm/v7", "windows/amd64"])
+
+
+@settings(max_examples=40)
+@given(
+    tags=st.lists(TAGS, unique=True, max_size=5),
+    source=st.one_of(
+        DIGESTS.map(ImageSource.digest),
+        TAGS.map(ImageSource.tag),
+        DIGESTS.map(lambda digest: ImageSource.registry(f"ghcr.io/acme/agent@{digest}")),
+        st.dictionaries(PLATFORMS, DIGESTS.map(ImageSource.digest), min_size=1).map(ImageSource.index),
+    ),
+    expected=st.none() | DIGESTS,
+    platforms=st.lists(PLATFORMS, max_size=2),
+    refresh=st.none() | st.text(st.characters(codec="ascii"), min_size=1, max_size=5),
+)
+def test_what_a_construct_renders_is_what_the_handler_reads(
+    tags: list[str], source: ImageSource, expected: str | None, platforms: list[str], refresh: str | None
+) -> None:
+    stack = Stack(App(), "Stack")
+    PublicImage(
+        stack,
+        "Image",
+        repository=PublicRepository.from_repository_name(stack, "Repository", "acme/agent"),
+        source=source,
+        tags=tags,
+        expected_digest=expected,
+        required_platforms=platforms,
+        refresh=refresh,
+    )
+    (resource,) = Template.from_stack(stack).find_resources("Custom::ECRPublicImage").values()
+    rendered = {**resource["Properties"], "ServiceToken": "arn"}
+
+    SCHEMA.validate(rendered)
+    declaration = decode(rendered)
+
+    assert (declaration.repository_name, declaration.tags) == ("acme/agent", tuple(tags))
+    assert [str(platform) for platform in declaration.required_platforms] == platforms
+    assert (declaration.expected_digest and str(declaration.expected_digest)) == expected
+
+
+def test_every_error_is_documented() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ImageError)]
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", (REFERENCE / "errors.md").read_text(), re.MULTILINE))
+
+    assert documented == {kind.code for kind in kinds}
+
+
+def test_every_action_that_is_granted_is_documented() -> None:
+    granted = {action for name, actions in vars(_grants).items() if name.endswith("_ACTIONS") for action in actions}
+    page = (REFERENCE / "iam.md").read_text()
+
+    assert [action for action in sorted(granted) if f"`{action}`" not in page] == []
