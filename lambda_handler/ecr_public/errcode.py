@@ -81,7 +81,8 @@ _HINTS: Mapping[str, str] = {
     "LayersNotFoundException": "push the image's layers to this very repository first",
     "ReferencedImagesNotFoundException": "push each image that the index lists to this very repository first",
     "RepositoryNotFoundException": (
-        "create the repository first, and check its name (without registry host and alias) and the account"
+        "create the repository first, and check its name (without registry host and alias) and the account; "
+        "another account's registry is named by its alias"
     ),
     "UnsupportedCommandException": "Amazon ECR Public's API is served in us-east-1 only",
 }
