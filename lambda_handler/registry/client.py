@@ -155,17 +155,20 @@ class RegistryClient:
         return self.transport.send(method, url, headers, limit=MANIFEST_MAX_BYTES, doing=f"{method} manifest")
 
     def _error(self, method: str, what: str, status: int) -> RemoteError:
+        denied = status in _UNAUTHENTICATED
         kind: type[RemoteError] = RejectedError
         if status == _NOT_FOUND:
             kind = NotFoundError
-        elif status in _UNAUTHENTICATED:
+        elif denied:
             kind = AccessError
         elif status == _THROTTLED:
             kind = ThrottledError
         elif status in _SERVER_ERRORS:
             kind = UnavailableError
         operation = f"{method} {what}"
-        return kind(f"{operation} failed: registry {self.tokens.registry} answered {status}", operation=operation)
+        hint = "the registry does not let us read; check the credentials that are declared for it" if denied else None
+        message = f"{operation} failed: registry {self.tokens.registry} answered {status}"
+        return kind(message, operation=operation, hint=hint)
 
 
 def _media_type(reply: Reply) -> str:

@@ -100,6 +100,17 @@ def test_a_denied_read_goes_on_without_credentials(cloudformation: CloudFormatio
     assert cloudformation.create(declare(image, "1")).succeeded
 
 
+def test_a_read_that_is_denied_to_everybody_is_said(cloudformation: CloudFormation, registry: Registry) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="GetManifest", status=403, times=None))
+
+    answer = cloudformation.create(declare(image, "1"))
+
+    host = registry.sandbox.registry_host
+    assert answer.reason.startswith(f"ACCESS_DENIED: GET manifest failed: registry {host} answered 403. Hint: ")
+    assert registry.tags() == {}
+
+
 @pytest.mark.parametrize(
     ("operation", "action"),
     [
