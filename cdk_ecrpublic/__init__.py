@@ -19,12 +19,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .image_source import ImageSource, SourceBinding
+    from ._sources.base import IImageSource, SourceBinding
+    from .image_source import ImageSource
     from .provider import PublicImageProvider
     from .public_image import PublicImage
     from .public_repository import IPublicRepository, PublicRepository
 
 __all__ = [
+    "IImageSource",
     "IPublicRepository",
     "ImageSource",
     "PublicImage",
@@ -34,12 +36,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "IImageSource": "_sources.base",
     "IPublicRepository": "public_repository",
     "ImageSource": "image_source",
     "PublicImage": "public_image",
     "PublicImageProvider": "provider",
     "PublicRepository": "public_repository",
-    "SourceBinding": "image_source",
+    "SourceBinding": "_sources.base",
 }
 
 

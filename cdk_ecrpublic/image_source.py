@@ -2,71 +2,27 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_secretsmanager as secretsmanager
-from constructs import Construct
 
 from ._checks import is_known
-from .provider import PublicImageProvider
-
-MANIFEST_INLINE_MAX_BYTES = 16 * 1024
-"""
-Up to here a manifest stands in the template itself.
-
-A template may have 1 MB, and an update's event carries the old and the new
-text; an index of ten platforms has about 3 KiB.
-"""
+from ._sources.base import IImageSource
+from ._sources.digest import DigestSource
+from ._sources.index import IndexSource
+from ._sources.manifest import ManifestSource, ManifestTokenSource, read_file
+from ._sources.registry import EcrSource, PublicSource, RegistrySource
+from ._sources.tag import TagSource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceBinding:
-    """
-    What a source says of itself to the resource that it is bound to.
-
-    Attributes:
-        properties: The value of the ``Source`` property: ``{"Digest": "sha256:…"}``.
-        image_digest: The digest that it must turn out to have, where that is
-            known and not part of *properties*.
-        mutable_tags: Tags that it stands for, which may point elsewhere at
-            the next deployment.
-        copies: Whether layers may have to be copied, which takes its time.
-    """
-
-    properties: Mapping[str, object]
-    image_digest: str | None = None
-    mutable_tags: tuple[str, ...] = ()
-    copies: bool = False
-
-
-class ImageSource(ABC):
-    """
-    A kind of source. Make one with the factories below.
-
-    To add a kind, derive from this class and implement ``bind``; no construct
-    needs to know.
-    """
-
-    @abstractmethod
-    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
-        """
-        Grant *provider* exactly what reading the source needs, and render it.
-
-        Args:
-            scope: The image; may get child constructs.
-            provider: The function that will resolve the source.
-        """
-
-    # The kinds derive from this class, so their modules are imported when one is made.
-    # ruff: noqa: PLC0415
+class ImageSource:
+    """The kinds of source, one factory for each."""
 
     @staticmethod
-    def digest(digest: str) -> ImageSource:
+    def digest(digest: str) -> IImageSource:
         """
         Take the image of that digest in the same repository: a retag.
 
@@ -76,12 +32,10 @@ class ImageSource(ABC):
         Raises:
             ValueError: It has another form.
         """
-        from ._sources.digest import DigestSource
-
         return DigestSource(digest)
 
     @staticmethod
-    def tag(tag: str) -> ImageSource:
+    def tag(tag: str) -> IImageSource:
         """
         Take what *tag* points to in the same repository when it is deployed.
 
@@ -91,12 +45,10 @@ class ImageSource(ABC):
         Raises:
             ValueError: Not a tag.
         """
-        from ._sources.tag import TagSource
-
         return TagSource(tag)
 
     @staticmethod
-    def manifest(text: str, *, media_type: str | None = None, digest: str | None = None) -> ImageSource:
+    def manifest(text: str, *, media_type: str | None = None, digest: str | None = None) -> IImageSource:
         """
         Take exactly this text: any OCI or Docker manifest, index or artifact.
 
@@ -110,14 +62,12 @@ class ImageSource(ABC):
         Raises:
             ValueError: Not a manifest that ECR Public stores, or another digest.
         """
-        from ._sources.manifest import ManifestSource, ManifestTokenSource
-
         if is_known(text):
             return ManifestSource(text.encode(), None, media_type, digest)
         return ManifestTokenSource(text, media_type, digest)
 
     @staticmethod
-    def manifest_file(path: str | Path, *, media_type: str | None = None, digest: str | None = None) -> ImageSource:
+    def manifest_file(path: str | Path, *, media_type: str | None = None, digest: str | None = None) -> IImageSource:
         """
         Take exactly the bytes of a file: any OCI or Docker manifest, index or artifact.
 
@@ -132,12 +82,10 @@ class ImageSource(ABC):
         Raises:
             ValueError: No such file, not a manifest that ECR Public stores, or another digest.
         """
-        from ._sources.manifest import ManifestSource
-
         return ManifestSource(read_file(path, "ImageSource.manifest_file"), Path(path), media_type, digest)
 
     @staticmethod
-    def registry(reference: str, *, credentials: secretsmanager.ISecret | None = None) -> ImageSource:
+    def registry(reference: str, *, credentials: secretsmanager.ISecret | None = None) -> IImageSource:
         """
         Copy an image of any OCI registry, with all that it refers to.
 
@@ -152,12 +100,10 @@ class ImageSource(ABC):
         Raises:
             ValueError: Not a reference with a host, and a tag or a digest.
         """
-        from ._sources.registry import RegistrySource
-
         return RegistrySource(reference, credentials)
 
     @staticmethod
-    def public(repository_uri: str, *, tag: str | None = None, digest: str | None = None) -> ImageSource:
+    def public(repository_uri: str, *, tag: str | None = None, digest: str | None = None) -> IImageSource:
         """
         Copy an image of another repository of ECR Public, anybody's.
 
@@ -169,12 +115,10 @@ class ImageSource(ABC):
         Raises:
             ValueError: Neither tag nor digest, both, or one outside its grammar.
         """
-        from ._sources.registry import PublicSource
-
         return PublicSource(repository_uri, tag, digest)
 
     @staticmethod
-    def ecr(repository: ecr.IRepository, *, tag: str | None = None, digest: str | None = None) -> ImageSource:
+    def ecr(repository: ecr.IRepository, *, tag: str | None = None, digest: str | None = None) -> IImageSource:
         """
         Copy an image of private ECR.
 
@@ -187,24 +131,20 @@ class ImageSource(ABC):
         Raises:
             ValueError: Neither tag nor digest, both, or one outside its grammar.
         """
-        from ._sources.registry import EcrSource
-
         return EcrSource(repository, tag, digest)
 
     @staticmethod
-    def docker_asset(asset: ecr_assets.DockerImageAsset) -> ImageSource:
+    def docker_asset(asset: ecr_assets.DockerImageAsset) -> IImageSource:
         """Copy an image that the CDK builds and pushes to private ECR before it deploys."""
-        from ._sources.registry import EcrSource
-
         return EcrSource(asset.repository, asset.image_tag, None, is_immutable=True)
 
     @staticmethod
     def index(
-        images: Mapping[str, ImageSource],
+        images: Mapping[str, IImageSource],
         *,
         annotations: Mapping[str, str] | None = None,
         media_type: str | None = None,
-    ) -> ImageSource:
+    ) -> IImageSource:
         """
         Assemble an index out of images of any kind of source.
 
@@ -221,20 +161,4 @@ class ImageSource(ABC):
             ValueError: No images, something that is no platform, or a media
                 type of no index.
         """
-        from ._sources.index import IndexSource
-
         return IndexSource(images, annotations or {}, media_type)
-
-
-def read_file(path: str | Path, what: str) -> bytes:
-    """
-    Read a file of the app.
-
-    Raises:
-        ValueError: It cannot be read; says *what* asked for it.
-    """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        message = f"{what}: {str(path)!r} cannot be read: {error.strerror}"
-        raise ValueError(message) from error

@@ -10,7 +10,7 @@ from constructs import Construct
 from ._assets.lambda_handler.oci import Digest, parse_tag
 from ._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
 from ._checks import check, is_known, refuse
-from .image_source import ImageSource, SourceBinding
+from ._sources.base import IImageSource, SourceBinding
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
 from .validation import check_partition, check_platforms, check_tags, claim_tags
@@ -66,7 +66,7 @@ class PublicImage(Construct):
         construct_id: str,
         *,
         repository: IPublicRepository,
-        source: ImageSource,
+        source: IImageSource,
         tags: Sequence[str] = (),
         expected_digest: str | None = None,
         platforms: Sequence[str] = (),

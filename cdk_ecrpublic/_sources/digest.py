@@ -6,11 +6,11 @@ from constructs import Construct
 
 from .._assets.lambda_handler.oci import Digest
 from .._checks import check
-from ..image_source import ImageSource, SourceBinding
 from ..provider import PublicImageProvider
+from .base import SourceBinding
 
 
-class DigestSource(ImageSource):
+class DigestSource:
     """See ``ImageSource.digest``."""
 
     def __init__(self, digest: str) -> None:

@@ -8,17 +8,17 @@ from constructs import Construct
 
 from .._assets.lambda_handler.oci import ManifestMediaType, Platform
 from .._checks import check, check_choices, refuse
-from ..image_source import ImageSource, SourceBinding
 from ..provider import PublicImageProvider
+from .base import IImageSource, SourceBinding
 
 INDEX_TYPES = tuple(media_type.value for media_type in ManifestMediaType if media_type.is_index)
 
 
-class IndexSource(ImageSource):
+class IndexSource:
     """See ``ImageSource.index``."""
 
     def __init__(
-        self, images: Mapping[str, ImageSource], annotations: Mapping[str, str], media_type: str | None
+        self, images: Mapping[str, IImageSource], annotations: Mapping[str, str], media_type: str | None
     ) -> None:
         if not images:
             refuse("ImageSource.index", "names no images; expected at least one, by platform")

@@ -12,11 +12,19 @@ from constructs import Construct
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._checks import check, is_known
-from ..image_source import MANIFEST_INLINE_MAX_BYTES, ImageSource, SourceBinding
 from ..provider import PublicImageProvider
+from .base import SourceBinding
+
+MANIFEST_INLINE_MAX_BYTES = 16 * 1024
+"""
+Up to here a manifest stands in the template itself.
+
+A template may have 1 MB, and an update's event carries the old and the new
+text; an index of ten platforms has about 3 KiB.
+"""
 
 
-class ManifestSource(ImageSource):
+class ManifestSource:
     """See ``ImageSource.manifest``: bytes that are known at synthesis."""
 
     def __init__(self, content: bytes, path: Path | None, media_type: str | None, digest: str | None) -> None:
@@ -56,7 +64,7 @@ class ManifestSource(ImageSource):
         return {"Bucket": asset.s3_bucket_name, "Key": asset.s3_object_key}
 
 
-class ManifestTokenSource(ImageSource):
+class ManifestTokenSource:
     """See ``ImageSource.manifest``: a text that only the deployment knows."""
 
     def __init__(self, text: str, media_type: str | None, digest: str | None) -> None:
@@ -73,3 +81,17 @@ class ManifestTokenSource(ImageSource):
 
 def _media_type(media_type: str | None) -> dict[str, str]:
     return {"MediaType": media_type} if media_type else {}
+
+
+def read_file(path: str | Path, what: str) -> bytes:
+    """
+    Read a file of the app.
+
+    Raises:
+        ValueError: It cannot be read; says *what* asked for it.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        message = f"{what}: {str(path)!r} cannot be read: {error.strerror}"
+        raise ValueError(message) from error

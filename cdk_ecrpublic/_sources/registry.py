@@ -9,11 +9,11 @@ from constructs import Construct
 from .._assets.lambda_handler.oci import Digest, Reference, Repository, parse_tag
 from .._checks import check, is_known, refuse
 from .._grants import ECR_LOGIN_ACTIONS, ECR_READ_ACTIONS
-from ..image_source import ImageSource, SourceBinding
 from ..provider import PublicImageProvider
+from .base import SourceBinding
 
 
-class RegistrySource(ImageSource):
+class RegistrySource:
     """See ``ImageSource.registry``."""
 
     def __init__(self, reference: str, credentials: secretsmanager.ISecret | None) -> None:
@@ -31,7 +31,7 @@ class RegistrySource(ImageSource):
         )
 
 
-class PublicSource(ImageSource):
+class PublicSource:
     """See ``ImageSource.public``."""
 
     def __init__(self, repository_uri: str, tag: str | None, digest: str | None) -> None:
@@ -46,7 +46,7 @@ class PublicSource(ImageSource):
         )
 
 
-class EcrSource(ImageSource):
+class EcrSource:
     """See ``ImageSource.ecr`` and ``ImageSource.docker_asset``."""
 
     def __init__(

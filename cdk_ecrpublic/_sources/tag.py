@@ -6,11 +6,11 @@ from constructs import Construct
 
 from .._assets.lambda_handler.oci import parse_tag
 from .._checks import check
-from ..image_source import ImageSource, SourceBinding
 from ..provider import PublicImageProvider
+from .base import SourceBinding
 
 
-class TagSource(ImageSource):
+class TagSource:
     """See ``ImageSource.tag``."""
 
     def __init__(self, tag: str) -> None:

@@ -17,7 +17,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Annotations, Match, Template
 
-from cdk_ecrpublic import ImageSource, PublicImage, PublicImageProvider, PublicRepository
+from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicImageProvider, PublicRepository
 from lambda_handler.spec import decode
 
 DIGEST = "sha256:" + "a" * 64
@@ -32,7 +32,7 @@ def stack() -> Stack:
 
 
 def image(
-    stack: Stack, construct_id: str = "Release", source: ImageSource | None = None, **options: Any
+    stack: Stack, construct_id: str = "Release", source: IImageSource | None = None, **options: Any
 ) -> PublicImage:
     name = options.pop("repository_name", "acme/agent")
     repository = PublicRepository.from_repository_name(stack, f"{construct_id}Repository", name)
@@ -191,7 +191,7 @@ def test_a_provider_that_is_made_first_serves_every_image(stack: Stack) -> None:
     ],
 )
 def test_a_source_grants_exactly_what_it_needs(
-    stack: Stack, source: Callable[[Stack], ImageSource], granted: list[dict[str, Any]]
+    stack: Stack, source: Callable[[Stack], IImageSource], granted: list[dict[str, Any]]
 ) -> None:
     image(stack, source=source(stack))
 

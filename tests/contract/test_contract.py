@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository, _grants
+from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository, _grants
 from lambda_handler import errors
 from lambda_handler.errors import ImageError, InvalidPropertiesError
 from lambda_handler.sources import PLANNED_SOURCES, SOURCES
@@ -125,7 +125,7 @@ PLATFORMS = st.sampled_from(["linux/amd64", "linux/arm64", "linux/arm/v7", "wind
     refresh=st.none() | st.text(st.characters(codec="ascii"), min_size=1, max_size=5),
 )
 def test_what_a_construct_renders_is_what_the_handler_reads(
-    tags: list[str], source: ImageSource, expected: str | None, platforms: list[str], refresh: str | None
+    tags: list[str], source: IImageSource, expected: str | None, platforms: list[str], refresh: str | None
 ) -> None:
     stack = Stack(App(), "Stack")
     PublicImage(

@@ -1,0 +1,49 @@
+"""What all kinds of source have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from constructs import Construct
+
+from ..provider import PublicImageProvider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceBinding:
+    """
+    What a source says of itself to the resource that it is bound to.
+
+    Attributes:
+        properties: The value of the ``Source`` property: ``{"Digest": "sha256:…"}``.
+        image_digest: The digest that it must turn out to have, where that is
+            known and not part of *properties*.
+        mutable_tags: Tags that it stands for, which may point elsewhere at
+            the next deployment.
+        copies: Whether layers may have to be copied, which takes its time.
+    """
+
+    properties: Mapping[str, object]
+    image_digest: str | None = None
+    mutable_tags: tuple[str, ...] = ()
+    copies: bool = False
+
+
+class IImageSource(Protocol):
+    """
+    A kind of source. ``ImageSource`` makes them.
+
+    A class of an app's own with this one method is a source too; no construct
+    needs to know it.
+    """
+
+    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
+        """
+        Grant *provider* exactly what reading the source needs, and render it.
+
+        Args:
+            scope: The image; may get child constructs.
+            provider: The function that will resolve the source.
+        """
