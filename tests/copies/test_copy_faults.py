@@ -7,12 +7,15 @@ import pytest
 from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import Image
 from lambda_handler.errors import AccessError, DeadlineError, IntegrityError, UnavailableError, UploadLostError
+from lambda_handler.oci import Digest
 
 from .conftest import Publisher
 from .test_copies import OCI, artifact, blobs
 
 LAYER = b"0123456789abcdef" * 400_000
 """6.4 MB: two parts of an upload, and several reads of a download."""
+
+LAYER_DIGEST = str(Digest.of(LAYER))
 
 IMAGE = Image(manifest=artifact(b"{}", LAYER), media_type=OCI, blobs=blobs(b"{}", LAYER))
 
@@ -27,8 +30,8 @@ def pushed(publisher: Publisher) -> Publisher:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(operation="DownloadBlob", truncate_bytes=2_000_000, times=1, skip=1),
-        Fault(operation="DownloadBlob", truncate_bytes=2_000_000, times=3),
+        Fault(operation="DownloadBlob", reference=LAYER_DIGEST, truncate_bytes=2_000_000, times=1),
+        Fault(operation="DownloadBlob", reference=LAYER_DIGEST, truncate_bytes=2_000_000, times=3),
         Fault(operation="DownloadBlob", drop="before", times=2),
         Fault(operation="DownloadBlob", status=503, times=2),
         Fault(operation="GetBlob", status=429, times=2),
@@ -56,7 +59,9 @@ def test_a_passing_fault_costs_time_but_no_byte(pushed: Publisher, fault: Fault)
 
 
 def test_a_download_that_breaks_goes_on_where_it_broke(pushed: Publisher) -> None:
-    pushed.sandbox.faults.add(Fault(operation="DownloadBlob", truncate_bytes=3_000_000, times=1))
+    pushed.sandbox.faults.add(
+        Fault(operation="DownloadBlob", reference=LAYER_DIGEST, truncate_bytes=3_000_000, times=1)
+    )
 
     pushed.copy("v1", "1")
 

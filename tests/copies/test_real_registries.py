@@ -167,7 +167,7 @@ def secret(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), SecretsManager) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{server.server_port}")
         yield "arn:aws:secretsmanager:us-east-1:123456789012:secret:registry-AbCdEf"
         server.shutdown()

@@ -68,7 +68,7 @@ def answer_address() -> Iterator[AnswerAddress]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
     thread.start()
     address.url = f"http://127.0.0.1:{server.server_port}"
     try:

@@ -1,0 +1,96 @@
+"""The answer is sent in every case, and tells nothing that it should not."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+import urllib3
+
+from lambda_handler.cfn import Event, Outcome, Status, deliver, respond
+from lambda_handler.clock import Deadline
+from lambda_handler.errors import DeliveryError
+from lambda_handler.log import Log
+from lambda_handler.retry import Retry
+
+from .test_cloudformation_protocol import EVENT
+
+
+class Clock:
+    """Passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class Broken:
+    """A resource with a defect whose text holds a secret."""
+
+    def owns(self, physical_resource_id: str) -> bool:
+        return bool(physical_resource_id)
+
+    def create(self, event: Event) -> Outcome:
+        message = f"s3cret of {event.logical_resource_id}"
+        raise RuntimeError(message)
+
+    update = create
+
+    def delete(self, event: Event) -> None:
+        self.create(event)
+
+
+def retry(log: Log | None = None, seconds: float = 60) -> Retry:
+    return Retry(Deadline.after(seconds, Clock()), log or Log(stream=io.StringIO()))
+
+
+@pytest.mark.parametrize(
+    ("request_type", "physical_id", "answered_id"),
+    [
+        ("Create", None, "create-failed:Release"),
+        ("Update", "ecr-public:x", "ecr-public:x"),
+        ("Delete", "ecr-public:x", "ecr-public:x"),
+    ],
+)
+def test_a_defect_is_answered_by_its_place_and_not_by_its_text(
+    request_type: str, physical_id: str | None, answered_id: str
+) -> None:
+    stream = io.StringIO()
+    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": physical_id})
+
+    response = respond(event, Broken(), Deadline.after(60, Clock()), Log(stream=stream))
+
+    assert (response.status, response.physical_resource_id) == (Status.FAILED, answered_id)
+    assert response.reason.startswith("INTERNAL: RuntimeError at ")
+    assert "test_answering" in response.reason
+    assert "s3cret" not in response.reason + stream.getvalue()
+
+
+def test_log_lines_are_json_and_cannot_be_forged() -> None:
+    stream = io.StringIO()
+
+    Log(stream=stream).bind(a=1).info('one\n{"level": "ERROR"}', b="ü")
+
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line) == {"level": "INFO", "message": 'one\n{"level": "ERROR"}', "a": 1, "b": "ü"}
+
+
+@pytest.mark.parametrize("url", ["http://example.com/x", "ftp://host/x", "http://localhost@example.com/x", "x"])
+def test_refuses_an_answer_address_without_tls(url: str) -> None:
+    with pytest.raises(DeliveryError, match="is not an https address; nothing was sent"):
+        deliver(url, b"{}", urllib3.PoolManager(), retry())
+
+
+def test_an_answer_address_out_of_reach_is_an_error_that_does_not_tell_it() -> None:
+    stream = io.StringIO()
+
+    with pytest.raises(DeliveryError, match="out of reach") as failure:
+        deliver("http://127.0.0.1:1/x?s3cret", b"{}", urllib3.PoolManager(), retry(Log(stream=stream)))
+
+    assert "s3cret" not in f"{failure.value!r}{failure.value.__cause__!r}{stream.getvalue()}"

@@ -1,0 +1,180 @@
+"""A registry that means harm, or is broken: every read is bounded, and no credentials leave it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import urllib3
+
+from lambda_handler.clock import Deadline, SystemClock
+from lambda_handler.errors import AccessError, IntegrityError, UnavailableError
+from lambda_handler.oci import Digest, RegistryHost, Repository
+from lambda_handler.registry import RegistryClient, Transport
+from lambda_handler.registry.auth import Tokens
+
+DIGEST = Digest.of(b"layer")
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@dataclass
+class Server:
+    """Answers every path by a function, and keeps what it was sent."""
+
+    host: str
+    answer: Answer
+    authorizations: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Server]]:
+    """Two servers on this machine; the first is the registry."""
+    started = [start() for _ in range(2)]
+    yield [server for server, _ in started]
+    for _, http in started:
+        http.shutdown()
+        http.server_close()
+
+
+def start() -> tuple[Server, ThreadingHTTPServer]:
+    server = Server("", lambda request: send(request, 404))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.authorizations.append(self.headers.get("Authorization"))
+            server.answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.daemon_threads = True
+    server.host = f"127.0.0.1:{http.server_port}"
+    threading.Thread(target=http.serve_forever, args=[0.01], daemon=True).start()
+    return server, http
+
+
+def send(request: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+    request.send_response(status)
+    for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        request.send_header(name.replace("_", "-"), value)
+    request.end_headers()
+    request.wfile.write(body)
+
+
+def client(server: Server, seconds: float = 20) -> tuple[RegistryClient, Repository]:
+    host = RegistryHost.parse(server.host)
+    transport = Transport(urllib3.PoolManager(), Deadline.after(seconds, SystemClock()))
+    return RegistryClient(transport, Tokens(host, lambda: "user:s3cret", current="t0ken")), Repository(host, "a/b")
+
+
+def download(server: Server) -> bytes:
+    registry, repository = client(server)
+    return b"".join(registry.open_blob(repository, DIGEST, 0))
+
+
+def test_a_redirect_is_followed_without_credentials(servers: list[Server]) -> None:
+    registry, storage = servers
+    registry.answer = lambda request: send(request, 307, Location=f"http://{storage.host}/signed")
+    storage.answer = lambda request: send(request, 200, b"layer")
+
+    assert download(registry) == b"layer"
+    assert registry.authorizations == ["Bearer t0ken"]
+    assert storage.authorizations == [None]
+
+
+def test_a_redirect_back_to_the_registry_has_no_credentials_either(servers: list[Server]) -> None:
+    registry = servers[0]
+    registry.answer = lambda request: (
+        send(request, 200, b"layer") if request.path == "/open" else send(request, 302, Location="/open")
+    )
+
+    assert download(registry) == b"layer"
+    assert registry.authorizations == ["Bearer t0ken", None]
+
+
+def test_redirects_without_end_are_ended(servers: list[Server]) -> None:
+    servers[0].answer = lambda request: send(request, 302, Location=request.path)
+
+    with pytest.raises(UnavailableError, match="more than 5 redirects"):
+        download(servers[0])
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://example.com/blob", "ftp://example.com/blob", "file:///etc/passwd", "https://user@example.com/", "http://"],
+)
+def test_refuses_a_redirect_that_leads_astray(servers: list[Server], location: str) -> None:
+    servers[0].answer = lambda request: send(request, 302, Location=location)
+
+    with pytest.raises((AccessError, UnavailableError), match="redirect"):
+        download(servers[0])
+
+
+def test_a_server_that_ignores_the_range_sends_nothing_twice(servers: list[Server]) -> None:
+    servers[0].answer = lambda request: send(request, 200, b"layer")
+    registry, repository = client(servers[0])
+
+    assert b"".join(registry.open_blob(repository, DIGEST, 3)) == b"er"
+
+
+def test_a_body_that_ends_early_is_no_answer(servers: list[Server]) -> None:
+    servers[0].answer = lambda request: send(request, 200, b"lay", Content_Length="5")
+
+    with pytest.raises(UnavailableError, match=f"from {servers[0].host} failed: no complete answer"):
+        download(servers[0])
+
+
+def test_a_manifest_without_end_is_ended(servers: list[Server]) -> None:
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        try:
+            while True:
+                request.wfile.write(b" " * 65536)
+        except OSError:
+            request.close_connection = True
+
+    servers[0].answer = endless
+    registry, repository = client(servers[0])
+
+    with pytest.raises(IntegrityError, match="longer than the 4194304 bytes allowed"):
+        registry.read(repository, DIGEST)
+
+
+def test_a_manifest_with_other_bytes_is_refused(servers: list[Server]) -> None:
+    servers[0].answer = lambda request: send(request, 200, b"other")
+    registry, repository = client(servers[0])
+
+    with pytest.raises(IntegrityError, match="sent other bytes"):
+        registry.read(repository, DIGEST)
+
+
+def test_credentials_are_not_taken_to_another_site(servers: list[Server]) -> None:
+    registry, thief = servers
+    challenge = f'Bearer realm="http://{thief.host}/token",service="x"'
+    registry.answer = lambda request: send(request, 401, WWW_Authenticate=challenge)
+    asked, repository = client(registry)
+
+    with pytest.raises(AccessError, match="which is another site"):
+        asked.read(repository, DIGEST)
+
+    assert thief.authorizations == []
+
+
+@pytest.mark.parametrize("token", [b"", b"[]", b"{}", b'{"token": 7}', b'{"token": "a\\nb"}', b"[" * 100_000])
+def test_refuses_a_token_that_is_none(servers: list[Server], token: bytes) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path.startswith("/token"):
+            send(request, 200, token)
+        else:
+            send(request, 401, WWW_Authenticate=f'Bearer realm="http://{servers[0].host}/token"')
+
+    servers[0].answer = answer
+    registry, repository = client(servers[0])
+
+    with pytest.raises(AccessError, match="its token endpoint answered no"):
+        registry.read(repository, DIGEST)
