@@ -7,7 +7,7 @@ The Lambda's entry point, and the only place where adapters meet use cases.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Protocol
 
 import botocore.config
@@ -148,7 +148,7 @@ class Adapters:
         """Resolve a reference in ECR Public; the caller retries."""
         return self._ecr_public(repository).client.resolve(repository, reference)
 
-    def blob(self, repository: Repository, blob: Descriptor) -> Iterator[bytes]:
+    def blob(self, repository: Repository, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob of ECR Public."""
         return self._ecr_public(repository).blob(blob)
 

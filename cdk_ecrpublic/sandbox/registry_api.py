@@ -95,7 +95,9 @@ class RegistryApi:
             [
                 Route("/token", _add_slash, methods=["GET"]),
                 Route("/token/", _Endpoint(self.world, "Token", registry_blobs.token), methods=["GET"]),
-                Route("/_blob/{signed}", _Endpoint(self.world, "DownloadBlob", registry_blobs.download_blob)),
+                Route(
+                    "/_blob/{reference}/{signed}", _Endpoint(self.world, "DownloadBlob", registry_blobs.download_blob)
+                ),
                 *routes,
                 Route("/{rest:path}", self._endpoint("Unsupported", unsupported)),
             ],

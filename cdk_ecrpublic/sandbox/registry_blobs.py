@@ -49,8 +49,9 @@ async def head_blob(context: RegistryContext) -> Response:
 
 async def get_blob(context: RegistryContext) -> Response:
     """Say where a layer can be downloaded: at another host, which wants no token."""
-    signed = context.world.tokens.blob(str(_layer(context).digest))
-    return RedirectResponse(f"{context.world.blob_url}/{signed}", HTTPStatus.TEMPORARY_REDIRECT)
+    digest = str(_layer(context).digest)
+    address = f"{context.world.blob_url}/{digest}/{context.world.tokens.blob(digest)}"
+    return RedirectResponse(address, HTTPStatus.TEMPORARY_REDIRECT)
 
 
 async def download_blob(context: RegistryContext) -> Response:
@@ -60,7 +61,8 @@ async def download_blob(context: RegistryContext) -> Response:
         text = "Only one auth mechanism allowed; the address is signed, so the request must carry no Authorization"
         return Response(text, HTTPStatus.BAD_REQUEST, media_type="text/plain")
     digest = context.world.tokens.digest_of_blob(request.path_params["signed"])
-    path = context.world.store.folder / f"layer-{Digest(digest).hex}" if digest else None
+    is_right = digest is not None and digest == context.reference
+    path = context.world.store.folder / f"layer-{Digest(context.reference).hex}" if is_right else None
     if path is None or not path.exists():
         return Response("Access Denied", HTTPStatus.FORBIDDEN, media_type="text/plain")
     return _download(request, path)

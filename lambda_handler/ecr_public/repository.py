@@ -7,7 +7,7 @@ the API does not do better when writing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -39,7 +39,7 @@ class Reader(Protocol):
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
         """Return the digest that a tag stands for; None when there is none."""
 
-    def blob(self, repository: Repository, blob: Descriptor) -> Iterator[bytes]:
+    def blob(self, repository: Repository, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob."""
 
 
@@ -112,7 +112,7 @@ class EcrPublicRepository:
     def _layers(self) -> Layers:
         return Layers(client=self.client, registry_id=self.registry_id, name=self.name, retry=self.retry)
 
-    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+    def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob that is here; see ``RegistryRepository.blob``."""
         return self.reader.blob(self.repository, blob)
 

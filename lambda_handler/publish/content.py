@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,9 +44,11 @@ class Origin(Protocol):
             NotFoundError: It is not there.
         """
 
-    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+    def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """
-        Stream a blob's bytes, in pieces of at most 1 MiB; whoever reads them checks size and digest.
+        Stream a blob's bytes, in pieces of at most 1 MiB.
+
+        Whoever reads them checks size and digest, and closes the stream.
 
         Raises:
             NotFoundError: It is not there.
@@ -165,10 +168,11 @@ def platforms_of(root: Manifest, origin: Origin) -> frozenset[Platform]:
 
 def _read(blob: Descriptor, origin: Origin) -> bytes:
     content = bytearray()
-    for piece in origin.blob(blob):
-        content += piece
-        if len(content) > blob.size:
-            break
+    with closing(origin.blob(blob)) as pieces:
+        for piece in pieces:
+            content += piece
+            if len(content) > blob.size:
+                break
     if Digest.of(bytes(content)) != blob.digest:
         message = f"the config {blob.digest} came with other bytes"
         raise IntegrityError(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 
 from ..errors import DeadlineError, ImageError, ReleaseError, UploadLostError
 from ..log import Log
@@ -67,7 +68,8 @@ def _succeeded(future: Future[None]) -> bool:
 def _copy_blob(copy: BlobCopy, repository: PublicRepository, log: Log) -> None:
     for upload in range(1, UPLOADS_MAX + 1):
         try:
-            repository.upload(copy.blob, copy.origin.blob(copy.blob))
+            with closing(copy.origin.blob(copy.blob)) as content:
+                repository.upload(copy.blob, content)
         except UploadLostError as error:
             if upload == UPLOADS_MAX:
                 raise

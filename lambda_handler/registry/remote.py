@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from ..errors import ImageError, NotFoundError, UnavailableError
@@ -50,7 +50,7 @@ class RegistryRepository:
         """
         return self.retry.call(f"reading {digest}", lambda: self.client.read(self.repository, digest))
 
-    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+    def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """
         Stream a blob, and go on where it broke off when a connection is lost.
 

@@ -50,11 +50,14 @@ def pushed(publisher: Publisher) -> Publisher:
     ],
     ids=str,
 )
-def test_a_passing_fault_costs_time_but_no_byte(pushed: Publisher, fault: Fault) -> None:
+def test_a_passing_fault_costs_time_but_no_byte(
+    pushed: Publisher, fault: Fault, capsys: pytest.CaptureFixture[str]
+) -> None:
     pushed.sandbox.faults.add(fault)
 
     pushed.copy("v1", "1")
 
+    assert pushed.clock.slept or "beginning the upload" in capsys.readouterr().out, "the fault was not met"
     assert pushed.pull("1") == IMAGE
 
 
