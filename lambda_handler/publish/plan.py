@@ -23,6 +23,10 @@ class Desired:
     Attributes:
         required_platforms: What it must run on.
         platforms: What it runs on; looked up only where something is required.
+        confirm: Put tags that seem to be in place already, too. Reads lag
+            behind writes: in a rollback, a tag that was moved a moment ago may
+            still be shown where it was, and would be left where it is. The
+            service itself knows, and answers that it exists already.
     """
 
     content: Content
@@ -30,6 +34,7 @@ class Desired:
     expected_digest: Digest | None = None
     required_platforms: tuple[Platform, ...] = ()
     platforms: frozenset[Platform] = frozenset()
+    confirm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +140,7 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
     if violations := list(_violations(desired)):
         raise RuleViolationError(violations)
     content, digest = desired.content, desired.content.root.digest
-    unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest)
+    unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest and not desired.confirm)
     moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in desired.tags if tag not in unchanged)
     return Plan(
         manifest=content.root,

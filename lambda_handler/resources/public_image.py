@@ -14,7 +14,7 @@ from ..publish.execute import execute
 from ..publish.observe import observe
 from ..publish.plan import Desired, make_plan
 from ..publish.ports import Ports, PublicRepository
-from ..spec import Declaration, decode
+from ..spec import Declaration, Property, decode
 
 ID_PREFIX = "ecr-public:"
 
@@ -56,13 +56,21 @@ class PublicImageResource:
         ports = self.connect(declaration)
         repository = ports.destination
         content = declaration.source.resolve(ports, declaration.platforms)
-        plan = make_plan(_desired(declaration, content), observe(content, declaration.tags, repository))
+        desired = _desired(declaration, content, confirm=_is_another_image(event))
+        plan = make_plan(desired, observe(content, declaration.tags, repository))
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
         execute(plan, repository, self.log)
         return Outcome(_identity(event, repository), _attributes(content.root, repository))
 
 
-def _desired(declaration: Declaration, content: Content) -> Desired:
+def _is_another_image(event: Event) -> bool:
+    """Whether an update changes the image: its tags should not be in place then, so a read that says so may be stale."""
+    return bool(event.old_properties) and any(
+        event.old_properties.get(name) != event.properties.get(name) for name in (Property.SOURCE, Property.PLATFORMS)
+    )
+
+
+def _desired(declaration: Declaration, content: Content, *, confirm: bool) -> Desired:
     required = declaration.required_platforms
     return Desired(
         content=content,
@@ -70,6 +78,7 @@ def _desired(declaration: Declaration, content: Content) -> Desired:
         expected_digest=declaration.expected_digest,
         required_platforms=required,
         platforms=platforms_of(content.root, content.origin) if required else frozenset(),
+        confirm=confirm,
     )
 
 

@@ -56,6 +56,20 @@ def test_a_rollback_puts_the_tags_back(cloudformation: CloudFormation, registry:
     assert registry.tags() == {"latest": first.digest}
 
 
+def test_a_rollback_is_not_fooled_by_a_stale_read(cloudformation: CloudFormation, registry: Registry) -> None:
+    """A moment after the update, the service still shows the tag where it was before."""
+    first, second = registry.push("first"), registry.push("second")
+    old, new = declare(first, "latest"), declare(second, "latest")
+    created = cloudformation.create(old)
+    cloudformation.update(created.physical_id, new, old)
+    registry.sandbox.faults.add(Fault(operation="DescribeImages", stale=True, times=None))
+
+    assert cloudformation.roll_back(created.physical_id, new, old).succeeded
+
+    registry.sandbox.faults.clear()
+    assert registry.tags() == {"latest": first.digest}
+
+
 def test_a_failed_update_changes_nothing_and_its_rollback_neither(
     cloudformation: CloudFormation, registry: Registry
 ) -> None:
