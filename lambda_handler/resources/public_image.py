@@ -64,7 +64,7 @@ class PublicImageResource:
 
 
 def _is_another_image(event: Event) -> bool:
-    """Whether an update changes the image: its tags should not be in place then, so a read that says so may be stale."""
+    """Whether an update changes the image; then a read that shows its tags in place already may be stale."""
     return bool(event.old_properties) and any(
         event.old_properties.get(name) != event.properties.get(name) for name in (Property.SOURCE, Property.PLATFORMS)
     )
