@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from threading import Event
 
 from ..errors import DeadlineError, ImageError, ReleaseError, UploadLostError
 from ..log import Log
@@ -45,11 +46,13 @@ def _copy(plan: Plan, repository: PublicRepository, log: Log) -> None:
     """Copy blobs, several at once; the first failure ends it."""
     if not plan.blobs:
         return
+    stopped = Event()
     with ThreadPoolExecutor(COPIERS) as copiers:
         # The largest first, so that none of them is left over at the end.
         copies = sorted(plan.blobs, key=lambda copy: -copy.blob.size)
-        running = [copiers.submit(_copy_blob, copy, repository, log) for copy in copies]
+        running = [copiers.submit(_copy_blob, copy, repository, log, stopped) for copy in copies]
         done, _ = wait(running, return_when=FIRST_EXCEPTION)
+        stopped.set()
         copiers.shutdown(wait=False, cancel_futures=True)
     failures = [error for future in done if (error := future.exception()) is not None]
     if not failures:
@@ -65,11 +68,11 @@ def _succeeded(future: Future[None]) -> bool:
     return not future.cancelled() and future.exception() is None
 
 
-def _copy_blob(copy: BlobCopy, repository: PublicRepository, log: Log) -> None:
+def _copy_blob(copy: BlobCopy, repository: PublicRepository, log: Log, stopped: Event) -> None:
     for upload in range(1, UPLOADS_MAX + 1):
         try:
             with closing(copy.origin.blob(copy.blob)) as content:
-                repository.upload(copy.blob, content)
+                repository.upload(copy.blob, _while_others_go_on(content, stopped))
         except UploadLostError as error:
             if upload == UPLOADS_MAX:
                 raise
@@ -77,6 +80,15 @@ def _copy_blob(copy: BlobCopy, repository: PublicRepository, log: Log) -> None:
         else:
             log.info(f"blob copied: {copy.blob.digest}", digest=str(copy.blob.digest), sizeBytes=copy.blob.size)
             return
+
+
+def _while_others_go_on(content: Iterable[bytes], stopped: Event) -> Iterator[bytes]:
+    """Pass *content* on until another blob has failed: nobody waits for gigabytes that come to nothing."""
+    for piece in content:
+        if stopped.is_set():
+            message = "stopped, because another blob failed"
+            raise ImageError(message)
+        yield piece
 
 
 def _move(plan: Plan, repository: PublicRepository, log: Log) -> None:

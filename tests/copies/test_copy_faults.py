@@ -92,6 +92,19 @@ def test_a_lasting_fault_ends_before_any_tag(pushed: Publisher, fault: Fault, er
     assert pushed.is_empty()
 
 
+def test_when_one_blob_fails_the_others_are_not_carried_to_their_end(pushed: Publisher) -> None:
+    config = str(Digest.of(b"{}"))
+    pushed.sandbox.faults.add(
+        Fault(operation="DownloadBlob", reference=LAYER_DIGEST, drip_seconds=0.1, times=None),
+        Fault(operation="DownloadBlob", reference=config, status=403, times=None),
+    )
+
+    with pytest.raises(AccessError):
+        pushed.copy("v1", "1")
+
+    assert pushed.sandbox.requests.count("CompleteLayerUpload") == 0
+
+
 def test_a_deployment_after_a_failed_one_goes_on_from_there(pushed: Publisher) -> None:
     pushed.sandbox.faults.add(Fault(operation="PutImage", code="AccessDeniedException", times=None))
     with pytest.raises(AccessError, match="ecr-public:PutImage"):
