@@ -22,6 +22,9 @@ from ..log import Log
 from .event import Event, RequestType
 from .response import Response, Status
 
+MOMENT_SECONDS = 1.0
+"""What an event without any time left still gets, out of the answer's reserve: most Deletes need no more."""
+
 CREATE_FAILED = "create-failed:"
 """Begins the id of a resource that was never made. (``AWSCDK::…`` markers of CDK's framework are others.)"""
 
@@ -62,7 +65,7 @@ def respond(event: Event, resource: Resource, deadline: Deadline, log: Log) -> R
     box: list[Response] = []
     worker = threading.Thread(target=lambda: box.append(_serve(event, resource, log)), daemon=True)
     worker.start()
-    worker.join(deadline.remaining)
+    worker.join(max(deadline.remaining, MOMENT_SECONDS))
     if box:
         return box[0]
     hint = "deploy again; what is done already is not done twice"

@@ -53,24 +53,26 @@ class Response:
         """
         limit = REASON_MAX_CHARACTERS
         while limit:
-            body = self._body(event, _cut(self.reason, limit))
+            body = _body(self, event, _cut(self.reason, limit))
             if len(body) <= RESPONSE_MAX_BYTES:
                 return body
             limit //= 2
         why = f"the answer's data does not fit the {RESPONSE_MAX_BYTES} bytes that CloudFormation takes"
-        return Response(status=Status.FAILED, physical_resource_id=self.physical_resource_id, reason=why).encode(event)
+        return _body(Response(status=Status.FAILED, physical_resource_id=self.physical_resource_id), event, why)
 
-    def _body(self, event: Event, reason: str) -> bytes:
-        answer = {
-            "Status": self.status.value,
-            "Reason": reason,
-            "PhysicalResourceId": self.physical_resource_id,
-            "StackId": event.stack_id,
-            "RequestId": event.request_id,
-            "LogicalResourceId": event.logical_resource_id,
-            "Data": dict(self.data),
-        }
-        return json.dumps(answer).encode()
+
+def _body(response: Response, event: Event, reason: str) -> bytes:
+    answer = {
+        "Status": response.status.value,
+        "Reason": reason,
+        "PhysicalResourceId": response.physical_resource_id,
+        "StackId": event.stack_id,
+        "RequestId": event.request_id,
+        "LogicalResourceId": event.logical_resource_id,
+        "Data": dict(response.data),
+    }
+    # Escapes would take up to six bytes for a character. A lone surrogate has no bytes, but an escape in JSON.
+    return json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _cut(text: str, limit: int) -> str:

@@ -1,0 +1,158 @@
+"""The rules of a custom resource's life, whatever the resource does."""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lambda_handler.cfn import Event, Outcome, Response, Status, respond
+from lambda_handler.clock import Deadline, SystemClock
+from lambda_handler.errors import DeadlineError, ImageError, NotFoundError
+from lambda_handler.log import Log
+from tests.support.clock import SteppingClock
+
+from .test_cloudformation_protocol import EVENT
+
+OURS = "ecr-public:123456789012/acme/agent:Release"
+MARKER = "create-failed:Release"
+FAILURE = NotFoundError("no such image", operation="x", hint="push it")
+
+
+@dataclass
+class Recorder:
+    """A resource that does as it is told, and keeps what was asked of it."""
+
+    failure: Exception | None = None
+    physical_id: str = OURS
+    asked: list[str] = field(default_factory=list)
+
+    def owns(self, physical_resource_id: str) -> bool:
+        return physical_resource_id.startswith("ecr-public:")
+
+    def create(self, event: Event) -> Outcome:
+        return self._do(event)
+
+    def update(self, event: Event) -> Outcome:
+        return self._do(event)
+
+    def delete(self, event: Event) -> None:
+        self._do(event)
+
+    def _do(self, event: Event) -> Outcome:
+        self.asked.append(event.request_type.value)
+        if self.failure:
+            raise self.failure
+        return Outcome(self.physical_id, {"ImageDigest": "sha256:…"})
+
+
+def serve(request_type: str, physical_id: str | None, resource: Any, seconds: float = 60) -> Response:
+    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": physical_id})
+    return respond(event, resource, Deadline.after(seconds, SteppingClock()), Log(stream=io.StringIO()))
+
+
+@pytest.mark.parametrize(("request_type", "physical_id"), [("Create", None), ("Update", OURS), ("Update", "older")])
+def test_a_success_answers_with_the_resource_s_id_and_attributes(request_type: str, physical_id: str | None) -> None:
+    response = serve(request_type, physical_id, Recorder())
+
+    assert response == Response(status=Status.SUCCESS, physical_resource_id=OURS, data={"ImageDigest": "sha256:…"})
+
+
+@pytest.mark.parametrize(
+    ("request_type", "physical_id", "answered"),
+    [("Create", None, MARKER), ("Update", OURS, OURS), ("Update", "older", "older"), ("Delete", OURS, OURS)],
+)
+def test_a_failure_answers_with_the_id_that_came_or_a_marker(
+    request_type: str, physical_id: str | None, answered: str
+) -> None:
+    response = serve(request_type, physical_id, Recorder(FAILURE))
+
+    assert response == Response(
+        status=Status.FAILED,
+        reason="NOT_FOUND: no such image. Hint: push it",
+        physical_resource_id=answered,
+    )
+
+
+@pytest.mark.parametrize("physical_id", [MARKER, "Agent-Release-1ABCDEFGHIJKL", "2026/11/23/[$LATEST]0af3", None])
+def test_a_delete_of_what_is_not_ours_succeeds_without_asking(physical_id: str | None) -> None:
+    resource = Recorder(FAILURE)
+
+    response = serve("Delete", physical_id, resource)
+
+    assert (response.status, response.physical_resource_id) == (Status.SUCCESS, physical_id or MARKER)
+    assert resource.asked == []
+
+
+def test_a_delete_of_ours_is_carried_out_and_keeps_the_id() -> None:
+    resource = Recorder(physical_id="another")
+
+    response = serve("Delete", OURS, resource)
+
+    assert (response.status, response.physical_resource_id) == (Status.SUCCESS, OURS)
+    assert resource.asked == ["Delete"]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), RecursionError(), MemoryError(), UnicodeEncodeError("a", "b", 0, 1, "c")]
+)
+def test_a_defect_is_answered_too(error: Exception) -> None:
+    response = serve("Create", None, Recorder(error))
+
+    assert response.reason.startswith(f"INTERNAL: {type(error).__name__} at tests.unit.test_lifecycle:")
+
+
+class Hanging(Recorder):
+    """A resource whose call does not return until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def _do(self, event: Event) -> Outcome:
+        self.go.wait(30)
+        return super()._do(event)
+
+
+@pytest.mark.parametrize(("request_type", "answered"), [("Create", MARKER), ("Update", OURS), ("Delete", OURS)])
+def test_a_call_that_hangs_is_left_behind_when_the_time_is_up(request_type: str, answered: str) -> None:
+    resource = Hanging()
+    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": OURS})
+    event = event if request_type != "Create" else Event.parse({**EVENT, "RequestType": request_type})
+
+    response = respond(event, resource, Deadline.after(0.05, SystemClock()), Log(stream=io.StringIO()))
+    resource.go.set()
+
+    assert (response.status, response.physical_resource_id) == (Status.FAILED, answered)
+    assert response.reason.startswith("DEADLINE: ran out of time while a call did not return. Hint: deploy again")
+
+
+class Writing(Recorder):
+    """A resource that lets other threads go on, as writing a log line to a pipe does."""
+
+    def _do(self, event: Event) -> Outcome:
+        threading.Event().wait(0.02)
+        return super()._do(event)
+
+
+@pytest.mark.parametrize("physical_id", [MARKER, OURS])
+def test_a_delete_that_takes_a_moment_succeeds_when_no_time_is_left(physical_id: str) -> None:
+    """Else a short ServiceTimeout fails the Create and then the Delete that tidies up, and the stack is stuck."""
+    assert serve("Delete", physical_id, Writing(), seconds=0).status is Status.SUCCESS
+
+
+def test_every_failure_is_in_the_log() -> None:
+    stream = io.StringIO()
+    event = Event.parse({**EVENT, "RequestType": "Create"})
+
+    respond(event, Recorder(FAILURE), Deadline.after(60, SteppingClock()), Log(stream=stream))
+
+    assert '"level": "ERROR", "message": "NOT_FOUND: no such image. Hint: push it"' in stream.getvalue()
+
+
+@pytest.mark.parametrize("error", [DeadlineError("late", hint="deploy again"), ImageError("odd")])
+def test_the_reason_is_the_error_s_own_explanation(error: ImageError) -> None:
+    assert serve("Create", None, Recorder(error)).reason == error.explain()

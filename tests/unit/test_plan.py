@@ -1,0 +1,134 @@
+"""The plan: what has to be written, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambda_handler.errors import RuleViolationError
+from lambda_handler.oci import Digest, Platform
+from lambda_handler.publish.content import Content, copied, present
+from lambda_handler.publish.plan import Desired, Observed, Plan, TagMove, make_plan
+from tests.support.memory import MemoryRepository
+
+OLD = Digest.of(b"old")
+AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
+
+
+@pytest.fixture
+def content() -> Content:
+    """An image that is in the destination."""
+    origin = MemoryRepository()
+    return present(origin.add(b"config", b"layer"), origin, [])
+
+
+def planned(content: Content, *tags: str, observed: Observed, confirm: bool = False) -> Plan:
+    return make_plan(Desired(content=content, tags=tags, confirm=confirm), observed)
+
+
+def test_a_tag_moves_from_where_it_is(content: Content) -> None:
+    plan = planned(content, "1.4", "latest", observed=Observed(tags={"latest": OLD}))
+
+    assert plan.moves == (TagMove("1.4", None), TagMove("latest", OLD))
+    assert str(plan) == f"image {content.root.digest}; put 1.4 (new), latest from {OLD}"
+
+
+def test_tags_are_put_in_the_declared_order(content: Content) -> None:
+    plan = planned(content, "b", "c", "a", observed=Observed(tags={"a": OLD}))
+
+    assert [move.tag for move in plan.moves] == ["b", "c", "a"]
+
+
+def test_what_is_so_already_is_not_done_again(content: Content) -> None:
+    plan = planned(content, "1", "2", observed=Observed(tags={"1": content.root.digest, "2": content.root.digest}))
+
+    assert plan.is_empty
+    assert plan.unchanged == ("1", "2")
+    assert str(plan) == f"image {content.root.digest}; unchanged: 1, 2"
+
+
+def test_other_tags_of_the_repository_are_left_alone(content: Content) -> None:
+    assert planned(content, observed=Observed(tags={"somebody's": OLD})).is_empty
+
+
+def test_tags_are_put_again_where_a_read_may_be_stale(content: Content) -> None:
+    plan = planned(content, "1", observed=Observed(tags={"1": content.root.digest}), confirm=True)
+
+    assert [move.tag for move in plan.moves] == ["1"]
+
+
+def test_an_image_without_tags_is_put_by_its_digest(content: Content) -> None:
+    plan = planned(content, observed=Observed(tags={}, missing_images=frozenset({content.root.digest})))
+
+    assert plan.put_image
+    assert str(plan) == f"put {content.root.digest}"
+
+
+def test_an_image_that_a_tag_brings_is_not_put_twice(content: Content) -> None:
+    plan = planned(content, "1", observed=Observed(tags={}, missing_images=frozenset({content.root.digest})))
+
+    assert not plan.put_image
+    assert len(plan.moves) == 1
+
+
+def test_an_image_that_is_gone_is_put_although_its_tags_seem_to_be_there(content: Content) -> None:
+    digest = content.root.digest
+    plan = planned(content, "1", observed=Observed(tags={"1": digest}, missing_images=frozenset({digest})))
+
+    assert plan.put_image
+
+
+def test_children_come_before_parents_and_blobs_only_once() -> None:
+    origin = MemoryRepository()
+    inner = origin.add_index(origin.add(b"config 1", b"layer"), origin.add(b"config 2", b"layer"))
+    whole = copied(origin.add_index(inner), origin, [])
+    missing = Observed(
+        tags={},
+        missing_images=frozenset(manifest.digest for manifest in whole.copied),
+        missing_blobs=frozenset(origin.blobs),
+    )
+
+    plan = planned(whole, "1", observed=missing)
+
+    assert [part.digest for part in plan.parts] == [part.digest for part in whole.parts]
+    assert plan.parts[-1].digest == inner.digest
+    assert sorted(copy.blob.digest for copy in plan.blobs) == sorted(origin.blobs)
+    assert plan.blob_bytes == len(b"config 1") + len(b"config 2") + len(b"layer")
+
+
+def test_an_unexpected_digest_forbids_everything(content: Content) -> None:
+    with pytest.raises(RuleViolationError) as failure:
+        make_plan(Desired(content=content, expected_digest=OLD), Observed(tags={}))
+
+    assert failure.value.violations == (
+        f"the source has the digest {content.root.digest}, but ImageDigest declares {OLD}",
+    )
+
+
+def test_the_expected_digest_allows_it(content: Content) -> None:
+    assert make_plan(Desired(content=content, expected_digest=content.root.digest), Observed(tags={})).is_empty
+
+
+def test_all_violations_are_named_together(content: Content) -> None:
+    desired = Desired(
+        content=content, expected_digest=OLD, required_platforms=(AMD64, ARM64), platforms=frozenset({AMD64})
+    )
+
+    with pytest.raises(RuleViolationError) as failure:
+        make_plan(desired, Observed(tags={}))
+
+    assert len(failure.value.violations) == 2
+    assert "lacks linux/arm64 of the RequiredPlatforms; its platforms are: linux/amd64" in failure.value.violations[1]
+
+
+def test_a_summary_says_what_the_plan_says(content: Content) -> None:
+    plan = planned(content, "1", "2", observed=Observed(tags={"1": OLD, "2": content.root.digest}))
+
+    assert plan.summary() == {
+        "imageDigest": str(content.root.digest),
+        "blobs": 0,
+        "blobBytes": 0,
+        "manifests": 0,
+        "putImage": False,
+        "moves": [f"1 from {OLD}"],
+        "unchanged": ["2"],
+    }

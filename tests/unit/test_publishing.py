@@ -1,0 +1,262 @@
+"""Laws of publishing, held against a repository in memory: plan, carry out, look again."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_handler.errors import (
+    ConflictError,
+    ImageError,
+    IntegrityError,
+    MissingContentError,
+    QuotaExceededError,
+    ReleaseError,
+    UnavailableError,
+)
+from lambda_handler.log import Log
+from lambda_handler.oci import Digest, Manifest
+from lambda_handler.publish.content import Content, copied, present
+from lambda_handler.publish.execute import execute
+from lambda_handler.publish.observe import observe
+from lambda_handler.publish.plan import Desired, Plan, make_plan
+from tests.support.memory import MemoryRepository
+
+TAGS = ("1.4.2", "1.4", "1", "latest", "stable")
+
+
+@dataclass
+class World:
+    """An image somewhere, and the repository that it is to be in."""
+
+    content: Content
+    destination: MemoryRepository
+
+    def plan(self, tags: Sequence[str], *, confirm: bool = False) -> Plan:
+        observed = observe(self.content, tags, self.destination)
+        return make_plan(Desired(content=self.content, tags=tuple(tags), confirm=confirm), observed)
+
+    def publish(self, tags: Sequence[str], *, confirm: bool = False) -> None:
+        execute(self.plan(tags, confirm=confirm), self.destination, Log(stream=io.StringIO()))
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """An image or (nested) index to copy, of which the destination may hold some; some tags point elsewhere."""
+    origin = MemoryRepository("up/stream")
+    blobs = st.sampled_from([b"a", b"b", b"c", b"d"])
+    images = [origin.add(b"config", *layers) for layers in draw(st.lists(st.lists(blobs, max_size=3), min_size=1))[:4]]
+    root = images[0]
+    if draw(st.booleans()):
+        root = origin.add_index(*images)
+        root = origin.add_index(root, images[0]) if draw(st.booleans()) else root
+    content = copied(root, origin, [])
+    destination = MemoryRepository()
+    old = destination.add(b"old config")
+    destination.tags = dict.fromkeys(draw(st.sets(st.sampled_from([*TAGS, "other"]))), old.digest)
+    for digest in draw(st.sets(st.sampled_from(sorted(origin.blobs)))):
+        destination.blobs[digest] = origin.blobs[digest]
+    for manifest in content.copied:
+        complete = {blob.digest for blob in manifest.blobs} <= destination.blobs.keys()
+        if complete and not manifest.is_index and draw(st.booleans()):
+            destination.images[manifest.digest] = manifest
+    return World(content, destination)
+
+
+some_tags = st.lists(st.sampled_from(TAGS), unique=True)
+
+
+def is_complete(manifest: Manifest, repository: MemoryRepository) -> bool:
+    return (
+        manifest.digest in repository.images
+        and all(blob.digest in repository.blobs for blob in manifest.blobs)
+        and all(is_complete(repository.images[child.digest], repository) for child in manifest.children)
+    )
+
+
+@given(worlds(), some_tags)
+def test_after_publishing_all_is_there_and_the_next_plan_is_empty(world: World, tags: list[str]) -> None:
+    others = {tag: digest for tag, digest in world.destination.tags.items() if tag not in tags}
+
+    world.publish(tags)
+
+    assert world.destination.tags == {**others, **dict.fromkeys(tags, world.content.root.digest)}
+    assert is_complete(world.content.root, world.destination)
+    assert world.plan(tags).is_empty
+
+
+@given(worlds(), some_tags)
+def test_nothing_is_written_twice(world: World, tags: list[str]) -> None:
+    world.publish(tags)
+
+    assert len(world.destination.writes) == len(set(world.destination.writes))
+
+
+@given(worlds(), some_tags)
+def test_blobs_come_before_manifests_and_tags_last_in_their_order(world: World, tags: list[str]) -> None:
+    world.publish(tags)
+
+    kinds = [write.partition(" ")[0] for write in world.destination.writes]
+    assert kinds == sorted(kinds, key=["blob", "image", "tag"].index)
+    put = [write.partition(" ")[2] for write in world.destination.writes if write.startswith("tag")]
+    assert put == [tag for tag in tags if tag in put]
+
+
+@given(worlds(), st.lists(st.sampled_from(TAGS), unique=True, min_size=1), st.data())
+def test_when_a_tag_fails_every_tag_that_was_there_is_where_it_was(
+    world: World, tags: list[str], data: st.DataObject
+) -> None:
+    failing = data.draw(st.sampled_from(tags))
+    before = dict(world.destination.tags)
+    world.destination.before_put = refuses(failing)
+
+    with pytest.raises(ImageError):
+        world.publish(tags)
+
+    after = world.destination.tags
+    assert {tag: after[tag] for tag in before} == before
+    assert {after[tag] for tag in after.keys() - before.keys()} <= {world.content.root.digest}
+
+
+@given(worlds(), some_tags, st.integers(0, 12))
+def test_whatever_write_fails_a_second_run_ends_where_an_undisturbed_one_does(
+    world: World, tags: list[str], failing: int
+) -> None:
+    world.destination.before_put = fails_at(failing)
+    with suppress(ImageError):
+        world.publish(tags)
+
+    world.publish(tags)
+
+    assert is_complete(world.content.root, world.destination)
+    assert world.plan(tags).is_empty
+
+
+@given(worlds(), some_tags)
+def test_confirming_changes_nothing_but_the_number_of_puts(world: World, tags: list[str]) -> None:
+    world.publish(tags)
+    before = dict(world.destination.tags)
+
+    world.publish(tags, confirm=True)
+
+    assert world.destination.tags == before
+
+
+def refuses(*tags: str) -> Callable[[Manifest, str | None], None]:
+    def check(manifest: Manifest, tag: str | None) -> None:
+        if tag in tags:
+            message = f"{tag} may not point to {manifest.digest}"
+            raise ConflictError(message, operation="ecr-public:PutImage", hint="use another tag")
+
+    return check
+
+
+def fails_at(number: int) -> Callable[[Manifest, str | None], None]:
+    """Fail put *number*, counted from 0, once."""
+    calls: list[str | None] = []
+
+    def check(_: Manifest, tag: str | None) -> None:
+        calls.append(tag)
+        if len(calls) == number + 1:
+            message = "no answer"
+            raise UnavailableError(message, operation="ecr-public:PutImage")
+
+    return check
+
+
+@pytest.fixture
+def retag() -> World:
+    """An image to which ``latest`` and ``1`` shall move from an older one."""
+    destination = MemoryRepository()
+    old = destination.add(b"old config")
+    destination.tags = {"1": old.digest, "latest": old.digest}
+    return World(present(destination.add(b"config"), destination, []), destination)
+
+
+def failure_of(world: World, *tags: str) -> ReleaseError:
+    with pytest.raises(ReleaseError) as failure:
+        world.publish(tags)
+    return failure.value
+
+
+def test_a_failed_release_says_which_tag_why_and_what_became_of_the_others(retag: World) -> None:
+    retag.destination.before_put = refuses("stable")
+
+    error = failure_of(retag, "1", "new", "latest", "stable", "never")
+
+    digest = retag.content.root.digest
+    assert error.message == (
+        f"tag 'stable' could not be put: CONFLICT: stable may not point to {digest}. Hint: use another tag; "
+        f"moved back: latest, 1; new and left in place at {digest}: new"
+    )
+    assert error.hint == "use another tag"
+    assert "never" not in retag.destination.tags
+
+
+def test_a_tag_that_cannot_be_moved_back_is_named_with_where_it_was(retag: World) -> None:
+    old = retag.destination.tags["1"]
+
+    def check(manifest: Manifest, tag: str | None) -> None:
+        if tag == "stable" or (tag == "1" and manifest.digest == old):
+            message = "full"
+            raise QuotaExceededError(message, operation="ecr-public:PutImage")
+
+    retag.destination.before_put = check
+
+    error = failure_of(retag, "1", "latest", "stable")
+
+    assert f"moved back: latest; could not be moved back: 1 (was {old}: QUOTA_EXCEEDED: full)" in error.message
+
+
+def test_the_failure_of_the_first_tag_is_told_as_it_is(retag: World) -> None:
+    retag.destination.before_put = refuses("1")
+
+    with pytest.raises(ConflictError):
+        retag.publish(["1", "latest"])
+
+
+def test_a_tag_whose_old_image_is_gone_is_named(retag: World) -> None:
+    del retag.destination.images[retag.destination.tags["1"]]
+    retag.destination.before_put = refuses("stable")
+
+    assert "could not be moved back: 1 (was " in failure_of(retag, "1", "stable").message
+
+
+def test_a_child_that_is_missing_is_the_service_s_to_refuse_and_nothing_is_written(retag: World) -> None:
+    elsewhere = MemoryRepository()
+    index = elsewhere.add_index(elsewhere.add(b"not here"))
+    world = World(present(index, retag.destination, []), retag.destination)
+    before = dict(retag.destination.tags)
+
+    with pytest.raises(MissingContentError):
+        world.publish(["1", "latest"])
+
+    assert (retag.destination.tags, retag.destination.writes) == (before, [])
+
+
+def test_a_blob_with_other_bytes_ends_it_before_any_manifest() -> None:
+    origin, destination = MemoryRepository("up/stream"), MemoryRepository()
+    image = origin.add(b"config", b"layer")
+    origin.blobs[Digest.of(b"layer")] = b"other"
+
+    with pytest.raises(IntegrityError):
+        World(copied(image, origin, []), destination).publish(["1"])
+
+    assert (destination.images, destination.tags) == ({}, {})
+
+
+def test_each_write_is_logged() -> None:
+    origin, destination, stream = MemoryRepository("up/stream"), MemoryRepository(), io.StringIO()
+    world = World(copied(origin.add(b"config"), origin, []), destination)
+
+    execute(world.plan(["1"]), destination, Log(stream=stream))
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["message"] for line in lines] == [f"blob copied: {Digest.of(b'config')}", "tag 1 put"]

@@ -1,0 +1,91 @@
+"""The answer: whole, at most 4096 bytes, and the beginning of the reason kept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_handler.cfn import Event, Response, Status
+from lambda_handler.cfn.response import RESPONSE_MAX_BYTES
+
+from .test_cloudformation_protocol import EVENT
+
+REQUEST = Event.parse(EVENT)
+
+
+def encoded(**fields: Any) -> bytes:
+    return Response(**{"status": Status.FAILED, "physical_resource_id": "id", **fields}).encode(REQUEST)
+
+
+def answer(**fields: Any) -> dict[str, Any]:
+    body = encoded(**fields)
+    assert len(body) <= RESPONSE_MAX_BYTES
+    read: dict[str, Any] = json.loads(body)
+    return read
+
+
+def test_the_ids_of_the_request_come_back_verbatim() -> None:
+    read = answer(reason="why")
+
+    for key in ("StackId", "RequestId", "LogicalResourceId"):
+        assert read[key] == EVENT[key]
+    assert (read["Status"], read["Reason"], read["PhysicalResourceId"]) == ("FAILED", "why", "id")
+
+
+def test_a_short_reason_is_whole() -> None:
+    assert answer(reason="x" * 1500)["Reason"] == "x" * 1500
+
+
+@pytest.mark.parametrize("character", ["x", "ü", "日", "😀", '"', "\\", "\x00", "\n", "\ud800"])
+def test_a_long_reason_is_cut_behind_its_beginning_and_points_to_the_log(character: str) -> None:
+    reason = answer(reason="CODE: " + character * 9000)["Reason"]
+
+    assert reason.startswith("CODE: " + character * 100)
+    assert reason.endswith(" ... (cut here; the function's log has all of it)")
+
+
+def test_data_of_the_greatest_length_that_fits_is_kept() -> None:
+    room = RESPONSE_MAX_BYTES - len(encoded(status=Status.SUCCESS, data={"A": ""}))
+
+    body = encoded(status=Status.SUCCESS, data={"A": "x" * room})
+
+    assert len(body) == RESPONSE_MAX_BYTES
+    assert json.loads(body)["Status"] == "SUCCESS"
+
+
+def test_data_one_byte_too_long_fails_instead_of_being_dropped() -> None:
+    room = RESPONSE_MAX_BYTES - len(encoded(status=Status.SUCCESS, data={"A": ""}))
+
+    read = answer(status=Status.SUCCESS, data={"A": "x" * (room + 1)})
+
+    assert read["Status"] == "FAILED"
+    assert read["Reason"] == "the answer's data does not fit the 4096 bytes that CloudFormation takes"
+    assert read["Data"] == {}
+
+
+def test_the_reason_makes_room_for_the_data() -> None:
+    read = answer(status=Status.SUCCESS, reason="x" * 1500, data={"A": "y" * 3000})
+
+    assert (read["Status"], read["Data"]) == ("SUCCESS", {"A": "y" * 3000})
+
+
+@given(
+    physical_id=st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1).filter(
+        lambda text: len(text.encode()) <= 1024
+    ),
+    reason=st.text(max_size=3000),
+)
+def test_any_id_that_cloudformation_allows_comes_back_whole(physical_id: str, reason: str) -> None:
+    """A resource that another function made may have any id of up to 1 KB, which a failed answer repeats."""
+    assert answer(physical_resource_id=physical_id, reason=reason)["PhysicalResourceId"] == physical_id
+
+
+@pytest.mark.parametrize("character", ["x", "ü", "日", "😀", '"', "\x7f"])
+def test_the_longest_id_comes_back_whole(character: str) -> None:
+    physical_id = character * (1024 // len(character.encode()))
+
+    assert answer(physical_resource_id=physical_id, reason="x" * 9000)["PhysicalResourceId"] == physical_id

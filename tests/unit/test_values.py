@@ -1,0 +1,94 @@
+"""Values of properties: each is read as what it should be, or refused with its path."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_handler.errors import InvalidPropertiesError
+from lambda_handler.oci import Digest
+from lambda_handler.values import Value
+
+DIGEST = Digest.of(b"")
+
+
+def refused(value: object, reader: str, *arguments: object) -> str:
+    with pytest.raises(InvalidPropertiesError) as failure:
+        getattr(Value(value, "Source.X"), reader)(*arguments)
+    (problem,) = failure.value.problems
+    return problem
+
+
+@pytest.mark.parametrize("text", ["x", " ", "ü", "a\nb", "false", "7"])
+def test_accepts_a_text_as_it_is(text: str) -> None:
+    assert Value(text, "X").text() == text
+
+
+@pytest.mark.parametrize("value", ["", None, 7, True, [], ["x"], {}])
+def test_refuses_what_is_no_text(value: object) -> None:
+    assert refused(value, "text") == f"Source.X: is {value!r}; expected a text"
+
+
+def test_a_parser_reads_a_text() -> None:
+    assert Value(str(DIGEST), "Source.Digest").parse(Digest.parse) == DIGEST
+
+
+def test_a_parser_s_refusal_gets_the_path() -> None:
+    assert refused("sha256:1", "parse", Digest.parse).startswith("Source.X: 'sha256:1' is not a digest; expected")
+
+
+def test_accepts_a_choice() -> None:
+    assert Value("Keep", "X").choice(["Keep", "Untag"]) == "Keep"
+
+
+@pytest.mark.parametrize("value", ["keep", "", None, ["Keep"], {}])
+def test_refuses_another_choice_and_names_all(value: object) -> None:
+    assert refused(value, "choice", ["Keep", "Untag"]) == f"Source.X: is {value!r}; allowed: Keep, Untag"
+
+
+def test_items_know_where_they_stand() -> None:
+    assert [item.path for item in Value(["a", "b"], "ImageTags").items()] == ["ImageTags[0]", "ImageTags[1]"]
+
+
+@pytest.mark.parametrize("value", ["a", None, {"0": "a"}, ("a",)])
+def test_refuses_what_is_no_list(value: object) -> None:
+    assert refused(value, "items").endswith("; expected a list")
+
+
+def test_the_problems_of_all_items_are_named() -> None:
+    with pytest.raises(InvalidPropertiesError) as failure:
+        Value(["ok", "", 7], "X").each(Value.text)
+
+    assert failure.value.problems == ("X[1]: is ''; expected a text", "X[2]: is 7; expected a text")
+
+
+def test_fields_know_where_they_stand() -> None:
+    assert {key: field.path for key, field in Value({"A": "1"}, "X").fields({"A", "B"}).items()} == {"A": "X.A"}
+
+
+def test_refuses_unknown_fields_and_names_the_known() -> None:
+    problem = refused({"A": "1", "C": "2", "D": "3"}, "fields", {"A", "B"})
+
+    assert problem == "Source.X: has unknown keys: C, D; allowed: A, B"
+
+
+@pytest.mark.parametrize("value", ["a", None, ["A"]])
+@pytest.mark.parametrize("reader", ["fields", "texts"])
+def test_refuses_what_is_no_object(value: object, reader: str) -> None:
+    arguments = [{"A"}] if reader == "fields" else []
+
+    assert refused(value, reader, *arguments).endswith("; expected an object")
+
+
+def test_texts_of_any_keys_are_read() -> None:
+    assert Value({"a": "1", "b.c": "x"}, "X").texts() == {"a": "1", "b.c": "x"}
+
+
+def test_refuses_texts_that_are_none() -> None:
+    assert refused({"a": 7}, "texts") == "Source.X.a: is 7; expected a text"
+
+
+@given(st.text(min_size=200))
+def test_a_long_value_is_cut_in_the_message(text: str) -> None:
+    assert len(refused([text], "text")) < 200
