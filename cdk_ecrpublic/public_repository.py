@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from aws_cdk import Arn, ArnFormat, RemovalPolicy, Stack
+from aws_cdk import Fn, RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from ._assets.lambda_handler.errors import InvalidReferenceError, shown
 from ._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse_repository_name
 from ._checks import check, check_choices, check_length, is_known, refuse
 from ._grants import LOGIN_ACTIONS, PUSH_ACTIONS
@@ -22,6 +24,11 @@ DESCRIPTION_MAX_CHARACTERS = 1_024
 ARCHITECTURES = ("ARM", "ARM 64", "x86", "x86-64")
 OPERATING_SYSTEMS = ("Linux", "Windows")
 """What the public gallery knows: ECR Public API reference, ``RepositoryCatalogDataInput``."""
+
+_ARN = re.compile(r"arn:aws:ecr-public::[0-9]{12}:repository/.+")
+"""Without a Region: service authorization reference, Amazon ECR Public. The name has its own grammar."""
+
+_FROM_L1 = "@FromCfnPublicRepository"
 
 _REGION = "us-east-1"
 """CloudFormation knows ``AWS::ECR::PublicRepository`` in this Region only."""
@@ -46,6 +53,12 @@ class IPublicRepository(Protocol):
     def identity(self) -> str:
         """What tells it from others at synthesis: its name where that is known, else its construct's path."""
 
+    def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        """Allow *actions* on this repository."""
+
+    def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to push images."""
+
 
 class _Repository(Construct):
     """What created and imported repositories share. Strictly private."""
@@ -59,10 +72,14 @@ class _Repository(Construct):
     registry_id: str | None = None
     """Account id or alias of its registry; None is the stack's own account."""
 
+    _given_name: str | None = None
+    """The name that a resource of this app was given; its ``repository_name`` is a token."""
+
     @property
     def identity(self) -> str:
         """What tells it from others at synthesis: its name where that is known, else its construct's path."""
-        return self.repository_name if is_known(self.repository_name) else self.node.path
+        name = self._given_name or self.repository_name
+        return name if is_known(name) else self.node.path
 
     def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
         """
@@ -155,11 +172,6 @@ class PublicRepository(_Repository):
         self.repository_name = resource.ref
         self.repository_arn = resource.attr_arn
 
-    @property
-    def identity(self) -> str:
-        """What tells it from others at synthesis: its name where that is known, else its construct's path."""
-        return self._given_name if self._given_name and is_known(self._given_name) else self.node.path
-
     @staticmethod
     def from_repository_name(
         scope: Construct, construct_id: str, repository_name: str, *, registry_id: str | None = None
@@ -207,29 +219,28 @@ class PublicRepository(_Repository):
             ValueError: Another kind of ARN.
         """
         what = f"{scope.node.path}/{construct_id}: repository_arn"
-        parts = Arn.split(repository_arn, ArnFormat.SLASH_RESOURCE_NAME)
-        expected = "expected arn:aws:ecr-public::<account>:repository/<name>"
-        if is_known(repository_arn) and (parts.service, parts.region, parts.resource) != (
-            "ecr-public",
-            "",
-            "repository",
-        ):
-            refuse(what, f"{repository_arn!r} is not the ARN of a public repository; {expected}")
-        name = parts.resource_name or refuse(what, f"{repository_arn!r} names no repository; {expected}")
+        check(what, repository_arn, _parse_arn)
+        # Arn.split would cut the name of a token at its first slash.
+        name = Fn.select(1, Fn.split(":repository/", repository_arn))
+        account = Fn.select(4, Fn.split(":", repository_arn))
         check(what, name, parse_repository_name)
         repository = _Repository(scope, construct_id)
         repository.repository_name = name
         repository.repository_arn = repository_arn
-        own = parts.account == Stack.of(scope).account
+        own = account == Stack.of(scope).account
         if registry_alias is not None:
             check(f"{scope.node.path}/{construct_id}: registry_alias", registry_alias, parse_registry_id)
-        repository.registry_id = registry_alias or (None if own else parts.account)
+        repository.registry_id = registry_alias or (None if own else account)
         return repository
 
     @staticmethod
     def from_cfn_public_repository(cfn_public_repository: ecr.CfnPublicRepository) -> IPublicRepository:
-        """Wrap an L1 construct of this app; what uses it waits for it."""
-        repository = _Repository(cfn_public_repository, "@FromCfnPublicRepository")
+        """Wrap an L1 construct of this app, as often as it is asked for; what uses it waits for it."""
+        wrapped = cfn_public_repository.node.try_find_child(_FROM_L1)
+        if isinstance(wrapped, _Repository):
+            return wrapped
+        repository = _Repository(cfn_public_repository, _FROM_L1)
+        repository._given_name = cfn_public_repository.repository_name  # noqa: SLF001 - a class of this module
         repository.repository_name = cfn_public_repository.ref
         repository.repository_arn = cfn_public_repository.attr_arn
         return repository
@@ -240,3 +251,13 @@ def _arn(scope: Construct, name: str, registry_id: str | None) -> str:
     return Stack.of(scope).format_arn(
         service="ecr-public", region="", account=account, resource="repository", resource_name=name
     )
+
+
+def _parse_arn(text: str) -> str:
+    if not _ARN.fullmatch(text):
+        message = (
+            f"{shown(text)} is not the ARN of a public repository; "
+            "expected arn:aws:ecr-public::<account>:repository/<name>"
+        )
+        raise InvalidReferenceError(message)
+    return text

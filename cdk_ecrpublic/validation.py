@@ -82,7 +82,8 @@ def claim_tags(image: Construct, repository: IPublicRepository, tags: Sequence[s
     claims: dict[tuple[str, ...], str] = getattr(root, _CLAIMS, {})
     setattr(root, _CLAIMS, claims)
     registry = _registry_of(image, repository)
-    for tag in tags:
+    # One token can be two tags: a pseudo parameter such as the Region has a value for each stack.
+    for tag in filter(is_known, tags):
         owner = claims.setdefault((*registry, repository.identity, tag), image.node.path)
         if owner != image.node.path:
             refuse(

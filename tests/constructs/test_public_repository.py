@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from aws_cdk import App, Environment, RemovalPolicy, Stack
+from aws_cdk import App, CfnParameter, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Template
@@ -129,8 +129,20 @@ def _ids(stack: Stack) -> list[str]:
             "Stack/R: registry_id: 'no alias' is not a registry",
         ),
         (
-            lambda s: PublicRepository.from_repository_arn(s, "R", "arn:aws:ecr:us-east-1:123456789012:repository/a"),
-            "is not the ARN of a public repository; expected arn:aws:ecr-public::<account>:repository/<name>",
+            lambda s: PublicRepository.from_repository_arn(s, "R", ARN, registry_alias="no alias"),
+            "Stack/R: registry_alias: 'no alias' is not a registry",
+        ),
+        (
+            lambda s: PublicRepository.from_repository_arn(s, "R", f"{ARN}/Agent"),
+            "Stack/R: repository_arn: 'acme/agent/Agent' is not the name of an ECR Public repository",
+        ),
+        (
+            lambda s: PublicRepository(s, "R", usage_text="x" * 10241),
+            "Stack/R: usage_text: has 10241 characters; at most 10240 are allowed",
+        ),
+        (
+            lambda s: PublicRepository(s, "R", operating_systems=["BeOS"]),
+            "Stack/R: operating_systems: 'BeOS' is unknown; allowed: 'Linux', 'Windows'",
         ),
     ],
 )
@@ -141,6 +153,43 @@ def test_refuses_with_place_value_and_what_is_allowed(
         declare(stack)
 
     assert said in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "acme/agent",
+        "arn:aws:ecr:us-east-1:123456789012:repository/acme/agent",
+        "arn:aws:ecr-public:us-east-1:123456789012:repository/acme/agent",
+        "arn:aws:ecr-public:::repository/acme/agent",
+        "arn:aws:ecr-public::12:repository/acme/agent",
+        "arn:aws-cn:ecr-public::123456789012:repository/acme/agent",
+        "arn:aws:ecr-public::123456789012:repository",
+        "arn:aws:ecr-public::123456789012:registry/acme",
+    ],
+)
+def test_refuses_what_is_not_the_arn_of_a_public_repository(stack: Stack, arn: str) -> None:
+    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
+        PublicRepository.from_repository_arn(stack, "R", arn)
+
+    assert str(failure.value) == (
+        f"Stack/R: repository_arn: {arn!r} is not the ARN of a public repository; "
+        "expected arn:aws:ecr-public::<account>:repository/<name>"
+    )
+
+
+def test_the_arn_of_another_stack_s_making_keeps_the_whole_name(stack: Stack) -> None:
+    """A token cannot be cut at a slash that the name itself has."""
+    arn = CfnParameter(stack, "Arn").value_as_string
+
+    repository = PublicRepository.from_repository_arn(stack, "Agent", arn)
+    PublicImage(stack, "Release", repository=repository, source=ImageSource.digest(DIGEST))
+
+    (rendered,) = Template.from_stack(stack).find_resources("Custom::ECRPublicImage").values()
+    assert rendered["Properties"]["RepositoryName"] == {
+        "Fn::Select": [1, {"Fn::Split": [":repository/", {"Ref": "Arn"}]}]
+    }
+    assert rendered["Properties"]["RegistryId"] == {"Fn::Select": [4, {"Fn::Split": [":", {"Ref": "Arn"}]}]}
 
 
 def test_refuses_to_create_one_outside_us_east_1() -> None:
