@@ -13,6 +13,9 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
 from botocore.parsers import ResponseParserError
 
 from ..errors import (
@@ -105,7 +108,7 @@ def translated(operation: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         message = f"{operation} was not sent: the function has no AWS credentials"
         raise AccessError(message, operation=operation) from error
-    except (HTTPClientError, ResponseParserError) as error:
+    except (HTTPClientError, BotoConnectionError, ResponseParserError) as error:
         message = f"{operation} failed: no complete answer ({type(error).__name__})"
         raise UnavailableError(message, operation=operation) from error
     except BotoCoreError as error:
