@@ -30,6 +30,9 @@ from .spec import Declaration
 ANSWER_SECONDS = 15.0
 """Kept back from the work, for handing over the answer: one attempt of 10 s and a retry."""
 
+ATTEMPT_SECONDS = 1.0
+"""However little time is left, one attempt to answer is made."""
+
 START_SECONDS = 5.0
 """CloudFormation's clock began before ours: queueing, and a cold start."""
 
@@ -101,7 +104,7 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
         awsRequestId=context.aws_request_id,
     )
     seconds = min(context.get_remaining_time_in_millis() / 1000, request.service_timeout - START_SECONDS)
-    end = Deadline.after(seconds, clock)
+    end = Deadline.after(max(seconds, ATTEMPT_SECONDS), clock)
     deadline = Deadline(clock, end.expires - ANSWER_SECONDS)
     resource = PublicImageResource(lambda declaration: _connect(declaration, clients, Retry(deadline, log)), log)
     response = cfn.respond(request, resource, deadline, log)

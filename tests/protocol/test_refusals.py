@@ -199,6 +199,16 @@ def test_a_service_timeout_shorter_than_the_function_s_time_holds(
     assert answer.reason.startswith("DEADLINE: ")
 
 
+@pytest.mark.parametrize("service_timeout", [1, 5])
+def test_an_answer_is_attempted_however_little_time_there_is(
+    cloudformation: CloudFormation, registry: Registry, service_timeout: int
+) -> None:
+    answer = cloudformation.create(declare(registry.push("first"), "1", ServiceTimeout=service_timeout))
+
+    assert answer.reason.startswith("DEADLINE: ")
+    assert registry.tags() == {}
+
+
 def test_a_call_that_hangs_does_not_keep_the_answer(cloudformation: CloudFormation, registry: Registry) -> None:
     """On the real clock: 1.5 s are left for the work, and the registry takes 20 s."""
     image = registry.push("first")
