@@ -30,6 +30,9 @@ from .spec import Declaration
 ANSWER_SECONDS = 15.0
 """Kept back from the work, for handing over the answer: one attempt of 10 s and a retry."""
 
+UNDO_SECONDS = 15.0
+"""Kept back from the work, for pointing tags back when time runs out between two of them."""
+
 ATTEMPT_SECONDS = 1.0
 """However little time is left, one attempt to answer is made."""
 
@@ -106,7 +109,12 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
     seconds = min(context.get_remaining_time_in_millis() / 1000, request.service_timeout - START_SECONDS)
     end = Deadline.after(max(seconds, ATTEMPT_SECONDS), clock)
     deadline = Deadline(clock, end.expires - ANSWER_SECONDS)
-    resource = PublicImageResource(lambda declaration: _connect(declaration, clients, Retry(deadline, log)), log)
+    work = Deadline(clock, deadline.expires - UNDO_SECONDS)
+    resource = PublicImageResource(
+        connect=lambda declaration: _connect(declaration, clients, Retry(work, log)),
+        connect_to_undo=lambda declaration: _connect(declaration, clients, Retry(deadline, log)),
+        log=log,
+    )
     response = cfn.respond(request, resource, deadline, log)
     cfn.deliver(request.response_url, response.encode(request), clients.pool, Retry(end, log))
     log.info(f"answered {response.status}", physicalResourceId=response.physical_resource_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from threading import Event
@@ -19,9 +19,15 @@ UPLOADS_MAX = 3
 """How often a blob's upload is begun before it is given up as lost."""
 
 
-def execute(plan: Plan, repository: PublicRepository, log: Log) -> None:
+def execute(
+    plan: Plan, repository: PublicRepository, log: Log, patient: Callable[[], PublicRepository] | None = None
+) -> None:
     """
     Write what the plan says, in its order.
+
+    Args:
+        patient: Opens the same repository with time left to undo, when time
+            for the work has run out. Default: *repository* itself.
 
     Manifests and tags are put one after the other, which also keeps below the
     service's quota of 10 PutImage a second for an account.
@@ -39,7 +45,7 @@ def execute(plan: Plan, repository: PublicRepository, log: Log) -> None:
     if plan.put_image:
         repository.put(plan.manifest, None)
         log.info(f"image put: {plan.manifest.digest}", imageDigest=str(plan.manifest.digest))
-    _move(plan, repository, log)
+    _move(plan, repository, log, patient or (lambda: repository))
 
 
 def _copy(plan: Plan, repository: PublicRepository, log: Log) -> None:
@@ -91,7 +97,7 @@ def _while_others_go_on(content: Iterable[bytes], stopped: Event) -> Iterator[by
         yield piece
 
 
-def _move(plan: Plan, repository: PublicRepository, log: Log) -> None:
+def _move(plan: Plan, repository: PublicRepository, log: Log, patient: Callable[[], PublicRepository]) -> None:
     done: list[TagMove] = []
     for move in plan.moves:
         try:
@@ -99,7 +105,7 @@ def _move(plan: Plan, repository: PublicRepository, log: Log) -> None:
         except ImageError as error:
             if not done:
                 raise
-            raise _undo(plan, move, done, repository, error) from error
+            raise _undo(plan, move, done, patient(), error) from error
         done.append(move)
         log.info(f"tag {move.tag} put", tag=move.tag, imageDigest=str(plan.manifest.digest))
 

@@ -28,6 +28,7 @@ class PublicImageResource:
 
     connect: Connect
     log: Log
+    connect_to_undo: Connect | None = None
 
     def owns(self, physical_resource_id: str) -> bool:
         """Whether the id is one of ours: neither a marker nor one that CloudFormation invented."""
@@ -59,7 +60,8 @@ class PublicImageResource:
         desired = _desired(declaration, content, confirm=_is_another_image(event))
         plan = make_plan(desired, observe(content, declaration.tags, repository))
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
-        execute(plan, repository, self.log)
+        undo = self.connect_to_undo
+        execute(plan, repository, self.log, undo and (lambda: undo(declaration).destination))
         return Outcome(_identity(event, repository), _attributes(content.root, repository))
 
 
