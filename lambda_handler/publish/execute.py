@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from threading import Event
 
-from ..errors import DeadlineError, ImageError, ReleaseError, UploadLostError
+from ..errors import DeadlineError, ImageError, ReleaseError, UnavailableError, UploadLostError
 from ..log import Log
 from .plan import BlobCopy, Plan, TagMove
 from .ports import PublicRepository
@@ -103,9 +104,12 @@ def _move(plan: Plan, repository: PublicRepository, log: Log, patient: Callable[
         try:
             repository.put(plan.manifest, move.tag)
         except ImageError as error:
-            if not done:
+            # Without an answer nobody knows whether the tag was moved.
+            doubtful = isinstance(error, UnavailableError | DeadlineError) and move.before is not None
+            undone = [*done, move] if doubtful else done
+            if not undone:
                 raise
-            raise _undo(plan, move, done, patient(), error) from error
+            raise _undo(plan, move, undone, patient(), error) from error
         done.append(move)
         log.info(f"tag {move.tag} put", tag=move.tag, imageDigest=str(plan.manifest.digest))
 
@@ -115,11 +119,13 @@ def _undo(
 ) -> ReleaseError:
     """Point moved tags back, the last one first, and say how it went."""
     restored, stuck = [], []
+    # The tags of one release mostly pointed to one image: read once, that leaves more time to put it.
+    manifest_of = functools.cache(repository.manifest)
     for move in reversed(done):
         if move.before is None:
             continue
         try:
-            repository.put(repository.manifest(move.before), move.tag)
+            repository.put(manifest_of(move.before), move.tag)
         except ImageError as trouble:
             stuck.append(f"{move.tag} (was {move.before}: {trouble.explain()})")
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -16,21 +16,7 @@ from lambda_handler.entrypoint import Clients, _connect
 from lambda_handler.log import Log
 from lambda_handler.resources.public_image import PublicImageResource
 from lambda_handler.retry import Retry
-
-
-@dataclass
-class SteppingClock:
-    """Time that passes only when somebody sleeps."""
-
-    time: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.time += seconds
+from tests.support.clock import SteppingClock
 
 
 @dataclass

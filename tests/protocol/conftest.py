@@ -10,21 +10,9 @@ import pytest
 from cdk_ecrpublic.sandbox import Sandbox
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image, resolve_tags
 from lambda_handler.entrypoint import Clients, serve
+from tests.support.clock import SteppingClock
 
 from .cloudformation import CloudFormation, answer_address
-
-
-@dataclass
-class SteppingClock:
-    """Time that passes only when somebody sleeps."""
-
-    time: float = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 @dataclass(frozen=True)

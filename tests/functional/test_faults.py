@@ -1,0 +1,132 @@
+"""Faults of the service, and the deadline: outlived, or told, and never half of a release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Fault
+from lambda_handler.entrypoint import ANSWER_SECONDS
+from tests.protocol.cloudformation import CloudFormation, answer_address
+from tests.protocol.conftest import Lambda, Registry, declare
+from tests.support.clock import SteppingClock
+from tests.support.stack import Stack
+
+
+@pytest.mark.parametrize("style", [400, 403])
+def test_an_expired_token_is_renewed_once(stack: Stack, registry: Registry, style: int) -> None:
+    first, second = registry.push("first"), registry.push("second")
+    stack.deploy(declare(first, "1"))
+    registry.sandbox.requests.clear()
+    registry.sandbox.faults.add(Fault(operation="GetManifest", status=style))
+
+    assert stack.deploy(declare(second, "1")).succeeded
+
+    assert registry.sandbox.requests.count("Token") == 1
+
+
+def test_an_image_that_the_api_knows_and_http_does_not_yet_is_waited_for(
+    stack: Stack, function: Lambda, registry: Registry
+) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="GetManifest", status=404, times=8))
+
+    assert stack.deploy(declare(image, "1")).succeeded
+    assert 10 <= function.clock.time <= 60
+
+
+def test_an_image_that_never_comes_to_be_seen_is_said(stack: Stack, function: Lambda, registry: Registry) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="GetManifest", status=404, times=None))
+
+    answer = stack.deploy(declare(image, "1"))
+
+    assert answer.reason.startswith(f"NOT_YET_VISIBLE: {image.digest} is in repository 'acme/agent', but")
+    assert 60 <= function.clock.time < 70
+
+
+def test_a_denied_write_is_waited_for_a_minute_and_then_told(
+    stack: Stack, function: Lambda, registry: Registry
+) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="PutImage", code="AccessDeniedException", times=None))
+
+    answer = stack.deploy(declare(image, "1"))
+
+    assert answer.reason.startswith("ACCESS_DENIED: ecr-public:PutImage failed: AccessDeniedException")
+    assert answer.reason.endswith("Hint: allow ecr-public:PutImage in the role of the handler's function")
+    assert 60 <= function.clock.time < 70
+    assert registry.tags() == {}
+
+
+@pytest.mark.parametrize("fault", [{"code": "ThrottlingException"}, {"code": "ServerException"}, {"drop": "before"}])
+@pytest.mark.parametrize("operation", ["DescribeRepositories", "DescribeImages", "PutImage"])
+def test_a_fault_that_does_not_pass_is_told_and_bounded(
+    stack: Stack, function: Lambda, registry: Registry, operation: str, fault: dict[str, str]
+) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation=operation, face="api", times=None, **fault))  # type: ignore[arg-type]
+
+    answer = stack.deploy(declare(image, "1"))
+
+    assert answer.reason.startswith(("THROTTLED: ", "UNAVAILABLE: "))
+    assert f"ecr-public:{operation}" in answer.reason
+    assert function.clock.time < 20
+    registry.sandbox.faults.clear()
+    assert registry.tags() == {}
+
+
+def test_a_put_whose_answer_was_lost_is_found_done(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="PutImage", drop="after", times=3))
+
+    assert stack.deploy(declare(image, "1", "2")).succeeded
+    assert registry.tags() == {"1": image.digest, "2": image.digest}
+
+
+def test_when_the_tag_that_fails_took_effect_unseen_no_tag_stays_half_moved(stack: Stack, registry: Registry) -> None:
+    """Every answer to the second put is lost, so nobody knows whether it moved: it must go back too."""
+    first, second = registry.push("first"), registry.push("second")
+    stack.deploy(declare(first, "1", "latest"))
+    before = registry.tags()
+    registry.sandbox.faults.add(Fault(operation="PutImage", reference="latest", drop="after", times=6))
+
+    answer = stack.cloudformation.update(
+        stack.physical_id, declare(second, "1", "latest"), declare(first, "1", "latest")
+    )
+
+    assert not answer.succeeded
+    assert registry.tags() == before
+
+
+@dataclass
+class TickingClock(SteppingClock):
+    """Each look at the clock costs a second, so that a deadline can fall between any two steps."""
+
+    def now(self) -> float:
+        self.time += 1.0
+        return self.time
+
+
+@pytest.mark.parametrize("seconds", range(1, 60))
+def test_a_deadline_at_any_point_leaves_all_tags_moved_or_none(registry: Registry, seconds: int) -> None:
+    """All of a release or none of it; no rollback follows a failed Create."""
+    registry.push("old", "1", "2", "3")
+    image = registry.push("new")
+    before, after = registry.tags(), dict.fromkeys("123", image.digest)
+    with answer_address() as address:
+        cloudformation = CloudFormation(Lambda(clock=TickingClock()), address, ANSWER_SECONDS + seconds)
+        answer = cloudformation.create(declare(image, "1", "2", "3"))
+
+    assert registry.tags() == (after if answer.succeeded else before), answer.reason
+
+
+@pytest.mark.parametrize("seconds", [10, 14, 16, 20, 21])
+def test_a_stack_with_a_short_service_timeout_can_always_be_deleted(
+    stack: Stack, registry: Registry, seconds: int
+) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1"))
+
+    assert stack.cloudformation.delete(stack.physical_id, declare(image, "1", ServiceTimeout=seconds)).succeeded

@@ -1,0 +1,102 @@
+"""Content that the repository cannot hold: refused with a clear message, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lambda_handler.oci import Digest, ManifestMediaType
+from tests.protocol.conftest import Registry, declare
+from tests.support.stack import Stack
+
+OCI, INDEX = ManifestMediaType.OCI_MANIFEST.value, ManifestMediaType.OCI_INDEX.value
+ABSENT = {"mediaType": OCI, "digest": str(Digest.of(b"absent")), "size": 6}
+
+
+def images(registry: Registry) -> list[str]:
+    answer = registry.sandbox.client("ecr-public").describe_images(repositoryName="acme/agent")
+    return sorted(image["imageDigest"] for image in answer["imageDetails"])
+
+
+def manifest(data: dict[str, Any], *tags: str) -> dict[str, Any]:
+    text = json.dumps({"schemaVersion": 2, **data})
+    return {"RepositoryName": "acme/agent", "ImageTags": list(tags), "Source": {"Manifest": {"Body": text}}}
+
+
+@pytest.mark.parametrize("tags", [(), ("1", "latest")], ids=["by digest", "by tags"])
+@pytest.mark.parametrize(
+    ("data", "code", "hint"),
+    [
+        (
+            {"mediaType": OCI, "config": ABSENT, "layers": [ABSENT]},
+            "LayersNotFoundException",
+            "push the image's layers to this very repository first",
+        ),
+        (
+            {"mediaType": INDEX, "manifests": [ABSENT]},
+            "ReferencedImagesNotFoundException",
+            "push each image that the index lists to this very repository first",
+        ),
+    ],
+    ids=["layer", "child"],
+)
+def test_what_refers_to_absent_content_is_refused_and_nothing_is_written(
+    stack: Stack, registry: Registry, data: dict[str, Any], code: str, hint: str, tags: tuple[str, ...]
+) -> None:
+    registry.push("live", "latest")
+    before = (registry.tags(), images(registry))
+
+    answer = stack.deploy(manifest(data, *tags))
+
+    assert answer.reason.startswith(f"MISSING_CONTENT: ecr-public:PutImage failed: {code}")
+    assert answer.reason.endswith(f"Hint: {hint}")
+    assert (registry.tags(), images(registry)) == before
+
+
+def test_an_unexpected_digest_is_refused_before_anything_is_written(stack: Stack, registry: Registry) -> None:
+    image, expected = registry.push("live", "latest"), str(Digest.of(b"expected"))
+    registry.sandbox.requests.clear()
+
+    answer = stack.deploy(declare(image, "1", ImageDigest=expected))
+
+    assert answer.reason == (
+        f"RULE_VIOLATION: the source has the digest {image.digest}, but ImageDigest declares {expected}"
+    )
+    assert registry.sandbox.requests.count("PutImage") == 0
+
+
+def test_a_missing_platform_is_refused_and_those_that_are_there_named(stack: Stack, registry: Registry) -> None:
+    answer = stack.deploy(declare(registry.push("live"), "1", RequiredPlatforms=["linux/riscv64"]))
+
+    assert "lacks linux/riscv64 of the RequiredPlatforms; its platforms are: linux/amd64, linux/arm64" in answer.reason
+    assert registry.tags() == {}
+
+
+def test_an_image_of_another_repository_is_not_there(stack: Stack, registry: Registry) -> None:
+    registry.sandbox.client("ecr-public").create_repository(repositoryName="acme/other")
+    image = registry.push("elsewhere")
+
+    answer = stack.deploy({**declare(image, "1"), "RepositoryName": "acme/other"})
+
+    assert (
+        f"the image {image.digest} does not exist in repository 'acme/other' of registry 123456789012" in answer.reason
+    )
+    assert "Hint: push the image to this very repository before deploying, or correct the digest" in answer.reason
+
+
+def test_an_alias_that_nobody_has_is_said(stack: Stack, registry: Registry) -> None:
+    answer = stack.deploy(declare(registry.push("live"), "1", RegistryId="nobody"))
+
+    assert not answer.succeeded
+    assert answer.reason.startswith("NOT_FOUND: ")
+    assert registry.tags() == {}
+
+
+def test_text_that_is_no_unicode_is_the_user_s_mistake_and_no_defect(stack: Stack) -> None:
+    text = '{"schemaVersion": 2, "x": "\ud800"}'
+
+    answer = stack.deploy({"RepositoryName": "acme/agent", "Source": {"Manifest": {"Body": text, "MediaType": INDEX}}})
+
+    assert answer.reason.startswith("INVALID_PROPERTIES: Source.Manifest.Body: ")

@@ -1,0 +1,130 @@
+"""An image as a whole: bounded in depth and size, and reduced to the platforms asked for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lambda_handler.errors import ImageError, IntegrityError, InvalidManifestError, NotFoundError, RuleViolationError
+from lambda_handler.oci import Digest, Manifest, Platform
+from lambda_handler.publish import content
+from lambda_handler.publish.content import copied, platforms_of, present, select
+from tests.support.memory import OCI_MANIFEST, MemoryRepository, index_of
+
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+
+
+def image_with(repository: MemoryRepository, config: bytes, media_type: str = CONFIG_TYPE) -> Manifest:
+    descriptor = {"mediaType": media_type, "digest": str(Digest.of(config)), "size": len(config)}
+    data = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": descriptor, "layers": []}
+    repository.blobs[Digest.of(config)] = config
+    return Manifest.parse(json.dumps(data).encode())
+
+
+def nested(repository: MemoryRepository, depth: int) -> Manifest:
+    manifest = repository.add(b"config")
+    for _ in range(depth):
+        manifest = repository.add_index(manifest)
+    return manifest
+
+
+@pytest.mark.parametrize("depth", range(content.DEPTH_MAX + 1))
+def test_indexes_may_nest(depth: int) -> None:
+    origin = MemoryRepository()
+
+    assert len(copied(nested(origin, depth), origin, []).parts) == depth
+
+
+def test_refuses_indexes_that_nest_deeper() -> None:
+    origin = MemoryRepository()
+
+    with pytest.raises(InvalidManifestError, match="nested more than 4 deep"):
+        copied(nested(origin, content.DEPTH_MAX + 1), origin, [])
+
+
+def test_refuses_an_index_of_too_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "MANIFESTS_MAX", 3)
+    origin = MemoryRepository()
+    whole = origin.add_index(*[origin.add(str(number).encode()) for number in range(4)])
+
+    with pytest.raises(InvalidManifestError, match="more than 3 manifests"):
+        copied(whole, origin, [])
+
+
+def test_a_child_that_is_not_there_is_an_error() -> None:
+    origin = MemoryRepository()
+
+    with pytest.raises(NotFoundError):
+        copied(index_of(MemoryRepository().add(b"elsewhere")), origin, [])
+
+
+def test_children_stand_before_their_parents_and_each_once() -> None:
+    origin = MemoryRepository()
+    image = origin.add(b"config")
+    inner = origin.add_index(image)
+    whole = copied(origin.add_index(inner, image), origin, [])
+
+    assert [part.digest for part in whole.parts] == [image.digest, inner.digest]
+    assert whole.copied == (*whole.parts, whole.root)
+
+
+def test_what_is_present_is_not_copied() -> None:
+    origin = MemoryRepository()
+
+    assert present(origin.add(b"config"), origin, []).copied == ()
+
+
+def test_the_platform_of_a_single_image_is_read_from_its_config() -> None:
+    repository = MemoryRepository()
+    config = b'{"os": "linux", "architecture": "arm", "variant": "v7"}'
+
+    assert platforms_of(image_with(repository, config), repository) == {Platform("linux", "arm", "v7")}
+
+
+def test_an_artifact_has_no_platform() -> None:
+    repository = MemoryRepository()
+
+    assert platforms_of(image_with(repository, b"{}", "application/vnd.oci.empty.v1+json"), repository) == frozenset()
+
+
+@pytest.mark.parametrize("config", [b"", b"{", b"[]", b"{}", b'{"os": "linux"}', b"[" * 100_000, b"\xff"])
+def test_refuses_a_config_that_names_no_platform(config: bytes) -> None:
+    repository = MemoryRepository()
+
+    with pytest.raises(InvalidManifestError, match="names no platform"):
+        platforms_of(image_with(repository, config), repository)
+
+
+@pytest.mark.parametrize("stored", [b'{"os": "linux"', b'{"os": "linux", "architecture": "amd64"}   '])
+def test_refuses_a_config_with_other_bytes(stored: bytes) -> None:
+    repository = MemoryRepository()
+    manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
+    repository.blobs[manifest.blobs[0].digest] = stored
+
+    with pytest.raises(IntegrityError, match="came with other bytes"):
+        platforms_of(manifest, repository)
+
+
+def test_a_single_image_of_another_platform_is_refused() -> None:
+    repository = MemoryRepository()
+    manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
+
+    with pytest.raises(RuleViolationError, match="no image for linux/arm64; its platforms are: linux/amd64"):
+        select(manifest, repository, [Platform("linux", "arm64")])
+
+
+def test_a_single_image_of_one_of_the_platforms_is_taken_as_it_is() -> None:
+    repository = MemoryRepository()
+    manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
+
+    assert select(manifest, repository, [Platform("linux", "arm64"), Platform("linux", "amd64")]) is manifest
+
+
+def test_without_a_wish_no_config_is_read() -> None:
+    repository = MemoryRepository()
+    manifest = image_with(repository, b"broken")
+
+    assert select(manifest, repository, []) is manifest
+    with pytest.raises(ImageError):
+        select(manifest, repository, [Platform("linux", "amd64")])

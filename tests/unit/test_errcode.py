@@ -1,0 +1,85 @@
+"""botocore's errors become ours, by their code and never by their text."""
+
+from __future__ import annotations
+
+import pytest
+from botocore import exceptions
+from botocore.parsers import ResponseParserError
+
+from lambda_handler.ecr_public.errcode import ERRORS, translated
+from lambda_handler.errors import AccessError, RejectedError, RemoteError, UnavailableError
+
+OPERATION = "ecr-public:PutImage"
+
+
+def translation(error: Exception) -> RemoteError:
+    with pytest.raises(RemoteError) as failure, translated(OPERATION):
+        raise error
+    return failure.value
+
+
+def answered(code: str, status: int = 400, message: str = "text") -> exceptions.ClientError:
+    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return exceptions.ClientError(response, "PutImage")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("code", "kind"), ERRORS.items())
+def test_a_known_code_is_its_kind(code: str, kind: type[RemoteError]) -> None:
+    error = translation(answered(code))
+
+    assert type(error) is kind
+    assert error.message == f"ecr-public:PutImage failed: {code}: text"
+    assert error.operation == OPERATION
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, RejectedError), (500, UnavailableError), (503, UnavailableError)])
+def test_an_unknown_code_is_judged_by_its_status(status: int, kind: type[RemoteError]) -> None:
+    assert type(translation(answered("Surprise", status))) is kind
+
+
+@pytest.mark.parametrize("text", ["AccessDenied", "throttling, try again", "already exists", "not found"])
+def test_the_text_decides_nothing(text: str) -> None:
+    assert type(translation(answered("Surprise", message=text))) is RejectedError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.EndpointConnectionError(endpoint_url="http://x"),
+        exceptions.ConnectTimeoutError(endpoint_url="http://x"),
+        exceptions.ReadTimeoutError(endpoint_url="http://x"),
+        exceptions.ConnectionClosedError(endpoint_url="http://x"),
+        exceptions.ResponseStreamingError(error="x"),
+        ResponseParserError("not JSON"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_answer_may_be_one_the_next_time(error: Exception) -> None:
+    found = translation(error)
+
+    assert found.retryable
+    assert found.message == f"ecr-public:PutImage failed: no complete answer ({type(error).__name__})"
+
+
+@pytest.mark.parametrize(
+    "error", [exceptions.NoCredentialsError(), exceptions.PartialCredentialsError(provider="x", cred_var="y")]
+)
+def test_missing_credentials_are_said(error: Exception) -> None:
+    assert type(translation(error)) is AccessError
+    assert "the function has no AWS credentials" in translation(error).message
+
+
+def test_a_request_that_botocore_refuses_is_not_repeated() -> None:
+    error = translation(exceptions.ParamValidationError(report="imageTag too long"))
+
+    assert type(error) is RejectedError
+    assert "was not sent" in error.message
+
+
+def test_a_long_text_is_cut() -> None:
+    assert len(translation(answered("Surprise", message="x" * 9000)).message) < 500
+
+
+def test_other_exceptions_pass() -> None:
+    with pytest.raises(KeyError), translated(OPERATION):
+        raise KeyError
