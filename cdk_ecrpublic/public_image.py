@@ -48,6 +48,10 @@ class PublicImage(Construct):
             digest; a single image must be of one of them. Default: all.
         required_platforms: What the image must run on; one that lacks any
             fails the deployment before a write. Default: anything.
+        include_referrers: Whether signatures, SBOMs and attestations that refer
+            to a copied image come along: what the source's registry lists as
+            referrers, and the tags ``sha256-<hex>`` with ``.sig``, ``.att``
+            and ``.sbom`` of cosign. Default: they do not.
         refresh: Any text. When it changes, the same declaration is applied
             again, e.g. after a tag was moved by hand. Default: applied when
             the declaration changes.
@@ -71,6 +75,7 @@ class PublicImage(Construct):
         expected_digest: str | None = None,
         platforms: Sequence[str] = (),
         required_platforms: Sequence[str] = (),
+        include_referrers: bool = False,
         refresh: str | None = None,
         provider: PublicImageProvider | None = None,
     ) -> None:
@@ -104,6 +109,7 @@ class PublicImage(Construct):
                     Property.SOURCE: binding.properties,
                     Property.PLATFORMS: list(platforms),
                     Property.REQUIRED_PLATFORMS: list(required_platforms),
+                    Property.INCLUDE_REFERRERS: True if include_referrers else None,
                     Property.REFRESH: refresh,
                 }
             ),

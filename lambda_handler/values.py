@@ -56,6 +56,13 @@ class Value:
             self.refuse(f"is {shown(self.data)}; allowed: {', '.join(allowed)}")
         return self.text()
 
+    def boolean(self) -> bool:
+        """Read ``true`` or ``false``, which CloudFormation sends as strings."""
+        text = str(self.data).lower() if isinstance(self.data, bool) else self.data
+        if text not in {"true", "false"}:
+            self.refuse(f"is {shown(self.data)}; allowed: true, false")
+        return text == "true"
+
     def items(self) -> list[Value]:
         """Read a list."""
         if not isinstance(self.data, list):

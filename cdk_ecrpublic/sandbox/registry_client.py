@@ -112,6 +112,11 @@ class RegistryClient:
             url = following[1] if following else ""
         return found
 
+    def referrers(self, digest: str) -> list[str]:
+        """Return the digests of what refers to an image."""
+        answer = self._request("GET", f"referrers/{digest}")
+        return [entry["digest"] for entry in answer.json()["manifests"]]
+
     @property
     def _base(self) -> str:
         return f"{self.repository.host.url}/v2/{self.repository.path}/"

@@ -56,6 +56,16 @@ class Origin(Protocol):
         """
 
 
+class Upstream(Origin, Protocol):
+    """An origin other than the destination; it also knows what refers to a manifest."""
+
+    def referrers(self, subject: Digest) -> Sequence[Descriptor]:
+        """Return the manifests that name *subject* as theirs; none where nobody keeps such a list."""
+
+    def tagged(self, tag: str) -> Manifest | None:
+        """Read the manifest that *tag* stands for now; None when there is no such tag."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """
@@ -66,20 +76,30 @@ class Content:
         origin: Gives the blobs of *root*, to look its platform up.
         parts: The manifests below it that may have to be put first, children
             before their parents, each once.
-        origins: Where the blobs of *parts* and *root* come from, by the
-            manifest's digest. A manifest that is not among them has its
-            content in the destination already.
+        origins: Where the blobs of *parts*, *root* and *referrers* come from,
+            by the manifest's digest. A manifest that is not among them has
+            its content in the destination already.
+        referrers: Signatures, SBOMs and the like that come along, to be put
+            in this order, after *root*.
+        referrer_tags: The tags by which some of them are found.
     """
 
     root: Manifest
     origin: Origin
     parts: tuple[Manifest, ...] = ()
-    origins: Mapping[Digest, Origin] = field(default_factory=dict)
+    origins: Mapping[Digest, Upstream] = field(default_factory=dict)
+    referrers: tuple[Manifest, ...] = ()
+    referrer_tags: Mapping[str, Manifest] = field(default_factory=dict)
 
     @property
     def copied(self) -> tuple[Manifest, ...]:
         """The manifests that come from elsewhere, in the order in which they can be put."""
         return tuple(manifest for manifest in (*self.parts, self.root) if manifest.digest in self.origins)
+
+    @property
+    def carried(self) -> tuple[Manifest, ...]:
+        """All that comes from elsewhere: what is copied, and what refers to it."""
+        return (*self.copied, *self.referrers)
 
 
 def present(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
@@ -87,7 +107,7 @@ def present(root: Manifest, destination: Origin, platforms: Sequence[Platform]) 
     return Content(root=select(root, destination, platforms), origin=destination)
 
 
-def copied(root: Manifest, origin: Origin, platforms: Sequence[Platform]) -> Content:
+def copied(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> Content:
     """
     Read everything below *root* from *origin*, to be copied from there.
 
@@ -98,7 +118,7 @@ def copied(root: Manifest, origin: Origin, platforms: Sequence[Platform]) -> Con
     """
     root = select(root, origin, platforms)
     parts: dict[Digest, Manifest] = {}
-    _descend(root, origin, parts, DEPTH_MAX)
+    descend(root, origin, parts)
     origins = dict.fromkeys((*parts, root.digest), origin)
     return Content(root=root, origin=origin, parts=tuple(parts.values()), origins=origins)
 
@@ -106,7 +126,7 @@ def copied(root: Manifest, origin: Origin, platforms: Sequence[Platform]) -> Con
 def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Content:
     """Return the content of an index made here, whose entries are those of *contents* that are images."""
     parts: dict[Digest, Manifest] = {}
-    origins: dict[Digest, Origin] = {}
+    origins: dict[Digest, Upstream] = {}
     for content in contents:
         # An index among them was taken apart: its children are entries here, and nobody needs itself.
         for manifest in content.copied[:-1] if content.root.is_index else content.copied:
@@ -189,7 +209,14 @@ def _platform(config: Descriptor, content: bytes) -> Platform:
         raise InvalidManifestError(message) from error
 
 
-def _descend(index: Manifest, origin: Origin, parts: dict[Digest, Manifest], depth: int) -> None:
+def descend(index: Manifest, origin: Origin, parts: dict[Digest, Manifest], depth: int = DEPTH_MAX) -> None:
+    """
+    Read what is below *index* into *parts*, children before their parents.
+
+    Raises:
+        InvalidManifestError: Indexes nest too deep, or there is too much of them.
+        NotFoundError: A child is not at the origin.
+    """
     wanted = list(dict.fromkeys(child.digest for child in index.children if child.digest not in parts))
     if wanted and depth == 0:
         message = f"indexes are nested more than {DEPTH_MAX} deep below the image"
@@ -201,5 +228,5 @@ def _descend(index: Manifest, origin: Origin, parts: dict[Digest, Manifest], dep
     with ThreadPoolExecutor(READERS) as readers:
         children = list(readers.map(origin.manifest, wanted))
     for child in children:
-        _descend(child, origin, parts, depth - 1)
+        descend(child, origin, parts, depth - 1)
         parts[child.digest] = child

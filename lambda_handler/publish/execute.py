@@ -46,6 +46,9 @@ def execute(
     if plan.put_image:
         repository.put(plan.manifest, None)
         log.info(f"image put: {plan.manifest.digest}", imageDigest=str(plan.manifest.digest))
+    for manifest, tag in plan.referrers:
+        repository.put(manifest, tag)
+        log.info(f"referrer put: {tag or manifest.digest}", tag=tag, imageDigest=str(manifest.digest))
     _move(plan, repository, log, patient or (lambda: repository))
 
 

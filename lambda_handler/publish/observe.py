@@ -16,12 +16,18 @@ def observe(content: Content, tags: Sequence[str], repository: PublicRepository)
     Blobs are asked for only where their manifest is missing: the service
     takes a manifest only when all that it refers to is there, and keeps it.
     """
-    wanted = {manifest.digest for manifest in content.copied}
+    wanted = {manifest.digest for manifest in content.carried}
     if not tags:
         wanted.add(content.root.digest)
     missing_images = repository.missing_images(wanted)
+    found = repository.resolve([*tags, *content.referrer_tags])
     return Observed(
-        tags=repository.resolve(tags),
+        tags=found,
         missing_images=missing_images,
         missing_blobs=repository.missing_blobs(blobs_of(content, missing_images)),
+        held={
+            tag: repository.manifest(found[tag])
+            for tag, manifest in content.referrer_tags.items()
+            if found.get(tag) not in {None, manifest.digest}
+        },
     )

@@ -8,7 +8,7 @@ plan: after a success, the same declaration makes an empty one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
@@ -39,11 +39,17 @@ class Desired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What the repository holds: where the desired tags point, and what it lacks of the image."""
+    """
+    What the repository holds: where the desired tags point, and what it lacks of the image.
+
+    Attributes:
+        held: What the tags of referrers stand for that are not as desired.
+    """
 
     tags: Mapping[str, Digest]
     missing_images: frozenset[Digest] = frozenset()
     missing_blobs: frozenset[Digest] = frozenset()
+    held: Mapping[str, Manifest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,10 @@ class Plan:
     Attributes:
         blobs: To copy, each once.
         parts: Manifests to put by digest, children before their parents.
-        put_image: The image itself must be put by digest, because no tag brings it.
+        put_image: The image itself must be put by digest, because no tag brings it
+            in time.
+        referrers: Manifests that refer to it, each with its own tag or None.
+        kept: Tags of referrers that have something which the source's lack.
         moves: Tags to put.
         unchanged: Tags that point to the image already.
     """
@@ -82,13 +91,15 @@ class Plan:
     blobs: tuple[BlobCopy, ...] = ()
     parts: tuple[Manifest, ...] = ()
     put_image: bool
+    referrers: tuple[tuple[Manifest, str | None], ...] = ()
+    kept: tuple[str, ...] = ()
     moves: tuple[TagMove, ...]
     unchanged: tuple[str, ...]
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has to be written."""
-        return not (self.blobs or self.parts or self.put_image or self.moves)
+        return not (self.blobs or self.parts or self.put_image or self.referrers or self.moves)
 
     @property
     def blob_bytes(self) -> int:
@@ -104,6 +115,10 @@ class Plan:
             yield f"copy {len(self.blobs)} blobs of {self.blob_bytes} bytes"
         if self.parts:
             yield f"put {len(self.parts)} manifests below it"
+        if self.referrers:
+            yield f"put {len(self.referrers)} manifests that refer to it"
+        if self.kept:
+            yield f"left as they are, having more than the source's: {', '.join(self.kept)}"
         if self.moves:
             yield f"put {', '.join(map(str, self.moves))}"
         if self.unchanged:
@@ -115,7 +130,7 @@ class Plan:
 
         Shape:
             ``{"imageDigest": "sha256:…", "blobs": 3, "blobBytes": 40210,
-            "manifests": 2, "putImage": false, "moves": ["1.4 from sha256:…",
+            "manifests": 2, "putImage": false, "referrers": 0, "moves": ["1.4 from sha256:…",
             "1.4.2 (new)"], "unchanged": ["latest"]}``
         """
         return {
@@ -124,6 +139,7 @@ class Plan:
             "blobBytes": self.blob_bytes,
             "manifests": len(self.parts),
             "putImage": self.put_image,
+            "referrers": len(self.referrers),
             "moves": [str(move) for move in self.moves],
             "unchanged": list(self.unchanged),
         }
@@ -142,12 +158,15 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
     content, digest = desired.content, desired.content.root.digest
     unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest and not desired.confirm)
     moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in desired.tags if tag not in unchanged)
+    referrers = tuple(_referrers(content, observed))
     return Plan(
         manifest=content.root,
         blobs=tuple(_blobs(content, observed)),
         parts=tuple(part for part in content.parts if part.digest in observed.missing_images),
-        # A tag that points to it already would not bring back what is missing of it.
-        put_image=digest in observed.missing_images and not moves,
+        # A tag that points to it already would not bring back what is missing of it, and tags come last.
+        put_image=digest in observed.missing_images and (not moves or bool(referrers)),
+        referrers=referrers,
+        kept=tuple(tag for tag in observed.held if not _replaces(content.referrer_tags[tag], observed.held[tag])),
         moves=moves,
         unchanged=unchanged,
     )
@@ -157,7 +176,7 @@ def blobs_of(content: Content, missing_images: frozenset[Digest]) -> dict[Digest
     """Return the blobs of the manifests that are missing, by digest: what may have to be copied."""
     return {
         blob.digest: BlobCopy(blob, content.origins[manifest.digest])
-        for manifest in content.copied
+        for manifest in content.carried
         if manifest.digest in missing_images
         for blob in manifest.blobs
         if not blob.is_foreign
@@ -168,6 +187,29 @@ def _blobs(content: Content, observed: Observed) -> Iterator[BlobCopy]:
     for digest, copy in blobs_of(content, observed.missing_images).items():
         if digest in observed.missing_blobs:
             yield copy
+
+
+def _referrers(content: Content, observed: Observed) -> Iterator[tuple[Manifest, str | None]]:
+    moves = {
+        tag: manifest
+        for tag, manifest in content.referrer_tags.items()
+        if observed.tags.get(tag) != manifest.digest and _replaces(manifest, observed.held.get(tag))
+    }
+    tagged = {manifest.digest for manifest in moves.values()}
+    for manifest in content.referrers:
+        if manifest.digest in observed.missing_images and manifest.digest not in tagged:
+            yield manifest, None
+    for tag, manifest in moves.items():
+        yield manifest, tag
+
+
+def _replaces(manifest: Manifest, held: Manifest | None) -> bool:
+    """Whether *manifest* has all signatures (each a layer, or a child) of the one whose tag it takes; none is lost."""
+    if held is None:
+        return True
+    return {part.digest for part in (*held.blobs[1:], *held.children)} <= {
+        part.digest for part in (*manifest.blobs[1:], *manifest.children)
+    }
 
 
 def _violations(desired: Desired) -> Iterator[str]:

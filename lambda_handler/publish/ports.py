@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ..oci import Descriptor, Digest, Manifest, Reference, Repository
-from .content import Origin
+from .content import Origin, Upstream
 
 
 class PublicRepository(Origin, Protocol):
@@ -52,7 +52,7 @@ class PublicRepository(Origin, Protocol):
         """
 
 
-class RemoteRepository(Origin, Protocol):
+class RemoteRepository(Upstream, Protocol):
     """A repository of any registry."""
 
     def resolve(self, reference: Reference) -> Manifest:

@@ -7,8 +7,10 @@ the registry's HTTP face.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
 from ..errors import (
     AccessError,
@@ -19,7 +21,7 @@ from ..errors import (
     ThrottledError,
     UnavailableError,
 )
-from ..oci import MANIFEST_MAX_BYTES, Digest, Manifest, ManifestMediaType, Repository
+from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Repository
 from .auth import Challenge, Tokens
 from .blobs import PIECE_BYTES, follow
 from .transport import Reply, Stream, Transport
@@ -35,6 +37,13 @@ _UNAUTHENTICATED = frozenset({400, 401, 403})
 
 _THROTTLED = 429
 _SERVER_ERRORS = range(500, 600)
+_FAILURES = frozenset({401, 403, _THROTTLED, *_SERVER_ERRORS}) - {501}
+"""Of a request for a list that a registry need not have; 501 says that it has none."""
+
+_NEXT_PAGE = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
+
+REFERRERS_PAGES_MAX = 50
+"""An image has a few signatures and SBOMs; registries give hundreds of entries on a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,50 @@ class RegistryClient:
             return None
         return Digest.parse(reply.headers.get("Docker-Content-Digest", ""))
 
+    def has(self, repository: Repository, reference: str) -> bool:
+        """
+        Return whether there is an image under a tag or digest.
+
+        Raises:
+            AccessError, ThrottledError, UnavailableError: As they say.
+        """
+        try:
+            self._request("HEAD", repository, reference)
+        except NotFoundError:
+            return False
+        return True
+
+    def referrers(self, repository: Repository, subject: Digest) -> list[Descriptor]:
+        """
+        Return the manifests that the registry lists as referring to *subject*.
+
+        A registry without such a list answers in many ways, none of which is
+        an index: then there are none, and tags have to be looked at.
+
+        Raises:
+            InvalidManifestError: The list is no index.
+            UnavailableError: It has more than 50 pages, or leads elsewhere.
+            AccessError, ThrottledError: As they say.
+
+        Source:
+            OCI distribution-spec v1.1, "Listing Referrers".
+        """
+        url = f"{repository.host.url}/v2/{repository.path}/referrers/{subject}"
+        found: list[Descriptor] = []
+        for _ in range(REFERRERS_PAGES_MAX):
+            reply = self._authenticated("GET", url)
+            if reply.status in _FAILURES:
+                error = self._error("GET", "referrers", reply.status)
+                raise error
+            if reply.status != _OK or _media_type(reply) != ManifestMediaType.OCI_INDEX:
+                return found
+            found.extend(Manifest.parse(reply.body, _media_type(reply)).children)
+            if not (following := _next_page(reply, url)):
+                return found
+            url = following
+        message = f"registry {repository.host} lists what refers to {subject} on more than {REFERRERS_PAGES_MAX} pages"
+        raise UnavailableError(message, operation="GET referrers")
+
     def open_blob(self, repository: Repository, digest: Digest, start: int) -> Iterator[bytes]:
         """
         Stream a blob from offset *start* on, in pieces of at most 1 MiB.
@@ -125,13 +178,14 @@ class RegistryClient:
         return self.transport.open("GET", url, {**headers, **self.tokens.header()}, doing="GET blob")
 
     def _request(self, method: str, repository: Repository, reference: str) -> Reply:
-        url = f"{repository.host.url}/v2/{repository.path}/manifests/{reference}"
-        reply = self._send(method, url)
-        if reply.status in _UNAUTHENTICATED:
-            reply = self._authenticate(method, url, reply)
+        reply = self._authenticated(method, f"{repository.host.url}/v2/{repository.path}/manifests/{reference}")
         if reply.status != _OK:
             raise self._error(method, "manifest", reply.status)
         return reply
+
+    def _authenticated(self, method: str, url: str) -> Reply:
+        reply = self._send(method, url)
+        return self._authenticate(method, url, reply) if reply.status in _UNAUTHENTICATED else reply
 
     def _authenticate(self, method: str, url: str, reply: Reply) -> Reply:
         """Get a token and ask again: with credentials where there are some, then without."""
@@ -173,3 +227,15 @@ class RegistryClient:
 
 def _media_type(reply: Reply) -> str:
     return reply.headers.get("Content-Type", "").partition(";")[0].strip()
+
+
+def _next_page(reply: Reply, url: str) -> str:
+    """Return where the list goes on, which must be on the same registry: our credentials go with the request."""
+    match = _NEXT_PAGE.search(reply.headers.get("Link", ""))
+    if match is None:
+        return ""
+    target: str = urljoin(url, match[1])
+    if urlsplit(target)[:2] != urlsplit(url)[:2]:
+        message = f"the list of referrers leads from {urlsplit(url).netloc} to {urlsplit(target).netloc[:100]!r}"
+        raise UnavailableError(message, operation="GET referrers")
+    return target

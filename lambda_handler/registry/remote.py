@@ -50,6 +50,22 @@ class RegistryRepository:
         """
         return self.retry.call(f"reading {digest}", lambda: self.client.read(self.repository, digest))
 
+    def referrers(self, subject: Digest) -> list[Descriptor]:
+        """Return what the registry lists as referring to *subject*; nothing where it keeps no such list."""
+        doing = f"listing what refers to {subject}"
+        return self.retry.call(doing, lambda: self.client.referrers(self.repository, subject))
+
+    def tagged(self, tag: str) -> Manifest | None:
+        """
+        Read the manifest that *tag* stands for now; None when there is no such tag.
+
+        It is asked for first without its body: most tags that are looked for
+        are not there, and registries count what is read.
+        """
+        if not self.retry.call(f"looking for {tag}", lambda: self.client.has(self.repository, tag)):
+            return None
+        return self.retry.call(f"reading {tag}", lambda: self.client.read_tag(self.repository, tag))
+
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """
         Stream a blob, and go on where it broke off when a connection is lost.

@@ -14,6 +14,7 @@ from ..publish.execute import execute
 from ..publish.observe import observe
 from ..publish.plan import Desired, make_plan
 from ..publish.ports import Ports, PublicRepository
+from ..publish.referrers import with_referrers
 from ..spec import Declaration, Property, decode
 
 ID_PREFIX = "ecr-public:"
@@ -57,6 +58,8 @@ class PublicImageResource:
         ports = self.connect(declaration)
         repository = ports.destination
         content = declaration.source.resolve(ports, declaration.platforms)
+        if declaration.include_referrers:
+            content = with_referrers(content)
         desired = _desired(declaration, content, confirm=_is_another_image(event))
         plan = make_plan(desired, observe(content, declaration.tags, repository))
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())

@@ -73,6 +73,7 @@ def decode(properties: Mapping[str, object]) -> Declaration:
     expected_digest = read.optional(Property.IMAGE_DIGEST, lambda value: value.parse(Digest.parse))
     platforms = read.optional(Property.PLATFORMS, _platforms)
     required_platforms = read.optional(Property.REQUIRED_PLATFORMS, _platforms)
+    include_referrers = read.optional(Property.INCLUDE_REFERRERS, Value.boolean)
     source = read.required(Property.SOURCE, decode_source)
     if problems or repository_name is None or source is None:
         raise InvalidPropertiesError(problems)
@@ -83,6 +84,7 @@ def decode(properties: Mapping[str, object]) -> Declaration:
         expected_digest=expected_digest,
         platforms=platforms or (),
         required_platforms=required_platforms or (),
+        include_referrers=include_referrers or False,
         source=source,
     )
 
@@ -135,16 +137,13 @@ def _refuse_planned(properties: Mapping[str, object], problems: list[str]) -> No
     read = _Reader(properties, problems)
     planned = [name for name in _PLANNED if properties.get(name)]
     problems += [f"{name}: is not supported by this version of the handler; leave it out" for name in planned]
-    read.optional(Property.INCLUDE_REFERRERS, lambda value: _only(value, "false", {"true", "false"}))
     read.optional(Property.ON_TAG_REMOVED, lambda value: _only(value, "Keep", {"Keep", "Untag"}))
     read.optional(Property.ON_DELETE, lambda value: _only(value, "Keep", {"Keep", "Delete"}))
 
 
 def _only(value: Value, supported: str, allowed: set[str]) -> None:
     """Refuse what the contract does not name, and what it names but this version lacks."""
-    text = str(value.data).lower() if isinstance(value.data, bool) else value.data
-    Value(text, value.path).choice(sorted(allowed))
-    if text != supported:
+    if value.choice(sorted(allowed)) != supported:
         value.refuse(
             f"is {shown(value.data)}, which this version of the handler does not support; supported: {supported!r}"
         )

@@ -22,6 +22,7 @@ class Declaration:
         expected_digest: What the source must turn out to be; None: anything.
         platforms: Only these, out of an index; empty: all that it has.
         required_platforms: What the image must run on.
+        include_referrers: What refers to a copied image comes along.
     """
 
     repository_name: str
@@ -31,3 +32,4 @@ class Declaration:
     expected_digest: Digest | None = None
     platforms: tuple[Platform, ...] = ()
     required_platforms: tuple[Platform, ...] = ()
+    include_referrers: bool = False

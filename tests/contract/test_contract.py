@@ -33,7 +33,7 @@ GOOD: list[dict[str, Any]] = [
     {"Source": {"Tag": "a"}, "Platforms": ["linux/amd64"], "RequiredPlatforms": ["linux/arm/v7"]},
     {
         "Source": {"Tag": "a"},
-        "IncludeReferrers": "false",
+        "IncludeReferrers": "true",
         "OnTagRemoved": "Keep",
         "OnDelete": "Keep",
         "ImmutableTags": [],
@@ -64,7 +64,6 @@ BAD: list[dict[str, Any]] = [
 PLANNED: list[dict[str, Any]] = [
     {"Source": {"Archive": {"Bucket": "b", "Key": "k"}}},
     {"Source": {"Tag": "a"}, "ImmutableTags": ["1.*"]},
-    {"Source": {"Tag": "a"}, "IncludeReferrers": "true"},
     {"Source": {"Tag": "a"}, "OnTagRemoved": "Untag"},
     {"Source": {"Tag": "a"}, "OnDelete": "Delete"},
 ]

@@ -60,7 +60,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         (declare(NOWHERE, "1", RegistryId="ACME!"), "RegistryId: 'ACME!' is not a registry"),
         (declare(NOWHERE, "1", OnDelete="Delete"), "OnDelete: is 'Delete', which this version of the handler does not"),
         (declare(NOWHERE, "1", OnTagRemoved="Untag"), "OnTagRemoved: is 'Untag', which this version"),
-        (declare(NOWHERE, "1", IncludeReferrers=True), "IncludeReferrers: is 'true', which this version"),
+        (declare(NOWHERE, "1", IncludeReferrers="yes"), "IncludeReferrers: is 'yes'; allowed: true, false"),
         (declare(NOWHERE, "1", ImmutableTags=["1"]), "ImmutableTags: is not supported by this version of the handler"),
         (
             {"RepositoryName": "acme/agent", "Source": {"Archive": {"Bucket": "b", "Key": "k"}}},

@@ -45,6 +45,14 @@ class MemoryRepository:
     def repository(self) -> Repository:
         return Repository.parse(f"public.ecr.aws/alias/{self.name}")
 
+    def referrers(self, subject: Digest) -> list[Descriptor]:
+        """Nothing refers to anything here."""
+        del subject
+        return []
+
+    def tagged(self, tag: str) -> Manifest | None:
+        return self.images.get(self.tags[tag]) if tag in self.tags else None
+
     def add(self, *blobs: bytes) -> Manifest:
         """Add an image of these blobs; the first is its config."""
         manifest = image_of(*blobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from lambda_handler.registry import RegistryClient, Transport
 from lambda_handler.registry.auth import Tokens
 
 DIGEST = Digest.of(b"layer")
+INDEX = "application/vnd.oci.image.index.v1+json"
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -57,8 +59,11 @@ def start() -> tuple[Server, ThreadingHTTPServer]:
     return server, http
 
 
-def send(request: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+def send(
+    request: BaseHTTPRequestHandler, status: int, body: bytes = b"", media_type: str = "text/plain", **headers: str
+) -> None:
     request.send_response(status)
+    request.send_header("Content-Type", media_type)
     for name, value in {"Content-Length": str(len(body)), **headers}.items():
         request.send_header(name.replace("_", "-"), value)
     request.end_headers()
@@ -178,3 +183,52 @@ def test_refuses_a_token_that_is_none(servers: list[Server], token: bytes) -> No
 
     with pytest.raises(AccessError, match="its token endpoint answered no"):
         registry.read(repository, DIGEST)
+
+
+def listing(*subjects: bytes) -> bytes:
+    entries = [
+        {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": str(Digest.of(each)), "size": len(each)}
+        for each in subjects
+    ]
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
+def referrers(server: Server) -> list[Digest]:
+    registry, repository = client(server)
+    return [entry.digest for entry in registry.referrers(repository, DIGEST)]
+
+
+def test_a_list_of_referrers_is_read_to_its_last_page(servers: list[Server]) -> None:
+    registry = servers[0]
+    pages = {
+        f"/v2/a/b/referrers/{DIGEST}": (listing(b"1"), {"Link": '</v2/a/b/referrers/more?n=2>; rel="next"'}),
+        "/v2/a/b/referrers/more?n=2": (listing(b"2"), {}),
+    }
+    registry.answer = lambda request: send(request, 200, pages[request.path][0], INDEX, **pages[request.path][1])
+
+    assert referrers(registry) == [Digest.of(b"1"), Digest.of(b"2")]
+
+
+def test_a_list_of_referrers_that_never_ends_is_given_up(servers: list[Server]) -> None:
+    registry = servers[0]
+    registry.answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link="<?again>; rel=next")
+
+    with pytest.raises(UnavailableError, match="on more than 50 pages"):
+        referrers(registry)
+
+
+def test_a_list_of_referrers_cannot_lead_our_credentials_away(servers: list[Server]) -> None:
+    registry, elsewhere = servers
+    link = f'<http://{elsewhere.host}/v2/a/b/referrers/x>; rel="next"'
+    registry.answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link=link)
+
+    with pytest.raises(UnavailableError, match="the list of referrers leads from"):
+        referrers(registry)
+
+    assert elsewhere.authorizations == []
+
+
+def test_a_page_for_people_is_no_list_of_referrers(servers: list[Server]) -> None:
+    servers[0].answer = lambda request: send(request, 200, b"<html>", "text/html")
+
+    assert referrers(servers[0]) == []

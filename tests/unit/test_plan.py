@@ -129,6 +129,7 @@ def test_a_summary_says_what_the_plan_says(content: Content) -> None:
         "blobBytes": 0,
         "manifests": 0,
         "putImage": False,
+        "referrers": 0,
         "moves": [f"1 from {OLD}"],
         "unchanged": ["2"],
     }

@@ -1,0 +1,214 @@
+"""What refers to an image comes along when it is asked for: signatures, SBOMs, attestations."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cdk_ecrpublic._assets.lambda_handler.oci import Repository
+from cdk_ecrpublic.sandbox import Fault
+from cdk_ecrpublic.sandbox.images import Image, resolve_tags
+from cdk_ecrpublic.sandbox.registry_client import RegistryClient
+from lambda_handler.errors import AccessError, InvalidManifestError, UnavailableError
+from lambda_handler.oci import Digest, ManifestMediaType
+from lambda_handler.publish import referrers as referrers_module
+
+from .conftest import Publisher, two_platforms
+
+EMPTY = b"{}"
+OCI = ManifestMediaType.OCI_MANIFEST.value
+INDEX = ManifestMediaType.OCI_INDEX.value
+
+
+def descriptor(content: bytes, media_type: str) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": str(Digest.of(content)), "size": len(content)}
+
+
+def artifact(kind: str, *layers: bytes, subject: Image | None = None) -> Image:
+    """Make a signature, an SBOM or the like."""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "artifactType": f"application/vnd.example.{kind}",
+        "config": descriptor(EMPTY, "application/vnd.oci.empty.v1+json"),
+        "layers": [descriptor(layer, f"application/vnd.example.{kind}") for layer in layers],
+        **({"subject": descriptor(subject.manifest, subject.media_type)} if subject else {}),
+    }
+    blobs = {str(Digest.of(content)): content for content in (EMPTY, *layers)}
+    return Image(manifest=json.dumps(manifest).encode(), media_type=OCI, blobs=blobs)
+
+
+def list_of(*images: Image) -> Image:
+    """Make the index that clients keep under a tag where a registry has no list of referrers."""
+    entries = [descriptor(image.manifest, image.media_type) for image in images]
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+    return Image(manifest=manifest, media_type=INDEX, children=images)
+
+
+def tag_of(image: Image, suffix: str = "") -> str:
+    return image.digest.replace(":", "-") + suffix
+
+
+def referrers(publisher: Publisher, image: Image) -> set[str]:
+    """Ask the destination what refers to an image, as any client does."""
+    return set(RegistryClient(Repository.parse(publisher.uri("acme/agent")), None).referrers(image.digest))
+
+
+@pytest.fixture
+def image(publisher: Publisher) -> Image:
+    return publisher.push(two_platforms(), "v1")
+
+
+def test_the_registrys_list_is_followed_to_its_end(publisher: Publisher, image: Image) -> None:
+    """A signature of the index, an SBOM of one platform, and a signature of that SBOM."""
+    signature = publisher.push(artifact("signature", b"1", subject=image))
+    sbom = publisher.push(artifact("sbom", b"packages", subject=image.children[0]))
+    signed = publisher.push(artifact("signature", b"2", subject=sbom))
+
+    publisher.copy("v1", "1", IncludeReferrers="true")
+
+    for each in (signature, sbom, signed):
+        assert publisher.pull(each.digest) == each
+    assert referrers(publisher, image) == {signature.digest}
+    assert referrers(publisher, image.children[0]) == {sbom.digest}
+    assert referrers(publisher, sbom) == {signed.digest}
+    assert resolve_tags(publisher.sandbox, "acme/agent") == {"1": image.digest}
+
+
+@pytest.mark.parametrize("suffix", [".sig", ".att", ".sbom"])
+def test_cosigns_tags_come_along(publisher: Publisher, image: Image, suffix: str) -> None:
+    signature = publisher.push(artifact("signature", b"1"), tag_of(image, suffix))
+
+    publisher.copy("v1", "1", IncludeReferrers="true")
+
+    assert publisher.pull(tag_of(image, suffix)) == signature
+
+
+def test_a_registry_without_a_list_has_it_under_a_tag(publisher: Publisher, image: Image) -> None:
+    signature = artifact("signature", b"1", subject=image)
+    listed = publisher.push(list_of(signature), tag_of(image))
+    publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=404, times=None))
+
+    publisher.copy("v1", "1", IncludeReferrers="true")
+    publisher.sandbox.faults.clear()
+
+    assert publisher.pull(tag_of(image)) == listed
+    assert referrers(publisher, image) == {signature.digest}
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_a_registry_that_knows_nothing_of_referrers_has_none(publisher: Publisher, image: Image, status: int) -> None:
+    publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=status, times=None))
+
+    publisher.copy("v1", "1", IncludeReferrers="true")
+
+    assert publisher.pull("1") == image
+
+
+def test_a_list_that_cannot_be_had_is_an_error_and_nothing_is_written(publisher: Publisher, image: Image) -> None:
+    """Silence would publish an image without its signatures."""
+    publisher.push(artifact("signature", b"1", subject=image))
+    publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=503, times=None))
+
+    with pytest.raises(UnavailableError, match=r"GET referrers failed: registry .* answered 503"):
+        publisher.copy("v1", "1", IncludeReferrers="true")
+
+    assert publisher.is_empty()
+
+
+def test_a_list_that_is_denied_is_an_error(publisher: Publisher) -> None:
+    publisher.push(two_platforms(), "v1")
+    publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=403, times=None))
+
+    with pytest.raises(AccessError, match="GET referrers failed"):
+        publisher.copy("v1", "1", IncludeReferrers="true")
+
+
+def test_without_the_option_nobody_looks_for_them(publisher: Publisher, image: Image) -> None:
+    signature = publisher.push(artifact("signature", b"1", subject=image), tag_of(image, ".sig"))
+
+    publisher.copy("v1", "1")
+
+    assert publisher.sandbox.requests.count("ListReferrers") == 0
+    assert tag_of(image, ".sig") not in resolve_tags(publisher.sandbox, "acme/agent")
+    assert referrers(publisher, image) == set()
+    assert signature.digest != image.digest
+
+
+def test_the_tags_of_the_release_come_last(publisher: Publisher, image: Image) -> None:
+    """Whoever pulls by tag and verifies finds the signature in place."""
+    publisher.push(artifact("signature", b"1", subject=image), tag_of(image, ".sig"))
+    publisher.sandbox.requests.clear()
+
+    publisher.copy("v1", "1", IncludeReferrers="true")
+
+    puts = [call.reference for call in publisher.sandbox.requests if call.operation == "PutImage"]
+    assert puts[-3:] == [image.digest, tag_of(image, ".sig"), "1"]
+
+
+def test_a_second_copy_writes_nothing(publisher: Publisher, image: Image) -> None:
+    publisher.push(artifact("signature", b"1", subject=image), tag_of(image, ".sig"))
+    publisher.copy("v1", "1", IncludeReferrers="true")
+    publisher.sandbox.requests.clear()
+
+    publisher.copy("v1", "1", IncludeReferrers="true")
+
+    assert publisher.sandbox.requests.count("PutImage", "InitiateLayerUpload") == 0
+
+
+def test_a_signature_that_came_later_is_added(publisher: Publisher, image: Image) -> None:
+    publisher.push(artifact("signature", b"1"), tag_of(image, ".sig"))
+    publisher.copy("v1", "1", IncludeReferrers="true")
+    both = publisher.push(artifact("signature", b"1", b"2"), tag_of(image, ".sig"))
+
+    publisher.copy("v1", "1", IncludeReferrers="true")
+
+    assert publisher.pull(tag_of(image, ".sig")) == both
+
+
+def test_a_signature_that_only_the_destination_has_is_not_lost(
+    publisher: Publisher, image: Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publisher.push(artifact("signature", b"1"), tag_of(image, ".sig"))
+    own = publisher.push(artifact("signature", b"our own"), tag_of(image, ".sig"), repository="acme/agent")
+
+    publisher.copy("v1", "1", IncludeReferrers="true")
+
+    assert publisher.pull(tag_of(image, ".sig")) == own
+    assert publisher.pull("1") == image
+    assert f"left as they are, having more than the source's: {tag_of(image, '.sig')}" in capsys.readouterr().out
+
+
+def test_of_the_platforms_asked_for_what_refers_to_them(publisher: Publisher, image: Image) -> None:
+    kept = publisher.push(artifact("sbom", b"amd64", subject=image.children[0]))
+    publisher.push(artifact("sbom", b"arm64", subject=image.children[1]))
+    publisher.push(artifact("signature", b"of the whole", subject=image))
+
+    publisher.copy("v1", "1", IncludeReferrers="true", Platforms=["linux/amd64"])
+
+    images = publisher.sandbox.client("ecr-public").describe_images(repositoryName="acme/agent")["imageDetails"]
+    assert {each["imageDigest"] for each in images} > {image.children[0].digest, kept.digest}
+    assert len(images) == 3
+
+
+def test_an_index_takes_what_refers_to_its_parts(publisher: Publisher) -> None:
+    images = [publisher.push(child, tag) for child, tag in zip(two_platforms().children, "ab", strict=True)]
+    sbom = publisher.push(artifact("sbom", b"packages", subject=images[1]))
+    uri = publisher.uri("up/stream")
+    parts = [{"Source": {"Image": {"Reference": f"{uri}:{tag}"}}} for tag in "ab"]
+
+    publisher.publish({"Index": {"Manifests": parts}}, "1", IncludeReferrers="true")
+
+    assert publisher.pull(sbom.digest) == sbom
+
+
+def test_more_than_anybody_has_is_refused(publisher: Publisher, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(referrers_module, "MANIFESTS_MAX", 2)
+    for number in range(3):
+        publisher.push(artifact("signature", str(number).encode(), subject=image))
+
+    with pytest.raises(InvalidManifestError, match="more than 2 manifests refer to the image"):
+        publisher.copy("v1", "1", IncludeReferrers="true")
+
+    assert publisher.is_empty()
