@@ -23,6 +23,9 @@ LOGIN_ACTIONS = (
 )
 """To read manifests as an authenticated client, ten times as often as others. AWS offers no resource but ``*``."""
 
+CHECK_ACTIONS = ("ecr-public:BatchCheckLayerAvailability",)
+"""To see whether the layers of a manifest that is given as text are there. On the repository."""
+
 COPY_ACTIONS = (
     "ecr-public:BatchCheckLayerAvailability",
     "ecr-public:CompleteLayerUpload",

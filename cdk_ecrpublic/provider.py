@@ -15,7 +15,7 @@ from constructs import Construct, IConstruct
 
 from ._assets.lambda_handler.oci import is_account_id
 from ._checks import refuse
-from ._grants import COPY_ACTIONS, LOGIN_ACTIONS, PUBLISH_ACTIONS, REGISTRY_ACTIONS
+from ._grants import CHECK_ACTIONS, COPY_ACTIONS, LOGIN_ACTIONS, PUBLISH_ACTIONS, REGISTRY_ACTIONS
 from .public_repository import IPublicRepository
 
 FUNCTION_LOGICAL_ID = "ECRPublicImageHandler"
@@ -152,16 +152,21 @@ class PublicImageProvider(Construct):
         else:
             self._statements[key].add_resources(resource_arn)
 
-    def allow_publishing(self, repository: IPublicRepository, *, copies: bool = False) -> None:
+    def allow_publishing(
+        self, repository: IPublicRepository, *, copies: bool = False, needs_layers: bool = False
+    ) -> None:
         """
         Allow the function to observe *repository* and to put images into it.
 
         Args:
             copies: Also to store layers there.
+            needs_layers: Also to see whether it has the layers of an image.
         """
         self.allow(PUBLISH_ACTIONS, repository.repository_arn)
         if copies:
             self.allow(COPY_ACTIONS, repository.repository_arn)
+        elif needs_layers:
+            self.allow(CHECK_ACTIONS, repository.repository_arn)
         if repository.registry_id and not is_account_id(repository.registry_id):
             stack = Stack.of(self)
             self.allow(

@@ -89,7 +89,7 @@ class PublicImage(Construct):
         claim_tags(self, repository, tags)
         provider = self._provider(provider)
         binding = source.bind(self, provider)
-        provider.allow_publishing(repository, copies=binding.copies)
+        provider.allow_publishing(repository, copies=binding.copies, needs_layers=binding.needs_layers)
         if not platforms:
             self._check_digest(expected_digest, binding)
         self._warn_of(binding)

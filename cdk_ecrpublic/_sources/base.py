@@ -23,12 +23,15 @@ class SourceBinding:
         mutable_tags: Tags that it stands for, which may point elsewhere at
             the next deployment.
         copies: Whether layers may have to be copied, which takes its time.
+        needs_layers: Whether layers have to be in the repository that nobody
+            has seen there yet.
     """
 
     properties: Mapping[str, object]
     image_digest: str | None = None
     mutable_tags: tuple[str, ...] = ()
     copies: bool = False
+    needs_layers: bool = False
 
 
 class IImageSource(Protocol):

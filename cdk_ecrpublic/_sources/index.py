@@ -46,4 +46,5 @@ class IndexSource:
             properties={"Index": index},
             mutable_tags=tuple(tag for binding in bindings.values() for tag in binding.mutable_tags),
             copies=any(binding.copies for binding in bindings.values()),
+            needs_layers=any(binding.needs_layers for binding in bindings.values()),
         )

@@ -50,6 +50,7 @@ class ManifestSource:
         return SourceBinding(
             properties={"Manifest": {**place, **_media_type(self._media_type)}},
             image_digest=str(self._manifest.digest),
+            needs_layers=not self._manifest.is_index,
         )
 
     def _upload(self, scope: Construct, provider: PublicImageProvider) -> dict[str, str]:
@@ -76,6 +77,7 @@ class ManifestTokenSource:
         return SourceBinding(
             properties={"Manifest": {"Body": self._text, **_media_type(self._media_type)}},
             image_digest=self._digest,
+            needs_layers=True,
         )
 
 

@@ -79,6 +79,8 @@ class Content:
         origins: Where the blobs of *parts*, *root* and *referrers* come from,
             by the manifest's digest. A manifest that is not among them has
             its content in the destination already.
+        given: Manifests of which only the bytes are given: what they refer to
+            has to be in the destination, and nobody has looked yet.
         referrers: Signatures, SBOMs and the like that come along, to be put
             in this order, after *root*.
         referrer_tags: The tags by which some of them are found.
@@ -88,6 +90,7 @@ class Content:
     origin: Origin
     parts: tuple[Manifest, ...] = ()
     origins: Mapping[Digest, Upstream] = field(default_factory=dict)
+    given: tuple[Manifest, ...] = ()
     referrers: tuple[Manifest, ...] = ()
     referrer_tags: Mapping[str, Manifest] = field(default_factory=dict)
 
@@ -98,13 +101,19 @@ class Content:
 
     @property
     def carried(self) -> tuple[Manifest, ...]:
-        """All that comes from elsewhere: what is copied, and what refers to it."""
-        return (*self.copied, *self.referrers)
+        """All that may have to be put: what is copied, what is given, and what refers to it."""
+        return (*self.copied, *self.given, *self.referrers)
 
 
 def present(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
     """Return the content of an image whose children and blobs the destination holds."""
     return Content(root=select(root, destination, platforms), origin=destination)
+
+
+def given(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
+    """Return the content of a manifest whose bytes are given; what it refers to must be in the destination."""
+    selected = select(root, destination, platforms)
+    return Content(root=selected, origin=destination, given=(selected,))
 
 
 def copied(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> Content:
@@ -127,12 +136,20 @@ def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Co
     """Return the content of an index made here, whose entries are those of *contents* that are images."""
     parts: dict[Digest, Manifest] = {}
     origins: dict[Digest, Upstream] = {}
+    given: dict[Digest, Manifest] = {}
     for content in contents:
         # An index among them was taken apart: its children are entries here, and nobody needs itself.
-        for manifest in content.copied[:-1] if content.root.is_index else content.copied:
-            parts.setdefault(manifest.digest, manifest)
-            origins.setdefault(manifest.digest, content.origins[manifest.digest])
-    return Content(root=root, origin=origin, parts=tuple(parts.values()), origins=origins)
+        taken_apart = content.root.digest if content.root.is_index else None
+        parts |= {each.digest: each for each in (*content.copied, *content.given) if each.digest != taken_apart}
+        origins = {**content.origins, **origins}
+        given |= {manifest.digest: manifest for manifest in content.given}
+    return Content(
+        root=root,
+        origin=origin,
+        parts=tuple(parts.values()),
+        origins={digest: origin for digest, origin in origins.items() if digest in parts},
+        given=tuple(given.values()),
+    )
 
 
 def select(root: Manifest, origin: Origin, platforms: Sequence[Platform]) -> Manifest:

@@ -17,6 +17,7 @@ def observe(content: Content, tags: Sequence[str], repository: PublicRepository)
     takes a manifest only when all that it refers to is there, and keeps it.
     """
     wanted = {manifest.digest for manifest in content.carried}
+    wanted |= {child.digest for manifest in content.given for child in manifest.children}
     if not tags:
         wanted.add(content.root.digest)
     missing_images = repository.missing_images(wanted)

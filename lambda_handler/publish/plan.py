@@ -153,7 +153,7 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
         RuleViolationError: The declaration itself forbids it; all violations
             are named, and nothing was written.
     """
-    if violations := list(_violations(desired)):
+    if violations := [*_violations(desired), *_absent(desired.content, observed)]:
         raise RuleViolationError(violations)
     content, digest = desired.content, desired.content.root.digest
     unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest and not desired.confirm)
@@ -172,21 +172,26 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
     )
 
 
-def blobs_of(content: Content, missing_images: frozenset[Digest]) -> dict[Digest, BlobCopy]:
-    """Return the blobs of the manifests that are missing, by digest: what may have to be copied."""
-    return {
-        blob.digest: BlobCopy(blob, content.origins[manifest.digest])
+def blobs_of(content: Content, missing_images: frozenset[Digest]) -> frozenset[Digest]:
+    """Return the blobs of the manifests that are missing: those that the repository may lack."""
+    return frozenset(
+        blob.digest
         for manifest in content.carried
         if manifest.digest in missing_images
         for blob in manifest.blobs
         if not blob.is_foreign
-    }
+    )
 
 
 def _blobs(content: Content, observed: Observed) -> Iterator[BlobCopy]:
-    for digest, copy in blobs_of(content, observed.missing_images).items():
-        if digest in observed.missing_blobs:
-            yield copy
+    copies = {
+        blob.digest: BlobCopy(blob, content.origins[manifest.digest])
+        for manifest in content.carried
+        if manifest.digest in content.origins
+        for blob in manifest.blobs
+        if blob.digest in observed.missing_blobs
+    }
+    yield from copies.values()
 
 
 def _referrers(content: Content, observed: Observed) -> Iterator[tuple[Manifest, str | None]]:
@@ -210,6 +215,23 @@ def _replaces(manifest: Manifest, held: Manifest | None) -> bool:
     return {part.digest for part in (*held.blobs[1:], *held.children)} <= {
         part.digest for part in (*manifest.blobs[1:], *manifest.children)
     }
+
+
+def _absent(content: Content, observed: Observed) -> Iterator[str]:
+    """Name what manifests refer to that are only given, and that nothing here brings along."""
+    brought = {manifest.digest for manifest in content.carried}
+    blobs = observed.missing_blobs - {copy.blob.digest for copy in _blobs(content, observed)}
+    for manifest in content.given:
+        if manifest.digest not in observed.missing_images:
+            continue
+        images = [str(child.digest) for child in manifest.children if child.digest in observed.missing_images - brought]
+        layers = [str(blob.digest) for blob in manifest.blobs if blob.digest in blobs]
+        if images or layers:
+            what = "images" if images else "layers"
+            yield (
+                f"the manifest {manifest.digest} refers to {what} that are not in the repository: "
+                f"{', '.join(images or layers)}; push them to this very repository first"
+            )
 
 
 def _violations(desired: Desired) -> Iterator[str]:

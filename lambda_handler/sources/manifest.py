@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidManifestError
 from ..oci import MANIFEST_MAX_BYTES, Manifest, Platform
-from ..publish.content import Content, present
+from ..publish.content import Content, given
 from ..publish.ports import Ports
 from ..values import Value
 
@@ -48,7 +48,7 @@ class ManifestSource:
     def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """Take the bytes as they are; what they refer to has to be in place."""
         content = _encode(self.body) if self.body else ports.objects.read(self.bucket, self.key, MANIFEST_MAX_BYTES)
-        return present(Manifest.parse(content, self.media_type), ports.destination, platforms)
+        return given(Manifest.parse(content, self.media_type), ports.destination, platforms)
 
 
 def _encode(body: str) -> bytes:

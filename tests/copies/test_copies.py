@@ -8,7 +8,7 @@ import pytest
 
 from cdk_ecrpublic._assets.lambda_handler.oci import ManifestMediaType
 from cdk_ecrpublic.sandbox.images import Image, build_image
-from lambda_handler.errors import InvalidManifestError, MissingContentError, NotFoundError, RuleViolationError
+from lambda_handler.errors import InvalidManifestError, NotFoundError, RuleViolationError
 from lambda_handler.oci import Digest
 
 from .conftest import Publisher, two_platforms
@@ -162,14 +162,41 @@ def test_refuses_an_image_that_is_not_there(publisher: Publisher) -> None:
         publisher.copy("none", "1")
 
 
-def test_refuses_a_retag_of_an_index_whose_parts_are_elsewhere(publisher: Publisher) -> None:
-    """A manifest alone brings no content: the service says what is missing, and the hint what to do."""
+def test_refuses_a_manifest_whose_content_is_elsewhere(publisher: Publisher) -> None:
+    """A manifest alone brings no content; all that is missing is named, and nothing is written."""
     image = publisher.push(two_platforms(), "v1")
 
-    with pytest.raises(MissingContentError, match=image.children[0].digest) as failure:
+    with pytest.raises(RuleViolationError, match="refers to images that are not in the repository") as failure:
         publisher.publish({"Manifest": {"Body": image.manifest.decode()}}, "1")
 
-    assert "push each image that the index lists to this very repository first" in failure.value.explain()
+    assert all(child.digest in failure.value.message for child in image.children)
+    assert publisher.is_empty()
+
+
+def test_an_index_takes_manifests_that_are_only_given(publisher: Publisher) -> None:
+    """Their layers are in the repository, the manifests are not: they are put before the index."""
+    images = two_platforms().children
+    for child in images:
+        other = {**json.loads(child.manifest), "annotations": {"other": "manifest"}}
+        publisher.push(
+            Image(manifest=json.dumps(other).encode(), media_type=OCI, blobs=child.blobs), repository="acme/agent"
+        )
+    parts = [{"Source": {"Manifest": {"Body": child.manifest.decode()}}} for child in images]
+
+    outcome = publisher.publish({"Index": {"Manifests": parts}}, "1")
+
+    assert {child.digest for child in publisher.pull("1").children} == {child.digest for child in images}
+    assert outcome.data["ImageManifestMediaType"] == INDEX
+
+
+def test_an_index_of_manifests_whose_layers_are_elsewhere_is_refused(publisher: Publisher) -> None:
+    image = publisher.push(two_platforms(), "v1")
+    parts = [{"Source": {"Manifest": {"Body": child.manifest.decode()}}} for child in image.children]
+
+    with pytest.raises((RuleViolationError, NotFoundError)):
+        publisher.publish({"Index": {"Manifests": parts}}, "1")
+
+    assert publisher.is_empty()
 
 
 def test_refuses_indexes_that_nest_without_end(publisher: Publisher) -> None:

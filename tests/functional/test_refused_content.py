@@ -27,31 +27,25 @@ def manifest(data: dict[str, Any], *tags: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("tags", [(), ("1", "latest")], ids=["by digest", "by tags"])
 @pytest.mark.parametrize(
-    ("data", "code", "hint"),
+    ("data", "what"),
     [
-        (
-            {"mediaType": OCI, "config": ABSENT, "layers": [ABSENT]},
-            "LayersNotFoundException",
-            "push the image's layers to this very repository first",
-        ),
-        (
-            {"mediaType": INDEX, "manifests": [ABSENT]},
-            "ReferencedImagesNotFoundException",
-            "push each image that the index lists to this very repository first",
-        ),
+        ({"mediaType": OCI, "config": ABSENT, "layers": [ABSENT]}, "layers"),
+        ({"mediaType": INDEX, "manifests": [ABSENT]}, "images"),
     ],
     ids=["layer", "child"],
 )
 def test_what_refers_to_absent_content_is_refused_and_nothing_is_written(
-    stack: Stack, registry: Registry, data: dict[str, Any], code: str, hint: str, tags: tuple[str, ...]
+    stack: Stack, registry: Registry, data: dict[str, Any], what: str, tags: tuple[str, ...]
 ) -> None:
     registry.push("live", "latest")
     before = (registry.tags(), images(registry))
+    registry.sandbox.requests.clear()
 
     answer = stack.deploy(manifest(data, *tags))
 
-    assert answer.reason.startswith(f"MISSING_CONTENT: ecr-public:PutImage failed: {code}")
-    assert answer.reason.endswith(f"Hint: {hint}")
+    assert answer.reason.startswith("RULE_VIOLATION: the manifest sha256:")
+    assert f"refers to {what} that are not in the repository: {ABSENT['digest']}" in answer.reason
+    assert registry.sandbox.requests.count("PutImage") == 0
     assert (registry.tags(), images(registry)) == before
 
 
@@ -100,3 +94,16 @@ def test_text_that_is_no_unicode_is_the_user_s_mistake_and_no_defect(stack: Stac
     answer = stack.deploy({"RepositoryName": "acme/agent", "Source": {"Manifest": {"Body": text, "MediaType": INDEX}}})
 
     assert answer.reason.startswith("INVALID_PROPERTIES: Source.Manifest.Body: ")
+
+
+def test_all_that_is_wrong_is_said_at_once(stack: Stack, registry: Registry) -> None:
+    registry.push("live", "latest")
+    data = {"mediaType": INDEX, "manifests": [{**ABSENT, "platform": {"os": "linux", "architecture": "amd64"}}]}
+    expected = str(Digest.of(b"expected"))
+
+    answer = stack.deploy(
+        {**manifest(data, "1"), "ImageDigest": expected, "RequiredPlatforms": ["linux/arm64", "linux/s390x"]}
+    )
+
+    for part in (f"ImageDigest declares {expected}", "lacks linux/arm64, linux/s390x", "are not in the repository"):
+        assert part in answer.reason
