@@ -16,9 +16,10 @@ import urllib3
 from botocore import xform_name
 
 from . import cfn
+from .aws import Parameters, S3Objects, is_rolling_back
+from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock
-from .ecr_public import EcrPublicRepository, S3Objects, open_repository
-from .ecr_public.errcode import translated
+from .ecr_public import EcrPublicRepository, open_repository
 from .log import Log
 from .oci import Descriptor, Digest, Manifest, Repository
 from .registry import RegistryClient, RegistryRepository, Transport
@@ -141,6 +142,11 @@ class Adapters:
         self._clients, self._retry = clients, retry
         self._transport = Transport(clients.pool, retry.deadline)
         self.objects = S3Objects(lambda: clients.get("s3"), retry)
+        self.parameters = Parameters(lambda: clients.get("ssm"), retry)
+
+    def is_rolling_back(self, stack_id: str) -> bool:
+        """Whether CloudFormation is undoing a deployment of the stack."""
+        return is_rolling_back(self._clients.get("cloudformation"), stack_id, self._retry)
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
         """Open a repository of any registry; one of ECR Public itself as what it is."""

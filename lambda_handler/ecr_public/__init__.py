@@ -1,6 +1,5 @@
-"""The ECR Public API, and the S3 reads that go with it, over botocore."""
+"""The ECR Public API, over botocore."""
 
-from .objects import S3Objects
 from .repository import EcrPublicRepository, open_repository
 
-__all__ = ["EcrPublicRepository", "S3Objects", "open_repository"]
+__all__ = ["EcrPublicRepository", "open_repository"]

@@ -16,10 +16,10 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+from ..aws.errcode import translated
 from ..errors import AlreadyThereError, IntegrityError, RejectedError
 from ..oci import Descriptor, Digest
 from ..retry import Retry
-from .errcode import translated
 
 LAYER_DIGESTS_MAX = 100
 """The most that one BatchCheckLayerAvailability takes: botocore's ecr-public model."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from ..aws.errcode import translated
 from ..errors import (
     AlreadyThereError,
     ImageNotFoundError,
@@ -18,16 +19,19 @@ from ..errors import (
     MissingContentError,
     NotFoundError,
     NotYetVisibleError,
+    RejectedError,
 )
 from ..oci import Descriptor, Digest, Manifest, RegistryHost, Repository, is_account_id
 from ..retry import Retry
-from .errcode import translated
 from .layers import Layers
 
 T = TypeVar("T")
 
+_BATCH_DELETE = "ecr-public:BatchDeleteImage"
+_GONE, _LISTED = "ImageNotFound", "ImageReferencedByManifestList"
+
 IMAGE_IDS_MAX = 100
-"""The most ``imageIds`` that one DescribeImages takes: botocore's ecr-public model."""
+"""The most ``imageIds`` that one DescribeImages or BatchDeleteImage takes: botocore's ecr-public model."""
 
 
 class Reader(Protocol):
@@ -62,6 +66,7 @@ class EcrPublicRepository:
     reader: Reader
     retry: Retry
     written: set[Digest] = field(default_factory=set)
+    is_own: ClassVar[bool] = True
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """
@@ -92,6 +97,52 @@ class EcrPublicRepository:
 
     def _has(self, digest: Digest) -> bool:
         return self._describe([{"imageDigest": str(digest)}]) is not None
+
+    def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
+        """Return all tags of those of *digests* that images here have."""
+        found: dict[Digest, frozenset[str]] = {}
+        for batch in _batches(sorted(set(digests))):
+            details = self._describe([{"imageDigest": str(digest)} for digest in batch])
+            if details is None and len(batch) > 1:
+                details = [image for digest in batch for image in self._describe([{"imageDigest": str(digest)}]) or ()]
+            found |= {
+                Digest.parse(image["imageDigest"]): frozenset(image.get("imageTags", ())) for image in details or ()
+            }
+        return found
+
+    def remove_tag(self, tag: str) -> bool:
+        """
+        Remove a tag, and its image if it has no other; gone already is fine.
+
+        Returns:
+            False when it stays, because an index lists its image.
+        """
+        return not self._remove([{"imageTag": tag}])
+
+    def remove_images(self, digests: Sequence[Digest]) -> frozenset[Digest]:
+        """Delete images with all their tags; return those that stay, because an index lists them."""
+        kept: set[Digest] = set()
+        for batch in _batches(digests):
+            failed = self._remove([{"imageDigest": str(digest)} for digest in batch])
+            kept |= {Digest.parse(image_id["imageDigest"]) for image_id in failed}
+        return frozenset(kept)
+
+    def _remove(self, image_ids: list[dict[str, str]]) -> list[Mapping[str, str]]:
+        """Return the ids of images that an index lists; they stay."""
+
+        def call() -> list[Mapping[str, Any]]:
+            with translated(_BATCH_DELETE):
+                answer = self.client.batch_delete_image(
+                    registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
+                )
+            return list(answer.get("failures", ()))
+
+        failures = self.retry.call("removing images", call, settle=True)
+        for failure in failures:
+            if failure["failureCode"] not in {_GONE, _LISTED}:
+                message = f"{_BATCH_DELETE} failed: {failure['failureCode']}: {failure.get('failureReason', '')}"
+                raise RejectedError(message, operation=_BATCH_DELETE)
+        return [failure["imageId"] for failure in failures if failure["failureCode"] == _LISTED]
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no blob here has; others' blobs do not count."""
@@ -209,6 +260,8 @@ class ForeignRepository(EcrPublicRepository):
     The API describes no repositories but the caller's own, so this one is
     observed over HTTP, as everybody sees it.
     """
+
+    is_own: ClassVar[bool] = False
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """Return where *tags* point now; a tag that does not exist is left out. One request each."""

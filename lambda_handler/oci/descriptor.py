@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import InvalidDigestError
 from . import _fields
 from .digest import Digest
+from .mediatype import ManifestMediaType
 from .platform import Platform
 
 
@@ -53,6 +54,11 @@ class Descriptor:
             urls=_fields.text_list(data, "urls", path),
             annotations=_fields.text_map(data, "annotations", path),
         )
+
+    @property
+    def is_index(self) -> bool:
+        """Whether the content is a manifest that lists others."""
+        return self.media_type in {ManifestMediaType.OCI_INDEX, ManifestMediaType.DOCKER_LIST}
 
     @property
     def is_foreign(self) -> bool:

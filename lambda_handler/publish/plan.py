@@ -7,8 +7,9 @@ plan: after a success, the same declaration makes an empty one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from ..errors import RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
@@ -21,6 +22,7 @@ class Desired:
     An image and the tags that must point to it, in the order in which they are put.
 
     Attributes:
+        immutable_tags: Tags, or patterns of them, that may not move.
         required_platforms: What it must run on.
         platforms: What it runs on; looked up only where something is required.
         confirm: Put tags that seem to be in place already, too. Reads lag
@@ -32,6 +34,7 @@ class Desired:
     content: Content
     tags: tuple[str, ...] = ()
     expected_digest: Digest | None = None
+    immutable_tags: tuple[str, ...] = ()
     required_platforms: tuple[Platform, ...] = ()
     platforms: frozenset[Platform] = frozenset()
     confirm: bool = False
@@ -153,11 +156,14 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
         RuleViolationError: The declaration itself forbids it; all violations
             are named, and nothing was written.
     """
-    if violations := [*_violations(desired), *_absent(desired.content, observed)]:
+    violations = [*_violations(desired), *_locked(desired, observed), *_absent(desired.content, observed)]
+    if violations:
         raise RuleViolationError(violations)
     content, digest = desired.content, desired.content.root.digest
     unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest and not desired.confirm)
-    moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in desired.tags if tag not in unchanged)
+    # Where an immutable tag cannot be put after all, no other one has moved yet.
+    tags = sorted(desired.tags, key=lambda tag: not is_immutable(tag, desired.immutable_tags))
+    moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in tags if tag not in unchanged)
     referrers = tuple(_referrers(content, observed))
     return Plan(
         manifest=content.root,
@@ -170,6 +176,16 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
         moves=moves,
         unchanged=unchanged,
     )
+
+
+def is_immutable(tag: str, patterns: Iterable[str]) -> bool:
+    """Whether *tag* is one of *patterns*, in which ``*`` is any text and ``?`` any character."""
+    return any(fnmatchcase(tag, pattern) for pattern in patterns)
+
+
+def moves_immutable_tag(desired: Desired, observed: Observed) -> bool:
+    """Whether the plan would be refused because a tag may not move."""
+    return any(_locked(desired, observed))
 
 
 def blobs_of(content: Content, missing_images: frozenset[Digest]) -> frozenset[Digest]:
@@ -232,6 +248,14 @@ def _absent(content: Content, observed: Observed) -> Iterator[str]:
                 f"the manifest {manifest.digest} refers to {what} that are not in the repository: "
                 f"{', '.join(images or layers)}; push them to this very repository first"
             )
+
+
+def _locked(desired: Desired, observed: Observed) -> Iterator[str]:
+    digest = desired.content.root.digest
+    for tag in desired.tags:
+        found = observed.tags.get(tag)
+        if found not in {None, digest} and is_immutable(tag, desired.immutable_tags):
+            yield f"tag {tag!r} is immutable: it points to {found}, and may not move to {digest}"
 
 
 def _violations(desired: Desired) -> Iterator[str]:

@@ -24,6 +24,10 @@ class PublicRepository(Origin, Protocol):
     def repository(self) -> Repository:
         """Its address: ``public.ecr.aws/<alias>/<name>``."""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether its registry is the caller's own, so that all tags of an image can be seen."""
+
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """Where *tags* point; a tag that does not exist is left out."""
 
@@ -51,6 +55,20 @@ class PublicRepository(Origin, Protocol):
             MissingContentError: A layer or child manifest is not there.
         """
 
+    def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
+        """Return all tags of those of *digests* that images of the repository have."""
+
+    def remove_tag(self, tag: str) -> bool:
+        """
+        Remove a tag, and its image if it has no other; gone already is fine.
+
+        Returns:
+            False when it stays, because an index lists its image.
+        """
+
+    def remove_images(self, digests: Sequence[Digest]) -> frozenset[Digest]:
+        """Delete images with all their tags; return those that stay, because an index lists them."""
+
 
 class RemoteRepository(Upstream, Protocol):
     """A repository of any registry."""
@@ -77,8 +95,24 @@ class ObjectReader(Protocol):
         """
 
 
+class ParameterStore(Protocol):
+    """Small texts that outlive an invocation, by name."""
+
+    def read(self, name: str) -> str | None:
+        """Return the text; None when there is none."""
+
+    def write(self, name: str, text: str) -> None:
+        """Store a text of at most 4096 bytes."""
+
+    def delete(self, name: str) -> None:
+        """Delete a text; one that is gone already is fine."""
+
+    def list(self, path: str) -> Mapping[str, str]:
+        """Return name and text of all that is directly below *path*."""
+
+
 class Ports(Protocol):
-    """All that a source may resolve itself with."""
+    """All that a declaration is resolved, published and remembered with."""
 
     @property
     def destination(self) -> PublicRepository:
@@ -87,6 +121,13 @@ class Ports(Protocol):
     @property
     def objects(self) -> ObjectReader:
         """Objects in S3."""
+
+    @property
+    def parameters(self) -> ParameterStore:
+        """What is remembered."""
+
+    def is_rolling_back(self, stack_id: str) -> bool:
+        """Whether CloudFormation is undoing a deployment of the stack."""
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RemoteRepository:
         """

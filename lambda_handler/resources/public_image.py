@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from ..cfn.event import Event
+from ..cfn.event import Event, RequestType
 from ..cfn.lifecycle import Outcome
+from ..errors import ImageError, NotFoundError
 from ..log import Log
-from ..oci import Manifest
-from ..publish.content import Content, platforms_of
+from ..oci import Digest, Manifest
+from ..publish.content import Content, platforms_of, present
 from ..publish.execute import execute
 from ..publish.observe import observe
-from ..publish.plan import Desired, make_plan
+from ..publish.plan import Desired, Observed, make_plan, moves_immutable_tag
 from ..publish.ports import Ports, PublicRepository
 from ..publish.referrers import with_referrers
+from ..publish.remove import delete
 from ..spec import Declaration, Property, decode
+from .memory import Memory
+from .removal import owned, pinned, refuse_removal_elsewhere, untag_dropped
 
 ID_PREFIX = "ecr-public:"
 
@@ -37,42 +42,89 @@ class PublicImageResource:
 
     def create(self, event: Event) -> Outcome:
         """Publish what is declared."""
-        return self._publish(event)
+        declaration = decode(event.properties)
+        ports = self.connect(declaration)
+        try:
+            return self._publish(event, declaration, ports)
+        except ImageError:
+            # Nothing was made, so nothing comes to delete it.
+            with suppress(ImageError):
+                _memory(declaration, ports).forget(_identity(event, ports.destination))
+            raise
 
     def update(self, event: Event) -> Outcome:
         """
-        Publish what is declared now; a tag that is no longer declared stays.
+        Publish what is declared now, and then remove the tags that no longer are, where that is asked for.
 
         The plan comes from what the repository holds, not from the old
         properties: so a rollback (an Update the other way round) succeeds
         from any half-done state, and a duplicate does nothing.
         """
-        return self._publish(event)
-
-    def delete(self, event: Event) -> None:
-        """Touch nothing: images outlive the stack that published them."""
-        self.log.info("images and tags are kept", physicalResourceId=event.physical_resource_id)
-
-    def _publish(self, event: Event) -> Outcome:
         declaration = decode(event.properties)
         ports = self.connect(declaration)
+        outcome = self._publish(event, declaration, ports)
+        if not declaration.untags:
+            return outcome
+        kept = untag_dropped(
+            declaration, event.old_properties, _memory(declaration, ports), ports.destination, self.log
+        )
+        return replace(outcome, data={**outcome.data, "KeptTags": ",".join(kept)}) if kept else outcome
+
+    def delete(self, event: Event) -> None:
+        """Touch nothing, unless deletion was declared: images outlive the stack that published them."""
+        deletes = event.properties.get(Property.ON_DELETE) == "Delete"
+        if not deletes:
+            self.log.info("images and tags are kept", physicalResourceId=event.physical_resource_id)
+        if not deletes and not event.properties.get(Property.STATE_PARAMETER_NAME):
+            return
+        declaration = decode(event.properties)
+        try:
+            ports = self.connect(declaration)
+        except NotFoundError as error:
+            self.log.info(f"nothing to delete: {error.message}", physicalResourceId=event.physical_resource_id)
+            return
+        memory = _memory(declaration, ports)
+        if deletes:
+            delete(declaration.tags, owned(declaration, event.properties, memory), ports.destination, self.log)
+        memory.forget(event.physical_resource_id)
+
+    def _publish(self, event: Event, declaration: Declaration, ports: Ports) -> Outcome:
         repository = ports.destination
-        content = declaration.source.resolve(ports, declaration.platforms)
-        if declaration.include_referrers:
-            content = with_referrers(content)
-        desired = _desired(declaration, content, confirm=_is_another_image(event))
-        plan = make_plan(desired, observe(content, declaration.tags, repository))
+        refuse_removal_elsewhere(declaration, repository)
+        remembered = _remembered(event, declaration, ports)
+        content = self._resolve(declaration, ports, remembered)
+        identity = _identity(event, repository)
+        # Before looking and before writing: whoever removes tags at this moment must see that these are claimed.
+        _memory(declaration, ports).remember(identity, event.properties, declaration.tags, content.root.digest)
+        observed = observe(content, declaration.tags, repository)
+        confirm = remembered is not None or _is_another_image(event)
+        desired = _desired(declaration, content, confirm=confirm)
+        if _may_restore(event, desired, observed, ports):
+            desired = replace(desired, immutable_tags=())
+        plan = make_plan(desired, observed)
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
         undo = self.connect_to_undo
         execute(plan, repository, self.log, undo and (lambda: undo(declaration).destination))
-        return Outcome(_identity(event, repository), _attributes(content.root, repository))
+        return Outcome(identity, _attributes(content.root, repository))
+
+    def _resolve(self, declaration: Declaration, ports: Ports, remembered: Digest | None) -> Content:
+        if remembered is not None:
+            self.log.info(f"rolling back to {remembered}, as it was deployed", imageDigest=str(remembered))
+            return present(ports.destination.manifest(remembered), ports.destination, ())
+        content = declaration.source.resolve(ports, declaration.platforms)
+        return with_referrers(content) if declaration.include_referrers else content
 
 
-def _is_another_image(event: Event) -> bool:
-    """Whether an update changes the image; then a read that shows its tags in place already may be stale."""
-    return bool(event.old_properties) and any(
-        event.old_properties.get(name) != event.properties.get(name) for name in (Property.SOURCE, Property.PLATFORMS)
-    )
+def _memory(declaration: Declaration, ports: Ports) -> Memory:
+    return Memory(ports.parameters, declaration.state_parameter)
+
+
+def _remembered(event: Event, declaration: Declaration, ports: Ports) -> Digest | None:
+    """Return what a rollback has to restore, where the declaration itself does not say it."""
+    if event.request_type is not RequestType.UPDATE or pinned(declaration) is not None:
+        return None
+    digest = _memory(declaration, ports).digest_of(event.properties)
+    return digest if digest is not None and ports.is_rolling_back(event.stack_id) else None
 
 
 def _desired(declaration: Declaration, content: Content, *, confirm: bool) -> Desired:
@@ -81,9 +133,23 @@ def _desired(declaration: Declaration, content: Content, *, confirm: bool) -> De
         content=content,
         tags=declaration.tags,
         expected_digest=declaration.expected_digest,
+        immutable_tags=declaration.immutable_tags,
         required_platforms=required,
         platforms=platforms_of(content.root, content.origin) if required else frozenset(),
         confirm=confirm,
+    )
+
+
+def _may_restore(event: Event, desired: Desired, observed: Observed, ports: Ports) -> bool:
+    """Whether an immutable tag moves after all: what a deployment moved, its rollback may always move back."""
+    is_update = event.request_type is RequestType.UPDATE
+    return is_update and moves_immutable_tag(desired, observed) and ports.is_rolling_back(event.stack_id)
+
+
+def _is_another_image(event: Event) -> bool:
+    """Whether an update changes the image; then a read that shows its tags in place already may be stale."""
+    return bool(event.old_properties) and any(
+        event.old_properties.get(name) != event.properties.get(name) for name in (Property.SOURCE, Property.PLATFORMS)
     )
 
 

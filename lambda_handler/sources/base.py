@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, Self
 
-from ..oci import Platform
+from ..oci import Digest, Platform
 from ..publish.content import Content
 from ..publish.ports import Ports
 from ..values import Value
@@ -22,6 +22,10 @@ class Source(Protocol):
         Raises:
             InvalidPropertiesError: All that is wrong with it.
         """
+
+    @property
+    def pinned(self) -> Digest | None:
+        """The digest that the source always has; None when only resolving it tells."""
 
     def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """

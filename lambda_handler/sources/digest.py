@@ -27,6 +27,11 @@ class DigestSource:
         """Read ``Source.Digest``."""
         return cls(value.parse(Digest.parse))
 
+    @property
+    def pinned(self) -> Digest:
+        """What it is declared by."""
+        return self.digest
+
     def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """Read the manifest of that digest; what it refers to is in place."""
         return present(ports.destination.manifest(self.digest), ports.destination, platforms)

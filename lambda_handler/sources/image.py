@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..oci import Platform, Reference
+from ..oci import Digest, Platform, Reference
 from ..publish.content import Content, copied
 from ..publish.ports import Ports
 from ..values import Value
@@ -32,6 +32,11 @@ class RegistryImageSource:
             value.refuse("Reference is missing")
         secret = fields["CredentialsSecretArn"].text() if "CredentialsSecretArn" in fields else ""
         return cls(reference=fields["Reference"].parse(Reference.parse), credentials_secret_arn=secret)
+
+    @property
+    def pinned(self) -> Digest | None:
+        """The digest in the reference; a tag moves."""
+        return self.reference.digest
 
     def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """Read the image's manifest and all below it."""

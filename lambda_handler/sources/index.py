@@ -66,6 +66,11 @@ class IndexSource:
             annotations=fields["Annotations"].texts() if "Annotations" in fields else {},
         )
 
+    @property
+    def pinned(self) -> None:
+        """Nothing: its parts decide."""
+        return None
+
     def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """Resolve every part, and assemble the index of them."""
         contents = [part.source.resolve(ports, [part.platform] if part.platform else []) for part in self.parts]

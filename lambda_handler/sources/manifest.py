@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import InvalidManifestError
-from ..oci import MANIFEST_MAX_BYTES, Manifest, Platform
+from ..oci import MANIFEST_MAX_BYTES, Digest, Manifest, Platform
 from ..publish.content import Content, given
 from ..publish.ports import Ports
 from ..values import Value
@@ -44,6 +44,11 @@ class ManifestSource:
         if source.body:
             fields["Body"].parse(lambda body: Manifest.parse(_encode(body), source.media_type))
         return source
+
+    @property
+    def pinned(self) -> Digest | None:
+        """The digest of the text; an object may be replaced."""
+        return Manifest.parse(_encode(self.body), self.media_type).digest if self.body else None
 
     def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """Take the bytes as they are; what they refer to has to be in place."""

@@ -28,6 +28,11 @@ class TagSource:
         """Read ``Source.Tag``."""
         return cls(value.parse(parse_tag))
 
+    @property
+    def pinned(self) -> None:
+        """Nothing: a tag moves."""
+        return None
+
     def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """Ask the API for the digest, then read the manifest by it: the HTTP face may answer a stale tag."""
         repository = ports.destination

@@ -7,11 +7,12 @@ What was accepted once stays accepted; what is new is optional.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from ..errors import InvalidPropertiesError, shown
+from ..errors import InvalidPropertiesError, InvalidReferenceError, shown
 from ..oci import Digest, Platform, parse_registry_id, parse_repository_name, parse_tag
 from ..sources import decode_source
 from ..values import Value
@@ -36,11 +37,15 @@ class Property(StrEnum):
     INCLUDE_REFERRERS = "IncludeReferrers"
     ON_TAG_REMOVED = "OnTagRemoved"
     ON_DELETE = "OnDelete"
+    STATE_PARAMETER_NAME = "StateParameterName"
     REFRESH = "Refresh"
 
 
-_PLANNED = (Property.IMMUTABLE_TAGS,)
-"""A rule that the contract names and this version cannot keep: to ignore it would be to break it."""
+PARAMETER_NAME_MAX_CHARACTERS = 900
+"""Systems Manager allows 1,011 for the whole ARN."""
+
+_PARAMETER_NAME = re.compile(r"(?!/(?:aws|ssm))(?:/[a-zA-Z0-9_.-]+){2,15}")
+_TAG_PATTERN = re.compile(r"[a-zA-Z0-9_*?][a-zA-Z0-9._*?-]{0,127}")
 
 _CLOUDFORMATION = frozenset({"ServiceToken", "ServiceTimeout"})
 """What CloudFormation and CDK put beside the properties of every custom resource."""
@@ -66,7 +71,6 @@ def decode(properties: Mapping[str, object]) -> Declaration:
     problems: list[str] = []
     read = _Reader(properties, problems)
     _refuse_unknown(properties, problems)
-    _refuse_planned(properties, problems)
     registry_id = read.optional(Property.REGISTRY_ID, lambda value: value.parse(parse_registry_id))
     repository_name = read.required(Property.REPOSITORY_NAME, lambda value: value.parse(parse_repository_name))
     tags = read.optional(Property.IMAGE_TAGS, _tags)
@@ -74,6 +78,10 @@ def decode(properties: Mapping[str, object]) -> Declaration:
     platforms = read.optional(Property.PLATFORMS, _platforms)
     required_platforms = read.optional(Property.REQUIRED_PLATFORMS, _platforms)
     include_referrers = read.optional(Property.INCLUDE_REFERRERS, Value.boolean)
+    immutable_tags = read.optional(Property.IMMUTABLE_TAGS, lambda value: value.each(lambda each: each.parse(_pattern)))
+    untags = read.optional(Property.ON_TAG_REMOVED, lambda value: value.choice(("Keep", "Untag")) == "Untag")
+    deletes = read.optional(Property.ON_DELETE, lambda value: value.choice(("Keep", "Delete")) == "Delete")
+    state_parameter = read.optional(Property.STATE_PARAMETER_NAME, lambda value: value.parse(_parameter_name))
     source = read.required(Property.SOURCE, decode_source)
     if problems or repository_name is None or source is None:
         raise InvalidPropertiesError(problems)
@@ -85,6 +93,10 @@ def decode(properties: Mapping[str, object]) -> Declaration:
         platforms=platforms or (),
         required_platforms=required_platforms or (),
         include_referrers=include_referrers or False,
+        immutable_tags=immutable_tags or (),
+        untags=untags or False,
+        deletes=deletes or False,
+        state_parameter=state_parameter or "",
         source=source,
     )
 
@@ -123,6 +135,26 @@ def _tags(value: Value) -> tuple[str, ...]:
     return tags
 
 
+def _pattern(text: str) -> str:
+    if not _TAG_PATTERN.fullmatch(text):
+        message = (
+            f"{shown(text)} is not a tag or a pattern of tags; allowed are 1 to 128 letters, digits, '_', '.' and '-', "
+            "with '*' for any of them and '?' for one, e.g. '1.*'"
+        )
+        raise InvalidReferenceError(message)
+    return text
+
+
+def _parameter_name(text: str) -> str:
+    if len(text) > PARAMETER_NAME_MAX_CHARACTERS or not _PARAMETER_NAME.fullmatch(text):
+        message = (
+            f"{shown(text)} is not the name of a parameter; expected 2 to 15 parts of letters, digits, '.', '-' and "
+            "'_', each after a '/', e.g. '/cdk-ecrpublic/acme/agent/Stack.Release'"
+        )
+        raise InvalidReferenceError(message)
+    return text
+
+
 def _platforms(value: Value) -> tuple[Platform, ...]:
     return value.each(lambda item: item.parse(Platform.parse))
 
@@ -131,19 +163,3 @@ def _refuse_unknown(properties: Mapping[str, object], problems: list[str]) -> No
     known = ", ".join(Property)
     unknown = sorted(properties.keys() - set(Property) - _CLOUDFORMATION)
     problems += [f"{shown(name)}: is not a property of {RESOURCE_TYPE}; known: {known}" for name in unknown]
-
-
-def _refuse_planned(properties: Mapping[str, object], problems: list[str]) -> None:
-    read = _Reader(properties, problems)
-    planned = [name for name in _PLANNED if properties.get(name)]
-    problems += [f"{name}: is not supported by this version of the handler; leave it out" for name in planned]
-    read.optional(Property.ON_TAG_REMOVED, lambda value: _only(value, "Keep", {"Keep", "Untag"}))
-    read.optional(Property.ON_DELETE, lambda value: _only(value, "Keep", {"Keep", "Delete"}))
-
-
-def _only(value: Value, supported: str, allowed: set[str]) -> None:
-    """Refuse what the contract does not name, and what it names but this version lacks."""
-    if value.choice(sorted(allowed)) != supported:
-        value.refuse(
-            f"is {shown(value.data)}, which this version of the handler does not support; supported: {supported!r}"
-        )

@@ -23,6 +23,13 @@ class Declaration:
         platforms: Only these, out of an index; empty: all that it has.
         required_platforms: What the image must run on.
         include_referrers: What refers to a copied image comes along.
+        immutable_tags: Tags, or patterns with ``*`` and ``?``, that may not
+            move to another image.
+        untags: A tag that is no longer declared is removed from the registry.
+        deletes: When the resource is deleted, its tags are removed, and the
+            images that thereby lose their last one.
+        state_parameter: Name of the parameter in which the declaration is
+            remembered; empty: in none.
     """
 
     repository_name: str
@@ -33,3 +40,7 @@ class Declaration:
     platforms: tuple[Platform, ...] = ()
     required_platforms: tuple[Platform, ...] = ()
     include_referrers: bool = False
+    immutable_tags: tuple[str, ...] = ()
+    untags: bool = False
+    deletes: bool = False
+    state_parameter: str = ""

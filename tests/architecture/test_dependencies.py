@@ -49,7 +49,8 @@ LAYERS = {
     "lambda_handler.sources": handler("errors", "oci", "values", "publish.ports", "publish.content"),
     "lambda_handler.spec": handler("errors", "oci", "values", "sources"),
     "lambda_handler.registry": handler("errors", "oci", "clock", "retry", others=("urllib3",)),
-    "lambda_handler.ecr_public": handler("errors", "oci", "clock", "retry", others=("botocore",)),
+    "lambda_handler.aws": handler("errors", "retry", others=("botocore",)),
+    "lambda_handler.ecr_public": handler("errors", "oci", "clock", "retry", "aws.errcode", others=("botocore",)),
     # One exception: it asks `oci` whether the answer's host is this machine.
     "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
     "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.lifecycle"),

@@ -38,6 +38,13 @@ GOOD: list[dict[str, Any]] = [
         "OnDelete": "Keep",
         "ImmutableTags": [],
     },
+    {
+        "Source": {"Tag": "a"},
+        "OnTagRemoved": "Untag",
+        "OnDelete": "Delete",
+        "ImmutableTags": ["1.*", "v?", "latest"],
+        "StateParameterName": "/cdk-ecrpublic/acme/agent/Stack.Release",
+    },
 ]
 
 BAD: list[dict[str, Any]] = [
@@ -52,6 +59,10 @@ BAD: list[dict[str, Any]] = [
     {"Source": {"Tag": "a"}, "RegistryId": "-"},
     {"Source": {"Tag": "a"}, "Platforms": ["arm"]},
     {"Source": {"Tag": "a"}, "OnDelete": "delete"},
+    {"Source": {"Tag": "a"}, "OnTagRemoved": "Remove"},
+    {"Source": {"Tag": "a"}, "ImmutableTags": ["[0-9]"]},
+    {"Source": {"Tag": "a"}, "StateParameterName": "state"},
+    {"Source": {"Tag": "a"}, "StateParameterName": "/aws/state"},
     {"Source": {"Tag": "a"}, "IncludeReferrers": "yes"},
     {"Source": {"Tag": "a"}, "Unknown": "1"},
     {"Source": {"Manifest": {}}},
@@ -63,9 +74,6 @@ BAD: list[dict[str, Any]] = [
 
 PLANNED: list[dict[str, Any]] = [
     {"Source": {"Archive": {"Bucket": "b", "Key": "k"}}},
-    {"Source": {"Tag": "a"}, "ImmutableTags": ["1.*"]},
-    {"Source": {"Tag": "a"}, "OnTagRemoved": "Untag"},
-    {"Source": {"Tag": "a"}, "OnDelete": "Delete"},
 ]
 
 

@@ -11,6 +11,7 @@ from cdk_ecrpublic.sandbox import Sandbox
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image, resolve_tags
 from lambda_handler.entrypoint import Clients, serve
 from tests.support.clock import SteppingClock
+from tests.support.control_plane import ControlPlane, control_plane
 
 from .cloudformation import CloudFormation, answer_address
 
@@ -58,9 +59,24 @@ def registry(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return Registry(sandbox)
 
 
+@pytest.fixture(scope="session")
+def running_plane() -> Iterator[ControlPlane]:
+    with control_plane() as plane:
+        yield plane
+
+
 @pytest.fixture
-def function(registry: Registry) -> Lambda:
-    del registry  # sets the environment that the function's clients are made in
+def plane(running_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> ControlPlane:
+    """Systems Manager without parameters, and a stack that is being updated."""
+    running_plane.clear()
+    for name, value in running_plane.environment().items():
+        monkeypatch.setenv(name, value)
+    return running_plane
+
+
+@pytest.fixture
+def function(registry: Registry, plane: ControlPlane) -> Lambda:
+    del registry, plane  # they set the environment that the function's clients are made in
     return Lambda()
 
 

@@ -40,10 +40,26 @@ class MemoryRepository:
     tags: dict[str, Digest] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     before_put: Callable[[Manifest, str | None], None] = always_works
+    is_own: bool = True
 
     @property
     def repository(self) -> Repository:
         return Repository.parse(f"public.ecr.aws/alias/{self.name}")
+
+    def tags_of(self, digests: Iterable[Digest]) -> dict[Digest, frozenset[str]]:
+        there = [digest for digest in digests if digest in self.images]
+        return {digest: frozenset(tag for tag, of in self.tags.items() if of == digest) for digest in there}
+
+    def remove_tag(self, tag: str) -> bool:
+        digest = self.tags.pop(tag, None)
+        if digest is not None and not self.tags_of([digest])[digest]:
+            del self.images[digest]
+        return True
+
+    def remove_images(self, digests: Sequence[Digest]) -> frozenset[Digest]:
+        for digest in digests:
+            self.images.pop(digest, None)
+        return frozenset()
 
     def referrers(self, subject: Digest) -> list[Descriptor]:
         """Nothing refers to anything here."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.protocol.cloudformation import Answer, CloudFormation
+from tests.support.control_plane import ControlPlane
 
 INVENTED_ID = "Agent-Release-1ABCDEFGHIJKL"
 """``<stack>-<logical id>-<suffix>``: what CloudFormation deletes when it never got an answer to a Create."""
@@ -18,12 +20,14 @@ class Stack:
     The stack.
 
     Attributes:
+        plane: Told when it is rolled back.
         declared: What is deployed now; None before the first deployment and after a failed one.
         events: The request types that were sent, in order.
     """
 
     cloudformation: CloudFormation
     logical_id: str = "Release"
+    plane: ControlPlane | None = None
     declared: Mapping[str, Any] | None = None
     physical_id: str = ""
     events: list[str] = field(default_factory=list)
@@ -64,7 +68,8 @@ class Stack:
         """Go back to what is deployed: an update the other way round, which must succeed."""
         assert self.declared is not None
         self.events.append("Update")
-        answer = self.cloudformation.roll_back(self.physical_id, tried, self.declared, self.logical_id)
+        with self.plane.rolling_back() if self.plane else nullcontext():
+            answer = self.cloudformation.roll_back(self.physical_id, tried, self.declared, self.logical_id)
         assert answer.succeeded, f"the stack is stuck in UPDATE_ROLLBACK_FAILED: {answer.reason}"
 
     def _delete(self, physical_id: str, properties: Mapping[str, Any]) -> Answer:

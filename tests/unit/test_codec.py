@@ -118,7 +118,7 @@ def test_refuses_a_source_and_names_the_place(source: object, said: str) -> None
         ({"RepositoryName": "public.ecr.aws/acme/Agent"}, "(without registry host and alias)"),
         ({"ImageDigest": "latest"}, "ImageDigest: 'latest' is not a digest; expected 'sha256:' and 64"),
         ({"Platforms": ["arm64"]}, "Platforms[0]: 'arm64' is not a platform; expected os/architecture[/variant]"),
-        ({"OnDelete": "Remove"}, "OnDelete: is 'Remove'; allowed: Delete, Keep"),
+        ({"OnDelete": "Remove"}, "OnDelete: is 'Remove'; allowed: Keep, Delete"),
         ({"OnTagRemoved": True}, "OnTagRemoved: is 'true'; allowed: Keep, Untag"),
         ({"IncludeReferrers": "perhaps"}, "IncludeReferrers: is 'perhaps'; allowed: true, false"),
         ({"imageTags": ["1"]}, "'imageTags': is not a property of Custom::ECRPublicImage; known: RegistryId, "),

@@ -6,7 +6,7 @@ import pytest
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from lambda_handler.ecr_public.errcode import ERRORS, translated
+from lambda_handler.aws.errcode import ERRORS, translated
 from lambda_handler.errors import AccessError, RejectedError, RemoteError, UnavailableError
 
 OPERATION = "ecr-public:PutImage"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_handler.ecr_public.errcode import ERRORS
+from lambda_handler.aws.errcode import ERRORS
 from lambda_handler.errors import AccessError, ImageError
 from lambda_handler.oci import RegistryHost, Repository
 from lambda_handler.registry.auth import Challenge, Tokens

@@ -48,6 +48,7 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "LayerAlreadyExistsException": AlreadyThereError,
     "NoSuchBucket": NotFoundError,
     "NoSuchKey": NotFoundError,
+    "ParameterNotFound": NotFoundError,
     "RegistryNotFoundException": NotFoundError,
     "RepositoryNotFoundException": NotFoundError,
     "LayersNotFoundException": MissingContentError,
@@ -67,6 +68,7 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "ThrottlingException": ThrottledError,
     "Throttling": ThrottledError,
     "TooManyRequestsException": ThrottledError,
+    "TooManyUpdates": ThrottledError,
     "RequestLimitExceeded": ThrottledError,
     "SlowDown": ThrottledError,
     "RequestTimeout": UnavailableError,
@@ -75,6 +77,7 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "ServiceUnavailableException": UnavailableError,
     "InternalFailure": UnavailableError,
     "InternalError": UnavailableError,
+    "InternalServerError": UnavailableError,
 }
 """Error codes of the operations that the handler calls, and the common ones of AWS."""
 

@@ -1,0 +1,322 @@
+"""Tags and images are removed only where that is asked for, and only what the declaration put there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Fault
+from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from tests.protocol.cloudformation import CloudFormation
+from tests.protocol.conftest import Registry, declare
+from tests.support.control_plane import ControlPlane
+from tests.support.stack import Stack
+
+UNTAG: dict[str, Any] = {"OnTagRemoved": "Untag", "StateParameterName": "/cdk-ecrpublic/acme/agent/Agent.Release"}
+DELETE: dict[str, Any] = {"OnDelete": "Delete", "StateParameterName": "/cdk-ecrpublic/acme/agent/Agent.Release"}
+
+
+def images(registry: Registry) -> set[str]:
+    answer = registry.sandbox.client("ecr-public").describe_images(repositoryName="acme/agent")
+    return {each["imageDigest"] for each in answer["imageDetails"]}
+
+
+def whole(image: Image) -> set[str]:
+    return {image.digest, *(child.digest for child in image.children)}
+
+
+def other(stack: Stack, name: str = "Other") -> Stack:
+    """Another resource of the same stack."""
+    return Stack(stack.cloudformation, name, stack.plane)
+
+
+def named(properties: dict[str, Any], name: str) -> dict[str, Any]:
+    return {**properties, "StateParameterName": f"/cdk-ecrpublic/acme/agent/Agent.{name}"}
+
+
+@pytest.mark.parametrize("properties", [UNTAG, {"OnTagRemoved": "Untag"}], ids=["with a memory", "without"])
+def test_a_tag_that_is_no_longer_declared_goes(stack: Stack, registry: Registry, properties: dict[str, Any]) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", "2", "3", **properties))
+
+    assert stack.deploy(declare(image, "1", **properties)).succeeded
+
+    assert registry.tags() == {"1": image.digest}
+
+
+def test_by_default_it_stays(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", "2"))
+
+    stack.deploy(declare(image, "1"))
+
+    assert registry.tags() == {"1": image.digest, "2": image.digest}
+    assert registry.sandbox.requests.count("BatchDeleteImage") == 0
+
+
+def test_a_tag_that_somebody_moved_stays(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", "2", **UNTAG))
+    moved = registry.push("by hand", "2")
+
+    answer = stack.deploy(declare(image, "1", **UNTAG))
+
+    assert registry.tags() == {"1": image.digest, "2": moved.digest}
+    assert answer.data["KeptTags"] == "2"
+
+
+def test_the_last_tag_of_an_image_stays_and_is_reported(
+    stack: Stack, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = registry.push("first"), registry.push("second")
+    stack.deploy(declare(first, "1", "old", "older", **UNTAG))
+
+    answer = stack.deploy(declare(second, "1", **UNTAG))
+
+    assert registry.tags() == {"1": second.digest, "old": first.digest}
+    assert answer.data["KeptTags"] == "old"
+    assert "tag old stays: it is the last tag of its image" in capsys.readouterr().out
+
+
+def test_an_immutable_tag_stays(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    rules = {**UNTAG, "ImmutableTags": ["1.*"]}
+    stack.deploy(declare(image, "1.0", "latest", **rules))
+
+    answer = stack.deploy(declare(image, "latest", **rules))
+
+    assert registry.tags() == {"1.0": image.digest, "latest": image.digest}
+    assert answer.data["KeptTags"] == "1.0"
+
+
+def test_a_tag_that_is_gone_already_is_fine(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", "2", **UNTAG))
+    registry.sandbox.client("ecr-public").batch_delete_image(repositoryName="acme/agent", imageIds=[{"imageTag": "2"}])
+
+    assert stack.deploy(declare(image, "1", **UNTAG)).succeeded
+
+
+def test_a_failed_release_takes_its_new_tags_back(stack: Stack, registry: Registry) -> None:
+    """The rollback is an update that drops them."""
+    first, second = registry.push("first"), registry.push("second", "kept")
+    stack.deploy(declare(first, "latest", **UNTAG))
+    tried = declare(second, "latest", "2.0", **UNTAG)
+    answer = stack.cloudformation.update(stack.physical_id, tried, declare(first, "latest", **UNTAG))
+    assert answer.succeeded
+
+    stack.roll_back(tried)
+
+    assert registry.tags() == {"kept": second.digest, "latest": first.digest}
+
+
+IN_ANY_ORDER = pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)], ids=["in order", "reversed"])
+
+
+@IN_ANY_ORDER
+@pytest.mark.parametrize("name", ["first", "second"], ids=["same image", "another image"])
+def test_a_tag_that_moves_to_another_resource_stays(stack: Stack, registry: Registry, order: slice, name: str) -> None:
+    """In whatever order CloudFormation updates the two."""
+    first, second = registry.push("first"), registry.push(name)
+    neighbour = other(stack)
+    stack.deploy(declare(first, "a", "b", **UNTAG))
+    neighbour.deploy(named(declare(second, "c", **UNTAG), "Other"))
+    changes = [
+        (stack, declare(first, "a", **UNTAG)),
+        (neighbour, named(declare(second, "b", "c", **UNTAG), "Other")),
+    ]
+
+    for resource, properties in changes[order]:
+        assert resource.deploy(properties).succeeded
+
+    assert registry.tags() == {"a": first.digest, "b": second.digest, "c": second.digest}
+
+
+@IN_ANY_ORDER
+def test_two_resources_swap_tags(stack: Stack, registry: Registry, order: slice) -> None:
+    first, second = registry.push("first"), registry.push("second")
+    neighbour = other(stack)
+    stack.deploy(declare(first, "x", "1", **UNTAG))
+    neighbour.deploy(named(declare(second, "y", "2", **UNTAG), "Other"))
+    changes = [
+        (stack, declare(first, "y", "1", **UNTAG)),
+        (neighbour, named(declare(second, "x", "2", **UNTAG), "Other")),
+    ]
+
+    for resource, properties in changes[order]:
+        assert resource.deploy(properties).succeeded
+
+    assert registry.tags() == {"x": second.digest, "y": first.digest, "1": first.digest, "2": second.digest}
+
+
+@pytest.mark.parametrize("properties", [DELETE, {"OnDelete": "Delete"}], ids=["with a memory", "without"])
+def test_delete_removes_tags_index_and_children(
+    stack: Stack, registry: Registry, properties: dict[str, Any], plane: ControlPlane
+) -> None:
+    bystander = registry.push("bystander", "other")
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", "2", **properties))
+
+    assert stack.destroy().succeeded
+
+    assert registry.tags() == {"other": bystander.digest}
+    assert images(registry) == whole(bystander)
+    assert plane.parameters == {}
+
+
+def test_delete_of_an_image_without_tags(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, **DELETE))
+
+    stack.destroy()
+
+    assert images(registry) == set()
+
+
+def test_delete_keeps_an_image_that_has_another_tag(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first", "build-77")
+    stack.deploy(declare(image, "1", **DELETE))
+
+    stack.destroy()
+
+    assert registry.tags() == {"build-77": image.digest}
+    assert images(registry) == whole(image)
+
+
+def test_delete_keeps_children_that_somebody_has(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    push_image(registry.sandbox, "acme/agent", image.children[0], ["amd64"])
+    stack.deploy(declare(image, "1", **DELETE))
+
+    stack.destroy()
+
+    assert registry.tags() == {"amd64": image.children[0].digest}
+    assert images(registry) == {image.children[0].digest}
+
+
+def test_delete_keeps_children_of_another_index(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    child = build_image({"etc/name": b"first"}, platforms=("linux/amd64",))
+    assert child.digest == image.children[0].digest
+    index = {
+        "Index": {
+            "Manifests": [{"Source": {"Digest": child.digest}}],
+            "Annotations": {"another": "index"},
+        }
+    }
+    stack.deploy(declare(image, "1", **DELETE))
+    neighbour = other(stack)
+    assert neighbour.deploy({"RepositoryName": "acme/agent", "ImageTags": ["2"], "Source": index}).succeeded
+
+    stack.destroy()
+
+    assert set(registry.tags()) == {"2"}
+    assert child.digest in images(registry)
+    assert image.children[1].digest not in images(registry)
+
+
+def test_delete_keeps_a_child_whose_index_is_there(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first", "whole")
+    stack.deploy(declare(image.children[0].digest, "amd64", **DELETE))
+
+    assert stack.destroy().succeeded
+
+    assert images(registry) == whole(image)
+
+
+def test_delete_keeps_a_tag_that_somebody_moved(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", "2", **DELETE))
+    moved = registry.push("by hand", "2")
+
+    stack.destroy()
+
+    assert registry.tags() == {"2": moved.digest}
+    assert images(registry) == whole(moved)
+
+
+def test_delete_of_what_is_gone_succeeds(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", **DELETE))
+    client = registry.sandbox.client("ecr-public")
+    client.batch_delete_image(repositoryName="acme/agent", imageIds=[{"imageTag": "1"}])
+
+    assert stack.destroy().succeeded
+
+
+def test_delete_succeeds_when_the_repository_is_gone(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", **DELETE))
+    registry.sandbox.client("ecr-public").delete_repository(repositoryName="acme/agent", force=True)
+
+    assert stack.destroy().succeeded
+
+
+def test_the_deletion_of_a_failed_create_touches_nothing(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    image = registry.push("first", "1")
+
+    answer = stack.deploy(declare(image, "1", ImageDigest="sha256:" + "0" * 64, **DELETE))
+
+    assert not answer.succeeded
+    assert registry.tags() == {"1": image.digest}
+    assert plane.parameters == {}
+
+
+def test_a_renamed_resource_keeps_its_image(stack: Stack, registry: Registry) -> None:
+    """CloudFormation creates the new one first, and deletes the old one when all is done."""
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", "2", **DELETE))
+    renamed = other(stack, "Renamed")
+    renamed.deploy(named(declare(image, "1", "2", **DELETE), "Renamed"))
+
+    assert stack.destroy().succeeded
+
+    assert registry.tags() == {"1": image.digest, "2": image.digest}
+    assert images(registry) == whole(image)
+    renamed.destroy()
+    assert images(registry) == set()
+
+
+def test_an_image_that_another_resource_has_by_digest_only_stays(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", **DELETE))
+    other(stack).deploy(named(declare(image, **DELETE), "Other"))
+
+    stack.destroy()
+
+    assert images(registry) == whole(image)
+
+
+def test_another_repository_is_a_replacement_that_leaves_nothing_behind(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
+    registry.sandbox.client("ecr-public").create_repository(repositoryName="acme/new")
+    image = registry.push("first")
+    push_image(registry.sandbox, "acme/new", image)
+    stack.deploy(declare(image, "1", **DELETE))
+
+    there = {**declare(image, "1"), "RepositoryName": "acme/new", "OnDelete": "Delete"}
+    assert stack.deploy({**there, "StateParameterName": "/cdk-ecrpublic/acme/new/Agent.Release"}).succeeded
+
+    assert images(registry) == set()
+    assert list(plane.parameters) == ["/cdk-ecrpublic/acme/new/Agent.Release"]
+
+
+def test_a_removal_that_is_denied_fails_and_says_which_permission_is_missing(stack: Stack, registry: Registry) -> None:
+    image = registry.push("first")
+    stack.deploy(declare(image, "1", "2", **UNTAG))
+    registry.sandbox.faults.add(Fault(operation="BatchDeleteImage", code="AccessDeniedException", times=None))
+
+    answer = stack.cloudformation.update(
+        stack.physical_id, declare(image, "1", **UNTAG), declare(image, "1", "2", **UNTAG)
+    )
+
+    assert answer.reason.startswith("ACCESS_DENIED: ecr-public:BatchDeleteImage failed")
+    assert registry.tags() == {"1": image.digest, "2": image.digest}
+
+
+def test_nothing_is_removed_from_the_registry_of_another_account(cloudformation: CloudFormation) -> None:
+    answer = cloudformation.create(declare("sha256:" + "a" * 64, "1", RegistryId="elsewhere", **DELETE))
+
+    assert "must be Keep: in the registry 'elsewhere' of another account" in answer.reason
