@@ -52,7 +52,7 @@ class MemoryRepository:
 
     def remove_tag(self, tag: str) -> bool:
         digest = self.tags.pop(tag, None)
-        if digest is not None and not self.tags_of([digest])[digest]:
+        if digest is not None and digest not in self.tags.values():
             del self.images[digest]
         return True
 
