@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from .provider import PublicImageProvider
     from .public_image import PublicImage
     from .public_repository import IPublicRepository, PublicRepository
+    from .removal import OnTagRemoved
 
 __all__ = [
     "IImageSource",
     "IPublicRepository",
     "ImageSource",
+    "OnTagRemoved",
     "PublicImage",
     "PublicImageProvider",
     "PublicRepository",
@@ -39,6 +41,7 @@ _MODULES = {
     "IImageSource": "_sources.base",
     "IPublicRepository": "public_repository",
     "ImageSource": "image_source",
+    "OnTagRemoved": "removal",
     "PublicImage": "public_image",
     "PublicImageProvider": "provider",
     "PublicRepository": "public_repository",

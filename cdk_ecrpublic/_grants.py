@@ -42,3 +42,15 @@ ECR_READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 
 ECR_LOGIN_ACTIONS = ("ecr:GetAuthorizationToken",)
 """To log in to private ECR. AWS offers no resource but ``*``."""
+
+STATE_ACTIONS = ("ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter")
+"""To remember what an image was resolved to. On its own parameter."""
+
+CLAIMS_ACTIONS = ("ssm:GetParametersByPath",)
+"""To see what other images have, before anything is removed. On the path of the repository's parameters."""
+
+STATUS_ACTIONS = ("cloudformation:DescribeStacks",)
+"""To tell an update from a rollback. On the stack itself."""
+
+REMOVAL_ACTIONS = ("ecr-public:BatchDeleteImage", "ecr-public:DescribeImages", "ecr-public:DescribeRepositories")
+"""To remove tags and images. On the repository."""

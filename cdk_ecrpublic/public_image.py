@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from aws_cdk import Annotations, CustomResource, Duration, Fn, Stack
+from aws_cdk import Annotations, CfnResource, CustomResource, Duration, Fn, RemovalPolicy, Stack
 from constructs import Construct
 
-from ._assets.lambda_handler.oci import Digest, parse_tag
+from ._assets.lambda_handler.oci import parse_tag
 from ._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
 from ._checks import check, is_known, refuse
+from ._grants import STATUS_ACTIONS
 from ._sources.base import IImageSource, SourceBinding
+from ._state import Neighbours, parameter_name, state_policy
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
-from .validation import check_partition, check_platforms, check_tags, claim_tags
+from .removal import OnTagRemoved
+from .validation import (
+    check_partition,
+    check_rules,
+    check_tags,
+    claim_tags,
+    repository_key,
+)
 
 SERVICE_TIMEOUT = Duration.seconds(300)
 COPY_SERVICE_TIMEOUT = Duration.seconds(960)
@@ -34,7 +43,7 @@ class PublicImage(Construct):
 
     ``cdk deploy`` puts the tags where they are declared; a rollback puts them
     back. Removing the construct, or a tag from it, removes nothing from the
-    registry.
+    registry, unless ``removal_policy`` or ``on_tag_removed`` says so.
 
     Args:
         repository: Where it is published.
@@ -48,6 +57,15 @@ class PublicImage(Construct):
             digest; a single image must be of one of them. Default: all.
         required_platforms: What the image must run on; one that lacks any
             fails the deployment before a write. Default: anything.
+        immutable_tags: Tags that may not move to another image, exactly or as
+            patterns: ``1.4.*``. A deployment that would move one fails before
+            a write; a rollback may always move it back. They are put first,
+            and never removed. Default: none.
+        on_tag_removed: What becomes of a tag that is no longer in *tags*.
+            Default: it stays in the registry.
+        removal_policy: ``DESTROY`` removes the tags with the construct or its
+            stack while they point to the image, and the image (an index before
+            its children) if nobody else has it. Default: ``RETAIN``.
         include_referrers: Whether signatures, SBOMs and attestations that refer
             to a copied image come along: what the source's registry lists as
             referrers, and the tags ``sha256-<hex>`` with ``.sig``, ``.att``
@@ -75,6 +93,9 @@ class PublicImage(Construct):
         expected_digest: str | None = None,
         platforms: Sequence[str] = (),
         required_platforms: Sequence[str] = (),
+        immutable_tags: Sequence[str] = (),
+        on_tag_removed: OnTagRemoved = OnTagRemoved.KEEP,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
         include_referrers: bool = False,
         refresh: str | None = None,
         provider: PublicImageProvider | None = None,
@@ -82,38 +103,62 @@ class PublicImage(Construct):
         super().__init__(scope, construct_id)
         check_partition(self)
         check_tags(self.node.path, tags)
-        if expected_digest is not None:
-            check(f"{self.node.path}: expected_digest", expected_digest, Digest.parse)
-        check_platforms(f"{self.node.path}: platforms", platforms)
-        check_platforms(f"{self.node.path}: required_platforms", required_platforms)
+        check_rules(
+            self.node.path, expected_digest, platforms=platforms, required_platforms=required_platforms,
+            immutable_tags=immutable_tags, removal_policy=removal_policy,
+        )  # fmt: skip
         claim_tags(self, repository, tags)
-        provider = self._provider(provider)
-        binding = source.bind(self, provider)
-        provider.allow_publishing(repository, copies=binding.copies, needs_layers=binding.needs_layers)
+        self._repository = repository
+        self._provider = self._provider_or_default(provider)
+        self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
+        self._is_remembered = False
+        binding = source.bind(self, self._provider)
         if not platforms:
             self._check_digest(expected_digest, binding)
         self._warn_of(binding)
-        self._resource = CustomResource(
-            self,
-            "Resource",
-            resource_type=RESOURCE_TYPE,
-            service_token=provider.service_token,
-            service_timeout=COPY_SERVICE_TIMEOUT if binding.copies else SERVICE_TIMEOUT,
-            properties=encode(
-                {
-                    Property.REGISTRY_ID: repository.registry_id,
-                    Property.REPOSITORY_NAME: repository.repository_name,
-                    Property.IMAGE_TAGS: tags if isinstance(tags, list) else list(tags),
-                    # The digest of what is left of an index is not that of the source.
-                    Property.IMAGE_DIGEST: expected_digest or (None if platforms else binding.image_digest),
-                    Property.SOURCE: binding.properties,
-                    Property.PLATFORMS: list(platforms),
-                    Property.REQUIRED_PLATFORMS: list(required_platforms),
-                    Property.INCLUDE_REFERRERS: True if include_referrers else None,
-                    Property.REFRESH: refresh,
-                }
-            ),
-        )
+        properties = {
+            Property.REGISTRY_ID: repository.registry_id,
+            Property.REPOSITORY_NAME: repository.repository_name,
+            Property.IMAGE_TAGS: tags if isinstance(tags, list) else list(tags),
+            # The digest of what is left of an index is not that of the source.
+            Property.IMAGE_DIGEST: expected_digest or (None if platforms else binding.image_digest),
+            Property.SOURCE: binding.properties,
+            Property.PLATFORMS: list(platforms),
+            Property.REQUIRED_PLATFORMS: list(required_platforms),
+            Property.IMMUTABLE_TAGS: list(immutable_tags),
+            Property.INCLUDE_REFERRERS: True if include_referrers else None,
+            Property.ON_TAG_REMOVED: None if on_tag_removed is OnTagRemoved.KEEP else on_tag_removed.value,
+            Property.ON_DELETE: "Delete" if removal_policy is RemovalPolicy.DESTROY else None,
+            Property.REFRESH: refresh,
+        }
+        self._resource = self._declare(encode(properties), binding)
+        may_move = bool(binding.mutable_tags) and expected_digest is None
+        if immutable_tags or may_move:
+            self._provider.allow(STATUS_ACTIONS, Stack.of(self).stack_id)
+        if may_move:
+            self.remember()
+        Neighbours.of(self, repository_key(self, repository)).join(self, removes=self._removes)
+
+    def remember(self) -> None:
+        """
+        Have the function remember what this image was resolved to, in a parameter of Systems Manager.
+
+        Done by itself where it is needed: for a source that may come to stand
+        for another image, which a rollback has to restore, and in a repository
+        from which something may be removed.
+        """
+        if self._is_remembered:
+            return
+        self._is_remembered = True
+        resource = self._resource.node.default_child
+        if not isinstance(resource, CfnResource):
+            return
+        stack = Stack.of(self)
+        name = parameter_name(self._repository, stack, resource.logical_id)
+        resource.add_property_override(Property.STATE_PARAMETER_NAME.value, name)
+        policy = state_policy(self, self._repository, resource.logical_id, removes=self._removes)
+        policy.attach_to_role(self._provider.role)
+        self._resource.node.add_dependency(policy)
 
     @property
     def image_digest(self) -> str:
@@ -155,7 +200,18 @@ class PublicImage(Construct):
         check(f"{self.node.path}: image_uri_for_tag", tag, parse_tag)
         return Fn.join(":", [self.repository_uri, tag])
 
-    def _provider(self, provider: PublicImageProvider | None) -> PublicImageProvider:
+    def _declare(self, properties: Mapping[str, object], binding: SourceBinding) -> CustomResource:
+        self._provider.allow_publishing(self._repository, copies=binding.copies, needs_layers=binding.needs_layers)
+        return CustomResource(
+            self,
+            "Resource",
+            resource_type=RESOURCE_TYPE,
+            service_token=self._provider.service_token,
+            service_timeout=COPY_SERVICE_TIMEOUT if binding.copies else SERVICE_TIMEOUT,
+            properties=properties,
+        )
+
+    def _provider_or_default(self, provider: PublicImageProvider | None) -> PublicImageProvider:
         if provider is None:
             return PublicImageProvider.of(self)
         if Stack.of(provider) is not Stack.of(self):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Stack, Stage
+from aws_cdk import RemovalPolicy, Stack, Stage
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
-from ._assets.lambda_handler.oci import Platform, parse_tag
+from ._assets.lambda_handler.oci import Digest, Platform, parse_tag, parse_tag_pattern
 from ._checks import check, is_known, refuse
 from .public_repository import IPublicRepository
 
@@ -46,6 +46,33 @@ def check_platforms(what: str, platforms: Sequence[str]) -> None:
         check(f"{what}[{number}]", platform, Platform.parse)
 
 
+def check_rules(
+    path: str,
+    expected_digest: str | None,
+    *,
+    platforms: Sequence[str],
+    required_platforms: Sequence[str],
+    immutable_tags: Sequence[str],
+    removal_policy: RemovalPolicy,
+) -> None:
+    """
+    Check the rules of one image.
+
+    Raises:
+        ValueError: A value outside its grammar; names the first.
+    """
+    if expected_digest is not None:
+        check(f"{path}: expected_digest", expected_digest, Digest.parse)
+    check_platforms(f"{path}: platforms", platforms)
+    check_platforms(f"{path}: required_platforms", required_platforms)
+    if isinstance(immutable_tags, str):
+        refuse(f"{path}: immutable_tags", f"{immutable_tags!r} is a string; expected a list, e.g. [{immutable_tags!r}]")
+    for number, pattern in enumerate(immutable_tags if is_known(immutable_tags) else ()):
+        check(f"{path}: immutable_tags[{number}]", pattern, parse_tag_pattern)
+    if removal_policy not in {RemovalPolicy.RETAIN, RemovalPolicy.DESTROY}:
+        refuse(f"{path}: removal_policy", f"{removal_policy.name} means nothing for an image; allowed: RETAIN, DESTROY")
+
+
 def check_partition(scope: Construct) -> None:
     """
     Refuse a stack where ECR Public does not exist.
@@ -81,10 +108,10 @@ def claim_tags(image: Construct, repository: IPublicRepository, tags: Sequence[s
     root = image.node.root
     claims: dict[tuple[str, ...], str] = getattr(root, _CLAIMS, {})
     setattr(root, _CLAIMS, claims)
-    registry = _registry_of(image, repository)
+    key = repository_key(image, repository)
     # One token can be two tags: a pseudo parameter such as the Region has a value for each stack.
     for tag in filter(is_known, tags):
-        owner = claims.setdefault((*registry, repository.identity, tag), image.node.path)
+        owner = claims.setdefault((*key, tag), image.node.path)
         if owner != image.node.path:
             refuse(
                 f"{image.node.path}: tags",
@@ -93,9 +120,10 @@ def claim_tags(image: Construct, repository: IPublicRepository, tags: Sequence[s
             )
 
 
-def _registry_of(image: Construct, repository: IPublicRepository) -> tuple[str, str]:
+def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str, str, str]:
+    """Return what tells a repository from all others of the app: stage, registry, name, as far as they matter."""
     registry = repository.registry_id or Stack.of(image).account
     if is_known(registry):
-        return "", registry
+        return "", registry, repository.identity
     stage = Stage.of(image)
-    return (stage.node.path if stage else ""), "the stack's account"
+    return (stage.node.path if stage else ""), "the stack's account", repository.identity

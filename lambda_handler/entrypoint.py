@@ -122,27 +122,28 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
 
 
 def _connect(declaration: Declaration, clients: Clients, retry: Retry) -> Adapters:
-    adapters = Adapters(clients, retry)
-    adapters.destination = open_repository(
-        clients.get("ecr-public", ECR_PUBLIC_REGION),
-        declaration.registry_id,
-        declaration.repository_name,
-        retry=retry,
-        reader=adapters,
-    )
-    return adapters
+    return Adapters(declaration, clients, retry)
 
 
 class Adapters:
     """The ports of one invocation."""
 
-    destination: EcrPublicRepository
-
-    def __init__(self, clients: Clients, retry: Retry) -> None:
-        self._clients, self._retry = clients, retry
+    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry) -> None:
+        self._declaration, self._clients, self._retry = declaration, clients, retry
         self._transport = Transport(clients.pool, retry.deadline)
         self.objects = S3Objects(lambda: clients.get("s3"), retry)
         self.parameters = Parameters(lambda: clients.get("ssm"), retry)
+
+    @functools.cached_property
+    def destination(self) -> EcrPublicRepository:
+        """The repository that is published to, found when it is first needed."""
+        return open_repository(
+            self._clients.get("ecr-public", ECR_PUBLIC_REGION),
+            self._declaration.registry_id,
+            self._declaration.repository_name,
+            retry=self._retry,
+            reader=self,
+        )
 
     def is_rolling_back(self, stack_id: str) -> bool:
         """Whether CloudFormation is undoing a deployment of the stack."""

@@ -14,6 +14,7 @@ Every exception that the handler raises on purpose.
     ├─ IntegrityError                bytes are not what they claim to be
     ├─ RemoteError                   .operation: the call that failed
     │  ├─ NotFoundError              repository, image or tag
+    │  │  ├─ RepositoryNotFoundError
     │  │  └─ ImageNotFoundError      of several images that were asked for, one
     │  ├─ AlreadyThereError          what was to be stored is; taken for success
     │  ├─ AccessError                unauthenticated or denied
@@ -158,6 +159,10 @@ class NotFoundError(RemoteError):
     """The repository, image or tag does not exist."""
 
     code = "NOT_FOUND"
+
+
+class RepositoryNotFoundError(NotFoundError):
+    """The repository does not exist, or is not shown to us."""
 
 
 class ImageNotFoundError(NotFoundError):

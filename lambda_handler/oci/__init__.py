@@ -18,6 +18,7 @@ from .reference import (
     parse_registry_id,
     parse_repository_name,
     parse_tag,
+    parse_tag_pattern,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "parse_registry_id",
     "parse_repository_name",
     "parse_tag",
+    "parse_tag_pattern",
 ]

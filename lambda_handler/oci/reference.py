@@ -20,6 +20,7 @@ REPOSITORY_NAME_CHARACTERS = range(2, 206)
 """2 to 205 characters: botocore's ecr-public model, ``RepositoryName``."""
 
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_TAG_PATTERN = re.compile(r"[a-zA-Z0-9_*?][a-zA-Z0-9._*?-]{0,127}")
 _PATH_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_PATH_PART}(?:/{_PATH_PART})*")
 _ECR_PUBLIC_NAME = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -40,6 +41,22 @@ def parse_tag(text: str) -> str:
         message = (
             f"{shown(text)} is not a tag; allowed are 1 to {TAG_MAX_CHARACTERS} letters, digits, '_', '.' and '-', "
             "not beginning with '.' or '-'"
+        )
+        raise InvalidReferenceError(message)
+    return text
+
+
+def parse_tag_pattern(text: str) -> str:
+    """
+    Read a tag, or a pattern of tags with ``*`` (any text) and ``?`` (one character).
+
+    Raises:
+        InvalidReferenceError: Nothing that could match a tag.
+    """
+    if not _TAG_PATTERN.fullmatch(text):
+        message = (
+            f"{shown(text)} is not a tag or a pattern of tags; allowed are 1 to {TAG_MAX_CHARACTERS} letters, digits, "
+            "'_', '.' and '-', with '*' for any text and '?' for one character, e.g. '1.*'"
         )
         raise InvalidReferenceError(message)
     return text

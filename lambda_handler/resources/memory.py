@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import InvalidDigestError, InvalidPropertiesError
 from ..oci import Digest
@@ -35,7 +35,7 @@ class State:
     What is remembered.
 
     Attributes:
-        resource: The physical id that it is about.
+        resource: The physical id that it is about; empty: of none any more.
         tags: What was declared last.
         digests: What each declaration was resolved to, by its key; the latest last.
     """
@@ -125,11 +125,18 @@ class Memory:
         if not self.name:
             return Claims()
         path = self.name.rpartition("/")[0]
-        states = [State.parse(text) for name, text in self.parameters.list(path).items() if name != self.name]
+        texts = [text for name, text in self.parameters.list(path).items() if name != self.name]
+        states = [state for state in map(State.parse, texts) if state.resource]
         return Claims(
             tags=frozenset(tag for state in states for tag in state.tags),
             digests=frozenset(state.latest for state in states if state.latest is not None),
         )
+
+    def release(self) -> None:
+        """Give up the claims, and keep the digests: a rollback may need them."""
+        state = self._state()
+        if self.name and state.resource:
+            self.parameters.write(self.name, replace(state, resource="", tags=()).text())
 
     def forget(self, resource: str) -> None:
         """Forget *resource*, unless another has taken its place under the same name."""

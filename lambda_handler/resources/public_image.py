@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..cfn.event import Event, RequestType
 from ..cfn.lifecycle import Outcome
-from ..errors import ImageError, NotFoundError
+from ..errors import ImageError, RepositoryNotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..publish.content import Content, platforms_of, present
@@ -48,8 +48,9 @@ class PublicImageResource:
             return self._publish(event, declaration, ports)
         except ImageError:
             # Nothing was made, so nothing comes to delete it.
-            with suppress(ImageError):
-                _memory(declaration, ports).forget(_identity(event, ports.destination))
+            if declaration.state_parameter:
+                with suppress(ImageError):
+                    _memory(declaration, ports).forget(_identity(event, ports.destination))
             raise
 
     def update(self, event: Event) -> Outcome:
@@ -63,6 +64,9 @@ class PublicImageResource:
         declaration = decode(event.properties)
         ports = self.connect(declaration)
         outcome = self._publish(event, declaration, ports)
+        old_name = event.old_properties.get(Property.STATE_PARAMETER_NAME)
+        if isinstance(old_name, str) and old_name != declaration.state_parameter:
+            Memory(ports.parameters, old_name).release()
         if not declaration.untags:
             return outcome
         kept = untag_dropped(
@@ -78,14 +82,14 @@ class PublicImageResource:
         if not deletes and not event.properties.get(Property.STATE_PARAMETER_NAME):
             return
         declaration = decode(event.properties)
-        try:
-            ports = self.connect(declaration)
-        except NotFoundError as error:
-            self.log.info(f"nothing to delete: {error.message}", physicalResourceId=event.physical_resource_id)
-            return
+        ports = self.connect(declaration)
         memory = _memory(declaration, ports)
-        if deletes:
-            delete(declaration.tags, owned(declaration, event.properties, memory), ports.destination, self.log)
+        try:
+            if deletes:
+                may_go = owned(declaration, event.properties, memory)
+                delete(declaration.tags, may_go, ports.destination, self.log)
+        except RepositoryNotFoundError as error:
+            self.log.info(f"nothing to delete: {error.message}", physicalResourceId=event.physical_resource_id)
         memory.forget(event.physical_resource_id)
 
     def _publish(self, event: Event, declaration: Declaration, ports: Ports) -> Outcome:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ..errors import InvalidPropertiesError, InvalidReferenceError, shown
-from ..oci import Digest, Platform, parse_registry_id, parse_repository_name, parse_tag
+from ..oci import Digest, Platform, parse_registry_id, parse_repository_name, parse_tag, parse_tag_pattern
 from ..sources import decode_source
 from ..values import Value
 from .declaration import TAGS_MAX, Declaration
@@ -45,7 +45,6 @@ PARAMETER_NAME_MAX_CHARACTERS = 900
 """Systems Manager allows 1,011 for the whole ARN."""
 
 _PARAMETER_NAME = re.compile(r"(?!/(?:aws|ssm))(?:/[a-zA-Z0-9_.-]+){2,15}")
-_TAG_PATTERN = re.compile(r"[a-zA-Z0-9_*?][a-zA-Z0-9._*?-]{0,127}")
 
 _CLOUDFORMATION = frozenset({"ServiceToken", "ServiceTimeout"})
 """What CloudFormation and CDK put beside the properties of every custom resource."""
@@ -78,7 +77,9 @@ def decode(properties: Mapping[str, object]) -> Declaration:
     platforms = read.optional(Property.PLATFORMS, _platforms)
     required_platforms = read.optional(Property.REQUIRED_PLATFORMS, _platforms)
     include_referrers = read.optional(Property.INCLUDE_REFERRERS, Value.boolean)
-    immutable_tags = read.optional(Property.IMMUTABLE_TAGS, lambda value: value.each(lambda each: each.parse(_pattern)))
+    immutable_tags = read.optional(
+        Property.IMMUTABLE_TAGS, lambda value: value.each(lambda each: each.parse(parse_tag_pattern))
+    )
     untags = read.optional(Property.ON_TAG_REMOVED, lambda value: value.choice(("Keep", "Untag")) == "Untag")
     deletes = read.optional(Property.ON_DELETE, lambda value: value.choice(("Keep", "Delete")) == "Delete")
     state_parameter = read.optional(Property.STATE_PARAMETER_NAME, lambda value: value.parse(_parameter_name))
@@ -133,16 +134,6 @@ def _tags(value: Value) -> tuple[str, ...]:
     if twice:
         value.refuse(f"names a tag twice: {', '.join(twice)}")
     return tags
-
-
-def _pattern(text: str) -> str:
-    if not _TAG_PATTERN.fullmatch(text):
-        message = (
-            f"{shown(text)} is not a tag or a pattern of tags; allowed are 1 to 128 letters, digits, '_', '.' and '-', "
-            "with '*' for any of them and '?' for one, e.g. '1.*'"
-        )
-        raise InvalidReferenceError(message)
-    return text
 
 
 def _parameter_name(text: str) -> str:

@@ -48,8 +48,8 @@ def resource(stack: Stack) -> dict[str, Any]:
 
 
 def statements(stack: Stack) -> list[dict[str, Any]]:
-    """Return what the function may do, beyond writing its log."""
-    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
+    """Return what the function may do, beyond writing its log and remembering what it did."""
+    policy = Template.from_stack(stack).find_resources("AWS::IAM::Policy")["ECRPublicImageHandlerPolicy"]
     found: list[dict[str, Any]] = policy["Properties"]["PolicyDocument"]["Statement"]
     return [statement for statement in found if "logs:PutLogEvents" not in statement["Action"]]
 
@@ -76,6 +76,7 @@ COPY = {
     "Effect": "Allow",
     "Resource": REPOSITORY_ARN,
 }
+STATUS = {"Action": "cloudformation:DescribeStacks", "Effect": "Allow", "Resource": {"Ref": "AWS::StackId"}}
 LOGIN = {
     "Action": ["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"],
     "Effect": "Allow",
@@ -170,9 +171,9 @@ def test_a_provider_that_is_made_first_serves_every_image(stack: Stack) -> None:
     ("source", "granted"),
     [
         (lambda _: ImageSource.digest(DIGEST), [LOGIN, PUBLISH]),
-        (lambda _: ImageSource.tag("build-1"), [LOGIN, PUBLISH]),
+        (lambda _: ImageSource.tag("build-1"), [LOGIN, PUBLISH, STATUS]),
         (lambda _: ImageSource.manifest(MANIFEST), [PUBLISH]),
-        (lambda _: ImageSource.registry("ghcr.io/acme/agent:1"), [PUBLISH, COPY]),
+        (lambda _: ImageSource.registry("ghcr.io/acme/agent:1"), [PUBLISH, COPY, STATUS]),
         (lambda _: ImageSource.public("public.ecr.aws/acme/other", digest=DIGEST), [LOGIN, PUBLISH, COPY]),
         (
             lambda stack: ImageSource.ecr(ecr.Repository.from_repository_name(stack, "Private", "in/side"), tag="1"),
@@ -185,6 +186,7 @@ def test_a_provider_that_is_made_first_serves_every_image(stack: Stack) -> None:
                 {"Action": "ecr:GetAuthorizationToken", "Effect": "Allow", "Resource": "*"},
                 PUBLISH,
                 COPY,
+                STATUS,
             ],
         ),
         (lambda _: ImageSource.index({"linux/amd64": ImageSource.digest(DIGEST)}), [LOGIN, PUBLISH]),

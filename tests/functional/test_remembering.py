@@ -106,6 +106,23 @@ def test_what_is_remembered_is_written_before_anything_else(
     assert registry.sandbox.requests.count("PutImage") == 0
 
 
+def test_a_declaration_that_needs_no_memory_any_more_gives_up_its_claims(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
+    first = registry.push("first", "stable")
+    stack.deploy(promote("stable", "latest"))
+    registry.push("second", "stable")
+    tried = declare(first, "latest")
+    assert stack.cloudformation.update(stack.physical_id, tried, promote("stable", "latest")).succeeded
+
+    state = json.loads(plane.parameters[NAME])
+    assert (state["resource"], state["tags"]) == ("", [])
+    stack.roll_back(tried)
+
+    assert registry.tags()["latest"] == first.digest
+    assert json.loads(plane.parameters[NAME])["tags"] == ["latest"]
+
+
 def test_the_memory_is_deleted_with_the_resource(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
     image = registry.push("first", "stable")
     stack.deploy(promote("stable", "latest"))

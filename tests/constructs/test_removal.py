@@ -1,0 +1,195 @@
+"""What is rendered and granted for images that may be removed, or have to be remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aws_cdk import App, CfnResource, RemovalPolicy, Stack
+from aws_cdk.assertions import Template
+
+from cdk_ecrpublic import ImageSource, OnTagRemoved, PublicImage, PublicRepository
+
+DIGEST = "sha256:" + "a" * 64
+RESOURCE = "Custom::ECRPublicImage"
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(), "Stack")
+
+
+def image(stack: Stack, construct_id: str = "Release", name: str = "acme/agent", **options: Any) -> PublicImage:
+    repository = PublicRepository.from_repository_name(stack, f"{construct_id}Repository", name)
+    return PublicImage(stack, construct_id, repository=repository, **{"source": ImageSource.digest(DIGEST), **options})
+
+
+def rendered(stack: Stack) -> dict[str, Any]:
+    """Return the images by the name of their construct."""
+    found = Template.from_stack(stack).find_resources(RESOURCE)
+    return {logical_id[:-8].removesuffix("Resource"): properties for logical_id, properties in found.items()}
+
+
+def parameter(stack: Stack, construct_id: str = "Release") -> object:
+    return rendered(stack)[construct_id]["Properties"].get("StateParameterName")
+
+
+def state_policy(stack: Stack, construct_id: str = "Release") -> dict[str, Any]:
+    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
+    (policy,) = [each for name, each in policies.items() if name.startswith(f"{construct_id}State")]
+    return dict(policy)
+
+
+def actions(policy: dict[str, Any]) -> set[str]:
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    lists = [each["Action"] if isinstance(each["Action"], list) else [each["Action"]] for each in statements]
+    return {action for one in lists for action in one}
+
+
+STATE = {"ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"}
+REMOVAL = {
+    "ecr-public:BatchDeleteImage",
+    "ecr-public:DescribeImages",
+    "ecr-public:DescribeRepositories",
+    "ssm:GetParametersByPath",
+}
+
+
+def test_by_default_nothing_is_removed_or_remembered(stack: Stack) -> None:
+    image(stack, tags=["1"])
+
+    assert rendered(stack)["Release"]["Properties"].keys() == {
+        "ServiceToken", "ServiceTimeout", "RepositoryName", "ImageTags", "Source",
+    }  # fmt: skip
+    assert len(Template.from_stack(stack).find_resources("AWS::IAM::Policy")) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "properties"),
+    [
+        ({"on_tag_removed": OnTagRemoved.UNTAG}, {"OnTagRemoved": "Untag"}),
+        ({"removal_policy": RemovalPolicy.DESTROY}, {"OnDelete": "Delete"}),
+        ({"immutable_tags": ["1.*", "2"]}, {"ImmutableTags": ["1.*", "2"]}),
+    ],
+    ids=str,
+)
+def test_rules_are_rendered(stack: Stack, options: dict[str, Any], properties: dict[str, Any]) -> None:
+    image(stack, **options)
+
+    assert properties.items() <= rendered(stack)["Release"]["Properties"].items()
+
+
+@pytest.mark.parametrize(
+    ("options", "granted"),
+    [
+        ({"source": ImageSource.tag("stable")}, STATE),
+        ({"source": ImageSource.registry("ghcr.io/acme/agent:1")}, STATE),
+        ({"source": ImageSource.index({"linux/amd64": ImageSource.tag("amd")})}, STATE),
+        ({"on_tag_removed": OnTagRemoved.UNTAG}, STATE | REMOVAL),
+        ({"removal_policy": RemovalPolicy.DESTROY}, STATE | REMOVAL),
+    ],
+    ids=str,
+)
+def test_what_has_to_be_remembered_is(stack: Stack, options: dict[str, Any], granted: set[str]) -> None:
+    image(stack, **options)
+
+    name = parameter(stack)
+    assert isinstance(name, str)
+    assert name.startswith("/cdk-ecrpublic/acme/agent/Stack.Release")
+    assert name.rpartition(".")[2] in Template.from_stack(stack).find_resources(RESOURCE)
+    assert actions(state_policy(stack)) == granted
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"source": ImageSource.tag("stable"), "expected_digest": DIGEST},
+        {"source": ImageSource.registry(f"ghcr.io/acme/agent@{DIGEST}")},
+        {"immutable_tags": ["1"]},
+    ],
+    ids=str,
+)
+def test_what_cannot_become_another_image_is_not(stack: Stack, options: dict[str, Any]) -> None:
+    image(stack, **options)
+
+    assert parameter(stack) is None
+
+
+def test_what_a_removal_needs_outlives_the_resource(stack: Stack) -> None:
+    """CloudFormation deletes in the reverse order of what depends on what."""
+    image(stack, removal_policy=RemovalPolicy.DESTROY)
+
+    (policy,) = [name for name in Template.from_stack(stack).find_resources("AWS::IAM::Policy") if "State" in name]
+    assert rendered(stack)["Release"]["DependsOn"] == [policy]
+    assert state_policy(stack)["Properties"]["Roles"] == [{"Ref": "ECRPublicImageHandlerRole"}]
+
+
+def test_no_statement_of_it_has_a_wildcard(stack: Stack) -> None:
+    image(stack, removal_policy=RemovalPolicy.DESTROY)
+
+    assert "*" not in str(state_policy(stack))
+
+
+@pytest.mark.parametrize("first", ["Keeps", "Removes"])
+def test_all_images_of_a_repository_are_remembered_when_one_removes(stack: Stack, first: str) -> None:
+    """In whatever order they are declared; those of another repository are not."""
+    makers: dict[str, Callable[[], object]] = {
+        "Keeps": lambda: image(stack, "Keeps", tags=["1"]),
+        "Removes": lambda: image(stack, "Removes", tags=["2"], on_tag_removed=OnTagRemoved.UNTAG),
+    }
+    for name in sorted(makers, key=lambda name: name != first):
+        makers[name]()
+    image(stack, "Elsewhere", "acme/other", tags=["1"])
+
+    assert parameter(stack, "Keeps") is not None
+    assert parameter(stack, "Removes") is not None
+    assert parameter(stack, "Elsewhere") is None
+    assert actions(state_policy(stack, "Keeps")) == STATE
+
+
+def test_images_of_two_stacks_are_neighbours() -> None:
+    app = App()
+    one, two = Stack(app, "One"), Stack(app, "Two")
+    image(one, tags=["1"])
+    image(two, tags=["2"], removal_policy=RemovalPolicy.DESTROY)
+
+    assert parameter(one) is not None
+
+
+def test_a_repository_of_the_same_stack_has_its_own_path(stack: Stack) -> None:
+    repository = PublicRepository(stack, "Repository", repository_name="acme/made")
+    PublicImage(
+        stack,
+        "Release",
+        repository=repository,
+        source=ImageSource.digest(DIGEST),
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+
+    made = stack.get_logical_id(_cfn(repository))
+    head, tail = parameter(stack)["Fn::Join"][1][0], parameter(stack)["Fn::Join"][1][1:]  # type: ignore[index]
+    assert head == "/cdk-ecrpublic/"
+    assert tail[0] == {"Ref": made}
+    assert tail[1].startswith("/Stack.Release")
+
+
+def _cfn(repository: PublicRepository) -> CfnResource:
+    child = repository.node.default_child
+    assert isinstance(child, CfnResource)
+    return child
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"immutable_tags": "latest"}, "Stack/Release: immutable_tags: 'latest' is a string; expected a list"),
+        ({"immutable_tags": ["1", "[0-9]"]}, "immutable_tags[1]: '[0-9]' is not a tag or a pattern of tags"),
+        ({"removal_policy": RemovalPolicy.SNAPSHOT}, "removal_policy: SNAPSHOT means nothing for an image; allowed"),
+    ],
+)
+def test_refuses_with_place_value_and_what_is_allowed(stack: Stack, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
+        image(stack, **options)
+
+    assert said in str(failure.value)
