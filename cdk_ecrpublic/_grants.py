@@ -37,6 +37,9 @@ COPY_ACTIONS = (
 PUSH_ACTIONS = ("ecr-public:PutImage", *COPY_ACTIONS)
 """To push layers and manifests, as ``docker push`` does. On the repository."""
 
+OBJECT_READ_ACTIONS = ("s3:GetObject",)
+"""To read a manifest or an archive of images. On that very object."""
+
 ECR_READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 """To read manifests and layers of private ECR over HTTP. On the private repository."""
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 
 from ._checks import is_known
+from ._sources.archive import ArchiveObjectSource, ArchiveSource
 from ._sources.base import IImageSource
 from ._sources.digest import DigestSource
 from ._sources.index import IndexSource
@@ -137,6 +139,48 @@ class ImageSource:
     def docker_asset(asset: ecr_assets.DockerImageAsset) -> IImageSource:
         """Copy an image that the CDK builds and pushes to private ECR before it deploys."""
         return EcrSource(asset.repository, asset.image_tag, None, is_immutable=True)
+
+    @staticmethod
+    def archive(path: str | Path, *, reference: str | None = None) -> IImageSource:
+        """
+        Take an image out of an archive on this machine; no registry and no Docker is needed.
+
+        It is uploaded with the stack, and its digest is known to ``cdk diff``.
+
+        Args:
+            path: Relative to the working directory. A tar file, plain or
+                gzipped, with an OCI image layout or a ``docker save``, or the
+                folder of an OCI image layout. A classic ``docker save`` has no
+                manifests, so OCI ones are written; see the custom resource's
+                ``Source.Archive``.
+            reference: Which of its images: a name or a digest as the archive
+                has it, or the end of one name (``1.4`` of
+                ``docker.io/library/agent:1.4``). Default: the only one.
+
+        Raises:
+            ValueError: No such file, no such archive, or no such image in it;
+                lists those that there are.
+        """
+        return ArchiveSource(Path(path), reference)
+
+    @staticmethod
+    def archive_object(bucket: s3.IBucket, key: str, *, reference: str | None = None) -> IImageSource:
+        """
+        Take an image out of an archive that is in S3, as it is when it is deployed.
+
+        ``cdk diff`` cannot see the object change; name the image by digest,
+        or set ``expected_digest``.
+
+        Args:
+            bucket: In any account whose policies let the function's role read.
+            key: Of a tar file, plain or gzipped, with an OCI image layout or a
+                ``docker save``; may be a token.
+            reference: Which of its images, as in ``archive``. Default: the only one.
+
+        Raises:
+            ValueError: An empty key or reference.
+        """
+        return ArchiveObjectSource(bucket, key, reference)
 
     @staticmethod
     def index(

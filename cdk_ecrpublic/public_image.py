@@ -235,6 +235,7 @@ class PublicImage(Construct):
             return
         Annotations.of(self).add_warning_v2(
             "@cdk-ecrpublic:mutableTag",
-            f"the source is a tag, {', '.join(binding.mutable_tags)}: cdk diff cannot see it move, and CloudFormation "
-            "does not deploy again when it does; name the image by digest, or change refresh= to have it read again",
+            f"the source may become another image, {', '.join(binding.mutable_tags)}: cdk diff cannot see it change, "
+            "and CloudFormation does not deploy again when it does; name the image by digest, or change refresh= to "
+            "have it read again",
         )

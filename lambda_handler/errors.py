@@ -9,6 +9,7 @@ Every exception that the handler raises on purpose.
     │  ├─ InvalidReferenceError      names, tags, hosts
     │  ├─ InvalidPlatformError
     │  ├─ InvalidManifestError
+    │  ├─ InvalidArchiveError        no image in it, or not the one asked for
     │  └─ InvalidPropertiesError     .problems: all of them, each with its path
     ├─ RuleViolationError            .violations: what the declaration forbids
     ├─ IntegrityError                bytes are not what they claim to be
@@ -102,6 +103,12 @@ class InvalidManifestError(InvalidInputError):
     """Not a manifest that ECR Public stores."""
 
     code = "INVALID_MANIFEST"
+
+
+class InvalidArchiveError(InvalidInputError):
+    """Not an archive of images that can be read, or without the image asked for."""
+
+    code = "INVALID_ARCHIVE"
 
 
 class InvalidPropertiesError(InvalidInputError):

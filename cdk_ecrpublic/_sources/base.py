@@ -20,8 +20,8 @@ class SourceBinding:
         properties: The value of the ``Source`` property: ``{"Digest": "sha256:…"}``.
         image_digest: The digest that it must turn out to have, where that is
             known and not part of *properties*.
-        mutable_tags: Tags that it stands for, which may point elsewhere at
-            the next deployment.
+        mutable_tags: Tags or objects that it stands for, which may be another
+            image at the next deployment.
         copies: Whether layers may have to be copied, which takes its time.
         needs_layers: Whether layers have to be in the repository that nobody
             has seen there yet.

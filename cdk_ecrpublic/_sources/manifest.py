@@ -5,14 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from aws_cdk import Stack
-from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._checks import check, is_known
 from ..provider import PublicImageProvider
+from .asset import upload
 from .base import SourceBinding
 
 MANIFEST_INLINE_MAX_BYTES = 16 * 1024
@@ -57,12 +56,7 @@ class ManifestSource:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "manifest.json")
             path.write_bytes(self._manifest.content)
-            asset = s3_assets.Asset(scope, "Manifest", path=str(path))
-        arn = Stack.of(scope).format_arn(
-            service="s3", region="", account="", resource=asset.s3_bucket_name, resource_name=asset.s3_object_key
-        )
-        provider.allow(["s3:GetObject"], arn)
-        return {"Bucket": asset.s3_bucket_name, "Key": asset.s3_object_key}
+            return upload(scope, "Manifest", path, provider)
 
 
 class ManifestTokenSource:

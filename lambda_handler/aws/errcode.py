@@ -10,6 +10,7 @@ from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
 )
@@ -112,7 +113,7 @@ def translated(operation: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         message = f"{operation} was not sent: the function has no AWS credentials"
         raise AccessError(message, operation=operation) from error
-    except (HTTPClientError, BotoConnectionError, ResponseParserError) as error:
+    except (HTTPClientError, BotoConnectionError, IncompleteReadError, ResponseParserError) as error:
         message = f"{operation} failed: no complete answer ({type(error).__name__})"
         raise UnavailableError(message, operation=operation) from error
     except BotoCoreError as error:

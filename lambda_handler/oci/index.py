@@ -1,5 +1,5 @@
 """
-Make indexes: the only manifests that this package writes.
+Make indexes.
 
 The same entries always make the same bytes, in whatever order they are given.
 """
@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 
 from ..errors import InvalidManifestError
+from . import _write
 from .descriptor import Descriptor
 from .manifest import Manifest
 from .mediatype import ManifestMediaType
@@ -45,11 +46,11 @@ def assemble_index(
     data: dict[str, object] = {
         "schemaVersion": 2,
         "mediaType": media_type.value,
-        "manifests": [_entry(entry) for entry in sorted(unique.values(), key=_order)],
+        "manifests": [_write.entry(entry) for entry in sorted(unique.values(), key=_order)],
     }
     if annotations:
         data["annotations"] = dict(sorted(annotations.items()))
-    return Manifest.parse(_dump(data))
+    return Manifest.parse(_write.dump(data))
 
 
 def filter_index(index: Manifest, keep: Callable[[Platform], bool]) -> Manifest:
@@ -75,7 +76,7 @@ def filter_index(index: Manifest, keep: Callable[[Platform], bool]) -> Manifest:
         return index
     data = json.loads(index.content)
     data["manifests"] = [entry for entry in data["manifests"] if entry["digest"] in {str(digest) for digest in kept}]
-    return Manifest.parse(_dump(data), index.media_type)
+    return Manifest.parse(_write.dump(data), index.media_type)
 
 
 def _is_kept(child: Descriptor, keep: Callable[[Platform], bool]) -> bool:
@@ -85,29 +86,3 @@ def _is_kept(child: Descriptor, keep: Callable[[Platform], bool]) -> bool:
 def _order(entry: Descriptor) -> tuple[bool, str, str]:
     platform = entry.platform
     return (platform is None or platform.is_unknown, str(platform or ""), str(entry.digest))
-
-
-def _entry(entry: Descriptor) -> dict[str, object]:
-    data: dict[str, object] = {"mediaType": entry.media_type, "digest": str(entry.digest), "size": entry.size}
-    if entry.platform is not None:
-        data["platform"] = _platform(entry.platform)
-    if entry.artifact_type:
-        data["artifactType"] = entry.artifact_type
-    if entry.annotations:
-        data["annotations"] = dict(sorted(entry.annotations.items()))
-    return data
-
-
-def _platform(platform: Platform) -> dict[str, object]:
-    data = {
-        "architecture": platform.architecture,
-        "os": platform.os,
-        "os.version": platform.os_version,
-        "os.features": list(platform.os_features),
-        "variant": platform.variant,
-    }
-    return {key: value for key, value in data.items() if value}
-
-
-def _dump(data: Mapping[str, object]) -> bytes:
-    return json.dumps(data, indent=2, ensure_ascii=True).encode()

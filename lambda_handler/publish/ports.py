@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from ..archive.stored import StoredObject
 from ..oci import Descriptor, Digest, Manifest, Reference, Repository
 from .content import Origin, Upstream
 
@@ -92,6 +93,15 @@ class ObjectReader(Protocol):
         Raises:
             NotFoundError: There is no such object.
             IntegrityError: It is longer.
+        """
+
+    def open(self, bucket: str, key: str) -> StoredObject:
+        """
+        Open an object to be read by ranges, as it is now.
+
+        Raises:
+            NotFoundError: There is no such object.
+            IntegrityError: It is empty.
         """
 
 

@@ -8,6 +8,7 @@ line in ``SOURCES``.
 from collections.abc import Mapping
 
 from ..values import Value
+from .archive import ArchiveSource
 from .base import Source
 from .digest import DigestSource
 from .image import RegistryImageSource
@@ -20,12 +21,10 @@ SOURCES: Mapping[str, type[Source]] = {
     "Tag": TagSource,
     "Manifest": ManifestSource,
     "Image": RegistryImageSource,
+    "Archive": ArchiveSource,
     "Index": IndexSource,
 }
 """The keys of the ``Source`` property, exactly one of which a declaration has."""
-
-PLANNED_SOURCES = ("Archive",)
-"""Keys that the contract names and this version refuses."""
 
 
 def decode_source(value: Value) -> Source:
@@ -35,12 +34,10 @@ def decode_source(value: Value) -> Source:
     Raises:
         InvalidPropertiesError: All that is wrong with it.
     """
-    kinds = value.fields({*SOURCES, *PLANNED_SOURCES})
+    kinds = value.fields(SOURCES)
     if len(kinds) != 1:
         value.refuse(f"has {len(kinds)} keys; expected exactly one of {', '.join(SOURCES)}")
     ((kind, inner),) = kinds.items()
-    if kind in PLANNED_SOURCES:
-        value.refuse(f"{kind!r} is not supported by this version of the handler; supported: {', '.join(SOURCES)}")
     return SOURCES[kind].decode(inner)
 
 

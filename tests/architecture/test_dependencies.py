@@ -45,11 +45,12 @@ LAYERS = {
     "lambda_handler.retry": handler("errors", "clock", "log"),
     "lambda_handler.values": handler("errors"),
     "lambda_handler.oci": handler("errors"),
-    "lambda_handler.publish": handler("errors", "oci", "log"),
-    "lambda_handler.sources": handler("errors", "oci", "values", "publish.ports", "publish.content"),
+    "lambda_handler.archive": handler("errors", "oci"),
+    "lambda_handler.publish": handler("errors", "oci", "log", "archive.stored"),
+    "lambda_handler.sources": handler("errors", "oci", "values", "archive", "publish.ports", "publish.content"),
     "lambda_handler.spec": handler("errors", "oci", "values", "sources"),
     "lambda_handler.registry": handler("errors", "oci", "clock", "retry", others=("urllib3",)),
-    "lambda_handler.aws": handler("errors", "retry", others=("botocore",)),
+    "lambda_handler.aws": handler("errors", "retry", "archive.stored", others=("botocore", "urllib3")),
     "lambda_handler.ecr_public": handler("errors", "oci", "clock", "retry", "aws.errcode", others=("botocore",)),
     # One exception: it asks `oci` whether the answer's host is this machine.
     "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
@@ -62,10 +63,12 @@ LAYERS = {
         "errors", "oci", others=("boto3", "botocore", "hypercorn", "ministack", "starlette", "urllib3")
     ),
     "cdk_ecrpublic.cli": library("errors", "oci", ours=("cdk_ecrpublic.sandbox",), others=("click", "rich")),
-    "cdk_ecrpublic": library("errors", "oci", "values", "sources", "spec", others=("aws_cdk", "constructs", "jsii")),
+    "cdk_ecrpublic": library(
+        "archive", "errors", "oci", "values", "sources", "spec", others=("aws_cdk", "constructs", "jsii")
+    ),
 }
 
-PURE = ("errors", "values", "oci", "spec", "sources", "publish.plan", "publish.ports")
+PURE = ("archive", "errors", "values", "oci", "spec", "sources", "publish.plan", "publish.ports")
 """Modules of the handler without effects: the construct library may run them at synthesis."""
 
 EFFECTS = frozenset(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 
 import pytest
 
 from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push
+from tests.support.archives import NAME, layout_of, tar_of
 
 from .conftest import Project
 
@@ -61,6 +63,44 @@ PublicImage(self, "Copy", repository=mirror, source=ImageSource.public("{uri_of(
     project.deploy()
 
     assert pull(f"{uri_of(project)}-mirror", "3") == image
+
+
+def test_an_image_comes_out_of_a_folder_that_a_build_wrote(project: Project) -> None:
+    image = build_image({"etc/name": b"archived"}, platforms=("linux/amd64", "linux/arm64"))
+    for name, content in layout_of((image, {})).items():
+        path = project.folder / "image" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    project.write_app(
+        """
+PublicImage(self, "Release", repository=repository, source=ImageSource.archive("image"), tags=["1"])
+"""
+    )
+
+    project.deploy()
+
+    assert pull(uri_of(project), "1") == image
+
+
+def test_an_image_comes_out_of_an_archive_in_a_bucket(project: Project) -> None:
+    image = build_image({"etc/name": b"stored"}, platforms=("linux/amd64", "linux/arm64"))
+    bucket = f"releases-{project.repository.rpartition('/')[2]}"
+    client = project.sandbox.client("s3")
+    client.create_bucket(Bucket=bucket)
+    packed = gzip.compress(tar_of(layout_of((image, {NAME: "agent:1"}), (build_image({"a": b"other"}), {}))))
+    client.put_object(Bucket=bucket, Key="agent.tar.gz", Body=packed)
+    project.write_app(
+        f"""
+from aws_cdk import aws_s3 as s3
+bucket = s3.Bucket.from_bucket_name(self, "Releases", "{bucket}")
+source = ImageSource.archive_object(bucket, "agent.tar.gz", reference="agent:1")
+PublicImage(self, "Release", repository=repository, source=source, tags=["1"])
+"""
+    )
+
+    project.deploy()
+
+    assert pull(uri_of(project), "1") == image
 
 
 def test_what_a_copy_lacks_is_said_before_anything_is_written(project: Project) -> None:

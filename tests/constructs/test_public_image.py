@@ -323,7 +323,7 @@ def test_a_tag_as_source_draws_a_warning(stack: Stack) -> None:
     image(stack, source=ImageSource.tag("build-1"))
 
     Annotations.from_stack(stack).has_warning(
-        "/Stack/Release", Match.string_like_regexp("build-1: cdk diff cannot see it move.*@cdk-ecrpublic:mutableTag")
+        "/Stack/Release", Match.string_like_regexp("build-1: cdk diff cannot see it change.*@cdk-ecrpublic:mutableTag")
     )
 
 

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository, _grants
 from lambda_handler import errors
 from lambda_handler.errors import ImageError, InvalidPropertiesError
-from lambda_handler.sources import PLANNED_SOURCES, SOURCES
+from lambda_handler.sources import SOURCES
 from lambda_handler.spec import Property, decode
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -29,6 +29,8 @@ GOOD: list[dict[str, Any]] = [
     {"Source": {"Tag": "build-1"}, "ImageTags": ["1", "latest"], "ImageDigest": DIGEST, "RegistryId": "acme"},
     {"Source": {"Image": {"Reference": "ghcr.io/a/b:1", "CredentialsSecretArn": "arn:x"}}, "Refresh": ""},
     {"Source": {"Manifest": {"Bucket": "b", "Key": "k", "MediaType": "x"}}, "RegistryId": "123456789012"},
+    {"Source": {"Archive": {"Bucket": "b", "Key": "k"}}},
+    {"Source": {"Archive": {"Bucket": "b", "Key": "k", "Reference": "agent:1.4"}}},
     {"Source": {"Index": {"Manifests": [{"Source": {"Tag": "a"}, "Platform": "linux/arm64/v8"}]}}},
     {"Source": {"Tag": "a"}, "Platforms": ["linux/amd64"], "RequiredPlatforms": ["linux/arm/v7"]},
     {
@@ -68,12 +70,10 @@ BAD: list[dict[str, Any]] = [
     {"Source": {"Manifest": {}}},
     {"Source": {"Manifest": {"Body": "{}", "Key": "k"}}},
     {"Source": {"Image": {}}},
+    {"Source": {"Archive": {"Bucket": "b"}}},
+    {"Source": {"Archive": {"Bucket": "b", "Key": "k", "Reference": ""}}},
     {"Source": {"Index": {"Manifests": []}}},
     {"Source": {"Index": {"Manifests": [{"Source": {"Tag": "a"}, "X": 1}]}}},
-]
-
-PLANNED: list[dict[str, Any]] = [
-    {"Source": {"Archive": {"Bucket": "b", "Key": "k"}}},
 ]
 
 
@@ -94,22 +94,13 @@ def test_schema_and_codec_refuse(properties: dict[str, Any]) -> None:
         decode(declared)
 
 
-@pytest.mark.parametrize("properties", PLANNED, ids=str)
-def test_what_is_planned_is_part_of_the_schema_and_refused_clearly(properties: dict[str, Any]) -> None:
-    declared = {"RepositoryName": "acme/agent", **properties}
-
-    SCHEMA.validate(declared)
-    with pytest.raises(InvalidPropertiesError, match="support"):
-        decode(declared)
-
-
 def test_schema_codec_and_page_know_the_same_names() -> None:
     page = (REFERENCE / "custom-resource.md").read_text()
     schema: dict[str, Any] = SCHEMA.schema  # type: ignore[assignment]
 
     assert set(schema["properties"]) == {*Property, "ServiceToken", "ServiceTimeout"}
-    assert set(schema["$defs"]["source"]["properties"]) == {*SOURCES, *PLANNED_SOURCES}
-    for name in (*Property, *(f"Source.{kind}" for kind in (*SOURCES, *PLANNED_SOURCES))):
+    assert set(schema["$defs"]["source"]["properties"]) == set(SOURCES)
+    for name in (*Property, *(f"Source.{kind}" for kind in SOURCES)):
         assert f"| `{name}` |" in page
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cdk_ecrpublic.sandbox import Sandbox
+from cdk_ecrpublic.sandbox import Sandbox, SandboxProcess
 from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push_image
 from lambda_handler.cfn import Event, Outcome
 from lambda_handler.cfn.event import RequestType
@@ -17,6 +17,7 @@ from lambda_handler.log import Log
 from lambda_handler.resources.public_image import PublicImageResource
 from lambda_handler.retry import Retry
 from tests.support.clock import SteppingClock
+from tests.support.s3 import Bucket, serve_bucket
 
 
 @dataclass
@@ -84,6 +85,26 @@ def publisher(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Publisher:
     for name in ("acme/agent", "up/stream"):
         client.create_repository(repositoryName=name)
     return Publisher(server, SteppingClock())
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[SandboxProcess]:
+    with SandboxProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def running_bucket(aws: SandboxProcess) -> Iterator[Bucket]:
+    with serve_bucket(aws) as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def bucket(running_bucket: Bucket, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    del publisher  # sets the environment that this changes
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", running_bucket.url)
+    running_bucket.mend()
+    return running_bucket
 
 
 def two_platforms(text: str = "an image", size: int = 0) -> Image:

@@ -64,8 +64,8 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         (declare(NOWHERE, "1", IncludeReferrers="yes"), "IncludeReferrers: is 'yes'; allowed: true, false"),
         (declare(NOWHERE, "1", ImmutableTags=["[0-9]"]), "ImmutableTags[0]: '[0-9]' is not a tag or a pattern of tags"),
         (
-            {"RepositoryName": "acme/agent", "Source": {"Archive": {"Bucket": "b", "Key": "k"}}},
-            "Source: 'Archive' is not supported by this version of the handler",
+            {"RepositoryName": "acme/agent", "Source": {"Archive": {"Bucket": "b"}}},
+            "Source.Archive: Key is missing",
         ),
         ({"RepositoryName": "acme/agent"}, "Source: is missing; it is required"),
         ({"Source": {"Digest": NOWHERE, "Tag": "1"}}, "RepositoryName: is missing"),

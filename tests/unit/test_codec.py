@@ -84,7 +84,7 @@ def test_accepts_a_source(source: dict[str, object], read: object) -> None:
     ("source", "said"),
     [
         ("build-77", "Source: is 'build-77'; expected an object"),
-        ({}, "Source: has 0 keys; expected exactly one of Digest, Tag, Manifest, Image, Index"),
+        ({}, "Source: has 0 keys; expected exactly one of Digest, Tag, Manifest, Image, Archive, Index"),
         ({"Repository": "x"}, "Source: has unknown keys: Repository; allowed: Archive, Digest, Image, Index, Manifest"),
         ({"Digest": ""}, "Source.Digest: is ''; expected a text"),
         ({"Digest": [DIGEST]}, "expected a text"),

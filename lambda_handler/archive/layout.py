@@ -1,0 +1,143 @@
+"""
+OCI image layouts.
+
+Source:
+    OCI image-spec v1.1, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Sequence
+
+from ..errors import IntegrityError, InvalidArchiveError, InvalidManifestError
+from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType
+from .files import Files
+from .naming import Named, choose, merged
+
+LAYOUT_FILE = "oci-layout"
+INDEX_FILE = "index.json"
+
+ENTRIES_MAX = 2_000
+"""How many images an archive may list; each may have to be read."""
+
+NAME = "org.opencontainers.image.ref.name"
+"""The annotation of OCI: a tag mostly, or a whole name."""
+
+CONTAINERD_NAME = "io.containerd.image.name"
+"""The annotation of containerd and Docker: a whole name."""
+
+_LAYOUT_MAX_BYTES = 4096
+_VERSION = "1.0.0"
+_COSIGN_TAG = re.compile(r"sha256-[0-9a-f]{64}(\.[a-z]+)?")
+"""A tag that names what it refers to: cosign's, and the referrers tag of OCI's distribution-spec."""
+
+
+class ImageLayout:
+    """
+    The images of a layout, each exact to the byte; as an origin it gives what the layout holds.
+
+    Raises:
+        InvalidArchiveError: Not a layout of version 1.0.0.
+    """
+
+    def __init__(self, files: Files) -> None:
+        _check_version(files)
+        self._files = files
+        self._entries = _entries(files)
+        # A manifest may leave its media type to those that refer to it.
+        self._media_types = {entry.digest: entry.media_type for entry in self._entries}
+        self._subjects: dict[Digest, Digest | None] = {}
+
+    def find(self, reference: str) -> Manifest:
+        """
+        Read the image that *reference* stands for; see ``choose``.
+
+        Raises:
+            InvalidArchiveError: There is none, or more than one.
+        """
+        images = merged([Named(digest=entry.digest, names=_names(entry)) for entry in self._entries])
+        if not reference and len(images) > 1:
+            images = [image for image in images if not self._is_referrer(image)]
+        return self.manifest(choose(images, reference, self._files.name).digest)
+
+    def tagged(self, tag: str) -> Manifest | None:
+        """Read the image that has exactly this tag; None where none has."""
+        found = [entry for entry in self._entries if entry.annotations.get(NAME) == tag]
+        return self.manifest(found[0].digest) if found else None
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return the entries whose manifests say that they refer to *subject*."""
+        return tuple(entry for entry in self._entries if self._subject_of(entry.digest) == subject)
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """
+        Read a manifest, exact to the byte.
+
+        Raises:
+            NotFoundError: It is not there.
+            IntegrityError: It has other bytes.
+        """
+        content = self._files.read(_path(digest), MANIFEST_MAX_BYTES)
+        manifest = Manifest.parse(content, self._media_types.get(digest, ""), expected=digest)
+        self._media_types.update({child.digest: child.media_type for child in manifest.children})
+        return manifest
+
+    def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
+        """
+        Stream a blob.
+
+        Raises:
+            NotFoundError: It is not there.
+            IntegrityError: It has another size, or the archive is broken.
+        """
+        path = _path(blob.digest)
+        if (size := self._files.size(path)) != blob.size:
+            message = f"{path} in {self._files.name} has {size} bytes; its manifest says {blob.size}"
+            raise IntegrityError(message)
+        yield from self._files.stream(path)
+
+    def _is_referrer(self, image: Named) -> bool:
+        return any(map(_COSIGN_TAG.fullmatch, image.names)) or self._subject_of(image.digest) is not None
+
+    def _subject_of(self, digest: Digest) -> Digest | None:
+        if digest not in self._subjects:
+            subject = self.manifest(digest).subject
+            self._subjects[digest] = None if subject is None else subject.digest
+        return self._subjects[digest]
+
+
+def _check_version(files: Files) -> None:
+    content = files.read(LAYOUT_FILE, _LAYOUT_MAX_BYTES)
+    try:
+        version = json.loads(content)["imageLayoutVersion"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"{LAYOUT_FILE} in {files.name} names no version"
+        raise InvalidArchiveError(message) from error
+    if version != _VERSION:
+        message = f"{LAYOUT_FILE} in {files.name} names the version {version!r:.40}; {_VERSION} can be read"
+        raise InvalidArchiveError(message)
+
+
+def _entries(files: Files) -> Sequence[Descriptor]:
+    """Read the index; an entry that is no manifest is none of our business."""
+    content = files.read(INDEX_FILE, MANIFEST_MAX_BYTES)
+    try:
+        index = Manifest.parse(content, ManifestMediaType.OCI_INDEX)
+    except InvalidManifestError as error:
+        message = f"{INDEX_FILE} in {files.name}: {error.message}"
+        raise InvalidArchiveError(message) from error
+    if len(index.children) > ENTRIES_MAX:
+        message = f"{INDEX_FILE} in {files.name} lists {len(index.children)} images; at most {ENTRIES_MAX} are allowed"
+        raise InvalidArchiveError(message)
+    return [entry for entry in index.children if entry.media_type in set(ManifestMediaType)]
+
+
+def _names(entry: Descriptor) -> tuple[str, ...]:
+    names = (entry.annotations.get(CONTAINERD_NAME), entry.annotations.get(NAME))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _path(digest: Digest) -> str:
+    return f"blobs/sha256/{digest.hex}"

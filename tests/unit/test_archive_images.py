@@ -1,0 +1,395 @@
+"""Which images an archive holds, and how one is chosen; what is wrong with an archive is said clearly."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from cdk_ecrpublic.sandbox.images import Image, build_image
+from lambda_handler.archive import Archive, docker, open_archive
+from lambda_handler.errors import ImageError, IntegrityError, InvalidArchiveError, NotFoundError
+from lambda_handler.oci import Descriptor, Digest, Manifest
+from tests.support.archives import CONTAINERD_NAME, NAME, MemoryObject, layout_of, saved, tar_of
+
+ONE, TWO, THREE = (build_image({"etc/n": text}) for text in (b"1", b"2", b"3"))
+BOTH = build_image({"a": b"1"}, platforms=("linux/amd64", "linux/arm64"))
+OCI = "application/vnd.oci.image.manifest.v1+json"
+GZIP, ZSTD = "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.layer.v1.tar+zstd"
+
+
+def opened(files: Mapping[str, bytes], pack: Callable[[bytes], bytes] = bytes, **more: Any) -> Archive:
+    return open_archive(MemoryObject(pack(tar_of(files, **more))))
+
+
+def referrer_of(image: Image, **more: Any) -> Image:
+    """A signature, say."""
+    subject = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
+    content = json.dumps({**json.loads(THREE.manifest), "subject": subject, **more}).encode()
+    return Image(manifest=content, media_type=OCI, blobs=THREE.blobs)
+
+
+def blob(archive: Archive, descriptor: Descriptor) -> bytes:
+    return b"".join(archive.blob(descriptor))
+
+
+def layer(content: bytes = b"layer") -> bytes:
+    return tar_of({"file": content})
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_a_layout_gives_manifests_and_blobs_to_the_byte(pack: Callable[[bytes], bytes], prefix: str) -> None:
+    files = {prefix + path: content for path, content in layout_of((BOTH, {})).items()}
+
+    archive = opened(files, pack)
+    root = archive.find("")
+
+    assert (root.content, root.media_type) == (BOTH.manifest, BOTH.media_type)
+    for child, image in zip(root.children, BOTH.children, strict=True):
+        manifest = archive.manifest(child.digest)
+        assert manifest.content == image.manifest
+        assert [blob(archive, found) for found in manifest.blobs] == list(image.blobs.values())
+
+
+def test_a_manifest_without_a_media_type_has_the_one_of_its_entry() -> None:
+    data = json.loads(ONE.manifest)
+    del data["mediaType"]
+    child = Image(manifest=json.dumps(data).encode(), media_type=OCI, blobs=ONE.blobs)
+    entry = {"mediaType": OCI, "digest": child.digest, "size": len(child.manifest)}
+    index = {"schemaVersion": 2, "manifests": [entry]}
+    whole = Image(
+        manifest=json.dumps(index).encode(), media_type="application/vnd.oci.image.index.v1+json", children=(child,)
+    )
+
+    archive = opened(layout_of((whole, {})))
+
+    assert archive.manifest(archive.find("").children[0].digest).media_type == OCI
+
+
+FULL = "docker.io/library/agent:1.4"
+SEVERAL = layout_of(
+    (ONE, {CONTAINERD_NAME: FULL, NAME: "1.4"}),
+    (TWO, {CONTAINERD_NAME: "docker.io/library/other:1.4", NAME: "1.4"}),
+    (BOTH, {NAME: "ghcr.io/acme/agent:edge"}),
+    (BOTH, {NAME: "agent"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("reference", "image"),
+    [
+        (FULL, ONE),
+        ("agent:1.4", ONE),
+        ("library/other:1.4", TWO),
+        (TWO.digest, TWO),
+        ("edge", BOTH),
+        ("agent:edge", BOTH),
+        ("ghcr.io/acme/agent:edge", BOTH),
+        ("agent", BOTH),
+    ],
+)
+def test_an_image_is_found_by_a_name_or_the_end_of_one_or_a_digest(reference: str, image: Image) -> None:
+    assert opened(SEVERAL).find(reference).content == image.manifest
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("", "holds 3 images, and no reference says which is meant; its images are: docker.io/library/agent:1.4 = 1.4"),
+        ("1.4", "holds 2 images that are named '1.4'; its images are"),
+        ("4", "holds no image that is named '4'"),
+        ("gent:1.4", "holds no image that is named 'gent:1.4'"),
+        ("sha256:" + "0" * 64, "holds no image that is named 'sha256:000"),
+    ],
+)
+def test_refuses_a_reference_that_means_none_or_several(reference: str, said: str) -> None:
+    with pytest.raises(InvalidArchiveError, match=said) as failure:
+        opened(SEVERAL).find(reference)
+
+    for listed in (ONE.digest, TWO.digest, f"ghcr.io/acme/agent:edge = agent ({BOTH.digest})"):
+        assert listed in str(failure.value)
+
+
+def test_a_long_list_of_images_is_cut() -> None:
+    images = [build_image({"etc/n": str(number).encode()}) for number in range(13)]
+
+    with pytest.raises(InvalidArchiveError, match=r"holds 13 images.* and 3 more"):
+        opened(layout_of(*((image, {NAME: "x"}) for image in images))).find("")
+
+
+def test_the_same_image_under_two_names_is_one() -> None:
+    archive = opened(layout_of((ONE, {NAME: "1.4"}), (ONE, {NAME: "latest"}), (ONE, {})))
+
+    assert archive.find("").content == archive.find("latest").content == ONE.manifest
+
+
+def test_what_refers_to_an_image_is_not_the_image_that_is_meant() -> None:
+    signature = referrer_of(ONE)
+    tagged = {NAME: ONE.digest.replace(":", "-") + ".sig"}
+    archive = opened(layout_of((signature, {}), (ONE, {}), (TWO, tagged)))
+
+    assert archive.find("").content == ONE.manifest
+    assert archive.find(signature.digest).content == signature.manifest
+
+
+def test_what_refers_to_an_image_is_found() -> None:
+    signature, tag = referrer_of(ONE), ONE.digest.replace(":", "-")
+    archive = opened(layout_of((ONE, {NAME: "1"}), (signature, {}), (TWO, {NAME: tag})))
+
+    assert [entry.digest for entry in archive.referrers(Digest(ONE.digest))] == [Digest(signature.digest)]
+    assert archive.referrers(Digest(TWO.digest)) == ()
+    found = archive.tagged(tag)
+    assert found is not None
+    assert found.content == TWO.manifest
+    assert archive.tagged("none") is None
+
+
+def test_an_only_image_may_refer_to_another() -> None:
+    signature = referrer_of(ONE)
+
+    assert opened(layout_of((signature, {}))).find("").content == signature.manifest
+
+
+def test_an_entry_of_another_kind_is_no_image() -> None:
+    files = layout_of((ONE, {}))
+    index = json.loads(files["index.json"])
+    index["manifests"].append({**index["manifests"][0], "mediaType": "text/xml", "digest": "sha256:" + "1" * 64})
+    files["index.json"] = json.dumps(index).encode()
+
+    assert opened(files).find("").content == ONE.manifest
+
+
+def without(files: Mapping[str, bytes], text: str) -> dict[str, bytes]:
+    return {path: content for path, content in files.items() if text not in path}
+
+
+def with_index(**fields: Any) -> dict[str, bytes]:
+    files = layout_of((ONE, {}))
+    return {**files, "index.json": json.dumps({**json.loads(files["index.json"]), **fields}).encode()}
+
+
+def with_manifest(image: Image) -> bytes:
+    return tar_of({**layout_of((ONE, {})), f"blobs/sha256/{ONE.digest[7:]}": image.manifest})
+
+
+def with_saved(**fields: Any) -> bytes:
+    files = saved(layer())
+    return tar_of(
+        {**files, "manifest.json": json.dumps([{**json.loads(files["manifest.json"])[0], **fields}]).encode()}
+    )
+
+
+CONFIG = next(iter(saved(layer())))
+BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
+    "other files": (
+        lambda: tar_of({"a": b"1"}),
+        InvalidArchiveError,
+        "holds neither an OCI image layout .* nor a docker",
+    ),
+    "no layout file": (lambda: tar_of(without(layout_of((ONE, {})), "oci-l")), InvalidArchiveError, "holds neither"),
+    "zstd": (lambda: b"\x28\xb5\x2f\xfd" + b"0" * 99, InvalidArchiveError, "is compressed with zstd; expected a tar"),
+    "xz": (lambda: b"\xfd7zXZ\0" + b"0" * 99, InvalidArchiveError, "is compressed with xz"),
+    "zip": (lambda: b"PK\x03\x04" + b"0" * 99, InvalidArchiveError, "is a zip file"),
+    "gzip of a text": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "has no tar file"),
+    "gzip cut off": (lambda: gzip.compress(tar_of(SEVERAL))[:-900], IntegrityError, "is cut off: the gzip file ends"),
+    "version": (
+        lambda: tar_of({**SEVERAL, "oci-layout": b'{"imageLayoutVersion": "2"}'}),
+        InvalidArchiveError,
+        "names the version '2'; 1.0.0 can be read",
+    ),
+    "no version": (lambda: tar_of({**SEVERAL, "oci-layout": b"[]"}), InvalidArchiveError, "names no version"),
+    "long version": (
+        lambda: tar_of({**SEVERAL, "oci-layout": b" " * 5000}),
+        InvalidArchiveError,
+        "oci-layout in s3://bucket/image.tar has 5000 bytes; at most 4096",
+    ),
+    "long index": (
+        lambda: tar_of({**SEVERAL, "index.json": b" " * (2**22 + 1)}),
+        InvalidArchiveError,
+        "index.json in s3://bucket/image.tar has 4194305 bytes",
+    ),
+    "broken index": (
+        lambda: tar_of({**SEVERAL, "index.json": b"{"}),
+        InvalidArchiveError,
+        "index.json in .*: the mani",
+    ),
+    "huge index": (
+        lambda: tar_of(with_index(manifests=json.loads(with_index()["index.json"])["manifests"] * 2001)),
+        InvalidArchiveError,
+        "index.json in s3://bucket/image.tar lists 2001 images",
+    ),
+    "sha512": (
+        lambda: tar_of(with_index(manifests=[{"mediaType": OCI, "digest": "sha512:" + "0" * 128, "size": 1}])),
+        InvalidArchiveError,
+        r"index.json in .*manifests\[0\].digest: 'sha512:",
+    ),
+    "no manifest": (
+        lambda: tar_of(without(layout_of((ONE, {})), ONE.digest[7:])),
+        NotFoundError,
+        "does not hold blobs/",
+    ),
+    "another manifest": (lambda: with_manifest(TWO), IntegrityError, f"the manifest has the digest {TWO.digest}"),
+    "no list": (lambda: tar_of({"manifest.json": b'{"a": 1}'}), InvalidArchiveError, "is no list of images as Docker"),
+    "no text": (lambda: tar_of({"manifest.json": b'[{"Config": 1}]'}), InvalidArchiveError, "is no list of images"),
+    "no config": (lambda: tar_of(without(saved(layer()), CONFIG)), NotFoundError, "does not hold"),
+    "no layer": (lambda: tar_of(without(saved(layer()), "layer.tar")), NotFoundError, "does not hold"),
+    "fewer layers": (lambda: with_saved(Layers=[]), InvalidArchiveError, "names 1 layers, but manifest.json lists 0"),
+    "layers of text": (lambda: with_saved(Layers="a"), InvalidArchiveError, "is no list of images"),
+    "many layers": (lambda: with_saved(Layers=["a"] * 1001), InvalidArchiveError, "or one of 1000 layers"),
+    "broken config": (
+        lambda: tar_of({**saved(layer()), CONFIG: b'{"rootfs": {"diff_ids": ["x"]}}'}),
+        InvalidArchiveError,
+        "is no config of an image: it names no layers",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_refuses(kind: str) -> None:
+    make, error, said = BROKEN[kind]
+
+    with pytest.raises(error, match=said) as failure:
+        open_archive(MemoryObject(make())).find("")
+
+    assert type(failure.value) is error
+
+
+def test_says_when_the_images_are_one_folder_down() -> None:
+    files = {f"image/{path}": content for path, content in layout_of((ONE, {})).items()}
+
+    with pytest.raises(InvalidArchiveError) as failure:
+        opened(files)
+
+    assert "pack that folder's content: tar -C image -cf image.tar ." in failure.value.explain()
+
+
+def test_refuses_a_blob_of_another_size_or_none() -> None:
+    files = layout_of((ONE, {}))
+    config, packed = Manifest.parse(ONE.manifest).blobs
+    files[f"blobs/sha256/{packed.digest.hex}"] += b"more"
+    archive = opened(without(files, config.digest.hex))
+
+    with pytest.raises(IntegrityError, match=f"; its manifest says {packed.size}"):
+        blob(archive, packed)
+    with pytest.raises(NotFoundError, match="does not hold blobs/sha256/"):
+        blob(archive, config)
+
+
+def test_refuses_a_blob_that_the_end_of_the_archive_cuts_off() -> None:
+    """Where a tar file ends is looked at by its headers, so this one is made by an object that shrinks."""
+    stored = MemoryObject(tar_of(layout_of((ONE, {}))))
+    archive = open_archive(stored)
+    config = archive.find("")
+    stored.content = stored.content[: stored.content.index(b"diff_ids")]
+
+    with pytest.raises(IntegrityError, match=r"is cut off: .* bytes of blobs/sha256/.* are not there"):
+        blob(archive, config.blobs[0])
+
+
+def test_what_docker_saved_becomes_the_image_that_the_rule_says() -> None:
+    first, second = layer(b"1"), layer(b"2")
+    files = saved(first, second)
+    config = files[next(iter(files))]
+
+    archive = opened(files)
+    manifest = archive.find("agent:1.4")
+
+    assert json.loads(manifest.content) == {
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": str(Digest.of(config)),
+            "size": len(config),
+        },
+        "layers": [
+            {
+                "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                "digest": str(Digest.of(content)),
+                "size": len(content),
+            }
+            for content in (first, second)
+        ],
+    }
+    assert [blob(archive, found) for found in manifest.blobs] == [config, first, second]
+    assert archive.manifest(manifest.digest) == manifest
+    assert manifest == opened(files, gzip.compress).find("")
+
+
+def test_the_digest_of_a_saved_image_never_changes() -> None:
+    """A release of this package that wrote another manifest would publish every such image anew."""
+    config = b'{"rootfs":{"type":"layers","diff_ids":[]}}'
+    files = {"c.json": config, "manifest.json": b'[{"Config":"c.json","RepoTags":null,"Layers":[]}]'}
+
+    found = str(opened(files).find("").digest)
+
+    assert found == "sha256:4a95c5206158659aa592292ca9134b3e30e2dc7f0283c8b63c95e4c6a5223bfa"
+
+
+@pytest.mark.parametrize(("magic", "media_type"), [(None, GZIP), (b"\x28\xb5\x2f\xfd rest", ZSTD)])
+def test_a_packed_layer_stays_packed_and_is_hashed(magic: bytes | None, media_type: str) -> None:
+    files = saved(layer(), packed=True)
+    path = next(name for name in files if name.endswith(".tar.gz"))
+    files[path] = magic or files[path]
+
+    (found,) = opened(files).find("").blobs[1:]
+
+    digest = f"sha256:{hashlib.sha256(files[path]).hexdigest()}"
+    assert (found.media_type, str(found.digest), found.size) == (media_type, digest, len(files[path]))
+
+
+def test_a_layer_that_is_a_link_to_another_is_that_layer() -> None:
+    """What Docker wrote for a layer that an image has twice."""
+    same, other = layer(b"same"), layer(b"other")
+    files = saved(same, other)
+    first, second = json.loads(files["manifest.json"])[0]["Layers"]
+    twice = saved(same, other, same)
+    listed = json.loads(twice["manifest.json"])[0]
+    listed["Layers"] = [first, second, "again/layer.tar"]
+    twice["manifest.json"] = json.dumps([listed]).encode()
+
+    archive = opened(twice, links={"again/layer.tar": f"../{first}"})
+
+    assert [blob(archive, found) for found in archive.find("").blobs[1:]] == [same, other, same]
+
+
+def test_saved_images_are_found_by_a_tag_or_their_id() -> None:
+    one, two = saved(layer(b"1"), tags=["agent:1", "agent:latest"]), saved(layer(b"2"), tags=["acme/other:1"])
+    listed = [*json.loads(one["manifest.json"]), *json.loads(two["manifest.json"])]
+    archive = opened({**one, **two, "manifest.json": json.dumps(listed).encode()})
+    ids = [str(Digest.of(files[next(iter(files))])) for files in (one, two)]
+
+    assert archive.find("agent:latest") == archive.find("latest") == archive.find(ids[0])
+    assert archive.find("other:1") == archive.find(ids[1]) != archive.find(ids[0])
+    with pytest.raises(InvalidArchiveError, match=f"holds 2 images, .* agent:1 = agent:latest .{ids[0]}., acme/other"):
+        archive.find("")
+    with pytest.raises(InvalidArchiveError, match="holds 2 images that are named '1'"):
+        archive.find("1")
+
+
+def test_a_layout_beside_what_docker_saved_counts() -> None:
+    both = {**saved(layer()), **layout_of((ONE, {}))}
+
+    assert opened(both).find("").content == ONE.manifest
+
+
+def test_saved_images_have_no_other_manifests_and_nothing_refers_to_them() -> None:
+    archive = opened(saved(layer()))
+
+    assert (archive.referrers(Digest(ONE.digest)), archive.tagged("1.4")) == ((), None)
+    with pytest.raises(NotFoundError, match="has no manifests of its own"):
+        archive.manifest(Digest(ONE.digest))
+    with pytest.raises(NotFoundError, match="holds no sha256:"):
+        blob(archive, Manifest.parse(ONE.manifest).blobs[0])
+
+
+def test_refuses_an_absurd_number_of_saved_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "IMAGES_MAX", 0)
+
+    with pytest.raises(InvalidArchiveError, match="has more than 0 images"):
+        opened(saved(layer()))

@@ -1,0 +1,140 @@
+"""Reading from the middle of gzip files: right to the byte, with few states kept, and nothing read in vain."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambda_handler.archive import inflate
+from lambda_handler.archive.inflate import Inflated
+from lambda_handler.errors import IntegrityError
+from tests.support.archives import MemoryObject
+
+MIB = 1024 * 1024
+DICE = random.Random(1)  # noqa: S311 - the same numbers in every run
+
+
+def text(size: int) -> bytes:
+    """Something that packs, but not to nothing."""
+    noise = DICE.randbytes(size // 4 + 1)
+    return b"".join(bytes([byte, 0, 1, byte]) for byte in noise)[:size]
+
+
+def read(inflated: Inflated, start: int, stop: int) -> bytes:
+    return b"".join(inflated.read(start, stop))
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return text(3 * MIB)
+
+
+@pytest.fixture
+def closer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States close enough to each other that 3 MiB have many, and are thinned out."""
+    monkeypatch.setattr(inflate, "SPACING_BYTES", 16 * 1024)
+    monkeypatch.setattr(inflate, "STATES_MAX", 16)
+    monkeypatch.setattr(inflate, "PIECE_BYTES", 8 * 1024)
+
+
+@pytest.mark.usefixtures("closer")
+def test_any_part_is_read_in_any_order(content: bytes) -> None:
+    inflated = Inflated(MemoryObject(gzip.compress(content)))
+
+    for _ in range(40):
+        start = DICE.randrange(len(content) + 100)
+        stop = start + DICE.randrange(200_000)
+        assert read(inflated, start, stop) == content[start:stop]
+
+
+@given(st.lists(st.binary(max_size=300), max_size=4), st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 40))
+@settings(max_examples=200)
+def test_members_one_after_the_other_are_one_content(parts: list[bytes], start: int, length: int, zeros: int) -> None:
+    whole = b"".join(parts)
+    packed = b"".join(gzip.compress(part) for part in parts) + bytes(zeros)
+
+    assert read(Inflated(MemoryObject(packed)), start, start + length) == whole[start : start + length]
+
+
+@pytest.mark.usefixtures("closer")
+def test_a_bounded_number_of_states_is_kept_whatever_the_size(content: bytes) -> None:
+    inflated = Inflated(MemoryObject(gzip.compress(content)))
+
+    read(inflated, 0, len(content))
+
+    kept = [state.position for state in inflated._kept]  # noqa: SLF001 - its bound is what is tested
+    assert kept == sorted(kept)
+    assert inflate.STATES_MAX / 2 <= len(kept) <= inflate.STATES_MAX
+    assert max(second - first for first, second in itertools.pairwise(kept)) < 2 * len(content) / len(kept)
+
+
+@pytest.mark.usefixtures("closer")
+def test_a_read_begins_near_its_place(content: bytes) -> None:
+    stored = MemoryObject(gzip.compress(content))
+    inflated = Inflated(stored)
+    read(inflated, 0, len(content))
+    stored.reads.clear()
+
+    read(inflated, len(content) - 100, len(content))
+
+    assert stored.reads[0][0] > 0.8 * stored.size
+
+
+def test_reads_that_follow_each_other_inflate_nothing_twice(content: bytes) -> None:
+    stored = MemoryObject(gzip.compress(content))
+    inflated = Inflated(stored)
+
+    for start in range(0, len(content), 10_000):
+        read(inflated, start, start + 10)
+
+    # Each read takes at most one piece of the object beyond what it needs.
+    starts = [start for start, _ in stored.reads]
+    assert starts == sorted(starts)
+    assert starts[-1] > 0.9 * stored.size
+
+
+@pytest.mark.usefixtures("closer")
+def test_several_threads_read_at_once(content: bytes) -> None:
+    inflated = Inflated(MemoryObject(gzip.compress(content)))
+    starts = DICE.choices(range(len(content)), k=30)
+
+    with ThreadPoolExecutor(8) as readers:
+        found = list(readers.map(lambda start: read(inflated, start, start + 100_000), starts))
+
+    assert found == [content[start : start + 100_000] for start in starts]
+
+
+def test_pieces_are_small_however_much_a_file_grows() -> None:
+    bomb = gzip.compress(bytes(64 * MIB), 9)
+    assert len(bomb) < MIB / 10
+
+    sizes = [len(piece) for piece in Inflated(MemoryObject(bomb)).read(0, 64 * MIB)]
+
+    assert sum(sizes) == 64 * MIB
+    assert max(sizes) <= MIB
+
+
+@pytest.mark.parametrize("left", [12, 1000, -9, -1])
+def test_refuses_a_file_that_is_cut_off(content: bytes, left: int) -> None:
+    with pytest.raises(IntegrityError, match="is cut off: the gzip file ends in the middle"):
+        read(Inflated(MemoryObject(gzip.compress(content)[:left])), 0, len(content) + 1)
+
+
+@pytest.mark.parametrize("place", [2, 100_000, -1, -5])
+def test_refuses_a_file_that_is_broken(content: bytes, place: int) -> None:
+    packed = bytearray(gzip.compress(content))
+    packed[place] ^= 0xFF
+
+    with pytest.raises(IntegrityError, match="is not a sound gzip file: broken after"):
+        read(Inflated(MemoryObject(bytes(packed))), 0, len(content) + 1)
+
+
+def test_refuses_what_follows_and_is_no_gzip(content: bytes) -> None:
+    with pytest.raises(IntegrityError, match="is not a sound gzip file"):
+        read(Inflated(MemoryObject(gzip.compress(content) + b"rest")), 0, len(content) + 1)

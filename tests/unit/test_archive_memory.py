@@ -1,0 +1,81 @@
+"""However large an archive is, little of it is in memory."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import random
+import tarfile
+import tracemalloc
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambda_handler.archive import open_archive
+from tests.support.archives import saved
+
+MIB = 1024 * 1024
+LAYER_BYTES = 256 * MIB
+
+
+@dataclass
+class FileObject:
+    """A file on disk in the place of an object."""
+
+    path: Path
+    name: str = "s3://bucket/image.tar.gz"
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
+        with self.path.open("rb") as file:
+            file.seek(start)
+            while piece := file.read(min(MIB, stop - file.tell())):
+                yield piece
+
+
+class Layer(io.RawIOBase):
+    """A layer made while it is read: the same mebibyte again and again."""
+
+    def __init__(self) -> None:
+        self.noise = random.Random(1).randbytes(MIB)  # noqa: S311 - the same bytes in every run
+        self.hasher, self.position = hashlib.sha256(), 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self.noise[self.position :][:size]
+        self.position = (self.position + len(piece)) % MIB
+        self.hasher.update(piece)
+        return piece
+
+
+def pack(path: Path) -> str:
+    """Write the archive; return the digest of its layer."""
+    content = Layer()
+    files = saved(b"stand-in")
+    layer = next(name for name in files if name.endswith("/layer.tar"))
+    with gzip.open(path, "wb", compresslevel=1) as plain, tarfile.open(fileobj=plain, mode="w|") as tar:
+        for name, small in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = LAYER_BYTES if name == layer else len(small)
+            tar.addfile(entry, content if name == layer else io.BytesIO(small))
+    return content.hasher.hexdigest()
+
+
+def test_a_large_gzipped_archive_is_streamed(tmp_path: Path) -> None:
+    digest = pack(tmp_path / "image.tar.gz")
+    tracemalloc.start()
+    try:
+        archive = open_archive(FileObject(tmp_path / "image.tar.gz"))
+        (layer,) = archive.find("agent:1.4").blobs[1:]
+        hasher = hashlib.sha256()
+        for piece in archive.blob(layer):
+            hasher.update(piece)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert hasher.hexdigest() == digest
+    assert peak < 24 * MIB
