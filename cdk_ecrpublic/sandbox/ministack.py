@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def load(world: World) -> Behind:
     world.has_private_repository = _has_private_repository
     world.is_private_login = PRIVATE_LOGIN.__eq__
     _say_where_private_ecr_is(world.url)
+    _miss_private_images()
     return Behind(app, lambda_runtime.reset)
 
 
@@ -101,6 +103,25 @@ def _say_where_private_ecr_is(url: str) -> None:
         return status, headers, json.dumps(told).encode()
 
     ecr._get_authorization_token = answer  # noqa: SLF001
+
+
+def _miss_private_images() -> None:
+    """Let DescribeImages refuse an image that does not exist: by that the cdk knows which images to build and push."""
+    from ministack.core.responses import error_response_json  # noqa: PLC0415
+    from ministack.services import ecr  # noqa: PLC0415
+
+    describe = ecr._describe_images  # noqa: SLF001
+
+    def answer(data: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        status, headers, body = describe(data)
+        asked, found = data.get("imageIds") or (), json.loads(body).get("imageDetails", ())
+        if status == HTTPStatus.OK and len(found) < len(asked):
+            message = f"The image does not exist within the repository with name '{data.get('repositoryName')}'"
+            refusal: tuple[int, dict[str, str], bytes] = error_response_json("ImageNotFoundException", message, 400)
+            return refusal
+        return status, headers, body
+
+    ecr._describe_images = answer  # noqa: SLF001
 
 
 def _has_private_repository(name: str) -> bool:

@@ -40,7 +40,8 @@ class Archive(Protocol):
             reference: A name or a digest, as the archive has it, or the end
                 of one name: ``agent:1.4`` or ``1.4`` of
                 ``docker.io/library/agent:1.4``. Empty for the only image;
-                signatures and the like do not count.
+                signatures and the like, and parts of
+                an index, do not count.
 
         Raises:
             InvalidArchiveError: There is none, or more than one; lists what there is.

@@ -59,7 +59,9 @@ class ImageLayout:
         """
         images = merged([Named(digest=entry.digest, names=_names(entry)) for entry in self._entries])
         if not reference and len(images) > 1:
-            images = [image for image in images if not self._is_referrer(image)]
+            # Some tools list the parts of an index beside it.
+            parts = {child.digest for image in images for child in self.manifest(image.digest).children}
+            images = [image for image in images if image.digest not in parts and not self._is_referrer(image)]
         return self.manifest(choose(images, reference, self._files.name).digest)
 
     def tagged(self, tag: str) -> Manifest | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import sys
 
 import pytest
 
@@ -101,6 +102,30 @@ PublicImage(self, "Release", repository=repository, source=source, tags=["1"])
     project.deploy()
 
     assert pull(uri_of(project), "1") == image
+
+
+def test_an_image_that_the_cdk_builds_is_copied(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cdk builds it and pushes it to the bootstrap's private repository, with a stand-in for Docker."""
+    state = project.folder / "docker-state"
+    state.mkdir()
+    docker = project.folder / "docker"
+    docker.write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.cdk.docker "$@"\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("CDK_DOCKER", str(docker))
+    monkeypatch.setenv("STAND_IN_STATE", str(state))
+    (project.folder / "agent").mkdir()
+    (project.folder / "agent" / "Dockerfile").write_text("FROM scratch\nCOPY . /app\n")
+    project.write_app(
+        """
+from aws_cdk import aws_ecr_assets as ecr_assets
+asset = ecr_assets.DockerImageAsset(self, "Agent", directory="agent")
+PublicImage(self, "Release", repository=repository, source=ImageSource.docker_asset(asset), tags=["1"])
+"""
+    )
+
+    project.deploy()
+
+    assert pull(uri_of(project), "1") == build_image({"app/Dockerfile": b"FROM scratch\nCOPY . /app\n"})
 
 
 def test_what_a_copy_lacks_is_said_before_anything_is_written(project: Project) -> None:
