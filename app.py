@@ -1,16 +1,19 @@
 """
-An example to read, to deploy and to change: three ways to publish an image.
+An example to read, to deploy and to change: four ways to publish an image.
 
 What is published is declared by context values, whose defaults are in
 ``cdk.json``; a release is a reviewed change of them::
 
     cdk diff   AgentRelease --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
     cdk deploy AgentRelease --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
+
+A preview is there only while somebody names an image for it: an OCI image
+layout or a ``docker save``, as ``--context preview_image=build/agent.tar``.
 """
 
 from __future__ import annotations
 
-from aws_cdk import App, CfnOutput, Stack
+from aws_cdk import App, CfnOutput, RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
 from constructs import Construct
 
@@ -109,6 +112,21 @@ class AgentFromPrivate(Stack):
         )
 
 
+class AgentPreview(Stack):
+    """What a build wrote to disk, for others to try while a change is discussed; it goes away with the stack."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, repository_name: str, image_path: str, tag: str) -> None:
+        super().__init__(scope, construct_id)
+        PublicImage(
+            self,
+            "Preview",
+            repository=PublicRepository.from_repository_name(self, "Repository", repository_name),
+            source=ImageSource.archive(image_path),
+            tags=[tag],
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+
+
 app = App()
 context = app.node.get_context
 AgentRelease(
@@ -133,4 +151,12 @@ AgentFromPrivate(
     private_repository_name=context("private_repository"),
     approved_digest=context("approved_digest"),
 )
+if preview := app.node.try_get_context("preview_image"):
+    AgentPreview(
+        app,
+        "AgentPreview",
+        repository_name=context("repository"),
+        image_path=preview,
+        tag=context("preview_tag"),
+    )
 app.synth()

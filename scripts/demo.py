@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cdk_ecrpublic.sandbox import SandboxError, SandboxProcess
-from cdk_ecrpublic.sandbox.images import Image, build_image, push, push_image, resolve_tags
+from cdk_ecrpublic.sandbox.images import Image, build_image, push, push_image, resolve_tags, write_layout
 
 CHECKOUT = Path(__file__).parent.parent
 REPOSITORY = "acme/agent"
@@ -73,6 +73,7 @@ class Demonstration:
         self.fail()
         self.assemble()
         self.copy()
+        self.preview()
         self.leave()
 
     def prepare(self) -> None:
@@ -167,6 +168,25 @@ class Demonstration:
         self.cdk("deploy", "AgentFromPrivate", *context({"approved_digest": image.digest}))
         self.show()
         self.expect({"enterprise": "enterprise"})
+
+    def preview(self) -> None:
+        """Publish what a build wrote to disk, and take it away again."""
+        self.step("A preview out of a folder that a build wrote, without Docker and without another registry")
+        image = build_image({"etc/agent-release": b"change under discussion\n"}, platforms=PLATFORMS)
+        self.images["preview"] = image
+        folder = self.output.parent / "agent-image"
+        write_layout(image, folder)
+        before = self.tags
+        values = context({"preview_image": str(folder), "preview_tag": "pr-7"})
+        self.cdk("deploy", "AgentPreview", *values)
+        self.show()
+        self.expect({"pr-7": "preview"})
+        self.say("This image is declared with removal_policy=DESTROY: tag, index and images go away with the stack.")
+        self.cdk("destroy", "AgentPreview", *values, "--force")
+        self.show()
+        if self.tags != before:
+            message = "the preview is still there, or something else went with it"
+            raise DemonstrationError(message)
 
     def leave(self) -> None:
         """Destroy the stack."""

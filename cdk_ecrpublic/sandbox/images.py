@@ -20,6 +20,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, ManifestMediaType, Platform, Repository
@@ -138,6 +139,18 @@ def pull(uri: str, reference: str, *, login: str | None = None) -> Image:
         RegistryError: Something is missing, or is not what it should be.
     """
     return _pull(RegistryClient(Repository.parse(uri), login), reference)
+
+
+def write_layout(image: Image, folder: Path) -> None:
+    """Write an image as a build tool does that has no registry: an OCI image layout in a folder."""
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    for part in _all(image):
+        for content in (part.manifest, *part.blobs.values()):
+            (blobs / Digest.of(content).hex).write_bytes(content)
+    (folder / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+    entry = _descriptor(image.manifest, image.media_type)
+    (folder / "index.json").write_bytes(_json({"schemaVersion": 2, "manifests": [entry]}))
 
 
 def resolve_tags(sandbox: HasRegistry, repository: str) -> dict[str, str]:
