@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import tempfile
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import urllib3
 
@@ -184,8 +184,7 @@ class SandboxProcess:
     def _first_line(self, process: subprocess.Popen[bytes]) -> Mapping[str, Any]:
         """Wait for the line that says that it is ready."""
         output = process.stdout
-        is_ready = output is not None and select.select([output], [], [], START_SECONDS)[0]
-        line = output.readline() if output is not None and is_ready else b""
+        line = output.readline() if output is not None and _is_ready(output) else b""
         if not line:
             process.kill()
             process.wait()
@@ -195,3 +194,10 @@ class SandboxProcess:
             raise SandboxError(message)
         answer: Mapping[str, Any] = json.loads(line)
         return answer
+
+
+def _is_ready(output: IO[bytes]) -> bool:
+    # Not select.select, which takes no descriptor above 1023: a long test run may have as many.
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        return bool(selector.select(START_SECONDS))

@@ -25,14 +25,20 @@ from .store import Store
 from .world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 STOP_SECONDS = 5.0
 START_SECONDS = 30.0
 GRACE_SECONDS = 0.2
 """For requests under way when the server stops."""
 
-KEEP_ALIVE_SECONDS = 75.0
+KEEP_ALIVE_SECONDS = 15.0
+"""
+An idle connection is closed after that.
+
+hypercorn keeps the descriptor of one that its client has closed for as long,
+and a process may have as few as 1,024.
+"""
 
 _log = logging.getLogger("cdk_ecrpublic.sandbox")
 
@@ -237,13 +243,29 @@ def listen(port: int) -> Listener:
 
 
 def make_client(service: str, url: str, account: str, *, config: Any = None, **options: Any) -> Any:  # noqa: ANN401
-    """Return a boto3 client; *config* and *options* as ``boto3.client`` takes them."""
+    """
+    Return a boto3 client; *config* and *options* as ``boto3.client`` takes them.
+
+    Without any it is the same one each time: each would keep connections of
+    its own, and a process may have only so many.
+    """
+    if config is None and not options:
+        return _plain_client(service, url, account)
+    return _make_client(service, url, account, config, options)
+
+
+@cache
+def _plain_client(service: str, url: str, account: str) -> Any:  # noqa: ANN401
+    return _make_client(service, url, account, None, {})
+
+
+def _make_client(service: str, url: str, account: str, config: Any, options: Mapping[str, Any]) -> Any:  # noqa: ANN401
     from botocore.config import Config  # noqa: PLC0415 - a convenience that the server can do without
 
     # No proxy knows the way to this machine's own loopback.
     settings: Any = Config(proxies={}).merge(config or Config())
     credentials = {"aws_access_key_id": account, "aws_secret_access_key": "sandbox"}
-    given = {"endpoint_url": url, "region_name": environment.REGION, **credentials, **options}
+    given: dict[str, Any] = {"endpoint_url": url, "region_name": environment.REGION, **credentials, **options}
     return _session().client(service, config=settings, **given)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -115,8 +116,8 @@ def test_a_deadline_at_any_point_leaves_all_tags_moved_or_none(registry: Registr
     registry.push("old", "1", "2", "3")
     image = registry.push("new")
     before, after = registry.tags(), dict.fromkeys("123", image.digest)
-    with answer_address() as address:
-        cloudformation = CloudFormation(Lambda(clock=TickingClock()), address, ANSWER_SECONDS + seconds)
+    with answer_address() as address, closing(Lambda(clock=TickingClock())) as function:
+        cloudformation = CloudFormation(function, address, ANSWER_SECONDS + seconds)
         answer = cloudformation.create(declare(image, "1", "2", "3"))
 
     assert registry.tags() == (after if answer.succeeded else before), answer.reason

@@ -50,6 +50,12 @@ class Lambda:
     def __call__(self, event: Mapping[str, object], remaining_seconds: float) -> None:
         serve(event, Context(remaining_seconds), self.clients, self.clock)
 
+    def close(self) -> None:
+        """Drop all connections: a test run has hundreds of functions, and only so many descriptors."""
+        self.clients.pool.clear()
+        for client in self.clients._clients.values():  # noqa: SLF001 - Lambda itself never closes anything
+            client.close()
+
 
 @pytest.fixture
 def registry(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Registry:
@@ -75,9 +81,11 @@ def plane(running_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Contr
 
 
 @pytest.fixture
-def function(registry: Registry, plane: ControlPlane) -> Lambda:
+def function(registry: Registry, plane: ControlPlane) -> Iterator[Lambda]:
     del registry, plane  # they set the environment that the function's clients are made in
-    return Lambda()
+    function = Lambda()
+    yield function
+    function.close()
 
 
 @pytest.fixture
