@@ -47,6 +47,10 @@ docs: setup ## build the documentation into build/site; a broken link is an erro
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
 	@echo "docs: build/site/index.html"
 
+.PHONY: fault-table
+fault-table: setup ## write the tables of docs/explanation/faults.md anew
+	@$(BIN)/python -m tests.faults.write_table
+
 .PHONY: bench
 bench: setup ## measure what the project costs; ARGS="--help" says how
 	@$(BIN)/python benchmarks/run.py $(ARGS)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
-from ..errors import AccessError, InvalidReferenceError
+from ..errors import AccessError, InvalidReferenceError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
 from .transport import Reply, Transport
 
@@ -24,6 +24,9 @@ Password = Callable[[], str | None]
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
 _OK = 200
+_THROTTLED = 429
+_SERVER_ERRORS = range(500, 600)
+_OPERATION = "GET token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class Tokens:
 
         Raises:
             AccessError: Not even an anonymous token was given.
+            ThrottledError, UnavailableError: The token endpoint cannot answer now.
         """
         password = None if anonymous else self.password()
         if not challenge.realm:
@@ -143,7 +147,14 @@ def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Re
     headers = {}
     if password is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
-    return transport.send("GET", challenge.url, headers, limit=TOKEN_ANSWER_MAX_BYTES, doing="GET token")
+    reply = transport.send("GET", challenge.url, headers, limit=TOKEN_ANSWER_MAX_BYTES, doing=_OPERATION)
+    # These say nothing of the credentials: the caller asks again.
+    message = f"{_OPERATION} failed: {urlsplit(challenge.realm).netloc} answered {reply.status}"
+    if reply.status == _THROTTLED:
+        raise ThrottledError(message, operation=_OPERATION)
+    if reply.status in _SERVER_ERRORS:
+        raise UnavailableError(message, operation=_OPERATION)
+    return reply
 
 
 def _token(reply: Reply, registry: RegistryHost) -> str:
@@ -170,4 +181,4 @@ def _is_safe(realm: str, registry: RegistryHost) -> bool:
 
 
 def _refused(registry: RegistryHost, why: str) -> AccessError:
-    return AccessError(f"cannot authenticate to registry {registry}: {why}", operation="GET token")
+    return AccessError(f"cannot authenticate to registry {registry}: {why}", operation=_OPERATION)

@@ -164,10 +164,13 @@ class RegistryClient:
         if stream.status in _UNAUTHENTICATED:
             self._authenticate("GET", url, stream.refused())
             stream = self._open(url, headers)
-        stream = follow(self.transport, stream, url, headers)
+        answer, stream = stream, follow(self.transport, stream, url, headers)
         if stream.status not in {_OK, _PARTIAL}:
             stream.close()
             error = self._error("GET", "blob", stream.status)
+            if stream is not answer and isinstance(error, AccessError):
+                # The registry let us in; a signed address of its storage is good for minutes only.
+                raise UnavailableError(error.message, operation=error.operation, hint=error.hint)
             raise error
         skip = start if stream.status == _OK else 0
         for piece in stream.pieces(PIECE_BYTES):

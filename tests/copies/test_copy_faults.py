@@ -6,7 +6,14 @@ import pytest
 
 from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import Image
-from lambda_handler.errors import AccessError, DeadlineError, IntegrityError, UnavailableError, UploadLostError
+from lambda_handler.errors import (
+    AccessError,
+    DeadlineError,
+    IntegrityError,
+    NotFoundError,
+    UnavailableError,
+    UploadLostError,
+)
 from lambda_handler.oci import Digest
 
 from .conftest import Publisher
@@ -76,7 +83,7 @@ def test_a_download_that_breaks_goes_on_where_it_broke(pushed: Publisher) -> Non
     ("fault", "error"),
     [
         (Fault(operation="DownloadBlob", truncate_bytes=0, times=None), UnavailableError),
-        (Fault(operation="DownloadBlob", status=403, times=None), AccessError),
+        (Fault(operation="DownloadBlob", status=403, times=None), UnavailableError),
         (Fault(operation="UploadLayerPart", code="UploadNotFoundException", times=None), UploadLostError),
         (Fault(operation="UploadLayerPart", code="AccessDeniedException", times=None), AccessError),
         (Fault(operation="DownloadBlob", status=200, body="other bytes", times=None), IntegrityError),
@@ -96,10 +103,10 @@ def test_when_one_blob_fails_the_others_are_not_carried_to_their_end(pushed: Pub
     config = str(Digest.of(b"{}"))
     pushed.sandbox.faults.add(
         Fault(operation="DownloadBlob", reference=LAYER_DIGEST, drip_seconds=0.1, times=None),
-        Fault(operation="DownloadBlob", reference=config, status=403, times=None),
+        Fault(operation="DownloadBlob", reference=config, status=404, times=None),
     )
 
-    with pytest.raises(AccessError):
+    with pytest.raises(NotFoundError):
         pushed.copy("v1", "1")
 
     assert pushed.sandbox.requests.count("CompleteLayerUpload") == 0

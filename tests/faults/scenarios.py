@@ -1,0 +1,146 @@
+"""
+Every fault at every call: what it costs, and how it ends.
+
+Each run is the real handler against the sandbox, with one fault scripted at
+one operation. The clock moves only when the handler waits, so what it waits is
+counted and not spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from cdk_ecrpublic.sandbox import Fault
+from tests.protocol.cloudformation import CloudFormation, answer_address
+from tests.protocol.conftest import Lambda, Registry, declare
+
+NOMINAL_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""What a wait is called that takes half to all of it."""
+
+A_MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of fault, as it is on each of the two faces."""
+
+    name: str
+    api: Mapping[str, Any]
+    http: Mapping[str, Any]
+
+    def at(self, operation: str, face: str, times: int | None) -> Fault:
+        return Fault(operation=operation, times=times, **(self.api if face == "api" else self.http))
+
+
+KINDS = (
+    Kind(name="throttled", api={"code": "ThrottlingException"}, http={"status": 429}),
+    Kind(name="server error", api={"code": "ServerException"}, http={"status": 503}),
+    Kind(name="no connection", api={"drop": "before"}, http={"drop": "before"}),
+    Kind(name="answer lost", api={"drop": "after"}, http={"drop": "after"}),
+    Kind(name="answer cut off", api={"truncate_bytes": 5}, http={"truncate_bytes": 5}),
+    Kind(name="denied", api={"code": "AccessDeniedException"}, http={"status": 403}),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Something to deploy, and the calls that it makes: operation and face, in their order."""
+
+    name: str
+    calls: tuple[tuple[str, str], ...]
+    declare: Callable[[Registry], dict[str, Any]]
+
+
+def _retag(registry: Registry) -> dict[str, Any]:
+    return declare(registry.push("first"), "1", "latest")
+
+
+def _copy(registry: Registry) -> dict[str, Any]:
+    client = registry.sandbox.client("ecr-public")
+    client.create_repository(repositoryName="up/stream")
+    image = registry.push("copied", repository="up/stream")
+    uri = client.describe_repositories(repositoryNames=["up/stream"])["repositories"][0]["repositoryUri"]
+    return {**declare(image, "1"), "Source": {"Image": {"Reference": f"{uri}@{image.digest}"}}}
+
+
+RETAG = Scenario(
+    name="retag",
+    calls=(
+        ("DescribeRepositories", "api"),
+        ("GetAuthorizationToken", "api"),
+        ("Token", "http"),
+        ("GetManifest", "http"),
+        ("DescribeImages", "api"),
+        ("PutImage", "api"),
+    ),
+    declare=_retag,
+)
+
+COPY = Scenario(
+    name="copy",
+    calls=(
+        ("GetManifest", "http"),
+        ("BatchCheckLayerAvailability", "api"),
+        ("GetBlob", "http"),
+        ("DownloadBlob", "http"),
+        ("InitiateLayerUpload", "api"),
+        ("UploadLayerPart", "api"),
+        ("CompleteLayerUpload", "api"),
+        ("PutImage", "api"),
+    ),
+    declare=_copy,
+)
+
+
+SCENARIOS = (RETAG, COPY)
+
+TIMES: Mapping[int | None, str] = {1: "once", None: "for good"}
+
+
+def heading(scenario: Scenario, times: int | None) -> str:
+    """Return the heading of a table."""
+    return f"### A {scenario.name}, and a fault that is there {TIMES[times]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """
+    What a fault came to.
+
+    Attributes:
+        outcome: ``published``, or the code of the error.
+        waited_seconds: At most; the waits are of random length.
+    """
+
+    outcome: str
+    waited_seconds: float
+
+    def __str__(self) -> str:
+        waited = "a minute" if self.waited_seconds >= A_MINUTE else f"{self.waited_seconds:g} s"
+        return f"{self.outcome}, {waited}" if self.waited_seconds else self.outcome
+
+
+def run(scenario: Scenario, fault: Fault, registry: Registry) -> Cost:
+    """Deploy with a fault, and look at what it came to."""
+    properties = scenario.declare(registry)
+    old = registry.push("old", *properties["ImageTags"])
+    before = dict.fromkeys(properties["ImageTags"], old.digest)
+    registry.sandbox.faults.add(fault)
+    with answer_address() as address, closing(Lambda()) as function:
+        answer = CloudFormation(function, address).create(properties)
+        slept = function.clock.slept
+    registry.sandbox.faults.clear()
+    if answer.succeeded:
+        assert registry.tags() == dict.fromkeys(before, answer.data["ImageDigest"])
+    else:
+        assert registry.tags() == before, answer.reason
+    outcome = "published" if answer.succeeded else f"`{answer.reason.partition(':')[0]}`"
+    waited = sum(slept) if sum(slept) >= A_MINUTE else sum(_nominal(seconds) for seconds in slept)
+    return Cost(outcome=outcome, waited_seconds=waited)
+
+
+def _nominal(seconds: float) -> float:
+    return min(wait for wait in NOMINAL_WAITS if wait >= seconds)
