@@ -8,12 +8,15 @@ counted and not spent.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from cdk_ecrpublic.sandbox import Fault
+from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from lambda_handler.oci import Digest
 from tests.protocol.cloudformation import CloudFormation, answer_address
 from tests.protocol.conftest import Lambda, Registry, declare
 
@@ -59,11 +62,24 @@ def _retag(registry: Registry) -> dict[str, Any]:
 
 
 def _copy(registry: Registry) -> dict[str, Any]:
+    """One blob has to be copied; several go up at once, and which of them waits how long would be left to chance."""
     client = registry.sandbox.client("ecr-public")
     client.create_repository(repositoryName="up/stream")
-    image = registry.push("copied", repository="up/stream")
+    image = build_image({"etc/name": b"copied"})
+    push_image(registry.sandbox, "up/stream", image)
+    push_image(registry.sandbox, "acme/agent", _with_another_layer(image))
     uri = client.describe_repositories(repositoryNames=["up/stream"])["repositories"][0]["repositoryUri"]
     return {**declare(image, "1"), "Source": {"Image": {"Reference": f"{uri}@{image.digest}"}}}
+
+
+def _with_another_layer(image: Image) -> Image:
+    """Return an image of the same config."""
+    manifest = json.loads(image.manifest)
+    config, layer = manifest["config"]["digest"], b"another layer"
+    digest = str(Digest.of(layer))
+    manifest["layers"] = [{**manifest["layers"][0], "digest": digest, "size": len(layer)}]
+    blobs = {config: image.blobs[config], digest: layer}
+    return Image(manifest=json.dumps(manifest).encode(), media_type=image.media_type, blobs=blobs)
 
 
 RETAG = Scenario(

@@ -31,9 +31,9 @@ class Registry:
 
     sandbox: Sandbox
 
-    def push(self, name: str, *tags: str, repository: str = "acme/agent") -> Image:
+    def push(self, name: str, *tags: str) -> Image:
         image = build_image({"etc/name": name.encode()}, platforms=("linux/amd64", "linux/arm64"))
-        push_image(self.sandbox, repository, image, tags)
+        push_image(self.sandbox, "acme/agent", image, tags)
         return image
 
     def tags(self) -> dict[str, str]:
