@@ -14,6 +14,9 @@ from ..errors import InvalidManifestError, shown
 
 T = TypeVar("T")
 
+SIZE_MAX_BYTES = 2**63 - 1
+"""OCI image-spec v1.1, descriptor.md: ``size`` is an int64."""
+
 
 def optional_text(data: Mapping[str, object], key: str, path: str) -> str:
     """Read a string; a missing one (or null) is the empty string."""
@@ -28,9 +31,9 @@ def required_text(data: Mapping[str, object], key: str, path: str) -> str:
 
 
 def required_size(data: Mapping[str, object], key: str, path: str) -> int:
-    """Read a size in bytes: an integer, 0 or more."""
+    """Read a size in bytes: an integer from 0 to 2^63 - 1."""
     value = data.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= SIZE_MAX_BYTES:
         refuse(f"{path}{key} is {shown(value)}; expected a size in bytes")
     return value
 

@@ -105,6 +105,13 @@ def test_refuses_what_is_json_to_some_only_or_too_much(text: str) -> None:
         Manifest.parse(text.encode(), ManifestMediaType.OCI_INDEX)
 
 
+@pytest.mark.parametrize("size", [2**63, 10**4299, -1, 1.0, True])
+def test_refuses_a_size_that_no_content_has(size: float) -> None:
+    """Python adds such numbers up, and then cannot write the sum."""
+    with pytest.raises(InvalidManifestError, match=r"config\.size is .*; expected a size in bytes"):
+        Manifest.parse(json.dumps({**IMAGE, "config": {**descriptor(b"config"), "size": size}}).encode())
+
+
 @given(OCI_INDEXES)
 def test_an_index_lists_what_it_was_made_of(index: Manifest) -> None:
     assert assemble_index(index.children).content == index.content
