@@ -30,7 +30,8 @@ def assemble_index(
     Write an index of *entries*.
 
     They are sorted by platform, attestations last, then by digest; an entry
-    that is given twice is written once.
+    that is given twice is written once. Where the two differ, the one counts
+    that is sorted last, whichever was given first.
 
     Raises:
         InvalidManifestError: *media_type* is no index, or a Docker list is to
@@ -83,6 +84,7 @@ def _is_kept(child: Descriptor, keep: Callable[[Platform], bool]) -> bool:
     return child.platform is not None and not child.platform.is_unknown and keep(child.platform)
 
 
-def _order(entry: Descriptor) -> tuple[bool, str, str]:
+def _order(entry: Descriptor) -> tuple[bool, str, str, str]:
     platform = entry.platform
-    return (platform is None or platform.is_unknown, str(platform or ""), str(entry.digest))
+    is_last = platform is None or platform.is_unknown
+    return (is_last, str(platform or ""), str(entry.digest), str(_write.entry(entry)))

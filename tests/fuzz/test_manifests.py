@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 from typing import Any
 
@@ -110,6 +111,16 @@ def test_refuses_a_size_that_no_content_has(size: float) -> None:
     """Python adds such numbers up, and then cannot write the sum."""
     with pytest.raises(InvalidManifestError, match=r"config\.size is .*; expected a size in bytes"):
         Manifest.parse(json.dumps({**IMAGE, "config": {**descriptor(b"config"), "size": size}}).encode())
+
+
+@given(st.lists(ENTRIES, max_size=6), st.randoms(use_true_random=False))
+def test_an_index_is_the_same_in_whatever_order_its_entries_come(
+    entries: list[Descriptor], chance: random.Random
+) -> None:
+    shuffled = [*entries, *entries]
+    chance.shuffle(shuffled)
+
+    assert assemble_index(entries).content == assemble_index(shuffled).content
 
 
 @given(OCI_INDEXES)
