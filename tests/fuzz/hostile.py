@@ -15,6 +15,21 @@ T = TypeVar("T")
 
 Path = tuple[Any, ...]
 
+ODD_TEXTS = (
+    "",
+    " ",
+    "\x00",
+    "\ud800",
+    "\udfff me",
+    "\u202e\u0130",
+    "ünprintable\u0007",
+    "a\r\nb: c",
+    "a:b",
+    "../../etc/passwd",
+    "x" * 5000,
+    "1" * 5000,
+)
+
 ODD: tuple[Any, ...] = (
     None,
     True,
@@ -26,13 +41,7 @@ ODD: tuple[Any, ...] = (
     1e308,
     float("inf"),
     float("nan"),
-    "",
-    " ",
-    "\x00",
-    "\ud800",
-    "\u202e\u0130",
-    "../../etc/passwd",
-    "x" * 5000,
+    *ODD_TEXTS,
     [],
     [None],
     [[[[[[[[]]]]]]]],
@@ -43,8 +52,8 @@ ODD: tuple[Any, ...] = (
 )
 """Values that break what expects another: of every type, at every limit."""
 
-TEXTS = st.text(st.characters(codec=None), max_size=40)
-"""Any characters, lone surrogates among them."""
+TEXTS = st.text(st.characters(codec=None), max_size=40) | st.sampled_from(ODD_TEXTS)
+"""Any characters; lone surrogates, which no bytes stand for, often enough."""
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.sampled_from(ODD).map(copy.deepcopy)
 
