@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from ..errors import DeliveryError, InvalidReferenceError, UnavailableError
+from ..errors import DeliveryError, UnavailableError
 from ..oci import RegistryHost
 from ..retry import Retry
 
@@ -35,17 +35,15 @@ def deliver(url: str, body: bytes, pool: urllib3.PoolManager, retry: Retry) -> N
 
 
 def _check(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.netloc)):
+    try:
+        parts = urlsplit(url)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and RegistryHost.parse(parts.netloc).is_loopback)
+    except ValueError:
+        # Of urlsplit too: a bracket that is not closed, say.
+        is_safe = False
+    if not is_safe:
         message = "the ResponseURL is not an https address; nothing was sent"
         raise DeliveryError(message)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return RegistryHost.parse(host).is_loopback
-    except InvalidReferenceError:
-        return False
 
 
 def _put(url: str, body: bytes, pool: urllib3.PoolManager) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
-from ..errors import AccessError, InvalidReferenceError, ThrottledError, UnavailableError
+from ..errors import AccessError, ThrottledError, UnavailableError, shown
 from ..oci import RegistryHost
 from .transport import Reply, Transport
 
@@ -63,7 +63,7 @@ class Challenge:
         if scheme.lower() != "bearer" or not realm:
             raise _refused(registry, f"it asks for authentication by {scheme[:40]!r}; expected Bearer or Basic")
         if not _is_safe(realm, registry):
-            raise _refused(registry, f"its token endpoint is at {urlsplit(realm).netloc[:100]!r}, without TLS")
+            raise _refused(registry, f"its token endpoint {shown(realm)} is no address with TLS")
         return cls(realm, tuple((name, values[name]) for name in ("service", "scope") if name in values))
 
     @property
@@ -170,10 +170,11 @@ def _token(reply: Reply, registry: RegistryHost) -> str:
 
 def _is_safe(realm: str, registry: RegistryHost) -> bool:
     """Whether a token endpoint has TLS; only registries of this machine may have one of this machine."""
-    parts = urlsplit(realm)
     try:
+        parts = urlsplit(realm)
         host = RegistryHost.parse(parts.netloc)
-    except InvalidReferenceError:
+    except ValueError:
+        # Of urlsplit too: a bracket that is not closed, say.
         return False
     if host.is_loopback != registry.is_loopback:
         return parts.scheme == "https" and not host.is_loopback

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
 
-from ..errors import AccessError, InvalidReferenceError, UnavailableError
+from ..errors import AccessError, UnavailableError
 from ..oci import RegistryHost
 from .transport import Stream, Transport
 
@@ -51,11 +51,12 @@ def follow(transport: Transport, stream: Stream, url: str, headers: Mapping[str,
 
 def _target(url: str, location: str) -> str:
     """Return where a redirect leads, if that is a place to go to."""
-    target = urljoin(url, location)
-    parts = urlsplit(target)
     try:
+        target = urljoin(url, location)
+        parts = urlsplit(target)
         to_loopback = RegistryHost.parse(parts.netloc).is_loopback
-    except InvalidReferenceError:
+    except ValueError:
+        # Of urljoin too: a bracket that is not closed, say.
         message = f"{_OPERATION} failed: a redirect without a usable address"
         raise UnavailableError(message, operation=_OPERATION) from None
     from_loopback = RegistryHost.parse(urlsplit(url).netloc).is_loopback

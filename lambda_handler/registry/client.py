@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -20,6 +21,7 @@ from ..errors import (
     RemoteError,
     ThrottledError,
     UnavailableError,
+    shown,
 )
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Repository
 from .auth import Challenge, Tokens
@@ -237,8 +239,9 @@ def _next_page(reply: Reply, url: str) -> str:
     match = _NEXT_PAGE.search(reply.headers.get("Link", ""))
     if match is None:
         return ""
-    target: str = urljoin(url, match[1])
-    if urlsplit(target)[:2] != urlsplit(url)[:2]:
-        message = f"the list of referrers leads from {urlsplit(url).netloc} to {urlsplit(target).netloc[:100]!r}"
-        raise UnavailableError(message, operation="GET referrers")
-    return target
+    with suppress(ValueError):  # a bracket that is not closed, say
+        target: str = urljoin(url, match[1])
+        if urlsplit(target)[:2] == urlsplit(url)[:2]:
+            return target
+    message = f"the list of referrers leads from {urlsplit(url).netloc} to {shown(match[1])}"
+    raise UnavailableError(message, operation="GET referrers")

@@ -1,0 +1,96 @@
+"""Challenges, tokens, redirects, pages and secrets: what decides where credentials go."""
+
+from __future__ import annotations
+
+import urllib3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambda_handler.cfn.delivery import _check
+from lambda_handler.errors import AccessError, DeliveryError, UnavailableError
+from lambda_handler.oci import RegistryHost
+from lambda_handler.registry.auth import Challenge, _token
+from lambda_handler.registry.blobs import _target
+from lambda_handler.registry.client import _next_page
+from lambda_handler.registry.transport import Reply
+from tests.fuzz.hostile import JSON, TEXTS, changed, damaged, outcome, written
+
+REGISTRY = RegistryHost("registry.example.com")
+LOCAL = RegistryHost("127.0.0.1", 5000)
+
+OWN_HOSTS = ("registry.example.com", "example.com", "127.0.0.1:5000", "127.0.0.1", "localhost", "[::1]")
+ODD_HOSTS = ("registry.example.com@evil.example", "registry.example.com.evil.example", "example.com\u2100", "[::1", ":")
+HOSTS = st.sampled_from([*OWN_HOSTS, *ODD_HOSTS, "evil.example", "com", "]", "é"])
+SCHEMES = st.sampled_from(["https://", "http://", "HTTPS://", "//", "ftp://", "file://", "https:", "", "\n", "data:"])
+URLS = st.builds(
+    "{}{}{}".format, SCHEMES, HOSTS, st.sampled_from(["", "/token", "/a b", "?x", "#x", ":0", "\x00"]) | TEXTS
+)
+
+
+@settings(max_examples=300)
+@given(URLS | TEXTS, st.sampled_from(["Bearer", "bearer", "Basic", "Negotiate", ""]), TEXTS)
+def test_any_challenge_is_one_or_refused(realm: str, scheme: str, more: str) -> None:
+    for registry in (REGISTRY, LOCAL):
+        challenge = outcome(lambda registry=registry: Challenge.parse(f'{scheme} realm="{realm}",{more}', registry))  # type: ignore[misc]
+
+        assert isinstance(challenge, Challenge | AccessError)
+        if isinstance(challenge, Challenge) and challenge.realm:
+            assert registry.is_loopback or is_elsewhere_with_tls(challenge.url)
+            challenge.may_have_credentials_of(registry)
+
+
+def sent_to(url: str) -> urllib3.util.Url | None:
+    """Say where a request goes, by the parser of who sends it; it refuses some addresses by itself."""
+    try:
+        return urllib3.util.parse_url(url)
+    except urllib3.exceptions.LocationParseError:
+        return None
+
+
+def is_here(sent: urllib3.util.Url) -> bool:
+    return RegistryHost(sent.host or "").is_loopback
+
+
+def is_elsewhere_with_tls(url: str) -> bool:
+    sent = sent_to(url)
+    return sent is None or (sent.scheme == "https" and bool(sent.host) and not is_here(sent) and sent.auth is None)
+
+
+@settings(max_examples=300)
+@given(URLS | TEXTS)
+def test_a_redirect_leads_to_a_place_with_tls_or_nowhere(location: str) -> None:
+    target = outcome(lambda: _target("https://registry.example.com/v2/a/blobs/x", location))
+
+    assert isinstance(target, str | AccessError | UnavailableError)
+    assert not isinstance(target, str) or is_elsewhere_with_tls(target)
+
+
+@settings(max_examples=300)
+@given(URLS | TEXTS)
+def test_the_next_page_is_at_the_same_registry_or_nowhere(link: str) -> None:
+    first = "https://registry.example.com/v2/a/referrers/x"
+    reply = Reply(status=200, headers={"Link": f'<{link}>; rel="next"'}, body=b"")
+    page = outcome(lambda: _next_page(reply, first))
+
+    assert isinstance(page, str | UnavailableError)
+    if isinstance(page, str) and page:
+        assert urllib3.util.parse_url(page)[:4] == urllib3.util.parse_url(first)[:4]
+
+
+TOKENS = st.sampled_from([{"token": "abc", "expires_in": 300}, {"access_token": "abc"}])
+
+
+@given(written(JSON) | written(changed(TOKENS)) | damaged(written(TOKENS)) | st.binary())
+def test_any_answer_of_a_token_endpoint_is_a_token_for_a_header_or_refused(body: bytes) -> None:
+    token = outcome(lambda: _token(Reply(status=200, headers={}, body=body), REGISTRY))
+
+    assert isinstance(token, AccessError) or f"Bearer {token}".encode("latin-1").isascii()
+
+
+@settings(max_examples=300)
+@given(URLS | TEXTS)
+def test_the_answer_goes_to_no_address_without_tls(url: str) -> None:
+    refusal = outcome(lambda: _check(url))
+
+    sent = sent_to(url)
+    assert isinstance(refusal, DeliveryError) or sent is None or sent.scheme == "https" or is_here(sent)
