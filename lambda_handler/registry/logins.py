@@ -30,6 +30,9 @@ _PRIVATE_ECR = re.compile(
 
 _SECRET_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:.+")
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""JSON can escape one that stands alone, and no bytes of a header stand for it."""
+
 Call = Callable[[str, str, str, Mapping[str, object]], Mapping[str, Any]]
 """Calls AWS: service, Region, operation and parameters to its answer. Raises our errors."""
 
@@ -122,11 +125,12 @@ def _credentials(text: str, arn: str) -> tuple[str, str]:
         data = json.loads(text)
     except (ValueError, RecursionError):
         data = {"token": text.strip()}
-    values = {key: data.get(key) for key in ("username", "password", "token")} if isinstance(data, dict) else {}
-    if isinstance(values.get("username"), str) and isinstance(values.get("password"), str):
-        return str(values["username"]), str(values["password"])
-    token = values.get("token")
-    if isinstance(token, str) and token and token.isascii() and token.isprintable():
+    items = data.items() if isinstance(data, dict) else ()
+    values = {key: value for key, value in items if isinstance(value, str) and _SURROGATE.search(value) is None}
+    if values.get("username") and "password" in values:
+        return values["username"], values["password"]
+    token = values.get("token", "")
+    if token and token.isascii() and token.isprintable():
         return "", token
     message = f"the secret {arn} holds no credentials"
     hint = 'make it {"username": "…", "password": "…"}, or a token'

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import urllib3
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lambda_handler.cfn.delivery import _check
-from lambda_handler.errors import AccessError, DeliveryError, UnavailableError
-from lambda_handler.oci import RegistryHost
+from lambda_handler.errors import AccessError, DeliveryError, ImageError, UnavailableError
+from lambda_handler.oci import RegistryHost, Repository
 from lambda_handler.registry.auth import Challenge, _token
 from lambda_handler.registry.blobs import _target
 from lambda_handler.registry.client import _next_page
+from lambda_handler.registry.logins import Logins
 from lambda_handler.registry.transport import Reply
 from tests.fuzz.hostile import JSON, TEXTS, changed, damaged, outcome, written
 
 REGISTRY = RegistryHost("registry.example.com")
 LOCAL = RegistryHost("127.0.0.1", 5000)
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1"
 
 OWN_HOSTS = ("registry.example.com", "example.com", "127.0.0.1:5000", "127.0.0.1", "localhost", "[::1]")
 ODD_HOSTS = ("registry.example.com@evil.example", "registry.example.com.evil.example", "example.com\u2100", "[::1", ":")
@@ -85,6 +87,33 @@ def test_any_answer_of_a_token_endpoint_is_a_token_for_a_header_or_refused(body:
     token = outcome(lambda: _token(Reply(status=200, headers={}, body=body), REGISTRY))
 
     assert isinstance(token, AccessError) or f"Bearer {token}".encode("latin-1").isascii()
+
+
+SECRETS = st.sampled_from([{"username": "me", "password": "pass"}, {"token": "abc"}])
+
+
+@settings(max_examples=300)
+@given(
+    st.one_of(
+        written(JSON),
+        written(changed(SECRETS)),
+        written(changed(SECRETS, TEXTS)),
+        damaged(written(SECRETS)),
+        st.binary(),
+    ).map(lambda content: content.decode("utf-8", "replace"))
+    | TEXTS
+)
+@example('{"username": "\\ud800", "password": "pass"}')
+@example('{"username": "", "password": "ünprintable"}')
+def test_any_secret_gives_credentials_for_a_header_or_is_refused(text: str) -> None:
+    login = outcome(lambda: Logins(lambda *_: {"SecretString": text}).other(Repository(REGISTRY, "a"), SECRET))
+    if isinstance(login, ImageError):
+        return
+    password = login.tokens.password()
+    if password is not None:
+        outcome(lambda: login.tokens._use_basic(password))  # noqa: SLF001 - what a Basic challenge leads to
+
+    assert all(value.isascii() and value.isprintable() for value in login.tokens.header().values())
 
 
 @settings(max_examples=300)
