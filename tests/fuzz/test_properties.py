@@ -1,0 +1,97 @@
+"""Events and their properties: a declaration, or all that is wrong with it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lambda_handler.errors import InvalidPropertiesError
+from lambda_handler.oci import Digest
+from lambda_handler.resources.memory import State
+from lambda_handler.sources import SOURCES, decode_source
+from lambda_handler.spec import Declaration, decode
+from lambda_handler.values import Value
+from tests.fuzz.hostile import JSON, OBJECTS, TEXTS, changed, damaged, outcome, written
+from tests.fuzz.test_manifests import IMAGE
+
+DIGEST = str(Digest.of(b""))
+EVERY_SOURCE: tuple[dict[str, Any], ...] = (
+    {"Digest": DIGEST},
+    {"Tag": "build-77"},
+    {"Manifest": {"Body": json.dumps(IMAGE), "MediaType": IMAGE["mediaType"]}},
+    {"Manifest": {"Bucket": "bucket", "Key": "key"}},
+    {"Image": {"Reference": "ghcr.io/acme/agent:1", "CredentialsSecretArn": "arn:aws:secretsmanager:…"}},
+    {"Archive": {"Bucket": "bucket", "Key": "key", "Reference": "agent:1"}},
+    {"Index": {"Manifests": [{"Source": {"Tag": "a"}, "Platform": "linux/arm64", "Annotations": {"a": "b"}}]}},
+)
+PROPERTIES = st.sampled_from(EVERY_SOURCE).map(
+    lambda source: {
+        "ServiceToken": "arn:…",
+        "ServiceTimeout": "300",
+        "RegistryId": "123456789012",
+        "RepositoryName": "acme/agent",
+        "ImageTags": ["1.4", "latest"],
+        "ImageDigest": DIGEST,
+        "Source": copy.deepcopy(source),
+        "Platforms": ["linux/amd64"],
+        "RequiredPlatforms": ["linux/arm64/v8"],
+        "ImmutableTags": ["1.*"],
+        "IncludeReferrers": "true",
+        "OnTagRemoved": "Untag",
+        "OnDelete": "Delete",
+        "StateParameterName": "/cdk-ecrpublic/acme/agent/Stack.Release",
+        "Refresh": "1",
+    }
+)
+EVENT = {
+    "RequestType": "Update",
+    "RequestId": "5a7d8f10",
+    "ResponseURL": "https://example.com/",
+    "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/Agent/5a7d8f10",
+    "LogicalResourceId": "Release",
+    "ResourceType": "Custom::ECRPublicImage",
+    "PhysicalResourceId": "ecr-public:123456789012/acme/agent:Release",
+    "ResourceProperties": {"ServiceTimeout": "300"},
+    "OldResourceProperties": {},
+}
+EVENTS = changed(st.just(EVENT)) | OBJECTS
+
+
+@settings(max_examples=600)
+@given(changed(PROPERTIES) | changed(PROPERTIES, TEXTS) | OBJECTS)
+def test_any_properties_are_a_declaration_or_refused_with_their_problems(properties: dict[str, Any]) -> None:
+    declaration = outcome(lambda: decode(properties))
+
+    assert isinstance(declaration, Declaration | InvalidPropertiesError)
+    assert isinstance(declaration, Declaration) or declaration.problems
+
+
+@pytest.mark.parametrize("name", ["ImageTags", "IncludeReferrers", "OnDelete", "Source", "StateParameterName"])
+@pytest.mark.parametrize("value", [[], {}, [[]], [{}], {"a": []}, 7, False, "", float("nan")], ids=repr)
+def test_a_property_of_another_shape_is_refused(name: str, value: object) -> None:
+    properties = {"RepositoryName": "acme/agent", "Source": {"Tag": "a"}, name: value}
+
+    assert isinstance(outcome(lambda: decode(properties)), Declaration | InvalidPropertiesError)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@settings(max_examples=30)
+@given(JSON)
+def test_any_value_is_a_source_or_refused(kind: str, data: object) -> None:
+    source = outcome(lambda: decode_source(Value({kind: data}, "Source")))
+
+    assert isinstance(source, SOURCES[kind] | InvalidPropertiesError)
+
+
+STATES = st.just({"resource": "ecr-public:1/a:b", "tags": ["1"], "digests": {"0a": DIGEST}})
+
+
+@given(written(JSON) | written(changed(STATES)) | damaged(written(STATES)))
+@example(b"[" * 100_000)
+def test_any_memory_is_one_or_none(content: bytes) -> None:
+    State.parse(content.decode("utf-8", "replace"))
