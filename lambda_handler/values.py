@@ -29,10 +29,15 @@ class Value:
         Read a string that is not empty.
 
         Raises:
-            InvalidPropertiesError: Anything else.
+            InvalidPropertiesError: Anything else; also half of a surrogate
+                pair, which JSON can escape and no bytes stand for.
         """
         if not isinstance(self.data, str) or not self.data:
             self.refuse(f"is {shown(self.data)}; expected a text")
+        try:
+            self.data.encode()
+        except UnicodeEncodeError as error:
+            self.refuse(f"is not Unicode text: {error.reason} at character {error.start}")
         return self.data
 
     def parse(self, parser: Callable[[str], T]) -> T:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import InvalidManifestError
 from ..oci import MANIFEST_MAX_BYTES, Digest, Manifest, Platform
 from ..publish.content import Content, given
 from ..publish.ports import Ports
@@ -42,23 +41,15 @@ class ManifestSource:
             media_type=texts.get("MediaType", ""),
         )
         if source.body:
-            fields["Body"].parse(lambda body: Manifest.parse(_encode(body), source.media_type))
+            fields["Body"].parse(lambda body: Manifest.parse(body.encode(), source.media_type))
         return source
 
     @property
     def pinned(self) -> Digest | None:
         """The digest of the text; an object may be replaced."""
-        return Manifest.parse(_encode(self.body), self.media_type).digest if self.body else None
+        return Manifest.parse(self.body.encode(), self.media_type).digest if self.body else None
 
     def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
         """Take the bytes as they are; what they refer to has to be in place."""
-        content = _encode(self.body) if self.body else ports.objects.read(self.bucket, self.key, MANIFEST_MAX_BYTES)
+        content = self.body.encode() if self.body else ports.objects.read(self.bucket, self.key, MANIFEST_MAX_BYTES)
         return given(Manifest.parse(content, self.media_type), ports.destination, platforms)
-
-
-def _encode(body: str) -> bytes:
-    try:
-        return body.encode()
-    except UnicodeEncodeError as error:
-        message = f"the manifest is not Unicode text: {error.reason} at character {error.start}"
-        raise InvalidManifestError(message) from error

@@ -88,6 +88,15 @@ def test_any_value_is_a_source_or_refused(kind: str, data: object) -> None:
     assert isinstance(source, SOURCES[kind] | InvalidPropertiesError)
 
 
+@pytest.mark.parametrize("kind", ["Manifest", "Archive"])
+@pytest.mark.parametrize("name", ["Bucket", "Key"])
+def test_a_text_that_no_request_can_carry_is_refused(kind: str, name: str) -> None:
+    source = {kind: {"Bucket": "bucket", "Key": "key", name: "half \ud800"}}
+
+    with pytest.raises(InvalidPropertiesError, match="is not Unicode text: surrogates not allowed at character 5"):
+        decode({"RepositoryName": "acme/agent", "Source": source})
+
+
 STATES = st.just({"resource": "ecr-public:1/a:b", "tags": ["1"], "digests": {"0a": DIGEST}})
 
 
