@@ -39,6 +39,7 @@ secret: no token, credential or pre-signed address ever enters an exception.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -46,8 +47,8 @@ _SHOWN_CHARACTERS = 80
 
 
 def shown(value: object) -> str:
-    """Show a value from outside in a message: quoted, and cut to a readable length."""
-    text = repr(value)
+    """Show a value from outside in a message: quoted, and cut to a readable length, however long or deep it is."""
+    text = repr(value[:_SHOWN_CHARACTERS]) if isinstance(value, str) else reprlib.repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 

@@ -14,6 +14,9 @@ from ..publish.ports import Ports
 from ..values import Value
 from .base import Source
 
+NESTED_MAX = 10
+"""How deep indexes may stand in one another. One is enough: all of them become one in the end."""
+
 _ENTRY_KEYS = frozenset({"Source", "Platform", "Annotations"})
 _KEYS = frozenset({"Manifests", "MediaType", "Annotations"})
 
@@ -54,6 +57,8 @@ class IndexSource:
     @classmethod
     def decode(cls, value: Value) -> IndexSource:
         """Read ``Source.Index``."""
+        if value.path.count(".Index") > NESTED_MAX:
+            value.refuse(f"is an index inside {NESTED_MAX} others; list its images in the outermost one")
         fields = value.fields(_KEYS)
         if "Manifests" not in fields:
             value.refuse("Manifests is missing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -95,6 +96,29 @@ def test_a_text_that_no_request_can_carry_is_refused(kind: str, name: str) -> No
 
     with pytest.raises(InvalidPropertiesError, match="is not Unicode text: surrogates not allowed at character 5"):
         decode({"RepositoryName": "acme/agent", "Source": source})
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def indexes(depth: int) -> dict[str, Any]:
+    source: dict[str, Any] = {"Tag": "a"}
+    for _ in range(depth):
+        source = {"Index": {"Manifests": [{"Source": source}]}}
+    return source
+
+
+def test_properties_of_any_depth_are_refused() -> None:
+    """Lambda reads an event near the bottom of the stack, where it may be deeper than the handler can follow."""
+    for depth in (100, 200, 500, sys.getrecursionlimit() - 100, sys.getrecursionlimit() - 10):
+        for source in (indexes(depth), nested(depth), {"Tag": nested(depth)}):
+            properties = {"RepositoryName": "acme/agent", "Source": source}
+
+            assert isinstance(outcome(lambda p=properties: decode(p)), InvalidPropertiesError)  # type: ignore[misc]
 
 
 STATES = st.just({"resource": "ecr-public:1/a:b", "tags": ["1"], "digests": {"0a": DIGEST}})
