@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +11,9 @@ from ..errors import ProtocolError
 
 SERVICE_TIMEOUT_SECONDS = 3600
 """How long CloudFormation waits for an answer when ``ServiceTimeout`` says nothing else."""
+
+ID_MAX_BYTES = 512
+"""For each id, as JSON; four times that for the physical id. CloudFormation's are half as long, an answer has 4096."""
 
 
 class RequestType(StrEnum):
@@ -56,11 +60,11 @@ class Event:
         return cls(
             response_url=_text(data, "ResponseURL"),
             request_type=_request_type(data),
-            stack_id=_text(data, "StackId"),
-            request_id=_text(data, "RequestId"),
-            logical_resource_id=_text(data, "LogicalResourceId"),
+            stack_id=_id(data, "StackId"),
+            request_id=_id(data, "RequestId"),
+            logical_resource_id=_id(data, "LogicalResourceId"),
             resource_type=_text(data, "ResourceType"),
-            physical_resource_id=str(data.get("PhysicalResourceId") or ""),
+            physical_resource_id=_physical_id(data),
             properties=_object(data, "ResourceProperties"),
             old_properties=_object(data, "OldResourceProperties"),
         )
@@ -68,7 +72,8 @@ class Event:
     @property
     def service_timeout(self) -> float:
         """Seconds that CloudFormation waits for the answer, 1 to 3600."""
-        text = str(self.properties.get("ServiceTimeout", ""))
+        value = self.properties.get("ServiceTimeout")
+        text = str(value) if isinstance(value, str | int) else ""
         seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else SERVICE_TIMEOUT_SECONDS  # noqa: PLR2004 - no longer than 3600
         return min(max(seconds, 1), SERVICE_TIMEOUT_SECONDS)
 
@@ -88,6 +93,20 @@ def _text(data: Mapping[str, object], key: str) -> str:
         message = f"the event has no {key}; this function answers CloudFormation's custom resource requests only"
         raise ProtocolError(message)
     return value
+
+
+def _id(data: Mapping[str, object], key: str, limit: int = ID_MAX_BYTES) -> str:
+    """Read what the answer has to repeat."""
+    text = _text(data, key)
+    if len(json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace")) > limit:
+        message = f"{key} is longer than the {limit} bytes for which an answer has room"
+        raise ProtocolError(message)
+    return text
+
+
+def _physical_id(data: Mapping[str, object]) -> str:
+    # A Create has none yet.
+    return _id(data, "PhysicalResourceId", 4 * ID_MAX_BYTES) if data.get("PhysicalResourceId") else ""
 
 
 def _object(data: Mapping[str, object], key: str) -> Mapping[str, object]:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lambda_handler.errors import InvalidPropertiesError
+from lambda_handler.cfn import Event
+from lambda_handler.cfn.response import RESPONSE_MAX_BYTES, Response, Status
+from lambda_handler.errors import InvalidPropertiesError, ProtocolError
 from lambda_handler.oci import Digest
 from lambda_handler.resources.memory import State
 from lambda_handler.sources import SOURCES, decode_source
@@ -119,6 +121,28 @@ def test_properties_of_any_depth_are_refused() -> None:
             properties = {"RepositoryName": "acme/agent", "Source": source}
 
             assert isinstance(outcome(lambda p=properties: decode(p)), InvalidPropertiesError)  # type: ignore[misc]
+
+
+@settings(max_examples=400)
+@given(EVENTS)
+def test_any_event_is_one_or_no_event_of_cloudformation(data: dict[str, Any]) -> None:
+    event = outcome(lambda: Event.parse(data))
+
+    assert isinstance(event, Event | ProtocolError)
+    if isinstance(event, Event):
+        assert 1 <= event.service_timeout <= 3600
+        answer = Response(status=Status.FAILED, physical_resource_id=event.physical_resource_id, reason="x" * 5000)
+        assert len(answer.encode(event)) <= RESPONSE_MAX_BYTES
+
+
+def test_any_depth_in_an_event_is_no_event_of_cloudformation() -> None:
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        for key in EVENT:
+            event = outcome(lambda key=key, depth=depth: Event.parse({**EVENT, key: nested(depth)}))  # type: ignore[misc]
+
+            assert isinstance(event, ProtocolError)
+        timed = Event.parse({**EVENT, "ResourceProperties": {"ServiceTimeout": nested(depth)}})
+        assert timed.service_timeout == 3600
 
 
 STATES = st.just({"resource": "ecr-public:1/a:b", "tags": ["1"], "digests": {"0a": DIGEST}})
