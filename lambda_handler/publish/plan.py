@@ -25,10 +25,11 @@ class Desired:
         immutable_tags: Tags, or patterns of them, that may not move.
         required_platforms: What it must run on.
         platforms: What it runs on; looked up only where something is required.
-        confirm: Put tags that seem to be in place already, too. Reads lag
-            behind writes: in a rollback, a tag that was moved a moment ago may
-            still be shown where it was, and would be left where it is. The
-            service itself knows, and answers that it exists already.
+        confirm: Of the tags, those that are put even if they seem to be in
+            place already. Reads lag behind writes: in a rollback, a tag that
+            was moved a moment ago may still be shown where it was, and would
+            be left where it is. The service itself knows, and answers that it
+            exists already.
     """
 
     content: Content
@@ -37,7 +38,7 @@ class Desired:
     immutable_tags: tuple[str, ...] = ()
     required_platforms: tuple[Platform, ...] = ()
     platforms: frozenset[Platform] = frozenset()
-    confirm: bool = False
+    confirm: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,7 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
     if violations:
         raise RuleViolationError(violations)
     content, digest = desired.content, desired.content.root.digest
-    unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest and not desired.confirm)
+    unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest and tag not in desired.confirm)
     # Where an immutable tag cannot be put after all, no other one has moved yet.
     tags = sorted(desired.tags, key=lambda tag: not is_immutable(tag, desired.immutable_tags))
     moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in tags if tag not in unchanged)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -23,6 +23,9 @@ from .memory import Memory
 from .removal import owned, pinned, refuse_removal_elsewhere, untag_dropped
 
 ID_PREFIX = "ecr-public:"
+
+_PLACE = (Property.REGISTRY_ID, Property.REPOSITORY_NAME, Property.SOURCE, Property.PLATFORMS)
+"""What an image and its repository are declared with."""
 
 Connect = Callable[[Declaration], Ports]
 """Opens what a declaration is resolved and published with."""
@@ -101,7 +104,7 @@ class PublicImageResource:
         # Before looking and before writing: whoever removes tags at this moment must see that these are claimed.
         _memory(declaration, ports).remember(identity, event.properties, declaration.tags, content.root.digest)
         observed = observe(content, declaration.tags, repository)
-        confirm = remembered is not None or _is_another_image(event)
+        confirm = declaration.tags if remembered is not None else _doubtful(event, declaration)
         desired = _desired(declaration, content, confirm=confirm)
         if _may_restore(event, desired, observed, ports):
             desired = replace(desired, immutable_tags=())
@@ -131,7 +134,7 @@ def _remembered(event: Event, declaration: Declaration, ports: Ports) -> Digest 
     return digest if digest is not None and ports.is_rolling_back(event.stack_id) else None
 
 
-def _desired(declaration: Declaration, content: Content, *, confirm: bool) -> Desired:
+def _desired(declaration: Declaration, content: Content, *, confirm: Collection[str]) -> Desired:
     required = declaration.required_platforms
     return Desired(
         content=content,
@@ -140,7 +143,7 @@ def _desired(declaration: Declaration, content: Content, *, confirm: bool) -> De
         immutable_tags=declaration.immutable_tags,
         required_platforms=required,
         platforms=platforms_of(content.root, content.origin) if required else frozenset(),
-        confirm=confirm,
+        confirm=frozenset(confirm),
     )
 
 
@@ -150,11 +153,20 @@ def _may_restore(event: Event, desired: Desired, observed: Observed, ports: Port
     return is_update and moves_immutable_tag(desired, observed) and ports.is_rolling_back(event.stack_id)
 
 
-def _is_another_image(event: Event) -> bool:
-    """Whether an update changes the image; then a read that shows its tags in place already may be stale."""
-    return bool(event.old_properties) and any(
-        event.old_properties.get(name) != event.properties.get(name) for name in (Property.SOURCE, Property.PLATFORMS)
-    )
+def _doubtful(event: Event, declaration: Declaration) -> Collection[str]:
+    """
+    Return the tags that an update may see where they were before the deployment.
+
+    All of another image or repository; else those that are new here: another
+    resource may have had one of them until a moment ago.
+    """
+    old = event.old_properties
+    if not old:
+        return ()
+    if any(old.get(name) != event.properties.get(name) for name in _PLACE):
+        return declaration.tags
+    tags = old.get(Property.IMAGE_TAGS)
+    return set(declaration.tags) - set(tags if isinstance(tags, list) else ())
 
 
 def _identity(event: Event, repository: PublicRepository) -> str:

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
+from cdk_ecrpublic.sandbox.images import push_image
 
 from .cloudformation import CloudFormation
 from .conftest import Lambda, Registry, declare
@@ -68,6 +69,35 @@ def test_a_rollback_is_not_fooled_by_a_stale_read(cloudformation: CloudFormation
 
     registry.sandbox.faults.clear()
     assert registry.tags() == {"latest": first.digest}
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [{"ImageTags": ["other"]}, {"RepositoryName": "acme/other"}],
+    ids=["the tag was given away", "the repository was another"],
+)
+def test_a_rollback_takes_a_tag_back_from_another_resource_in_spite_of_a_stale_read(
+    cloudformation: CloudFormation, registry: Registry, tried: dict[str, object]
+) -> None:
+    """The image is the same before and after; the tag was another resource's for a moment."""
+    image, other = registry.push("first"), registry.push("other")
+    push_image(registry.sandbox, create_repository(registry, "acme/other"), image)
+    old = declare(image, "latest")
+    created = cloudformation.create(old)
+    new = {**old, **tried}
+    updated = cloudformation.update(created.physical_id, new, old)
+    cloudformation.create(declare(other, "latest"), "Other")
+    registry.sandbox.faults.add(Fault(operation="DescribeImages", stale=True, times=None))
+
+    assert cloudformation.roll_back(updated.physical_id, new, old).succeeded
+
+    registry.sandbox.faults.clear()
+    assert registry.tags()["latest"] == image.digest
+
+
+def create_repository(registry: Registry, name: str) -> str:
+    registry.sandbox.client("ecr-public").create_repository(repositoryName=name)
+    return name
 
 
 def test_a_failed_update_changes_nothing_and_its_rollback_neither(

@@ -21,8 +21,8 @@ def content() -> Content:
     return present(origin.add(b"config", b"layer"), origin, [])
 
 
-def planned(content: Content, *tags: str, observed: Observed, confirm: bool = False) -> Plan:
-    return make_plan(Desired(content=content, tags=tags, confirm=confirm), observed)
+def planned(content: Content, *tags: str, observed: Observed, confirm: tuple[str, ...] = ()) -> Plan:
+    return make_plan(Desired(content=content, tags=tags, confirm=frozenset(confirm)), observed)
 
 
 def test_a_tag_moves_from_where_it_is(content: Content) -> None:
@@ -51,7 +51,7 @@ def test_other_tags_of_the_repository_are_left_alone(content: Content) -> None:
 
 
 def test_tags_are_put_again_where_a_read_may_be_stale(content: Content) -> None:
-    plan = planned(content, "1", observed=Observed(tags={"1": content.root.digest}), confirm=True)
+    plan = planned(content, "1", observed=Observed(tags={"1": content.root.digest}), confirm=("1",))
 
     assert [move.tag for move in plan.moves] == ["1"]
 

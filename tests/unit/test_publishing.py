@@ -39,11 +39,11 @@ class World:
     content: Content
     destination: MemoryRepository
 
-    def plan(self, tags: Sequence[str], *, confirm: bool = False) -> Plan:
+    def plan(self, tags: Sequence[str], *, confirm: Sequence[str] = ()) -> Plan:
         observed = observe(self.content, tags, self.destination)
-        return make_plan(Desired(content=self.content, tags=tuple(tags), confirm=confirm), observed)
+        return make_plan(Desired(content=self.content, tags=tuple(tags), confirm=frozenset(confirm)), observed)
 
-    def publish(self, tags: Sequence[str], *, confirm: bool = False) -> None:
+    def publish(self, tags: Sequence[str], *, confirm: Sequence[str] = ()) -> None:
         execute(self.plan(tags, confirm=confirm), self.destination, Log(stream=io.StringIO()))
 
 
@@ -144,7 +144,7 @@ def test_confirming_changes_nothing_but_the_number_of_puts(world: World, tags: l
     world.publish(tags)
     before = dict(world.destination.tags)
 
-    world.publish(tags, confirm=True)
+    world.publish(tags, confirm=tags)
 
     assert world.destination.tags == before
 
