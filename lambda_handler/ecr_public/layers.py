@@ -149,11 +149,18 @@ def _offsets(parts: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 def _parts(content: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Cut pieces of any length into parts of *size*; the last one may be shorter."""
-    buffer = bytearray()
-    for piece in content:
-        buffer += piece
-        while len(buffer) >= size:
-            yield bytes(buffer[:size])
-            del buffer[:size]
-    if buffer:
-        yield bytes(buffer)
+    pieces: list[bytes] = []
+    missing = size
+    for whole in content:
+        piece = whole
+        while len(piece) >= missing:
+            pieces.append(piece[:missing])
+            piece, missing = piece[missing:], size
+            # Nothing but the part itself is held while it is on its way.
+            part, pieces = b"".join(pieces), []
+            yield part
+        if piece:
+            pieces.append(piece)
+            missing -= len(piece)
+    if pieces:
+        yield b"".join(pieces)
