@@ -7,8 +7,8 @@ The Lambda's entry point, and the only place where adapters meet use cases.
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, Protocol, TypeVar
 
 import botocore.config
 import botocore.session
@@ -27,6 +27,8 @@ from .registry.logins import ECR_PUBLIC_REGION, Login, Logins
 from .resources.public_image import PublicImageResource
 from .retry import Retry
 from .spec import Declaration
+
+T = TypeVar("T")
 
 ANSWER_SECONDS = 15.0
 """Kept back from the work, for handing over the answer: one attempt of 10 s and a retry."""
@@ -75,10 +77,11 @@ class Clients:
             self._clients[service, region] = self._session.create_client(service, region_name=region, config=config)
         return self._clients[service, region]
 
-    def _call(self, service: str, region: str, operation: str, parameters: Mapping[str, object]) -> Mapping[str, Any]:
+    def _call(
+        self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]
+    ) -> T:
         with translated(f"{service}:{operation}"):
-            answer: Mapping[str, Any] = getattr(self.get(service, region), xform_name(operation))(**parameters)
-        return answer
+            return read(getattr(self.get(service, region), xform_name(operation))(**parameters))
 
 
 @functools.cache

@@ -101,7 +101,10 @@ _SERVER_ERRORS = range(500, 600)
 @contextmanager
 def translated(operation: str) -> Iterator[None]:
     """
-    Let botocore's errors leave as ours.
+    Let botocore's errors leave as ours, and those of reading the answer too.
+
+    botocore does not check that an answer is what the service's model says;
+    so every field of it is read in here.
 
     Args:
         operation: As IAM names it: ``ecr-public:PutImage``.
@@ -119,6 +122,9 @@ def translated(operation: str) -> Iterator[None]:
     except BotoCoreError as error:
         message = f"{operation} was not sent: {error}"
         raise RejectedError(message, operation=operation) from error
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        message = f"{operation} failed: its answer is none that the service's model knows ({type(error).__name__})"
+        raise UnavailableError(message, operation=operation) from error
 
 
 def error_code(error: ClientError) -> str:

@@ -16,7 +16,7 @@ from ..retry import Retry
 from .errcode import error_code, translated
 
 _OPERATION = "s3:GetObject"
-_CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]{1,19})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class S3Objects:
         # Read to its end, so that the connection can be used again.
         _read(answer["Body"], name)
         total = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
-        if total is None:
-            message = f"{_OPERATION} answered for {name} without saying how long it is"
+        if total is None or "ETag" not in answer:
+            message = f"{_OPERATION} answered for {name} without saying how long it is, or which"
             raise UnavailableError(message, operation=_OPERATION)
         # Every later read asks for this very content.
         return S3Object(

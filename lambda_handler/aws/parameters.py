@@ -77,19 +77,21 @@ class Parameters:
         found: dict[str, str] = {}
         following: Mapping[str, str] = {}
         for _ in range(PAGES_MAX):
-            page = self._page(path, following)
-            found |= {each["Name"]: each["Value"] for each in page["Parameters"]}
-            if not page.get("NextToken"):
+            page, token = self._page(path, following)
+            found |= page
+            if not token:
                 return found
-            following = {"NextToken": page["NextToken"]}
+            following = {"NextToken": token}
         message = f"there are more than {10 * PAGES_MAX} parameters below {path}"
         raise UnavailableError(message, operation="ssm:GetParametersByPath")
 
-    def _page(self, path: str, following: Mapping[str, str]) -> Mapping[str, Any]:
-        def call() -> Mapping[str, Any]:
+    def _page(self, path: str, following: Mapping[str, str]) -> tuple[Mapping[str, str], str]:
+        """Return what is on a page, and the token of the next one."""
+
+        def call() -> tuple[Mapping[str, str], str]:
             with translated("ssm:GetParametersByPath"):
-                page: Mapping[str, Any] = self.client().get_parameters_by_path(Path=path, **following)
-            return page
+                page = self.client().get_parameters_by_path(Path=path, **following)
+                return {each["Name"]: each["Value"] for each in page["Parameters"]}, page.get("NextToken", "")
 
         return self._retried(f"reading what is below {path}", call)
 

@@ -8,10 +8,10 @@ each other, so several blobs go up at once, but never several parts of one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
@@ -20,6 +20,8 @@ from ..aws.errcode import translated
 from ..errors import AlreadyThereError, IntegrityError, RejectedError
 from ..oci import Descriptor, Digest
 from ..retry import Retry
+
+T = TypeVar("T")
 
 LAYER_DIGESTS_MAX = 100
 """The most that one BatchCheckLayerAvailability takes: botocore's ecr-public model."""
@@ -64,7 +66,7 @@ class Layers:
         if blob.size == 0:
             message = f"the blob {blob.digest} is empty, and ECR Public stores no empty blobs"
             raise RejectedError(message, operation="ecr-public:InitiateLayerUpload")
-        upload_id = self._call("InitiateLayerUpload", "beginning an upload")["uploadId"]
+        upload_id = self._call("InitiateLayerUpload", "beginning an upload", lambda answer: str(answer["uploadId"]))
         for first, part in _offsets(_parts(_verified(blob, content), _part_size(blob.size))):
             self._upload_part(blob, upload_id, first, part)
         self._complete(blob, upload_id)
@@ -90,26 +92,23 @@ class Layers:
             self._call(
                 "CompleteLayerUpload",
                 f"completing {blob.digest}",
+                lambda _: None,
                 uploadId=upload_id,
                 layerDigests=[str(blob.digest)],
             )
 
     def _available(self, batch: list[Digest]) -> set[Digest]:
-        answer = self._call(
-            "BatchCheckLayerAvailability", "checking blobs", layerDigests=[str(digest) for digest in batch]
-        )
-        return {
-            Digest.parse(layer["layerDigest"])
-            for layer in answer["layers"]
-            if layer["layerAvailability"] == "AVAILABLE"
-        }
+        def read(answer: Mapping[str, Any]) -> set[Digest]:
+            layers = answer["layers"]
+            return {Digest.parse(each["layerDigest"]) for each in layers if each["layerAvailability"] == "AVAILABLE"}
 
-    def _call(self, operation: str, doing: str, **parameters: object) -> Mapping[str, Any]:
-        def call() -> Mapping[str, Any]:
+        digests = [str(digest) for digest in batch]
+        return self._call("BatchCheckLayerAvailability", "checking blobs", read, layerDigests=digests)
+
+    def _call(self, operation: str, doing: str, read: Callable[[Mapping[str, Any]], T], **parameters: object) -> T:
+        def call() -> T:
             with translated(f"ecr-public:{operation}"):
-                method = getattr(self.client, xform_name(operation))
-                answer: Mapping[str, Any] = method(**self._repository, **parameters)
-            return answer
+                return read(getattr(self.client, xform_name(operation))(**self._repository, **parameters))
 
         return self.retry.call(doing, call, settle=True)
 

@@ -78,12 +78,8 @@ class EcrPublicRepository:
         """
         found: dict[str, Digest] = {}
         for batch in _batches(tags):
-            details = self._describe([{"imageTag": tag} for tag in batch])
-            if details is None and len(batch) > 1:
-                details = [image for tag in batch for image in self._describe([{"imageTag": tag}]) or ()]
-            for image in details or ():
-                digest = Digest.parse(image["imageDigest"])
-                found.update({tag: digest for tag in image.get("imageTags", ()) if tag in batch})
+            for digest, there in self._described("imageTag", batch).items():
+                found.update({tag: digest for tag in batch if tag in there})
         return found
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
@@ -102,13 +98,17 @@ class EcrPublicRepository:
         """Return all tags of those of *digests* that images here have."""
         found: dict[Digest, frozenset[str]] = {}
         for batch in _batches(sorted(set(digests))):
-            details = self._describe([{"imageDigest": str(digest)} for digest in batch])
-            if details is None and len(batch) > 1:
-                details = [image for digest in batch for image in self._describe([{"imageDigest": str(digest)}]) or ()]
-            found |= {
-                Digest.parse(image["imageDigest"]): frozenset(image.get("imageTags", ())) for image in details or ()
-            }
+            found |= self._described("imageDigest", [str(digest) for digest in batch])
         return found
+
+    def _described(self, key: str, values: Sequence[str]) -> Mapping[Digest, frozenset[str]]:
+        """Return the digests and all tags of those images that exist: at once if all do, else one by one."""
+        found = self._describe([{key: value} for value in values])
+        if found is None and len(values) > 1:
+            found = {}
+            for value in values:
+                found |= self._describe([{key: value}]) or {}
+        return found or {}
 
     def remove_tag(self, tag: str) -> bool:
         """
@@ -123,26 +123,29 @@ class EcrPublicRepository:
         """Delete images with all their tags; return those that stay, because an index lists them."""
         kept: set[Digest] = set()
         for batch in _batches(digests):
-            failed = self._remove([{"imageDigest": str(digest)} for digest in batch])
-            kept |= {Digest.parse(image_id["imageDigest"]) for image_id in failed}
+            listed = self._remove([{"imageDigest": str(digest)} for digest in batch])
+            kept |= {digest for digest in batch if str(digest) in listed}
         return frozenset(kept)
 
-    def _remove(self, image_ids: list[dict[str, str]]) -> list[Mapping[str, str]]:
-        """Return the ids of images that an index lists; they stay."""
+    def _remove(self, image_ids: list[dict[str, str]]) -> list[str]:
+        """Return the digests of images that an index lists, as far as they are told; they stay."""
 
-        def call() -> list[Mapping[str, Any]]:
+        def call() -> list[tuple[str, str, str]]:
             with translated(_BATCH_DELETE):
                 answer = self.client.batch_delete_image(
                     registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
                 )
-            return list(answer.get("failures", ()))
+                return [
+                    (each["failureCode"], each.get("failureReason", ""), each["imageId"].get("imageDigest", ""))
+                    for each in answer.get("failures", ())
+                ]
 
         failures = self.retry.call("removing images", call, settle=True)
-        for failure in failures:
-            if failure["failureCode"] not in {_GONE, _LISTED}:
-                message = f"{_BATCH_DELETE} failed: {failure['failureCode']}: {failure.get('failureReason', '')}"
+        for code, reason, _ in failures:
+            if code not in (_GONE, _LISTED):
+                message = f"{_BATCH_DELETE} failed: {code}: {reason}"
                 raise RejectedError(message, operation=_BATCH_DELETE)
-        return [failure["imageId"] for failure in failures if failure["failureCode"] == _LISTED]
+        return [digest for code, _, digest in failures if code == _LISTED]
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no blob here has; others' blobs do not count."""
@@ -227,7 +230,7 @@ class EcrPublicRepository:
     def _put(self, parameters: Mapping[str, str]) -> str | None:
         try:
             with translated("ecr-public:PutImage"):
-                answer = self.client.put_image(**parameters)
+                return str(self.client.put_image(**parameters)["image"]["imageId"].get("imageDigest", ""))
         except AlreadyThereError:
             return None
         except MissingContentError as error:
@@ -235,17 +238,19 @@ class EcrPublicRepository:
                 raise
             # What we wrote a moment ago may not be seen everywhere yet.
             raise NotYetVisibleError(error.message, operation=error.operation, hint=error.hint) from error
-        return str(answer["image"]["imageId"].get("imageDigest", ""))
 
-    def _describe(self, image_ids: list[dict[str, str]]) -> list[Mapping[str, Any]] | None:
-        """Describe images; None when one of them does not exist."""
+    def _describe(self, image_ids: list[dict[str, str]]) -> dict[Digest, frozenset[str]] | None:
+        """Return the digests and all tags of images; None when one of them does not exist."""
 
-        def call() -> list[Mapping[str, Any]]:
+        def call() -> dict[Digest, frozenset[str]]:
             with translated("ecr-public:DescribeImages"):
                 answer = self.client.describe_images(
                     registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
                 )
-            return list(answer["imageDetails"])
+                return {
+                    Digest.parse(each["imageDigest"]): frozenset(each.get("imageTags", ()))
+                    for each in answer["imageDetails"]
+                }
 
         try:
             return self.retry.call("describing images", call, settle=True)
@@ -304,14 +309,9 @@ def open_repository(
                 client=client, registry_id=registry_id, name=name, repository=repository, reader=reader, retry=retry
             )
         account = own.registry_id
-    described = _describe_repository(client, account, name, retry)
+    found_in, repository = _describe_repository(client, account, name, retry)
     return EcrPublicRepository(
-        client=client,
-        registry_id=described["registryId"],
-        name=name,
-        repository=Repository.parse(described["repositoryUri"]),
-        reader=reader,
-        retry=retry,
+        client=client, registry_id=found_in, name=name, repository=repository, reader=reader, retry=retry
     )
 
 
@@ -325,28 +325,26 @@ class _Registry:
 
 
 def _describe_own_registry(client: Any, retry: Retry) -> _Registry:  # noqa: ANN401
-    def call() -> Mapping[str, Any]:
+    def call() -> _Registry:
         with translated("ecr-public:DescribeRegistries"):
-            registry: Mapping[str, Any] = client.describe_registries()["registries"][0]
-        return registry
+            registry = client.describe_registries()["registries"][0]
+            return _Registry(
+                registry_id=registry["registryId"],
+                aliases=frozenset(alias["name"] for alias in registry["aliases"]),
+                host=RegistryHost.parse(registry["registryUri"].partition("/")[0]),
+            )
 
-    registry = retry.call("describing the registry", call, settle=True)
-    return _Registry(
-        registry_id=registry["registryId"],
-        aliases=frozenset(alias["name"] for alias in registry["aliases"]),
-        host=RegistryHost.parse(registry["registryUri"].partition("/")[0]),
-    )
+    return retry.call("describing the registry", call, settle=True)
 
 
-def _describe_repository(client: Any, account: str | None, name: str, retry: Retry) -> Mapping[str, str]:  # noqa: ANN401
+def _describe_repository(client: Any, account: str | None, name: str, retry: Retry) -> tuple[str, Repository]:  # noqa: ANN401
+    """Return the id of its registry, and its address."""
     registry = {"registryId": account} if account else {}
 
-    def call() -> Mapping[str, str]:
+    def call() -> tuple[str, Repository]:
         with translated("ecr-public:DescribeRepositories"):
-            answer: Mapping[str, str] = client.describe_repositories(repositoryNames=[name], **registry)[
-                "repositories"
-            ][0]
-        return answer
+            found = client.describe_repositories(repositoryNames=[name], **registry)["repositories"][0]
+            return found["registryId"], Repository.parse(found["repositoryUri"])
 
     return retry.call(f"describing repository {name!r}", call, settle=True)
 

@@ -13,12 +13,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import AccessError, ImageError
 from ..oci import RegistryHost, Repository
 from .auth import Tokens
+
+T = TypeVar("T")
 
 ECR_PUBLIC_REGION = "us-east-1"
 """Amazon ECR Public's API is served here only, whatever the Region of the stack."""
@@ -33,8 +35,14 @@ _SECRET_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """JSON can escape one that stands alone, and no bytes of a header stand for it."""
 
-Call = Callable[[str, str, str, Mapping[str, object]], Mapping[str, Any]]
-"""Calls AWS: service, Region, operation and parameters to its answer. Raises our errors."""
+
+class Call(Protocol):
+    """Calls AWS. Raises our errors."""
+
+    def __call__(
+        self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]
+    ) -> T:
+        """Return what *read* makes of the answer; what it cannot read is an error of ours, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +100,27 @@ class Logins:
 
     def _ecr_public_password(self) -> str | None:
         try:
-            answer = self.call("ecr-public", ECR_PUBLIC_REGION, "GetAuthorizationToken", {})
+            return self.call(
+                "ecr-public",
+                ECR_PUBLIC_REGION,
+                "GetAuthorizationToken",
+                {},
+                lambda answer: _password(answer["authorizationData"]),
+            )
         except ImageError:
             return None
-        return _decoded(answer["authorizationData"]["authorizationToken"])
 
     def _private_ecr(self, repository: Repository, account: str, region: str) -> Login:
         """Log in where the API says that the registry is."""
 
-        def authorize() -> Mapping[str, Any]:
-            answer = self.call("ecr", region, "GetAuthorizationToken", {"registryIds": [account]})
-            data: Mapping[str, Any] = answer["authorizationData"][0]
-            return data
+        def authorized(read: Callable[[Any], T]) -> T:
+            parameters = {"registryIds": [account]}
+            return self.call(
+                "ecr", region, "GetAuthorizationToken", parameters, lambda answer: read(answer["authorizationData"][0])
+            )
 
-        data = authorize()
-        host = RegistryHost.parse(urlsplit(data["proxyEndpoint"]).netloc)
-        tokens = Tokens(host, lambda: _decoded(authorize()["authorizationToken"]))
-        return Login(Repository(host, repository.path), tokens)
+        host = authorized(lambda data: RegistryHost.parse(urlsplit(data["proxyEndpoint"]).netloc))
+        return Login(Repository(host, repository.path), Tokens(host, lambda: authorized(_password)))
 
     def _secret(self, arn: str) -> tuple[str, str]:
         """Return user and password, or an empty user and a token."""
@@ -116,8 +128,14 @@ class Logins:
         if match is None:
             message = "CredentialsSecretArn is not the ARN of a secret in AWS Secrets Manager"
             raise AccessError(message, operation="secretsmanager:GetSecretValue")
-        answer = self.call("secretsmanager", match["region"], "GetSecretValue", {"SecretId": arn})
-        return _credentials(str(answer.get("SecretString") or ""), arn)
+        text = self.call(
+            "secretsmanager",
+            match["region"],
+            "GetSecretValue",
+            {"SecretId": arn},
+            lambda answer: str(answer.get("SecretString") or ""),
+        )
+        return _credentials(text, arn)
 
 
 def _credentials(text: str, arn: str) -> tuple[str, str]:
@@ -137,5 +155,6 @@ def _credentials(text: str, arn: str) -> tuple[str, str]:
     raise AccessError(message, operation="secretsmanager:GetSecretValue", hint=hint)
 
 
-def _decoded(token: str) -> str:
-    return base64.b64decode(token).decode()
+def _password(data: Mapping[str, Any]) -> str:
+    """Return ``user:password`` as GetAuthorizationToken gives it."""
+    return base64.b64decode(data["authorizationToken"]).decode()

@@ -106,7 +106,9 @@ SECRETS = st.sampled_from([{"username": "me", "password": "pass"}, {"token": "ab
 @example('{"username": "\\ud800", "password": "pass"}')
 @example('{"username": "", "password": "ünprintable"}')
 def test_any_secret_gives_credentials_for_a_header_or_is_refused(text: str) -> None:
-    login = outcome(lambda: Logins(lambda *_: {"SecretString": text}).other(Repository(REGISTRY, "a"), SECRET))
+    login = outcome(
+        lambda: Logins(lambda *asked: asked[-1]({"SecretString": text})).other(Repository(REGISTRY, "a"), SECRET)
+    )
     if isinstance(login, ImageError):
         return
     password = login.tokens.password()

@@ -7,7 +7,7 @@ from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
 from lambda_handler.aws.errcode import ERRORS, translated
-from lambda_handler.errors import AccessError, RejectedError, RemoteError, UnavailableError
+from lambda_handler.errors import AccessError, IntegrityError, RejectedError, RemoteError, UnavailableError
 
 OPERATION = "ecr-public:PutImage"
 
@@ -80,6 +80,17 @@ def test_a_long_text_is_cut() -> None:
     assert len(translation(answered("Surprise", message="x" * 9000)).message) < 500
 
 
-def test_other_exceptions_pass() -> None:
-    with pytest.raises(KeyError), translated(OPERATION):
-        raise KeyError
+def test_an_answer_without_the_fields_that_it_should_have_may_come_right() -> None:
+    """botocore checks no answer; tests/fuzz holds every operation to it."""
+    error = translation(KeyError("imageDetails"))
+
+    assert type(error) is UnavailableError
+    assert error.message == "ecr-public:PutImage failed: its answer is none that the service's model knows (KeyError)"
+
+
+@pytest.mark.parametrize("error", [AssertionError(), OSError(), IntegrityError("other bytes")], ids=repr)
+def test_other_exceptions_pass(error: Exception) -> None:
+    with pytest.raises(type(error)) as passed, translated(OPERATION):
+        raise error
+
+    assert passed.value is error

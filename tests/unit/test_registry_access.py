@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any, NoReturn
 
 import botocore.session
 import pytest
@@ -96,11 +97,12 @@ def test_tokens_are_in_no_repr() -> None:
     ],
 )
 def test_the_role_s_own_login_goes_to_no_host_that_only_looks_like_ecr(host: str) -> None:
-    def call(*asked: object) -> dict[str, object]:
+    def call(*asked: object) -> NoReturn:
         message = f"nobody may ask for credentials here: {asked}"
         raise AssertionError(message)
 
-    login = Logins(call).other(Repository.parse(f"{host}/dkr.ecr.us-east-1.amazonaws.com/public.ecr.aws"), "")
+    nobody: Any = call
+    login = Logins(nobody).other(Repository.parse(f"{host}/dkr.ecr.us-east-1.amazonaws.com/public.ecr.aws"), "")
 
     assert login.tokens.password() is None
 
@@ -114,7 +116,7 @@ def test_the_role_s_own_login_goes_to_no_host_that_only_looks_like_ecr(host: str
     ],
 )
 def test_a_secret_is_read(secret: str, password: str | None, token: str) -> None:
-    logins = Logins(lambda *_: {"SecretString": secret})
+    logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
 
     tokens = logins.other(
         Repository.parse("ghcr.io/a"), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1"
@@ -127,7 +129,7 @@ def test_a_secret_is_read(secret: str, password: str | None, token: str) -> None
     "secret", ["", "[]", "{}", '{"username": "me"}', '{"token": ""}', "ünprintable\u0007", '{"token": 7}']
 )
 def test_refuses_a_secret_without_credentials_and_does_not_tell_it(secret: str) -> None:
-    logins = Logins(lambda *_: {"SecretString": secret})
+    logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
 
     with pytest.raises(AccessError, match="holds no credentials") as failure:
         logins.other(Repository.parse("ghcr.io/a"), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1")

@@ -1,0 +1,207 @@
+"""Answers of AWS without the fields that they should have: a typed error, whichever operation it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambda_handler.aws import Parameters, S3Objects, is_rolling_back
+from lambda_handler.clock import Deadline
+from lambda_handler.ecr_public import EcrPublicRepository, open_repository
+from lambda_handler.entrypoint import Clients
+from lambda_handler.errors import ImageError
+from lambda_handler.log import Log
+from lambda_handler.oci import Descriptor, Digest, Manifest, Repository
+from lambda_handler.registry import RegistryClient
+from lambda_handler.retry import Retry
+from tests.fuzz.hostile import JSON, changed, damaged, outcome, written
+from tests.fuzz.server import Server, http, serve
+from tests.fuzz.test_manifests import IMAGE
+from tests.support.clock import SteppingClock
+
+DIGEST = Digest.of(b"layer")
+BLOB = Descriptor(media_type="application/x", digest=DIGEST, size=5)
+MANIFEST = Manifest.parse(json.dumps(IMAGE).encode())
+REPOSITORY = Repository.parse("public.ecr.aws/alias/acme/agent")
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:x-1"
+TOKEN = base64.b64encode(b"AWS:pass").decode()
+
+
+class Once(Retry):
+    """Fails at once: what repeats is tested elsewhere."""
+
+    def _wait(self, *_: object, **__: object) -> None:
+        return None
+
+
+ONCE = Once(Deadline.after(600, SteppingClock()), Log())
+
+
+STACKS = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>Agent</StackName>
+<CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>UPDATE_IN_PROGRESS</StackStatus></member></Stacks>
+</DescribeStacksResult></DescribeStacksResponse>"""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """
+    An operation that the handler calls.
+
+    Attributes:
+        answer: What AWS answers: JSON, or anything else as text.
+        call: Calls it as the handler does.
+    """
+
+    answer: dict[str, Any] | str
+    call: Callable[[Clients], object]
+
+    @property
+    def body(self) -> bytes:
+        return (self.answer if isinstance(self.answer, str) else json.dumps(self.answer)).encode()
+
+    @property
+    def other_bodies(self) -> st.SearchStrategy[bytes]:
+        other = written(JSON) | damaged(st.just(self.body)) | st.binary(max_size=40) | st.just(b"[" * 100_000)
+        return other if isinstance(self.answer, str) else other | written(changed(st.just(self.answer)))
+
+
+def repository(clients: Clients) -> EcrPublicRepository:
+    client = clients.get("ecr-public", "us-east-1")
+    reader: Any = RegistryClient
+    return EcrPublicRepository(
+        client=client, registry_id="123456789012", name="acme/agent", repository=REPOSITORY, reader=reader, retry=ONCE
+    )
+
+
+def opened(clients: Clients, registry_id: str | None) -> object:
+    reader: Any = RegistryClient
+    client = clients.get("ecr-public", "us-east-1")
+    return open_repository(client, registry_id, "acme/agent", retry=ONCE, reader=reader)
+
+
+def private_ecr(clients: Clients) -> object:
+    host = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+    return clients.logins.other(Repository.parse(f"{host}/a"), "").tokens.password()
+
+
+IMAGE_DETAILS = {"imageDetails": [{"imageDigest": str(DIGEST), "imageTags": ["1"], "imagePushedAt": 1.0}]}
+OPERATIONS = {
+    "DescribeRegistries": Operation(
+        {"registries": [{"registryId": "123456789012", "registryUri": "public.ecr.aws/x", "aliases": [{"name": "x"}]}]},
+        lambda clients: opened(clients, "other"),
+    ),
+    "DescribeRepositories": Operation(
+        {"repositories": [{"registryId": "123456789012", "repositoryUri": "public.ecr.aws/x/acme/agent"}]},
+        lambda clients: opened(clients, None),
+    ),
+    "DescribeImages of tags": Operation(IMAGE_DETAILS, lambda clients: repository(clients).resolve(["1", "2"])),
+    "DescribeImages of digests": Operation(IMAGE_DETAILS, lambda clients: repository(clients).tags_of([DIGEST])),
+    "DescribeImages": Operation(IMAGE_DETAILS, lambda clients: repository(clients).missing_images([DIGEST])),
+    "BatchCheckLayerAvailability": Operation(
+        {"layers": [{"layerDigest": str(DIGEST), "layerAvailability": "AVAILABLE"}], "failures": []},
+        lambda clients: repository(clients).missing_blobs([DIGEST]),
+    ),
+    "InitiateLayerUpload": Operation(
+        {"uploadId": "u", "partSize": 10485760}, lambda clients: repository(clients).upload(BLOB, [b"layer"])
+    ),
+    "PutImage": Operation(
+        {"image": {"imageId": {"imageDigest": str(MANIFEST.digest), "imageTag": "1"}}},
+        lambda clients: repository(clients).put(MANIFEST, "1"),
+    ),
+    "BatchDeleteImage": Operation(
+        {"failures": [{"imageId": {"imageDigest": str(DIGEST)}, "failureCode": "ImageReferencedByManifestList"}]},
+        lambda clients: repository(clients).remove_images([DIGEST]),
+    ),
+    "ecr-public GetAuthorizationToken": Operation(
+        {"authorizationData": {"authorizationToken": TOKEN, "expiresAt": 1.0}},
+        lambda clients: clients.logins._ecr_public_password(),  # noqa: SLF001 - what a token is asked for with
+    ),
+    "ecr GetAuthorizationToken": Operation(
+        {"authorizationData": [{"authorizationToken": TOKEN, "proxyEndpoint": "https://example.com", "expiresAt": 1}]},
+        private_ecr,
+    ),
+    "GetSecretValue": Operation(
+        {"SecretString": '{"username": "me", "password": "pass"}'},
+        lambda clients: clients.logins.other(Repository.parse("ghcr.io/a"), SECRET),
+    ),
+    "GetParameter": Operation(
+        {"Parameter": {"Name": "/a", "Value": "text"}},
+        lambda clients: Parameters(lambda: clients.get("ssm", "us-east-1"), ONCE).read("/a"),
+    ),
+    "GetParametersByPath": Operation(
+        {"Parameters": [{"Name": "/a/b", "Value": "text"}]},
+        lambda clients: Parameters(lambda: clients.get("ssm", "us-east-1"), ONCE).list("/a"),
+    ),
+    "DescribeStacks": Operation(STACKS, lambda clients: is_rolling_back(clients.get("cloudformation"), "Agent", ONCE)),
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def clients(server: Server) -> Iterator[Clients]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "AKIA",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{server.host}",
+        }.items():
+            patch.setenv(name, value)
+        yield Clients()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_answer_that_is_expected_is_no_error(server: Server, clients: Clients, name: str) -> None:
+    server.answer = lambda _: http(200, OPERATIONS[name].body)
+    clients.logins.kept.clear()
+
+    assert not isinstance(outcome(partial(OPERATIONS[name].call, clients)), ImageError)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@settings(max_examples=40)
+@given(data=st.data(), status=st.sampled_from([200, 200, 200, 400, 500]))
+def test_any_other_answer_is_a_typed_error(
+    server: Server, clients: Clients, name: str, data: st.DataObject, status: int
+) -> None:
+    body = data.draw(OPERATIONS[name].other_bodies)
+    server.answer = lambda _: http(status, body)
+    clients.logins.kept.clear()
+
+    outcome(partial(OPERATIONS[name].call, clients))
+
+
+RANGES = st.sampled_from(
+    [f"bytes 0-{rest}" for rest in ("0/5", "0/0", "0/*", "0/-1", "4", "0/\u0665", "0/" + "9" * 5000)]
+)
+ETAGS = st.sampled_from(['"a"', "", "\x00", "é"])
+HEADERS = st.fixed_dictionaries({}, optional={"Content-Range": RANGES, "ETag": ETAGS})
+STATUSES = st.sampled_from([200, 206, 206, 206, 304, 404, 412, 416, 503])
+
+
+@settings(max_examples=100)
+@given(status=STATUSES, headers=HEADERS, body=st.binary(max_size=20))
+def test_any_answer_of_s3_is_bytes_or_a_typed_error(
+    server: Server, clients: Clients, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    server.answer = lambda _: http(status, body, *headers.items())
+    objects = S3Objects(lambda: clients.get("s3"), ONCE)
+
+    read = outcome(lambda: objects.read("bucket", "key", 10))
+    opened = outcome(lambda: b"".join(objects.open("bucket", "key").read(0, 5)))
+
+    assert isinstance(read, ImageError) or read == body
+    assert isinstance(opened, ImageError) or opened in {b"", body}
