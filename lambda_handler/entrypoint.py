@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import botocore.config
@@ -115,8 +116,7 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
     deadline = Deadline(clock, end.expires - ANSWER_SECONDS)
     work = Deadline(clock, deadline.expires - UNDO_SECONDS)
     resource = PublicImageResource(
-        connect=lambda declaration: _connect(declaration, clients, Retry(work, log)),
-        connect_to_undo=lambda declaration: _connect(declaration, clients, Retry(deadline, log)),
+        connect=lambda declaration: Adapters(declaration, clients, Retry(work, log), Retry(deadline, log)),
         log=log,
     )
     response = cfn.respond(request, resource, deadline, log)
@@ -124,15 +124,17 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
     log.info(f"answered {response.status}", physicalResourceId=response.physical_resource_id)
 
 
-def _connect(declaration: Declaration, clients: Clients, retry: Retry) -> Adapters:
-    return Adapters(declaration, clients, retry)
-
-
 class Adapters:
-    """The ports of one invocation."""
+    """
+    The ports of one invocation.
 
-    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry) -> None:
-        self._declaration, self._clients, self._retry = declaration, clients, retry
+    Args:
+        retry: Until time for the work runs out.
+        undo: Until time for undoing it does.
+    """
+
+    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry) -> None:
+        self._declaration, self._clients, self._retry, self._undo = declaration, clients, retry, undo
         self._transport = Transport(clients.pool, retry.deadline)
         self.objects = S3Objects(lambda: clients.get("s3"), retry)
         self.parameters = Parameters(lambda: clients.get("ssm"), retry)
@@ -147,6 +149,12 @@ class Adapters:
             retry=self._retry,
             reader=self,
         )
+
+    @property
+    def undoing(self) -> EcrPublicRepository:
+        """The same repository, found already, with time left to undo."""
+        reader = Adapters(self._declaration, self._clients, self._undo, self._undo)
+        return replace(self.destination, retry=self._undo, reader=reader)
 
     def is_rolling_back(self, stack_id: str) -> bool:
         """Whether CloudFormation is undoing a deployment of the stack."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from threading import Event
@@ -20,15 +20,13 @@ UPLOADS_MAX = 3
 """How often a blob's upload is begun before it is given up as lost."""
 
 
-def execute(
-    plan: Plan, repository: PublicRepository, log: Log, patient: Callable[[], PublicRepository] | None = None
-) -> None:
+def execute(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRepository | None = None) -> None:
     """
     Write what the plan says, in its order.
 
     Args:
-        patient: Opens the same repository with time left to undo, when time
-            for the work has run out. Default: *repository* itself.
+        undoing: The same repository, with time left to undo when time for the
+            work has run out. Default: *repository* itself.
 
     Manifests and tags are put one after the other, which also keeps below the
     service's quota of 10 PutImage a second for an account.
@@ -49,7 +47,7 @@ def execute(
     for manifest, tag in plan.referrers:
         repository.put(manifest, tag)
         log.info(f"referrer put: {tag or manifest.digest}", tag=tag, imageDigest=str(manifest.digest))
-    _move(plan, repository, log, patient or (lambda: repository))
+    _move(plan, repository, log, undoing or repository)
 
 
 def _copy(plan: Plan, repository: PublicRepository, log: Log) -> None:
@@ -101,7 +99,7 @@ def _while_others_go_on(content: Iterable[bytes], stopped: Event) -> Iterator[by
         yield piece
 
 
-def _move(plan: Plan, repository: PublicRepository, log: Log, patient: Callable[[], PublicRepository]) -> None:
+def _move(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRepository) -> None:
     done: list[TagMove] = []
     for move in plan.moves:
         try:
@@ -112,7 +110,7 @@ def _move(plan: Plan, repository: PublicRepository, log: Log, patient: Callable[
             undone = [*done, move] if doubtful else done
             if not undone:
                 raise
-            raise _undo(plan, move, undone, patient(), error) from error
+            raise _undo(plan, move, undone, undoing, error) from error
         done.append(move)
         log.info(f"tag {move.tag} put", tag=move.tag, imageDigest=str(plan.manifest.digest))
 

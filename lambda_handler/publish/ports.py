@@ -129,6 +129,10 @@ class Ports(Protocol):
         """The repository that is published to."""
 
     @property
+    def undoing(self) -> PublicRepository:
+        """The same repository, with time left to undo when time for the work has run out."""
+
+    @property
     def objects(self) -> ObjectReader:
         """Objects in S3."""
 

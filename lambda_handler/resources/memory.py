@@ -115,10 +115,11 @@ class Memory:
         """
         if not self.name:
             return
-        digests = dict(self._state().digests)
-        digests.pop(_key(properties), None)
+        text = self.parameters.read(self.name) or ""
+        digests = {key: known for key, known in State.parse(text).digests.items() if key != _key(properties)}
         state = State(resource=resource, tags=tags, digests={**digests, _key(properties): digest})
-        self.parameters.write(self.name, state.text())
+        if state.text() != text:
+            self.parameters.write(self.name, state.text())
 
     def others(self) -> Claims:
         """Return what the other declarations below the same path have."""

@@ -37,7 +37,6 @@ class PublicImageResource:
 
     connect: Connect
     log: Log
-    connect_to_undo: Connect | None = None
 
     def owns(self, physical_resource_id: str) -> bool:
         """Whether the id is one of ours: neither a marker nor one that CloudFormation invented."""
@@ -93,7 +92,11 @@ class PublicImageResource:
                 delete(declaration.tags, may_go, ports.destination, self.log)
         except RepositoryNotFoundError as error:
             self.log.info(f"nothing to delete: {error.message}", physicalResourceId=event.physical_resource_id)
-        memory.forget(event.physical_resource_id)
+        try:
+            memory.forget(event.physical_resource_id)
+        except ImageError as error:
+            # What it is about is gone, or stays on purpose: no reason to hold the stack up.
+            self.log.warning(f"the parameter {declaration.state_parameter} stays: {error.explain()}")
 
     def _publish(self, event: Event, declaration: Declaration, ports: Ports) -> Outcome:
         repository = ports.destination
@@ -106,12 +109,11 @@ class PublicImageResource:
         observed = observe(content, declaration.tags, repository)
         confirm = declaration.tags if remembered is not None else _doubtful(event, declaration)
         desired = _desired(declaration, content, confirm=confirm)
-        if _may_restore(event, desired, observed, ports):
+        if _may_restore(event, desired, observed, ports, self.log):
             desired = replace(desired, immutable_tags=())
         plan = make_plan(desired, observed)
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
-        undo = self.connect_to_undo
-        execute(plan, repository, self.log, undo and (lambda: undo(declaration).destination))
+        execute(plan, repository, self.log, ports.undoing)
         return Outcome(identity, _attributes(content.root, repository))
 
     def _resolve(self, declaration: Declaration, ports: Ports, remembered: Digest | None) -> Content:
@@ -147,10 +149,16 @@ def _desired(declaration: Declaration, content: Content, *, confirm: Collection[
     )
 
 
-def _may_restore(event: Event, desired: Desired, observed: Observed, ports: Ports) -> bool:
+def _may_restore(event: Event, desired: Desired, observed: Observed, ports: Ports, log: Log) -> bool:
     """Whether an immutable tag moves after all: what a deployment moved, its rollback may always move back."""
-    is_update = event.request_type is RequestType.UPDATE
-    return is_update and moves_immutable_tag(desired, observed) and ports.is_rolling_back(event.stack_id)
+    if event.request_type is not RequestType.UPDATE or not moves_immutable_tag(desired, observed):
+        return False
+    try:
+        return ports.is_rolling_back(event.stack_id)
+    except ImageError as error:
+        # The violation says more than that we could not ask.
+        log.warning(f"taken for an update and no rollback: {error.explain()}")
+        return False
 
 
 def _doubtful(event: Event, declaration: Declaration) -> Collection[str]:

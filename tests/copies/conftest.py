@@ -12,7 +12,7 @@ from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push_image
 from lambda_handler.cfn import Event, Outcome
 from lambda_handler.cfn.event import RequestType
 from lambda_handler.clock import Deadline
-from lambda_handler.entrypoint import Clients, _connect
+from lambda_handler.entrypoint import Adapters, Clients
 from lambda_handler.log import Log
 from lambda_handler.resources.public_image import PublicImageResource
 from lambda_handler.retry import Retry
@@ -31,9 +31,8 @@ class Publisher:
     def publish(self, source: Mapping[str, object], *tags: str, **properties: object) -> Outcome:
         deadline = Deadline.after(self.seconds, self.clock)
         clients = Clients()
-        resource = PublicImageResource(
-            lambda declaration: _connect(declaration, clients, Retry(deadline, Log())), Log()
-        )
+        retry = Retry(deadline, Log())
+        resource = PublicImageResource(lambda declaration: Adapters(declaration, clients, retry, retry), Log())
         values = {"RepositoryName": "acme/agent", "ImageTags": list(tags), "Source": source, **properties}
         return resource.create(
             Event(

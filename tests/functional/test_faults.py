@@ -131,3 +131,21 @@ def test_a_stack_with_a_short_service_timeout_can_always_be_deleted(
     stack.deploy(declare(image, "1"))
 
     assert stack.cloudformation.delete(stack.physical_id, declare(image, "1", ServiceTimeout=seconds)).succeeded
+
+
+def test_tags_go_back_also_when_the_repository_cannot_be_described_any_more(stack: Stack, registry: Registry) -> None:
+    """What undoing needs was looked up before."""
+    first, second = registry.push("first"), registry.push("second")
+    old, new = declare(first, "1", "2"), declare(second, "1", "2")
+    stack.deploy(old)
+    before = registry.tags()
+    registry.sandbox.faults.add(
+        Fault(operation="PutImage", reference="2", code="ServerException", times=6),
+        Fault(operation="DescribeRepositories", skip=1, code="ServerException", times=None),
+    )
+
+    answer = stack.cloudformation.update(stack.physical_id, new, old)
+    registry.sandbox.faults.clear()
+
+    assert answer.reason.startswith("RELEASE_FAILED: tag '2' could not be put")
+    assert registry.tags() == before

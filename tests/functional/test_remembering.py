@@ -227,3 +227,39 @@ def test_going_forward_it_may_not(stack: Stack, registry: Registry) -> None:
 
     assert not answer.succeeded
     assert registry.tags() == {"1.0": first.digest}
+
+
+def test_an_immutable_tag_is_named_also_when_nobody_may_ask_for_the_stack(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
+    first, second = registry.push("first"), registry.push("second")
+    stack.deploy(declare(first, "1.0"))
+    plane.denied.add("DescribeStacks")
+
+    answer = stack.cloudformation.update(
+        stack.physical_id, declare(second, "1.0", ImmutableTags=["1.*"]), declare(first, "1.0")
+    )
+
+    assert answer.reason.startswith("RULE_VIOLATION: tag '1.0' is immutable")
+
+
+def test_a_parameter_that_cannot_be_deleted_does_not_hold_the_stack_up(
+    stack: Stack, registry: Registry, plane: ControlPlane, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.push("first", "stable")
+    stack.deploy(promote("stable", "latest"))
+    plane.denied.add("DeleteParameter")
+
+    assert stack.destroy().succeeded
+    assert f"the parameter {NAME} stays: ACCESS_DENIED" in capsys.readouterr().out
+
+
+def test_what_is_remembered_already_is_not_written_again(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    registry.push("first", "stable")
+    event = stack.cloudformation.event("Create", promote("stable", "latest"))
+    stack.cloudformation.send(event)
+    plane.requests.clear()
+
+    stack.cloudformation.send(event)
+
+    assert plane.requests == ["GetParameter"]
