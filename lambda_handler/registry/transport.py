@@ -52,14 +52,16 @@ class Stream:
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """
-        Give the body in pieces of at most *size* bytes.
+        Give the body in pieces of at most *size* bytes, as they come.
 
         Raises:
             UnavailableError: The connection broke off.
             DeadlineError: There is no time left.
         """
+        # read() waits until a piece is full, however slowly it comes. Old versions of urllib3 have nothing else.
+        read = getattr(self.response, "read1", self.response.read)
         try:
-            while piece := self.response.read(size):
+            while piece := read(size):
                 yield piece
                 self.deadline.check(self.doing)
         except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import urllib3
 
-from lambda_handler.clock import Deadline, SystemClock
-from lambda_handler.errors import AccessError, IntegrityError, UnavailableError
+from lambda_handler.clock import Clock, Deadline, SystemClock
+from lambda_handler.errors import AccessError, DeadlineError, IntegrityError, UnavailableError
 from lambda_handler.oci import Digest, RegistryHost, Repository
 from lambda_handler.registry import RegistryClient, Transport
 from lambda_handler.registry.auth import Tokens
+from tests.support.clock import SteppingClock
 
 DIGEST = Digest.of(b"layer")
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -64,15 +65,15 @@ def send(
 ) -> None:
     request.send_response(status)
     request.send_header("Content-Type", media_type)
-    for name, value in {"Content-Length": str(len(body)), **headers}.items():
+    for name, value in {"Content_Length": str(len(body)), **headers}.items():
         request.send_header(name.replace("_", "-"), value)
     request.end_headers()
     request.wfile.write(body)
 
 
-def client(server: Server, seconds: float = 20) -> tuple[RegistryClient, Repository]:
+def client(server: Server, clock: Clock | None = None) -> tuple[RegistryClient, Repository]:
     host = RegistryHost.parse(server.host)
-    transport = Transport(urllib3.PoolManager(), Deadline.after(seconds, SystemClock()))
+    transport = Transport(urllib3.PoolManager(), Deadline.after(20, clock or SystemClock()))
     return RegistryClient(transport, Tokens(host, lambda: "user:s3cret", current="t0ken")), Repository(host, "a/b")
 
 
@@ -131,6 +132,25 @@ def test_a_body_that_ends_early_is_no_answer(servers: list[Server]) -> None:
 
     with pytest.raises(UnavailableError, match=f"from {servers[0].host} failed: no complete answer"):
         download(servers[0])
+
+
+def test_a_body_that_drips_is_read_as_it_comes_and_ended_when_the_time_is_up(servers: list[Server]) -> None:
+    came, clock = threading.Event(), SteppingClock()
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        send(request, 200, b"l", Content_Length="5")
+        assert came.wait(10), "the first byte was not given to who waits for it"
+        clock.sleep(1000)
+        request.wfile.write(b"a")
+
+    servers[0].answer = drip
+    registry, repository = client(servers[0], clock=clock)
+    pieces = registry.open_blob(repository, DIGEST, 0)
+
+    assert next(pieces) == b"l"
+    came.set()
+    with pytest.raises(DeadlineError):
+        list(pieces)
 
 
 def test_a_manifest_without_end_is_ended(servers: list[Server]) -> None:
