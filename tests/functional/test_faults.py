@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
 
-from cdk_ecrpublic.sandbox import Fault
-from lambda_handler.entrypoint import ANSWER_SECONDS
-from tests.protocol.cloudformation import CloudFormation, answer_address
+from cdk_ecrpublic.sandbox import Fault, Settings
+from lambda_handler.clock import SystemClock
+from lambda_handler.entrypoint import ANSWER_SECONDS, UNDO_SECONDS
+from lambda_handler.retry import ATTEMPTS
+from tests.protocol.cloudformation import Answer, CloudFormation, answer_address
 from tests.protocol.conftest import Lambda, Registry, declare
 from tests.support.clock import SteppingClock
 from tests.support.stack import Stack
@@ -149,3 +154,66 @@ def test_tags_go_back_also_when_the_repository_cannot_be_described_any_more(stac
 
     assert answer.reason.startswith("RELEASE_FAILED: tag '2' could not be put")
     assert registry.tags() == before
+
+
+def closed_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("endpoint", ["refused", "unknown"])
+def test_an_api_that_cannot_be_reached_is_tried_again_and_told(
+    stack: Stack, function: Lambda, registry: Registry, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    address = f"http://127.0.0.1:{closed_port()}" if endpoint == "refused" else "http://nowhere.invalid"
+    image = registry.push("first")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECR_PUBLIC", address)
+
+    answer = stack.deploy(declare(image, "1"))
+
+    assert answer.reason.startswith("UNAVAILABLE: ecr-public:DescribeRepositories failed: no complete answer")
+    assert len(function.clock.slept) == ATTEMPTS - 1
+
+
+@pytest.mark.parametrize("host", ["refused", "unknown"])
+def test_a_registry_that_cannot_be_reached_is_tried_again_and_told(stack: Stack, function: Lambda, host: str) -> None:
+    name = f"127.0.0.1:{closed_port()}" if host == "refused" else "nowhere.invalid"
+    source = {"Image": {"Reference": f"{name}/acme/agent:1"}}
+
+    answer = stack.deploy({"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": source})
+
+    assert answer.reason.startswith(f"UNAVAILABLE: GET manifest from {name} failed: no complete answer")
+    assert len(function.clock.slept) == ATTEMPTS - 1
+
+
+def test_a_body_that_drips_ends_with_the_deadline(registry: Registry) -> None:
+    """A piece now and then is progress, but CloudFormation waits only so long."""
+    image = registry.push("first")
+    registry.sandbox.faults.add(Fault(operation="GetManifest", drip_seconds=0.3, times=None))
+    started = time.monotonic()
+    with answer_address() as address, closing(Lambda(clock=SystemClock())) as function:  # type: ignore[arg-type]
+        answer = CloudFormation(function, address, ANSWER_SECONDS + UNDO_SECONDS + 1).create(declare(image, "1"))
+
+    assert answer.reason.startswith("DEADLINE: ran out of time before GET manifest")
+    assert time.monotonic() - started < 4
+    assert registry.tags() == {}
+
+
+def test_several_functions_at_once_stay_within_the_quota_of_puts(registry: Registry) -> None:
+    """Ten a second for an account: what is throttled is put a moment later."""
+    images = [registry.push(str(number)) for number in range(3)]
+    registry.sandbox.settings = Settings(put_images_per_second=10)
+
+    def release(number: int) -> Answer:
+        tags = [f"{number}.{minor}" for minor in range(8)]
+        with answer_address() as address, closing(Lambda(clock=SystemClock())) as function:  # type: ignore[arg-type]
+            return CloudFormation(function, address).create(declare(images[number], *tags), f"Release{number}")
+
+    with ThreadPoolExecutor() as functions:
+        answers = list(functions.map(release, range(3)))
+
+    assert [answer.reason for answer in answers if not answer.succeeded] == []
+    assert len(registry.tags()) == 24
+    assert any(call.error == "ThrottlingException" for call in registry.sandbox.requests.all("PutImage"))
