@@ -17,6 +17,7 @@ from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
 from .removal import OnTagRemoved
 from .validation import (
+    check_kinds,
     check_partition,
     check_rules,
     check_tags,
@@ -102,6 +103,7 @@ class PublicImage(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         check_partition(self)
+        check_kinds(self.node.path, repository, source)
         check_tags(self.node.path, tags)
         check_rules(
             self.node.path, expected_digest, platforms=platforms, required_platforms=required_platforms,

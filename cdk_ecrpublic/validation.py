@@ -8,11 +8,26 @@ from aws_cdk import RemovalPolicy, Stack, Stage
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
+from ._assets.lambda_handler.errors import shown
 from ._assets.lambda_handler.oci import Digest, Platform, parse_tag, parse_tag_pattern
 from ._checks import check, is_known, refuse
 from .public_repository import IPublicRepository
 
 _CLAIMS = "_cdk_ecrpublic_claims"
+
+
+def check_kinds(path: str, repository: object, source: object) -> None:
+    """
+    Refuse what is neither a repository nor a source; a text is tried most often.
+
+    Raises:
+        ValueError: Says how to make one.
+    """
+    if not hasattr(repository, "repository_arn"):
+        how = "PublicRepository.from_repository_name(self, 'Repository', 'acme/agent')"
+        refuse(f"{path}: repository", f"{shown(repository)} is no repository; make one with {how}")
+    if not hasattr(source, "bind"):
+        refuse(f"{path}: source", f"{shown(source)} is no source; make one with ImageSource.digest('sha256:…'), say")
 
 
 def check_tags(path: str, tags: Sequence[str]) -> None:
@@ -22,8 +37,8 @@ def check_tags(path: str, tags: Sequence[str]) -> None:
     Raises:
         ValueError: A tag outside the grammar, or one named twice.
     """
-    if isinstance(tags, str):
-        refuse(f"{path}: tags", f"{tags!r} is a string; expected a list of tags, e.g. [{tags!r}]")
+    if isinstance(tags, str) or not isinstance(tags, Sequence):
+        refuse(f"{path}: tags", f"{tags!r} is a {type(tags).__name__}; expected a list of tags, e.g. ['1.4.2']")
     if not is_known(tags):
         return
     for number, tag in enumerate(tags):

@@ -361,7 +361,7 @@ def test_aspects_pass_through(stack: Stack) -> None:
     ("declare", "said"),
     [
         (lambda s: image(s, tags=["la test"]), "Stack/Release: tags[0]: 'la test' is not a tag; allowed are"),
-        (lambda s: image(s, tags="latest"), "Stack/Release: tags: 'latest' is a string; expected a list of tags"),
+        (lambda s: image(s, tags="latest"), "Stack/Release: tags: 'latest' is a str; expected a list of tags"),
         (lambda s: image(s, tags=["1", "1"]), "Stack/Release: tags: named twice: '1'"),
         (lambda s: image(s, source=ImageSource.digest("sha256:1")), "ImageSource.digest: 'sha256:1' is not a digest"),
         (lambda s: image(s, source=ImageSource.tag("")), "ImageSource.tag: '' is not a tag"),
@@ -394,6 +394,12 @@ def test_aspects_pass_through(stack: Stack) -> None:
             lambda s: image(s, source=ImageSource.manifest(MANIFEST), expected_digest=DIGEST),
             "Stack/Release: expected_digest: 'sha256:aaaa",
         ),
+        (lambda s: image(s, tags=None), "Stack/Release: tags: None is a NoneType; expected a list of tags"),
+        (
+            lambda s: PublicImage(s, "I", repository="acme/agent", source=ImageSource.digest(DIGEST)),  # type: ignore[arg-type]
+            "Stack/I: repository: 'acme/agent' is no repository; make one with PublicRepository.from_repository_name",
+        ),
+        (lambda s: image(s, source=DIGEST), "is no source; make one with ImageSource.digest('sha256:…')"),  # type: ignore[arg-type]
         (lambda s: image(s, repository_name="public.ecr.aws/X"), "(without registry host and alias)"),
         (lambda s: image(s).image_uri_for_tag("a b"), "Stack/Release: image_uri_for_tag: 'a b' is not a tag"),
         (
