@@ -157,7 +157,7 @@ def check(event: Mapping[str, Any], body: bytes) -> Answer:
         assert answer[key] == event[key]
     assert answer["Status"] in {"SUCCESS", "FAILED"}
     assert answer["Status"] == "SUCCESS" or answer["Reason"]
-    assert 1 <= len(answer["PhysicalResourceId"].encode()) <= 1024, "Invalid PhysicalResourceId"
+    assert 1 <= len(answer["PhysicalResourceId"].encode("utf-8", "surrogatepass")) <= 1024, "Invalid PhysicalResourceId"
     assert all(isinstance(value, str) for value in answer["Data"].values())
     return Answer(answer["Status"], answer["Reason"], answer["PhysicalResourceId"], answer["Data"])
 

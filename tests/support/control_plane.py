@@ -93,6 +93,7 @@ def control_plane() -> Iterator[ControlPlane]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for the first
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
