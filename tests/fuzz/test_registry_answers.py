@@ -21,6 +21,11 @@ from tests.fuzz.server import Server, http, serve
 from tests.fuzz.test_manifests import IMAGE, INDEX
 from tests.support.clock import SteppingClock
 
+# urllib3 leaves an answer whose headers contradict each other to the garbage collector, and its socket with it.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
 CONTENT = json.dumps(IMAGE).encode()
 DIGEST = Digest.of(CONTENT)
 OCI_MANIFEST, OCI_INDEX = ManifestMediaType.OCI_MANIFEST.value, ManifestMediaType.OCI_INDEX.value
