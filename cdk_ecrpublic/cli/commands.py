@@ -39,6 +39,7 @@ def _check_account(_context: click.Context, _parameter: click.Parameter, value: 
     "--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log there. Default: nowhere."
 )
 @click.option("--without-ministack", is_flag=True, help="ECR Public only, without the rest of AWS.")
+@click.option("--auth", is_flag=True, help="Evaluate IAM policies; only the sandbox's own credentials may do all.")
 @click.option("--json", "as_json", is_flag=True, help="Print address and environment as one line of JSON.")
 @click.option("--until-stdin-closes", is_flag=True, hidden=True)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)

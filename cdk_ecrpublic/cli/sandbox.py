@@ -46,6 +46,7 @@ class Options:
     alias: str
     log_file: Path | None
     without_ministack: bool
+    auth: bool
     as_json: bool
     until_stdin_closes: bool
     command: tuple[str, ...]
@@ -91,12 +92,18 @@ def _sandbox(options: Options, folder: Path) -> Sandbox:
     # Taken now and kept: ministack must know the port before it is imported.
     listener = _listener(options.port)
     if options.without_ministack:
+        if options.auth:
+            listener.close()
+            message = (
+                "--auth needs ministack, which evaluates the policies; leave one of --auth and --without-ministack"
+            )
+            raise SandboxError(message)
         return Sandbox(listener, account=account, settings=settings)
     from cdk_ecrpublic.sandbox import ministack  # noqa: PLC0415 - only where it is wanted
 
     port, values = listener.port, variables(f"http://127.0.0.1:{listener.port}", account)
     ministack.send_logs_to(options.log_file)
-    ministack.prepare_environment(values, port=port, account=account, folder=folder)
+    ministack.prepare_environment(values, port=port, account=account, folder=folder, auth=options.auth)
     return Sandbox(listener, account=account, settings=settings, behind=ministack.load)
 
 

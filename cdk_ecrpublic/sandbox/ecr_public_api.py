@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from . import api_images, api_repositories, errors, model
 from .api_context import ApiContext, Operation
+from .authorization import Attempt, needed
 from .exchange import Exchange
 from .faults import Fault
 from .operations import Call
@@ -87,13 +88,19 @@ class EcrPublicApi:
             operation = exchange.call.operation
             data = model.parse(operation, body)
             lag = self.world.settings.read_lag_describe_seconds
-            context = ApiContext(
-                world=self.world,
-                account=self._account(signature.access_key),
-                operation=operation,
-                view=exchange.view(lag),
-            )
+            account = self._account(signature.access_key)
+            context = ApiContext(world=self.world, account=account, operation=operation, view=exchange.view(lag))
             with self.world.store.lock:
+                self.world.authorize(
+                    Attempt(
+                        access_key=signature.access_key,
+                        account=account,
+                        region=signature.region,
+                        scope=exchange.request.scope,
+                        body=body,
+                        permissions=needed(operation, data, account, self.world.store),
+                    )
+                )
                 result = OPERATIONS[operation](context, data)
             return _answer(model.render(operation, result))
 

@@ -83,6 +83,7 @@ ACCESS_DENIED = Refusal(
     ),
     oci=(HTTPStatus.FORBIDDEN, "DENIED"),
 )
+NOT_ALLOWED = Refusal(code="AccessDeniedException", text="{reason}", oci=(HTTPStatus.FORBIDDEN, "DENIED"))
 THROTTLED = Refusal(
     code="ThrottlingException", text="Rate exceeded", oci=(HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
 )

@@ -1,9 +1,9 @@
 """
 The rest of AWS: ministack, behind us in the same process.
 
-All that we touch of its private parts is here; it is pinned to 1.5.33. It
-reads the environment when it is imported, so this module sets the environment
-first, and only a process of its own can do that.
+All that we touch of its private parts is here and in ``iam``; it is pinned to
+1.5.33. It reads the environment when it is imported, so this module sets the
+environment first, and only a process of its own can do that.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ PRIVATE_LOGIN = base64.b64encode(b"AWS:ministack-auth-token").decode()
 """``services/ecr.py``: what its GetAuthorizationToken always answers."""
 
 
-def prepare_environment(variables: Mapping[str, str], *, port: int, account: str, folder: Path) -> None:
+def prepare_environment(
+    variables: Mapping[str, str], *, port: int, account: str, folder: Path, auth: bool = False
+) -> None:
     """
     Replace this process's environment by one that ministack starts right from.
 
     Args:
         variables: What clients of the sandbox need; functions are clients too.
         folder: For everything that is written to disk.
+        auth: Whether IAM policies are evaluated.
     """
     # Python looks at TMPDIR once, and may have done so.
     tempfile.tempdir = str(folder)
@@ -51,6 +54,7 @@ def prepare_environment(variables: Mapping[str, str], *, port: int, account: str
         MINISTACK_ACCOUNT_ID=account,
         MINISTACK_REGION="us-east-1",
         LAMBDA_EXECUTOR="local",
+        AUTH=str(auth).lower(),
         # Listeners and daemons that nobody asked for.
         SFTP_ENABLED="0",
         IOT_MTLS_ENABLED="0",
@@ -76,17 +80,21 @@ def load(world: World) -> Behind:
     Raises:
         ImportError: It is not installed.
     """
-    from ministack.app import app  # noqa: PLC0415 - reads the environment
+    from ministack.app import AUTH, app  # noqa: PLC0415 - reads the environment
     from ministack.core import lambda_runtime, responses  # noqa: PLC0415
+
+    from . import iam  # noqa: PLC0415 - imports the evaluator
 
     _register(_Provisioner(PublicRepositories(world.store), responses))
     # An assumed role's keys stand for its account: `cdk deploy` assumes the bootstrap's roles.
-    world.account_of = responses._account_from_sts_session  # noqa: SLF001
+    world.account_of = iam.account_of
+    if AUTH:
+        world.authorize = iam.authorize
     world.has_private_repository = _has_private_repository
     world.is_private_login = PRIVATE_LOGIN.__eq__
     _say_where_private_ecr_is(world.url)
     _miss_private_images()
-    return Behind(app, lambda_runtime.reset)
+    return Behind(iam.as_if_over_tls(app) if AUTH else app, lambda_runtime.reset)
 
 
 def _say_where_private_ecr_is(url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .authorization import Authorize, allow_everybody
 from .connections import Connections
 from .faults import Faults
 from .journal import Journal
@@ -23,6 +24,7 @@ class World:
         port: Where it listens, on 127.0.0.1.
         account: What credentials without an account of their own belong to.
         account_of: Finds the account of an access key.
+        authorize: Decides about calls of the API.
         has_private_repository: Tells whether private ECR, behind us, has a
             repository of this name.
         is_private_login: Tells whether private ECR knows these credentials
@@ -36,6 +38,7 @@ class World:
     requests: Journal = field(default_factory=Journal)
     connections: Connections = field(default_factory=Connections)
     account_of: Callable[[str], str | None] = lambda _key: None
+    authorize: Authorize = allow_everybody
     has_private_repository: Callable[[str], bool] = lambda _name: False
     is_private_login: Callable[[str], bool] = lambda _encoded: False
     store: Store = field(init=False)

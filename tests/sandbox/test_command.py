@@ -73,6 +73,13 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def test_policies_without_what_evaluates_them_are_refused() -> None:
+    result = run("sandbox", "--auth", "--without-ministack", "--port", "0", "--", "true")
+
+    assert result.returncode == 2
+    assert "--auth needs ministack" in result.stderr
+
+
 def test_returns_the_commands_exit_status() -> None:
     result = run("sandbox", "--port", "0", "--", "sh", "-c", "exit 7")
 

@@ -1,0 +1,94 @@
+"""
+IAM in front of ECR Public's API: ministack's evaluator, asked as its own services ask it.
+
+The evaluator knows roles, users, their policies, boundaries and sessions, and
+checks signatures. It keeps what it knows of a request in context variables,
+so each request is evaluated in a context of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from contextvars import copy_context
+from urllib.parse import parse_qs
+
+from ministack.core import iam_actions, iam_evaluator, responses
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from . import errors
+from .authorization import Attempt, Permission
+from .model import SERVICE
+
+
+def authorize(attempt: Attempt) -> None:
+    """
+    Let a call pass that the caller's policies allow.
+
+    Raises:
+        ServiceError: The key, its session or the signature is no good, or the
+            policies do not allow the call.
+    """
+    copy_context().run(_authorize, attempt)
+
+
+def as_if_over_tls(app: ASGIApp) -> ASGIApp:
+    """
+    Let ministack take requests for what they stand for: AWS's endpoints have TLS.
+
+    The bucket of ``cdk bootstrap`` denies everything that came without.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        await app(scope, receive, send)
+
+    return answer
+
+
+def account_of(access_key: str) -> str | None:
+    """Return the account of a session or a user; None for a key that is neither's."""
+    # ministack tells sessions in a private function only.
+    session: str | None = responses._account_from_sts_session(access_key)  # noqa: SLF001
+    user: str | None = iam_evaluator.find_iam_access_key_account(access_key)
+    return session or user
+
+
+def _authorize(attempt: Attempt) -> None:
+    scope = attempt.scope
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    responses.set_request_account_id(attempt.account)
+    responses.set_request_region(attempt.region)
+    iam_evaluator.pin_request_origin((scope.get("client") or ("127.0.0.1",))[0], secure_transport=True)
+    iam_evaluator.pin_signed_request(scope["method"], scope["raw_path"].decode("latin-1"), query, scope["headers"])
+    iam_evaluator.pin_signed_body(attempt.body)
+    for permission in attempt.permissions:
+        _check(attempt, permission)
+
+
+def _check(attempt: Attempt, permission: Permission) -> None:
+    denied = iam_evaluator.enforce(
+        attempt.access_key,
+        permission.action,
+        SERVICE,
+        attempt.region,
+        resource_arn=permission.resource,
+        service_context=dict(permission.context),
+    )
+    if isinstance(denied, iam_evaluator.AuthError):
+        raise _not_authenticated(permission.action, denied)
+    if denied is not None:
+        reason = iam_actions.identity_denial_message(
+            permission.action, denied.principal_arn, permission.resource, denied.decision == "Deny"
+        )
+        raise errors.NOT_ALLOWED.error(reason=reason)
+
+
+def _not_authenticated(action: str, failure: iam_evaluator.AuthError) -> errors.ServiceError:
+    """Put a failure into the words of AWS JSON, which ministack has for each."""
+    json_protocol = {"x-amz-target": action}
+    _status, _headers, body = iam_actions.access_denied_response(
+        SERVICE, action, "", "", error_code=failure.code, message=failure.message, headers=json_protocol
+    )
+    told = json.loads(body)
+    return errors.Refusal(code=told["__type"], text="{reason}").error(reason=told["message"])
