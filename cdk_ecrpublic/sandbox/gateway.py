@@ -117,7 +117,8 @@ class Gateway:
         alias = match["repository"].partition("/")[0]
         if self._world.store.registry_by_alias(alias):
             return True
-        return self._behind is None or not (is_basic or self._world.has_private_repository(match["repository"]))
+        is_private = is_basic or self._world.private_repository(match["repository"]) is not None
+        return self._behind is None or not is_private
 
     def _others(self) -> ASGIApp:
         return self._behind.app if self._behind else _nobody

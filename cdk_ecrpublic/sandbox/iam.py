@@ -31,6 +31,27 @@ def authorize(attempt: Attempt) -> None:
     copy_context().run(_authorize, attempt)
 
 
+def authorize_login(access_key: str, region: str, permission: Permission) -> None:
+    """
+    Let a request pass that bears a password instead of a signature.
+
+    Args:
+        access_key: Whose password it is.
+        region: Where the resource is.
+
+    Raises:
+        ServiceError: The session has ended, or the policies do not allow it.
+    """
+    copy_context().run(_authorize_login, access_key, region, permission)
+
+
+def requesting_key(account: str) -> str:
+    """Return the access key that signed the request under way; root's, the account, is not verified."""
+    # Which key it was is kept in a private variable only.
+    key: str = iam_evaluator._verified_key.get()  # noqa: SLF001
+    return key or account
+
+
 def as_if_over_tls(app: ASGIApp) -> ASGIApp:
     """
     Let ministack take requests for what they stand for: AWS's endpoints have TLS.
@@ -63,15 +84,21 @@ def _authorize(attempt: Attempt) -> None:
     iam_evaluator.pin_signed_request(scope["method"], scope["raw_path"].decode("latin-1"), query, scope["headers"])
     iam_evaluator.pin_signed_body(attempt.body)
     for permission in attempt.permissions:
-        _check(attempt, permission)
+        _check(attempt.access_key, attempt.region, permission)
 
 
-def _check(attempt: Attempt, permission: Permission) -> None:
+def _authorize_login(access_key: str, region: str, permission: Permission) -> None:
+    responses.set_request_account_id(account_of(access_key) or access_key)
+    responses.set_request_region(region)
+    _check(access_key, region, permission)
+
+
+def _check(access_key: str, region: str, permission: Permission) -> None:
     denied = iam_evaluator.enforce(
-        attempt.access_key,
+        access_key,
         permission.action,
-        SERVICE,
-        attempt.region,
+        permission.action.partition(":")[0],
+        region,
         resource_arn=permission.resource,
         service_context=dict(permission.context),
     )

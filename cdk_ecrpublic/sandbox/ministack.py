@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 from .cloudformation import CREATE_ONLY, RESOURCE_TYPE, ProvisioningError, PublicRepositories, physical_name
 from .gateway import Behind
+from .tokens import basic_credentials
 from .world import World
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
@@ -84,21 +85,43 @@ def load(world: World) -> Behind:
     from ministack.core import lambda_runtime, responses  # noqa: PLC0415
 
     from . import iam  # noqa: PLC0415 - imports the evaluator
+    from .private_ecr import PrivateEcr  # noqa: PLC0415
 
     _register(_Provisioner(PublicRepositories(world.store), responses))
     # An assumed role's keys stand for its account: `cdk deploy` assumes the bootstrap's roles.
     world.account_of = iam.account_of
-    if AUTH:
-        world.authorize = iam.authorize
-    world.has_private_repository = _has_private_repository
+    world.private_repository = _private_repository
     world.is_private_login = PRIVATE_LOGIN.__eq__
-    _say_where_private_ecr_is(world.url)
     _miss_private_images()
-    return Behind(iam.as_if_over_tls(app) if AUTH else app, lambda_runtime.reset)
+    _change_private_login(lambda item: {**item, "proxyEndpoint": world.url})
+    if AUTH:
+        _evaluate_policies(world)
+        app = PrivateEcr(world, iam.as_if_over_tls(app))
+    return Behind(app, lambda_runtime.reset)
 
 
-def _say_where_private_ecr_is(url: str) -> None:
-    """Let GetAuthorizationToken name this port: its own answer is a host name of AWS, which nobody here can reach."""
+def _evaluate_policies(world: World) -> None:
+    """Let policies decide about what is ours, and let each password of private ECR say whose it is."""
+    from ministack.core.responses import get_account_id  # noqa: PLC0415
+
+    from . import iam  # noqa: PLC0415
+
+    world.authorize = iam.authorize
+    world.is_private_login = lambda encoded: world.tokens.find_private_password(f"Basic {encoded}") is not None
+
+    def personal(item: dict[str, Any]) -> dict[str, Any]:
+        password = world.tokens.private_password(iam.requesting_key(get_account_id()))
+        return {**item, "authorizationToken": basic_credentials(password)}
+
+    _change_private_login(personal)
+
+
+def _change_private_login(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """
+    Change what GetAuthorizationToken of private ECR answers.
+
+    Its own answer names a host of AWS, which nobody here can reach, and is the same for everybody.
+    """
     from ministack.services import ecr  # noqa: PLC0415
 
     authorize = ecr._get_authorization_token  # noqa: SLF001
@@ -106,8 +129,7 @@ def _say_where_private_ecr_is(url: str) -> None:
     def answer(data: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
         status, headers, body = authorize(data)
         told = json.loads(body)
-        for item in told.get("authorizationData", []):
-            item["proxyEndpoint"] = url
+        told["authorizationData"] = [change(item) for item in told.get("authorizationData", [])]
         return status, headers, json.dumps(told).encode()
 
     ecr._get_authorization_token = answer  # noqa: SLF001
@@ -132,10 +154,11 @@ def _miss_private_images() -> None:
     ecr._describe_images = answer  # noqa: SLF001
 
 
-def _has_private_repository(name: str) -> bool:
+def _private_repository(name: str) -> tuple[str, str] | None:
     from ministack.services import ecr  # noqa: PLC0415
 
-    return any(stored == name for (_account, _region, stored), _ in ecr._repositories.all_items())  # noqa: SLF001
+    places = ecr._repositories.all_items()  # noqa: SLF001
+    return next(((account, region) for (account, region, stored), _ in places if stored == name), None)
 
 
 def _register(provisioner: _Provisioner) -> None:

@@ -36,7 +36,8 @@ async def token(context: RegistryContext) -> Response:
             raise errors.INVALID_TOKEN.error()
         account = context.world.account_of_basic(value.strip())
     context.exchange.authentication = "authenticated" if account else "none"
-    body = json.dumps({"token": context.world.tokens.bearer(account)})
+    tokens = context.world.tokens
+    body = json.dumps({"token": tokens.find_private_password(header) or tokens.bearer(account)})
     return Response(body, media_type="application/json; charset=utf-8")
 
 

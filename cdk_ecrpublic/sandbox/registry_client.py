@@ -54,7 +54,7 @@ class RegistryClient:
     repository: Repository
     login: str | None
     _pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False))
-    _token: str = field(default="", repr=False)
+    _authorization: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def put_blob(self, digest: str, content: bytes) -> None:
         """Upload a blob that is not there yet: one POST, one PATCH with all of it, one PUT."""
@@ -134,7 +134,7 @@ class RegistryClient:
     ) -> urllib3.BaseHTTPResponse:
         answer = self._send(method, path, **options)
         if answer.status == UNAUTHORIZED:
-            self._token = self._exchange(answer.headers)
+            self._authorization = self._answer(answer.headers.get("WWW-Authenticate", ""))
             answer = self._send(method, path, **options)
         if answer.status not in allowed:
             request = f"{method} {path.partition('?')[0]}"
@@ -149,20 +149,22 @@ class RegistryClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
-        authorization = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         url = urljoin(self._base, path)
-        return self._pool.request(method, url, body=body, headers={**(headers or {}), **authorization}, redirect=False)
+        given = {**(headers or {}), **self._authorization}
+        return self._pool.request(method, url, body=body, headers=given, redirect=False)
 
-    def _exchange(self, headers: Mapping[str, str]) -> str:
-        """Get a token where the challenge says."""
-        realm = _REALM.search(headers.get("WWW-Authenticate", ""))
+    def _answer(self, challenge: str) -> Mapping[str, str]:
+        """Show the login itself, or a token got where the challenge says."""
+        login = urllib3.make_headers(basic_auth=self.login) if self.login else {}
+        if challenge.startswith("Basic "):
+            return login
+        realm = _REALM.search(challenge)
         if realm is None:
             raise RegistryError(CHALLENGE, UNAUTHORIZED)
-        login = urllib3.make_headers(basic_auth=self.login) if self.login else {}
         answer = self._pool.request("GET", realm[1], headers=login)
         if answer.status != OK:
             raise RegistryError(realm[1], answer.status, _code(answer))
-        return str(answer.json()["token"])
+        return {"Authorization": f"Bearer {answer.json()['token']}"}
 
 
 def _code(answer: urllib3.BaseHTTPResponse) -> str:

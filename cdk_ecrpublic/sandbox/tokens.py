@@ -20,7 +20,7 @@ from typing import Literal
 from . import errors
 from .settings import Settings
 
-Kind = Literal["password", "authenticated", "anonymous", "blob"]
+Kind = Literal["password", "authenticated", "anonymous", "blob", "private"]
 
 PASSWORD_USER = "AWS"  # noqa: S105 - the user name that goes with the password
 
@@ -33,7 +33,8 @@ class Grant:
     What a token says.
 
     Attributes:
-        subject: An account; a blob's digest for the kind ``blob``.
+        subject: An account; a blob's digest for the kind ``blob``; an access
+            key for ``private``, a password of private ECR.
         issued_at: Seconds since the epoch.
     """
 
@@ -77,6 +78,23 @@ class Tokens:
         }
         return base64.b64encode(json.dumps(content).encode()).decode(), expires
 
+    def private_password(self, access_key: str) -> str:
+        """Make a password of private ECR that says whose it is; ``/token/`` gives it back as a bearer token."""
+        return self._sign("private", access_key)
+
+    def find_private_password(self, authorization: str) -> str | None:
+        """Find a password of private ECR in a header, where it is basic or bearer authentication."""
+        scheme, _, value = authorization.partition(" ")
+        password = _decode(value.strip()).partition(":")[2] if scheme.lower() == "basic" else value.strip()
+        grant = self._read(password)
+        return password if grant and grant.kind == "private" else None
+
+    def access_key_of(self, authorization: str) -> str | None:
+        """Return whose password of private ECR a header shows; None when it shows none."""
+        password = self.find_private_password(authorization)
+        grant = self._read(password) if password else None
+        return grant.subject if grant else None
+
     def account_of_basic(self, encoded: str) -> str:
         """
         Check ``AWS:<password>`` in base64: what GetAuthorizationToken answers.
@@ -104,6 +122,8 @@ class Tokens:
             ServiceError: Not one of ours, or expired.
         """
         grant = self._read(token)
+        if grant and grant.kind == "private":
+            return Grant(kind="anonymous")
         if grant is None or grant.kind not in ("authenticated", "anonymous"):
             if self.settings().raw_bearer == "reject":
                 raise errors.INVALID_TOKEN.error()

@@ -25,8 +25,8 @@ class World:
         account: What credentials without an account of their own belong to.
         account_of: Finds the account of an access key.
         authorize: Decides about calls of the API.
-        has_private_repository: Tells whether private ECR, behind us, has a
-            repository of this name.
+        private_repository: Returns account and Region of a repository of this
+            name in private ECR, behind us; None when there is none.
         is_private_login: Tells whether private ECR knows these credentials
             (``user:password`` in base64).
     """
@@ -39,7 +39,7 @@ class World:
     connections: Connections = field(default_factory=Connections)
     account_of: Callable[[str], str | None] = lambda _key: None
     authorize: Authorize = allow_everybody
-    has_private_repository: Callable[[str], bool] = lambda _name: False
+    private_repository: Callable[[str], tuple[str, str] | None] = lambda _name: None
     is_private_login: Callable[[str], bool] = lambda _encoded: False
     store: Store = field(init=False)
     tokens: Tokens = field(init=False)

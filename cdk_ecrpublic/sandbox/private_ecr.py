@@ -1,0 +1,75 @@
+"""
+The registry of private ECR where policies are evaluated: ministack asks nobody there who they are.
+
+A password of GetAuthorizationToken says whose it is. Every request needs what
+the API's call for the same purpose needs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from . import iam
+from .authorization import Permission
+from .errors import ServiceError
+from .world import World
+
+ACTIONS: Mapping[tuple[str, str], str] = {
+    ("GET", "manifests"): "BatchGetImage",
+    ("HEAD", "manifests"): "BatchGetImage",
+    ("PUT", "manifests"): "PutImage",
+    ("DELETE", "manifests"): "BatchDeleteImage",
+    ("GET", "blobs"): "GetDownloadUrlForLayer",
+    ("HEAD", "blobs"): "BatchCheckLayerAvailability",
+    ("POST", "blobs/uploads"): "InitiateLayerUpload",
+    ("PATCH", "blobs/uploads"): "UploadLayerPart",
+    ("PUT", "blobs/uploads"): "CompleteLayerUpload",
+    ("GET", "tags"): "ListImages",
+}
+"""What a request stands for, by its method and the kind of its path."""
+
+_PATH = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|manifests|blobs|tags)/.*")
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateEcr:
+    """
+    The ASGI application: ministack with a porter at the registry's door.
+
+    Attributes:
+        behind: ministack.
+    """
+
+    world: World
+    behind: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or have it answered."""
+        refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
+        await (refusal or self.behind)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        match = _PATH.fullmatch(request.url.path)
+        action = ACTIONS.get((request.method, match["kind"])) if match else None
+        place = self.world.private_repository(match["name"]) if match else None
+        if match is None or action is None or place is None:
+            return None
+        access_key = self.world.tokens.access_key_of(request.headers.get("authorization", ""))
+        if access_key is None:
+            challenge = f'Basic realm="{self.world.url}/",service="ecr.amazonaws.com"'
+            return PlainTextResponse("Not Authorized\n", HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": challenge})
+        account, region = place
+        try:
+            arn = f"arn:aws:ecr:{region}:{account}:repository/{match['name']}"
+            iam.authorize_login(access_key, region, Permission(f"ecr:{action}", arn))
+        except ServiceError as error:
+            content = {"errors": [{"code": "DENIED", "message": error.message}]}
+            return JSONResponse(content, HTTPStatus.FORBIDDEN)
+        return None

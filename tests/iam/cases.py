@@ -1,0 +1,188 @@
+"""Each kind of source and each option that changes the role, with what each action of the role is for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_secretsmanager as secretsmanager
+
+from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicImageProvider, PublicRepository
+
+from .conftest import IMAGE, OTHER_ACCOUNT, Aws
+from .rendering import Rendered, new_stack, render
+
+
+class Without(Enum):
+    """What happens when an action is taken out of the role."""
+
+    DENIED = "the deployment fails and names the action"
+    DENIED_OVER_HTTP = "the registry denies a request; the hint names the action"
+    ANONYMOUS = "manifests are read anonymously"
+    NOTHING = "nothing: the handler does not call it"
+
+
+DENIED, DENIED_OVER_HTTP, ANONYMOUS, NOTHING = Without
+
+Actions = Mapping[str, Without]
+
+LOG = {"logs:CreateLogStream": NOTHING, "logs:PutLogEvents": NOTHING}
+"""Lambda itself writes the log."""
+
+PUBLISH = {f"ecr-public:{name}": DENIED for name in ("DescribeImages", "DescribeRepositories", "PutImage")}
+COPY = {
+    f"ecr-public:{name}": DENIED
+    for name in ("BatchCheckLayerAvailability", "CompleteLayerUpload", "InitiateLayerUpload", "UploadLayerPart")
+}
+READ = {"ecr-public:GetAuthorizationToken": ANONYMOUS, "sts:GetServiceBearerToken": ANONYMOUS}
+ALIAS = {"ecr-public:DescribeRegistries": DENIED}
+OBJECT = {"s3:GetObject": DENIED}
+SECRET = {
+    "secretsmanager:GetSecretValue": DENIED,
+    # Part of the CDK's grant_read, which also sees to encryption keys and to ARNs without their last six characters.
+    "secretsmanager:DescribeSecret": NOTHING,
+}
+PRIVATE = {
+    "ecr:GetAuthorizationToken": DENIED,
+    "ecr:BatchGetImage": DENIED_OVER_HTTP,
+    "ecr:GetDownloadUrlForLayer": DENIED_OVER_HTTP,
+}
+VPC = {
+    f"ec2:{name}": NOTHING
+    for name in (
+        "AssignPrivateIpAddresses",
+        "CreateNetworkInterface",
+        "DeleteNetworkInterface",
+        "DescribeNetworkInterfaces",
+        "DescribeSubnets",
+        "UnassignPrivateIpAddresses",
+    )
+}
+"""Lambda itself attaches the function to its network."""
+
+LARGE = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [],
+        "annotations": {"org.opencontainers.image.description": "larger than 16 KiB " * 1000},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    An image that is declared, and the role that this takes.
+
+    Attributes:
+        source: Makes the source.
+        actions: What the role has, beside what it always has.
+        repository: Where it is published.
+        options: Of ``PublicImage``.
+        of_stack: Prepares the stack.
+    """
+
+    source: Callable[[Stack, Aws], IImageSource]
+    actions: Actions
+    repository: str = "acme/agent"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    of_stack: Callable[[Stack], object] = lambda _stack: None
+
+    def render(self, aws: Aws) -> Rendered:
+        """Synthesize it."""
+        stack = new_stack()
+        self.of_stack(stack)
+        options = {"tags": ["1.0.0", "latest"], **self.options}
+        repository = _repository(stack, aws, self.repository)
+        PublicImage(stack, "Image", repository=repository, source=self.source(stack, aws), **options)
+        rendered = render(stack)
+        _publish_asset(aws, rendered.properties["Source"])
+        return rendered
+
+
+def _repository(stack: Stack, aws: Aws, name: str) -> Any:
+    if name == "acme/agent by alias":
+        alias = aws.uri("acme/agent").split("/")[1]
+        return PublicRepository.from_repository_name(stack, "Repository", "acme/agent", registry_id=alias)
+    if name == "theirs/shared":
+        theirs = aws.sandbox.client("ecr-public", aws_access_key_id=OTHER_ACCOUNT)
+        alias = theirs.describe_registries()["registries"][0]["aliases"][0]["name"]
+        arn = f"arn:aws:ecr-public::{OTHER_ACCOUNT}:repository/{name}"
+        return PublicRepository.from_repository_arn(stack, "Repository", arn, registry_alias=alias)
+    return PublicRepository.from_repository_name(stack, "Repository", name)
+
+
+def _publish_asset(aws: Aws, source: Mapping[str, Any]) -> None:
+    """Put a manifest where ``cdk deploy`` would."""
+    place = source.get("Manifest", {})
+    if "Bucket" in place:
+        client = aws.sandbox.client("s3")
+        client.create_bucket(Bucket=place["Bucket"])
+        client.put_object(Bucket=place["Bucket"], Key=place["Key"], Body=LARGE.encode())
+
+
+def _digest(_stack: Stack, _aws: Aws) -> IImageSource:
+    return ImageSource.digest(IMAGE.digest)
+
+
+def _registry(stack: Stack, aws: Aws) -> IImageSource:
+    secret = secretsmanager.Secret.from_secret_complete_arn(stack, "Secret", aws.secret)
+    return ImageSource.registry(f"{aws.uri('up/stream')}:1", credentials=secret)
+
+
+def _private(stack: Stack, _aws: Aws) -> IImageSource:
+    return ImageSource.ecr(ecr.Repository.from_repository_name(stack, "Private", "private/app"), digest=IMAGE.digest)
+
+
+def _index(stack: Stack, aws: Aws) -> IImageSource:
+    return ImageSource.index(
+        {
+            "linux/amd64": _private(stack, aws),
+            "linux/arm64": ImageSource.public(aws.uri("up/stream"), digest=IMAGE.digest),
+        }
+    )
+
+
+def _in_a_network(stack: Stack) -> None:
+    vpc = ec2.Vpc.from_vpc_attributes(
+        stack, "Vpc", vpc_id="vpc-1", availability_zones=["us-east-1a"], private_subnet_ids=["subnet-1"]
+    )
+    PublicImageProvider(stack, "Provider", vpc=vpc)
+
+
+CASES: Mapping[str, Case] = {
+    "digest": Case(_digest, {**PUBLISH, **READ}),
+    "tag": Case(lambda *_: ImageSource.tag("build"), {**PUBLISH, **READ}),
+    "manifest": Case(lambda *_: ImageSource.manifest(IMAGE.manifest.decode()), PUBLISH),
+    "manifest in S3": Case(lambda *_: ImageSource.manifest(LARGE), {**PUBLISH, **OBJECT}),
+    "registry": Case(_registry, {**PUBLISH, **COPY, **SECRET}, repository="acme/copy"),
+    "public": Case(
+        lambda _, aws: ImageSource.public(aws.uri("up/stream"), tag="1"),
+        {**PUBLISH, **COPY, **READ},
+        repository="acme/copy",
+    ),
+    "private ECR": Case(_private, {**PUBLISH, **COPY, **PRIVATE}, repository="acme/copy"),
+    "index": Case(_index, {**PUBLISH, **COPY, **READ, **PRIVATE}, repository="acme/copy"),
+    "every option": Case(
+        lambda _, aws: ImageSource.public(aws.uri("up/stream"), digest=IMAGE.digest),
+        {**PUBLISH, **COPY, **READ},
+        repository="acme/copy",
+        options={"platforms": ["linux/arm64"], "required_platforms": ["linux/arm64"], "refresh": "again"},
+    ),
+    "no tags": Case(lambda *_: ImageSource.manifest(IMAGE.manifest.decode() + "\n"), PUBLISH, options={"tags": []}),
+    "registry by its alias": Case(_digest, {**PUBLISH, **READ, **ALIAS}, repository="acme/agent by alias"),
+    "another account": Case(
+        _digest,
+        # The API describes nobody else's repositories; theirs is looked at over HTTP.
+        {**PUBLISH, **READ, **ALIAS, "ecr-public:DescribeImages": NOTHING, "ecr-public:DescribeRepositories": NOTHING},
+        repository="theirs/shared",
+    ),
+    "in a network": Case(_digest, {**PUBLISH, **READ, **VPC}, of_stack=_in_a_network),
+}
