@@ -93,12 +93,15 @@ class Tokens:
     Attributes:
         password: The credentials that were declared for this very registry.
         current: What follows ``Bearer`` (or ``Basic``); empty: nothing yet.
+        role_needs: IAM actions that reading takes, where the credentials are
+            the function's own role's.
     """
 
     registry: RegistryHost
     password: Password
     current: str = field(default="", repr=False)
     scheme: str = "Bearer"
+    role_needs: tuple[str, ...] = ()
 
     def header(self) -> dict[str, str]:
         """Return the header to send, to this registry only."""

@@ -203,8 +203,8 @@ class RegistryClient:
         challenge = Challenge.parse(reply.headers["WWW-Authenticate"], self.tokens.registry)
         with_credentials = self.tokens.renew(challenge, self.transport, anonymous=False)
         reply = self._send(method, url)
-        if reply.status in _UNAUTHENTICATED and with_credentials:
-            # Stale credentials break even the reading of public images.
+        if reply.status in _UNAUTHENTICATED and with_credentials and challenge.realm:
+            # Stale credentials break even the reading of public images. (Basic authentication has no anonymous users.)
             self.tokens.renew(challenge, self.transport, anonymous=True)
             reply = self._send(method, url)
         return reply
@@ -225,9 +225,17 @@ class RegistryClient:
         elif status in _SERVER_ERRORS:
             kind = UnavailableError
         operation = f"{method} {what}"
-        hint = "the registry does not let us read; check the credentials that are declared for it" if denied else None
+        hint = self._hint() if denied else None
         message = f"{operation} failed: registry {self.tokens.registry} answered {status}"
         return kind(message, operation=operation, hint=hint)
+
+    def _hint(self) -> str:
+        if not self.tokens.role_needs:
+            return "the registry does not let us read; check the credentials that are declared for it"
+        return (
+            f"allow {' and '.join(self.tokens.role_needs)} on the repository in the role of the handler's function, "
+            "and in the repository's own policy where it is another account's"
+        )
 
 
 def _media_type(reply: Reply) -> str:

@@ -32,6 +32,9 @@ _PRIVATE_ECR = re.compile(
 
 _SECRET_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:.+")
 
+_PRIVATE_ECR_READ = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+"""What private ECR wants for manifests and for layers over HTTP."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """JSON can escape one that stands alone, and no bytes of a header stand for it."""
 
@@ -120,7 +123,8 @@ class Logins:
             )
 
         host = authorized(lambda data: RegistryHost.parse(urlsplit(data["proxyEndpoint"]).netloc))
-        return Login(Repository(host, repository.path), Tokens(host, lambda: authorized(_password)))
+        tokens = Tokens(host, lambda: authorized(_password), role_needs=_PRIVATE_ECR_READ)
+        return Login(Repository(host, repository.path), tokens)
 
     def _secret(self, arn: str) -> tuple[str, str]:
         """Return user and password, or an empty user and a token."""

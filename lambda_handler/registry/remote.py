@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from ..errors import ImageError, NotFoundError, UnavailableError
@@ -35,7 +35,7 @@ class RegistryRepository:
             if reference.digest is not None:
                 return self.manifest(reference.digest)
             tag = reference.tag or ""
-            return self.retry.call(f"reading {reference}", lambda: self.client.read_tag(self.repository, tag))
+            return self._read(f"reading {reference}", lambda: self.client.read_tag(self.repository, tag))
         except NotFoundError as error:
             message = f"the source image {reference} does not exist, or is not shown to us"
             hint = "check its name, and whether reading it needs credentials"
@@ -48,7 +48,11 @@ class RegistryRepository:
         Raises:
             NotFoundError: It is not there.
         """
-        return self.retry.call(f"reading {digest}", lambda: self.client.read(self.repository, digest))
+        return self._read(f"reading {digest}", lambda: self.client.read(self.repository, digest))
+
+    def _read(self, doing: str, read: Callable[[], Manifest]) -> Manifest:
+        """Read a manifest; where the role's own permissions decide, one granted just now is waited for."""
+        return self.retry.call(doing, read, settle=bool(self.client.tokens.role_needs))
 
     def referrers(self, subject: Digest) -> list[Descriptor]:
         """Return what the registry lists as referring to *subject*; nothing where it keeps no such list."""
