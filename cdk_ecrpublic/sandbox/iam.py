@@ -9,7 +9,9 @@ so each request is evaluated in a context of its own.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from contextvars import copy_context
+from typing import Any
 from urllib.parse import parse_qs
 
 from ministack.core import iam_actions, iam_evaluator, responses
@@ -67,12 +69,37 @@ def as_if_over_tls(app: ASGIApp) -> ASGIApp:
     return answer
 
 
+def name_paths_of_parameters() -> None:
+    """
+    Let GetParametersByPath need its action on the path, where ministack knows no resource but ``*``.
+
+    Seen: aws/aws-dotnet-extensions-configuration#108.
+    """
+    resource_of = iam_actions.extract_resource_arn
+
+    def answer(service: str, *request: Any) -> str:  # noqa: ANN401 - ministack's, untyped
+        found: str = resource_of(service, *request)
+        *_, body, _query, region, account = request
+        path = _path_in(body) if service == "ssm" and found == "*" else None
+        return f"arn:aws:ssm:{region}:{account}:parameter{path}" if path else found
+
+    iam_actions.extract_resource_arn = answer
+
+
 def account_of(access_key: str) -> str | None:
     """Return the account of a session or a user; None for a key that is neither's."""
     # ministack tells sessions in a private function only.
     session: str | None = responses._account_from_sts_session(access_key)  # noqa: SLF001
     user: str | None = iam_evaluator.find_iam_access_key_account(access_key)
     return session or user
+
+
+def _path_in(body: bytes) -> str | None:
+    with suppress(ValueError):
+        data = json.loads(body)
+        path = data.get("Path") if isinstance(data, dict) else None
+        return path if isinstance(path, str) else None
+    return None
 
 
 def _authorize(attempt: Attempt) -> None:

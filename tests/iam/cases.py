@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 
-from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicImageProvider, PublicRepository
+from cdk_ecrpublic import IImageSource, ImageSource, OnTagRemoved, PublicImage, PublicImageProvider, PublicRepository
 
-from .conftest import IMAGE, OTHER_ACCOUNT, Aws
-from .rendering import Rendered, new_stack, render
+from .conftest import ARCHIVE, IMAGE, OTHER_ACCOUNT, Aws
+from .rendering import ACCOUNT, REGION, Rendered, new_stack, render
 
 
 class Without(Enum):
@@ -25,10 +28,11 @@ class Without(Enum):
     DENIED = "the deployment fails and names the action"
     DENIED_OVER_HTTP = "the registry denies a request; the hint names the action"
     ANONYMOUS = "manifests are read anonymously"
-    NOTHING = "nothing: the handler does not call it"
+    LOGGED = "the deployment goes on, and the log names the action"
+    NOTHING = "nothing that this deployment shows; beside the action is said why"
 
 
-DENIED, DENIED_OVER_HTTP, ANONYMOUS, NOTHING = Without
+DENIED, DENIED_OVER_HTTP, ANONYMOUS, LOGGED, NOTHING = Without
 
 Actions = Mapping[str, Without]
 
@@ -42,7 +46,17 @@ COPY = {
 }
 READ = {"ecr-public:GetAuthorizationToken": ANONYMOUS, "sts:GetServiceBearerToken": ANONYMOUS}
 ALIAS = {"ecr-public:DescribeRegistries": DENIED}
+CHECK = {"ecr-public:BatchCheckLayerAvailability": DENIED}
 OBJECT = {"s3:GetObject": DENIED}
+KEY = {"kms:Decrypt": NOTHING}
+"""S3 asks for it in the role's name, which the sandbox does not."""
+
+STATE = {"ssm:GetParameter": DENIED, "ssm:PutParameter": DENIED, "ssm:DeleteParameter": LOGGED}
+STATUS = {"cloudformation:DescribeStacks": DENIED}
+STATUS_OF_A_VIOLATION = {"cloudformation:DescribeStacks": NOTHING}
+"""Only an update that would move an immutable tag asks; it has a test of its own."""
+
+REMOVAL = {"ssm:GetParametersByPath": DENIED, "ecr-public:BatchDeleteImage": DENIED}
 SECRET = {
     "secretsmanager:GetSecretValue": DENIED,
     # Part of the CDK's grant_read, which also sees to encryption keys and to ARNs without their last six characters.
@@ -87,6 +101,7 @@ class Case:
         repository: Where it is published.
         options: Of ``PublicImage``.
         of_stack: Prepares the stack.
+        stored: What is in S3.
     """
 
     source: Callable[[Stack, Aws], IImageSource]
@@ -94,16 +109,21 @@ class Case:
     repository: str = "acme/agent"
     options: Mapping[str, Any] = field(default_factory=dict)
     of_stack: Callable[[Stack], object] = lambda _stack: None
+    stored: bytes = b""
 
     def render(self, aws: Aws) -> Rendered:
-        """Synthesize it."""
+        """Synthesize it, and put its asset where ``cdk deploy`` would."""
         stack = new_stack()
         self.of_stack(stack)
         options = {"tags": ["1.0.0", "latest"], **self.options}
         repository = _repository(stack, aws, self.repository)
         PublicImage(stack, "Image", repository=repository, source=self.source(stack, aws), **options)
-        rendered = render(stack)
-        _publish_asset(aws, rendered.properties["Source"])
+        rendered = render(stack, aws.stack_id)
+        for place in rendered.properties["Source"].values():
+            if "Bucket" in place:
+                client = aws.sandbox.client("s3")
+                client.create_bucket(Bucket=place["Bucket"])
+                client.put_object(Bucket=place["Bucket"], Key=place["Key"], Body=self.stored)
         return rendered
 
 
@@ -119,15 +139,6 @@ def _repository(stack: Stack, aws: Aws, name: str) -> Any:
     return PublicRepository.from_repository_name(stack, "Repository", name)
 
 
-def _publish_asset(aws: Aws, source: Mapping[str, Any]) -> None:
-    """Put a manifest where ``cdk deploy`` would."""
-    place = source.get("Manifest", {})
-    if "Bucket" in place:
-        client = aws.sandbox.client("s3")
-        client.create_bucket(Bucket=place["Bucket"])
-        client.put_object(Bucket=place["Bucket"], Key=place["Key"], Body=LARGE.encode())
-
-
 def _digest(_stack: Stack, _aws: Aws) -> IImageSource:
     return ImageSource.digest(IMAGE.digest)
 
@@ -137,8 +148,22 @@ def _registry(stack: Stack, aws: Aws) -> IImageSource:
     return ImageSource.registry(f"{aws.uri('up/stream')}:1", credentials=secret)
 
 
+def _public(_stack: Stack, aws: Aws) -> IImageSource:
+    return ImageSource.public(aws.uri("up/stream"), tag="1")
+
+
 def _private(stack: Stack, _aws: Aws) -> IImageSource:
     return ImageSource.ecr(ecr.Repository.from_repository_name(stack, "Private", "private/app"), digest=IMAGE.digest)
+
+
+def _archive(_stack: Stack, aws: Aws) -> IImageSource:
+    return ImageSource.archive(aws.archive)
+
+
+def _object(stack: Stack, _aws: Aws) -> IImageSource:
+    key = kms.Key.from_key_arn(stack, "Key", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{uuid.UUID(int=1)}")
+    bucket = s3.Bucket.from_bucket_attributes(stack, "Bucket", bucket_name="archives", encryption_key=key)
+    return ImageSource.archive_object(bucket, "builds/image.tar")
 
 
 def _index(stack: Stack, aws: Aws) -> IImageSource:
@@ -159,24 +184,41 @@ def _in_a_network(stack: Stack) -> None:
 
 CASES: Mapping[str, Case] = {
     "digest": Case(_digest, {**PUBLISH, **READ}),
-    "tag": Case(lambda *_: ImageSource.tag("build"), {**PUBLISH, **READ}),
+    "tag": Case(lambda *_: ImageSource.tag("build"), {**PUBLISH, **READ, **STATE, **STATUS}),
     "manifest": Case(lambda *_: ImageSource.manifest(IMAGE.manifest.decode()), PUBLISH),
-    "manifest in S3": Case(lambda *_: ImageSource.manifest(LARGE), {**PUBLISH, **OBJECT}),
-    "registry": Case(_registry, {**PUBLISH, **COPY, **SECRET}, repository="acme/copy"),
-    "public": Case(
-        lambda _, aws: ImageSource.public(aws.uri("up/stream"), tag="1"),
-        {**PUBLISH, **COPY, **READ},
-        repository="acme/copy",
+    "manifest of an image": Case(
+        lambda *_: ImageSource.manifest(IMAGE.children[0].manifest.decode() + "\n"), {**PUBLISH, **CHECK}
     ),
+    "manifest in S3": Case(lambda *_: ImageSource.manifest(LARGE), {**PUBLISH, **OBJECT}, stored=LARGE.encode()),
+    "registry": Case(_registry, {**PUBLISH, **COPY, **SECRET, **STATE, **STATUS}, repository="acme/copy"),
+    "public": Case(_public, {**PUBLISH, **COPY, **READ, **STATE, **STATUS}, repository="acme/copy"),
     "private ECR": Case(_private, {**PUBLISH, **COPY, **PRIVATE}, repository="acme/copy"),
+    "archive": Case(_archive, {**PUBLISH, **COPY, **OBJECT}, repository="acme/copy", stored=ARCHIVE),
+    "archive in S3": Case(
+        _object,
+        {**PUBLISH, **COPY, **OBJECT, **KEY, **STATE, **STATUS},
+        repository="acme/copy",
+        stored=ARCHIVE,
+    ),
     "index": Case(_index, {**PUBLISH, **COPY, **READ, **PRIVATE}, repository="acme/copy"),
-    "every option": Case(
+    "what the image must be": Case(
         lambda _, aws: ImageSource.public(aws.uri("up/stream"), digest=IMAGE.digest),
         {**PUBLISH, **COPY, **READ},
         repository="acme/copy",
-        options={"platforms": ["linux/arm64"], "required_platforms": ["linux/arm64"], "refresh": "again"},
+        options={
+            "platforms": ["linux/arm64"],
+            "required_platforms": ["linux/arm64"],
+            "include_referrers": True,
+            "refresh": "again",
+        },
     ),
     "no tags": Case(lambda *_: ImageSource.manifest(IMAGE.manifest.decode() + "\n"), PUBLISH, options={"tags": []}),
+    "immutable tags": Case(_digest, {**PUBLISH, **READ, **STATUS_OF_A_VIOLATION}, options={"immutable_tags": ["1.*"]}),
+    "removal": Case(
+        _digest,
+        {**PUBLISH, **READ, **STATE, **REMOVAL},
+        options={"on_tag_removed": OnTagRemoved.UNTAG, "removal_policy": RemovalPolicy.DESTROY},
+    ),
     "registry by its alias": Case(_digest, {**PUBLISH, **READ, **ALIAS}, repository="acme/agent by alias"),
     "another account": Case(
         _digest,

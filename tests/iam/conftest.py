@@ -7,6 +7,8 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +16,13 @@ from cdk_ecrpublic.sandbox import SandboxProcess
 from cdk_ecrpublic.sandbox.images import Image, build_image, push, push_image
 from tests.protocol.cloudformation import Answer, CloudFormation, answer_address
 from tests.protocol.conftest import Lambda
+from tests.support.archives import layout_of, tar_of
+from tests.support.clock import SteppingClock
 
 from .rendering import Rendered
 
 IMAGE = build_image({"etc/name": b"an image"}, platforms=("linux/amd64", "linux/arm64"))
+ARCHIVE = tar_of(layout_of((IMAGE, {})))
 OTHER_ACCOUNT = "222222222222"
 
 
@@ -32,12 +37,18 @@ class Aws:
     ``up/stream:1``                 the image, in another public repository
     ``private/app:1``               the image, in private ECR
     ``theirs/shared:build``         the image, in another account
-    *secret*                        the ARN of credentials for the public registry
     ==============================  ==========================================
+
+    Attributes:
+        secret: The ARN of credentials for the public registry.
+        stack_id: Of a stack that is not rolling back.
+        archive: A file with the image.
     """
 
     sandbox: SandboxProcess
     secret: str
+    stack_id: str
+    archive: Path
 
     def uri(self, repository: str) -> str:
         described = self.sandbox.client("ecr-public").describe_repositories(repositoryNames=[repository])
@@ -65,19 +76,49 @@ class Aws:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Deploys what a stack rendered."""
+    """Deploys what a stack rendered, with the real handler."""
 
     aws: Aws
     monkeypatch: pytest.MonkeyPatch
 
-    def __call__(self, rendered: Rendered, without: str = "") -> Answer:
-        """Publish with the rendered role; *without* is an action that is taken out of it."""
-        role = self.aws.role(rendered.statements_without(without))
+    def __call__(self, rendered: Rendered, without: str = "", clock: SteppingClock | None = None) -> Answer:
+        """
+        Publish with the rendered role; what is remembered is then changed, changed back and deleted.
+
+        Args:
+            without: An action that is taken out of the role.
+
+        Returns:
+            The first answer that is a failure, else the last one.
+        """
+        self.use_role(self.aws.role(rendered.statements_without(without)))
+        self.aws.sandbox.requests.clear()
+        function = Lambda(clock=clock or SteppingClock())
+        with answer_address() as address:
+            answer = self._live(CloudFormation(function, address), rendered.properties)
+        function.close()
+        return answer
+
+    def use_role(self, role: str) -> None:
+        """Put a session of the role into the environment, as Lambda does."""
         for name, value in {**self.aws.sandbox.environment(), **self.aws.credentials(role)}.items():
             self.monkeypatch.setenv(name, value)
-        self.aws.sandbox.requests.clear()
-        with answer_address() as address:
-            return CloudFormation(Lambda(), address).create(rendered.properties)
+
+    def _live(self, cloudformation: CloudFormation, properties: Mapping[str, Any]) -> Answer:
+        def send(kind: str, new: Mapping[str, Any], *rest: Any) -> Answer:
+            return cloudformation.send(
+                {**cloudformation.event(kind, new, "Release", *rest), "StackId": self.aws.stack_id}
+            )
+
+        answer = send("Create", properties)
+        if "StateParameterName" not in properties or not answer.succeeded:
+            return answer
+        physical_id, fewer = answer.physical_id, {**properties, "ImageTags": properties["ImageTags"][1:]}
+        for new, old in ((fewer, properties), (properties, fewer)):
+            answer = send("Update", new, physical_id, old)
+            if not answer.succeeded:
+                return answer
+        return send("Delete", properties, physical_id)
 
 
 @pytest.fixture(scope="session")
@@ -104,22 +145,41 @@ def secret(guarded: SandboxProcess) -> str:
     return arn
 
 
+@pytest.fixture(scope="session")
+def stack_id(guarded: SandboxProcess) -> str:
+    client = guarded.client("cloudformation")
+    body = {"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}
+    found: str = client.create_stack(StackName="Stack", TemplateBody=json.dumps(body))["StackId"]
+    client.get_waiter("stack_create_complete").wait(StackName="Stack", WaiterConfig={"Delay": 1})
+    return found
+
+
 @pytest.fixture
-def aws(guarded: SandboxProcess, private: None, secret: str) -> Aws:
+def aws(guarded: SandboxProcess, private: None, secret: str, stack_id: str, tmp_path: Path) -> Aws:
     del private  # nothing to hand over
     guarded.reset()
+    _forget(guarded.client("ssm"))
     public = guarded.client("ecr-public")
     for name in ("acme/agent", "acme/copy", "up/stream"):
         public.create_repository(repositoryName=name)
     push_image(guarded, "acme/agent", IMAGE, ["build"])
     push_image(guarded, "up/stream", IMAGE, ["1"])
     _share(guarded, IMAGE)
-    return Aws(guarded, secret)
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(ARCHIVE)
+    return Aws(guarded, secret, stack_id, archive)
 
 
 @pytest.fixture
 def deploy(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     return Deployment(aws, monkeypatch)
+
+
+def _forget(client: Any) -> None:
+    """Delete what handlers remembered."""
+    pages = client.get_paginator("get_parameters_by_path").paginate(Path="/cdk-ecrpublic", Recursive=True)
+    for name in [each["Name"] for page in pages for each in page["Parameters"]]:
+        client.delete_parameter(Name=name)
 
 
 def _share(sandbox: SandboxProcess, image: Image) -> None:

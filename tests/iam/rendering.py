@@ -11,7 +11,7 @@ from aws_cdk.assertions import Template
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
-PSEUDO = {
+PSEUDO_PARAMETERS = {
     "AWS::Partition": "aws",
     "AWS::URLSuffix": "amazonaws.com",
     "AWS::AccountId": ACCOUNT,
@@ -49,29 +49,31 @@ def new_stack() -> Stack:
     return Stack(App(), "Stack", env=Environment(account=ACCOUNT, region=REGION))
 
 
-def render(stack: Stack) -> Rendered:
-    """Render a stack that has one image."""
-    template = Template.from_stack(stack)
-    (policy,) = template.find_resources("AWS::IAM::Policy").values()
+def render(stack: Stack, stack_id: str) -> Rendered:
+    """Render a stack that has one image; its policies are all of the function's role."""
+    template, references = Template.from_stack(stack), {**PSEUDO_PARAMETERS, "AWS::StackId": stack_id}
+    policies = template.find_resources("AWS::IAM::Policy").values()
     (image,) = template.find_resources("Custom::ECRPublicImage").values()
-    statements = resolve(policy["Properties"]["PolicyDocument"]["Statement"])
-    return Rendered(statements, {**resolve(image["Properties"]), "ServiceToken": "arn"})
+    statements = [item for policy in policies for item in policy["Properties"]["PolicyDocument"]["Statement"]]
+    return Rendered(
+        resolve(statements, references), {**resolve(image["Properties"], references), "ServiceToken": "arn"}
+    )
 
 
-def resolve(value: Any) -> Any:
+def resolve(value: Any, references: Mapping[str, str]) -> Any:
     """Resolve references as CloudFormation does; a resource of the stack gets an ARN that names it."""
     if isinstance(value, list):
-        return [resolve(item) for item in value]
+        return [resolve(item, references) for item in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {"Ref"}:
-        return PSEUDO[value["Ref"]]
+        return references[value["Ref"]]
     if value.keys() == {"Fn::Join"}:
         separator, parts = value["Fn::Join"]
-        return separator.join(resolve(parts))
+        return separator.join(resolve(parts, references))
     if value.keys() == {"Fn::GetAtt"}:
         return f"arn:aws:service:{REGION}:{ACCOUNT}:{value['Fn::GetAtt'][0]}"
-    return {key: resolve(item) for key, item in value.items()}
+    return {key: resolve(item, references) for key, item in value.items()}
 
 
 def as_list(value: Any) -> list[Any]:
