@@ -60,10 +60,15 @@ class ImageError(Exception):
         message: What failed, in the user's words, with the value got and what
             is allowed. Lower case, no full stop.
         hint: What to do about it, or None when the message says it.
+
+    Attributes:
+        unanswered: An attempt got no answer, this one or one before it: what
+            was asked for may have been done.
     """
 
     code: ClassVar[str] = "INTERNAL"
     retryable: ClassVar[bool] = False
+    unanswered: bool = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .clock import Deadline
-from .errors import AccessError, ImageError, NotYetVisibleError
+from .errors import AccessError, ImageError, NotYetVisibleError, UnavailableError
 from .log import Log
 
 T = TypeVar("T")
@@ -60,13 +60,14 @@ class Retry:
             ImageError: The last failure.
         """
         started = self.deadline.clock.now()
-        attempt = 0
+        attempt, unanswered = 0, False
         while True:
             self.deadline.check(doing)
             attempt += 1
             try:
                 return action()
             except ImageError as error:
+                unanswered = error.unanswered = unanswered or isinstance(error, UnavailableError)
                 self.pause(doing, error, attempt, waited=self.deadline.clock.now() - started, settle=settle)
 
     def pause(self, doing: str, error: ImageError, attempt: int, *, waited: float = 0.0, settle: bool = False) -> None:

@@ -106,7 +106,8 @@ def _move(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRep
             repository.put(plan.manifest, move.tag)
         except ImageError as error:
             # Without an answer nobody knows whether the tag was moved.
-            doubtful = isinstance(error, UnavailableError | DeadlineError) and move.before is not None
+            unanswered = error.unanswered or isinstance(error, UnavailableError | DeadlineError)
+            doubtful = unanswered and move.before is not None
             undone = [*done, move] if doubtful else done
             if not undone:
                 raise

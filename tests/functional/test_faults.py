@@ -106,6 +106,22 @@ def test_when_the_tag_that_fails_took_effect_unseen_no_tag_stays_half_moved(stac
     assert registry.tags() == before
 
 
+@pytest.mark.parametrize(("code", "times"), [("LimitExceededException", 2), ("ThrottlingException", 6)])
+def test_a_tag_that_was_moved_unseen_goes_back_whatever_the_last_answer_says(
+    stack: Stack, registry: Registry, code: str, times: int
+) -> None:
+    """The first put takes effect and its answer is lost; the next ones are refused. No rollback follows a Create."""
+    registry.push("old", "latest")
+    image, before = registry.push("new"), registry.tags()
+    registry.sandbox.faults.add(Fault(operation="PutImage", drop="after"))
+    registry.sandbox.faults.add(Fault(operation="PutImage", code=code, times=times))
+
+    answer = stack.cloudformation.create(declare(image, "latest"))
+
+    assert not answer.succeeded
+    assert registry.tags() == before
+
+
 @dataclass
 class TickingClock(SteppingClock):
     """Each look at the clock costs a second, so that a deadline can fall between any two steps."""
