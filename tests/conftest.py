@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import secrets
 import socket
 import sys
 from collections.abc import Iterator
@@ -15,15 +16,23 @@ from hypothesis import settings
 from cdk_ecrpublic.sandbox import Sandbox
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis reads its options
+def pytest_configure(config: pytest.Config) -> None:
     """Prepare the process once, before any test is collected."""
+    config.option.hypothesis_seed = config.getoption("hypothesis_seed", None) or str(secrets.randbelow(2**32))
     _forget_the_account()
     _put_tools_on_the_path()
     # What a first call costs (imports, Node) says nothing about the code; a failing example is printed in full.
     settings.register_profile("project", deadline=None, print_blob=True)
+    settings.register_profile("thorough", settings.get_profile("project"), max_examples=2000)
     settings.load_profile("project")
     # A hook cannot be taken off again: it holds for the whole run, threads included.
     sys.addaudithook(_refuse_the_network)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name what repeats this run's random choices."""
+    return f"random examples: --hypothesis-seed={config.getoption('hypothesis_seed')}"
 
 
 def _forget_the_account() -> None:

@@ -36,10 +36,16 @@ class Answer:
 
 @dataclass
 class AnswerAddress:
-    """An S3-like endpoint for pre-signed PUTs; *failures* statuses are given before it works."""
+    """
+    An S3-like endpoint for pre-signed PUTs; *failures* statuses are given before it works.
+
+    Attributes:
+        expired: Requests whose signature is taken no more.
+    """
 
     url: str = ""
     failures: list[int] = field(default_factory=list)
+    expired: set[str] = field(default_factory=set)
     received: dict[str, list[bytes]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -49,7 +55,10 @@ class AnswerAddress:
         if content_type != "":
             self.problems.append(f"content type {content_type!r}: S3 would answer SignatureDoesNotMatch")
             return 403
-        self.received.setdefault(path.partition("?")[0].strip("/"), []).append(body)
+        request_id = path.partition("?")[0].strip("/")
+        if request_id in self.expired:
+            return 403
+        self.received.setdefault(request_id, []).append(body)
         return 200
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,12 +33,14 @@ class ControlPlane:
 
     Attributes:
         denied: Operations that are refused: ``PutParameter``.
+        busy: Operations of Systems Manager, and so many requests that are throttled.
     """
 
     url: str = ""
     parameters: dict[str, str] = field(default_factory=dict)
     status: str = "UPDATE_IN_PROGRESS"
     denied: set[str] = field(default_factory=set)
+    busy: Counter[str] = field(default_factory=Counter)
     requests: list[str] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
@@ -47,6 +50,7 @@ class ControlPlane:
     def clear(self) -> None:
         self.parameters.clear()
         self.denied.clear()
+        self.busy.clear()
         self.requests.clear()
         self.status = "UPDATE_IN_PROGRESS"
 
@@ -63,6 +67,9 @@ class ControlPlane:
             return (403, DENIED) if operation in self.denied else (200, STACKS.format(status=self.status))
         if operation in self.denied:
             return 400, json.dumps({"__type": "AccessDeniedException", "message": "not allowed"})
+        if self.busy[operation] > 0:
+            self.busy[operation] -= 1
+            return 400, json.dumps({"__type": "ThrottlingException", "message": "Rate exceeded"})
         if operation in {"GetParameter", "DeleteParameter"} and data["Name"] not in self.parameters:
             return 400, json.dumps({"__type": "ParameterNotFound"})
         return 200, json.dumps(getattr(self, f"_{operation}")(data))
