@@ -6,6 +6,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,9 +85,16 @@ app.synth()
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    with bootstrapped(tmp_path_factory) as sandbox:
+        yield sandbox
+
+
+@contextmanager
+def bootstrapped(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[SandboxProcess]:
+    """Run a sandbox that apps can be deployed to; *options* are those of the command."""
     # A folder without a cdk.json: bootstrapping needs no app.
     folder = tmp_path_factory.mktemp("bootstrap")
-    with SandboxProcess() as sandbox:
+    with SandboxProcess(options=options) as sandbox:
         command = ["cdk", "bootstrap", f"aws://{sandbox.account}/us-east-1", "--ci"]
         result = subprocess.run(
             command, cwd=folder, env=_environment(sandbox), check=False, capture_output=True, text=True
