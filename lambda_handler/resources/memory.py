@@ -83,9 +83,9 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Tags and images that other declarations of the repository have."""
+    """Tags and images that other declarations of the repository have; each tag with its image."""
 
-    tags: frozenset[str] = frozenset()
+    tags: Mapping[str, Digest | None] = field(default_factory=dict)
     digests: frozenset[Digest] = frozenset()
 
 
@@ -129,7 +129,7 @@ class Memory:
         texts = [text for name, text in self.parameters.list(path).items() if name != self.name]
         states = [state for state in map(State.parse, texts) if state.resource]
         return Claims(
-            tags=frozenset(tag for state in states for tag in state.tags),
+            tags={tag: state.latest for state in states for tag in state.tags},
             digests=frozenset(state.latest for state in states if state.latest is not None),
         )
 

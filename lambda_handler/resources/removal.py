@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from ..errors import InvalidPropertiesError, RuleViolationError
+from ..errors import InvalidPropertiesError, NotFoundError, RuleViolationError
 from ..log import Log
 from ..oci import Digest
 from ..publish.plan import is_immutable
@@ -24,7 +25,9 @@ def owned(declaration: Declaration, properties: Mapping[str, object], memory: Me
     digest = pinned(declaration) or memory.digest_of(properties)
     others = memory.others()
     return Owned(
-        digests=frozenset({digest} if digest else ()), claimed_tags=others.tags, claimed_digests=others.digests
+        digests=frozenset({digest} if digest else ()),
+        claimed_tags=others.tags.keys(),
+        claimed_digests=others.digests,
     )
 
 
@@ -47,7 +50,27 @@ def untag_dropped(
     removable = [tag for tag in dropped if tag not in immutable]
     if not removable:
         return tuple(immutable)
-    return (*immutable, *untag(removable, owned(before, old, memory), repository, log))
+    kept = untag(removable, owned(before, old, memory), repository, log)
+    _give_back([tag for tag in removable if tag not in kept], memory, repository, log)
+    return (*immutable, *kept)
+
+
+def _give_back(tags: Sequence[str], memory: Memory, repository: PublicRepository, log: Log) -> None:
+    """
+    Put tags again that another declaration has laid claim to since we looked.
+
+    CloudFormation updates resources at the same time. A claim is written
+    before its tags are put: where it is not seen even now, they come later.
+    """
+    claimed = memory.others().tags if tags else {}
+    for tag in tags:
+        digest = claimed.get(tag)
+        if digest is None:
+            continue
+        # An image that is not there yet is put by its own declaration, and the tag with it.
+        with suppress(NotFoundError):
+            repository.put(repository.manifest(digest), tag)
+            log.warning(f"tag {tag} was put back: another declaration has taken it meanwhile", tag=tag)
 
 
 def refuse_removal_elsewhere(declaration: Declaration, repository: PublicRepository) -> None:
