@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Collection, Iterator
 
 import pytest
@@ -34,7 +35,9 @@ from .declarations import (
 from .model import Expectation
 from .registry import FOREIGN, HOMES, RESIDENT, SOURCE_TAG, UPSTREAM, UPSTREAM_TAGS, World
 
-EXAMPLES = int(__import__("os").environ.get("LIVES", "300"))
+EXAMPLES = int(os.environ.get("LIVES", "75"))
+"""Lives for each set of options; ``LIVES=2000`` for a long search."""
+
 STEPS = 15
 
 which = st.integers(0, len(NAMES) - 1)
