@@ -18,7 +18,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 
 from cdk_ecrpublic import IImageSource, ImageSource, OnTagRemoved, PublicImage, PublicImageProvider, PublicRepository
 
-from .conftest import ARCHIVE, IMAGE, OTHER_ACCOUNT, Aws
+from .conftest import ARCHIVE, IMAGE, OTHER_ACCOUNT, TAGS, Aws
 from .rendering import ACCOUNT, REGION, Rendered, new_stack, render
 
 
@@ -90,7 +90,7 @@ LARGE = json.dumps(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """
     An image that is declared, and the role that this takes.
@@ -112,10 +112,15 @@ class Case:
     stored: bytes = b""
 
     def render(self, aws: Aws) -> Rendered:
-        """Synthesize it, and put its asset where ``cdk deploy`` would."""
+        """Synthesize it once, and put its asset where ``cdk deploy`` would."""
+        if self not in aws.rendered:
+            aws.rendered[self] = self._render(aws)
+        return aws.rendered[self]
+
+    def _render(self, aws: Aws) -> Rendered:
         stack = new_stack()
         self.of_stack(stack)
-        options = {"tags": ["1.0.0", "latest"], **self.options}
+        options = {"tags": list(TAGS), **self.options}
         repository = _repository(stack, aws, self.repository)
         PublicImage(stack, "Image", repository=repository, source=self.source(stack, aws), **options)
         rendered = render(stack, aws.stack_id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .rendering import Rendered
 
 IMAGE = build_image({"etc/name": b"an image"}, platforms=("linux/amd64", "linux/arm64"))
 ARCHIVE = tar_of(layout_of((IMAGE, {})))
+TAGS = ("1.0.0", "latest")
 OTHER_ACCOUNT = "222222222222"
 
 
@@ -43,12 +44,14 @@ class Aws:
         secret: The ARN of credentials for the public registry.
         stack_id: Of a stack that is not rolling back.
         archive: A file with the image.
+        rendered: What was synthesized already.
     """
 
     sandbox: SandboxProcess
     secret: str
     stack_id: str
     archive: Path
+    rendered: dict[object, Rendered] = field(default_factory=dict)
 
     def uri(self, repository: str) -> str:
         described = self.sandbox.client("ecr-public").describe_repositories(repositoryNames=[repository])
@@ -56,22 +59,40 @@ class Aws:
         return uri
 
     def role(self, statements: Sequence[Mapping[str, object]]) -> str:
-        """Create a role for Lambda, as the construct does; return its ARN."""
+        """Create a role for Lambda, as the construct does; return its name."""
         iam, name = self.sandbox.client("iam"), f"handler-{uuid.uuid4().hex[:8]}"
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
-        role: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document([trust]))["Role"]["Arn"]
-        iam.put_role_policy(RoleName=name, PolicyName="rendered", PolicyDocument=_document(statements))
-        return role
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document([trust]))
+        self.grant(name, statements)
+        return name
+
+    def grant(self, role: str, statements: Sequence[Mapping[str, object]]) -> None:
+        """Let a role do this, and no more."""
+        self.sandbox.client("iam").put_role_policy(
+            RoleName=role, PolicyName="rendered", PolicyDocument=_document(statements)
+        )
 
     def credentials(self, role: str) -> dict[str, str]:
         """Return a session's credentials, as Lambda puts them into the function's environment."""
-        session = self.sandbox.client("sts").assume_role(RoleArn=role, RoleSessionName="handler")["Credentials"]
+        arn = f"arn:aws:iam::{self.sandbox.account}:role/{role}"
+        session = self.sandbox.client("sts").assume_role(RoleArn=arn, RoleSessionName="handler")["Credentials"]
         names = {
             "ACCESS_KEY_ID": "AccessKeyId",
             "SECRET_ACCESS_KEY": "SecretAccessKey",
             "SESSION_TOKEN": "SessionToken",
         }
         return {f"AWS_{name}": session[member] for name, member in names.items()}
+
+
+@dataclass
+class GrantingClock(SteppingClock):
+    """A permission takes effect while it is waited for."""
+
+    grant: Callable[[], None] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        self.grant()
+        super().sleep(seconds)
 
 
 @dataclass(frozen=True)
@@ -81,39 +102,40 @@ class Deployment:
     aws: Aws
     monkeypatch: pytest.MonkeyPatch
 
-    def __call__(self, rendered: Rendered, without: str = "", clock: SteppingClock | None = None) -> Answer:
+    def __call__(self, rendered: Rendered, without: str = "", *, is_late: bool = False, kind: str = "Create") -> Answer:
         """
         Publish with the rendered role; what is remembered is then changed, changed back and deleted.
 
         Args:
             without: An action that is taken out of the role.
+            is_late: Put it back when it is first waited for.
 
         Returns:
             The first answer that is a failure, else the last one.
         """
-        self.use_role(self.aws.role(rendered.statements_without(without)))
+        role = self.aws.role(rendered.statements_without(without))
+        for name, value in {**self.aws.sandbox.environment(), **self.aws.credentials(role)}.items():
+            self.monkeypatch.setenv(name, value)
         self.aws.sandbox.requests.clear()
-        function = Lambda(clock=clock or SteppingClock())
+        late = GrantingClock(grant=lambda: self.aws.grant(role, rendered.statements))
+        function = Lambda(clock=late if is_late else SteppingClock())
         with answer_address() as address:
-            answer = self._live(CloudFormation(function, address), rendered.properties)
+            answer = self._live(CloudFormation(function, address), rendered.properties, kind)
         function.close()
         return answer
 
-    def use_role(self, role: str) -> None:
-        """Put a session of the role into the environment, as Lambda does."""
-        for name, value in {**self.aws.sandbox.environment(), **self.aws.credentials(role)}.items():
-            self.monkeypatch.setenv(name, value)
-
-    def _live(self, cloudformation: CloudFormation, properties: Mapping[str, Any]) -> Answer:
+    def _live(self, cloudformation: CloudFormation, properties: Mapping[str, Any], kind: str) -> Answer:
         def send(kind: str, new: Mapping[str, Any], *rest: Any) -> Answer:
-            return cloudformation.send(
-                {**cloudformation.event(kind, new, "Release", *rest), "StackId": self.aws.stack_id}
-            )
+            event = cloudformation.event(kind, new, "Release", *rest)
+            return cloudformation.send({**event, "StackId": self.aws.stack_id})
 
-        answer = send("Create", properties)
+        physical_id = f"ecr-public:{self.aws.sandbox.account}/{properties['RepositoryName']}:Release"
+        if kind == "Update":
+            return send(kind, properties, physical_id, {**properties, "ImageTags": []})
+        answer = send(kind, properties)
         if "StateParameterName" not in properties or not answer.succeeded:
             return answer
-        physical_id, fewer = answer.physical_id, {**properties, "ImageTags": properties["ImageTags"][1:]}
+        fewer = {**properties, "ImageTags": properties["ImageTags"][1:]}
         for new, old in ((fewer, properties), (properties, fewer)):
             answer = send("Update", new, physical_id, old)
             if not answer.succeeded:
@@ -154,20 +176,34 @@ def stack_id(guarded: SandboxProcess) -> str:
     return found
 
 
-@pytest.fixture
-def aws(guarded: SandboxProcess, private: None, secret: str, stack_id: str, tmp_path: Path) -> Aws:
+@pytest.fixture(scope="session")
+def everything(
+    guarded: SandboxProcess, private: None, secret: str, stack_id: str, tmp_path_factory: pytest.TempPathFactory
+) -> Aws:
     del private  # nothing to hand over
-    guarded.reset()
-    _forget(guarded.client("ssm"))
     public = guarded.client("ecr-public")
     for name in ("acme/agent", "acme/copy", "up/stream"):
         public.create_repository(repositoryName=name)
-    push_image(guarded, "acme/agent", IMAGE, ["build"])
     push_image(guarded, "up/stream", IMAGE, ["1"])
     _share(guarded, IMAGE)
-    archive = tmp_path / "image.tar"
+    archive = tmp_path_factory.mktemp("archives") / "image.tar"
     archive.write_bytes(ARCHIVE)
     return Aws(guarded, secret, stack_id, archive)
+
+
+@pytest.fixture
+def aws(everything: Aws) -> Aws:
+    """Everything as the table says, whatever tests before did to what is published to."""
+    sandbox = everything.sandbox
+    public = sandbox.client("ecr-public")
+    for name in ("acme/agent", "acme/copy"):
+        public.delete_repository(repositoryName=name, force=True)
+        public.create_repository(repositoryName=name)
+    push_image(sandbox, "acme/agent", IMAGE, ["build"])
+    theirs = sandbox.client("ecr-public", aws_access_key_id=OTHER_ACCOUNT)
+    theirs.batch_delete_image(repositoryName="theirs/shared", imageIds=[{"imageTag": tag} for tag in TAGS])
+    _forget(sandbox.client("ssm"))
+    return everything
 
 
 @pytest.fixture
