@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,13 @@ def test_the_rendered_role_suffices(case: Case, aws: Aws, deploy: Deployment) ->
 @pytest.mark.parametrize("case", EACH)
 def test_no_action_is_rendered_that_is_not_tried_below(case: Case, everything: Aws) -> None:
     assert set(case.render(everything).actions) == {*case.actions, *LOG}
+
+
+def test_the_page_names_every_action() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/iam.md").read_text(encoding="utf-8")
+    actions = {action for case in CASES.values() for action in {**case.actions, **LOG}}
+
+    assert {action for action in actions if f"`{action}`" not in page} == set()
 
 
 @pytest.mark.parametrize(("case", "action", "without"), EACH_ACTION)

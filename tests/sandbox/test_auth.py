@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+import urllib3
+from botocore.exceptions import ClientError
 
 from cdk_ecrpublic.sandbox import SandboxProcess
+from cdk_ecrpublic.sandbox.images import build_image, push
 
-from .conftest import REPOSITORY, Api, Refused, make_api
+from .conftest import REPOSITORY, Api, make_api
 
 ARN = f"arn:aws:ecr-public::123456789012:repository/{REPOSITORY}"
 REGISTRY_ARN = "arn:aws:ecr-public::123456789012:registry/123456789012"
@@ -40,22 +44,26 @@ def document(*statements: Mapping[str, object]) -> str:
 
 def as_role(aws: SandboxProcess, *statements: Mapping[str, object]) -> Api:
     """Return the API as a new role uses it that has these statements."""
+    return make_api(aws, **keys_of_role(aws, *statements))
+
+
+def keys_of_role(aws: SandboxProcess, *statements: Mapping[str, object]) -> dict[str, str]:
+    """Return the keys of a session of a new role that has these statements."""
     name = f"role-{uuid.uuid4().hex[:8]}"
     trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": aws.account}}
     role = aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document(trusted))["Role"]["Arn"]
     if statements:
         aws.client("iam").put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=document(*statements))
-    return as_session(aws, role)
+    return keys_of_session(aws, role)
 
 
-def as_session(aws: SandboxProcess, role: str, **changed: str) -> Api:
+def keys_of_session(aws: SandboxProcess, role: str) -> dict[str, str]:
     session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-    keys = {
+    return {
         "aws_access_key_id": session["AccessKeyId"],
         "aws_secret_access_key": session["SecretAccessKey"],
         "aws_session_token": session["SessionToken"],
     }
-    return make_api(aws, **{**keys, **changed})
 
 
 def denial(api: Api, operation: str, **arguments: Any) -> str:
@@ -147,7 +155,7 @@ def test_a_managed_policy_and_a_boundary_count(aws: SandboxProcess) -> None:
     for arn in policies.values():
         iam.attach_role_policy(RoleName=name, PolicyArn=arn)
 
-    api = as_session(aws, role)
+    api = make_api(aws, **keys_of_session(aws, role))
 
     assert api.describe_images(repositoryName=REPOSITORY)["imageDetails"] == []
     assert denial(api, "describe_image_tags", repositoryName=REPOSITORY)
@@ -179,11 +187,7 @@ def test_a_user_is_known_by_its_key(aws: SandboxProcess) -> None:
     ids=["unknown key", "wrong secret", "no token", "wrong token"],
 )
 def test_who_cannot_prove_who_they_are_is_refused(aws: SandboxProcess, keys: dict[str, str], code: str) -> None:
-    name = f"role-{uuid.uuid4().hex[:8]}"
-    trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": aws.account}}
-    role = aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document(trusted))["Role"]["Arn"]
-
-    refused: Refused = as_session(aws, role, **keys).refusal("describe_registries")
+    refused = make_api(aws, **{**keys_of_role(aws), **keys}).refusal("describe_registries")
 
     assert (refused.code, refused.status) == (code, 400)
 
@@ -193,6 +197,76 @@ def test_the_sandbox_s_own_credentials_may_do_everything(aws: SandboxProcess) ->
 
     assert api.describe_registries()["registries"][0]["registryId"] == aws.account
     assert api.delete_repository(repositoryName=REPOSITORY)
+
+
+@pytest.fixture
+def private(aws: SandboxProcess) -> Iterator[str]:
+    """``private/app:1`` in private ECR; its ARN."""
+    client = aws.client("ecr")
+    arn: str = client.create_repository(repositoryName="private/app")["repository"]["repositoryArn"]
+    push(f"{aws.registry_host}/private/app", build_image({"a": b"1"}), ["1"], login=private_login(aws))
+    yield arn
+    client.delete_repository(repositoryName="private/app", force=True)
+
+
+def private_login(aws: SandboxProcess, **keys: str) -> str:
+    data = aws.client("ecr", **keys).get_authorization_token()["authorizationData"][0]
+    return base64.b64decode(data["authorizationToken"]).decode()
+
+
+def get(aws: SandboxProcess, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
+    return urllib3.request("GET", f"{aws.url}/v2/private/app/{path}", headers=headers, retries=False)
+
+
+@pytest.mark.parametrize("login", [None, "AWS:ministack-auth-token", "AWS:nonsense"])
+def test_private_ecr_shows_nothing_to_who_has_not_logged_in(
+    aws: SandboxProcess, private: str, login: str | None
+) -> None:
+    assert private
+    answer = get(aws, "manifests/1", **(urllib3.make_headers(basic_auth=login) if login else {}))
+
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"].startswith('Basic realm="')
+
+
+@pytest.mark.parametrize(
+    ("action", "path"), [("BatchGetImage", "manifests/1"), ("GetDownloadUrlForLayer", "blobs/{blob}")]
+)
+def test_private_ecr_s_registry_needs_what_its_api_needs(
+    aws: SandboxProcess, private: str, action: str, path: str
+) -> None:
+    path = path.format(blob=next(iter(build_image({"a": b"1"}).blobs)))
+    may_log_in, may_read = allow("ecr:GetAuthorizationToken", on="*"), allow(f"ecr:{action}", on=private)
+
+    def answer(*statements: Mapping[str, object]) -> urllib3.BaseHTTPResponse:
+        login = private_login(aws, **keys_of_role(aws, may_log_in, *statements))
+        return get(aws, path, **urllib3.make_headers(basic_auth=login))
+
+    refused = answer()
+    (error,) = refused.json()["errors"]
+    assert (refused.status, error["code"]) == (403, "DENIED")
+    assert f"is not authorized to perform: ecr:{action} on resource: {private} because" in error["message"]
+    assert answer(may_read).status == 200
+
+
+def test_a_token_that_private_ecr_s_login_was_exchanged_for_says_whose_it_is(aws: SandboxProcess, private: str) -> None:
+    login = private_login(aws, **keys_of_role(aws, allow("ecr:GetAuthorizationToken", on="*")))
+    headers = urllib3.make_headers(basic_auth=login)
+    token = urllib3.request("GET", f"{aws.url}/token/", headers=headers, retries=False).json()["token"]
+
+    answer = get(aws, "manifests/1", Authorization=f"Bearer {token}")
+
+    assert answer.status == 403
+    assert f"ecr:BatchGetImage on resource: {private}" in answer.json()["errors"][0]["message"]
+
+
+def test_parameters_are_listed_on_their_path(aws: SandboxProcess) -> None:
+    path = f"arn:aws:ssm:us-east-1:{aws.account}:parameter/acme"
+    client = aws.client("ssm", **keys_of_role(aws, allow("ssm:GetParametersByPath", on=path)))
+
+    assert client.get_parameters_by_path(Path="/acme")["Parameters"] == []
+    with pytest.raises(ClientError, match="parameter/others because no identity-based policy"):
+        client.get_parameters_by_path(Path="/others")
 
 
 def test_without_the_switch_a_role_may_do_everything() -> None:
