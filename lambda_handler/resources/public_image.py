@@ -67,7 +67,9 @@ class PublicImageResource:
         ports = self.connect(declaration)
         outcome = self._publish(event, declaration, ports)
         old_name = event.old_properties.get(Property.STATE_PARAMETER_NAME)
-        if isinstance(old_name, str) and old_name != declaration.state_parameter:
+        # What is replaced lives on until it is deleted: a rollback may leave it as it is, without another update.
+        is_replaced = outcome.physical_resource_id != event.physical_resource_id
+        if isinstance(old_name, str) and old_name != declaration.state_parameter and not is_replaced:
             Memory(ports.parameters, old_name).release()
         if not declaration.untags:
             return outcome

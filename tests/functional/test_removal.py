@@ -329,6 +329,27 @@ def test_another_repository_is_a_replacement_that_leaves_nothing_behind(
     assert list(plane.parameters) == ["/cdk-ecrpublic/acme/new/Agent.Release"]
 
 
+def test_a_replacement_that_is_undone_leaves_the_claims_of_what_was_there(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
+    """The rollback deletes the new one, and may send nothing for the old one."""
+    registry.sandbox.client("ecr-public").create_repository(repositoryName="acme/new")
+    image = registry.push("first")
+    push_image(registry.sandbox, "acme/new", image)
+    old = declare(image, "1", **DELETE)
+    stack.deploy(old)
+    tried = {**old, "RepositoryName": "acme/new", "StateParameterName": "/cdk-ecrpublic/acme/new/Agent.Release"}
+    replaced = stack.cloudformation.update(stack.physical_id, tried, old)
+    assert stack.cloudformation.delete(replaced.physical_id, tried).succeeded
+    assert list(plane.parameters) == ["/cdk-ecrpublic/acme/agent/Agent.Release"]
+
+    renamed = other(stack, "Renamed")
+    renamed.deploy(named(declare(image, "1", **DELETE), "Renamed"))
+    renamed.destroy()
+
+    assert registry.tags() == {"1": image.digest}
+
+
 def test_a_removal_that_is_denied_fails_and_says_which_permission_is_missing(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **UNTAG))
