@@ -17,7 +17,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ._grants import CLAIMS_ACTIONS, REMOVAL_ACTIONS, STATE_ACTIONS
+from ._grants import CLAIMS_ACTIONS, REMOVAL_ACTIONS, STATE_ACTIONS, STATUS_ACTIONS
 from .public_repository import IPublicRepository
 
 PARAMETER_ROOT = "cdk-ecrpublic"
@@ -74,6 +74,7 @@ def state_policy(image: Construct, repository: IPublicRepository, logical_id: st
     ]
     if removes:
         needed += [(CLAIMS_ACTIONS, _parameter(stack, path)), (REMOVAL_ACTIONS, repository.repository_arn)]
+        needed += [(STATUS_ACTIONS, stack.stack_id)]
     statements = [iam.PolicyStatement(actions=list(actions), resources=[arn]) for actions, arn in needed]
     return iam.Policy(image, "State", statements=statements)
 

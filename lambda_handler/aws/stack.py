@@ -7,7 +7,14 @@ from typing import Any
 from ..retry import Retry
 from .errcode import translated
 
-_ROLLING_BACK = frozenset({"ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"})
+_ROLLING_BACK = frozenset(
+    {
+        "ROLLBACK_IN_PROGRESS",
+        "UPDATE_ROLLBACK_IN_PROGRESS",
+        # What a failed update created is deleted at the very end.
+        "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+    }
+)
 
 
 def is_rolling_back(client: Any, stack_id: str, retry: Retry) -> bool:  # noqa: ANN401 - botocore's clients are made at run time

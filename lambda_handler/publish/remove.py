@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..log import Log
 from ..oci import Digest, Manifest
@@ -26,12 +26,14 @@ class Owned:
     Attributes:
         digests: The images that it put.
         claimed_tags: Tags that other declarations have.
-        claimed_digests: Images that other declarations have.
+        earlier_tags: Tags that were there before it, each with its image then.
+        spared_digests: Images that other declarations have, or that were there before it.
     """
 
     digests: frozenset[Digest]
     claimed_tags: AbstractSet[str] = frozenset()
-    claimed_digests: AbstractSet[Digest] = frozenset()
+    earlier_tags: Mapping[str, Digest] = field(default_factory=dict)
+    spared_digests: AbstractSet[Digest] = frozenset()
 
 
 def untag(tags: Sequence[str], owned: Owned, repository: PublicRepository, log: Log) -> tuple[str, ...]:
@@ -54,8 +56,8 @@ def delete(tags: Sequence[str], owned: Owned, repository: PublicRepository, log:
     """
     Remove tags, the images that thereby lose their last one, and then their children.
 
-    An image stays that has another tag, that an index lists, or that another
-    declaration has.
+    An image stays that has another tag, that an index lists, that another
+    declaration has, or that was there before.
 
     Returns:
         The tags that stay; the log says why.
@@ -64,8 +66,8 @@ def delete(tags: Sequence[str], owned: Owned, repository: PublicRepository, log:
     groups = _removable(tags, owned, repository, kept)
     manifests = [repository.manifest(digest) for digest in repository.tags_of(owned.digests)]
     for digest, group in groups.items():
-        if digest in owned.claimed_digests and not repository.tags_of([digest]).get(digest, frozenset()) - set(group):
-            kept.add(group.pop(0), "it is the last tag of an image that another declaration has")
+        if digest in owned.spared_digests and not repository.tags_of([digest]).get(digest, frozenset()) - set(group):
+            kept.add(group.pop(0), "its image is another declaration's too, or was there before, and has no other tag")
         for tag in group:
             if repository.remove_tag(tag):
                 log.info(f"tag {tag} removed", tag=tag, imageDigest=str(digest))
@@ -99,6 +101,8 @@ def _removable(
             continue
         if tag in owned.claimed_tags:
             kept.add(tag, "another declaration has it")
+        elif tag in owned.earlier_tags:
+            kept.add(tag, "it was there before the deployment that is rolled back")
         elif found[tag] not in owned.digests:
             kept.add(tag, f"it points to {found[tag]}, which this declaration did not put there")
         else:
@@ -132,9 +136,9 @@ def _delete(manifest: Manifest, owned: Owned, repository: PublicRepository, log:
 
 
 def _delete_unused(digests: Sequence[Digest], owned: Owned, repository: PublicRepository, log: Log) -> bool:
-    """Delete those of *digests* that have no tag, no index and no declaration; return whether all are gone."""
+    """Delete those of *digests* that nothing has any more; return whether all are gone."""
     tags = repository.tags_of(digests)
-    unused = [digest for digest in tags if not tags[digest] and digest not in owned.claimed_digests]
+    unused = [digest for digest in tags if not tags[digest] and digest not in owned.spared_digests]
     gone = set(unused) - repository.remove_images(unused)
     for digest in sorted(gone):
         log.info(f"image {digest} deleted", imageDigest=str(digest))

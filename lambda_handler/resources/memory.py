@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..errors import InvalidDigestError, InvalidPropertiesError
 from ..oci import Digest
@@ -25,8 +26,42 @@ from ..spec import Property
 TEXT_MAX_BYTES = 4096
 """What a standard parameter takes."""
 
+BEFORE_MAX_BYTES = 2048
+"""As much of it as may tell what was there before."""
+
 _NOT_DECLARED = frozenset({"ServiceToken", "ServiceTimeout", Property.STATE_PARAMETER_NAME.value})
 _KEY_HEX = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """
+    What was there before anything was put, so that a rollback does not take it for ours.
+
+    Attributes:
+        tags: The tags that existed, each with its image.
+        images: The image, or those of its children that existed without it. None: not known.
+    """
+
+    tags: Mapping[str, Digest] = field(default_factory=dict)
+    images: frozenset[Digest] | None = frozenset()
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> Before:
+        """Read what ``data`` returned."""
+        tags, images = data["tags"], data["images"]
+        return cls(
+            tags={str(tag): Digest.parse(str(digest)) for tag, digest in tags.items()},
+            images=None if images is None else frozenset(Digest.parse(str(digest)) for digest in images),
+        )
+
+    def data(self) -> dict[str, object]:
+        """Return it for JSON."""
+        images = None if self.images is None else sorted(map(str, self.images))
+        return {"tags": {tag: str(digest) for tag, digest in self.tags.items()}, "images": images}
+
+
+NOTHING = Before()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +73,13 @@ class State:
         resource: The physical id that it is about; empty: of none any more.
         tags: What was declared last.
         digests: What each declaration was resolved to, by its key; the latest last.
+        before: What was there when it was declared first; None: not known.
     """
 
     resource: str = ""
     tags: tuple[str, ...] = ()
     digests: Mapping[str, Digest] = field(default_factory=dict)
+    before: Before | None = NOTHING
 
     @classmethod
     def parse(cls, text: str) -> State:
@@ -53,6 +90,7 @@ class State:
                 resource=str(data["resource"]),
                 tags=tuple(map(str, data["tags"])),
                 digests={str(key): Digest.parse(str(digest)) for key, digest in data["digests"].items()},
+                before=Before.parse(data["before"]) if data["before"] is not None else None,
             )
         return cls()
 
@@ -65,8 +103,13 @@ class State:
         """
         digests = [(key, str(digest)) for key, digest in self.digests.items()]
         for first in range(len(digests)):
-            data = {"resource": self.resource, "tags": self.tags, "digests": dict(digests[first:])}
-            text = json.dumps(data, separators=(",", ":"))
+            data = {
+                "resource": self.resource,
+                "tags": self.tags,
+                "digests": dict(digests[first:]),
+                "before": self.before and self.before.data(),
+            }
+            text = _json(data)
             if len(text) <= TEXT_MAX_BYTES:
                 return text
         problem = (
@@ -90,6 +133,44 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """
+    Tags that were claimed a moment ago, when nobody had looked yet what is there.
+
+    Attributes:
+        known: What was remembered of the resource until then.
+        state: What is remembered since.
+    """
+
+    memory: Memory
+    known: State
+    state: State
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it matters what was there before, and nobody has looked yet."""
+        return self.state.before is None and self.known.before is not None
+
+    def settle(self, tags: Mapping[str, Digest], images: Iterable[Digest]) -> None:
+        """
+        Remember of what was claimed anew what was there before.
+
+        Args:
+            tags: The tags that exist, each with its image.
+            images: The image if it exists, or else those of its children that do.
+        """
+        known = self.known.before or NOTHING
+        then = {tag: digest for tag, digest in known.tags.items() if tag in self.known.tags}
+        new = {tag: tags[tag] for tag in self.state.tags if tag in tags and tag not in self.known.tags}
+        # What an update brings is never deleted, so it matters of the first image only.
+        seen = known.images if self.known.resource else frozenset(images)
+        for before in (Before(tags={**then, **new}, images=seen), Before(tags={**then, **new}, images=None)):
+            if len(_json(before.data())) <= BEFORE_MAX_BYTES:
+                self.memory.write(replace(self.state, before=before))
+                return
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """
     The memory of one declaration.
@@ -105,21 +186,47 @@ class Memory:
         """Return what a declaration was resolved to when it was deployed; None: not known."""
         return self._state().digests.get(_key(properties)) if self.name else None
 
-    def remember(self, resource: str, properties: Mapping[str, object], tags: tuple[str, ...], digest: Digest) -> None:
+    @property
+    def before(self) -> Before | None:
+        """What was there when it was declared first; None: not known."""
+        return self._state().before if self.name else NOTHING
+
+    def claim(
+        self,
+        resource: str,
+        properties: Mapping[str, object],
+        tags: tuple[str, ...],
+        digest: Digest,
+        *,
+        may_remove: bool,
+    ) -> Claim:
         """
         Store what a declaration was resolved to, and lay claim to its tags.
+
+        Args:
+            may_remove: What was there before matters; until the claim is
+                settled it is not known.
 
         Raises:
             InvalidPropertiesError: It has too many tags.
             RemoteError: It was not stored.
         """
         if not self.name:
-            return
+            return Claim(self, State(), State())
         text = self.parameters.read(self.name) or ""
-        digests = {key: known for key, known in State.parse(text).digests.items() if key != _key(properties)}
-        state = State(resource=resource, tags=tags, digests={**digests, _key(properties): digest})
+        earlier = State.parse(text)
+        known = earlier if earlier.resource == resource else State()
+        is_new = not known.resource or not set(tags) <= set(known.tags)
+        digests = {key: known for key, known in earlier.digests.items() if key != _key(properties)}
+        state = State(
+            resource=resource,
+            tags=tags,
+            digests={**digests, _key(properties): digest},
+            before=None if may_remove and is_new else earlier.before,
+        )
         if state.text() != text:
-            self.parameters.write(self.name, state.text())
+            self.write(state)
+        return Claim(self, known, state)
 
     def others(self) -> Claims:
         """Return what the other declarations below the same path have."""
@@ -137,15 +244,29 @@ class Memory:
         """Give up the claims, and keep the digests: a rollback may need them."""
         state = self._state()
         if self.name and state.resource:
-            self.parameters.write(self.name, replace(state, resource="", tags=()).text())
+            self.write(replace(state, resource="", tags=()))
 
     def forget(self, resource: str) -> None:
         """Forget *resource*, unless another has taken its place under the same name."""
         if self.name and self._state().resource in {resource, ""}:
             self.parameters.delete(self.name)
 
+    def write(self, state: State) -> None:
+        """
+        Store *state*.
+
+        Raises:
+            InvalidPropertiesError: It is too long.
+            RemoteError: It was not stored.
+        """
+        self.parameters.write(self.name, state.text())
+
     def _state(self) -> State:
         return State.parse(self.parameters.read(self.name) or "")
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"))
 
 
 def _key(properties: Mapping[str, object]) -> str:

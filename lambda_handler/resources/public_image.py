@@ -17,10 +17,9 @@ from ..publish.observe import observe
 from ..publish.plan import Desired, Observed, make_plan, moves_immutable_tag
 from ..publish.ports import Ports, PublicRepository
 from ..publish.referrers import with_referrers
-from ..publish.remove import delete
 from ..spec import Declaration, Property, decode
-from .memory import Memory
-from .removal import owned, pinned, refuse_removal_elsewhere, untag_dropped
+from .memory import NOTHING, Memory
+from .removal import Remover, pinned, refuse_removal_elsewhere
 
 ID_PREFIX = "ecr-public:"
 
@@ -66,16 +65,12 @@ class PublicImageResource:
         declaration = decode(event.properties)
         ports = self.connect(declaration)
         outcome = self._publish(event, declaration, ports)
-        old_name = event.old_properties.get(Property.STATE_PARAMETER_NAME)
         # What is replaced lives on until it is deleted: a rollback may leave it as it is, without another update.
-        is_replaced = outcome.physical_resource_id != event.physical_resource_id
-        if isinstance(old_name, str) and old_name != declaration.state_parameter and not is_replaced:
-            Memory(ports.parameters, old_name).release()
+        if outcome.physical_resource_id == event.physical_resource_id:
+            self._release_claims(event, declaration, ports)
         if not declaration.untags:
             return outcome
-        kept = untag_dropped(
-            declaration, event.old_properties, _memory(declaration, ports), ports.destination, self.log
-        )
+        kept = self._remover(event, declaration, ports).untag_dropped(declaration, event.old_properties)
         return replace(outcome, data={**outcome.data, "KeptTags": ",".join(kept)}) if kept else outcome
 
     def delete(self, event: Event) -> None:
@@ -90,8 +85,7 @@ class PublicImageResource:
         memory = _memory(declaration, ports)
         try:
             if deletes:
-                may_go = owned(declaration, event.properties, memory)
-                delete(declaration.tags, may_go, ports.destination, self.log)
+                self._remover(event, declaration, ports).delete(declaration, event.properties)
         except RepositoryNotFoundError as error:
             self.log.info(f"nothing to delete: {error.message}", physicalResourceId=event.physical_resource_id)
         try:
@@ -100,6 +94,17 @@ class PublicImageResource:
             # What it is about is gone, or stays on purpose: no reason to hold the stack up.
             self.log.warning(f"the parameter {declaration.state_parameter} stays: {error.explain()}")
 
+    def _release_claims(self, event: Event, declaration: Declaration, ports: Ports) -> None:
+        """Give up the claims of the old properties, where those of *declaration* are elsewhere or nowhere."""
+        name = event.old_properties.get(Property.STATE_PARAMETER_NAME)
+        if not isinstance(name, str) or name == declaration.state_parameter:
+            return
+        try:
+            Memory(ports.parameters, name).release()
+        except ImageError as error:
+            # All tags are put. A claim only ever forbids others to remove them: no reason to fail by now.
+            self.log.warning(f"the claims in the parameter {name} stay: {error.explain()}")
+
     def _publish(self, event: Event, declaration: Declaration, ports: Ports) -> Outcome:
         repository = ports.destination
         refuse_removal_elsewhere(declaration, repository)
@@ -107,8 +112,12 @@ class PublicImageResource:
         content = self._resolve(declaration, ports, remembered)
         identity = _identity(event, repository)
         # Before looking and before writing: whoever removes tags at this moment must see that these are claimed.
-        _memory(declaration, ports).remember(identity, event.properties, declaration.tags, content.root.digest)
+        claim = _memory(declaration, ports).claim(
+            identity, event.properties, declaration.tags, content.root.digest, may_remove=_may_remove(event)
+        )
         observed = observe(content, declaration.tags, repository)
+        if claim.is_open:
+            claim.settle(observed.tags, _existing(content, repository))
         confirm = declaration.tags if remembered is not None else _doubtful(event, declaration)
         desired = _desired(declaration, content, confirm=confirm)
         if _may_restore(event, desired, observed, ports, self.log):
@@ -117,6 +126,13 @@ class PublicImageResource:
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
         execute(plan, repository, self.log, ports.undoing)
         return Outcome(identity, _attributes(content.root, repository))
+
+    def _remover(self, event: Event, declaration: Declaration, ports: Ports) -> Remover:
+        memory = _memory(declaration, ports)
+        before = memory.before
+        if before != NOTHING and not ports.is_rolling_back(event.stack_id):
+            before = NOTHING
+        return Remover(memory, before, ports.destination, self.log)
 
     def _resolve(self, declaration: Declaration, ports: Ports, remembered: Digest | None) -> Content:
         if remembered is not None:
@@ -128,6 +144,22 @@ class PublicImageResource:
 
 def _memory(declaration: Declaration, ports: Ports) -> Memory:
     return Memory(ports.parameters, declaration.state_parameter)
+
+
+def _existing(content: Content, repository: PublicRepository) -> frozenset[Digest]:
+    """Return the image if the repository holds it, or else those of its children that are there without it."""
+    digests = {content.root.digest, *(child.digest for child in content.root.children)}
+    digests |= {part.digest for part in content.parts}
+    existing = frozenset(digests - repository.missing_images(digests))
+    return existing & {content.root.digest} or existing
+
+
+def _may_remove(event: Event) -> bool:
+    """Whether this declaration may remove something, or the one to which a rollback returns."""
+    return any(
+        properties.get(Property.ON_TAG_REMOVED) == "Untag" or properties.get(Property.ON_DELETE) == "Delete"
+        for properties in (event.properties, event.old_properties)
+    )
 
 
 def _remembered(event: Event, declaration: Declaration, ports: Ports) -> Digest | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from ..errors import InvalidPropertiesError, NotFoundError, RuleViolationError
 from ..log import Log
 from ..oci import Digest
 from ..publish.plan import is_immutable
 from ..publish.ports import PublicRepository
-from ..publish.remove import Owned, untag
+from ..publish.remove import Owned, delete, untag
 from ..spec import Declaration, Property, decode
-from .memory import Memory
+from .memory import NOTHING, Before, Memory
 
 
 def pinned(declaration: Declaration) -> Digest | None:
@@ -20,57 +21,86 @@ def pinned(declaration: Declaration) -> Digest | None:
     return declaration.expected_digest or (None if declaration.platforms else declaration.source.pinned)
 
 
-def owned(declaration: Declaration, properties: Mapping[str, object], memory: Memory) -> Owned:
-    """Return what *declaration* put there, as far as that is known; the rest is not touched."""
-    digest = pinned(declaration) or memory.digest_of(properties)
-    others = memory.others()
-    return Owned(
-        digests=frozenset({digest} if digest else ()),
-        claimed_tags=others.tags.keys(),
-        claimed_digests=others.digests,
-    )
-
-
-def untag_dropped(
-    declaration: Declaration, old: Mapping[str, object], memory: Memory, repository: PublicRepository, log: Log
-) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Remover:
     """
-    Remove the tags that only the old properties declare, from the same repository.
+    Removes what a declaration put there, as far as that is known; the rest is not touched.
 
-    Returns:
-        The tags that stay; the log says why.
+    Attributes:
+        memory: The declaration's.
+        before: What was there before the deployment that is being rolled back;
+            nothing where none is; None where that is not known.
     """
-    before = _decoded(old)
-    if before is None or not _is_same_repository(before, declaration):
-        return ()
-    dropped = [tag for tag in before.tags if tag not in declaration.tags]
-    immutable = [tag for tag in dropped if is_immutable(tag, declaration.immutable_tags)]
-    for tag in immutable:
-        log.warning(f"tag {tag} stays: it is immutable", tag=tag)
-    removable = [tag for tag in dropped if tag not in immutable]
-    if not removable:
-        return tuple(immutable)
-    kept = untag(removable, owned(before, old, memory), repository, log)
-    _give_back([tag for tag in removable if tag not in kept], memory, repository, log)
-    return (*immutable, *kept)
 
+    memory: Memory
+    before: Before | None
+    repository: PublicRepository
+    log: Log
 
-def _give_back(tags: Sequence[str], memory: Memory, repository: PublicRepository, log: Log) -> None:
-    """
-    Put tags again that another declaration has laid claim to since we looked.
+    def delete(self, declaration: Declaration, properties: Mapping[str, object]) -> None:
+        """Remove the declaration's tags, and what thereby loses its last one."""
+        owned = self._owned(declaration, properties)
+        self._restore(declaration.tags, owned)
+        delete(declaration.tags, owned, self.repository, self.log)
 
-    CloudFormation updates resources at the same time. A claim is written
-    before its tags are put: where it is not seen even now, they come later.
-    """
-    claimed = memory.others().tags if tags else {}
-    for tag in tags:
-        digest = claimed.get(tag)
-        if digest is None:
-            continue
+    def untag_dropped(self, declaration: Declaration, old: Mapping[str, object]) -> tuple[str, ...]:
+        """
+        Remove the tags that only the old properties declare, from the same repository.
+
+        Returns:
+            The tags that stay; the log says why.
+        """
+        before = _decoded(old)
+        if before is None or not _is_same_repository(before, declaration):
+            return ()
+        dropped = [tag for tag in before.tags if tag not in declaration.tags]
+        immutable = [tag for tag in dropped if is_immutable(tag, declaration.immutable_tags)]
+        for tag in immutable:
+            self.log.warning(f"tag {tag} stays: it is immutable", tag=tag)
+        removable = [tag for tag in dropped if tag not in immutable]
+        if not removable:
+            return tuple(immutable)
+        owned = self._owned(before, old)
+        self._restore(removable, owned)
+        kept = untag(removable, owned, self.repository, self.log)
+        self._give_back([tag for tag in removable if tag not in kept])
+        return (*immutable, *kept)
+
+    def _owned(self, declaration: Declaration, properties: Mapping[str, object]) -> Owned:
+        digest = pinned(declaration) or self.memory.digest_of(properties)
+        mine = frozenset({digest} if digest and self.before is not None else ())
+        others, before = self.memory.others(), self.before or NOTHING
+        return Owned(
+            digests=mine,
+            claimed_tags=others.tags.keys(),
+            earlier_tags=before.tags,
+            spared_digests=others.digests | (mine if before.images is None else before.images),
+        )
+
+    def _restore(self, tags: Sequence[str], owned: Owned) -> None:
+        """Point tags that the deployment took over to what they pointed to before."""
+        taken = {tag: owned.earlier_tags[tag] for tag in tags if tag in owned.earlier_tags.keys() - owned.claimed_tags}
+        for tag, digest in self.repository.resolve(list(taken)).items():
+            if digest in owned.digests and digest != taken[tag]:
+                self._put_back(tag, taken[tag], "it pointed there before the deployment")
+
+    def _give_back(self, tags: Sequence[str]) -> None:
+        """
+        Put tags again that another declaration has laid claim to since we looked.
+
+        CloudFormation updates resources at the same time. A claim is written
+        before its tags are put: where it is not seen even now, they come later.
+        """
+        claimed = self.memory.others().tags if tags else {}
+        for tag in tags:
+            if digest := claimed.get(tag):
+                self._put_back(tag, digest, "another declaration has taken it meanwhile")
+
+    def _put_back(self, tag: str, digest: Digest, why: str) -> None:
         # An image that is not there yet is put by its own declaration, and the tag with it.
         with suppress(NotFoundError):
-            repository.put(repository.manifest(digest), tag)
-            log.warning(f"tag {tag} was put back: another declaration has taken it meanwhile", tag=tag)
+            self.repository.put(self.repository.manifest(digest), tag)
+            self.log.warning(f"tag {tag} was put back: {why}", tag=tag, imageDigest=str(digest))
 
 
 def refuse_removal_elsewhere(declaration: Declaration, repository: PublicRepository) -> None:

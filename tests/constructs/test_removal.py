@@ -49,6 +49,7 @@ def actions(policy: dict[str, Any]) -> set[str]:
 
 STATE = {"ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"}
 REMOVAL = {
+    "cloudformation:DescribeStacks",
     "ecr-public:BatchDeleteImage",
     "ecr-public:DescribeImages",
     "ecr-public:DescribeRepositories",

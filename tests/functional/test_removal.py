@@ -350,6 +350,21 @@ def test_a_replacement_that_is_undone_leaves_the_claims_of_what_was_there(
     assert registry.tags() == {"1": image.digest}
 
 
+def test_claims_that_cannot_be_given_up_fail_nothing(
+    stack: Stack, registry: Registry, plane: ControlPlane, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All tags are put by then, and of a new one no rollback knows where it was before."""
+    image = registry.push("first")
+    registry.push("by hand", "latest")
+    stack.deploy(declare(image, "1", **UNTAG))
+    plane.busy["GetParameter"] = 50
+
+    assert stack.deploy(declare(image, "1", "latest")).succeeded
+
+    assert registry.tags()["latest"] == image.digest
+    assert "the claims in the parameter /cdk-ecrpublic/acme/agent/Agent.Release stay" in capsys.readouterr().out
+
+
 def test_a_removal_that_is_denied_fails_and_says_which_permission_is_missing(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **UNTAG))

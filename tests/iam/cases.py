@@ -221,7 +221,7 @@ CASES: Mapping[str, Case] = {
     "immutable tags": Case(_digest, {**PUBLISH, **READ, **STATUS_OF_A_VIOLATION}, options={"immutable_tags": ["1.*"]}),
     "removal": Case(
         _digest,
-        {**PUBLISH, **READ, **STATE, **REMOVAL},
+        {**PUBLISH, **READ, **STATE, **REMOVAL, **STATUS},
         options={"on_tag_removed": OnTagRemoved.UNTAG, "removal_policy": RemovalPolicy.DESTROY},
     ),
     "registry by its alias": Case(_digest, {**PUBLISH, **READ, **ALIAS}, repository="acme/agent by alias"),

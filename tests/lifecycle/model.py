@@ -165,8 +165,14 @@ class Expectation:
                 yield key
 
     def _ends(self, key: Key, change: Change, deployment: Deployment) -> set[str | None]:
-        """Where a tag may be that is left behind: at the new image, or removed again where the declaration says so."""
-        removes = _deletes(change.new) if change.old is None else _untags(change.old.properties)
+        """
+        Where a tag may be that is left behind: at the new image, or removed again where the declaration says so.
+
+        One that was there before never goes.
+        """
+        is_made = change.old is None or change.is_replacement
+        removes = _deletes(change.new) if is_made else change.old is not None and _untags(change.old.properties)
+        removes = removes and key not in self.before.tags
         is_claimed = key in self._claims_of_others(change.logical_id, deployment)
         return {self.new[change.logical_id], *((None,) if removes and not is_claimed else ())}
 

@@ -1,0 +1,152 @@
+"""A rollback removes what its deployment brought, and nothing that was there before."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from tests.protocol.conftest import Registry, declare
+from tests.support.control_plane import ControlPlane
+from tests.support.stack import Stack
+
+from .test_removal import DELETE, UNTAG, images, whole
+
+
+def copy(registry: Registry, name: str) -> tuple[Image, dict[str, Any]]:
+    """Return an image that is in another repository only, and the source to copy it with."""
+    image = build_image({"etc/name": name.encode()}, platforms=("linux/amd64", "linux/arm64"))
+    client = registry.sandbox.client("ecr-public")
+    client.create_repository(repositoryName="acme/other")
+    push_image(registry.sandbox, "acme/other", image)
+    uri = client.describe_repositories(repositoryNames=["acme/other"])["repositories"][0]["repositoryUri"]
+    return image, {"Source": {"Image": {"Reference": f"{uri}@{image.digest}"}}}
+
+
+def create_and_undo(
+    stack: Stack, plane: ControlPlane, properties: dict[str, Any], status: str = "ROLLBACK_IN_PROGRESS"
+) -> None:
+    """Create the resource; another one of the stack fails."""
+    assert stack.deploy(properties).succeeded
+    plane.status = status
+    assert stack.destroy().succeeded
+    assert plane.parameters == {}
+
+
+def test_what_a_create_brought_goes(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    image, source = copy(registry, "new")
+
+    create_and_undo(stack, plane, {**declare(image, "1", **DELETE), **source})
+
+    assert registry.tags() == {}
+    assert images(registry) == set()
+
+
+@pytest.mark.parametrize(
+    "status", ["ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"]
+)
+def test_a_tag_that_pointed_there_already_stays(
+    stack: Stack, registry: Registry, plane: ControlPlane, status: str
+) -> None:
+    image = registry.push("first", "1")
+
+    create_and_undo(stack, plane, declare(image, "1", "2", **DELETE), status)
+
+    assert registry.tags() == {"1": image.digest}
+    assert images(registry) == whole(image)
+
+
+def test_a_tag_that_a_create_took_over_goes_back(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    before = registry.push("by hand", "latest")
+    image, source = copy(registry, "new")
+
+    create_and_undo(stack, plane, {**declare(image, "latest", "1", **DELETE), **source})
+
+    assert registry.tags() == {"latest": before.digest}
+    assert images(registry) == whole(before)
+
+
+def test_an_image_that_had_no_tag_stays_with_one(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """The service has no way to take the last tag and leave the image."""
+    image = registry.push("first")
+
+    create_and_undo(stack, plane, declare(image, "1", "2", **DELETE))
+
+    assert images(registry) == whole(image)
+    assert len(registry.tags()) == 1
+
+
+def test_children_that_were_there_stay(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """A build pushes one image for each platform; the next deployment needs them again."""
+    children = registry.push("first").children
+    parts = [{"Source": {"Digest": child.digest}} for child in children]
+    index = {"Index": {"Manifests": parts, "Annotations": {"index": "another"}}}
+    before = images(registry)
+
+    create_and_undo(stack, plane, {**declare("", "1", **DELETE), "Source": index})
+
+    assert registry.tags() == {}
+    assert images(registry) == before
+
+
+def test_a_tag_that_an_update_took_over_goes_back(stack: Stack, registry: Registry) -> None:
+    first, second = registry.push("first"), registry.push("second")
+    by_hand = registry.push("by hand", "latest")
+    stack.deploy(declare(first, "1", **UNTAG))
+    tried = declare(second, "1", "latest", "2", **UNTAG)
+    assert stack.cloudformation.update(stack.physical_id, tried, declare(first, "1", **UNTAG)).succeeded
+
+    stack.roll_back(tried)
+    stack.roll_back(tried)
+
+    assert registry.tags()["latest"] == by_hand.digest
+    assert registry.tags()["1"] == first.digest
+
+
+def test_the_next_deployment_takes_it_for_its_own(stack: Stack, registry: Registry) -> None:
+    """Only a rollback cares for what was there before; a person who drops a tag means it."""
+    image = registry.push("first", "1", "2")
+    stack.deploy(declare(image, "1", "2", **UNTAG))
+
+    assert stack.deploy(declare(image, "1", **UNTAG)).succeeded
+
+    assert registry.tags() == {"1": image.digest}
+
+
+def test_where_it_is_not_known_what_was_there_nothing_goes(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
+    """A function died after it had laid claim to the tags, and before it had looked."""
+    image, source = copy(registry, "new")
+    stack.deploy({**declare(image, "1", **DELETE), **source})
+    name, text = next(iter(plane.parameters.items()))
+    plane.parameters[name] = json.dumps({**json.loads(text), "before": None})
+
+    with plane.rolling_back():
+        assert stack.destroy().succeeded
+
+    assert registry.tags() == {"1": image.digest}
+
+
+def test_more_than_a_parameter_holds_is_not_known(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    tags = [f"v{number}" for number in range(30)]
+    image = registry.push("first", *tags)
+
+    create_and_undo(stack, plane, declare(image, *tags, "new", **DELETE))
+
+    assert set(registry.tags()) == {*tags, "new"}
+
+
+def test_more_children_than_a_parameter_holds_stay(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """Which of them were there is not known then: all stay, below one of the tags that came."""
+    built = build_image({"etc/name": b"first"}, platforms=[f"linux/arm/v{number}" for number in range(30)])
+    push_image(registry.sandbox, "acme/agent", built)
+    parts = [{"Source": {"Digest": child.digest}} for child in built.children]
+    index = {"Index": {"Manifests": parts, "Annotations": {"index": "another"}}}
+
+    create_and_undo(stack, plane, {**declare("", "1", "2", **DELETE), "Source": index})
+
+    assert len(registry.tags()) == 1
+    assert {child.digest for child in built.children} <= images(registry)
