@@ -35,7 +35,7 @@ from .declarations import (
 from .model import Expectation
 from .registry import FOREIGN, HOMES, RESIDENT, SOURCE_TAG, UPSTREAM, UPSTREAM_TAGS, World
 
-EXAMPLES = int(os.environ.get("LIVES", "75"))
+EXAMPLES = int(os.environ.get("LIVES", "120"))
 """Lives for each set of options; ``LIVES=2000`` for a long search."""
 
 STEPS = 15
