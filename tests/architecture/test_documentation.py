@@ -73,6 +73,16 @@ def test_the_index_of_decisions_names_every_page() -> None:
     assert [path.name for path in sorted(folder.glob("0*.md")) if f"]({path.name})" not in index] == []
 
 
+def test_every_test_that_a_page_names_exists() -> None:
+    page = (CHECKOUT / "docs" / "explanation" / "defects-of-peers.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    named = {tuple(name.split("::")) for row in rows for name in re.findall(r"`([a-z_/]+\.py::\w+)`", row)}
+
+    assert [row for row in rows if ".py::" not in row] == []
+    assert len(rows) == len(set(rows)) >= 30
+    assert [name for name in named if f"def {name[1]}(" not in (CHECKOUT / "tests" / name[0]).read_text("utf-8")] == []
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
 def test_every_file_that_a_page_links_to_exists(page: str) -> None:
     """mkdocs sees to the pages in ``docs/``."""

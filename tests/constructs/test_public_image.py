@@ -113,6 +113,20 @@ def test_the_provider_s_logical_ids_never_change(stack: Stack) -> None:
     }
 
 
+def test_no_output_is_forced_upon_a_stack(stack: Stack) -> None:
+    image(stack)
+
+    assert Template.from_stack(stack).find_outputs("*") == {}
+
+
+def test_the_function_waits_for_its_policy(stack: Stack) -> None:
+    image(stack)
+
+    handler = Template.from_stack(stack).to_json()["Resources"]["ECRPublicImageHandler"]
+
+    assert "ECRPublicImageHandlerPolicy" in handler["DependsOn"]
+
+
 def test_the_function_is_small_and_modern(stack: Stack) -> None:
     image(stack)
 

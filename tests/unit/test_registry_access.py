@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -105,6 +106,31 @@ def test_the_role_s_own_login_goes_to_no_host_that_only_looks_like_ecr(host: str
     login = Logins(nobody).other(Repository.parse(f"{host}/dkr.ecr.us-east-1.amazonaws.com/public.ecr.aws"), "")
 
     assert login.tokens.password() is None
+
+
+@pytest.mark.parametrize(
+    ("host", "where"),
+    [
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("123456789012.dkr-ecr.eu-west-1.on.aws", "eu-west-1"),
+        ("123456789012.dkr-ecr-fips.us-east-2.on.aws", "us-east-2"),
+    ],
+)
+def test_every_host_of_private_ecr_is_asked_about_in_its_region(host: str, where: str) -> None:
+    """And read where the answer says that the registry is."""
+    asked: list[tuple[str, str]] = []
+
+    def call(service: str, region: str, operation: str, parameters: Mapping[str, object], read: Any) -> Any:
+        assert (operation, parameters) == ("GetAuthorizationToken", {"registryIds": ["123456789012"]})
+        asked.append((service, region))
+        return read({"authorizationData": [{"proxyEndpoint": "https://elsewhere.example"}]})
+
+    login = Logins(call).other(Repository.parse(f"{host}/in/side"), "")
+
+    assert asked == [("ecr", where)]
+    assert str(login.repository) == "elsewhere.example/in/side"
 
 
 @pytest.mark.parametrize(
