@@ -23,6 +23,7 @@ from .clock import Clock, Deadline, SystemClock
 from .ecr_public import EcrPublicRepository, open_repository
 from .log import Log
 from .oci import Descriptor, Digest, Manifest, Repository
+from .publish.ports import ObjectReader
 from .registry import RegistryClient, RegistryRepository, Transport
 from .registry.logins import ECR_PUBLIC_REGION, Login, Logins
 from .resources.public_image import PublicImageResource
@@ -136,7 +137,7 @@ class Adapters:
     def __init__(self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry) -> None:
         self._declaration, self._clients, self._retry, self._undo = declaration, clients, retry, undo
         self._transport = Transport(clients.pool, retry.deadline)
-        self.objects = S3Objects(lambda: clients.get("s3"), retry)
+        self.objects: ObjectReader = S3Objects(lambda: clients.get("s3"), retry)
         self.parameters = Parameters(lambda: clients.get("ssm"), retry)
 
     @functools.cached_property

@@ -58,3 +58,34 @@ def sandbox(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 
     except ModuleNotFoundError as error:
         message = f'{error.name} is not installed; run: pip install "cdk-ecrpublic[sandbox]"'
         raise click.ClickException(message) from error
+
+
+@cli.command()
+@click.argument("folder", metavar="[CDK_OUT]", default="cdk.out", type=click.Path(path_type=Path))
+@click.option("--stack", "stacks", multiple=True, metavar="NAME", help="Only this stack; may be given several times.")
+@click.option(
+    "--registry",
+    default="",
+    metavar="HOST/ALIAS",
+    help="The account's own public registry, to look without credentials.",
+)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="For a terminal, a pull request, or a program.",
+)
+@click.pass_context
+def plan(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click passes each by its name
+    """
+    Show what deploying a synthesized app will do to the registry.
+
+    Reads CDK_OUT (cdk.out by default) and the registries, and writes nothing.
+    Exits with 0; with 2 when a deployment would be refused; with 1 when a
+    registry could not be asked.
+    """
+    from .plan import Options, run  # noqa: PLC0415 - imports botocore
+
+    context.exit(run(Options(**options)))

@@ -33,6 +33,7 @@ _ACCEPT = ", ".join(ManifestMediaType)
 
 _OK = 200
 _PARTIAL = 206
+_BAD_REQUEST = 400
 _NOT_FOUND = 404
 _UNAUTHENTICATED = frozenset({400, 401, 403})
 """ECR Public answers 400 to a token that it does not know (with no challenge), and 403 to one that has expired."""
@@ -114,6 +115,22 @@ class RegistryClient:
             self._request("HEAD", repository, reference)
         except NotFoundError:
             return False
+        return True
+
+    def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """
+        Return whether there is a blob; none of its bytes are asked for.
+
+        Raises:
+            AccessError, ThrottledError, UnavailableError: As they say.
+        """
+        reply = self._authenticated("HEAD", f"{repository.host.url}/v2/{repository.path}/blobs/{digest}")
+        if reply.status == _NOT_FOUND:
+            return False
+        if reply.status >= _BAD_REQUEST:
+            error = self._error("HEAD", "blob", reply.status)
+            raise error
+        # It may also lead to where the bytes are.
         return True
 
     def referrers(self, repository: Repository, subject: Digest) -> list[Descriptor]:

@@ -11,14 +11,14 @@ from ..cfn.lifecycle import Outcome
 from ..errors import ImageError, RepositoryNotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
-from ..publish.content import Content, platforms_of, present
+from ..publish.content import Content, present
 from ..publish.execute import execute
 from ..publish.observe import observe
 from ..publish.plan import Desired, Observed, make_plan, moves_immutable_tag
 from ..publish.ports import Ports, PublicRepository
-from ..publish.referrers import with_referrers
 from ..spec import Declaration, Property, decode
 from .memory import NOTHING, Memory
+from .planning import desire, resolve
 from .removal import Remover, pinned, refuse_removal_elsewhere
 
 ID_PREFIX = "ecr-public:"
@@ -119,7 +119,7 @@ class PublicImageResource:
         if claim.is_open:
             claim.settle(observed.tags, _existing(content, repository))
         confirm = declaration.tags if remembered is not None else _doubtful(event, declaration)
-        desired = _desired(declaration, content, confirm=confirm)
+        desired = desire(declaration, content, confirm=confirm)
         if _may_restore(event, desired, observed, ports, self.log):
             desired = replace(desired, immutable_tags=())
         plan = make_plan(desired, observed)
@@ -138,8 +138,7 @@ class PublicImageResource:
         if remembered is not None:
             self.log.info(f"rolling back to {remembered}, as it was deployed", imageDigest=str(remembered))
             return present(ports.destination.manifest(remembered), ports.destination, ())
-        content = declaration.source.resolve(ports, declaration.platforms)
-        return with_referrers(content) if declaration.include_referrers else content
+        return resolve(declaration, ports)
 
 
 def _memory(declaration: Declaration, ports: Ports) -> Memory:
@@ -168,19 +167,6 @@ def _remembered(event: Event, declaration: Declaration, ports: Ports) -> Digest 
         return None
     digest = _memory(declaration, ports).digest_of(event.properties)
     return digest if digest is not None and ports.is_rolling_back(event.stack_id) else None
-
-
-def _desired(declaration: Declaration, content: Content, *, confirm: Collection[str]) -> Desired:
-    required = declaration.required_platforms
-    return Desired(
-        content=content,
-        tags=declaration.tags,
-        expected_digest=declaration.expected_digest,
-        immutable_tags=declaration.immutable_tags,
-        required_platforms=required,
-        platforms=platforms_of(content.root, content.origin) if required else frozenset(),
-        confirm=frozenset(confirm),
-    )
 
 
 def _may_restore(event: Event, desired: Desired, observed: Observed, ports: Ports, log: Log) -> bool:

@@ -1,0 +1,214 @@
+"""
+What a deployment will do to the registry, found out before it does.
+
+The declarations come from the synthesized app, and the plan from the very
+planner that the function uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from .._assets.lambda_handler.errors import (
+    AccessError,
+    DeadlineError,
+    ImageError,
+    InvalidPropertiesError,
+    NotFoundError,
+    RuleViolationError,
+    ThrottledError,
+    UnavailableError,
+)
+from .._assets.lambda_handler.oci import Digest, Manifest
+from .._assets.lambda_handler.publish.content import Content
+from .._assets.lambda_handler.publish.observe import observe
+from .._assets.lambda_handler.publish.plan import Observed, Plan, make_plan
+from .._assets.lambda_handler.publish.ports import PublicRepository
+from .._assets.lambda_handler.resources.planning import desire, resolve
+from .._assets.lambda_handler.resources.removal import refuse_removal_elsewhere
+from .._assets.lambda_handler.spec import Declaration, decode
+from .assembly import DeclaredImage
+from .images import Summary, summarize
+from .intrinsics import unknowns
+from .registry import Registry, ReviewPorts
+
+AT_ONCE = 8
+"""How many images are looked at at the same time; registries count requests."""
+
+
+class State(StrEnum):
+    """What becomes of an image."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+    """The deployment will fail, before anything is written."""
+    UNKNOWN = "unknown"
+    """Only the deployment knows what is declared."""
+    UNSEEN = "unseen"
+    """A registry did not let us look."""
+
+
+class Action(StrEnum):
+    """What becomes of a tag."""
+
+    CREATE = "create"
+    MOVE = "move"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagEffect:
+    """A tag, and the digest that it points to before and after; None: it does not exist."""
+
+    tag: str
+    action: Action
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writes:
+    """
+    What will be written beside tags.
+
+    Attributes:
+        blobs: Digest and size in bytes of each.
+        manifests: Digests.
+        referrers: Digests, of signatures and the like.
+    """
+
+    blobs: Mapping[str, int] = field(default_factory=dict)
+    manifests: tuple[str, ...] = ()
+    referrers: tuple[str, ...] = ()
+
+    @property
+    def blob_bytes(self) -> int:
+        """How much there is to copy."""
+        return sum(self.blobs.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """
+    What becomes of one declared image.
+
+    Attributes:
+        repository: Its address; only its name where it could not be looked for.
+        digest: What the source stands for now; None: not known.
+        images: What is to be said of the images before and after, by digest.
+        problems: Why it is refused, unknown or unseen; each with what to do.
+    """
+
+    stack: str
+    path: str
+    repository: str
+    state: State
+    digest: str | None = None
+    tags: tuple[TagEffect, ...] = ()
+    writes: Writes = Writes()
+    images: Mapping[str, Summary] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def find_effects(
+    declared: Sequence[DeclaredImage], registry: Registry, done: Callable[[Effect], None] = lambda _: None
+) -> list[Effect]:
+    """
+    Find out what deploying all of *declared* will do, several at once.
+
+    Args:
+        done: Called with each effect as soon as it is known, by any thread.
+    """
+
+    def find(image: DeclaredImage) -> Effect:
+        effect = find_effect(image, registry)
+        done(effect)
+        return effect
+
+    with ThreadPoolExecutor(AT_ONCE) as finders:
+        return list(finders.map(find, declared))
+
+
+def find_effect(declared: DeclaredImage, registry: Registry) -> Effect:
+    """Find out what deploying *declared* will do."""
+    name = str(declared.properties.get("RepositoryName", ""))
+    effect = Effect(stack=declared.stack, path=declared.path, repository=name, state=State.UNKNOWN)
+    if open_ends := sorted(set(map(str, unknowns(declared.properties)))):
+        return replace(effect, problems=tuple(f"only the deployment knows {each}" for each in open_ends))
+    try:
+        declaration = decode(declared.properties)
+        ports = registry.ports(declaration, is_coming=declared.created_here)
+        effect = replace(effect, repository=str(ports.destination.repository))
+        return _planned(effect, declaration, ports)
+    except NotFoundError as error:
+        if declared.built_here:
+            return replace(effect, problems=("only the deployment builds and pushes the image",))
+        return replace(effect, state=State.REFUSED, problems=problems_of(error))
+    except (AccessError, ThrottledError, UnavailableError, DeadlineError) as error:
+        return replace(effect, state=State.UNSEEN, problems=problems_of(error))
+    except ImageError as error:
+        return replace(effect, state=State.REFUSED, problems=problems_of(error))
+
+
+def problems_of(error: ImageError) -> tuple[str, ...]:
+    """Return each problem by itself, where there are several."""
+    match error:
+        case InvalidPropertiesError():
+            return error.problems
+        case RuleViolationError():
+            return error.violations
+    return (error.explain(),)
+
+
+def _planned(effect: Effect, declaration: Declaration, ports: ReviewPorts) -> Effect:
+    repository = ports.destination
+    refuse_removal_elsewhere(declaration, repository)
+    content = resolve(declaration, ports)
+    observed = observe(content, declaration.tags, repository)
+    effect = replace(effect, digest=str(content.root.digest), tags=tuple(_tags(declaration, content, observed)))
+    try:
+        plan = make_plan(desire(declaration, content), observed)
+    except RuleViolationError as error:
+        effect = replace(effect, state=State.REFUSED, problems=error.violations)
+    else:
+        effect = replace(effect, state=State.UNCHANGED if plan.is_empty else State.CHANGED, writes=_writes(plan))
+    if effect.state is State.UNCHANGED:
+        return effect
+    return replace(effect, images={summary.digest: summary for summary in _summaries(content, observed, repository)})
+
+
+def _tags(declaration: Declaration, content: Content, observed: Observed) -> Iterator[TagEffect]:
+    after = content.root.digest
+    for tag in declaration.tags:
+        before = observed.tags.get(tag)
+        action = Action.CREATE if before is None else Action.UNCHANGED if before == after else Action.MOVE
+        yield TagEffect(tag=tag, action=action, before=str(before) if before else None, after=str(after))
+
+
+def _writes(plan: Plan) -> Writes:
+    is_put = plan.put_image or any(move.before != plan.manifest.digest for move in plan.moves)
+    return Writes(
+        blobs={str(copy.blob.digest): copy.blob.size for copy in plan.blobs},
+        manifests=(*(str(part.digest) for part in plan.parts), *([str(plan.manifest.digest)] if is_put else [])),
+        referrers=tuple(str(manifest.digest) for manifest, _ in plan.referrers),
+    )
+
+
+def _summaries(content: Content, observed: Observed, repository: PublicRepository) -> Iterator[Summary]:
+    """Look at the image, and at those that its tags point to."""
+    parts = {part.digest: part for part in content.parts}
+
+    def read(digest: Digest) -> Manifest:
+        return parts.get(digest) or repository.manifest(digest)
+
+    yield summarize(content.root, read, lambda digest: content.origins.get(digest, content.origin))
+    for digest in dict.fromkeys(observed.tags.values()):
+        if digest != content.root.digest:
+            # It was there a moment ago; where it is gone by now, there is nothing to say of it.
+            with suppress(ImageError):
+                yield summarize(repository.manifest(digest), repository.manifest, lambda _: repository)

@@ -1,0 +1,249 @@
+"""
+The registry as it is, for reading only.
+
+Made of the handler's own adapters, so that a review sees what a deployment
+will see. With AWS credentials the API is asked, and without them the HTTP
+face, as everybody may.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+from .._assets.lambda_handler.archive import StoredObject
+from .._assets.lambda_handler.clock import Deadline, SystemClock
+from .._assets.lambda_handler.ecr_public import EcrPublicRepository
+from .._assets.lambda_handler.ecr_public.repository import ForeignRepository
+from .._assets.lambda_handler.entrypoint import Adapters, Clients
+from .._assets.lambda_handler.errors import AccessError, NotFoundError, RepositoryNotFoundError
+from .._assets.lambda_handler.log import Log
+from .._assets.lambda_handler.oci import Digest, Manifest, Repository, is_account_id
+from .._assets.lambda_handler.publish.ports import ObjectReader
+from .._assets.lambda_handler.retry import Retry
+from .._assets.lambda_handler.spec import Declaration
+from .._sources.archive_file import ArchiveFile
+from .assembly import StoredFile
+
+T = TypeVar("T")
+
+SECONDS = 900.0
+"""How long a review may take, whatever the registries do."""
+
+PUBLIC_HOST = "public.ecr.aws"
+
+
+class ReviewClients(Clients):
+    """Clients that several threads share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+
+    def get(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        """Return the client of a service."""
+        with self._lock:
+            return super().get(service, region)
+
+    @functools.cached_property
+    def has_credentials(self) -> bool:
+        """Whether AWS credentials are configured; they may still not be good for anything."""
+        with self._lock:
+            return self._session.get_credentials() is not None
+
+
+class ReviewRetry(Retry):
+    """Outlives what passes by itself; no permission is about to take effect."""
+
+    def call(self, doing: str, action: Callable[[], T], *, settle: bool = False) -> T:  # noqa: ARG002
+        """Run *action* until it succeeds, or fails for good."""
+        return super().call(doing, action)
+
+
+class Notices(Log):
+    """Tells a person what is waited for, instead of writing a log."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        object.__setattr__(self, "_tell", tell)
+
+    def bind(self, **context: object) -> Log:  # noqa: ARG002 - a person knows where it comes from
+        """Return itself."""
+        return self
+
+    def _write(self, level: str, message: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002
+        if level == "WARNING":
+            self._tell(message)  # type: ignore[attr-defined] # set in __init__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRepository(ForeignRepository):
+    """A repository as everybody sees it, whose owner we may be."""
+
+    has_blob: Callable[[Repository, Digest], bool]
+    is_own: ClassVar[bool] = True
+
+    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Return those of *digests* that no blob here has. One request each."""
+        return frozenset(digest for digest in digests if not self._has_blob(digest))
+
+    def _has_blob(self, digest: Digest) -> bool:
+        return self.retry.call(f"looking for {digest}", lambda: self.has_blob(self.repository, digest))
+
+
+class ComingRepository(EcrPublicRepository):
+    """A repository that the same deployment creates: there is nothing in it."""
+
+    def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:  # noqa: ARG002
+        """Return no tag."""
+        return {}
+
+    def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Return all of *digests*."""
+        return frozenset(digests)
+
+    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Return all of *digests*."""
+        return frozenset(digests)
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """Find nothing."""
+        message = f"{digest} cannot be in repository {self.name!r}, which does not exist yet"
+        raise NotFoundError(message, operation="GET manifest")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownObjects:
+    """Objects in S3; those that the deployment brings are read where they are now."""
+
+    stored: ObjectReader
+    files: Mapping[tuple[str, str], StoredFile]
+
+    def read(self, bucket: str, key: str, limit: int) -> bytes:
+        """Read a whole object of at most *limit* bytes."""
+        if file := self.files.get((bucket, key)):
+            return b"".join(ArchiveFile(file.path).read(0, limit + 1))
+        return self.stored.read(bucket, key, limit)
+
+    def open(self, bucket: str, key: str) -> StoredObject:
+        """Open an object to be read by ranges."""
+        file = self.files.get((bucket, key))
+        return ArchiveFile(file.path) if file else self.stored.open(bucket, key)
+
+
+@dataclass(kw_only=True)
+class Registry:
+    """
+    The registries of a review; each repository is looked for once.
+
+    Attributes:
+        home: ``HOST/ALIAS`` of the account's own registry, for whoever has no
+            credentials; empty: not told.
+        files: What the deployment will store.
+        tell: Tells a person what is waited for.
+    """
+
+    clients: ReviewClients = field(default_factory=ReviewClients)
+    home: str = ""
+    files: Sequence[StoredFile] = ()
+    tell: Callable[[str], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self.retry = ReviewRetry(Deadline.after(SECONDS, SystemClock()), Notices(self.tell))
+        self.objects = {(file.bucket, file.key): file for file in self.files}
+        self._repositories: dict[tuple[str | None, str], EcrPublicRepository] = {}
+        self._lock = threading.Lock()
+
+    def ports(self, declaration: Declaration, *, is_coming: bool = False) -> ReviewPorts:
+        """
+        Open what *declaration* is resolved and observed with.
+
+        Args:
+            is_coming: The app creates the repository.
+        """
+        return ReviewPorts(self, declaration, is_coming=is_coming)
+
+    def repository(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
+        """
+        Find the repository of *declaration*.
+
+        Raises:
+            NotFoundError: There is none, and none is coming.
+            AccessError: Nobody says which registry it is in.
+        """
+        key = declaration.registry_id, declaration.repository_name
+        with self._lock:
+            if key not in self._repositories:
+                self._repositories[key] = self._find(ports, declaration, is_coming=is_coming)
+            return self._repositories[key]
+
+    def _find(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
+        address = self._address(declaration)
+        try:
+            if self.clients.has_credentials:
+                return ports.own()
+        except RepositoryNotFoundError:
+            if not is_coming:
+                raise
+            name = address or Repository.parse(f"{PUBLIC_HOST}/{declaration.repository_name}")
+            return ComingRepository(**_fields(declaration, name, ports, self.retry))
+        except AccessError:
+            if address is None:
+                raise
+        if address is None:
+            registry = declaration.registry_id or "this account"
+            message = f"the repository {declaration.repository_name!r} of {registry} has no address that we know"
+            hint = (
+                f"set AWS credentials, or name the account's public registry: --registry {PUBLIC_HOST}/ALIAS "
+                "(the console shows the alias)"
+            )
+            raise AccessError(message, operation="finding the repository", hint=hint)
+        return SeenRepository(**_fields(declaration, address, ports, self.retry), has_blob=ports.has_blob)
+
+    def _address(self, declaration: Declaration) -> Repository | None:
+        """Return where everybody finds the repository; None where only its owner knows."""
+        host, _, alias = self.home.partition("/")
+        if declaration.registry_id is not None and not is_account_id(declaration.registry_id):
+            alias = declaration.registry_id
+        return Repository.parse(f"{host or PUBLIC_HOST}/{alias}/{declaration.repository_name}") if alias else None
+
+
+def _fields(declaration: Declaration, address: Repository, ports: ReviewPorts, retry: Retry) -> dict[str, Any]:
+    return {
+        "client": None,
+        "registry_id": declaration.registry_id or "",
+        "name": declaration.repository_name,
+        "repository": address,
+        "reader": ports,
+        "retry": retry,
+    }
+
+
+class ReviewPorts(Adapters):
+    """The ports of one declaration; nothing is ever written through them."""
+
+    def __init__(self, registry: Registry, declaration: Declaration, *, is_coming: bool) -> None:
+        super().__init__(declaration, registry.clients, registry.retry, registry.retry)
+        self._registry, self._is_coming = registry, is_coming
+        self.objects = KnownObjects(self.objects, registry.objects)
+
+    @functools.cached_property
+    def destination(self) -> EcrPublicRepository:
+        """The repository that is published to."""
+        return self._registry.repository(self, self._declaration, is_coming=self._is_coming)
+
+    def own(self) -> EcrPublicRepository:
+        """Find the repository over the API, as the function does."""
+        found: EcrPublicRepository = Adapters.destination.func(self)  # type: ignore[attr-defined] # a cached_property
+        return found
+
+    def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Return whether ECR Public has a blob; the caller retries."""
+        return self._ecr_public(repository).client.has_blob(repository, digest)
+
+    def is_rolling_back(self, stack_id: str) -> NoReturn:
+        """Fail: a review looks forward."""
+        raise NotImplementedError(stack_id)

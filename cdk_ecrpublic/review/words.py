@@ -1,0 +1,113 @@
+"""The words that all reports share. What comes out of images is somebody else's text, and is made harmless here."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .effect import Action, Effect, State, TagEffect
+from .images import Summary
+
+_SHORT_HEX = 12
+_LABEL_MAX_CHARACTERS = 100
+_KIB = 1024
+
+
+def short(digest: str | None) -> str:
+    """Return the beginning of a digest, which is enough to compare by eye."""
+    return "" if digest is None else digest[: len("sha256:") + _SHORT_HEX]
+
+
+def harmless(text: str) -> str:
+    """Return *text* in one line of readable length, without anything that a terminal would obey."""
+    shown = printable(text)
+    return shown if len(shown) <= _LABEL_MAX_CHARACTERS else shown[: _LABEL_MAX_CHARACTERS - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Return *text* in one line, however long, without anything that a terminal would obey."""
+    return "".join(each for each in text if not unicodedata.category(each).startswith("C"))
+
+
+def amount(size: int) -> str:
+    """Return a number of bytes as people say it."""
+    if size < _KIB:
+        return f"{size} bytes"
+    value, unit = float(size), "bytes"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last one is meant
+        value /= _KIB
+        if value < _KIB:
+            break
+    return f"{value:.1f} {unit}"
+
+
+def count(number: int, thing: str) -> str:
+    """Return ``1 tag`` or ``2 tags``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def facts(summary: Summary) -> Iterator[str]:
+    """Give what there is to say of an image: platforms, size, age, labels."""
+    yield ", ".join(map(harmless, summary.platforms)) or summary.media_type
+    if summary.size is not None:
+        yield amount(summary.size)
+    if summary.created:
+        yield f"created {harmless(summary.created)}"
+    for name in ("version", "revision", "source"):
+        if value := getattr(summary, name):
+            yield f"{name} {harmless(value)}"
+
+
+def writes(effect: Effect) -> str:
+    """Say what is copied and put beside the tags; empty: nothing."""
+    parts = []
+    if effect.writes.blobs:
+        parts.append(f"copies {count(len(effect.writes.blobs), 'blob')} of {amount(effect.writes.blob_bytes)}")
+    if effect.writes.manifests:
+        parts.append(f"puts {count(len(effect.writes.manifests), 'manifest')}")
+    if effect.writes.referrers:
+        parts.append(f"takes {count(len(effect.writes.referrers), 'referrer')} along")
+    return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformChange:
+    """What the platforms of a tag's image gain and lose."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ", ".join(
+            [*(f"+{harmless(each)}" for each in self.added), *(f"-{harmless(each)}" for each in self.removed)]
+        )
+
+
+def platform_change(effect: Effect, tag: TagEffect) -> PlatformChange:
+    """Compare the platforms before and after a move."""
+    before, after = effect.images.get(tag.before or ""), effect.images.get(tag.after)
+    if tag.action is not Action.MOVE or before is None or after is None:
+        return PlatformChange()
+    return PlatformChange(
+        added=tuple(each for each in after.platforms if each not in before.platforms),
+        removed=tuple(each for each in before.platforms if each not in after.platforms),
+    )
+
+
+def verdict(effects: Sequence[Effect]) -> str:
+    """Say in one line what a deployment will do."""
+    moves = sum(tag.action is Action.MOVE for effect in _going(effects) for tag in effect.tags)
+    new = sum(tag.action is Action.CREATE for effect in _going(effects) for tag in effect.tags)
+    size = sum(effect.writes.blob_bytes for effect in _going(effects))
+    states = [f"{number} {state.value}" for state in State if (number := sum(each.state is state for each in effects))]
+    parts = [f"{count(len(effects), 'image')}: {', '.join(states)}" if effects else "no images are declared"]
+    if moves or new:
+        parts.append(f"{count(moves, 'tag')} will move, {new} will be new")
+    if size:
+        parts.append(f"{amount(size)} to copy at most")
+    return "; ".join(parts)
+
+
+def _going(effects: Sequence[Effect]) -> Iterator[Effect]:
+    return (effect for effect in effects if effect.state is State.CHANGED)

@@ -1,0 +1,41 @@
+"""From a declaration to what the planner compares: shared by the function and by whoever wants to know beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..publish.content import Content, platforms_of
+from ..publish.plan import Desired
+from ..publish.ports import Ports
+from ..publish.referrers import with_referrers
+from ..spec import Declaration
+
+
+def resolve(declaration: Declaration, ports: Ports) -> Content:
+    """
+    Read what the declaration's source stands for now, and what comes along with it.
+
+    Raises:
+        ImageError: There is no such image, it cannot be read, or lacks a platform.
+    """
+    content = declaration.source.resolve(ports, declaration.platforms)
+    return with_referrers(content) if declaration.include_referrers else content
+
+
+def desire(declaration: Declaration, content: Content, *, confirm: Collection[str] = ()) -> Desired:
+    """
+    Put the declaration's rules beside its content.
+
+    Args:
+        confirm: Tags to put even if they seem to be in place; see `Desired.confirm`.
+    """
+    required = declaration.required_platforms
+    return Desired(
+        content=content,
+        tags=declaration.tags,
+        expected_digest=declaration.expected_digest,
+        immutable_tags=declaration.immutable_tags,
+        required_platforms=required,
+        platforms=platforms_of(content.root, content.origin) if required else frozenset(),
+        confirm=frozenset(confirm),
+    )
