@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +61,29 @@ def sandbox(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 
         raise click.ClickException(message) from error
 
 
+def _reviews(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what all commands take that read a synthesized app."""
+    for parameter in (
+        click.option(
+            "--registry",
+            default="",
+            metavar="HOST/ALIAS",
+            help="The account's own public registry, to look at it without credentials.",
+        ),
+        click.option(
+            "--stack", "stacks", multiple=True, metavar="NAME", help="Only this stack; may be given several times."
+        ),
+        click.argument("folder", metavar="[CDK_OUT]", default="cdk.out", type=click.Path(path_type=Path)),
+    ):
+        command = parameter(command)
+    return command
+
+
 @cli.command()
-@click.argument("folder", metavar="[CDK_OUT]", default="cdk.out", type=click.Path(path_type=Path))
-@click.option("--stack", "stacks", multiple=True, metavar="NAME", help="Only this stack; may be given several times.")
-@click.option(
-    "--registry",
-    default="",
-    metavar="HOST/ALIAS",
-    help="The account's own public registry, to look without credentials.",
-)
+@_reviews
 @click.option(
     "--format",
-    "output",
+    "form",
     type=click.Choice(["text", "markdown", "json"]),
     default="text",
     show_default=True,
@@ -82,10 +94,28 @@ def plan(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - c
     """
     Show what deploying a synthesized app will do to the registry.
 
-    Reads CDK_OUT (cdk.out by default) and the registries, and writes nothing.
+    Reads CDK_OUT (default: cdk.out) and the registries, and writes nothing.
     Exits with 0; with 2 when a deployment would be refused; with 1 when a
     registry could not be asked.
     """
     from .plan import Options, run  # noqa: PLC0415 - imports botocore
+
+    context.exit(run(Options(**options)))
+
+
+@cli.command()
+@_reviews
+@click.option("--tags-only", is_flag=True, help="Do not look whether the images are complete.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def verify(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click passes each by its name
+    """
+    Check that the registry is what a synthesized app declares.
+
+    Reads CDK_OUT (default: cdk.out) and the registries. Exits with 0 when it
+    is; with 1 when a tag has moved, or a tag, image or blob is missing; with 2
+    when a registry could not be asked.
+    """
+    from .verify import Options, run  # noqa: PLC0415 - imports botocore
 
     context.exit(run(Options(**options)))

@@ -33,7 +33,8 @@ class DeclaredImage:
     One ``Custom::ECRPublicImage`` of the app.
 
     Attributes:
-        stack: Name of the stack that is deployed, the nested stack's parent if it is in one.
+        stack: ``Stage/Stack``; of what is in a nested stack, the stack that this is nested in.
+        stack_name: What CloudFormation knows the stack by; empty for a nested one, which is named at deployment.
         path: Of the construct, or the logical id where the template does not say it.
         properties: With ``Unknown`` where only the deployment knows.
         template: The properties as they stand in the template.
@@ -42,6 +43,7 @@ class DeclaredImage:
     """
 
     stack: str
+    stack_name: str
     account: str | None
     region: str | None
     path: str
@@ -92,7 +94,7 @@ def read_assembly(folder: Path, stacks: Sequence[str] = ()) -> Assembly:
         image
         for stack in found
         if not stacks or {stack.name, stack.display_name} & set(stacks)
-        for image in _images(stack, _Template(stack, _read(stack.file), {}, exports), folder=stack.file.parent)
+        for image in _images(stack, _Template(stack, _read(stack.file), {}, exports))
     ]
     files = tuple(file for stack in found for file in _files(stack))
     built = {image for stack in found for image in _built(stack)}
@@ -124,6 +126,7 @@ class _Stack:
     region: str | None
     file: Path
     assets: tuple[Path, ...] = ()
+    paths: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class _Template:
     data: Mapping[str, Any]
     parameters: Mapping[str, object]
     exports: Mapping[str, object] = field(default_factory=dict)
+    is_nested: bool = False
 
     @property
     def resources(self) -> Mapping[str, Any]:
@@ -164,7 +168,7 @@ class _Template:
         return Unknown(name)
 
 
-def _images(stack: _Stack, template: _Template, folder: Path) -> Iterator[DeclaredImage]:
+def _images(stack: _Stack, template: _Template) -> Iterator[DeclaredImage]:
     created = {
         template.resolver(resource.get("Properties", {}).get("RepositoryName"))
         for resource in template.resources.values()
@@ -178,9 +182,10 @@ def _images(stack: _Stack, template: _Template, folder: Path) -> Iterator[Declar
                 continue
             yield DeclaredImage(
                 stack=stack.display_name,
+                stack_name="" if template.is_nested else stack.name,
                 account=stack.account,
                 region=stack.region,
-                path=_path(resource) or logical_id,
+                path=_path(resource.get("Metadata", {}).get("aws:cdk:path") or stack.paths.get(logical_id, logical_id)),
                 logical_id=logical_id,
                 properties=resolved,
                 template=properties,
@@ -188,14 +193,14 @@ def _images(stack: _Stack, template: _Template, folder: Path) -> Iterator[Declar
             )
         elif resource.get("Type") == _NESTED_STACK and (file := resource.get("Metadata", {}).get("aws:asset:path")):
             given = template.resolver(properties.get("Parameters", {}))
-            nested = _Template(stack, _read(folder / file), given if isinstance(given, dict) else {}, template.exports)
-            yield from _images(stack, nested, folder)
+            data, parameters = _read(stack.file.parent / file), given if isinstance(given, dict) else {}
+            nested = _Template(stack, data, parameters, template.exports, is_nested=True)
+            yield from _images(stack, nested)
 
 
-def _path(resource: Mapping[str, Any]) -> str:
+def _path(path: str) -> str:
     """Return the path of the construct that a person wrote."""
-    path: str = resource.get("Metadata", {}).get("aws:cdk:path", "")
-    return path.removesuffix("/Default").removesuffix("/Resource")
+    return path.strip("/").removesuffix("/Default").removesuffix("/Resource")
 
 
 def _stacks(folder: Path) -> Iterator[_Stack]:
@@ -213,10 +218,23 @@ def _stacks(folder: Path) -> Iterator[_Stack]:
                 account=None if account.startswith("unknown") else account,
                 region=None if region.startswith("unknown") else region,
                 file=folder / properties["templateFile"],
+                paths=_paths(folder, artifact),
                 assets=tuple(
                     folder / each["properties"]["file"] for each in assets if each["type"] == "cdk:asset-manifest"
                 ),
             )
+
+
+def _paths(folder: Path, artifact: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the paths of constructs by logical id: templates have them only if that is not switched off."""
+    file = artifact.get("additionalMetadataFile")
+    metadata = {**(_read(folder / file) if file else {}), **(artifact.get("metadata") or {})}
+    return {
+        each["data"]: path
+        for path, entries in metadata.items()
+        for each in entries
+        if each.get("type") == "aws:cdk:logicalId"
+    }
 
 
 def _exports(stacks: Sequence[_Stack]) -> Mapping[str, object]:

@@ -30,8 +30,9 @@ from .._assets.lambda_handler.publish.plan import Observed, Plan, make_plan
 from .._assets.lambda_handler.publish.ports import PublicRepository
 from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.removal import refuse_removal_elsewhere
-from .._assets.lambda_handler.spec import Declaration, decode
+from .._assets.lambda_handler.spec import Declaration, Property, decode
 from .assembly import DeclaredImage
+from .deployed import DeployedStacks
 from .images import Summary, summarize
 from .intrinsics import unknowns
 from .registry import Registry, ReviewPorts
@@ -45,6 +46,8 @@ class State(StrEnum):
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"
+    DRIFTED = "drifted"
+    """The registry is not as declared, and stays so: nothing has changed that CloudFormation could see."""
     REFUSED = "refused"
     """The deployment will fail, before anything is written."""
     UNKNOWN = "unknown"
@@ -59,6 +62,7 @@ class Action(StrEnum):
     CREATE = "create"
     MOVE = "move"
     UNCHANGED = "unchanged"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,7 @@ class TagEffect:
     tag: str
     action: Action
     before: str | None
-    after: str
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +125,17 @@ def find_effects(
     """
     Find out what deploying all of *declared* will do, several at once.
 
+    With credentials it is also known what is deployed now: an unchanged
+    declaration is no event to CloudFormation, and tags that are dropped from
+    one may be removed.
+
     Args:
         done: Called with each effect as soon as it is known, by any thread.
     """
+    stacks = DeployedStacks(registry.clients)
 
     def find(image: DeclaredImage) -> Effect:
-        effect = find_effect(image, registry)
+        effect = find_effect(image, registry, stacks.properties(image))
         done(effect)
         return effect
 
@@ -134,8 +143,18 @@ def find_effects(
         return list(finders.map(find, declared))
 
 
-def find_effect(declared: DeclaredImage, registry: Registry) -> Effect:
-    """Find out what deploying *declared* will do."""
+def find_effect(declared: DeclaredImage, registry: Registry, deployed: Mapping[str, object] | None = None) -> Effect:
+    """
+    Find out what deploying *declared* will do.
+
+    Args:
+        deployed: What it is deployed with, as its template has it; None: not known.
+    """
+    effect = _found(declared, registry, deployed)
+    return _as_deployed(effect) if deployed == declared.template else effect
+
+
+def _found(declared: DeclaredImage, registry: Registry, deployed: Mapping[str, object] | None) -> Effect:
     name = str(declared.properties.get("RepositoryName", ""))
     effect = Effect(stack=declared.stack, path=declared.path, repository=name, state=State.UNKNOWN)
     if open_ends := sorted(set(map(str, unknowns(declared.properties)))):
@@ -144,7 +163,7 @@ def find_effect(declared: DeclaredImage, registry: Registry) -> Effect:
         declaration = decode(declared.properties)
         ports = registry.ports(declaration, is_coming=declared.created_here)
         effect = replace(effect, repository=str(ports.destination.repository))
-        return _planned(effect, declaration, ports)
+        return _with_dropped(_planned(effect, declaration, ports), declaration, deployed, ports)
     except NotFoundError as error:
         if declared.built_here:
             return replace(effect, problems=("only the deployment builds and pushes the image",))
@@ -176,10 +195,38 @@ def _planned(effect: Effect, declaration: Declaration, ports: ReviewPorts) -> Ef
     except RuleViolationError as error:
         effect = replace(effect, state=State.REFUSED, problems=error.violations)
     else:
-        effect = replace(effect, state=State.UNCHANGED if plan.is_empty else State.CHANGED, writes=_writes(plan))
+        effect = replace(
+            effect, state=State.UNCHANGED if plan.is_empty else State.CHANGED, writes=_writes(plan, repository)
+        )
     if effect.state is State.UNCHANGED:
         return effect
     return replace(effect, images={summary.digest: summary for summary in _summaries(content, observed, repository)})
+
+
+def _as_deployed(effect: Effect) -> Effect:
+    """Say what becomes of a declaration that has not changed: nothing."""
+    if effect.state not in {State.CHANGED, State.REFUSED}:
+        return effect
+    problem = (
+        "the registry is not as declared, and the deployment will leave it so, since the declaration has not changed; "
+        "set `refresh` to have it applied again"
+    )
+    return replace(effect, state=State.DRIFTED, writes=Writes(), problems=(*effect.problems, problem))
+
+
+def _with_dropped(
+    effect: Effect, declaration: Declaration, deployed: Mapping[str, object] | None, ports: ReviewPorts
+) -> Effect:
+    """Add the tags that are no longer declared, where they are to be removed."""
+    tags = (deployed or {}).get(Property.IMAGE_TAGS)
+    if not declaration.untags or not isinstance(tags, list) or effect.state is State.REFUSED:
+        return effect
+    dropped = [tag for tag in tags if isinstance(tag, str) and tag not in declaration.tags]
+    found = ports.destination.resolve(dropped)
+    gone = [
+        TagEffect(tag=tag, action=Action.REMOVE, before=str(found[tag]), after=None) for tag in dropped if tag in found
+    ]
+    return replace(effect, tags=(*effect.tags, *gone), state=State.CHANGED if gone else effect.state)
 
 
 def _tags(declaration: Declaration, content: Content, observed: Observed) -> Iterator[TagEffect]:
@@ -190,8 +237,9 @@ def _tags(declaration: Declaration, content: Content, observed: Observed) -> Ite
         yield TagEffect(tag=tag, action=action, before=str(before) if before else None, after=str(after))
 
 
-def _writes(plan: Plan) -> Writes:
-    is_put = plan.put_image or any(move.before != plan.manifest.digest for move in plan.moves)
+def _writes(plan: Plan, repository: PublicRepository) -> Writes:
+    # A tag brings its image along; nobody has looked yet whether it is there already.
+    is_put = plan.put_image or bool(plan.moves and repository.missing_images([plan.manifest.digest]))
     return Writes(
         blobs={str(copy.blob.digest): copy.blob.size for copy in plan.blobs},
         manifests=(*(str(part.digest) for part in plan.parts), *([str(plan.manifest.digest)] if is_put else [])),

@@ -19,6 +19,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~@-])")
 _SIGNS = {
     State.CHANGED: "✏️",
     State.UNCHANGED: "✔️",
+    State.DRIFTED: "⚠️",
     State.REFUSED: "❌",
     State.UNKNOWN: "❔",
     State.UNSEEN: "⚠️",
@@ -52,7 +53,7 @@ def _section(effect: Effect) -> Iterator[str]:
         yield "| tag | | before | after | platforms |"
         yield "|---|---|---|---|---|"
         for tag in effect.tags:
-            after = _digest(tag.after) if tag.action is not Action.UNCHANGED else ""
+            after = "" if tag.action is Action.UNCHANGED else _digest(tag.after)
             change = _plain(str(words.platform_change(effect, tag)))
             yield f"| {_code(tag.tag)} | {tag.action.value} | {_digest(tag.before)} | {after} | {change} |"
         yield ""

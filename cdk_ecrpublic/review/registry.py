@@ -214,7 +214,7 @@ class Registry:
 def _fields(declaration: Declaration, address: Repository, ports: ReviewPorts, retry: Retry) -> dict[str, Any]:
     return {
         "client": None,
-        "registry_id": declaration.registry_id or "",
+        "registry_id": declaration.registry_id or address.path.partition("/")[0],
         "name": declaration.repository_name,
         "repository": address,
         "reader": ports,

@@ -15,11 +15,12 @@ from .effect import Action, Effect, State
 _STYLES = {
     State.CHANGED: "yellow",
     State.UNCHANGED: "dim",
+    State.DRIFTED: "magenta",
     State.REFUSED: "bold red",
     State.UNKNOWN: "cyan",
     State.UNSEEN: "red",
 }
-_ACTION_STYLES = {Action.CREATE: "green", Action.MOVE: "yellow", Action.UNCHANGED: "dim"}
+_ACTION_STYLES = {Action.CREATE: "green", Action.MOVE: "yellow", Action.UNCHANGED: "dim", Action.REMOVE: "red"}
 
 
 def print_effects(effects: Sequence[Effect], console: Console) -> None:
@@ -41,7 +42,7 @@ def _effect(effect: Effect) -> RenderableType:
     if effect.tags:
         lines.append(_tags(effect))
     lines.extend(map(Text, _facts(effect)))
-    return Group(head, Padding(Group(*lines), (0, 0, 0, 2)), "")
+    return Group(head, Padding(Group(*lines), (0, 0, 0, 2), expand=False), "")
 
 
 def _tags(effect: Effect) -> Table:

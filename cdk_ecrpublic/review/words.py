@@ -86,7 +86,7 @@ class PlatformChange:
 
 def platform_change(effect: Effect, tag: TagEffect) -> PlatformChange:
     """Compare the platforms before and after a move."""
-    before, after = effect.images.get(tag.before or ""), effect.images.get(tag.after)
+    before, after = effect.images.get(tag.before or ""), effect.images.get(tag.after or "")
     if tag.action is not Action.MOVE or before is None or after is None:
         return PlatformChange()
     return PlatformChange(
@@ -102,8 +102,10 @@ def verdict(effects: Sequence[Effect]) -> str:
     size = sum(effect.writes.blob_bytes for effect in _going(effects))
     states = [f"{number} {state.value}" for state in State if (number := sum(each.state is state for each in effects))]
     parts = [f"{count(len(effects), 'image')}: {', '.join(states)}" if effects else "no images are declared"]
-    if moves or new:
-        parts.append(f"{count(moves, 'tag')} will move, {new} will be new")
+    gone = sum(tag.action is Action.REMOVE for effect in _going(effects) for tag in effect.tags)
+    if moves or new or gone:
+        removed = f", {gone} will be removed" if gone else ""
+        parts.append(f"{count(moves, 'tag')} will move, {new} will be new{removed}")
     if size:
         parts.append(f"{amount(size)} to copy at most")
     return "; ".join(parts)

@@ -1,0 +1,62 @@
+"""What the commands that review an app have in common."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cdk_ecrpublic.review.assembly import Assembly, AssemblyError, read_assembly
+from cdk_ecrpublic.review.registry import Registry
+from cdk_ecrpublic.review.words import printable
+
+_NO_LINE_IS_LONGER = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """
+    An app, the registries, and a person who waits.
+
+    Attributes:
+        advance: To be called when one more image was looked at.
+    """
+
+    assembly: Assembly
+    registry: Registry
+    advance: Callable[[object], None]
+
+
+def output() -> Console:
+    """Return the console for results; what no terminal shows is not broken into lines."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _NO_LINE_IS_LONGER)
+
+
+@contextmanager
+def reviewing(folder: Path, stacks: tuple[str, ...], home: str) -> Iterator[Review]:
+    """
+    Read an app, and show on a terminal how far its images have been looked at.
+
+    Raises:
+        click.ClickException: There is no app in *folder*, or it has no such stack.
+    """
+    errors = Console(stderr=True, highlight=False)
+    try:
+        assembly = read_assembly(folder, stacks)
+    except AssemblyError as error:
+        raise click.ClickException(str(error)) from error
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("looking at images", total=len(assembly.images))
+        registry = Registry(
+            home=home,
+            files=assembly.files,
+            tell=lambda message: errors.print(printable(message), style="dim", markup=False),
+        )
+        yield Review(assembly, registry, lambda _: progress.advance(task))
