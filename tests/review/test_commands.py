@@ -1,0 +1,249 @@
+"""``plan`` and ``verify`` as people and scripts use them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from aws_cdk import Stack
+from click.testing import CliRunner, Result
+
+from cdk_ecrpublic import ImageSource, IPublicRepository, PublicImage
+from cdk_ecrpublic._assets.lambda_handler.oci import Digest
+from cdk_ecrpublic.cli.commands import cli
+from cdk_ecrpublic.review.markdown import COMMENT_MAX_CHARACTERS, MARKER, as_markdown
+from cdk_ecrpublic.sandbox import Fault
+from cdk_ecrpublic.sandbox.images import build_image
+from cdk_ecrpublic.sandbox.store import Caller
+
+from .conftest import HOME, UPSTREAM, Body, World
+
+OLD = build_image({"etc/name": b"old"}, platforms=("linux/amd64", "linux/386"))
+NEW = build_image({"etc/name": b"new"}, platforms=("linux/amd64", "linux/arm64"))
+FAR = build_image({"etc/name": b"far"})
+ABSENT = "sha256:" + "0" * 64
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def release(digest: str, *tags: str, **options: object) -> Body:
+    def body(stack: Stack, repository: IPublicRepository) -> None:
+        PublicImage(
+            stack,
+            "Release",
+            repository=repository,
+            source=ImageSource.digest(digest),
+            tags=list(tags),
+            **options,  # type: ignore[arg-type]
+        )
+
+    return body
+
+
+@pytest.fixture
+def images(world: World) -> World:
+    world.push(OLD, "latest", "1.3")
+    world.push(NEW)
+    world.push(FAR, "v1", repository=UPSTREAM)
+    return world
+
+
+def test_a_plan_for_a_terminal(images: World) -> None:
+    result = run("plan", images.synthesize(release(NEW.digest, "1.4", "latest")))
+
+    assert result.exit_code == 0
+    assert "Agent/Release" in result.stdout
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["1.4", "create", NEW.digest[:19]] in lines
+    assert ["latest", "move", OLD.digest[:19], "→", NEW.digest[:19], "+linux/arm64,", "-linux/386"] in lines
+    assert "1 image: 1 changed; 1 tag will move, 1 will be new" in result.stdout
+
+
+def test_a_plan_for_a_program(images: World) -> None:
+    result = run("plan", "--format", "json", images.synthesize(release(NEW.digest, "1.4", "latest")))
+
+    data = json.loads(result.stdout)
+    assert data["formatVersion"] == 1
+    (image,) = data["images"]
+    assert image["path"] == "Agent/Release"
+    assert image["repository"] == images.uri(HOME)
+    assert image["tags"] == [
+        {"tag": "1.4", "action": "create", "before": None, "after": NEW.digest},
+        {"tag": "latest", "action": "move", "before": OLD.digest, "after": NEW.digest},
+    ]
+    assert image["images"][NEW.digest]["platforms"] == ["linux/amd64", "linux/arm64"]
+    assert image["images"][NEW.digest]["mediaType"] == NEW.media_type
+
+
+def test_a_plan_for_a_pull_request(images: World) -> None:
+    result = run("plan", "--format", "markdown", images.synthesize(release(NEW.digest, "1.4", "latest")))
+
+    assert result.stdout.startswith(f"{MARKER}\n### ")
+    before, after = OLD.digest[:19], NEW.digest[:19]
+    assert f"| `latest` | move | `{before}` | `{after}` | \\+linux/arm64, \\-linux/386 |" in result.stdout
+
+
+def test_a_copy_is_measured(images: World) -> None:
+    def body(stack: Stack, repository: IPublicRepository) -> None:
+        source = ImageSource.registry(f"{images.uri(UPSTREAM)}@{FAR.digest}")
+        PublicImage(stack, "Copy", repository=repository, source=source, tags=["far"])
+
+    size = sum(map(len, FAR.blobs.values()))
+    assert f"copies 2 blobs of {size} bytes, puts 1 manifest" in run("plan", images.synthesize(body)).stdout
+
+
+def test_a_deployment_that_would_be_refused_exits_with_2(images: World) -> None:
+    result = run("plan", images.synthesize(release(NEW.digest, "1.3", immutable_tags=["1.*"])))
+
+    assert result.exit_code == 2
+    assert "tag '1.3' is immutable" in result.stdout
+    assert "1 image: 1 refused" in result.stdout
+
+
+def test_a_source_that_does_not_exist_exits_with_2(images: World) -> None:
+    result = run("plan", images.synthesize(release(ABSENT, "1.4")))
+
+    assert result.exit_code == 2
+    assert f"NOT_FOUND: the image {ABSENT} does not exist" in result.stdout
+
+
+def test_a_registry_that_does_not_answer_exits_with_1(images: World) -> None:
+    folder = images.synthesize(release(NEW.digest, "1.4"))
+    images.sandbox.faults.add(Fault(operation="DescribeRepositories", code="AccessDeniedException", times=None))
+    images.sandbox.faults.add(Fault(operation="GetManifest", status=403, times=None))
+
+    assert run("plan", folder).exit_code == 1
+    assert run("verify", folder).exit_code == 2
+
+
+def test_everybody_may_look(without_credentials: World) -> None:
+    """With the address of the account's registry, since nobody but its owner knows it by the account."""
+    world = without_credentials
+    home = world.home
+    world.push(OLD, "latest")
+    world.push(NEW)
+    folder = world.synthesize(release(NEW.digest, "1.4", "latest"))
+
+    without = run("plan", folder)
+    result = run("plan", folder, "--registry", home)
+
+    assert without.exit_code == 1
+    assert "--registry public.ecr.aws/ALIAS" in without.stdout
+    assert result.exit_code == 0, result.stdout
+    assert "1 image: 1 changed; 1 tag will move, 1 will be new" in result.stdout
+    assert world.sandbox.requests.count("DescribeImages", "PutImage") <= 2, "those that pushed the images"
+
+
+def test_a_registry_that_is_in_trouble_is_waited_for_and_that_is_said(images: World) -> None:
+    folder = images.synthesize(release(NEW.digest, "1.4"))
+    images.sandbox.faults.add(Fault(operation="GetManifest", status=429, times=2))
+
+    result = run("plan", folder)
+
+    assert result.exit_code == 0
+    assert "trying again" in result.stderr
+    assert "THROTTLED" in result.stderr
+
+
+def test_what_an_image_says_of_itself_is_obeyed_by_nobody(images: World) -> None:
+    """Labels are somebody else's text: no colours, no links, no mentions, no tables."""
+    label = "\x1b[31mred\x1b[0m `@team` | <img src=x> [a](b)\u202e"
+    image = build_image({"a": b"1"}, labels={"org.opencontainers.image.version": label})
+    images.push(image)
+    folder = images.synthesize(release(image.digest, "1.4"))
+
+    text, markdown = run("plan", folder).stdout, run("plan", "--format", "markdown", folder).stdout
+
+    assert "\x1b" not in text + markdown
+    assert "\u202e" not in text + markdown
+    assert "`version [31mred[0m '@team' ¦ <img src=x> [a](b)`" in markdown
+
+
+def test_a_comment_is_never_too_long_to_post(images: World) -> None:
+    def body(stack: Stack, repository: IPublicRepository) -> None:
+        for number in range(20):
+            tags = [f"v{number}.{minor}" for minor in range(5)]
+            PublicImage(
+                stack,
+                f"Image{number}",
+                repository=repository,
+                source=ImageSource.digest(NEW.digest),
+                tags=tags,
+            )
+
+    effects = images.review(images.read(body))
+    text = as_markdown(effects * 20)
+
+    assert len(text) <= COMMENT_MAX_CHARACTERS + 200
+    assert "more; the job's log has them all" in text
+
+
+@pytest.mark.parametrize("command", ["plan", "verify"])
+def test_a_folder_without_an_app_says_what_to_run(command: str, tmp_path: Path) -> None:
+    result = run(command, tmp_path)
+
+    assert result.exit_code == 1
+    assert "run cdk synth first" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "verify"])
+def test_a_stack_that_is_not_there_is_said(command: str, images: World) -> None:
+    result = run(command, images.synthesize(release(NEW.digest, "1.4")), "--stack", "Nowhere")
+
+    assert result.exit_code == 1
+    assert "no stack Nowhere" in result.stderr
+    assert "there are: Agent" in result.stderr
+
+
+def test_a_registry_that_is_as_declared_verifies(images: World) -> None:
+    result = run("verify", images.synthesize(release(OLD.digest, "1.3", "latest")))
+
+    assert result.exit_code == 0
+    assert "1 image: 1 as declared" in result.stdout
+
+
+def test_tags_that_are_missing_or_elsewhere_are_named(images: World) -> None:
+    result = run("verify", images.synthesize(release(NEW.digest, "1.4", "latest")))
+
+    assert result.exit_code == 1
+    assert f"tag 1.4 does not exist; declared is {NEW.digest}" in result.stdout
+    assert f"tag latest points to {OLD.digest}; declared is {NEW.digest}" in result.stdout
+
+
+def test_an_image_that_is_gone_is_named(images: World) -> None:
+    result = run("verify", "--json", images.synthesize(release(ABSENT)))
+
+    assert result.exit_code == 1
+    (image,) = json.loads(result.stdout)["images"]
+    assert image["verdict"] == "different"
+    assert image["differences"] == [f"image {ABSENT} is missing"]
+
+
+@pytest.mark.parametrize("who", ["owner", "anybody"])
+def test_a_child_or_a_blob_that_is_missing_is_named(images: World, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service lets nobody delete them; it may still lose them, and then pulls fail."""
+    child = OLD.children[0]
+    home = images.home
+    folder = images.synthesize(release(OLD.digest, "latest"))
+    lose(images, OLD.children[1].digest, next(iter(child.blobs)))
+    if who == "anybody":
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    result = run("verify", folder, "--registry", home)
+
+    assert result.exit_code == 1
+    assert f"child of {OLD.digest} {OLD.children[1].digest} is missing" in result.stdout
+    assert f"blob {next(iter(child.blobs))} of {OLD.digest} is missing" in result.stdout
+    assert run("verify", folder, "--registry", home, "--tags-only").exit_code == 0
+
+
+def lose(world: World, manifest: str, blob: str) -> None:
+    """Lose a manifest and a blob, as no client could make it."""
+    repository = world.sandbox.store.repository(Caller(account=world.sandbox.account), HOME)
+    del repository.images[Digest.parse(manifest)]
+    del repository.layers[Digest.parse(blob)]
