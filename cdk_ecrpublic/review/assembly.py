@@ -191,11 +191,17 @@ def _images(stack: _Stack, template: _Template) -> Iterator[DeclaredImage]:
                 template=properties,
                 created_here=resolved.get("RepositoryName") in created,
             )
-        elif resource.get("Type") == _NESTED_STACK and (file := resource.get("Metadata", {}).get("aws:asset:path")):
+        elif resource.get("Type") == _NESTED_STACK and (file := _nested_file(stack, properties)):
             given = template.resolver(properties.get("Parameters", {}))
-            data, parameters = _read(stack.file.parent / file), given if isinstance(given, dict) else {}
+            data, parameters = _read(file), given if isinstance(given, dict) else {}
             nested = _Template(stack, data, parameters, template.exports, is_nested=True)
             yield from _images(stack, nested)
+
+
+def _nested_file(stack: _Stack, properties: Mapping[str, Any]) -> Path | None:
+    """Find the template of a nested stack, which is a file asset too; None for one that is not of this app."""
+    url = json.dumps(properties.get("TemplateURL"))
+    return next((file.path for file in _files(stack) if file.key in url), None)
 
 
 def _path(path: str) -> str:

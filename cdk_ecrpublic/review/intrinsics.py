@@ -64,7 +64,7 @@ class Resolver:
                 value = self.import_value(export) if isinstance(export, str) else Unknown(name)
             case "Fn::Join", [str(separator), items]:
                 value = self._join(separator, self(items))
-            case "Fn::Select", [index, items]:
+            case "Fn::Select", [int() | str() as index, items] if str(index).isdecimal():
                 value = self._select(int(index), self(items))
             case "Fn::Split", [str(separator), text]:
                 resolved = self(text)

@@ -36,7 +36,7 @@ class Project:
         return subprocess.run(
             ["cdk", *arguments, "--ci", "--no-color"],
             cwd=self.folder,
-            env=_environment(self.sandbox),
+            env=environment(self.sandbox),
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -97,7 +97,7 @@ def bootstrapped(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Ite
     with SandboxProcess(options=options) as sandbox:
         command = ["cdk", "bootstrap", f"aws://{sandbox.account}/us-east-1", "--ci"]
         result = subprocess.run(
-            command, cwd=folder, env=_environment(sandbox), check=False, capture_output=True, text=True
+            command, cwd=folder, env=environment(sandbox), check=False, capture_output=True, text=True
         )
         assert result.returncode == 0, result.stdout + result.stderr
         yield sandbox
@@ -115,7 +115,7 @@ def project(aws: SandboxProcess, tmp_path: Path) -> Iterator[Project]:
     aws.client("cloudformation").delete_stack(StackName="Test")
 
 
-def _environment(sandbox: SandboxProcess) -> dict[str, str]:
+def environment(sandbox: SandboxProcess) -> dict[str, str]:
     own = {
         "PYTHONPATH": str(CHECKOUT),
         "CDK_DISABLE_CLI_TELEMETRY": "true",

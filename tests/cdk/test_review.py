@@ -1,0 +1,97 @@
+"""Review before and after: ``plan`` and ``verify`` beside the real cdk command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from cdk_ecrpublic.sandbox.images import push_image
+
+from .conftest import Project, environment
+from .test_releases import release
+
+pytestmark = pytest.mark.cdk
+
+
+def tool(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run cdk-ecrpublic in the project's folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "cdk_ecrpublic.cli", *arguments],
+        cwd=project.folder,
+        env=environment(project.sandbox),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def plan(project: Project) -> dict[str, Any]:
+    """Synthesize and plan; return the only image."""
+    assert project.cdk("synth", "--quiet").returncode == 0
+    result = tool(project, "plan", "--format", "json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    (image,) = json.loads(result.stdout)["images"]
+    assert isinstance(image, dict)
+    return image
+
+
+def test_a_release_is_planned_deployed_and_verified(project: Project) -> None:
+    first, second = project.push("first"), project.push("second")
+    project.write_app(release(first.digest, "1.0", "latest"))
+    assert plan(project)["state"] == "changed"
+    project.deploy()
+    assert plan(project)["state"] == "unchanged"
+
+    project.write_app(release(second.digest, "1.1", "latest"))
+    planned = plan(project)
+    assert [(tag["tag"], tag["action"]) for tag in planned["tags"]] == [("1.1", "create"), ("latest", "move")]
+    assert tool(project, "verify").returncode == 1
+    project.deploy()
+
+    assert {tag["tag"]: tag["after"] for tag in planned["tags"]}.items() <= project.tags().items()
+    assert tool(project, "verify").returncode == 0
+
+
+def test_a_tag_that_somebody_moved_is_noticed_and_stays_until_it_is_asked_for(project: Project) -> None:
+    """CloudFormation sends nothing for a declaration that has not changed."""
+    image, by_hand = project.push("first"), project.push("by hand")
+    project.write_app(release(image.digest, "1.0"))
+    project.deploy()
+    push_image(project.sandbox, project.repository, by_hand, ["1.0"])
+
+    verified = tool(project, "verify")
+    drifted = plan(project)
+    project.deploy()
+
+    assert verified.returncode == 1
+    assert f"tag 1.0 points to {by_hand.digest}; declared is {image.digest}" in verified.stdout
+    assert drifted["state"] == "drifted"
+    assert "set `refresh` to have it applied again" in drifted["problems"][0]
+    assert project.tags() == {"1.0": by_hand.digest}
+    project.write_app(release(image.digest, "1.0").replace("tags=", 'refresh="1", tags='))
+    assert plan(project)["state"] == "changed"
+    project.deploy()
+    assert project.tags() == {"1.0": image.digest}
+
+
+def test_tags_that_will_be_removed_are_shown(project: Project) -> None:
+    image = project.push("first")
+    untag = "on_tag_removed=OnTagRemoved.UNTAG, tags="
+    project.write_app(_import(release(image.digest, "1.0", "old").replace("tags=", untag)))
+    project.deploy()
+    project.write_app(_import(release(image.digest, "1.0").replace("tags=", untag)))
+
+    planned = plan(project)
+    project.deploy()
+
+    assert [(tag["tag"], tag["action"]) for tag in planned["tags"]] == [("1.0", "unchanged"), ("old", "remove")]
+    assert project.tags() == {"1.0": image.digest}
+
+
+def _import(body: str) -> str:
+    return f"from cdk_ecrpublic import OnTagRemoved\n{body}"

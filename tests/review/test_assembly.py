@@ -1,0 +1,166 @@
+"""What is read of a synthesized app: all of its images, with all that is known before it is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aws_cdk import App, CfnParameter, Environment, Fn, NestedStack, Stack, Stage
+from aws_cdk import aws_ecr as ecr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
+from cdk_ecrpublic.review.assembly import Assembly, AssemblyError, DeclaredImage, read_assembly
+from cdk_ecrpublic.review.intrinsics import Resolver, Unknown, unknowns
+
+DIGEST = "sha256:" + "a" * 64
+SOMEWHERE = Environment(account="123456789012", region="eu-west-1")
+
+
+def synthesize(folder: Path, build: Callable[[App], object]) -> Assembly:
+    app = App(outdir=str(folder))
+    build(app)
+    app.synth()
+    return read_assembly(folder)
+
+
+def declare(stack: Stack, name: str = "acme/agent", **options: object) -> PublicImage:
+    return PublicImage(
+        stack,
+        "Release",
+        repository=PublicRepository.from_repository_name(stack, "Repository", name),
+        source=ImageSource.digest(DIGEST),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def only(assembly: Assembly) -> DeclaredImage:
+    (image,) = assembly.images
+    return image
+
+
+def test_an_image_is_found_with_its_stack_and_path(tmp_path: Path) -> None:
+    image = only(synthesize(tmp_path, lambda app: declare(Stack(app, "Agent", env=SOMEWHERE), tags=["1"])))
+
+    assert (image.stack, image.stack_name, image.path) == ("Agent", "Agent", "Agent/Release")
+    assert (image.account, image.region) == ("123456789012", "eu-west-1")
+    assert image.properties["ImageTags"] == ["1"]
+    assert image.properties["Source"] == {"Digest": DIGEST}
+    assert list(unknowns(image.properties)) == []
+
+
+def test_stages_are_looked_into(tmp_path: Path) -> None:
+    image = only(synthesize(tmp_path, lambda app: declare(Stack(Stage(app, "Prod"), "Agent"))))
+
+    assert (image.stack, image.stack_name) == ("Prod/Agent", "Prod-Agent")
+    assert read_assembly(tmp_path, ["Prod/Agent"]).images == read_assembly(tmp_path, ["Prod-Agent"]).images == (image,)
+
+
+def test_nested_stacks_are_looked_into(tmp_path: Path) -> None:
+    """What the parent gives them is known, too."""
+
+    def build(app: App) -> None:
+        parent = Stack(app, "Agent")
+        tag = CfnParameter(parent, "Tag", default="1.4")
+        declare(NestedStack(parent, "Images"), tags=[tag.value_as_string])
+
+    image = only(synthesize(tmp_path, build))
+
+    assert (image.stack, image.stack_name) == ("Agent", "")
+    assert image.properties["ImageTags"] == ["1.4"]
+
+
+def test_what_another_stack_of_the_app_exports_is_known(tmp_path: Path) -> None:
+    def build(app: App) -> None:
+        first, second = Stack(app, "First"), Stack(app, "Second")
+        repository = ecr.CfnPublicRepository(first, "Repository", repository_name="acme/agent")
+        PublicImage(
+            second,
+            "Release",
+            repository=PublicRepository.from_repository_name(second, "Imported", repository.ref),
+            source=ImageSource.digest(DIGEST),
+        )
+
+    assert only(synthesize(tmp_path, build)).properties["RepositoryName"] == "acme/agent"
+
+
+def test_a_repository_of_the_same_stack_is_known_to_be_coming(tmp_path: Path) -> None:
+    def build(app: App) -> None:
+        stack = Stack(app, "Agent", env=Environment(account="123456789012", region="us-east-1"))
+        repository = PublicRepository(stack, "Repository", repository_name="acme/new")
+        PublicImage(stack, "Release", repository=repository, source=ImageSource.digest(DIGEST), tags=["1"])
+
+    image = only(synthesize(tmp_path, build))
+
+    assert image.properties["RepositoryName"] == "acme/new"
+    assert image.created_here
+
+
+def test_what_only_the_deployment_knows_is_named(tmp_path: Path) -> None:
+    def build(app: App) -> None:
+        declare(Stack(app, "Agent"), name=Fn.import_value("elsewhere"))
+
+    image = only(synthesize(tmp_path, build))
+
+    assert [str(each) for each in unknowns(image.properties)] == ["<Fn::ImportValue elsewhere>"]
+
+
+def test_an_app_without_images_has_none(tmp_path: Path) -> None:
+    assert synthesize(tmp_path, lambda app: Stack(app, "Empty")).images == ()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "nonsense", "[" * 100_000])
+def test_a_broken_assembly_is_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+
+    with pytest.raises(AssemblyError, match=r"manifest\.json .*run cdk synth again"):
+        read_assembly(tmp_path)
+
+
+def test_a_template_that_is_gone_is_said(tmp_path: Path) -> None:
+    synthesize(tmp_path, lambda app: declare(Stack(app, "Agent")))
+    (tmp_path / "Agent.template.json").unlink()
+
+    with pytest.raises(AssemblyError, match=r"Agent\.template\.json cannot be read"):
+        read_assembly(tmp_path)
+
+
+RESOLVER = Resolver(
+    ref=lambda name: {"Name": "agent", "AWS::Region": "eu-west-1"}.get(name, Unknown(name)),
+    import_value=lambda name: Unknown(f"Fn::ImportValue {name}"),
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "resolved"),
+    [
+        ({"Ref": "Name"}, "agent"),
+        ({"Fn::Join": ["/", ["acme", {"Ref": "Name"}]]}, "acme/agent"),
+        ({"Fn::Sub": "acme/${Name}-${!Literal}"}, "acme/agent-${Literal}"),
+        ({"Fn::Sub": ["${What}/${Name}", {"What": "acme"}]}, "acme/agent"),
+        ({"Fn::Select": [1, {"Fn::Split": ["-", "a-b-c"]}]}, "b"),
+        ({"Fn::Select": ["5", ["a"]]}, Unknown("Fn::Select 5")),
+        ({"Fn::Join": ["", ["a", {"Ref": "Gone"}]]}, Unknown("Gone")),
+        ({"Fn::GetAtt": ["A", "Arn"]}, Unknown("Fn::GetAtt ['A', 'Arn']")),
+        ({"Fn::Join": "nonsense"}, Unknown("Fn::Join nonsense")),
+        ([{"Tags": [{"Ref": "Name"}]}], [{"Tags": ["agent"]}]),
+        ({"Ref": "Name", "Other": 1}, {"Ref": "Name", "Other": 1}),
+    ],
+    ids=repr,
+)
+def test_intrinsic_functions(value: object, resolved: object) -> None:
+    assert RESOLVER(value) == resolved
+
+
+NAMES = st.sampled_from(["Ref", "Fn::Join", "Fn::Sub", "Fn::Select", "Fn::Split", "Fn::ImportValue", "Fn::If", "a"])
+JSON = st.recursive(
+    st.none() | st.integers(-2, 2) | st.text("a${!}", max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=2),
+)
+
+
+@given(JSON | st.fixed_dictionaries({"Fn::Select": st.lists(JSON, min_size=2, max_size=2)}))
+def test_any_template_is_resolved_as_far_as_it_goes(value: object) -> None:
+    RESOLVER(value)
