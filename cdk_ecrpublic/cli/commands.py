@@ -119,3 +119,27 @@ def verify(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
     from .verify import Options, run  # noqa: PLC0415 - imports botocore
 
     context.exit(run(Options(**options)))
+
+
+@cli.command()
+@click.argument("repositories", metavar="REPOSITORY...", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["python", "catalog"]),
+    default="python",
+    show_default=True,
+    help="An app, or a YAML file for PublicImageCatalog.",
+)
+@click.pass_context
+def snapshot(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click passes each by its name
+    """
+    Write the declaration of what repositories have today; deploying it changes nothing.
+
+    REPOSITORY is acme/agent of the account's own registry, with its
+    credentials, or public.ecr.aws/acme/agent, which everybody may read.
+    """
+    from .snapshot import Options, run  # noqa: PLC0415 - imports botocore
+
+    run(Options(**options))
+    context.exit(0)

@@ -27,6 +27,7 @@ from .._assets.lambda_handler.retry import Retry
 from .._assets.lambda_handler.spec import Declaration
 from .._sources.archive_file import ArchiveFile
 from .assembly import StoredFile
+from .listing import ListingClient
 
 T = TypeVar("T")
 
@@ -242,7 +243,8 @@ class ReviewPorts(Adapters):
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Return whether ECR Public has a blob; the caller retries."""
-        return self._ecr_public(repository).client.has_blob(repository, digest)
+        client = self._ecr_public(repository).client
+        return ListingClient(client.transport, client.tokens).has_blob(repository, digest)
 
     def is_rolling_back(self, stack_id: str) -> NoReturn:
         """Fail: a review looks forward."""

@@ -33,7 +33,6 @@ _ACCEPT = ", ".join(ManifestMediaType)
 
 _OK = 200
 _PARTIAL = 206
-_BAD_REQUEST = 400
 _NOT_FOUND = 404
 _UNAUTHENTICATED = frozenset({400, 401, 403})
 """ECR Public answers 400 to a token that it does not know (with no challenge), and 403 to one that has expired."""
@@ -117,22 +116,6 @@ class RegistryClient:
             return False
         return True
 
-    def has_blob(self, repository: Repository, digest: Digest) -> bool:
-        """
-        Return whether there is a blob; none of its bytes are asked for.
-
-        Raises:
-            AccessError, ThrottledError, UnavailableError: As they say.
-        """
-        reply = self._authenticated("HEAD", f"{repository.host.url}/v2/{repository.path}/blobs/{digest}")
-        if reply.status == _NOT_FOUND:
-            return False
-        if reply.status >= _BAD_REQUEST:
-            error = self._error("HEAD", "blob", reply.status)
-            raise error
-        # It may also lead to where the bytes are.
-        return True
-
     def referrers(self, repository: Repository, subject: Digest) -> list[Descriptor]:
         """
         Return the manifests that the registry lists as referring to *subject*.
@@ -158,7 +141,7 @@ class RegistryClient:
             if reply.status != _OK or _media_type(reply) != ManifestMediaType.OCI_INDEX:
                 return found
             found.extend(Manifest.parse(reply.body, _media_type(reply)).children)
-            if not (following := _next_page(reply, url)):
+            if not (following := next_page(reply, url)):
                 return found
             url = following
         message = f"registry {repository.host} lists what refers to {subject} on more than {REFERRERS_PAGES_MAX} pages"
@@ -259,8 +242,13 @@ def _media_type(reply: Reply) -> str:
     return reply.headers.get("Content-Type", "").partition(";")[0].strip()
 
 
-def _next_page(reply: Reply, url: str) -> str:
-    """Return where the list goes on, which must be on the same registry: our credentials go with the request."""
+def next_page(reply: Reply, url: str) -> str:
+    """
+    Return where a list goes on; empty: it ends here.
+
+    Raises:
+        UnavailableError: On another registry, to which our credentials must not go.
+    """
     match = _NEXT_PAGE.search(reply.headers.get("Link", ""))
     if match is None:
         return ""
@@ -268,5 +256,5 @@ def _next_page(reply: Reply, url: str) -> str:
         target: str = urljoin(url, match[1])
         if urlsplit(target)[:2] == urlsplit(url)[:2]:
             return target
-    message = f"the list of referrers leads from {urlsplit(url).netloc} to {shown(match[1])}"
+    message = f"a list leads from {urlsplit(url).netloc} to {shown(match[1])}"
     raise UnavailableError(message, operation="GET referrers")

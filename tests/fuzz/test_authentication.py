@@ -11,7 +11,7 @@ from lambda_handler.errors import AccessError, DeliveryError, ImageError, Unavai
 from lambda_handler.oci import RegistryHost, Repository
 from lambda_handler.registry.auth import Challenge, _token
 from lambda_handler.registry.blobs import _target
-from lambda_handler.registry.client import _next_page
+from lambda_handler.registry.client import next_page
 from lambda_handler.registry.logins import Logins
 from lambda_handler.registry.transport import Reply
 from tests.fuzz.hostile import JSON, TEXTS, changed, damaged, outcome, written
@@ -69,10 +69,10 @@ def test_a_redirect_leads_to_a_place_with_tls_or_nowhere(location: str) -> None:
 
 @settings(max_examples=300)
 @given(URLS | TEXTS)
-def test_the_next_page_is_at_the_same_registry_or_nowhere(link: str) -> None:
+def test_thenext_page_is_at_the_same_registry_or_nowhere(link: str) -> None:
     first = "https://registry.example.com/v2/a/referrers/x"
     reply = Reply(status=200, headers={"Link": f'<{link}>; rel="next"'}, body=b"")
-    page = outcome(lambda: _next_page(reply, first))
+    page = outcome(lambda: next_page(reply, first))
 
     assert isinstance(page, str | UnavailableError)
     if isinstance(page, str) and page:

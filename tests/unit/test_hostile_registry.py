@@ -242,7 +242,7 @@ def test_a_list_of_referrers_cannot_lead_our_credentials_away(servers: list[Serv
     link = f'<http://{elsewhere.host}/v2/a/b/referrers/x>; rel="next"'
     registry.answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link=link)
 
-    with pytest.raises(UnavailableError, match="the list of referrers leads from"):
+    with pytest.raises(UnavailableError, match="a list leads from"):
         referrers(registry)
 
     assert elsewhere.authorizations == []

@@ -1,0 +1,61 @@
+"""``cdk-ecrpublic snapshot``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import click
+from rich.console import Console
+
+from cdk_ecrpublic._assets.lambda_handler.errors import ImageError
+from cdk_ecrpublic.review.declaration import as_catalog, as_python
+from cdk_ecrpublic.review.registry import Registry
+from cdk_ecrpublic.review.snapshot import Snapshot, take_snapshot
+from cdk_ecrpublic.review.words import count, printable
+
+STACK_IMAGES_MAX = 450
+"""CloudFormation takes 500 resources in a stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    repositories: tuple[str, ...]
+    form: Literal["python", "catalog"]
+
+
+def run(options: Options) -> None:
+    """
+    Print the declaration of what repositories have.
+
+    Raises:
+        click.ClickException: A repository cannot be read.
+    """
+    errors = Console(stderr=True, highlight=False)
+    registry = Registry(tell=lambda message: errors.print(printable(message), style="dim", markup=False))
+    snapshots = []
+    with errors.status("reading tags"):
+        for repository in options.repositories:
+            try:
+                snapshots.append(take_snapshot(repository, registry))
+            except ImageError as error:
+                message = f"{repository}: {error.explain()}"
+                raise click.ClickException(message) from error
+    click.echo(as_python(snapshots) if options.form == "python" else as_catalog(snapshots), nl=False)
+    for remark in _remarks(snapshots, options):
+        errors.print(remark, style="yellow", markup=False)
+
+
+def _remarks(snapshots: Sequence[Snapshot], options: Options) -> list[str]:
+    images = sum(len(snapshot.images) for snapshot in snapshots)
+    remarks = [
+        f"{snapshot.name}: {count(len(snapshot.left_out), 'tag')} of signatures and the like left out"
+        for snapshot in snapshots
+        if snapshot.left_out
+    ]
+    if images > STACK_IMAGES_MAX and options.form == "python":
+        remarks.append(f"{images} images are more than a stack takes; use --format catalog, with nested stacks")
+    return remarks

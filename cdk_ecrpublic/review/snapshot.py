@@ -1,0 +1,111 @@
+"""What a repository has today, as a declaration that changes nothing: the way in for whoever has images already."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from .._assets.lambda_handler.aws.errcode import translated
+from .._assets.lambda_handler.errors import NotFoundError
+from .._assets.lambda_handler.oci import Digest, Repository
+from .._assets.lambda_handler.oci.reference import parse_repository_name
+from .._assets.lambda_handler.registry import Transport
+from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
+from .effect import AT_ONCE
+from .listing import ListingClient
+from .registry import Registry
+
+_REFERRER = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
+"""Tags by which signatures and the like are found; ``include_referrers`` takes them along."""
+
+_HAS_DIGIT = re.compile(r"[0-9]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """
+    The tagged images of a repository.
+
+    Attributes:
+        name: Without host and alias.
+        images: Tags by digest, each image's in their order.
+        left_out: Tags of signatures and the like.
+    """
+
+    name: str
+    images: Mapping[Digest, Sequence[str]]
+    left_out: tuple[str, ...] = ()
+
+
+def take_snapshot(repository: str, registry: Registry) -> Snapshot:
+    """
+    See what tags a repository has, and where they point.
+
+    Args:
+        repository: ``acme/agent`` in the account's own registry, for which
+            there must be credentials, or ``public.ecr.aws/acme/agent``.
+
+    Raises:
+        InvalidReferenceError: *repository* is no name of one.
+        ImageError: It does not exist, or cannot be read.
+    """
+    if "." in repository.partition("/")[0] or ":" in repository:
+        address = Repository.parse(repository)
+        name, tags = address.path.partition("/")[2], _seen(address, registry)
+    else:
+        name = parse_repository_name(repository)
+        tags = _described(name, registry)
+    images: dict[Digest, list[str]] = defaultdict(list)
+    for tag in sorted(tags, key=_specific, reverse=True):
+        if not _REFERRER.fullmatch(tag):
+            images[tags[tag]].append(tag)
+    return Snapshot(name=name, images=images, left_out=tuple(sorted(filter(_REFERRER.fullmatch, tags))))
+
+
+def _specific(tag: str) -> tuple[bool, int, str]:
+    """Order tags: ``1.4.2`` says more than ``1.4``, and both more than ``latest``."""
+    return bool(_HAS_DIGIT.search(tag)), len(tag), tag
+
+
+def _seen(address: Repository, registry: Registry) -> dict[str, Digest]:
+    """Ask over HTTP, as everybody may."""
+    login = registry.clients.logins.ecr_public(address)
+    client = ListingClient(Transport(registry.clients.pool, registry.retry.deadline), login.tokens)
+
+    def digest_of(tag: str) -> Digest:
+        found = registry.retry.call(f"resolving {tag}", lambda: client.resolve(address, tag))
+        if found is None:
+            message = f"tag {tag} of {address} was there a moment ago"
+            raise NotFoundError(message, operation="HEAD manifest", hint="take the snapshot again")
+        return found
+
+    tags = registry.retry.call(f"listing the tags of {address}", lambda: client.tags(address))
+    with ThreadPoolExecutor(AT_ONCE) as readers:
+        return dict(zip(tags, readers.map(digest_of, tags), strict=True))
+
+
+def _described(name: str, registry: Registry) -> dict[str, Digest]:
+    """Ask the API, as the owner may."""
+    client = registry.clients.get("ecr-public", ECR_PUBLIC_REGION)
+    tags: dict[str, Digest] = {}
+    more: dict[str, str] = {}
+    while True:
+        answer = _page(client, name, more, registry)
+        for image in answer["imageDetails"]:
+            tags.update(dict.fromkeys(image.get("imageTags", ()), Digest.parse(image["imageDigest"])))
+        if not answer.get("nextToken"):
+            return tags
+        more = {"nextToken": answer["nextToken"]}
+
+
+def _page(client: Any, name: str, more: Mapping[str, str], registry: Registry) -> Mapping[str, Any]:  # noqa: ANN401 - botocore's clients are made at run time
+    def call() -> Mapping[str, Any]:
+        with translated("ecr-public:DescribeImages"):
+            answer: Mapping[str, Any] = client.describe_images(repositoryName=name, maxResults=1000, **more)
+            return answer
+
+    return registry.retry.call(f"describing the images of {name!r}", call)

@@ -1,0 +1,109 @@
+"""``snapshot``: what a repository has today, as code that changes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cdk_ecrpublic.cli.commands import cli
+from cdk_ecrpublic.review.assembly import read_assembly
+from cdk_ecrpublic.review.effect import State
+from cdk_ecrpublic.sandbox.images import build_image
+
+from .conftest import HOME, UPSTREAM, World
+
+CHECKOUT = Path(__file__).parents[2]
+
+ONE = build_image({"a": b"1"}, platforms=("linux/amd64", "linux/arm64"))
+TWO = build_image({"a": b"2"})
+
+
+def take(*arguments: str) -> Result:
+    result = CliRunner().invoke(cli, ["snapshot", *arguments])
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+@pytest.fixture
+def full(world: World) -> World:
+    world.push(ONE, "latest", "1.4", "1.4.2")
+    world.push(TWO, "1.3")
+    world.push(TWO, f"sha256-{'a' * 64}.sig", repository=UPSTREAM)
+    world.push(ONE, "v1", repository=UPSTREAM)
+    return world
+
+
+def synthesize(app: str, folder: Path) -> Path:
+    (folder / "app.py").write_text(app)
+    result = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=folder,
+        env={**os.environ, "CDK_OUTDIR": str(folder / "cdk.out"), "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return folder / "cdk.out"
+
+
+def test_an_app_that_declares_what_is_there(full: World, tmp_path: Path) -> None:
+    result = take(HOME, UPSTREAM)
+
+    assembly = read_assembly(synthesize(result.stdout, tmp_path))
+    effects = full.review(assembly)
+    assert {effect.state for effect in effects} == {State.UNCHANGED}
+    declared = {tag.tag: tag.after for effect in effects for tag in effect.tags}
+    assert declared == {**full.tags(), "v1": ONE.digest}
+    full.sandbox.requests.clear()
+    for image in assembly.images:
+        full.deploy(image, assembly)
+    assert full.sandbox.requests.count("PutImage") == 0
+
+
+@pytest.mark.usefixtures("full")
+def test_the_most_specific_tag_names_an_image() -> None:
+    assert '"acme.agent:1.4.2"' in take(HOME).stdout
+    assert 'tags=["1.4.2", "1.4", "latest"]' in take(HOME).stdout
+
+
+@pytest.mark.usefixtures("full")
+def test_tags_of_signatures_are_left_out_and_that_is_said() -> None:
+    result = take(UPSTREAM)
+
+    assert "sha256-" not in result.stdout
+    assert "up/stream: 1 tag of signatures and the like left out" in result.stderr
+
+
+def test_everybody_may_take_one(without_credentials: World) -> None:
+    world = without_credentials
+    address = world.uri(HOME)
+    world.push(ONE, "latest", "1.4", "1.4.2")
+
+    assert 'tags=["1.4.2", "1.4", "latest"]' in take(address).stdout
+    assert f'ImageSource.digest("{ONE.digest}")' in take(address).stdout
+
+
+def test_many_tags_are_read_page_by_page(full: World) -> None:
+    full.push(TWO, *(f"v{number}" for number in range(600)))
+    full.push(ONE, *(f"w{number}" for number in range(600)))
+
+    by_owner = take(HOME).stdout
+    by_anybody = take(full.uri(HOME)).stdout
+
+    assert by_owner == by_anybody
+    assert '"v599"' in by_owner
+    assert '"w599"' in by_owner
+
+
+def test_a_repository_that_is_not_there_is_said(world: World) -> None:
+    result = CliRunner().invoke(cli, ["snapshot", "acme/nothing"])
+
+    assert result.exit_code == 1
+    assert "acme/nothing: NOT_FOUND" in result.stderr
+    assert world.tags() == {}
