@@ -62,7 +62,12 @@ LAYERS = {
     "cdk_ecrpublic.sandbox": library(
         "errors", "oci", others=("boto3", "botocore", "hypercorn", "ministack", "starlette", "urllib3")
     ),
-    "cdk_ecrpublic.cli": library("errors", "oci", ours=("cdk_ecrpublic.sandbox",), others=("click", "rich")),
+    # A review is the handler without its writes; reading an app takes no CDK.
+    "cdk_ecrpublic.review": Layer(ours=frozenset({SHIPPED, "cdk_ecrpublic._sources.archive_file"})),
+    "cdk_ecrpublic.review.text": library(ours=("cdk_ecrpublic.review",), others=("rich",)),
+    "cdk_ecrpublic.cli": library(
+        "errors", "oci", ours=("cdk_ecrpublic.review", "cdk_ecrpublic.sandbox"), others=("click", "rich")
+    ),
     "cdk_ecrpublic": library(
         "archive", "errors", "oci", "values", "sources", "spec", others=("aws_cdk", "constructs", "jsii")
     ),
@@ -131,6 +136,9 @@ def test_a_module_imports_only_what_its_layer_may(module: Module) -> None:
         ("cdk_ecrpublic.provider", "from ._assets.lambda_handler.registry import RegistryClient"),
         ("cdk_ecrpublic.provider", "import boto3"),
         ("cdk_ecrpublic.provider", "from .sandbox import Sandbox"),
+        ("cdk_ecrpublic.review.assembly", "import aws_cdk"),
+        ("cdk_ecrpublic.review.registry", "import boto3"),
+        ("cdk_ecrpublic.review.effect", "from ..sandbox import Sandbox"),
         ("cdk_ecrpublic.sandbox.store", "import aws_cdk"),
         ("cdk_ecrpublic.sandbox.store", "from ..public_image import PublicImage"),
         ("cdk_ecrpublic.sandbox.store", "from .._assets.lambda_handler.spec import decode"),

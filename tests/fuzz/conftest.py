@@ -11,7 +11,7 @@ import pytest
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _no_other_names() -> Iterator[None]:
     resolve = socket.getaddrinfo
 
