@@ -11,6 +11,7 @@ from ._assets.lambda_handler.oci import parse_tag
 from ._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
 from ._checks import check, is_known, refuse
 from ._grants import STATUS_ACTIONS
+from ._pins import pinned
 from ._sources.base import IImageSource, SourceBinding
 from ._state import Neighbours, parameter_name, state_policy
 from .provider import PublicImageProvider
@@ -114,7 +115,7 @@ class PublicImage(Construct):
         self._provider = self._provider_or_default(provider)
         self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
         self._is_remembered = False
-        binding = source.bind(self, self._provider)
+        binding = pinned(self, repository, source.bind(self, self._provider))
         if not platforms:
             self._check_digest(expected_digest, binding)
         self._warn_of(binding)
@@ -238,6 +239,6 @@ class PublicImage(Construct):
         Annotations.of(self).add_warning_v2(
             "@cdk-ecrpublic:mutableTag",
             f"the source may become another image, {', '.join(binding.mutable_tags)}: cdk diff cannot see it change, "
-            "and CloudFormation does not deploy again when it does; name the image by digest, or change refresh= to "
-            "have it read again",
+            "and CloudFormation does not deploy again when it does; name the image by digest, have `cdk-ecrpublic pin` "
+            "keep its digest in cdk.context.json, or change refresh= to have it read again",
         )

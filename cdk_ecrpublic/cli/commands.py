@@ -61,26 +61,31 @@ def sandbox(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 
         raise click.ClickException(message) from error
 
 
-def _reviews(command: Callable[..., None]) -> Callable[..., None]:
+def _reviews(*, stacks: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add what all commands take that read a synthesized app."""
-    for parameter in (
+    parameters = [
         click.option(
             "--registry",
             default="",
             metavar="HOST/ALIAS",
             help="The account's own public registry, to look at it without credentials.",
         ),
-        click.option(
-            "--stack", "stacks", multiple=True, metavar="NAME", help="Only this stack; may be given several times."
-        ),
         click.argument("folder", metavar="[CDK_OUT]", default="cdk.out", type=click.Path(path_type=Path)),
-    ):
-        command = parameter(command)
-    return command
+    ]
+    if stacks:
+        only = "Only this stack; may be given several times."
+        parameters.append(click.option("--stack", "stacks", multiple=True, metavar="NAME", help=only))
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for parameter in parameters:
+            command = parameter(command)
+        return command
+
+    return decorate
 
 
 @cli.command()
-@_reviews
+@_reviews(stacks=True)
 @click.option(
     "--format",
     "form",
@@ -104,7 +109,7 @@ def plan(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - c
 
 
 @cli.command()
-@_reviews
+@_reviews(stacks=True)
 @click.option("--tags-only", is_flag=True, help="Do not look whether the images are complete.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -117,6 +122,32 @@ def verify(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
     when a registry could not be asked.
     """
     from .verify import Options, run  # noqa: PLC0415 - imports botocore
+
+    context.exit(run(Options(**options)))
+
+
+@cli.command()
+@_reviews(stacks=False)
+@click.option(
+    "--context-file",
+    default="cdk.context.json",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the CDK keeps what was looked up.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 when a name stands for another digest by now.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def pin(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click passes each by its name
+    """
+    Keep the digests of the app's mutable source tags in cdk.context.json.
+
+    Reads CDK_OUT (default: cdk.out) and the registries. The next synthesis
+    renders the digests, so that cdk diff shows them move; cdk context lists
+    and resets them. Exits with 2 when a name cannot be resolved: nothing is
+    written then.
+    """
+    from .pin import Options, run  # noqa: PLC0415 - imports botocore
 
     context.exit(run(Options(**options)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cdk_ecrpublic.review.assembly import Assembly, AssemblyError, read_assembly
+from cdk_ecrpublic.review.assembly import Assembly, AssemblyError, StoredFile, read_assembly
 from cdk_ecrpublic.review.registry import Registry
 from cdk_ecrpublic.review.words import printable
 
@@ -46,17 +46,26 @@ def reviewing(folder: Path, stacks: tuple[str, ...], home: str) -> Iterator[Revi
     Raises:
         click.ClickException: There is no app in *folder*, or it has no such stack.
     """
-    errors = Console(stderr=True, highlight=False)
     try:
         assembly = read_assembly(folder, stacks)
     except AssemblyError as error:
         raise click.ClickException(str(error)) from error
+    with waiting("looking at images", len(assembly.images), home, assembly.files) as (registry, advance):
+        yield Review(assembly, registry, advance)
+
+
+@contextmanager
+def waiting(
+    doing: str, total: int, home: str, files: Sequence[StoredFile] = ()
+) -> Iterator[tuple[Registry, Callable[[object], None]]]:
+    """Give the registries, and what to call when one more thing is done, while a terminal shows how far it is."""
+    errors = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("looking at images", total=len(assembly.images))
+        task = progress.add_task(doing, total=total)
         registry = Registry(
             home=home,
-            files=assembly.files,
+            files=files,
             tell=lambda message: errors.print(printable(message), style="dim", markup=False),
         )
-        yield Review(assembly, registry, lambda _: progress.advance(task))
+        yield registry, lambda _: progress.advance(task)

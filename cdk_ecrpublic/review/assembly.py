@@ -81,9 +81,6 @@ def read_assembly(folder: Path, stacks: Sequence[str] = ()) -> Assembly:
     Raises:
         AssemblyError: There is none, it cannot be read, or has no such stack.
     """
-    if not (folder / "manifest.json").is_file():
-        message = f"{folder} is no synthesized app: it has no manifest.json; run cdk synth first"
-        raise AssemblyError(message)
     found = list(_stacks(folder))
     known = {name for stack in found for name in (stack.name, stack.display_name)}
     if unknown := [name for name in stacks if name not in known]:
@@ -126,7 +123,17 @@ class _Stack:
     region: str | None
     file: Path
     assets: tuple[Path, ...] = ()
-    paths: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> Mapping[str, str]:
+        """The paths of constructs by logical id: templates have them only if that is not switched off."""
+        return {
+            each["data"]: path
+            for path, entries in self.metadata.items()
+            for each in entries
+            if each.get("type") == "aws:cdk:logicalId"
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +216,21 @@ def _path(path: str) -> str:
     return path.strip("/").removesuffix("/Default").removesuffix("/Resource")
 
 
+def metadata_of(folder: Path, kind: str) -> list[object]:
+    """
+    Return what the constructs of an app said of themselves under *kind*.
+
+    Raises:
+        AssemblyError: There is no app, or it cannot be read.
+    """
+    entries = [each for stack in _stacks(folder) for said in stack.metadata.values() for each in said]
+    return [each.get("data") for each in entries if each.get("type") == kind]
+
+
 def _stacks(folder: Path) -> Iterator[_Stack]:
+    if not (folder / "manifest.json").is_file():
+        message = f"{folder} is no synthesized app: it has no manifest.json; run cdk synth first"
+        raise AssemblyError(message)
     artifacts: Mapping[str, Any] = _read(folder / "manifest.json").get("artifacts", {})
     for name, artifact in artifacts.items():
         properties = artifact.get("properties", {})
@@ -224,23 +245,17 @@ def _stacks(folder: Path) -> Iterator[_Stack]:
                 account=None if account.startswith("unknown") else account,
                 region=None if region.startswith("unknown") else region,
                 file=folder / properties["templateFile"],
-                paths=_paths(folder, artifact),
+                metadata=_metadata(folder, artifact),
                 assets=tuple(
                     folder / each["properties"]["file"] for each in assets if each["type"] == "cdk:asset-manifest"
                 ),
             )
 
 
-def _paths(folder: Path, artifact: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the paths of constructs by logical id: templates have them only if that is not switched off."""
+def _metadata(folder: Path, artifact: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what constructs said of themselves, by path; large apps keep it in a file of its own."""
     file = artifact.get("additionalMetadataFile")
-    metadata = {**(_read(folder / file) if file else {}), **(artifact.get("metadata") or {})}
-    return {
-        each["data"]: path
-        for path, entries in metadata.items()
-        for each in entries
-        if each.get("type") == "aws:cdk:logicalId"
-    }
+    return {**(_read(folder / file) if file else {}), **(artifact.get("metadata") or {})}
 
 
 def _exports(stacks: Sequence[_Stack]) -> Mapping[str, object]:

@@ -23,6 +23,7 @@ from .._assets.lambda_handler.errors import AccessError, NotFoundError, Reposito
 from .._assets.lambda_handler.log import Log
 from .._assets.lambda_handler.oci import Digest, Manifest, Repository, is_account_id
 from .._assets.lambda_handler.publish.ports import ObjectReader
+from .._assets.lambda_handler.registry import RegistryClient, RegistryRepository, Transport
 from .._assets.lambda_handler.retry import Retry
 from .._assets.lambda_handler.spec import Declaration
 from .._sources.archive_file import ArchiveFile
@@ -167,6 +168,22 @@ class Registry:
         """
         return ReviewPorts(self, declaration, is_coming=is_coming)
 
+    def remote(self, repository: Repository, credentials_secret_arn: str = "") -> RegistryRepository:
+        """
+        Open a repository of any registry for reading.
+
+        Raises:
+            AccessError: Its credentials cannot be had.
+        """
+        logins = self.clients.logins
+        if repository.host.name in (PUBLIC_HOST, self.home.partition("/")[0]) and not credentials_secret_arn:
+            login = logins.ecr_public(repository)
+        else:
+            doing = f"logging in to {repository.host}"
+            login = self.retry.call(doing, lambda: logins.other(repository, credentials_secret_arn))
+        client = RegistryClient(Transport(self.clients.pool, self.retry.deadline), login.tokens)
+        return RegistryRepository(client, login.repository, self.retry)
+
     def repository(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
         """
         Find the repository of *declaration*.
@@ -235,6 +252,10 @@ class ReviewPorts(Adapters):
     def destination(self) -> EcrPublicRepository:
         """The repository that is published to."""
         return self._registry.repository(self, self._declaration, is_coming=self._is_coming)
+
+    def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
+        """Open a repository of any registry, without looking for the one that is published to."""
+        return self._registry.remote(repository, credentials_secret_arn)
 
     def own(self) -> EcrPublicRepository:
         """Find the repository over the API, as the function does."""

@@ -63,7 +63,9 @@ LAYERS = {
         "errors", "oci", others=("boto3", "botocore", "hypercorn", "ministack", "starlette", "urllib3")
     ),
     # A review is the handler without its writes; reading an app takes no CDK.
-    "cdk_ecrpublic.review": Layer(ours=frozenset({SHIPPED, "cdk_ecrpublic._sources.archive_file"})),
+    "cdk_ecrpublic.review": Layer(
+        ours=frozenset({SHIPPED, "cdk_ecrpublic._sources.archive_file", "cdk_ecrpublic._pin_names"})
+    ),
     "cdk_ecrpublic.review.text": library(ours=("cdk_ecrpublic.review",), others=("rich",)),
     "cdk_ecrpublic.cli": library(
         "errors", "oci", ours=("cdk_ecrpublic.review", "cdk_ecrpublic.sandbox"), others=("click", "rich")

@@ -1,0 +1,85 @@
+"""``cdk-ecrpublic pin``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from cdk_ecrpublic.review.assembly import AssemblyError
+from cdk_ecrpublic.review.data import FORMAT_VERSION
+from cdk_ecrpublic.review.pins import Pin, find_pins, read_context, read_names, unused, write_context
+from cdk_ecrpublic.review.words import count, printable, short
+
+from .reviewing import output, waiting
+
+STALE, FAILED = 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    folder: Path
+    context_file: Path
+    registry: str
+    check: bool
+    as_json: bool
+
+
+def run(options: Options) -> int:
+    """
+    Write what the app's mutable names stand for, or check what was written.
+
+    Returns:
+        The exit status: 2 when a name could not be resolved, and then nothing
+        is written; 1 when the check finds another digest; else 0.
+    """
+    try:
+        names, context = read_names(options.folder), read_context(options.context_file)
+    except AssemblyError as error:
+        raise click.ClickException(str(error)) from error
+    with waiting("looking at names", len(names), options.registry) as (registry, advance):
+        pins = find_pins(names, context, registry, advance)
+    left = list(unused(names, context))
+    failed = any(pin.now is None for pin in pins)
+    stale = [pin for pin in pins if not pin.is_current]
+    if stale and not failed and not options.check:
+        write_context(options.context_file, {**context, **{pin.key: pin.now for pin in pins}})
+    if options.as_json:
+        data = {"formatVersion": FORMAT_VERSION, "names": [asdict(pin) for pin in pins], "unused": left}
+        click.echo(json.dumps(data, indent=2))
+    else:
+        _print(pins, left, options)
+    return FAILED if failed else STALE if stale and options.check else 0
+
+
+def _print(pins: Sequence[Pin], left: Sequence[str], options: Options) -> None:
+    console = output()
+    for pin in pins:
+        console.print(Text.assemble((printable(pin.name), "bold"), "  ", _outcome(pin)))
+    for key in left:
+        console.print(Text(f"unused: {printable(key)}; cdk context --reset removes it", "dim"))
+    stale = sum(not pin.is_current for pin in pins)
+    if any(pin.problem for pin in pins):
+        said = "not all names could be resolved; nothing was written"
+    elif not stale:
+        said = f"{count(len(pins), 'name')}, all as in {options.context_file}" if pins else "no mutable names"
+    elif options.check:
+        said = f"{count(stale, 'name')} not as in {options.context_file}; run cdk-ecrpublic pin"
+    else:
+        said = f"{options.context_file}: {count(stale, 'name')} written; run cdk diff to see what moves"
+    console.print(Text(said, "bold"))
+
+
+def _outcome(pin: Pin) -> Text:
+    if pin.problem:
+        return Text(printable(pin.problem), "red")
+    if pin.is_current:
+        return Text(f"{short(pin.now)}, as it was", "dim")
+    before = f"{short(pin.before)} → " if pin.before else ""
+    return Text(f"{before}{short(pin.now)}", "yellow")
