@@ -21,6 +21,9 @@ from ._pin_names import KEY, METADATA
 from ._sources.base import SourceBinding
 from .public_repository import IPublicRepository
 
+URL_SUFFIX = "amazonaws.com"
+"""Of hosts in the only partition that has ECR Public."""
+
 PUBLIC_HOST, UNKNOWN_REGISTRY = "public.ecr.aws", "-"
 """What the name of a repository's own tag begins with: the host, and the registry where it is not known."""
 
@@ -51,8 +54,9 @@ def pinned(image: Construct, repository: IPublicRepository, binding: SourceBindi
         return source
 
     properties = replaced(binding.properties)
-    left = tuple(name for name in binding.mutable_tags if name not in found)
-    return replace(binding, properties=properties, mutable_tags=left)
+    left = [name for name in binding.mutable_tags if name not in found]
+    shown = tuple(_text(image, name) or name.rpartition(":")[2] for name in left)
+    return replace(binding, properties=properties, mutable_tags=shown)
 
 
 def _digest_of_tag(image: Construct, repository: IPublicRepository, tag: str) -> str | None:
@@ -65,11 +69,23 @@ def _digest_of_tag(image: Construct, repository: IPublicRepository, tag: str) ->
 
 
 def _digest_of_reference(image: Construct, reference: str, others: Mapping[Any, object]) -> str | None:
-    if not is_known(reference):
+    text = _text(image, reference)
+    if text is None:
         return None
     secret = others.get("CredentialsSecretArn")
-    about = {"reference": reference, "hasCredentials": bool(secret)}
-    return _look_up(image, reference, {**about, **({"credentialsSecretArn": secret} if is_known(secret) else {})})
+    about = {"reference": text, "hasCredentials": bool(secret)}
+    return _look_up(image, text, {**about, **({"credentialsSecretArn": secret} if is_known(secret) else {})})
+
+
+def _text(image: Construct, name: str) -> str | None:
+    """Return a name as a text, where it is known but for what is the same in the whole partition."""
+    if is_known(name):
+        return name
+    match Stack.of(image).resolve(name):
+        case {"Fn::Join": ["", [*parts]]}:
+            known = [URL_SUFFIX if part == {"Ref": "AWS::URLSuffix"} else part for part in parts]
+            return "".join(known) if all(isinstance(part, str) for part in known) else None
+    return None
 
 
 def _look_up(image: Construct, name: str, about: Mapping[str, object]) -> str | None:

@@ -54,9 +54,7 @@ class EcrSource:
     ) -> None:
         self._reference = _reference("ImageSource.ecr", repository.repository_uri, tag, digest)
         self._repository = repository
-        # Its account and Region may be known at deployment only.
-        name = self._reference if is_known(self._reference) else tag
-        self._mutable_tags = (name,) if tag and name and not is_immutable else ()
+        self._mutable_tags = (self._reference,) if tag and not is_immutable else ()
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
         provider.allow(ECR_READ_ACTIONS, self._repository.repository_arn)

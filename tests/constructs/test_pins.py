@@ -1,0 +1,153 @@
+"""Mutable names that the context pins to a digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App, Environment, Fn, Stack
+from aws_cdk import aws_ecr as ecr
+from aws_cdk.assertions import Annotations, Match, Template
+
+from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository
+from cdk_ecrpublic.review.pins import read_names
+
+DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+SOMEWHERE = Environment(account="123456789012", region="eu-west-1")
+KEY = "cdk-ecrpublic:digest:"
+OWN = f"{KEY}public.ecr.aws/123456789012/acme/agent:stable"
+FAR = f"{KEY}ghcr.io/acme/agent:1"
+IN_ECR = f"{KEY}123456789012.dkr.ecr.eu-west-1.amazonaws.com/in/side:1"
+
+
+def declare(context: dict[str, Any], source: IImageSource | None = None, **options: Any) -> Stack:
+    stack = Stack(App(context=context), "Agent", env=options.pop("env", SOMEWHERE))
+    PublicImage(
+        stack,
+        "Release",
+        repository=PublicRepository.from_repository_name(stack, "Repository", "acme/agent"),
+        source=source or ImageSource.tag("stable"),
+        tags=["1"],
+        **options,
+    )
+    return stack
+
+
+def properties(stack: Stack) -> dict[str, Any]:
+    (found,) = Template.from_stack(stack).find_resources("Custom::ECRPublicImage").values()
+    return dict(found["Properties"])
+
+
+def warnings(stack: Stack) -> list[str]:
+    return [str(each.entry.data) for each in Annotations.from_stack(stack).find_warning("*", Match.any_value())]
+
+
+def test_a_tag_is_rendered_as_its_digest() -> None:
+    stack = declare({OWN: DIGEST})
+
+    assert properties(stack)["Source"] == {"Digest": DIGEST}
+    assert "StateParameterName" not in properties(stack)
+    assert warnings(stack) == []
+
+
+def test_a_reference_keeps_its_tag_beside_the_digest() -> None:
+    stack = declare({FAR: DIGEST}, ImageSource.registry("ghcr.io/acme/agent:1"))
+
+    assert properties(stack)["Source"] == {"Image": {"Reference": f"ghcr.io/acme/agent:1@{DIGEST}"}}
+    assert warnings(stack) == []
+
+
+def test_an_image_of_private_ecr_is_pinned_where_its_account_is_known() -> None:
+    stack = Stack(App(context={IN_ECR: DIGEST}), "Agent", env=SOMEWHERE)
+    private = ecr.Repository.from_repository_attributes(
+        stack,
+        "Private",
+        repository_name="in/side",
+        repository_arn="arn:aws:ecr:eu-west-1:123456789012:repository/in/side",
+    )
+    PublicImage(
+        stack,
+        "Release",
+        repository=PublicRepository.from_repository_name(stack, "Repository", "acme/agent"),
+        source=ImageSource.ecr(private, tag="1"),
+    )
+
+    assert f"/in/side:1@{DIGEST}" in str(properties(stack)["Source"]["Image"]["Reference"])
+    assert warnings(stack) == []
+
+
+def test_parts_of_an_index_are_pinned_each_by_itself() -> None:
+    source = ImageSource.index(
+        {"linux/amd64": ImageSource.tag("stable"), "linux/arm64": ImageSource.registry("ghcr.io/acme/agent:1")}
+    )
+    stack = declare({OWN: DIGEST}, source)
+
+    parts = properties(stack)["Source"]["Index"]["Manifests"]
+    assert [part["Source"] for part in parts] == [
+        {"Digest": DIGEST},
+        {"Image": {"Reference": "ghcr.io/acme/agent:1"}},
+    ]
+    assert "StateParameterName" in properties(stack)
+    (warning,) = warnings(stack)
+    assert "ghcr.io/acme/agent:1:" in warning
+    assert "stable" not in warning
+
+
+def test_two_parts_of_one_name_are_both_pinned() -> None:
+    source = ImageSource.index({"linux/amd64": ImageSource.tag("stable"), "linux/arm64": ImageSource.tag("stable")})
+    stack = declare({OWN: DIGEST}, source)
+
+    parts = properties(stack)["Source"]["Index"]["Manifests"]
+    assert [part["Source"] for part in parts] == [{"Digest": DIGEST}] * 2
+    assert warnings(stack) == []
+
+
+def test_what_is_not_pinned_warns_and_says_how() -> None:
+    (warning,) = warnings(declare({}))
+
+    assert "have `cdk-ecrpublic pin` keep its digest in cdk.context.json" in warning
+
+
+def test_another_account_has_pins_of_its_own() -> None:
+    elsewhere = declare({OWN: DIGEST}, env=Environment(account="999999999999", region="eu-west-1"))
+    nowhere = declare({f"{KEY}public.ecr.aws/-/acme/agent:stable": OTHER}, env=None)
+
+    assert properties(elsewhere)["Source"] == {"Tag": "stable"}
+    assert properties(nowhere)["Source"] == {"Digest": OTHER}
+
+
+@pytest.mark.parametrize("value", ["sha256:abc", "", 7, {"digest": DIGEST}, True])
+def test_something_else_than_a_digest_is_refused(value: object) -> None:
+    with pytest.raises(Exception, match=r"Agent/Release: the context 'cdk-ecrpublic:digest:.*is not a digest"):
+        declare({OWN: value})
+
+
+def test_a_name_that_only_the_deployment_knows_cannot_be_pinned(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    stack = Stack(app, "Agent")
+    PublicImage(
+        stack,
+        "Release",
+        repository=PublicRepository.from_repository_name(stack, "Repository", Fn.import_value("name")),
+        source=ImageSource.tag("stable"),
+    )
+    app.synth()
+
+    assert read_names(tmp_path) == []
+
+
+def test_every_name_is_told_to_the_command_line_pinned_or_not(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path), context={FAR: DIGEST})
+    stack = Stack(app, "Agent", env=SOMEWHERE)
+    repository = PublicRepository.from_repository_name(stack, "Repository", "acme/agent")
+    sources = [ImageSource.tag("stable"), ImageSource.registry("ghcr.io/acme/agent:1"), ImageSource.digest(DIGEST)]
+    for number, source in enumerate(sources):
+        PublicImage(stack, f"Image{number}", repository=repository, source=source, tags=[f"v{number}"])
+    app.synth()
+
+    assert [name.key for name in read_names(tmp_path)] == [FAR, OWN]
+    own = read_names(tmp_path)[1]
+    assert (own.repository_name, own.tag, own.reference) == ("acme/agent", "stable", "")
+    template = (tmp_path / "Agent.template.json").read_text()
+    assert "cdk-ecrpublic:mutable-name" not in template
