@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from cdk_ecrpublic.cli.commands import cli
+from cdk_ecrpublic.review.markdown import MARKER
 from tests.architecture.source import CHECKOUT
 
 FETCHED = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?((?:https?:)?//[^"'\s>]+)""")
@@ -81,6 +84,19 @@ def test_every_test_that_a_page_names_exists() -> None:
     assert [row for row in rows if ".py::" not in row] == []
     assert len(rows) == len(set(rows)) >= 30
     assert [name for name in named if f"def {name[1]}(" not in (CHECKOUT / "tests" / name[0]).read_text("utf-8")] == []
+
+
+def test_every_workflow_in_a_page_is_one() -> None:
+    """YAML that people copy; every command in it exists, with its options."""
+    page = (CHECKOUT / "docs" / "how-to" / "review.md").read_text(encoding="utf-8")
+    (workflow,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    steps = workflow["jobs"]["plan"]["steps"]
+    script = "\n".join(step.get("run", "") for step in steps)
+
+    ((name, options),) = re.findall(r"^\s*cdk-ecrpublic (\w+) (.*?) >", script, re.MULTILINE)
+    known = {option for parameter in cli.commands[name].params for option in parameter.opts}
+    assert {word for word in options.split() if word.startswith("--")} <= known
+    assert MARKER in script
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
