@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._sources.base import IImageSource, SourceBinding
+    from .catalog.construct import PublicImageCatalog
+    from .catalog.model import ImageSettings
+    from .catalog.problems import CatalogError
     from .image_source import ImageSource
     from .provider import PublicImageProvider
     from .public_image import PublicImage
@@ -27,22 +30,28 @@ if TYPE_CHECKING:
     from .removal import OnTagRemoved
 
 __all__ = [
+    "CatalogError",
     "IImageSource",
     "IPublicRepository",
+    "ImageSettings",
     "ImageSource",
     "OnTagRemoved",
     "PublicImage",
+    "PublicImageCatalog",
     "PublicImageProvider",
     "PublicRepository",
     "SourceBinding",
 ]
 
 _MODULES = {
+    "CatalogError": "catalog.problems",
     "IImageSource": "_sources.base",
     "IPublicRepository": "public_repository",
+    "ImageSettings": "catalog.model",
     "ImageSource": "image_source",
     "OnTagRemoved": "removal",
     "PublicImage": "public_image",
+    "PublicImageCatalog": "catalog.construct",
     "PublicImageProvider": "provider",
     "PublicRepository": "public_repository",
     "SourceBinding": "_sources.base",

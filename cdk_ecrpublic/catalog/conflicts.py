@@ -1,0 +1,64 @@
+"""What no part of a catalog is wrong about by itself: conflicts, and files that are not what they should be."""
+
+from __future__ import annotations
+
+from .._assets.lambda_handler.errors import ImageError, shown
+from .._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Manifest
+from .fields import Fields
+from .model import Catalog, Image, ManifestFile, Repository
+from .problems import Position
+
+
+def check(catalog: Catalog, fields: Fields) -> None:
+    """Note each conflict in *fields*."""
+    for repository in catalog.repositories:
+        _check_tags(repository, fields)
+        _check_keys(repository, fields)
+        for image in repository.images:
+            _check_digest(image, fields)
+            if isinstance(image.source, ManifestFile):
+                _check_file(image, image.source, fields)
+
+
+def _check_tags(repository: Repository, fields: Fields) -> None:
+    seen: dict[str, Position] = {}
+    for tag in (tag for image in repository.images for tag in image.tags):
+        first = seen.setdefault(tag.text, tag.at)
+        if first is not tag.at:
+            what = f"tag {shown(tag.text)} of repository {shown(repository.name)} is given to an image"
+            fields.refuse(
+                tag.at, f"{what} on line {first.line} already; a tag points to one image: remove one of the two"
+            )
+
+
+def _check_keys(repository: Repository, fields: Fields) -> None:
+    seen: dict[str, Image] = {}
+    for image in repository.images:
+        first = seen.setdefault(image.key, image)
+        # Where both have their name from a tag, that tag was refused already.
+        if first is not image and (image.name or first.name or not image.tags):
+            what = f"{shown(image.key)} is what the image on line {first.at.line} of repository"
+            fields.refuse(image.at, f"{what} {shown(repository.name)} is known by too; give one of the two another id")
+
+
+def _check_digest(image: Image, fields: Fields) -> None:
+    # The digest of what is left of an index is not that of the source.
+    if image.expected_digest is None or image.digest is None or image.settings.platforms:
+        return
+    if image.expected_digest != image.digest:
+        what = f"expected_digest: {image.expected_digest} is not the digest of the image"
+        fields.refuse(image.at, f"{what}, {image.digest}; leave it out: without platforms the digest says it all")
+
+
+def _check_file(image: Image, source: ManifestFile, fields: Fields) -> None:
+    expected = None if image.settings.platforms else image.expected_digest
+    try:
+        with source.path.open("rb") as file:
+            content = file.read(MANIFEST_MAX_BYTES + 1)
+        Manifest.parse(content, expected=expected)
+    except OSError as error:
+        fields.refuse(image.at, f"manifest_file: {shown(str(source.path))} cannot be read: {error.strerror}")
+    except ValueError as error:
+        # No text of ours: a character that no file system takes. Ours are ImageErrors, which are ValueErrors too.
+        said = error.message if isinstance(error, ImageError) else str(error)
+        fields.refuse(image.at, f"manifest_file: {shown(str(source.path))}: {said}")

@@ -1,0 +1,279 @@
+"""All images of one reviewed file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from aws_cdk import NestedStack
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from .._assets.lambda_handler.oci import Digest, Reference, RegistryHost, is_account_id, parse_registry_id
+from .._checks import check, is_known, refuse
+from .._sources.base import IImageSource
+from ..image_source import ImageSource
+from ..provider import PublicImageProvider
+from ..public_image import PublicImage
+from ..public_repository import IPublicRepository, PublicRepository
+from . import capacity
+from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source
+
+_PRIVATE_ECR = re.compile(r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com")
+
+_SHOWN_NAMES = 20
+
+
+class PublicImageCatalog(Construct):
+    """
+    All images of one reviewed file; see ``from_file``, which makes it.
+
+    The order of the file means nothing, but that of tags, which are put in
+    it. Taking an image or a tag out removes nothing from the registry: what
+    may be removed belongs into a ``PublicImage`` of the app's own.
+
+    Args:
+        catalog: What the file says.
+        registry_id: See ``from_file``; so for all others.
+
+    Raises:
+        ValueError: See ``from_file``.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        catalog: Catalog,
+        registry_id: str | None = None,
+        credentials: Mapping[str, secretsmanager.ISecret] | None = None,
+        make_provider: Callable[[Construct], PublicImageProvider] | None = None,
+        stacks: int | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._check(catalog, registry_id, credentials or {}, stacks)
+        self._registry, self._registry_id = catalog.registry, registry_id
+        self._credentials = {RegistryHost.parse(host): secret for host, secret in (credentials or {}).items()}
+        self._make_provider = make_provider or PublicImageProvider.of
+        self._number_of_stacks = stacks
+        self._providers: dict[str, PublicImageProvider] = {}
+        self._nested: dict[int, NestedStack] = {}
+        self._repositories: dict[str, IPublicRepository] = {}
+        self._images: list[PublicImage] = []
+        self._known: dict[str, dict[str, PublicImage]] = {}
+        for repository in sorted(catalog.repositories, key=lambda each: each.name):
+            self._declare(repository)
+
+    @staticmethod
+    def from_file(
+        scope: Construct,
+        construct_id: str,
+        path: str | Path,
+        *,
+        registries: str | Path | None = None,
+        source: str | None = None,
+        destination: str | None = None,
+        registry_id: str | None = None,
+        defaults: ImageSettings | None = None,
+        credentials: Mapping[str, secretsmanager.ISecret] | None = None,
+        make_provider: Callable[[Construct], PublicImageProvider] | None = None,
+        stacks: int | None = None,
+    ) -> PublicImageCatalog:
+        """
+        Declare all images of a YAML file.
+
+        Args:
+            scope: Where the images belong.
+            construct_id: Its id there; part of the id of each image.
+            path: Relative to the working directory, at most 1 MiB. Of our own
+                format, with ``repositories``; of the Kubernetes image
+                promoter's, with ``registries`` and ``images``; or a bare list
+                of its images.
+            registries: For a bare list: the promoter's other file, with the
+                ``registries``.
+            source: For a bare list: the registry that images are copied from,
+                ``<host>[/<path>]``. Default: they are in their destination
+                already, and are only tagged.
+            destination: For a bare list: the registry that images go to,
+                ``public.ecr.aws/<alias>[/<prefix>]``. For a file that names
+                several: which of them.
+            registry_id: Account id of the destination, where it is not the
+                stack's own; the policies of its repositories must allow to
+                put images. An alias stands in for that of the file.
+                Default: the stack's own account, which must have the alias
+                that the file names, if it names one.
+            defaults: For images of which the file says nothing. Default:
+                those of ``PublicImage``.
+            credentials: Secrets by host, as for ``ImageSource.registry``:
+                ``{"ghcr.io": secret}``. Default: images are read anonymously.
+            make_provider: Makes the function of each stack, e.g. ``lambda
+                scope: PublicImageProvider(scope, "Provider", memory_size=1024)``.
+                Default: the stack's own, or one with the defaults.
+            stacks: From 1 to 100: that many nested stacks, over which
+                repositories are spread by their names. When it changes, some
+                move from one to another, which leaves their images alone.
+                Default: no nested stack.
+
+        Raises:
+            CatalogError: With all problems of the file. A ValueError.
+            ValueError: More than the stacks take, or what ``PublicImage``
+                refuses.
+            ModuleNotFoundError: PyYAML is missing; says how to install it.
+        """
+        try:
+            from .reader import Arguments, read_catalog  # noqa: PLC0415 - without the extra there is no PyYAML
+        except ModuleNotFoundError as error:
+            message = f'{error.name} is not installed, which catalogs need; run: pip install "cdk-ecrpublic[catalog]"'
+            raise ModuleNotFoundError(message, name=error.name) from error
+        arguments = Arguments(
+            registries=None if registries is None else Path(registries),
+            source=source,
+            destination=destination,
+            defaults=defaults or ImageSettings(),
+        )
+        return PublicImageCatalog(
+            scope,
+            construct_id,
+            catalog=read_catalog(Path(path), arguments),
+            registry_id=registry_id,
+            credentials=credentials,
+            make_provider=make_provider,
+            stacks=stacks,
+        )
+
+    @property
+    def images(self) -> tuple[PublicImage, ...]:
+        """All images, by repository and id; the order of the file does not matter."""
+        return tuple(self._images)
+
+    @property
+    def repositories(self) -> Mapping[str, IPublicRepository]:
+        """The repositories by name, without registry host and alias."""
+        return dict(self._repositories)
+
+    @property
+    def stacks(self) -> tuple[NestedStack, ...]:
+        """The nested stacks that there are; one without images is not made."""
+        return tuple(self._nested[number] for number in sorted(self._nested))
+
+    def image(self, repository_name: str, name: str) -> PublicImage:
+        """
+        Return an image of the file.
+
+        Args:
+            repository_name: Without registry host and alias: ``acme/agent``.
+            name: One of its tags, its digest, or its ``id``.
+
+        Raises:
+            ValueError: There is none; says which there are.
+        """
+        for what, found, among in (
+            ("repository", repository_name, self._known),
+            (f"image of {repository_name!r}", name, self._known.get(repository_name, {})),
+        ):
+            if found not in among:
+                some = [*among][:_SHOWN_NAMES]
+                more = ", …" if len(among) > len(some) else ""
+                refuse(self.node.path, f"there is no {what} {found!r}; there are: {', '.join(some) or 'none'}{more}")
+        return self._known[repository_name][name]
+
+    def _declare(self, repository: Repository) -> None:
+        part = self._part(repository.name)
+        # No name of a repository has two dashes in a row, so no two become one id.
+        group = Construct(part, repository.name.replace("/", "--"))
+        imported = self._import(group, repository.name)
+        self._repositories[repository.name] = imported
+        known = self._known.setdefault(repository.name, {})
+        for image in sorted(repository.images, key=lambda each: each.key):
+            declared = self._image(part, group, imported, image)
+            self._images.append(declared)
+            for name in (image.key, *(tag.text for tag in image.tags), str(image.digest)):
+                known.setdefault(name, declared)
+
+    def _image(self, part: Construct, group: Construct, repository: IPublicRepository, image: Image) -> PublicImage:
+        settings = image.settings
+        return PublicImage(
+            group,
+            image.key,
+            repository=repository,
+            source=self._source(part, image.source),
+            tags=[tag.text for tag in image.tags],
+            expected_digest=str(image.expected_digest) if image.expected_digest else None,
+            platforms=settings.platforms,
+            required_platforms=settings.required_platforms,
+            immutable_tags=settings.immutable_tags,
+            include_referrers=settings.include_referrers,
+            provider=self._provider(part),
+        )
+
+    def _part(self, repository_name: str) -> Construct:
+        """Return what the images of a repository belong into: a nested stack, or the catalog itself."""
+        if self._number_of_stacks is None:
+            return self
+        number = capacity.stack_of(repository_name, self._number_of_stacks)
+        if number not in self._nested:
+            self._nested[number] = NestedStack(self, f"Part{number}")
+        return self._nested[number]
+
+    def _provider(self, part: Construct) -> PublicImageProvider:
+        if part.node.path not in self._providers:
+            self._providers[part.node.path] = self._make_provider(part)
+        return self._providers[part.node.path]
+
+    def _import(self, group: Construct, name: str) -> IPublicRepository:
+        account = self._registry_id if self._registry_id and is_account_id(self._registry_id) else None
+        alias = self._registry if self._registry and not is_account_id(self._registry) else None
+        # An id that no image has: a key does not begin with "@".
+        construct_id = "@Repository"
+        if account and alias:
+            arn = f"arn:aws:ecr-public::{account}:repository/{name}"
+            return PublicRepository.from_repository_arn(group, construct_id, arn, registry_alias=alias)
+        registry_id = self._registry_id or self._registry
+        return PublicRepository.from_repository_name(group, construct_id, name, registry_id=registry_id)
+
+    def _source(self, part: Construct, source: Source) -> IImageSource:
+        if isinstance(source, Digest):
+            return ImageSource.digest(str(source))
+        if isinstance(source, ManifestFile):
+            return ImageSource.manifest_file(source.path)
+        host = source.repository.host
+        if str(host) == "public.ecr.aws":
+            return ImageSource.public(str(source.repository), digest=str(source.digest))
+        private = _PRIVATE_ECR.fullmatch(str(host))
+        if private:
+            return ImageSource.ecr(_private(part, private, source), digest=str(source.digest))
+        return ImageSource.registry(str(source), credentials=self._credentials.get(host))
+
+    def _check(
+        self,
+        catalog: Catalog,
+        registry_id: str | None,
+        credentials: Mapping[str, secretsmanager.ISecret],
+        stacks: int | None,
+    ) -> None:
+        path = self.node.path
+        if registry_id is not None:
+            check(f"{path}: registry_id", registry_id, parse_registry_id)
+            if not is_known(registry_id):
+                refuse(f"{path}: registry_id", "has to be known at synthesis; give the 12 digits of an account")
+        for host in credentials:
+            check(f"{path}: credentials", host, RegistryHost.parse)
+        if stacks is not None and stacks not in range(1, capacity.STACKS_MAX + 1):
+            refuse(f"{path}: stacks", f"{stacks!r}; allowed are 1 to {capacity.STACKS_MAX}")
+        excess = capacity.excess(catalog.repositories, stacks)
+        if excess:
+            refuse(path, excess)
+
+
+def _private(part: Construct, host: re.Match[str], source: Reference) -> ecr.IRepository:
+    """Import a repository of private ECR, once for each stack."""
+    name = source.repository.path
+    construct_id = f"@{host[0]}--{name.replace('/', '--')}"
+    found = part.node.try_find_child(construct_id)
+    if isinstance(found, ecr.RepositoryBase):
+        return found
+    arn = f"arn:aws:ecr:{host['region']}:{host['account']}:repository/{name}"
+    return ecr.Repository.from_repository_attributes(part, construct_id, repository_arn=arn, repository_name=name)

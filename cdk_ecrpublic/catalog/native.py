@@ -1,0 +1,152 @@
+"""Our own format: repositories, and of each the images, with all that PublicImage offers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .._assets.lambda_handler.errors import InvalidInputError, shown
+from .._assets.lambda_handler.oci import (
+    Digest,
+    Platform,
+    Reference,
+    parse_registry_id,
+    parse_repository_name,
+    parse_tag,
+    parse_tag_pattern,
+)
+from .fields import Fields
+from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source, Tag
+from .nodes import Node
+from .problems import Position
+
+TOP = ("repositories",)
+TOP_OPTIONAL = ("registry", "defaults")
+
+SETTINGS = ("platforms", "required_platforms", "immutable_tags", "include_referrers")
+SOURCES = ("digest", "source", "manifest_file")
+IMAGE = (*SOURCES, "tags", "expected_digest", "id", *SETTINGS)
+
+PATH_MAX_CHARACTERS = 1024
+
+_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
+_PATH = re.compile(r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,1023}")
+
+
+def read(node: Node, folder: Path, settings: ImageSettings, fields: Fields) -> Catalog:
+    """
+    Read a catalog.
+
+    Args:
+        node: The document.
+        folder: What files are relative to.
+        settings: For images of which the document says nothing.
+        fields: Takes what is wrong.
+    """
+    top = fields.mapping(node, "the catalog", required=TOP, optional=TOP_OPTIONAL) or {}
+    registry = fields.text(top["registry"], "registry", parse_registry_id) if "registry" in top else None
+    if "defaults" in top:
+        given = fields.mapping(top["defaults"], "defaults", optional=SETTINGS) or {}
+        settings = replace(settings, **_settings(given, "defaults", fields))
+    repositories = []
+    if "repositories" in top:
+        table = fields.table(top["repositories"], "repositories", parse_repository_name, "names to their images")
+        repositories = [_repository(name, at, value, (folder, settings), fields) for name, at, value in table]
+    return Catalog(registry=registry, repositories=tuple(each for each in repositories if each))
+
+
+def _repository(name: str, at: Position, node: Node, context: tuple[Path, ImageSettings], fields: Fields) -> Repository:
+    what = f"repositories.{name}"
+    entry = fields.mapping(node, what, required=("images",)) or {}
+    items = fields.items(entry["images"], f"{what}.images", "images") if "images" in entry else ()
+    images = [_image(item, path, context, fields) for item, path in items]
+    found = tuple(image for image in images if image)
+    return Repository(name=name, at=at, images=found) if name else None
+
+
+def _image(node: Node, what: str, context: tuple[Path, ImageSettings], fields: Fields) -> Image | None:
+    folder, settings = context
+    entry = fields.mapping(node, what, optional=IMAGE)
+    if entry is None:
+        return None
+    source = _source(entry, node.at, what, folder, fields)
+    tags = fields.texts(entry["tags"], f"{what}.tags", parse_tag, "tags") if "tags" in entry else ()
+    expected = entry.get("expected_digest")
+    name = fields.text(entry["id"], f"{what}.id", _parse_id) if "id" in entry else None
+    expected_digest = fields.text(expected, f"{what}.expected_digest", Digest.parse) if expected else None
+    settings = replace(settings, **_settings(entry, what, fields))
+    if source is None:
+        return None
+    return Image(
+        at=node.at,
+        source=source,
+        tags=tuple(Tag(text, at) for text, at in tags),
+        settings=settings,
+        expected_digest=expected_digest,
+        name=name,
+    )
+
+
+def _source(entry: dict[str, Node], at: Position, what: str, folder: Path, fields: Fields) -> Source | None:
+    given = [key for key in SOURCES if key in entry]
+    if len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        fields.refuse(at, f"{what}: has {found}; expected exactly one of {', '.join(SOURCES)}")
+    if "digest" in given:
+        digest = fields.text(entry["digest"], f"{what}.digest", Digest.parse)
+    if "source" in given:
+        reference = fields.text(entry["source"], f"{what}.source", _parse_source)
+    if "manifest_file" in given:
+        path = fields.text(entry["manifest_file"], f"{what}.manifest_file", _parse_path)
+    match given:
+        case ["digest"]:
+            return digest
+        case ["source"]:
+            return reference
+        case ["manifest_file"]:
+            return ManifestFile(folder / path) if path else None
+    return None
+
+
+def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, Any]:
+    """Read those settings that are there, as arguments of ``ImageSettings``."""
+    found: dict[str, Any] = {}
+    for key, parse in (
+        ("platforms", Platform.parse),
+        ("required_platforms", Platform.parse),
+        ("immutable_tags", parse_tag_pattern),
+    ):
+        if key in entry:
+            values = fields.texts(entry[key], f"{what}.{key}", parse, key.replace("_", " "))
+            found[key] = tuple(str(value) for value, _ in values)
+    if "include_referrers" in entry:
+        found["include_referrers"] = fields.flag(entry["include_referrers"], f"{what}.include_referrers") or False
+    return found
+
+
+def _parse_source(text: str) -> Reference:
+    reference = Reference.parse(text)
+    if reference.digest is None:
+        message = f"{shown(text)} has no digest, and its tag may move unseen; add it: {text}@sha256:…"
+        raise InvalidInputError(message)
+    return reference
+
+
+def _parse_path(text: str) -> str:
+    if not _PATH.fullmatch(text):
+        message = f"{shown(text)} is no file; expected a path of up to {PATH_MAX_CHARACTERS} characters, relative to "
+        message += "the catalog's folder"
+        raise InvalidInputError(message)
+    return text
+
+
+def _parse_id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        message = (
+            f"{shown(text)} is no id; allowed are 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter "
+            "or a digit"
+        )
+        raise InvalidInputError(message)
+    return text
