@@ -25,6 +25,16 @@ Never changes. A resource's service token may not change once it is deployed
 made of this id.
 """
 
+STATEMENT_MAX_RESOURCES = 24
+"""
+More resources go into another statement with the same actions.
+
+The CDK spreads the statements of a large role over several managed policies,
+but it never divides a statement, and a managed policy may have 6,144
+characters (IAM quotas): 24 ARNs of repositories whose names are as long as
+they may be.
+"""
+
 DEFAULT_ID = "ECRPublicImageProvider"
 
 TIMEOUT_SECONDS = range(60, 901)
@@ -98,6 +108,7 @@ class PublicImageProvider(Construct):
         _fix_logical_id(log_group, f"{FUNCTION_LOGICAL_ID}Logs")
         self.role = role or _role(self)
         self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
+        self._resources: dict[tuple[str, ...], set[str]] = {}
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
         if role is None:
             _fix_logical_id(self.role.node.find_child("DefaultPolicy"), f"{FUNCTION_LOGICAL_ID}Policy")
@@ -146,11 +157,15 @@ class PublicImageProvider(Construct):
         a role of hundreds of images stays readable, and within IAM's limits.
         """
         key = tuple(actions)
-        if key not in self._statements:
+        resources = self._resources.setdefault(key, set())
+        if resource_arn in resources:
+            return
+        if len(resources) % STATEMENT_MAX_RESOURCES == 0:
             self._statements[key] = iam.PolicyStatement(actions=list(actions), resources=[resource_arn])
             self.role.add_to_principal_policy(self._statements[key])
         else:
             self._statements[key].add_resources(resource_arn)
+        resources.add(resource_arn)
 
     def allow_publishing(
         self, repository: IPublicRepository, *, copies: bool = False, needs_layers: bool = False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .model import Image, ManifestFile, Repository
+from .._assets.lambda_handler.oci import Reference
+from .model import Image, ManifestFile, Repository, private_ecr
 
 STACKS_MAX = 100
 """More nested stacks than anybody needs: a hundred of them hold tens of thousands of images."""
@@ -19,12 +20,13 @@ In one stack. CloudFormation allows 500 resources, and each image is one.
 The rest is left for the function, its role, policies and log, and the app's own.
 """
 
-REPOSITORIES_MAX = 150
+PERMISSIONS_MAX = 250
 """
-In one stack. The function's role names each, once more for copies.
+In one stack. The function's role names each repository once to publish, and
+once more for copies, and each repository of private ECR that is copied from.
 
-What CDK splits over a policy of the role and ten managed policies, the most
-that IAM attaches by default, is some 400 ARNs.
+IAM attaches ten managed policies to a role by default, of 24 ARNs each (see
+the provider's ``STATEMENT_MAX_RESOURCES``); the role's own policy has some too.
 """
 
 TEMPLATE_MAX_BYTES = 900_000
@@ -39,29 +41,36 @@ _INLINE_MAX_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one stack would have to hold."""
+    """
+    What one stack has to hold.
+
+    Attributes:
+        images: Their number.
+        permissions: Of the function, as kind and repository.
+        template_bytes: Estimated.
+    """
 
     images: int = 0
-    repositories: int = 0
+    permissions: frozenset[tuple[str, str]] = frozenset()
     template_bytes: int = 0
 
     def __add__(self, other: Load) -> Load:
         return Load(
             self.images + other.images,
-            self.repositories + other.repositories,
+            self.permissions | other.permissions,
             self.template_bytes + other.template_bytes,
         )
 
     @property
-    def excess(self) -> str | None:
-        """What is too much, in words; None if it fits."""
+    def too_much(self) -> str | None:
+        """What does not fit, in words; None if all does."""
         for amount, limit, what in (
             (self.images, IMAGES_MAX, "images"),
-            (self.repositories, REPOSITORIES_MAX, "repositories"),
+            (len(self.permissions), PERMISSIONS_MAX, "permissions on repositories"),
             (self.template_bytes, TEMPLATE_MAX_BYTES, "bytes of template"),
         ):
             if amount > limit:
-                return f"{amount} {what}, and one stack takes {limit}"
+                return f"{amount} {what}, and a stack takes {limit}"
         return None
 
 
@@ -77,38 +86,44 @@ def stack_of(repository_name: str, stacks: int) -> int:
 
 def load_of(repository: Repository) -> Load:
     """Estimate what a repository takes of a stack."""
+    permissions = {("publish", repository.name)} if repository.images else set()
+    for image in repository.images:
+        if isinstance(image.source, ManifestFile):
+            permissions.add(("check", repository.name))
+        elif isinstance(image.source, Reference):
+            permissions.add(("copy", repository.name))
+            if private_ecr(image.source):
+                permissions.add(("read", str(image.source.repository)))
     size = sum(_bytes_of(image) for image in repository.images)
-    return Load(len(repository.images), 1 if repository.images else 0, size)
+    return Load(len(repository.images), frozenset(permissions), size)
 
 
 def excess(repositories: Sequence[Repository], stacks: int | None) -> str | None:
-    """Say what does not fit, and what would; None if all fits."""
+    """Say what does not fit, and what would; None if all does."""
     loads = {repository.name: load_of(repository) for repository in repositories}
     for name, load in loads.items():
-        if load.excess:
-            return f"repository {name!r} alone has {load.excess}; split its images over two catalogs"
-    found = _excess(loads, stacks or 1)
+        if load.too_much:
+            return f"repository {name!r} alone has {load.too_much}; split its images over two catalogs"
+    found = _first_excess(loads, stacks or 1)
     if found is None:
         return None
-    enough = next((number for number in range(stacks or 2, STACKS_MAX + 1) if _excess(loads, number) is None), None)
-    remedy = f"pass stacks={enough} or more" if enough else "split it over several catalogs"
-    return f"there are {found}; {remedy}"
+    larger = range((stacks or 1) + 1, STACKS_MAX + 1)
+    enough = next((number for number in larger if _first_excess(loads, number) is None), None)
+    remedy = f"pass stacks={enough}, or more to leave room" if enough else "split it over several catalogs"
+    where = f"one of {stacks} nested stacks would have" if stacks else "there are"
+    return f"{where} {found}; {remedy}"
 
 
-def _excess(loads: Mapping[str, Load], stacks: int) -> str | None:
-    totals = [Load() for _ in range(stacks)]
+def _first_excess(loads: Mapping[str, Load], stacks: int) -> str | None:
+    parts: dict[int, list[Load]] = {}
     for name, load in loads.items():
-        number = stack_of(name, stacks)
-        totals[number] += load
-    return _first(total.excess for total in totals)
-
-
-def _first(texts: Iterable[str | None]) -> str | None:
-    return next((text for text in texts if text), None)
+        parts.setdefault(stack_of(name, stacks), []).append(load)
+    totals = [sum(part, Load()) for part in parts.values()]
+    return next((total.too_much for total in totals if total.too_much), None)
 
 
 def _bytes_of(image: Image) -> int:
-    size = _IMAGE_BYTES + sum(len(tag.text) + 4 for tag in image.tags) + len(str(image.digest))
+    size = _IMAGE_BYTES + sum(len(tag.text) + 4 for tag in image.tags) + len(str(image.source))
     if isinstance(image.source, ManifestFile):
         text = image.source.path.read_text(encoding="utf-8")
         size += len(json.dumps(text)) if len(text) <= _INLINE_MAX_BYTES else 0

@@ -11,9 +11,12 @@ from .problems import Position
 
 def check(catalog: Catalog, fields: Fields) -> None:
     """Note each conflict in *fields*."""
+    is_sound = not fields.refused
     for repository in catalog.repositories:
         _check_tags(repository, fields)
-        _check_keys(repository, fields)
+        if is_sound:
+            # An image without its bad tags would be known by something else.
+            _check_keys(repository, fields)
         for image in repository.images:
             _check_digest(image, fields)
             if isinstance(image.source, ManifestFile):

@@ -19,9 +19,7 @@ from ..provider import PublicImageProvider
 from ..public_image import PublicImage
 from ..public_repository import IPublicRepository, PublicRepository
 from . import capacity
-from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source
-
-_PRIVATE_ECR = re.compile(r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com")
+from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source, private_ecr
 
 _SHOWN_NAMES = 20
 
@@ -242,7 +240,7 @@ class PublicImageCatalog(Construct):
         host = source.repository.host
         if str(host) == "public.ecr.aws":
             return ImageSource.public(str(source.repository), digest=str(source.digest))
-        private = _PRIVATE_ECR.fullmatch(str(host))
+        private = private_ecr(source)
         if private:
             return ImageSource.ecr(_private(part, private, source), digest=str(source.digest))
         return ImageSource.registry(str(source), credentials=self._credentials.get(host))

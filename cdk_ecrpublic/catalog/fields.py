@@ -26,6 +26,11 @@ class Fields:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
 
+    @property
+    def refused(self) -> bool:
+        """Whether anything was refused so far."""
+        return bool(self._problems)
+
     def refuse(self, at: Position | None, text: str) -> None:
         """Note a problem."""
         self._problems.add(at, text)

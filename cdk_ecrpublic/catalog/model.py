@@ -9,6 +9,8 @@ from pathlib import Path
 from .._assets.lambda_handler.oci import Digest, Reference
 from .problems import Position
 
+_PRIVATE_ECR = re.compile(r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSettings:
@@ -111,6 +113,11 @@ class Catalog:
 
     registry: str | None = None
     repositories: tuple[Repository, ...] = ()
+
+
+def private_ecr(reference: Reference) -> re.Match[str] | None:
+    """Match the host of private ECR, with ``account`` and ``region``; None if it is another."""
+    return _PRIVATE_ECR.fullmatch(str(reference.repository.host))
 
 
 def _digest_of(source: Digest | Reference) -> Digest | None:

@@ -57,8 +57,10 @@ def read(node: Node, folder: Path, settings: ImageSettings, fields: Fields) -> C
     return Catalog(registry=registry, repositories=tuple(each for each in repositories if each))
 
 
-def _repository(name: str, at: Position, node: Node, context: tuple[Path, ImageSettings], fields: Fields) -> Repository:
-    what = f"repositories.{name}"
+def _repository(
+    name: str | None, at: Position, node: Node, context: tuple[Path, ImageSettings], fields: Fields
+) -> Repository | None:
+    what = f"repositories.{name}" if name else "repositories"
     entry = fields.mapping(node, what, required=("images",)) or {}
     items = fields.items(entry["images"], f"{what}.images", "images") if "images" in entry else ()
     images = [_image(item, path, context, fields) for item, path in items]

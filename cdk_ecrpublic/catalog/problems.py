@@ -72,6 +72,9 @@ class Problems:
         """Collect the problems of another file with those of this one."""
         return Problems(file, self._found)
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def add(self, at: Position | None, text: str) -> None:
         """Note a problem; reading goes on."""
         self._found.append(Problem(self._file, at, text))

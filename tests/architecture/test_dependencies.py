@@ -71,7 +71,32 @@ LAYERS = {
         "errors", "oci", ours=("cdk_ecrpublic.review", "cdk_ecrpublic.sandbox"), others=("click", "rich")
     ),
     "cdk_ecrpublic": library(
-        "archive", "errors", "oci", "values", "sources", "spec", others=("aws_cdk", "constructs", "jsii")
+        "archive",
+        "errors",
+        "oci",
+        "values",
+        "sources",
+        "spec",
+        # The names that the package exports; no construct uses them.
+        ours=("cdk_ecrpublic.catalog.construct", "cdk_ecrpublic.catalog.model", "cdk_ecrpublic.catalog.problems"),
+        others=("aws_cdk", "constructs", "jsii"),
+    ),
+    # Catalogs are read without the CDK, and without the constructs; one module makes images of them.
+    "cdk_ecrpublic.catalog": library("errors", "oci", ours=("cdk_ecrpublic.catalog.nodes",)),
+    "cdk_ecrpublic.catalog.nodes": library("errors", "oci", ours=("cdk_ecrpublic.catalog.problems",), others=("yaml",)),
+    "cdk_ecrpublic.catalog.construct": library(
+        "errors",
+        "oci",
+        ours=(
+            "cdk_ecrpublic.catalog",
+            "cdk_ecrpublic.image_source",
+            "cdk_ecrpublic.provider",
+            "cdk_ecrpublic.public_image",
+            "cdk_ecrpublic.public_repository",
+            "cdk_ecrpublic._checks",
+            "cdk_ecrpublic._sources.base",
+        ),
+        others=("aws_cdk", "constructs"),
     ),
 }
 
@@ -138,6 +163,10 @@ def test_a_module_imports_only_what_its_layer_may(module: Module) -> None:
         ("cdk_ecrpublic.provider", "from ._assets.lambda_handler.registry import RegistryClient"),
         ("cdk_ecrpublic.provider", "import boto3"),
         ("cdk_ecrpublic.provider", "from .sandbox import Sandbox"),
+        ("cdk_ecrpublic.provider", "import yaml"),
+        ("cdk_ecrpublic.catalog.reader", "import aws_cdk"),
+        ("cdk_ecrpublic.catalog.reader", "import yaml"),
+        ("cdk_ecrpublic.catalog.reader", "from ..public_image import PublicImage"),
         ("cdk_ecrpublic.review.assembly", "import aws_cdk"),
         ("cdk_ecrpublic.review.registry", "import boto3"),
         ("cdk_ecrpublic.review.effect", "from ..sandbox import Sandbox"),
