@@ -93,15 +93,18 @@ class Fields:
 
     def texts(self, node: Node, what: str, parse: Callable[[str], T], of: str) -> tuple[tuple[T, Position], ...]:
         """Read a list of texts, none of them twice."""
-        seen: dict[T, Position] = {}
+        seen: set[str] = set()
+        found = []
         for item, name in self.items(node, what, of):
             value = self.text(item, name, parse)
-            if value is None:
+            if value is None or not isinstance(item, Scalar):
                 continue
-            if value in seen:
-                self.refuse(item.at, f"{name}: {shown(str(value))} is in this list already; remove one of the two")
-            seen.setdefault(value, item.at)
-        return tuple(seen.items())
+            if item.text in seen:
+                self.refuse(item.at, f"{name}: {shown(item.text)} is in this list already; remove one of the two")
+            else:
+                seen.add(item.text)
+                found.append((value, item.at))
+        return tuple(found)
 
     def flag(self, node: Node, what: str) -> bool | None:
         """Read ``true`` or ``false``; YAML 1.1's other words for them are refused."""

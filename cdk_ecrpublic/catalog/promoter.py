@@ -50,6 +50,21 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    What a file of the promoter says.
+
+    Attributes:
+        at: Where it says its registries, if it does.
+        registries: None if it is a bare list of images.
+    """
+
+    at: Position
+    images: tuple[Listed, ...]
+    registries: tuple[Registry, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """
     From where to where images go.
@@ -81,6 +96,14 @@ def parse_registry(text: str) -> str:
     else:
         RegistryHost.parse(text)
     return text
+
+
+def read(node: Node, fields: Fields) -> Listing:
+    """Read registries and images that are in one file."""
+    top = fields.mapping(node, "the catalog", required=("registries", "images")) or {}
+    registries = read_registries(top["registries"], fields) if "registries" in top else ()
+    images = read_images(top["images"], fields) if "images" in top else ()
+    return Listing(top.get("registries", node).at, images, registries)
 
 
 def read_registries(node: Node, fields: Fields) -> tuple[Registry, ...]:

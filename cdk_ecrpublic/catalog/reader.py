@@ -57,32 +57,39 @@ def read_catalog(path: Path, arguments: Arguments | None = None) -> Catalog:
     return catalog
 
 
-def _read(node: Node, folder: Path, arguments: Arguments, problems: Problems) -> Catalog:
-    fields = Fields(problems)
+def read_form(node: Node, folder: Path, defaults: ImageSettings, fields: Fields) -> Catalog | promoter.Listing:
+    """
+    Read a document by itself, as ``catalog.schema.json`` describes it.
+
+    Args:
+        node: The document.
+        folder: What files are relative to.
+        defaults: For images of which the document says nothing.
+        fields: Takes what is wrong.
+    """
     if isinstance(node, Items):
-        listed = promoter.read_images(node, fields)
-        way = _way(arguments, problems)
-        return promoter.catalog(listed, way or promoter.NOWHERE, arguments.defaults, fields)
+        return promoter.Listing(node.at, promoter.read_images(node, fields))
     if isinstance(node, Mapping) and node.has("registries", "images"):
-        _refuse_arguments(arguments, ("registries", "source"), fields)
-        return _plain(node, arguments, fields)
+        return promoter.read(node, fields)
     if isinstance(node, Mapping) and node.has("repositories"):
-        _refuse_arguments(arguments, ("registries", "source", "destination"), fields)
-        return native.read(node, folder, arguments.defaults, fields)
+        return native.read(node, folder, defaults, fields)
     if not isinstance(node, Refused):
         fields.refuse(node.at, f"this is no catalog; expected {_FORMATS}")
     return Catalog()
 
 
-def _plain(node: Mapping, arguments: Arguments, fields: Fields) -> Catalog:
-    """Read registries and images that are in one file."""
-    top = fields.mapping(node, "the catalog", required=("registries", "images")) or {}
-    listed = promoter.read_images(top["images"], fields) if "images" in top else ()
-    way = None
-    if "registries" in top:
-        registries = promoter.read_registries(top["registries"], fields)
-        way = promoter.choose(registries, top["registries"].at, arguments.destination, fields)
-    return promoter.catalog(listed, way or promoter.NOWHERE, arguments.defaults, fields)
+def _read(node: Node, folder: Path, arguments: Arguments, problems: Problems) -> Catalog:
+    fields = Fields(problems)
+    form = read_form(node, folder, arguments.defaults, fields)
+    if isinstance(form, Catalog):
+        _refuse_arguments(arguments, ("registries", "source", "destination"), fields)
+        return form
+    if form.registries is not None:
+        _refuse_arguments(arguments, ("registries", "source"), fields)
+        way = promoter.choose(form.registries, form.at, arguments.destination, fields)
+    else:
+        way = _way(arguments, problems)
+    return promoter.catalog(form.images, way or promoter.NOWHERE, arguments.defaults, fields)
 
 
 def _way(arguments: Arguments, problems: Problems) -> promoter.Way | None:
