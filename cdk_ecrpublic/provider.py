@@ -25,14 +25,13 @@ Never changes. A resource's service token may not change once it is deployed
 made of this id.
 """
 
-STATEMENT_MAX_RESOURCES = 24
+STATEMENT_MAX_RESOURCES = 18
 """
 More resources go into another statement with the same actions.
 
 The CDK spreads the statements of a large role over several managed policies,
-but it never divides a statement, and a managed policy may have 6,144
-characters (IAM quotas): 24 ARNs of repositories whose names are as long as
-they may be.
+of 6,144 characters each (IAM quotas), but it never divides a statement. Two of
+this size fit into one, for names of repositories up to 100 characters.
 """
 
 DEFAULT_ID = "ECRPublicImageProvider"

@@ -20,12 +20,12 @@ In one stack. CloudFormation allows 500 resources, and each image is one.
 The rest is left for the function, its role, policies and log, and the app's own.
 """
 
-PERMISSIONS_MAX = 250
+PERMISSIONS_MAX = 350
 """
 In one stack. The function's role names each repository once to publish, and
 once more for copies, and each repository of private ECR that is copied from.
 
-IAM attaches ten managed policies to a role by default, of 24 ARNs each (see
+IAM attaches ten managed policies to a role by default, of 36 ARNs each (see
 the provider's ``STATEMENT_MAX_RESOURCES``); the role's own policy has some too.
 """
 
