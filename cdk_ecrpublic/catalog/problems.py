@@ -66,18 +66,18 @@ class Problems:
 
     def __init__(self, file: str, found: list[Problem] | None = None) -> None:
         self._file = file
-        self._found = [] if found is None else found
+        self.found = [] if found is None else found
 
     def of(self, file: str) -> Problems:
         """Collect the problems of another file with those of this one."""
-        return Problems(file, self._found)
+        return Problems(file, self.found)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def add(self, at: Position | None, text: str) -> None:
         """Note a problem; reading goes on."""
-        self._found.append(Problem(self._file, at, text))
+        self.found.append(Problem(self._file, at, text))
 
     def raise_if_any(self) -> None:
         """
@@ -86,5 +86,5 @@ class Problems:
         Raises:
             CatalogError: With all of them, in the order of the file.
         """
-        if self._found:
-            raise CatalogError(sorted(self._found, key=lambda problem: (problem.file, problem.at or Position(0, 0))))
+        if self.found:
+            raise CatalogError(sorted(self.found, key=lambda problem: (problem.file, problem.at or Position(0, 0))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ A, B, C, D = ("sha256:" + letter * 64 for letter in "abcd")
 ACME = "public.ecr.aws/acme"
 IMAGE = "Custom::ECRPublicImage"
 
+Images = Mapping[str, Mapping[str, list[str]]]
+"""Digests with their tags, by the name of the image."""
+
 
 @pytest.fixture
 def stack() -> Stack:
@@ -31,7 +35,7 @@ def declare(stack: Stack, name: str, **options: Any) -> PublicImageCatalog:
     return PublicImageCatalog.from_file(stack, "Catalog", CATALOGS / name, **options)
 
 
-def listed(folder: Path, images: dict[str, dict[str, list[str]]]) -> Path:
+def listed(folder: Path, images: Images) -> Path:
     """Write a bare list of images: digests and tags by name. JSON is YAML."""
     path = folder / "images.yaml"
     path.write_text(json.dumps([{"name": name, "dmap": dmap} for name, dmap in images.items()]))
@@ -42,11 +46,10 @@ def template(path: Path, **options: Any) -> dict[str, Any]:
     """Synthesize a bare list of images in a stack of its own."""
     stack = Stack(App(), "Stack")
     PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME, **options)
-    found: dict[str, Any] = Template.from_stack(stack).to_json()
-    return found
+    return dict(Template.from_stack(stack).to_json())
 
 
-def images(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def images(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the properties of the images of a template by logical id."""
     return {key: value["Properties"] for key, value in found["Resources"].items() if value["Type"] == IMAGE}
 
@@ -217,8 +220,12 @@ def test_the_order_of_a_file_means_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_added_and_removed_changes_no_other_image(tmp_path: Path) -> None:
-    content = {"agent": {A: ["1.0.0", "1"], B: ["0.9"]}, "sidecar": {A: ["1"]}, "web": {A: []}}
-    changed = {"web": {A: []}, "proxy": {A: ["1"]}, "agent": {C: ["1.0.1"], A: ["1.0.0", "1"]}}
+    content: Images = {
+        "agent": {A: ["1.0.0", "1"], B: ["0.9"]},
+        "sidecar": {A: ["1"]},
+        "web": {A: []},
+    }
+    changed: Images = {"web": {A: []}, "proxy": {A: ["1"]}, "agent": {C: ["1.0.1"], A: ["1.0.0", "1"]}}
 
     before, after = images(template(listed(tmp_path, content))), images(template(listed(tmp_path, changed)))
 

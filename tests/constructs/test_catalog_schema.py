@@ -1,0 +1,142 @@
+"""The JSON Schema for editors and the reader say the same of every document, as far as a schema can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from cdk_ecrpublic import ImageSettings
+from cdk_ecrpublic.catalog.fields import Fields
+from cdk_ecrpublic.catalog.nodes import parse
+from cdk_ecrpublic.catalog.problems import Problems
+from cdk_ecrpublic.catalog.reader import read_form
+from tests.fuzz.hostile import changed
+
+CATALOGS = Path(__file__).parent / "catalogs"
+SCHEMA = json.loads(files("cdk_ecrpublic.catalog").joinpath("catalog.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+VALID: list[Any] = [
+    *(yaml.safe_load((CATALOGS / f"{name}.yaml").read_text()) for name in ("promoter", "images", "repositories")),
+    {"registry": "111122223333", "repositories": {"ab": {"images": [{"digest": A, "id": "x"}]}}},
+    {"repositories": {}, "defaults": {"platforms": ["linux/arm/v7"], "immutable_tags": ["1.?", "*"]}},
+    {"registries": [{"name": "localhost:5000", "src": True}, {"name": "[::1]:443/a"}], "images": []},
+    [],
+]
+
+HOSTS = ("h:0", "h:1", "h:65535", "h:65536", "h:00443", "h:00000", "h:", "-h", "h-", "[::1]", "H.io")
+
+TEXTS = (
+    *("1.0", "a b", "latest", "x" * 128, "x" * 129, "1.0\n", "*", "1.*", "é", "", ".a", "_", "-a", "a/b", "/a"),
+    *(A, A.upper(), f"{A}\n", f"{A}a", "sha256:", "linux/arm64", "linux", "linux/arm64/v8", "linux/", "a/b/c/d"),
+    *("acme", "a", "ab", "Acme", "a" * 50, "a" * 51, "111122223333", "11112222333", "a-b", "a--b", "a__b", "acme\n"),
+    *("acme/agent", "acme//agent", "a" * 205, "a" * 206, "x/" * 102 + "x", "a.b", "a..b", "../a", "a\x00", "m.json"),
+    *(f"ghcr.io/acme/agent@{A}", f"ghcr.io/acme/agent:1@{A}", "ghcr.io/acme/agent:1", f"agent@{A}", f"h/a:b:c@{A}"),
+    *(f"{host}/a@{A}" for host in HOSTS),
+    *(f"{host}/a" for host in HOSTS),
+    *HOSTS,
+    *("h", "h/A", "h/a/", "h/a__b/c--d", "h/a___b", "h/a.b", "h/.", "true", "x" * 1024, "x" * 1025),
+)
+
+VALUES: st.SearchStrategy[Any] = (
+    st.sampled_from(TEXTS) | st.none() | st.booleans() | st.integers(0, 3) | st.just([]) | st.just({})
+)
+
+PLACES: dict[str, Callable[[str], object]] = {
+    "registry": lambda text: {"registry": text, "repositories": {}},
+    "repository": lambda text: {"repositories": {text: {"images": []}}},
+    "digest": lambda text: _image(digest=text),
+    "source": lambda text: _image(source=text),
+    "manifest_file": lambda text: _image(manifest_file=text),
+    "expected_digest": lambda text: _image(digest=A, expected_digest=text),
+    "id": lambda text: _image(digest=A, id=text),
+    "tag": lambda text: _image(digest=A, tags=[text]),
+    "platform": lambda text: _image(digest=A, platforms=[text]),
+    "pattern": lambda text: _image(digest=A, immutable_tags=[text]),
+    "name of a registry": lambda text: {"registries": [{"name": text}], "images": []},
+    "service-account": lambda text: {"registries": [{"name": "h", "service-account": text}], "images": []},
+    "name": lambda text: [{"name": text, "dmap": {A: []}}],
+    "dmap": lambda text: [{"name": "a", "dmap": {text: []}}],
+    "tag of a dmap": lambda text: [{"name": "a", "dmap": {A: [text]}}],
+}
+"""Documents that are right but for one text, by where it stands."""
+
+
+def _image(**entry: object) -> object:
+    return {"repositories": {"ab": {"images": [entry]}}}
+
+
+def refused_by_reader(text: str) -> list[str]:
+    """Return what the reader says of a document by itself: no conflicts, no other files, no destination."""
+    problems = Problems("catalog.yaml")
+    node = parse(text, problems)
+    if node is not None:
+        read_form(node, Path(), ImageSettings(), Fields(problems))
+    return [str(problem) for problem in problems.found]
+
+
+def refused_by_schema(document: object) -> list[str]:
+    return [error.message for error in VALIDATOR.iter_errors(document)]
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("document", VALID, ids=lambda document: str(document)[:30])
+def test_both_take_what_is_right(document: object) -> None:
+    assert refused_by_schema(document) == []
+    assert refused_by_reader(json.dumps(document)) == []
+
+
+@pytest.mark.parametrize("name", ["broken-repositories.yaml", "several-destinations.yaml"])
+def test_both_judge_the_examples_alike(name: str) -> None:
+    text = (CATALOGS / name).read_text()
+
+    assert bool(refused_by_schema(yaml.safe_load(text))) is bool(refused_by_reader(text))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_both_judge_every_text_alike_wherever_it_stands(place: str) -> None:
+    documents = [(text, PLACES[place](text)) for text in TEXTS]
+
+    by_schema = {text for text, document in documents if not refused_by_schema(document)}
+    by_reader = {text for text, document in documents if not refused_by_reader(json.dumps(document))}
+
+    assert by_schema ^ by_reader == set()
+    assert by_schema
+
+
+@settings(max_examples=400)
+@given(changed(st.sampled_from(VALID), VALUES) | changed(st.sampled_from(VALID)))
+def test_both_judge_any_change_alike(document: object) -> None:
+    # JSON is YAML, but for a few characters that YAML does not take.
+    text = json.dumps(document)
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError:
+        assert refused_by_reader(text)
+        return
+
+    by_reader, by_schema = refused_by_reader(text), refused_by_schema(document)
+
+    assert bool(by_reader) is bool(by_schema), (by_reader, by_schema)
+
+
+@pytest.mark.parametrize("text", ["1.10", "2026-10-01", "on", "~", "1_000", "0x1F", "1:30", ""])
+def test_both_refuse_what_yaml_takes_for_no_text(text: str) -> None:
+    catalog = f'repositories: {{ab: {{images: [{{digest: "{A}", tags: [{text or "null"}]}}]}}}}'
+
+    assert refused_by_schema(yaml.safe_load(catalog))
+    assert refused_by_reader(catalog)
