@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cdk_ecrpublic import PublicImageCatalog
 from cdk_ecrpublic.cli.commands import cli
 from cdk_ecrpublic.review.assembly import read_assembly
 from cdk_ecrpublic.review.effect import State
@@ -64,6 +65,17 @@ def test_an_app_that_declares_what_is_there(full: World, tmp_path: Path) -> None
     for image in assembly.images:
         full.deploy(image, assembly)
     assert full.sandbox.requests.count("PutImage") == 0
+
+
+def test_a_catalog_that_declares_what_is_there(full: World, tmp_path: Path) -> None:
+    file = tmp_path / "images.yaml"
+    file.write_text(take("--format", "catalog", HOME, UPSTREAM).stdout)
+
+    effects = full.review(full.read(lambda stack, _: PublicImageCatalog.from_file(stack, "Images", file)))
+
+    assert {effect.state for effect in effects} == {State.UNCHANGED}
+    declared = {tag.tag: tag.after for effect in effects for tag in effect.tags}
+    assert declared == {**full.tags(), "v1": ONE.digest}
 
 
 @pytest.mark.usefixtures("full")
