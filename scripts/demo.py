@@ -113,9 +113,15 @@ class Demonstration:
             "says of every custom resource; this one changes in place.)"
         )
         self.cdk("diff", *self.declaration(SECOND))
+        self.say(
+            "It cannot see the registry. cdk-ecrpublic plan can, and says what the deployment will do to each tag:"
+        )
+        self.tool("plan", "--stack", "AgentRelease")
         self.step("The deployment after the review")
         self.cdk("deploy", *self.declaration(SECOND))
         self.show()
+        self.say("And it is what was declared, down to every layer:")
+        self.tool("verify", "--stack", "AgentRelease")
         self.expect({"1.4.2": "1.4.2", "1.4": "1.4.2", "latest": "1.4.2", "debug": "1.4.2 debug", "1.4.1": "1.4.1"})
 
     def fail(self) -> None:
@@ -123,6 +129,10 @@ class Demonstration:
         self.step("A deployment that fails half-way: 1.4.2 is rebuilt, but nobody pushed its debug image")
         before = self.tags
         self.say("The release comes first and succeeds; then the debug variant names a digest that does not exist.")
+        self.say("A plan would have told, with exit status 2:")
+        self.cdk("synth", "--quiet", *self.declaration(BROKEN))
+        self.tool("plan", "--stack", "AgentRelease", status=2)
+        self.say("Nobody looked.")
         self.cdk("deploy", *self.declaration(BROKEN), fails=True)
         self.show()
         if self.tags != before:
@@ -227,6 +237,21 @@ class Demonstration:
         self.console.print(f"({time.monotonic() - started:.0f} s)", style="dim")
         if bool(result.returncode) != fails:
             message = f"cdk {command} ended with status {result.returncode}"
+            raise DemonstrationError(message)
+
+    def tool(self, command: str, *arguments: str, status: int = 0) -> None:
+        """Run our own command line on what was synthesized last."""
+        shown = " ".join(["cdk-ecrpublic", command, *arguments])
+        self.console.print(f"$ {shown}", style="bold cyan", highlight=False, soft_wrap=True)
+        self.console.print()
+        result = subprocess.run(  # noqa: S603 - of this checkout
+            [sys.executable, "-m", "cdk_ecrpublic.cli", command, str(self.output), *arguments],
+            cwd=CHECKOUT,
+            env={**os.environ, **self.sandbox.environment()},
+            check=False,
+        )
+        if result.returncode != status:
+            message = f"{shown} ended with status {result.returncode}"
             raise DemonstrationError(message)
 
     def step(self, title: str) -> None:
