@@ -72,7 +72,7 @@ def test_the_wheel_holds_the_library_and_the_handler_and_nothing_else(dist: Path
     python = {name for name in names if name.endswith(".py")}
 
     assert _sources("cdk_ecrpublic") | _sources("lambda_handler", "cdk_ecrpublic/_assets/") == python
-    assert "cdk_ecrpublic/py.typed" in names
+    assert {"cdk_ecrpublic/py.typed", "cdk_ecrpublic/catalog/catalog.schema.json"} <= names
     assert {"cdk_ecrpublic"} == {name.partition("/")[0] for name in names}
     assert [name for name in names if "__pycache__" in name or "/." in name] == []
 

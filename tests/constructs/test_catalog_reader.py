@@ -116,6 +116,15 @@ def test_reads_a_format_of_our_own() -> None:
     assert index.images[0].source == ManifestFile(CATALOGS / "manifests/index.json")
 
 
+def test_every_example_of_the_page_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/catalog.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+    whole = [re.sub(r"sha256:([0-9a-f]+)…", lambda found: f"sha256:{found[1]:0<64}", text) for text in examples]
+
+    assert [list(listing(read(text, tmp_path))) for text in whole] == [["acme/agent", "acme/base"], ["tools/agent"]]
+
+
 def test_what_a_file_says_goes_before_the_defaults_of_the_app() -> None:
     given = ImageSettings(required_platforms=("linux/s390x",), platforms=("linux/amd64",))
 
