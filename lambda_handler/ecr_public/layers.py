@@ -20,6 +20,7 @@ from ..aws.errcode import translated
 from ..errors import AlreadyThereError, IntegrityError, RejectedError
 from ..oci import Descriptor, Digest
 from ..retry import Retry
+from .part_body import stream_parts
 
 T = TypeVar("T")
 
@@ -66,12 +67,13 @@ class Layers:
         if blob.size == 0:
             message = f"the blob {blob.digest} is empty, and ECR Public stores no empty blobs"
             raise RejectedError(message, operation="ecr-public:InitiateLayerUpload")
+        stream_parts(self.client)
         upload_id = self._call("InitiateLayerUpload", "beginning an upload", lambda answer: str(answer["uploadId"]))
         for first, part in _offsets(_parts(_verified(blob, content), _part_size(blob.size))):
             self._upload_part(blob, upload_id, first, part)
         self._complete(blob, upload_id)
 
-    def _upload_part(self, blob: Descriptor, upload_id: str, first: int, part: bytes) -> None:
+    def _upload_part(self, blob: Descriptor, upload_id: str, first: int, part: memoryview) -> None:
         last = first + len(part) - 1
         parameters = {"uploadId": upload_id, "partFirstByte": first, "partLastByte": last, "layerPartBlob": part}
 
@@ -139,27 +141,27 @@ def _verified(blob: Descriptor, content: Iterable[bytes]) -> Iterator[bytes]:
         raise IntegrityError(message)
 
 
-def _offsets(parts: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def _offsets(parts: Iterable[memoryview]) -> Iterator[tuple[int, memoryview]]:
     first = 0
     for part in parts:
         yield first, part
         first += len(part)
 
 
-def _parts(content: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Cut pieces of any length into parts of *size*; the last one may be shorter."""
-    pieces: list[bytes] = []
-    missing = size
+def _parts(content: Iterable[bytes], size: int) -> Iterator[memoryview]:
+    """
+    Cut pieces of any length into parts of *size*; the last one may be shorter.
+
+    All parts are in the same memory: each is good until the next is asked for.
+    """
+    part = memoryview(bytearray(size))
+    filled = 0
     for whole in content:
-        piece = whole
-        while len(piece) >= missing:
-            pieces.append(piece[:missing])
-            piece, missing = piece[missing:], size
-            # Nothing but the part itself is held while it is on its way.
-            part, pieces = b"".join(pieces), []
+        piece = memoryview(whole)
+        while len(piece) >= size - filled:
+            part[filled:], piece, filled = piece[: size - filled], piece[size - filled :], 0
             yield part
-        if piece:
-            pieces.append(piece)
-            missing -= len(piece)
-    if pieces:
-        yield b"".join(pieces)
+        part[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    if filled:
+        yield part[:filled]

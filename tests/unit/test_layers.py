@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from lambda_handler.ecr_public.layers import (
     _parts,
     _verified,
 )
+from lambda_handler.ecr_public.part_body import PartBody
 from lambda_handler.errors import IntegrityError
 from lambda_handler.oci import Descriptor, Digest
 
@@ -36,11 +38,28 @@ def test_every_blob_that_the_service_stores_fits_into_its_parts(size: int) -> No
 
 @given(st.lists(st.binary(max_size=20), max_size=20), st.integers(1, 25))
 def test_parts_follow_on_from_each_other_and_are_the_content(pieces: list[bytes], size: int) -> None:
-    placed = list(_offsets(_parts(pieces, size)))
+    placed = [(first, bytes(part)) for first, part in _offsets(_parts(pieces, size))]
 
     assert b"".join(part for _, part in placed) == b"".join(pieces)
     assert all(len(part) == size for _, part in placed[:-1])
     assert all(later == first + len(part) for (first, part), (later, _) in pairwise(placed))
+
+
+@given(st.binary(max_size=50), st.binary(max_size=20), st.binary(max_size=20), st.data())
+def test_the_body_of_a_part_reads_the_same_from_any_place(
+    part: bytes, before: bytes, after: bytes, data: st.DataObject
+) -> None:
+    body = PartBody(before, memoryview(part), after)
+    whole = before + base64.b64encode(part) + after
+    assert len(body) == len(whole)
+    assert body.read() == whole
+    assert body.read() == b""
+
+    start, size = data.draw(st.integers(0, len(whole))), data.draw(st.integers(1, 30))
+    body.seek(start)
+
+    assert b"".join(iter(lambda: body.read(size), b"")) == whole[start:]
+    assert body.tell() == len(whole)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=10))
