@@ -136,6 +136,17 @@ def test_private_ecr_grants_exactly_that_repository(stack: Stack) -> None:
     )
 
 
+def test_a_repository_of_private_ecr_is_imported_once(tmp_path: Path, stack: Stack) -> None:
+    source = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/agent"
+    entries = [{"source": f"{source}@{digest}", "tags": [digest[-1]]} for digest in (A, B)]
+    (tmp_path / "catalog.yaml").write_text(json.dumps({"repositories": {"ab": {"images": entries}}}))
+
+    PublicImageCatalog.from_file(stack, "Catalog", tmp_path / "catalog.yaml")
+
+    found = [str(each["Source"]) for each in properties(stack)]
+    assert [digest in source for digest, source in zip((A, B), found, strict=True)] == [True, True]
+
+
 def test_another_public_repository_is_read_as_an_authenticated_client(stack: Stack) -> None:
     declare(stack, "images.yaml", source="public.ecr.aws/other/x", destination=ACME)
 

@@ -255,6 +255,21 @@ def test_problems_of_both_files_of_a_bare_list_are_named(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
+def test_the_registries_of_a_bare_list_have_to_be_registries(tmp_path: Path) -> None:
+    (tmp_path / "registries.yaml").write_text("imagesPath: x\n")
+
+    said = refused("[]", tmp_path, registries=tmp_path / "registries.yaml")  # type: ignore[arg-type]
+
+    assert "registries.yaml:1:1: the registries: 'imagesPath' is an unknown key; allowed: registries\n" in said
+    assert "registries.yaml:1:1: the registries: 'registries' is missing; add it" in said
+
+
+def test_an_image_whose_tag_is_wrong_is_not_said_to_be_known_by_its_digest(tmp_path: Path) -> None:
+    text = f'repositories: {{ab: {{images: [{{digest: "{A}"}}, {{digest: "{A}", tags: [1.0]}}]}}}}'
+
+    assert len(refused(text, tmp_path).splitlines()) == 1
+
+
 def test_many_problems_are_counted(tmp_path: Path) -> None:
     text = "repositories: {}\n" + "".join(f"x{number}: 1\n" for number in range(250))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,29 @@ def test_both_judge_every_text_alike_wherever_it_stands(place: str) -> None:
 
     assert by_schema ^ by_reader == set()
     assert by_schema
+
+
+def every_change(value: Any) -> Iterator[Any]:
+    """Give a document with each of its parts replaced by values of every kind, left out, or under another key."""
+    yield from (None, True, 1, "text", [], {})
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from ([*value[:number], changed_item, *value[number + 1 :]] for changed_item in every_change(item))
+            yield [*value[:number], *value[number + 1 :]]
+    if isinstance(value, dict):
+        for key, item in value.items():
+            others = {name: each for name, each in value.items() if name != key}
+            yield from ({**others, key: changed_item} for changed_item in every_change(item))
+            yield from (others, {**others, "other": item})
+
+
+@pytest.mark.parametrize("document", VALID, ids=lambda document: str(document)[:30])
+def test_both_judge_every_single_change_alike(document: object) -> None:
+    found = [
+        (bool(refused_by_schema(each)), bool(refused_by_reader(json.dumps(each)))) for each in every_change(document)
+    ]
+
+    assert [number for number, (by_schema, by_reader) in enumerate(found) if by_schema is not by_reader] == []
 
 
 @settings(max_examples=400)
