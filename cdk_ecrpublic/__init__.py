@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .catalog.problems import CatalogError
     from .image_source import ImageSource
     from .provider import PublicImageProvider
+    from .provider_stack import PublicImageProviderStack
     from .public_image import PublicImage
     from .public_repository import IPublicRepository, PublicRepository
     from .removal import OnTagRemoved
@@ -39,6 +40,7 @@ __all__ = [
     "PublicImage",
     "PublicImageCatalog",
     "PublicImageProvider",
+    "PublicImageProviderStack",
     "PublicRepository",
     "SourceBinding",
 ]
@@ -53,6 +55,7 @@ _MODULES = {
     "PublicImage": "public_image",
     "PublicImageCatalog": "catalog.construct",
     "PublicImageProvider": "provider",
+    "PublicImageProviderStack": "provider_stack",
     "PublicRepository": "public_repository",
     "SourceBinding": "_sources.base",
 }

@@ -1,0 +1,79 @@
+"""The function as a stack of its own, for images that are declared in other languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aws_cdk import CfnOutput, Environment, Stack
+from constructs import Construct
+
+from ._checks import refuse
+from ._grants import CLAIMS_ACTIONS, REMOVAL_ACTIONS, STATE_ACTIONS, STATUS_ACTIONS
+from ._state import PARAMETER_ROOT
+from .provider import FUNCTION_LOGICAL_ID, PublicImageProvider
+from .public_repository import IPublicRepository, PublicRepository
+
+EXPORT_NAME = f"{FUNCTION_LOGICAL_ID}Arn"
+"""Never changes: templates of others import it."""
+
+
+class PublicImageProviderStack(Stack):
+    """
+    A stack that has nothing but the function, and exports its ARN as ``ECRPublicImageHandlerArn``.
+
+    Raw CloudFormation, SAM and apps in other languages declare
+    ``Custom::ECRPublicImage`` with this ARN as their ``ServiceToken``. The
+    function may do what is declared here, since their templates cannot tell
+    it: publish to *repositories*, read images of ECR Public, and remember
+    what it published. Whatever else sources need is granted to ``provider``::
+
+        stack = PublicImageProviderStack(app, "Images", repositories=["acme/agent"])
+        secret.grant_read(stack.provider)
+
+    Args:
+        repositories: Names of repositories of the stack's account. At least one.
+        removes: Whether tags and images may be removed from them.
+            Default: nothing is ever removed.
+        make_provider: Makes the function, e.g. ``lambda scope:
+            PublicImageProvider(scope, "Provider", memory_size=1024)``.
+            Default: one with the defaults.
+        env: Account and Region of the stack. Default: the command line's.
+        description: Of the stack.
+
+    Raises:
+        ValueError: A name outside its grammar, or none.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        repositories: Sequence[str],
+        removes: bool = False,
+        make_provider: Callable[[Construct], PublicImageProvider] = PublicImageProvider.of,
+        env: Environment | None = None,
+        description: str = "Publishes images to Amazon ECR Public for Custom::ECRPublicImage",
+    ) -> None:
+        super().__init__(scope, construct_id, env=env, description=description)
+        if not repositories or isinstance(repositories, str):
+            refuse(
+                f"{self.node.path}: repositories", f'{repositories!r}; expected a list of names, e.g. ["acme/agent"]'
+            )
+        self.provider = make_provider(self)
+        self.provider.allow_reading()
+        self.provider.allow(STATUS_ACTIONS, self.format_arn(service="cloudformation", resource="stack/*"))
+        for name in repositories:
+            self._allow(PublicRepository.from_repository_name(self, name.replace("/", "."), name), removes=removes)
+        CfnOutput(self, "ServiceToken", value=self.provider.service_token, export_name=EXPORT_NAME)
+
+    def _allow(self, repository: IPublicRepository, *, removes: bool) -> None:
+        self.provider.allow_publishing(repository, copies=True)
+        path = f"{PARAMETER_ROOT}/{repository.repository_name}"
+        self.provider.allow(STATE_ACTIONS, self._parameter(f"{path}/*"))
+        if removes:
+            self.provider.allow(CLAIMS_ACTIONS, self._parameter(path))
+            self.provider.allow(REMOVAL_ACTIONS, repository.repository_arn)
+
+    def _parameter(self, name: str) -> str:
+        return self.format_arn(service="ssm", resource="parameter", resource_name=name)
