@@ -226,8 +226,9 @@ class PublicImage(Construct):
         return provider
 
     def _check_digest(self, expected: str | None, binding: SourceBinding) -> None:
-        found = binding.image_digest
-        if expected and found and expected != found and is_known(expected) and is_known(found):
+        found = binding.image_digest or binding.properties.get("Digest")
+        is_clear = bool(expected and found) and is_known(expected) and is_known(found)
+        if is_clear and expected != found:
             refuse(
                 f"{self.node.path}: expected_digest",
                 f"{expected!r} is not the digest of the source, which is {found!r}",

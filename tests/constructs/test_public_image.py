@@ -404,6 +404,7 @@ def test_aspects_pass_through(stack: Stack) -> None:
         ),
         (lambda s: image(s, platforms=["arm"]), "Stack/Release: platforms[0]: 'arm' is not a platform"),
         (lambda s: image(s, expected_digest="x"), "Stack/Release: expected_digest: 'x' is not a digest"),
+        (lambda s: image(s, expected_digest=OTHER), "Stack/Release: expected_digest: 'sha256:bbbb"),
         (
             lambda s: image(s, source=ImageSource.manifest(MANIFEST), expected_digest=DIGEST),
             "Stack/Release: expected_digest: 'sha256:aaaa",
