@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,11 +21,10 @@ Resources = Mapping[str, Mapping[str, object]]
 
 @dataclass
 class DeployedStacks:
-    """The stacks of the account, each asked for once. Without credentials nothing is known of any."""
+    """The stacks of the account. Without credentials nothing is known of any."""
 
     clients: ReviewClients
     _known: dict[str, Resources | None] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def properties(self, image: DeclaredImage) -> Mapping[str, object] | None:
         """
@@ -43,10 +41,10 @@ class DeployedStacks:
 
     def resources(self, stack_name: str, region: str | None) -> Resources | None:
         """Return all of a stack; None when it is not known."""
-        with self._lock:
-            if stack_name not in self._known:
-                self._known[stack_name] = self._read(stack_name, region) if self.clients.has_credentials else None
-            return self._known[stack_name]
+        # Several threads may ask at the same time, which costs a request; none waits for another.
+        if stack_name not in self._known:
+            self._known[stack_name] = self._read(stack_name, region) if self.clients.has_credentials else None
+        return self._known[stack_name]
 
     def _read(self, stack_name: str, region: str | None) -> Resources | None:
         try:

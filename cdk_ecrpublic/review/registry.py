@@ -139,7 +139,7 @@ class KnownObjects:
 @dataclass(kw_only=True)
 class Registry:
     """
-    The registries of a review; each repository is looked for once.
+    The registries of a review.
 
     Attributes:
         home: ``HOST/ALIAS`` of the account's own registry, for whoever has no
@@ -157,7 +157,6 @@ class Registry:
         self.retry = ReviewRetry(Deadline.after(SECONDS, SystemClock()), Notices(self.tell))
         self.objects = {(file.bucket, file.key): file for file in self.files}
         self._repositories: dict[tuple[str | None, str], EcrPublicRepository] = {}
-        self._lock = threading.Lock()
 
     def ports(self, declaration: Declaration, *, is_coming: bool = False) -> ReviewPorts:
         """
@@ -193,10 +192,10 @@ class Registry:
             AccessError: Nobody says which registry it is in.
         """
         key = declaration.registry_id, declaration.repository_name
-        with self._lock:
-            if key not in self._repositories:
-                self._repositories[key] = self._find(ports, declaration, is_coming=is_coming)
-            return self._repositories[key]
+        # Several threads may look for one at the same time, which costs a request; none waits for another.
+        if key not in self._repositories:
+            self._repositories[key] = self._find(ports, declaration, is_coming=is_coming)
+        return self._repositories[key]
 
     def _find(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
         address = self._address(declaration)
