@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -84,6 +85,17 @@ def test_every_test_that_a_page_names_exists() -> None:
     assert [row for row in rows if ".py::" not in row] == []
     assert len(rows) == len(set(rows)) >= 30
     assert [name for name in named if f"def {name[1]}(" not in (CHECKOUT / "tests" / name[0]).read_text("utf-8")] == []
+
+
+def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
+    page = (CHECKOUT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+
+    assert sections.keys() == cli.commands.keys()
+    for name, command in cli.commands.items():
+        shown = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+        told = set(re.findall(r"--[a-z-]+", sections[name]))
+        assert {option for each in shown for option in each.opts} == told - {"--"}
 
 
 def test_every_workflow_in_a_page_is_one() -> None:
