@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jsii
 from aws_cdk import CfnElement, Duration, RemovalPolicy, Stack, SymlinkFollowMode
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct, IConstruct
 
 from ._assets.lambda_handler.oci import is_account_id
@@ -81,6 +84,16 @@ class PublicImageProvider(Construct):
             Default: in no VPC.
         vpc_subnets: Which subnets of *vpc*. Default: its private subnets.
         security_groups: In *vpc*. Default: one of its own that lets it out.
+        log_encryption_key: Encrypts its log; the key's policy must let
+            CloudWatch Logs use it. Default: CloudWatch's own encryption.
+        tracing: Whether X-Ray follows its runs. Default: it does not.
+        dead_letter_queue: Gets the requests that Lambda could not have served.
+            CloudFormation then waits in vain; nobody has to answer them.
+            Default: none.
+        reserved_concurrent_executions: How many images are published at
+            once at most; the others wait in Lambda's queue, while
+            CloudFormation's time for them runs. Default: no limit of its own.
+        permissions_boundary: Of the function's own role. Default: none.
 
     Raises:
         ValueError: The stack has one already, or the timeout is out of range.
@@ -98,13 +111,17 @@ class PublicImageProvider(Construct):
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+        log_encryption_key: kms.IKey | None = None,
+        tracing: lambda_.Tracing | None = None,
+        dead_letter_queue: sqs.IQueue | None = None,
+        reserved_concurrent_executions: int | None = None,
+        permissions_boundary: iam.IManagedPolicy | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self._become_the_only_one()
         timeout = timeout or Duration.minutes(15)
         _check_timeout(self.node.path, timeout)
-        log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        _fix_logical_id(log_group, f"{FUNCTION_LOGICAL_ID}Logs")
+        log_group = _log_group(self, retention=log_retention, encryption_key=log_encryption_key)
         self.role = role or _role(self)
         self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
         self._resources: dict[tuple[str, ...], set[str]] = {}
@@ -113,14 +130,10 @@ class PublicImageProvider(Construct):
             _fix_logical_id(self.role.node.find_child("DefaultPolicy"), f"{FUNCTION_LOGICAL_ID}Policy")
         if vpc is not None:
             self.allow(_VPC_ACTIONS, "*")
-        self.function = lambda_.Function(
+        if permissions_boundary is not None and role is None:
+            iam.PermissionsBoundary.of(self.role).apply(permissions_boundary)
+        self.function = _function(
             self,
-            "Function",
-            description="Publishes images to Amazon ECR Public (Custom::ECRPublicImage)",
-            code=_code(),
-            handler="lambda_handler.entrypoint.handler",
-            runtime=lambda_.Runtime.PYTHON_3_14,
-            architecture=lambda_.Architecture.ARM_64,
             memory_size=memory_size,
             timeout=timeout,
             role=self.role,
@@ -128,8 +141,10 @@ class PublicImageProvider(Construct):
             vpc=vpc,
             vpc_subnets=vpc_subnets,
             security_groups=security_groups,
+            tracing=tracing,
+            dead_letter_queue=dead_letter_queue,
+            reserved_concurrent_executions=reserved_concurrent_executions,
         )
-        _fix_logical_id(self.function, FUNCTION_LOGICAL_ID)
 
     @staticmethod
     def of(scope: Construct) -> PublicImageProvider:
@@ -204,6 +219,12 @@ class PublicImageProvider(Construct):
         setattr(stack, _STACK_PROVIDER, self)
 
 
+def _log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: ANN401 - of logs.LogGroup
+    log_group = logs.LogGroup(scope, "Logs", removal_policy=RemovalPolicy.DESTROY, **options)
+    _fix_logical_id(log_group, f"{FUNCTION_LOGICAL_ID}Logs")
+    return log_group
+
+
 def _role(scope: Construct) -> iam.Role:
     role = iam.Role(
         scope,
@@ -213,6 +234,21 @@ def _role(scope: Construct) -> iam.Role:
     )
     _fix_logical_id(role, f"{FUNCTION_LOGICAL_ID}Role")
     return role
+
+
+def _function(scope: Construct, **options: Any) -> lambda_.Function:  # noqa: ANN401 - of lambda_.Function
+    function = lambda_.Function(
+        scope,
+        "Function",
+        description="Publishes images to Amazon ECR Public (Custom::ECRPublicImage)",
+        code=_code(),
+        handler="lambda_handler.entrypoint.handler",
+        runtime=lambda_.Runtime.PYTHON_3_14,
+        architecture=lambda_.Architecture.ARM_64,
+        **options,
+    )
+    _fix_logical_id(function, FUNCTION_LOGICAL_ID)
+    return function
 
 
 def _code() -> lambda_.Code:

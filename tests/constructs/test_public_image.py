@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 from aws_cdk import App, Aspects, CfnParameter, Duration, Environment, Fn, NestedStack, Stack, Stage, Tag, Token
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Annotations, Match, Template
@@ -152,33 +149,6 @@ def test_the_same_app_renders_the_same_template_twice() -> None:
         templates.append(Template.from_stack(stack).to_json())
 
     assert templates[0] == templates[1]
-
-
-def provider_options() -> dict[str, Callable[[Stack], dict[str, Any]]]:
-    return {
-        "memory": lambda _: {"memory_size": 1024},
-        "timeout": lambda _: {"timeout": Duration.minutes(1)},
-        "retention": lambda _: {"log_retention": logs.RetentionDays.ONE_DAY},
-        "role": lambda stack: {"role": iam.Role(stack, "Own", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))},
-        "vpc": lambda stack: {"vpc": ec2.Vpc(stack, "Vpc")},
-    }
-
-
-@pytest.mark.parametrize("option", provider_options())
-def test_no_option_of_the_provider_changes_the_service_token(stack: Stack, option: str) -> None:
-    provider = PublicImageProvider(stack, "Anything", **provider_options()[option](stack))
-    image(stack, provider=provider)
-
-    assert resource(stack)["Properties"]["ServiceToken"] == {"Fn::GetAtt": ["ECRPublicImageHandler", "Arn"]}
-
-
-def test_a_provider_that_is_made_first_serves_every_image(stack: Stack) -> None:
-    PublicImageProvider(stack, "Options", memory_size=1024)
-    image(stack, "First", tags=["1"])
-    image(stack, "Second", tags=["2"])
-
-    Template.from_stack(stack).resource_count_is("AWS::Lambda::Function", 1)
-    Template.from_stack(stack).has_resource_properties("AWS::Lambda::Function", {"MemorySize": 1024})
 
 
 @pytest.mark.parametrize(
