@@ -51,7 +51,7 @@ class PublicImageProviderStack(Stack):
         *,
         repositories: Sequence[str],
         removes: bool = False,
-        make_provider: Callable[[Construct], PublicImageProvider] = PublicImageProvider.of,
+        make_provider: Callable[[Construct], PublicImageProvider] | None = None,
         env: Environment | None = None,
         description: str = "Publishes images to Amazon ECR Public for Custom::ECRPublicImage",
     ) -> None:
@@ -60,7 +60,7 @@ class PublicImageProviderStack(Stack):
             refuse(
                 f"{self.node.path}: repositories", f'{repositories!r}; expected a list of names, e.g. ["acme/agent"]'
             )
-        self.provider = make_provider(self)
+        self.provider = (make_provider or PublicImageProvider.of)(self)
         self.provider.allow_reading()
         self.provider.allow(STATUS_ACTIONS, self.format_arn(service="cloudformation", resource="stack/*"))
         for name in repositories:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App, Environment, Fn, Stack
+from aws_cdk import App, Environment, Fn, Stack, cloud_assembly_schema
 from aws_cdk import aws_ecr as ecr
 from aws_cdk.assertions import Annotations, Match, Template
 
@@ -40,6 +40,8 @@ def properties(stack: Stack) -> dict[str, Any]:
 
 
 def warnings(stack: Stack) -> list[str]:
+    # jsii knows a message's type only once its module is imported.
+    assert cloud_assembly_schema.MetadataEntry
     return [str(each.entry.data) for each in Annotations.from_stack(stack).find_warning("*", Match.any_value())]
 
 
