@@ -41,7 +41,7 @@ def properties(stack: Stack) -> dict[str, Any]:
 
 def warnings(stack: Stack) -> list[str]:
     # jsii knows a message's type only once its module is imported.
-    assert cloud_assembly_schema.MetadataEntry
+    _ = cloud_assembly_schema.MetadataEntry
     return [str(each.entry.data) for each in Annotations.from_stack(stack).find_warning("*", Match.any_value())]
 
 
