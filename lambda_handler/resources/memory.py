@@ -119,6 +119,15 @@ class State:
         raise InvalidPropertiesError([problem])
 
     @property
+    def fits(self) -> bool:
+        """Whether there is room for it, and for some digests beside what was there before."""
+        if self.before is not None and len(_json(self.before.data())) > BEFORE_MAX_BYTES:
+            return False
+        with suppress(InvalidPropertiesError):
+            return bool(self.text())
+        return False
+
+    @property
     def latest(self) -> Digest | None:
         """What the last declaration was resolved to."""
         return list(self.digests.values())[-1] if self.digests else None
@@ -165,8 +174,9 @@ class Claim:
         # What an update brings is never deleted, so it matters of the first image only.
         seen = known.images if self.known.resource else frozenset(images)
         for before in (Before(tags={**then, **new}, images=seen), Before(tags={**then, **new}, images=None)):
-            if len(_json(before.data())) <= BEFORE_MAX_BYTES:
-                self.memory.write(replace(self.state, before=before))
+            state = replace(self.state, before=before)
+            if state.fits:
+                self.memory.write(state)
                 return
 
 

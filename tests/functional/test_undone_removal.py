@@ -139,6 +139,16 @@ def test_more_than_a_parameter_holds_is_not_known(stack: Stack, registry: Regist
     assert set(registry.tags()) == {*tags, "new"}
 
 
+def test_many_tags_leave_no_room_for_what_was_there(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """The tags themselves fit; then nothing is known, and the deployment goes on."""
+    tags = [f"a-rather-long-tag-{number}" for number in range(150)]
+    image = registry.push("first", *tags[:15])
+
+    create_and_undo(stack, plane, declare(image, *tags, **DELETE))
+
+    assert set(registry.tags()) == set(tags)
+
+
 def test_more_children_than_a_parameter_holds_stay(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
     """Which of them were there is not known then: all stay, below one of the tags that came."""
     built = build_image({"etc/name": b"first"}, platforms=[f"linux/arm/v{number}" for number in range(30)])
