@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Annotations, CfnResource, CustomResource, Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import CfnResource, CustomResource, Duration, Fn, RemovalPolicy, Stack
 from constructs import Construct
 
 from ._assets.lambda_handler.oci import parse_tag
 from ._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
 from ._checks import check, is_known, refuse
 from ._grants import STATUS_ACTIONS
-from ._pins import pinned
+from ._pins import Pinning
 from ._sources.base import IImageSource, SourceBinding
 from ._state import Neighbours, parameter_name, state_policy
 from .provider import PublicImageProvider
@@ -115,10 +115,11 @@ class PublicImage(Construct):
         self._provider = self._provider_or_default(provider)
         self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
         self._is_remembered = False
-        binding = pinned(self, repository, source.bind(self, self._provider))
+        pinning = Pinning(self, repository)
+        binding = pinning.apply(source.bind(self, self._provider))
         if not platforms:
             self._check_digest(expected_digest, binding)
-        self._warn_of(binding)
+        pinning.warn_of(binding.mutable_tags)
         properties = {
             Property.REGISTRY_ID: repository.registry_id,
             Property.REPOSITORY_NAME: repository.repository_name,
@@ -233,13 +234,3 @@ class PublicImage(Construct):
                 f"{self.node.path}: expected_digest",
                 f"{expected!r} is not the digest of the source, which is {found!r}",
             )
-
-    def _warn_of(self, binding: SourceBinding) -> None:
-        if not binding.mutable_tags:
-            return
-        Annotations.of(self).add_warning_v2(
-            "@cdk-ecrpublic:mutableTag",
-            f"the source may become another image, {', '.join(binding.mutable_tags)}: cdk diff cannot see it change, "
-            "and CloudFormation does not deploy again when it does; name the image by digest, have `cdk-ecrpublic pin` "
-            "keep its digest in cdk.context.json, or change refresh= to have it read again",
-        )

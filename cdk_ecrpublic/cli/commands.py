@@ -61,7 +61,7 @@ def sandbox(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 
         raise click.ClickException(message) from error
 
 
-def _reviews(*, stacks: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _reviews() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add what all commands take that read a synthesized app."""
     parameters = [
         click.option(
@@ -71,10 +71,10 @@ def _reviews(*, stacks: bool) -> Callable[[Callable[..., None]], Callable[..., N
             help="The account's own public registry, to look at it without credentials.",
         ),
         click.argument("folder", metavar="[CDK_OUT]", default="cdk.out", type=click.Path(path_type=Path)),
+        click.option(
+            "--stack", "stacks", multiple=True, metavar="NAME", help="Only this stack; may be given several times."
+        ),
     ]
-    if stacks:
-        only = "Only this stack; may be given several times."
-        parameters.append(click.option("--stack", "stacks", multiple=True, metavar="NAME", help=only))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for parameter in parameters:
@@ -85,7 +85,7 @@ def _reviews(*, stacks: bool) -> Callable[[Callable[..., None]], Callable[..., N
 
 
 @cli.command()
-@_reviews(stacks=True)
+@_reviews()
 @click.option(
     "--format",
     "form",
@@ -109,7 +109,7 @@ def plan(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - c
 
 
 @cli.command()
-@_reviews(stacks=True)
+@_reviews()
 @click.option("--tags-only", is_flag=True, help="Do not look whether the images are complete.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -127,7 +127,7 @@ def verify(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
 
 
 @cli.command()
-@_reviews(stacks=False)
+@_reviews()
 @click.option(
     "--context-file",
     default="cdk.context.json",
@@ -144,8 +144,8 @@ def pin(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - cl
 
     Reads CDK_OUT (default: cdk.out) and the registries. The next synthesis
     renders the digests, so that cdk diff shows them move; cdk context lists
-    and resets them. Exits with 2 when a name cannot be resolved: nothing is
-    written then.
+    and resets them. Exits with 2 when a name cannot be resolved, or a file not
+    be read: nothing is written then.
     """
     from .pin import Options, run  # noqa: PLC0415 - imports botocore
 

@@ -20,11 +20,18 @@ from .reviewing import output, waiting
 STALE, FAILED = 1, 2
 
 
+class Failure(click.ClickException):
+    """Exits with 2: click's own status is 1, which says that a name has moved."""
+
+    exit_code = FAILED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the command line says."""
 
     folder: Path
+    stacks: tuple[str, ...]
     context_file: Path
     registry: str
     check: bool
@@ -38,14 +45,21 @@ def run(options: Options) -> int:
     Returns:
         The exit status: 2 when a name could not be resolved, and then nothing
         is written; 1 when the check finds another digest; else 0.
+
+    Raises:
+        Failure: The app or the context cannot be read or written.
     """
     try:
-        names, context = read_names(options.folder), read_context(options.context_file)
+        return _run(options)
     except AssemblyError as error:
-        raise click.ClickException(str(error)) from error
+        raise Failure(str(error)) from error
+
+
+def _run(options: Options) -> int:
+    names, context = read_names(options.folder, options.stacks), read_context(options.context_file)
     with waiting("looking at names", len(names), options.registry) as (registry, advance):
         pins = find_pins(names, context, registry, advance)
-    left = list(unused(names, context))
+    left = list(unused(read_names(options.folder), context))
     failed = any(pin.now is None for pin in pins)
     stale = [pin for pin in pins if not pin.is_current]
     if stale and not failed and not options.check:

@@ -82,20 +82,23 @@ def read_assembly(folder: Path, stacks: Sequence[str] = ()) -> Assembly:
         AssemblyError: There is none, it cannot be read, or has no such stack.
     """
     found = list(_stacks(folder))
-    known = {name for stack in found for name in (stack.name, stack.display_name)}
-    if unknown := [name for name in stacks if name not in known]:
-        message = f"no stack {', '.join(unknown)} in {folder}; there are: {', '.join(sorted(known)) or 'none'}"
-        raise AssemblyError(message)
     exports = _exports(found)
     images = [
         image
-        for stack in found
-        if not stacks or {stack.name, stack.display_name} & set(stacks)
+        for stack in _chosen(found, folder, stacks)
         for image in _images(stack, _Template(stack, _read(stack.file), {}, exports))
     ]
     files = tuple(file for stack in found for file in _files(stack))
     built = {image for stack in found for image in _built(stack)}
     return Assembly(images=tuple(_completed(image, files, built) for image in images), files=files)
+
+
+def _chosen(found: Sequence[_Stack], folder: Path, stacks: Sequence[str]) -> list[_Stack]:
+    known = {name for stack in found for name in (stack.name, stack.display_name)}
+    if unknown := [name for name in stacks if name not in known]:
+        message = f"no stack {', '.join(unknown)} in {folder}; there are: {', '.join(sorted(known)) or 'none'}"
+        raise AssemblyError(message)
+    return [stack for stack in found if not stacks or {stack.name, stack.display_name} & set(stacks)]
 
 
 def _completed(image: DeclaredImage, files: Sequence[StoredFile], built: AbstractSet[str]) -> DeclaredImage:
@@ -216,14 +219,18 @@ def _path(path: str) -> str:
     return path.strip("/").removesuffix("/Default").removesuffix("/Resource")
 
 
-def metadata_of(folder: Path, kind: str) -> list[object]:
+def metadata_of(folder: Path, kind: str, stacks: Sequence[str] = ()) -> list[object]:
     """
     Return what the constructs of an app said of themselves under *kind*.
 
+    Args:
+        stacks: Only of these, by name or as ``Stage/Stack``; empty: all.
+
     Raises:
-        AssemblyError: There is no app, or it cannot be read.
+        AssemblyError: There is no app, it cannot be read, or has no such stack.
     """
-    entries = [each for stack in _stacks(folder) for said in stack.metadata.values() for each in said]
+    chosen = _chosen(list(_stacks(folder)), folder, stacks)
+    entries = [each for stack in chosen for said in stack.metadata.values() for each in said]
     return [each.get("data") for each in entries if each.get("type") == kind]
 
 

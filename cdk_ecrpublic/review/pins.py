@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._assets.lambda_handler.errors import ImageError, NotFoundError
-from .._assets.lambda_handler.oci import Reference
+from .._assets.lambda_handler.oci import Reference, is_account_id
 from .._assets.lambda_handler.spec import decode
 from .._pin_names import KEY, METADATA
 from .assembly import AssemblyError, metadata_of
@@ -29,6 +29,7 @@ class MutableName:
     Attributes:
         key: Of the context.
         reference: With its registry's host; empty for a tag of the target repository.
+        registry_id: Account or alias of the target repository; empty: the account that deploys, whichever it is.
         credentials_secret_arn: Empty: none, or not known before deployment.
     """
 
@@ -69,15 +70,21 @@ class Pin:
         return self.now is not None and self.before == self.now
 
 
-def read_names(folder: Path) -> list[MutableName]:
+def read_names(folder: Path, stacks: Sequence[str] = ()) -> list[MutableName]:
     """
     List the mutable names of the app in *folder*, each once, pinned or not.
 
+    Args:
+        stacks: Only of these, by name or as ``Stage/Stack``; empty: all.
+
     Raises:
-        AssemblyError: There is none, or it cannot be read.
+        AssemblyError: There is none, it cannot be read, or has no such stack.
     """
-    entries = metadata_of(folder, METADATA)
-    names = {str(data["key"]): data for data in entries if isinstance(data, Mapping) and "key" in data}
+    entries = metadata_of(folder, METADATA, stacks)
+    found = [data for data in entries if isinstance(data, Mapping) and "key" in data]
+    # Of those who use a name, the one with the best credentials says how to read it.
+    found.sort(key=lambda data: (bool(data.get("credentialsSecretArn")), bool(data.get("hasCredentials"))))
+    names = {str(data["key"]): data for data in found}
     return [
         MutableName(
             key=key,
@@ -105,10 +112,17 @@ def find_pins(
         context: Of ``cdk.context.json``.
         done: Called with each pin as soon as it is known, by any thread.
     """
+    accounts = {name.registry_id for name in names if is_account_id(name.registry_id)}
+    ambiguous = accounts if registry.home and len(accounts) > 1 else set()
 
     def find(name: MutableName) -> Pin:
-        before = context.get(name.key)
-        pin = _find(name, before if isinstance(before, str) else None, registry)
+        value = context.get(name.key)
+        before = value if isinstance(value, str) else None
+        if name.registry_id in ambiguous:
+            problem = f"{registry.home} is the registry of one account; choose the stacks of that account by --stack"
+            pin = Pin(name=name.name, key=name.key, before=before, problem=problem)
+        else:
+            pin = _find(name, before, registry)
         done(pin)
         return pin
 
@@ -123,6 +137,8 @@ def _find(name: MutableName, before: str | None, registry: Registry) -> Pin:
         problem = error.explain()
         if name.has_credentials and not name.credentials_secret_arn:
             problem += "; its secret is known at deployment only, so it was read without credentials"
+        if isinstance(error, NotFoundError) and is_account_id(name.registry_id) and registry.clients.has_credentials:
+            problem += f"; only credentials of account {name.registry_id} find what is its own: pin by --stack"
         return Pin(name=name.name, key=name.key, before=before, problem=problem)
 
 
@@ -157,7 +173,11 @@ def read_context(file: Path) -> dict[str, Any]:
         return {}
     try:
         with file.open("rb") as stream:
-            context = json.loads(stream.read(CONTEXT_MAX_BYTES))
+            text = stream.read(CONTEXT_MAX_BYTES + 1)
+        if len(text) > CONTEXT_MAX_BYTES:
+            message = f"{file} is longer than the {CONTEXT_MAX_BYTES} bytes that are read"
+            raise AssemblyError(message)
+        context = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         message = f"{file} cannot be read: {error}"
         raise AssemblyError(message) from error
@@ -168,9 +188,24 @@ def read_context(file: Path) -> dict[str, Any]:
 
 
 def write_context(file: Path, context: Mapping[str, object]) -> None:
-    """Write it as the CDK does, at once or not at all: everybody's looked-up values are in it."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}-", delete=False) as stream:
-        stream.write(json.dumps(context, indent=2, ensure_ascii=False) + "\n")
-    written = Path(stream.name)
-    written.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o644)
-    written.replace(file)
+    """
+    Write it as the CDK does, at once or not at all: everybody's looked-up values are in it.
+
+    Raises:
+        AssemblyError: It cannot be written; it is as it was then.
+    """
+    # What a link points to is replaced, and not the link.
+    target = file.resolve()
+    text = json.dumps(context, indent=2, ensure_ascii=False) + "\n"
+    written: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile("wb", dir=target.parent, prefix=f".{file.name}-", delete=False) as stream:
+            written = Path(stream.name)
+            stream.write(text.encode())
+        written.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
+        written.replace(target)
+    except OSError as error:
+        if written is not None:
+            written.unlink(missing_ok=True)
+        message = f"{file} cannot be written: {error.strerror or error}"
+        raise AssemblyError(message) from error

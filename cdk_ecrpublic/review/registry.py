@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from .._assets.lambda_handler.archive import StoredObject
+from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.clock import Deadline, SystemClock
 from .._assets.lambda_handler.ecr_public import EcrPublicRepository
 from .._assets.lambda_handler.ecr_public.repository import ForeignRepository
 from .._assets.lambda_handler.entrypoint import Adapters, Clients
-from .._assets.lambda_handler.errors import AccessError, NotFoundError, RepositoryNotFoundError
+from .._assets.lambda_handler.errors import AccessError, ImageError, NotFoundError, RepositoryNotFoundError
 from .._assets.lambda_handler.log import Log
 from .._assets.lambda_handler.oci import Digest, Manifest, Repository, is_account_id
 from .._assets.lambda_handler.publish.ports import ObjectReader
@@ -52,9 +53,28 @@ class ReviewClients(Clients):
 
     @functools.cached_property
     def has_credentials(self) -> bool:
-        """Whether AWS credentials are configured; they may still not be good for anything."""
-        with self._lock:
-            return self._session.get_credentials() is not None
+        """
+        Whether AWS credentials are configured; they may still not be good for anything.
+
+        Raises:
+            AccessError: What is configured cannot be read, such as a profile that is not there.
+        """
+        try:
+            with self._lock, translated("reading AWS credentials"):
+                return self._session.get_credentials() is not None
+        except ImageError as error:
+            message = f"the AWS credentials cannot be read: {error.__cause__}"
+            hint = "correct AWS_PROFILE and the AWS configuration, or unset it to read anonymously"
+            raise AccessError(message, operation="reading AWS credentials", hint=hint) from error
+
+    def _call(
+        self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]
+    ) -> T:
+        # The handler would say that its function has no credentials; here a person has none.
+        if not self.has_credentials:
+            message = f"{service}:{operation} needs AWS credentials, and there are none"
+            raise AccessError(message, operation=f"{service}:{operation}", hint="set AWS credentials that may call it")
+        return super()._call(service, region, operation, parameters, read)
 
 
 class ReviewRetry(Retry):

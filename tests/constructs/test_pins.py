@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aws_cdk import App, Environment, Fn, Stack, cloud_assembly_schema
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match, Template
 
 from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository
@@ -125,18 +126,62 @@ def test_something_else_than_a_digest_is_refused(value: object) -> None:
         declare({OWN: value})
 
 
-def test_a_name_that_only_the_deployment_knows_cannot_be_pinned(tmp_path: Path) -> None:
+def test_what_to_do_about_something_else_than_a_digest_is_said() -> None:
+    with pytest.raises(
+        Exception, match=f"correct it in cdk.context.json, or drop it with: cdk context --reset '{OWN}'"
+    ):
+        declare({OWN: "sha256:abc"})
+
+
+@pytest.mark.parametrize(
+    ("repository", "tag", "shown"),
+    [
+        (Fn.import_value("name"), "stable", "stable"),
+        ("acme/agent", Fn.import_value("tag"), "a tag that only the deployment knows"),
+    ],
+)
+def test_a_name_that_only_the_deployment_knows_cannot_be_pinned(
+    repository: str, tag: str, shown: str, tmp_path: Path
+) -> None:
     app = App(outdir=str(tmp_path))
     stack = Stack(app, "Agent")
-    PublicImage(
-        stack,
-        "Release",
-        repository=PublicRepository.from_repository_name(stack, "Repository", Fn.import_value("name")),
-        source=ImageSource.tag("stable"),
-    )
+    imported = PublicRepository.from_repository_name(stack, "Repository", repository)
+    PublicImage(stack, "Release", repository=imported, source=ImageSource.tag(tag))
+    (warning,) = warnings(stack)
     app.synth()
 
     assert read_names(tmp_path) == []
+    assert f"cannot pin {shown}: it pins tags that synthesis knows" in warning
+    assert "have `cdk-ecrpublic pin`" not in warning
+    assert "Token[" not in warning
+
+
+def test_an_object_in_s3_is_not_offered_to_be_pinned() -> None:
+    stack = Stack(App(), "Agent", env=SOMEWHERE)
+    archive = ImageSource.archive_object(s3.Bucket(stack, "Bucket"), "image.tar")
+    PublicImage(
+        stack,
+        "Release",
+        repository=PublicRepository.from_repository_name(stack, "Repository", "acme/agent"),
+        source=ImageSource.index({"linux/amd64": ImageSource.tag("stable"), "linux/arm64": archive}),
+    )
+
+    (warning,) = warnings(stack)
+    assert "have `cdk-ecrpublic pin` keep its digest" in warning
+    assert "cannot pin the object image.tar" in warning
+
+
+def test_the_account_of_the_stack_is_told_to_the_command_line(tmp_path: Path) -> None:
+    """Without it, the command would ask whichever account its credentials belong to."""
+    app = App(outdir=str(tmp_path))
+    for name, env, registry_id in (("Own", SOMEWHERE, None), ("Any", None, None), ("Named", SOMEWHERE, "acme")):
+        stack = Stack(app, name, env=env)
+        imported = PublicRepository.from_repository_name(stack, "Repository", "acme/agent", registry_id=registry_id)
+        PublicImage(stack, "Release", repository=imported, source=ImageSource.tag("stable"))
+    app.synth()
+
+    registries = {name.name.split("/")[1]: name.registry_id for name in read_names(tmp_path)}
+    assert registries == {"123456789012": "123456789012", "-": "", "acme": "acme"}
 
 
 def test_every_name_is_told_to_the_command_line_pinned_or_not(tmp_path: Path) -> None:
