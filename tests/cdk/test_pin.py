@@ -31,7 +31,7 @@ def test_a_tag_is_pinned_reviewed_moved_and_reset(project: Project) -> None:
 
     push_image(project.sandbox, project.repository, second, ["stable"])
     assert tool(project, "pin", "--check").returncode == 1
-    assert first.digest in project.cdk("diff").stdout or "no differences" in project.cdk("diff").stdout
+    assert "There were no differences" in project.cdk("diff").stdout, "the template still has the first"
     assert tool(project, "pin").returncode == 0
     diff = project.cdk("diff").stdout
     assert f"[-] {first.digest}" in diff
