@@ -11,7 +11,7 @@ from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.spec import RESOURCE_TYPE
 from .assembly import DeclaredImage
-from .registry import ReviewClients
+from .registry import Registry
 
 _NO_SUCH_STACK = "does not exist"
 
@@ -23,7 +23,7 @@ Resources = Mapping[str, Mapping[str, object]]
 class DeployedStacks:
     """The stacks of the account. Without credentials nothing is known of any."""
 
-    clients: ReviewClients
+    registry: Registry
     _known: dict[str, Resources | None] = field(default_factory=dict)
 
     def properties(self, image: DeclaredImage) -> Mapping[str, object] | None:
@@ -34,7 +34,7 @@ class DeployedStacks:
             Nothing in it when it is not deployed; None when that is not known,
             as of what is in a nested stack.
         """
-        if not image.stack_name:
+        if not image.stack_name or self.registry.is_elsewhere(image.account):
             return None
         resources = self.resources(image.stack_name, image.region)
         return None if resources is None else resources.get(image.logical_id, {})
@@ -43,13 +43,13 @@ class DeployedStacks:
         """Return all of a stack; None when it is not known."""
         # Several threads may ask at the same time, which costs a request; none waits for another.
         if stack_name not in self._known:
-            self._known[stack_name] = self._read(stack_name, region) if self.clients.has_credentials else None
+            self._known[stack_name] = self._read(stack_name, region) if self.registry.clients.has_credentials else None
         return self._known[stack_name]
 
     def _read(self, stack_name: str, region: str | None) -> Resources | None:
         try:
             with translated("cloudformation:GetTemplate"):
-                answer = self.clients.get("cloudformation", region).get_template(StackName=stack_name)
+                answer = self.registry.clients.get("cloudformation", region).get_template(StackName=stack_name)
                 return _resources(answer["TemplateBody"])
         except ImageError as error:
             return {} if _NO_SUCH_STACK in error.message else None

@@ -82,7 +82,7 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
         return replace(finding, problems=tuple(f"only the deployment knows {each}" for each in open_ends))
     try:
         declaration = decode(declared.properties)
-        ports = registry.ports(declaration)
+        ports = registry.ports(declaration, account=declared.account)
         repository = ports.destination
         digest = pinned(declaration) or resolve(declaration, ports).root.digest
         found = repository.resolve(declaration.tags)

@@ -132,7 +132,7 @@ def find_effects(
     Args:
         done: Called with each effect as soon as it is known, by any thread.
     """
-    stacks = DeployedStacks(registry.clients)
+    stacks = DeployedStacks(registry)
 
     def find(image: DeclaredImage) -> Effect:
         effect = find_effect(image, registry, stacks.properties(image))
@@ -161,7 +161,7 @@ def _found(declared: DeclaredImage, registry: Registry, deployed: Mapping[str, o
         return replace(effect, problems=tuple(f"only the deployment knows {each}" for each in open_ends))
     try:
         declaration = decode(declared.properties)
-        ports = registry.ports(declaration, is_coming=declared.created_here)
+        ports = registry.ports(declaration, account=declared.account, is_coming=declared.created_here)
         effect = replace(effect, repository=str(ports.destination.repository))
         return _with_dropped(_planned(effect, declaration, ports), declaration, deployed, ports)
     except NotFoundError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from .._assets.lambda_handler.archive import StoredObject
@@ -25,6 +25,7 @@ from .._assets.lambda_handler.log import Log
 from .._assets.lambda_handler.oci import Digest, Manifest, Repository, is_account_id
 from .._assets.lambda_handler.publish.ports import ObjectReader
 from .._assets.lambda_handler.registry import RegistryClient, RegistryRepository, Transport
+from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .._assets.lambda_handler.retry import Retry
 from .._assets.lambda_handler.spec import Declaration
 from .._sources.archive_file import ArchiveFile
@@ -66,6 +67,20 @@ class ReviewClients(Clients):
             message = f"the AWS credentials cannot be read: {error.__cause__}"
             hint = "correct AWS_PROFILE and the AWS configuration, or unset it to read anonymously"
             raise AccessError(message, operation="reading AWS credentials", hint=hint) from error
+
+    @functools.cached_property
+    def account(self) -> str | None:
+        """Whose credentials these are; None: there are none, or they do not let us see."""
+        try:
+            return self._call(
+                "ecr-public",
+                ECR_PUBLIC_REGION,
+                "DescribeRegistries",
+                {},
+                lambda answer: str(answer["registries"][0]["registryId"]),
+            )
+        except ImageError:
+            return None
 
     def _call(
         self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]
@@ -178,14 +193,21 @@ class Registry:
         self.objects = {(file.bucket, file.key): file for file in self.files}
         self._repositories: dict[tuple[str | None, str], EcrPublicRepository] = {}
 
-    def ports(self, declaration: Declaration, *, is_coming: bool = False) -> ReviewPorts:
+    def ports(self, declaration: Declaration, *, account: str | None = None, is_coming: bool = False) -> ReviewPorts:
         """
         Open what *declaration* is resolved and observed with.
 
         Args:
+            account: Of its stack; None: whichever deploys it.
             is_coming: The app creates the repository.
         """
+        if declaration.registry_id is None and account is not None:
+            declaration = replace(declaration, registry_id=account)
         return ReviewPorts(self, declaration, is_coming=is_coming)
+
+    def is_elsewhere(self, account: str | None) -> bool:
+        """Whether our credentials are known to be those of another account."""
+        return account is not None and is_account_id(account) and self.clients.account not in {None, account}
 
     def remote(self, repository: Repository, credentials_secret_arn: str = "") -> RegistryRepository:
         """
@@ -220,7 +242,7 @@ class Registry:
     def _find(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
         address = self._address(declaration)
         try:
-            if self.clients.has_credentials:
+            if self.clients.has_credentials and not self.is_elsewhere(declaration.registry_id):
                 return ports.own()
         except RepositoryNotFoundError:
             if not is_coming:
@@ -231,10 +253,10 @@ class Registry:
             if address is None:
                 raise
         if address is None:
-            registry = declaration.registry_id or "this account"
-            message = f"the repository {declaration.repository_name!r} of {registry} has no address that we know"
+            owner = f"account {declaration.registry_id}" if declaration.registry_id else "the account"
+            message = f"the repository {declaration.repository_name!r} of {owner} has no address that we know"
             hint = (
-                f"set AWS credentials, or name the account's public registry: --registry {PUBLIC_HOST}/ALIAS "
+                f"set AWS credentials of {owner}, or name its public registry: --registry {PUBLIC_HOST}/ALIAS "
                 "(the console shows the alias)"
             )
             raise AccessError(message, operation="finding the repository", hint=hint)

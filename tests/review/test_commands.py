@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from aws_cdk import Stack
+from aws_cdk import App, Environment, Stack
 from click.testing import CliRunner, Result
 
-from cdk_ecrpublic import ImageSource, IPublicRepository, PublicImage
+from cdk_ecrpublic import ImageSource, IPublicRepository, PublicImage, PublicRepository
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 from cdk_ecrpublic.cli.commands import cli
 from cdk_ecrpublic.review.markdown import COMMENT_MAX_CHARACTERS, MARKER, as_markdown
@@ -135,6 +135,29 @@ def test_everybody_may_look(without_credentials: World) -> None:
     assert result.exit_code == 0, result.stdout
     assert "1 image: 1 changed; 1 tag will move, 1 will be new" in result.stdout
     assert world.sandbox.requests.count("DescribeImages", "PutImage") <= 2, "those that pushed the images"
+
+
+def test_a_stack_of_another_account_is_not_looked_for_in_ours(images: World) -> None:
+    """Credentials of one account, and stacks of two: what is not ours is not seen, and neither is ours in its place."""
+
+    def synthesize(account: str) -> Path:
+        folder = images.folder / account
+        stack = Stack(App(outdir=str(folder)), "Agent", env=Environment(account=account, region="eu-west-1"))
+        release(OLD.digest, "latest")(stack, PublicRepository.from_repository_name(stack, "Repository", HOME))
+        app = stack.node.root
+        assert isinstance(app, App)
+        app.synth()
+        return folder
+
+    ours, theirs = synthesize(images.sandbox.account), synthesize("222222222222")
+
+    assert run("plan", ours).exit_code == run("verify", ours).exit_code == 0
+    result = run("plan", theirs)
+    assert result.exit_code == 1
+    assert "'acme/agent' of account 222222222222 has no address that we know" in result.stdout
+    assert "set AWS credentials of account 222222222222" in result.stdout
+    assert run("verify", theirs).exit_code == 2
+    assert run("verify", theirs, "--registry", images.home).exit_code == 0
 
 
 def test_a_registry_that_is_in_trouble_is_waited_for_and_that_is_said(images: World) -> None:
