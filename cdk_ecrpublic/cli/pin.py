@@ -15,15 +15,9 @@ from cdk_ecrpublic.review.data import FORMAT_VERSION
 from cdk_ecrpublic.review.pins import Pin, find_pins, read_context, read_names, unused, write_context
 from cdk_ecrpublic.review.words import count, printable, short
 
-from .reviewing import output, waiting
+from .reviewing import Trouble, output, waiting
 
 STALE, FAILED = 1, 2
-
-
-class Failure(click.ClickException):
-    """Exits with 2: click's own status is 1, which says that a name has moved."""
-
-    exit_code = FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +41,12 @@ def run(options: Options) -> int:
         is written; 1 when the check finds another digest; else 0.
 
     Raises:
-        Failure: The app or the context cannot be read or written.
+        Trouble: The app or the context cannot be read or written.
     """
     try:
         return _run(options)
     except AssemblyError as error:
-        raise Failure(str(error)) from error
+        raise Trouble(str(error)) from error
 
 
 def _run(options: Options) -> int:

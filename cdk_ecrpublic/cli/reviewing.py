@@ -38,10 +38,26 @@ def output() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _NO_LINE_IS_LONGER)
 
 
+def errors() -> Console:
+    """Return the console for what a person waits for."""
+    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _NO_LINE_IS_LONGER)
+
+
+class Trouble(click.ClickException):
+    """Nothing could be found out; of commands whose exit status 1 says that they found something."""
+
+    exit_code = 2
+
+
 @contextmanager
-def reviewing(folder: Path, stacks: tuple[str, ...], home: str) -> Iterator[Review]:
+def reviewing(
+    folder: Path, stacks: tuple[str, ...], home: str, trouble: type[click.ClickException] = click.ClickException
+) -> Iterator[Review]:
     """
     Read an app, and show on a terminal how far its images have been looked at.
+
+    Args:
+        trouble: What is raised when there is nothing to look at.
 
     Raises:
         click.ClickException: There is no app in *folder*, or it has no such stack.
@@ -49,7 +65,7 @@ def reviewing(folder: Path, stacks: tuple[str, ...], home: str) -> Iterator[Revi
     try:
         assembly = read_assembly(folder, stacks)
     except AssemblyError as error:
-        raise click.ClickException(str(error)) from error
+        raise trouble(str(error)) from error
     with waiting("looking at images", len(assembly.images), home, assembly.files) as (registry, advance):
         yield Review(assembly, registry, advance)
 
@@ -59,13 +75,13 @@ def waiting(
     doing: str, total: int, home: str, files: Sequence[StoredFile] = ()
 ) -> Iterator[tuple[Registry, Callable[[object], None]]]:
     """Give the registries, and what to call when one more thing is done, while a terminal shows how far it is."""
-    errors = Console(stderr=True, highlight=False)
+    console = errors()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(doing, total=total)
         registry = Registry(
             home=home,
             files=files,
-            tell=lambda message: errors.print(printable(message), style="dim", markup=False),
+            tell=lambda message: console.print(printable(message), style="dim", markup=False),
         )
         yield registry, lambda _: progress.advance(task)

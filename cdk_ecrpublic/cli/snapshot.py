@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import click
-from rich.console import Console
 
 from cdk_ecrpublic._assets.lambda_handler.errors import ImageError
 from cdk_ecrpublic.review.declaration import as_catalog, as_python
 from cdk_ecrpublic.review.registry import Registry
 from cdk_ecrpublic.review.snapshot import Snapshot, take_snapshot
 from cdk_ecrpublic.review.words import count, printable
+
+from .reviewing import errors
 
 STACK_IMAGES_MAX = 450
 """CloudFormation takes 500 resources in a stack."""
@@ -34,10 +35,10 @@ def run(options: Options) -> None:
     Raises:
         click.ClickException: A repository cannot be read.
     """
-    errors = Console(stderr=True, highlight=False)
-    registry = Registry(tell=lambda message: errors.print(printable(message), style="dim", markup=False))
+    console = errors()
+    registry = Registry(tell=lambda message: console.print(printable(message), style="dim", markup=False))
     snapshots = []
-    with errors.status("reading tags"):
+    with console.status("reading tags"):
         for repository in options.repositories:
             try:
                 snapshots.append(take_snapshot(repository, registry))
@@ -46,7 +47,7 @@ def run(options: Options) -> None:
                 raise click.ClickException(message) from error
     click.echo(as_python(snapshots) if options.form == "python" else as_catalog(snapshots), nl=False)
     for remark in _remarks(snapshots, options):
-        errors.print(remark, style="yellow", markup=False)
+        console.print(remark, style="yellow", markup=False)
 
 
 def _remarks(snapshots: Sequence[Snapshot], options: Options) -> list[str]:

@@ -15,7 +15,7 @@ from cdk_ecrpublic.review.data import drift_as_data
 from cdk_ecrpublic.review.drift import Finding, Verdict, find_drift
 from cdk_ecrpublic.review.words import count, printable
 
-from .reviewing import output, reviewing
+from .reviewing import Trouble, output, reviewing
 
 DIFFERENT, UNSEEN = 1, 2
 
@@ -46,7 +46,7 @@ def run(options: Options) -> int:
         The exit status: 2 when something could not be looked at, else 1 when
         something differs, else 0.
     """
-    with reviewing(options.folder, options.stacks, options.registry) as review:
+    with reviewing(options.folder, options.stacks, options.registry, Trouble) as review:
         findings = find_drift(review.assembly.images, review.registry, review.advance, tags_only=options.tags_only)
     if options.as_json:
         click.echo(json.dumps(drift_as_data(findings), indent=2))
