@@ -69,7 +69,8 @@ class Layers:
             raise RejectedError(message, operation="ecr-public:InitiateLayerUpload")
         stream_parts(self.client)
         upload_id = self._call("InitiateLayerUpload", "beginning an upload", lambda answer: str(answer["uploadId"]))
-        for first, part in _offsets(_parts(_verified(blob, content), _part_size(blob.size))):
+        part_size = min(blob.size, _part_size(blob.size))
+        for first, part in _offsets(_parts(_verified(blob, content), part_size)):
             self._upload_part(blob, upload_id, first, part)
         self._complete(blob, upload_id)
 
