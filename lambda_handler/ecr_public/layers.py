@@ -20,7 +20,7 @@ from ..aws.errcode import translated
 from ..errors import AlreadyThereError, IntegrityError, RejectedError
 from ..oci import Descriptor, Digest
 from ..retry import Retry
-from .part_body import stream_parts
+from .parts import GROUP_BYTES, Part, cut, stream_parts
 
 T = TypeVar("T")
 
@@ -69,14 +69,18 @@ class Layers:
             raise RejectedError(message, operation="ecr-public:InitiateLayerUpload")
         stream_parts(self.client)
         upload_id = self._call("InitiateLayerUpload", "beginning an upload", lambda answer: str(answer["uploadId"]))
-        part_size = min(blob.size, _part_size(blob.size))
-        for first, part in _offsets(_parts(_verified(blob, content), part_size)):
-            self._upload_part(blob, upload_id, first, part)
+        for part in cut(_verified(blob, content), _part_size(blob.size)):
+            self._upload_part(blob, upload_id, part)
         self._complete(blob, upload_id)
 
-    def _upload_part(self, blob: Descriptor, upload_id: str, first: int, part: memoryview) -> None:
-        last = first + len(part) - 1
-        parameters = {"uploadId": upload_id, "partFirstByte": first, "partLastByte": last, "layerPartBlob": part}
+    def _upload_part(self, blob: Descriptor, upload_id: str, part: Part) -> None:
+        last = part.first + part.size - 1
+        parameters = {
+            "uploadId": upload_id,
+            "partFirstByte": part.first,
+            "partLastByte": last,
+            "layerPartBlob": part.text,
+        }
 
         def call() -> None:
             with translated("ecr-public:UploadLayerPart"):
@@ -121,9 +125,9 @@ class Layers:
 
 
 def _part_size(size: int) -> int:
-    """Return the smallest part that still fits a blob of *size* into 1,000 of them."""
-    needed = -(-size // PARTS_MAX)
-    return min(PART_MAX_BYTES, max(PART_MIN_BYTES, needed))
+    """Return the smallest part that still fits a blob of *size* into 1,000 of them; base64 takes three bytes each."""
+    needed = min(size, max(PART_MIN_BYTES, -(-size // PARTS_MAX)))
+    return -(-needed // GROUP_BYTES) * GROUP_BYTES
 
 
 def _verified(blob: Descriptor, content: Iterable[bytes]) -> Iterator[bytes]:
@@ -140,29 +144,3 @@ def _verified(blob: Descriptor, content: Iterable[bytes]) -> Iterator[bytes]:
     if (size, found) != (blob.size, str(blob.digest)):
         message = f"the blob {blob.digest} of {blob.size} bytes came as {found} of {size} bytes"
         raise IntegrityError(message)
-
-
-def _offsets(parts: Iterable[memoryview]) -> Iterator[tuple[int, memoryview]]:
-    first = 0
-    for part in parts:
-        yield first, part
-        first += len(part)
-
-
-def _parts(content: Iterable[bytes], size: int) -> Iterator[memoryview]:
-    """
-    Cut pieces of any length into parts of *size*; the last one may be shorter.
-
-    All parts are in the same memory: each is good until the next is asked for.
-    """
-    part = memoryview(bytearray(size))
-    filled = 0
-    for whole in content:
-        piece = memoryview(whole)
-        while len(piece) >= size - filled:
-            part[filled:], piece, filled = piece[: size - filled], piece[size - filled :], 0
-            yield part
-        part[filled : filled + len(piece)] = piece
-        filled += len(piece)
-    if filled:
-        yield part[:filled]

@@ -14,12 +14,10 @@ from lambda_handler.ecr_public.layers import (
     PART_MAX_BYTES,
     PART_MIN_BYTES,
     PARTS_MAX,
-    _offsets,
     _part_size,
-    _parts,
     _verified,
 )
-from lambda_handler.ecr_public.part_body import PartBody
+from lambda_handler.ecr_public.parts import GROUP_BYTES, PartBody, cut
 from lambda_handler.errors import IntegrityError
 from lambda_handler.oci import Descriptor, Digest
 
@@ -28,29 +26,32 @@ def descriptor(content: bytes, size: int | None = None) -> Descriptor:
     return Descriptor(media_type="x", digest=Digest.of(content), size=len(content) if size is None else size)
 
 
-@given(st.integers(1, PARTS_MAX * PART_MAX_BYTES))
+@given(st.integers(1, PARTS_MAX * (PART_MAX_BYTES // GROUP_BYTES * GROUP_BYTES)))
 def test_every_blob_that_the_service_stores_fits_into_its_parts(size: int) -> None:
     part = _part_size(size)
 
-    assert PART_MIN_BYTES <= part <= PART_MAX_BYTES
+    assert min(size, PART_MIN_BYTES) <= part <= PART_MAX_BYTES
+    assert part % GROUP_BYTES == 0
     assert -(-size // part) <= PARTS_MAX
 
 
-@given(st.lists(st.binary(max_size=20), max_size=20), st.integers(1, 25))
-def test_parts_follow_on_from_each_other_and_are_the_content(pieces: list[bytes], size: int) -> None:
-    placed = [(first, bytes(part)) for first, part in _offsets(_parts(pieces, size))]
+@given(st.lists(st.binary(max_size=20), max_size=20), st.integers(1, 8))
+def test_parts_follow_on_from_each_other_and_are_the_content(pieces: list[bytes], groups: int) -> None:
+    size = groups * GROUP_BYTES
+    placed = [(part.first, part.size, base64.b64decode(bytes(part.text))) for part in cut(pieces, size)]
 
-    assert b"".join(part for _, part in placed) == b"".join(pieces)
-    assert all(len(part) == size for _, part in placed[:-1])
-    assert all(later == first + len(part) for (first, part), (later, _) in pairwise(placed))
+    assert b"".join(content for _, _, content in placed) == b"".join(pieces)
+    assert all(len(content) == length for _, length, content in placed)
+    assert all(length == size for _, length, _ in placed[:-1])
+    assert all(later == first + length for (first, length, _), (later, _, _) in pairwise(placed))
 
 
 @given(st.binary(max_size=50), st.binary(max_size=20), st.binary(max_size=20), st.data())
 def test_the_body_of_a_part_reads_the_same_from_any_place(
-    part: bytes, before: bytes, after: bytes, data: st.DataObject
+    text: bytes, before: bytes, after: bytes, data: st.DataObject
 ) -> None:
-    body = PartBody(before, memoryview(part), after)
-    whole = before + base64.b64encode(part) + after
+    body = PartBody(before, memoryview(text), after)
+    whole = before + text + after
     assert len(body) == len(whole)
     assert body.read() == whole
     assert body.read() == b""
