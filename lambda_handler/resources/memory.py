@@ -71,12 +71,14 @@ class State:
 
     Attributes:
         resource: The physical id that it is about; empty: of none any more.
+        made_by: The request that made the resource: what remains of an earlier life has another.
         tags: What was declared last.
         digests: What each declaration was resolved to, by its key; the latest last.
         before: What was there when it was declared first; None: not known.
     """
 
     resource: str = ""
+    made_by: str = ""
     tags: tuple[str, ...] = ()
     digests: Mapping[str, Digest] = field(default_factory=dict)
     before: Before | None = NOTHING
@@ -88,6 +90,7 @@ class State:
             data = json.loads(text)
             return cls(
                 resource=str(data["resource"]),
+                made_by=str(data.get("madeBy", "")),
                 tags=tuple(map(str, data["tags"])),
                 digests={str(key): Digest.parse(str(digest)) for key, digest in data["digests"].items()},
                 before=Before.parse(data["before"]) if data["before"] is not None else None,
@@ -105,6 +108,7 @@ class State:
         for first in range(len(digests)):
             data = {
                 "resource": self.resource,
+                "madeBy": self.made_by,
                 "tags": self.tags,
                 "digests": dict(digests[first:]),
                 "before": self.before and self.before.data(),
@@ -209,6 +213,7 @@ class Memory:
         digest: Digest,
         *,
         may_remove: bool,
+        made_by: str | None,
     ) -> Claim:
         """
         Store what a declaration was resolved to, and lay claim to its tags.
@@ -216,6 +221,9 @@ class Memory:
         Args:
             may_remove: What was there before matters; until the claim is
                 settled it is not known.
+            made_by: The id of the request, where it makes the resource. What is
+                remembered counts only if the same request wrote it: a parameter
+                of an earlier life says nothing of what is there by now.
 
         Raises:
             InvalidPropertiesError: It has too many tags.
@@ -225,14 +233,16 @@ class Memory:
             return Claim(self, State(), State())
         text = self.parameters.read(self.name) or ""
         earlier = State.parse(text)
-        known = earlier if earlier.resource == resource else State()
+        is_mine = earlier.resource == resource and made_by in {None, earlier.made_by}
+        known = earlier if is_mine else State()
         is_new = not known.resource or not set(tags) <= set(known.tags)
         digests = {key: known for key, known in earlier.digests.items() if key != _key(properties)}
         state = State(
             resource=resource,
+            made_by=known.made_by if made_by is None else made_by,
             tags=tags,
             digests={**digests, _key(properties): digest},
-            before=None if may_remove and is_new else earlier.before,
+            before=None if may_remove and is_new else known.before,
         )
         if state.text() != text:
             self.write(state)

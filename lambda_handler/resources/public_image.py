@@ -113,7 +113,12 @@ class PublicImageResource:
         identity = _identity(event, repository)
         # Before looking and before writing: whoever removes tags at this moment must see that these are claimed.
         claim = _memory(declaration, ports).claim(
-            identity, event.properties, declaration.tags, content.root.digest, may_remove=_may_remove(event)
+            identity,
+            event.properties,
+            declaration.tags,
+            content.root.digest,
+            may_remove=_may_remove(event),
+            made_by=event.request_id if event.physical_resource_id != identity else None,
         )
         observed = observe(content, declaration.tags, repository)
         if claim.is_open:

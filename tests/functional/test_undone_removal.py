@@ -160,3 +160,40 @@ def test_more_children_than_a_parameter_holds_stay(stack: Stack, registry: Regis
 
     assert len(registry.tags()) == 1
     assert {child.digest for child in built.children} <= images(registry)
+
+
+@pytest.mark.parametrize("same_image", [True, False])
+def test_a_parameter_that_outlived_its_resource_tells_nothing(
+    stack: Stack, registry: Registry, plane: ControlPlane, *, same_image: bool
+) -> None:
+    """It could not be deleted; since then somebody has pushed the tag, and the resource is created again."""
+    image, source = copy(registry, "new")
+    properties = {**declare(image, "1", **DELETE), **source}
+    stack.deploy(properties)
+    plane.busy["DeleteParameter"] = 50
+    assert stack.destroy().succeeded
+    plane.busy.clear()
+    assert plane.parameters
+    by_hand = image if same_image else build_image({"etc/name": b"by hand"})
+    push_image(registry.sandbox, "acme/agent", by_hand, ["1"])
+
+    create_and_undo(stack, plane, properties)
+
+    assert registry.tags() == {"1": by_hand.digest}
+
+
+def test_a_request_that_comes_twice_made_what_it_finds(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """Lambda delivers at least once: the second time, what the first has put is not what was there before."""
+    image, source = copy(registry, "new")
+    cloudformation = stack.cloudformation
+    properties = {**declare(image, "1", **DELETE), **source}
+    create = cloudformation.event("Create", properties)
+    for _ in range(2):
+        cloudformation.function(create, cloudformation.remaining_seconds)
+    answer = cloudformation.answer_to(create, answers=2)
+
+    with plane.rolling_back():
+        assert cloudformation.delete(answer.physical_id, properties).succeeded
+
+    assert registry.tags() == {}
+    assert images(registry) == set()
