@@ -125,24 +125,21 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
     log.info(f"answered {response.status}", physicalResourceId=response.physical_resource_id)
 
 
-class Adapters:
-    """
-    The ports of one invocation.
+class SourceAdapters:
+    """The ports that sources are read through; nothing is written."""
 
-    Args:
-        retry: Until time for the work runs out.
-        undo: Until time for undoing it does.
-    """
-
-    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry) -> None:
-        self._declaration, self._clients, self._retry, self._undo = declaration, clients, retry, undo
+    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry) -> None:
+        self._declaration, self._clients, self._retry = declaration, clients, retry
         self._transport = Transport(clients.pool, retry.deadline)
         self.objects: ObjectReader = S3Objects(lambda: clients.get("s3"), retry)
-        self.parameters = Parameters(lambda: clients.get("ssm"), retry)
 
     @functools.cached_property
     def destination(self) -> EcrPublicRepository:
         """The repository that is published to, found when it is first needed."""
+        return self.find()
+
+    def find(self) -> EcrPublicRepository:
+        """Find the repository that is published to, over the API."""
         return open_repository(
             self._clients.get("ecr-public", ECR_PUBLIC_REGION),
             self._declaration.registry_id,
@@ -150,16 +147,6 @@ class Adapters:
             retry=self._retry,
             reader=self,
         )
-
-    @property
-    def undoing(self) -> EcrPublicRepository:
-        """The same repository, found already, with time left to undo."""
-        reader = Adapters(self._declaration, self._clients, self._undo, self._undo)
-        return replace(self.destination, retry=self._undo, reader=reader)
-
-    def is_rolling_back(self, stack_id: str) -> bool:
-        """Whether CloudFormation is undoing a deployment of the stack."""
-        return is_rolling_back(self._clients.get("cloudformation"), stack_id, self._retry)
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
         """Open a repository of any registry; one of ECR Public itself as what it is."""
@@ -187,3 +174,28 @@ class Adapters:
 
     def _open(self, login: Login) -> RegistryRepository:
         return RegistryRepository(RegistryClient(self._transport, login.tokens), login.repository, self._retry)
+
+
+class Adapters(SourceAdapters):
+    """
+    The ports of one invocation.
+
+    Args:
+        retry: Until time for the work runs out.
+        undo: Until time for undoing it does.
+    """
+
+    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry) -> None:
+        super().__init__(declaration, clients, retry)
+        self._undo = undo
+        self.parameters = Parameters(lambda: clients.get("ssm"), retry)
+
+    @property
+    def undoing(self) -> EcrPublicRepository:
+        """The same repository, found already, with time left to undo."""
+        reader = SourceAdapters(self._declaration, self._clients, self._undo)
+        return replace(self.destination, retry=self._undo, reader=reader)
+
+    def is_rolling_back(self, stack_id: str) -> bool:
+        """Whether CloudFormation is undoing a deployment of the stack."""
+        return is_rolling_back(self._clients.get("cloudformation"), stack_id, self._retry)

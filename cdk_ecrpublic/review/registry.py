@@ -12,14 +12,14 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from .._assets.lambda_handler.archive import StoredObject
 from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.clock import Deadline, SystemClock
 from .._assets.lambda_handler.ecr_public import EcrPublicRepository
 from .._assets.lambda_handler.ecr_public.repository import ForeignRepository
-from .._assets.lambda_handler.entrypoint import Adapters, Clients
+from .._assets.lambda_handler.entrypoint import Clients, SourceAdapters
 from .._assets.lambda_handler.errors import AccessError, ImageError, NotFoundError, RepositoryNotFoundError
 from .._assets.lambda_handler.log import Log
 from .._assets.lambda_handler.oci import Digest, Manifest, Repository, is_account_id
@@ -243,7 +243,7 @@ class Registry:
         address = self._address(declaration)
         try:
             if self.clients.has_credentials and not self.is_elsewhere(declaration.registry_id):
-                return ports.own()
+                return ports.find()
         except RepositoryNotFoundError:
             if not is_coming:
                 raise
@@ -281,11 +281,11 @@ def _fields(declaration: Declaration, address: Repository, ports: ReviewPorts, r
     }
 
 
-class ReviewPorts(Adapters):
-    """The ports of one declaration; nothing is ever written through them."""
+class ReviewPorts(SourceAdapters):
+    """The ports of one declaration."""
 
     def __init__(self, registry: Registry, declaration: Declaration, *, is_coming: bool) -> None:
-        super().__init__(declaration, registry.clients, registry.retry, registry.retry)
+        super().__init__(declaration, registry.clients, registry.retry)
         self._registry, self._is_coming = registry, is_coming
         self.objects = KnownObjects(self.objects, registry.objects)
 
@@ -298,16 +298,7 @@ class ReviewPorts(Adapters):
         """Open a repository of any registry, without looking for the one that is published to."""
         return self._registry.remote(repository, credentials_secret_arn)
 
-    def own(self) -> EcrPublicRepository:
-        """Find the repository over the API, as the function does."""
-        found: EcrPublicRepository = Adapters.destination.func(self)  # type: ignore[attr-defined] # a cached_property
-        return found
-
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Return whether ECR Public has a blob; the caller retries."""
         client = self._ecr_public(repository).client
         return ListingClient(client.transport, client.tokens).has_blob(repository, digest)
-
-    def is_rolling_back(self, stack_id: str) -> NoReturn:
-        """Fail: a review looks forward."""
-        raise NotImplementedError(stack_id)

@@ -121,27 +121,16 @@ class ParameterStore(Protocol):
         """Return name and text of all that is directly below *path*."""
 
 
-class Ports(Protocol):
-    """All that a declaration is resolved, published and remembered with."""
+class SourcePorts(Protocol):
+    """All that a source is read through."""
 
     @property
     def destination(self) -> PublicRepository:
         """The repository that is published to."""
 
     @property
-    def undoing(self) -> PublicRepository:
-        """The same repository, with time left to undo when time for the work has run out."""
-
-    @property
     def objects(self) -> ObjectReader:
         """Objects in S3."""
-
-    @property
-    def parameters(self) -> ParameterStore:
-        """What is remembered."""
-
-    def is_rolling_back(self, stack_id: str) -> bool:
-        """Whether CloudFormation is undoing a deployment of the stack."""
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RemoteRepository:
         """
@@ -151,3 +140,18 @@ class Ports(Protocol):
             credentials_secret_arn: Of a secret with credentials for this very
                 registry; empty for none but the function's own role.
         """
+
+
+class Ports(SourcePorts, Protocol):
+    """All that a declaration is resolved, published and remembered with."""
+
+    @property
+    def undoing(self) -> PublicRepository:
+        """The same repository, with time left to undo when time for the work has run out."""
+
+    @property
+    def parameters(self) -> ParameterStore:
+        """What is remembered."""
+
+    def is_rolling_back(self, stack_id: str) -> bool:
+        """Whether CloudFormation is undoing a deployment of the stack."""

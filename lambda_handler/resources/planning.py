@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 from ..publish.content import Content, platforms_of
 from ..publish.plan import Desired
-from ..publish.ports import Ports
+from ..publish.ports import SourcePorts
 from ..publish.referrers import with_referrers
 from ..spec import Declaration
 
 
-def resolve(declaration: Declaration, ports: Ports) -> Content:
+def resolve(declaration: Declaration, ports: SourcePorts) -> Content:
     """
     Read what the declaration's source stands for now, and what comes along with it.
 

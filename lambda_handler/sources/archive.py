@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..archive import open_archive
 from ..oci import Platform
 from ..publish.content import Content, copied
-from ..publish.ports import Ports
+from ..publish.ports import SourcePorts
 from ..values import Value
 
 
@@ -40,7 +40,7 @@ class ArchiveSource:
         """Nothing: an object may be replaced, and of a ``docker save`` a digest names the config only."""
         return None
 
-    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+    def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Find the image in the archive, and read its manifest and all below it."""
         archive = open_archive(ports.objects.open(self.bucket, self.key))
         return copied(archive.find(self.reference), archive, platforms)

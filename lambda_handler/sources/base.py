@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from ..oci import Digest, Platform
 from ..publish.content import Content
-from ..publish.ports import Ports
+from ..publish.ports import SourcePorts
 from ..values import Value
 
 
@@ -27,7 +27,7 @@ class Source(Protocol):
     def pinned(self) -> Digest | None:
         """The digest that the source always has; None when only resolving it tells."""
 
-    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+    def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """
         Read the exact manifests that the source stands for now.
 

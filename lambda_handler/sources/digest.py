@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..oci import Digest, Platform
 from ..publish.content import Content, present
-from ..publish.ports import Ports
+from ..publish.ports import SourcePorts
 from ..values import Value
 
 
@@ -32,6 +32,6 @@ class DigestSource:
         """What it is declared by."""
         return self.digest
 
-    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+    def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the manifest of that digest; what it refers to is in place."""
         return present(ports.destination.manifest(self.digest), ports.destination, platforms)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..oci import Digest, Platform, Reference
 from ..publish.content import Content, copied
-from ..publish.ports import Ports
+from ..publish.ports import SourcePorts
 from ..values import Value
 
 
@@ -38,7 +38,7 @@ class RegistryImageSource:
         """The digest in the reference; a tag moves."""
         return self.reference.digest
 
-    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+    def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the image's manifest and all below it."""
         remote = ports.remote(self.reference.repository, self.credentials_secret_arn)
         return copied(remote.resolve(self.reference), remote, platforms)

@@ -10,7 +10,7 @@ from ..errors import InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, ManifestMediaType, Platform
 from ..oci.index import assemble_index
 from ..publish.content import Content, assembled, platforms_of, select
-from ..publish.ports import Ports
+from ..publish.ports import SourcePorts
 from ..values import Value
 from .base import Source
 
@@ -76,7 +76,7 @@ class IndexSource:
         """Nothing: its parts decide."""
         return None
 
-    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+    def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Resolve every part, and assemble the index of them."""
         contents = [part.source.resolve(ports, [part.platform] if part.platform else []) for part in self.parts]
         entries = [

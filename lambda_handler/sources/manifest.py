@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..oci import MANIFEST_MAX_BYTES, Digest, Manifest, Platform
 from ..publish.content import Content, given
-from ..publish.ports import Ports
+from ..publish.ports import SourcePorts
 from ..values import Value
 
 
@@ -49,7 +49,7 @@ class ManifestSource:
         """The digest of the text; an object may be replaced."""
         return Manifest.parse(self.body.encode(), self.media_type).digest if self.body else None
 
-    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+    def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Take the bytes as they are; what they refer to has to be in place."""
         content = self.body.encode() if self.body else ports.objects.read(self.bucket, self.key, MANIFEST_MAX_BYTES)
         return given(Manifest.parse(content, self.media_type), ports.destination, platforms)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import NotFoundError
 from ..oci import Platform, parse_tag
 from ..publish.content import Content, present
-from ..publish.ports import Ports
+from ..publish.ports import SourcePorts
 from ..values import Value
 
 
@@ -33,7 +33,7 @@ class TagSource:
         """Nothing: a tag moves."""
         return None
 
-    def resolve(self, ports: Ports, platforms: Sequence[Platform]) -> Content:
+    def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Ask the API for the digest, then read the manifest by it: the HTTP face may answer a stale tag."""
         repository = ports.destination
         digest = repository.resolve([self.tag]).get(self.tag)
