@@ -21,7 +21,11 @@ LOGIN_ACTIONS = (
     "ecr-public:GetAuthorizationToken",
     "sts:GetServiceBearerToken",
 )
-"""To read manifests as an authenticated client, ten times as often as others. AWS offers no resource but ``*``."""
+"""
+To store layers over HTTP, and to read manifests ten times as often as others may.
+
+AWS offers no resource but ``*``.
+"""
 
 CHECK_ACTIONS = ("ecr-public:BatchCheckLayerAvailability",)
 """To see whether the layers of a manifest that is given as text are there. On the repository."""

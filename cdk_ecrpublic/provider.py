@@ -194,6 +194,7 @@ class PublicImageProvider(Construct):
         self.allow(PUBLISH_ACTIONS, repository.repository_arn)
         if copies:
             self.allow(COPY_ACTIONS, repository.repository_arn)
+            self.allow(LOGIN_ACTIONS, "*")
         elif needs_layers:
             self.allow(CHECK_ACTIONS, repository.repository_arn)
         if repository.registry_id and not is_account_id(repository.registry_id):

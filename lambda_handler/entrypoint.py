@@ -20,11 +20,11 @@ from . import cfn
 from .aws import Parameters, S3Objects, is_rolling_back
 from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock
-from .ecr_public import EcrPublicRepository, open_repository
+from .ecr_public import Content, EcrPublicRepository, open_repository
 from .log import Log
 from .oci import Descriptor, Digest, Manifest, Repository
 from .publish.ports import ObjectReader
-from .registry import RegistryClient, RegistryRepository, Transport
+from .registry import RegistryClient, RegistryRepository, Transport, Uploads
 from .registry.logins import ECR_PUBLIC_REGION, Login, Logins
 from .resources.public_image import PublicImageResource
 from .retry import Retry
@@ -126,7 +126,7 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
 
 
 class SourceAdapters:
-    """The ports that sources are read through; nothing is written."""
+    """The ports that a source is read through."""
 
     def __init__(self, declaration: Declaration, clients: Clients, retry: Retry) -> None:
         self._declaration, self._clients, self._retry = declaration, clients, retry
@@ -145,7 +145,7 @@ class SourceAdapters:
             self._declaration.registry_id,
             self._declaration.repository_name,
             retry=self._retry,
-            reader=self,
+            http=self,
         )
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
@@ -168,6 +168,11 @@ class SourceAdapters:
     def blob(self, repository: Repository, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob of ECR Public."""
         return self._ecr_public(repository).blob(blob)
+
+    def upload(self, repository: Repository, blob: Descriptor, content: Content) -> None:
+        """Store a blob in ECR Public."""
+        login = self._clients.logins.ecr_public(repository)
+        Uploads(self._transport, login.tokens, login.repository, self._retry).upload(blob, content)
 
     def _ecr_public(self, repository: Repository) -> RegistryRepository:
         return self._open(self._clients.logins.ecr_public(repository))
@@ -193,8 +198,8 @@ class Adapters(SourceAdapters):
     @property
     def undoing(self) -> EcrPublicRepository:
         """The same repository, found already, with time left to undo."""
-        reader = SourceAdapters(self._declaration, self._clients, self._undo)
-        return replace(self.destination, retry=self._undo, reader=reader)
+        http = SourceAdapters(self._declaration, self._clients, self._undo)
+        return replace(self.destination, retry=self._undo, http=http)
 
     def is_rolling_back(self, stack_id: str) -> bool:
         """Whether CloudFormation is undoing a deployment of the stack."""

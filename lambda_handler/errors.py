@@ -247,10 +247,9 @@ class NotYetVisibleError(UnavailableError):
 
 
 class UploadLostError(UnavailableError):
-    """The service knows nothing of an upload any more, or of another part than ours; a new one may succeed."""
+    """An upload broke off, or the service does not know it any more; a new one may succeed."""
 
     code = "UPLOAD_LOST"
-    retryable = False
 
 
 class ReleaseError(ImageError):

@@ -29,7 +29,7 @@ class ListingClient(RegistryClient):
         if reply.status == _NOT_FOUND:
             return False
         if reply.status >= _BAD_REQUEST:
-            error = self._error("HEAD", "blob", reply.status)
+            error = self._error("HEAD blob", reply.status)
             raise error
         # It may also lead to where the bytes are.
         return True
@@ -48,7 +48,7 @@ class ListingClient(RegistryClient):
         for _ in range(TAG_PAGES_MAX):
             reply = self._authenticated("GET", url)
             if reply.status != _OK:
-                error = self._error("GET", "tags", reply.status)
+                error = self._error("GET tags", reply.status)
                 raise error
             found.extend(_tags(reply.body))
             if not (following := next_page(reply, url)):

@@ -276,7 +276,7 @@ def _fields(declaration: Declaration, address: Repository, ports: ReviewPorts, r
         "registry_id": declaration.registry_id or address.path.partition("/")[0],
         "name": declaration.repository_name,
         "repository": address,
-        "reader": ports,
+        "http": ports,
         "retry": retry,
     }
 

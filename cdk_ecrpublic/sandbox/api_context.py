@@ -23,12 +23,14 @@ class ApiContext:
 
     Attributes:
         account: The caller's.
+        access_key: Whose signature the call bears.
         operation: Its name.
         view: How far behind it reads.
     """
 
     world: World
     account: str
+    access_key: str
     operation: str
     view: View
 

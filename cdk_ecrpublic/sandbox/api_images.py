@@ -123,7 +123,7 @@ def complete_layer_upload(context: ApiContext, data: Mapping[str, Any]) -> Resul
 
 def get_authorization_token(context: ApiContext, _data: Mapping[str, Any]) -> Result:
     """Return a password for the HTTP face."""
-    password, expires = context.world.tokens.password(context.account)
+    password, expires = context.world.tokens.password(context.account, context.access_key)
     return {"authorizationData": {"authorizationToken": basic_credentials(password), "expiresAt": expires}}
 
 

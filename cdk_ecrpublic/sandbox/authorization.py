@@ -69,6 +69,14 @@ Authorize = Callable[[Attempt], None]
 """Returns when the call may go on. Raises ServiceError: the caller is unknown, or not allowed."""
 
 
+AuthorizeLogin = Callable[[str, str, Permission], None]
+"""The same for whoever shows a password: its access key, the Region, and what the request needs."""
+
+
+def allow_every_login(_access_key: str, _region: str, _permission: Permission) -> None:
+    """Let every password do everything."""
+
+
 def allow_everybody(_attempt: Attempt) -> None:
     """Let everybody do everything: what a sandbox without IAM does."""
 

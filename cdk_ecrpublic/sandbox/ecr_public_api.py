@@ -89,7 +89,13 @@ class EcrPublicApi:
             data = model.parse(operation, body)
             lag = self.world.settings.read_lag_describe_seconds
             account = self._account(signature.access_key)
-            context = ApiContext(world=self.world, account=account, operation=operation, view=exchange.view(lag))
+            context = ApiContext(
+                world=self.world,
+                account=account,
+                access_key=signature.access_key,
+                operation=operation,
+                view=exchange.view(lag),
+            )
             with self.world.store.lock:
                 self.world.authorize(
                     Attempt(

@@ -107,7 +107,7 @@ def _evaluate_policies(world: World) -> None:
     from . import iam  # noqa: PLC0415
 
     iam.name_paths_of_parameters()
-    world.authorize = iam.authorize
+    world.authorize, world.authorize_login = iam.authorize, iam.authorize_login
     world.is_private_login = lambda encoded: world.tokens.find_private_password(f"Basic {encoded}") is not None
 
     def personal(item: dict[str, Any]) -> dict[str, Any]:

@@ -30,14 +30,14 @@ async def token(context: RegistryContext) -> Response:
     """Give a token: for the password's account, or without a password an anonymous one. Parameters do not matter."""
     header = context.request.headers.get("authorization", "")
     scheme, _, value = header.partition(" ")
-    account = None
+    owner = None
     if header:
         if scheme.lower() != "basic":
             raise errors.INVALID_TOKEN.error()
-        account = context.world.account_of_basic(value.strip())
-    context.exchange.authentication = "authenticated" if account else "none"
+        owner = context.world.grant_of_basic(value.strip())
+    context.exchange.authentication = "authenticated" if owner else "none"
     tokens = context.world.tokens
-    body = json.dumps({"token": tokens.find_private_password(header) or tokens.bearer(account)})
+    body = json.dumps({"token": tokens.find_private_password(header) or tokens.bearer(owner)})
     return Response(body, media_type="application/json; charset=utf-8")
 
 

@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from . import errors
+from .authorization import Permission
 from .exchange import Exchange
 from .image_store import ImageStore
 from .layer_store import LayerStore
+from .model import SERVICE
 from .state import Repository
 from .store import Caller
 from .tokens import Grant
@@ -107,7 +109,10 @@ class RegistryContext:
         if self.grant.kind == "anonymous":
             raise errors.PUSH_DENIED.error()
         caller = Caller(account=self.grant.subject, registry=self.request.path_params["alias"])
-        return self.world.store.repository(caller, repository.name, action)
+        found = self.world.store.repository(caller, repository.name, action)
+        permission = Permission(f"{SERVICE}:{action}", found.arn)
+        self.world.authorize_login(self.grant.access_key, self.world.settings.region, permission)
+        return found
 
     def images(self, repository: Repository) -> ImageStore:
         """Return the images of a repository."""

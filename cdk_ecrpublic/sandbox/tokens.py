@@ -14,7 +14,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from . import errors
@@ -35,11 +35,13 @@ class Grant:
     Attributes:
         subject: An account; a blob's digest for the kind ``blob``; an access
             key for ``private``, a password of private ECR.
+        access_key: Of an account's password and token: whose it is.
         issued_at: Seconds since the epoch.
     """
 
     kind: Kind
     subject: str = ""
+    access_key: str = ""
     issued_at: float = 0.0
 
 
@@ -51,17 +53,17 @@ class Tokens:
     clock: Callable[[], float]
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
-    def bearer(self, account: str | None) -> str:
-        """Make the token that ``/token/`` answers: for an account, or anonymous."""
-        return self._sign("authenticated" if account else "anonymous", account or "")
+    def bearer(self, owner: Grant | None) -> str:
+        """Make the token that ``/token/`` answers: for the owner of a password, or anonymous."""
+        return self._sign("authenticated", owner.subject, owner.access_key) if owner else self._sign("anonymous", "")
 
     def blob(self, digest: str) -> str:
         """Make the signed part of a layer's address."""
         return self._sign("blob", digest)
 
-    def password(self, account: str) -> tuple[str, float]:
+    def password(self, account: str, access_key: str) -> tuple[str, float]:
         """
-        Make a password and the time when it expires.
+        Make a password, which says whose it is, and the time when it expires.
 
         Shape:
             Base64 of ``{"payload": …, "datakey": …, "version": "3",
@@ -70,7 +72,7 @@ class Tokens:
         """
         expires = self.clock() + self.settings().password_ttl_seconds
         content = {
-            "payload": self._sign("password", account),
+            "payload": self._sign("password", account, access_key),
             "datakey": base64.b64encode(secrets.token_bytes(24)).decode(),
             "version": "3",
             "type": "DATA_KEY",
@@ -95,7 +97,7 @@ class Tokens:
         grant = self._read(password) if password else None
         return grant.subject if grant else None
 
-    def account_of_basic(self, encoded: str) -> str:
+    def grant_of_basic(self, encoded: str) -> Grant:
         """
         Check ``AWS:<password>`` in base64: what GetAuthorizationToken answers.
 
@@ -112,7 +114,7 @@ class Tokens:
             raise errors.INVALID_TOKEN.error()
         if self.clock() >= grant.issued_at + self.settings().password_ttl_seconds:
             raise errors.EXPIRED_TOKEN.error()
-        return grant.subject
+        return replace(grant, kind="authenticated")
 
     def grant_of_bearer(self, token: str) -> Grant:
         """
@@ -127,7 +129,7 @@ class Tokens:
         if grant is None or grant.kind not in ("authenticated", "anonymous"):
             if self.settings().raw_bearer == "reject":
                 raise errors.INVALID_TOKEN.error()
-            return Grant(kind="authenticated", subject=self.account_of_basic(token))
+            return self.grant_of_basic(token)
         if self.clock() >= grant.issued_at + self.settings().token_ttl_seconds:
             raise (
                 errors.EXPIRED_TOKEN.error()
@@ -141,8 +143,8 @@ class Tokens:
         grant = self._read(token)
         return grant.subject if grant and grant.kind == "blob" else None
 
-    def _sign(self, kind: Kind, subject: str) -> str:
-        payload = json.dumps([kind, subject, self.clock(), secrets.token_hex(8)]).encode()
+    def _sign(self, kind: Kind, subject: str, access_key: str = "") -> str:
+        payload = json.dumps([kind, subject, access_key, self.clock(), secrets.token_hex(8)]).encode()
         return base64.urlsafe_b64encode(self._mac(payload).encode() + payload).decode()
 
     def _read(self, token: str) -> Grant | None:
@@ -153,8 +155,8 @@ class Tokens:
         mac, payload = raw[:_HEX_CHARACTERS], raw[_HEX_CHARACTERS:]
         if not hmac.compare_digest(mac, self._mac(payload).encode()):
             return None
-        kind, subject, issued_at, _ = json.loads(payload)
-        return Grant(kind=kind, subject=subject, issued_at=issued_at)
+        kind, subject, access_key, issued_at, _ = json.loads(payload)
+        return Grant(kind=kind, subject=subject, access_key=access_key, issued_at=issued_at)
 
     def _mac(self, payload: bytes) -> str:
         return hmac.new(self._key, payload, hashlib.sha256).hexdigest()

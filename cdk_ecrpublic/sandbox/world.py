@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .authorization import Authorize, allow_everybody
+from .authorization import Authorize, AuthorizeLogin, allow_every_login, allow_everybody
 from .connections import Connections
 from .faults import Faults
 from .journal import Journal
 from .rates import Rates
 from .settings import DEFAULT_ACCOUNT, Settings
 from .store import Store
-from .tokens import Tokens
+from .tokens import Grant, Tokens
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class World:
         account: What credentials without an account of their own belong to.
         account_of: Finds the account of an access key.
         authorize: Decides about calls of the API.
+        authorize_login: Decides about requests with a password instead of a signature.
         private_repository: Returns account and Region of a repository of this
             name in private ECR, behind us; None when there is none.
         is_private_login: Tells whether private ECR knows these credentials
@@ -39,6 +40,7 @@ class World:
     connections: Connections = field(default_factory=Connections)
     account_of: Callable[[str], str | None] = lambda _key: None
     authorize: Authorize = allow_everybody
+    authorize_login: AuthorizeLogin = allow_every_login
     private_repository: Callable[[str], tuple[str, str] | None] = lambda _name: None
     is_private_login: Callable[[str], bool] = lambda _encoded: False
     store: Store = field(init=False)
@@ -69,9 +71,9 @@ class World:
         """Return the settings as they are now."""
         return self.settings
 
-    def account_of_basic(self, encoded: str) -> str | None:
+    def grant_of_basic(self, encoded: str) -> Grant | None:
         """
-        Return the account that a login belongs to.
+        Return whose login it is.
 
         Returns:
             None for one of private ECR: it opens nothing here, but a client
@@ -80,7 +82,7 @@ class World:
         Raises:
             ServiceError: Neither one of ours nor one of private ECR.
         """
-        return None if self.is_private_login(encoded) else self.tokens.account_of_basic(encoded)
+        return None if self.is_private_login(encoded) else self.tokens.grant_of_basic(encoded)
 
     def reset(self) -> None:
         """Forget everything but the address and the keys that tokens are signed with."""

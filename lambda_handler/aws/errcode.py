@@ -33,7 +33,6 @@ from ..errors import (
     ThrottledError,
     UnavailableError,
     UnsupportedError,
-    UploadLostError,
 )
 
 _SHOWN_CHARACTERS = 400
@@ -47,7 +46,6 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "UnrecognizedClientException": AccessError,
     "ImageNotFoundException": ImageNotFoundError,
     "ImageAlreadyExistsException": AlreadyThereError,
-    "LayerAlreadyExistsException": AlreadyThereError,
     "NoSuchBucket": NotFoundError,
     "NoSuchKey": NotFoundError,
     "ParameterNotFound": NotFoundError,
@@ -60,11 +58,6 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "InvalidParameterException": RejectedError,
     "InvalidTagParameterException": RejectedError,
     "TooManyTagsException": RejectedError,
-    "EmptyUploadException": RejectedError,
-    "InvalidLayerException": RejectedError,
-    "LayerPartTooSmallException": RejectedError,
-    "InvalidLayerPartException": UploadLostError,
-    "UploadNotFoundException": UploadLostError,
     "LimitExceededException": QuotaExceededError,
     "UnsupportedCommandException": UnsupportedError,
     "ThrottlingException": ThrottledError,

@@ -1,5 +1,5 @@
 """The ECR Public API, over botocore."""
 
-from .repository import EcrPublicRepository, open_repository
+from .repository import Content, EcrPublicRepository, open_repository
 
-__all__ = ["EcrPublicRepository", "open_repository"]
+__all__ = ["Content", "EcrPublicRepository", "open_repository"]

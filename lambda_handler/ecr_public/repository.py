@@ -1,13 +1,13 @@
 """
-A repository of Amazon ECR Public: written over the API, read over HTTP.
+A repository of Amazon ECR Public: its images over the API, their bytes over HTTP.
 
-The API has no call that reads a manifest, and the HTTP face has nothing that
-the API does not do better when writing.
+The API puts images and says what is there, but it has no call that reads a
+manifest, and would take blobs as base64 in JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -23,19 +23,21 @@ from ..errors import (
 )
 from ..oci import Descriptor, Digest, Manifest, RegistryHost, Repository, is_account_id
 from ..retry import Retry
-from .layers import Layers
 
 T = TypeVar("T")
 
 _BATCH_DELETE = "ecr-public:BatchDeleteImage"
 _GONE, _LISTED = "ImageNotFound", "ImageReferencedByManifestList"
 
-IMAGE_IDS_MAX = 100
-"""The most ``imageIds`` that one DescribeImages or BatchDeleteImage takes: botocore's ecr-public model."""
+BATCH_MAX = 100
+"""The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
+
+Content = Callable[[], Generator[bytes, None, None]]
+"""Opens the bytes of a blob, in pieces of any length."""
 
 
-class Reader(Protocol):
-    """The HTTP face, as ``registry.RegistryClient`` offers it."""
+class HttpFace(Protocol):
+    """What the registry does over HTTP."""
 
     def read(self, repository: Repository, digest: Digest) -> Manifest:
         """Read a manifest, exact to the byte."""
@@ -46,6 +48,9 @@ class Reader(Protocol):
     def blob(self, repository: Repository, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob."""
 
+    def upload(self, repository: Repository, blob: Descriptor, content: Content) -> None:
+        """Store a blob; see ``registry.uploads``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcrPublicRepository:
@@ -55,7 +60,7 @@ class EcrPublicRepository:
     Attributes:
         registry_id: Account id; the alias for another account's.
         repository: Its address on the HTTP face.
-        reader: Reads over HTTP.
+        http: What the API does not do, or not as well.
         written: What this invocation stored.
     """
 
@@ -63,7 +68,7 @@ class EcrPublicRepository:
     registry_id: str
     name: str
     repository: Repository
-    reader: Reader
+    http: HttpFace
     retry: Retry
     written: set[Digest] = field(default_factory=set)
     is_own: ClassVar[bool] = True
@@ -149,26 +154,39 @@ class EcrPublicRepository:
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no blob here has; others' blobs do not count."""
-        return self._layers.missing(digests)
+        wanted = sorted(set(digests))
+        return frozenset(wanted).difference(*(self._available(batch) for batch in _batches(wanted)))
 
-    def upload(self, blob: Descriptor, content: Iterable[bytes]) -> None:
+    def upload(self, blob: Descriptor, content: Content) -> None:
         """
-        Store a blob whose bytes are read once and never held whole.
+        Store a blob whose bytes are never held whole.
+
+        Args:
+            content: Opens its bytes; asked again when an upload begins again.
 
         Raises:
             IntegrityError: They are not what *blob* says; nothing is stored.
-            UploadLostError: The service lost the upload; it may be begun again.
+            UploadLostError: The upload broke off again and again.
         """
-        self._layers.upload(blob, content)
+        self.http.upload(self.repository, blob, content)
         self.written.add(blob.digest)
 
-    @property
-    def _layers(self) -> Layers:
-        return Layers(client=self.client, registry_id=self.registry_id, name=self.name, retry=self.retry)
+    def _available(self, digests: Sequence[Digest]) -> frozenset[Digest]:
+        def call() -> frozenset[Digest]:
+            with translated("ecr-public:BatchCheckLayerAvailability"):
+                layers = self.client.batch_check_layer_availability(
+                    registryId=self.registry_id,
+                    repositoryName=self.name,
+                    layerDigests=[str(digest) for digest in digests],
+                )["layers"]
+                there = (each["layerDigest"] for each in layers if each["layerAvailability"] == "AVAILABLE")
+                return frozenset(map(Digest.parse, there))
+
+        return self.retry.call("checking blobs", call, settle=True)
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob that is here; see ``RegistryRepository.blob``."""
-        return self.reader.blob(self.repository, blob)
+        return self.http.blob(self.repository, blob)
 
     def manifest(self, digest: Digest) -> Manifest:
         """
@@ -182,7 +200,7 @@ class EcrPublicRepository:
         """
         doing = f"reading {digest}"
         try:
-            return self.retry.call(doing, lambda: self.reader.read(self.repository, digest))
+            return self.retry.call(doing, lambda: self.http.read(self.repository, digest))
         except NotFoundError as error:
             if self.missing_images([digest]):
                 message = (
@@ -195,7 +213,7 @@ class EcrPublicRepository:
     def _read_known(self, digest: Digest) -> Manifest:
         """Read an image that the API says is there."""
         try:
-            return self.reader.read(self.repository, digest)
+            return self.http.read(self.repository, digest)
         except NotFoundError as error:
             message = f"{digest} is in repository {self.name!r}, but its manifest cannot be read over HTTP yet"
             raise NotYetVisibleError(message, operation=error.operation) from error
@@ -278,7 +296,7 @@ class ForeignRepository(EcrPublicRepository):
         return frozenset(digest for digest in digests if self._resolve(str(digest)) is None)
 
     def _resolve(self, reference: str) -> Digest | None:
-        return self.retry.call(f"resolving {reference}", lambda: self.reader.resolve(self.repository, reference))
+        return self.retry.call(f"resolving {reference}", lambda: self.http.resolve(self.repository, reference))
 
 
 def open_repository(
@@ -287,7 +305,7 @@ def open_repository(
     name: str,
     *,
     retry: Retry,
-    reader: Reader,
+    http: HttpFace,
 ) -> EcrPublicRepository:
     """
     Find a repository: its registry, and where its HTTP face is.
@@ -306,12 +324,12 @@ def open_repository(
         if registry_id not in own.aliases:
             repository = Repository(own.host, f"{registry_id}/{name}")
             return ForeignRepository(
-                client=client, registry_id=registry_id, name=name, repository=repository, reader=reader, retry=retry
+                client=client, registry_id=registry_id, name=name, repository=repository, http=http, retry=retry
             )
         account = own.registry_id
     found_in, repository = _describe_repository(client, account, name, retry)
     return EcrPublicRepository(
-        client=client, registry_id=found_in, name=name, repository=repository, reader=reader, retry=retry
+        client=client, registry_id=found_in, name=name, repository=repository, http=http, retry=retry
     )
 
 
@@ -350,5 +368,5 @@ def _describe_repository(client: Any, account: str | None, name: str, retry: Ret
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), IMAGE_IDS_MAX):
-        yield items[start : start + IMAGE_IDS_MAX]
+    for start in range(0, len(items), BATCH_MAX):
+        yield items[start : start + BATCH_MAX]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from threading import Event
 
-from ..errors import DeadlineError, ImageError, ReleaseError, UnavailableError, UploadLostError
+from ..errors import DeadlineError, ImageError, ReleaseError, UnavailableError
 from ..log import Log
 from .plan import BlobCopy, Plan, TagMove
 from .ports import PublicRepository
 
 COPIERS = 3
-"""How many blobs go up at once. Each holds one part of 5 to 10 MiB, some of the time in several copies."""
-
-UPLOADS_MAX = 3
-"""How often a blob's upload is begun before it is given up as lost."""
+"""How many blobs go up at once. Each holds a piece of 1 MiB, some of the time twice."""
 
 
 def execute(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRepository | None = None) -> None:
@@ -77,26 +74,18 @@ def _succeeded(future: Future[None]) -> bool:
 
 
 def _copy_blob(copy: BlobCopy, repository: PublicRepository, log: Log, stopped: Event) -> None:
-    for upload in range(1, UPLOADS_MAX + 1):
-        try:
-            with closing(copy.origin.blob(copy.blob)) as content:
-                repository.upload(copy.blob, _while_others_go_on(content, stopped))
-        except UploadLostError as error:
-            if upload == UPLOADS_MAX:
-                raise
-            log.warning(f"beginning the upload of {copy.blob.digest} again, because: {error.explain()}")
-        else:
-            log.info(f"blob copied: {copy.blob.digest}", digest=str(copy.blob.digest), sizeBytes=copy.blob.size)
-            return
+    repository.upload(copy.blob, lambda: _while_others_go_on(copy, stopped))
+    log.info(f"blob copied: {copy.blob.digest}", digest=str(copy.blob.digest), sizeBytes=copy.blob.size)
 
 
-def _while_others_go_on(content: Iterable[bytes], stopped: Event) -> Iterator[bytes]:
-    """Pass *content* on until another blob has failed: nobody waits for gigabytes that come to nothing."""
-    for piece in content:
-        if stopped.is_set():
-            message = "stopped, because another blob failed"
-            raise ImageError(message)
-        yield piece
+def _while_others_go_on(copy: BlobCopy, stopped: Event) -> Generator[bytes, None, None]:
+    """Give a blob's content until another blob has failed: nobody waits for gigabytes that come to nothing."""
+    with closing(copy.origin.blob(copy.blob)) as content:
+        for piece in content:
+            if stopped.is_set():
+                message = "stopped, because another blob failed"
+                raise ImageError(message)
+            yield piece
 
 
 def _move(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRepository) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ..archive.stored import StoredObject
@@ -38,9 +38,12 @@ class PublicRepository(Origin, Protocol):
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no blob of the repository has."""
 
-    def upload(self, blob: Descriptor, content: Iterable[bytes]) -> None:
+    def upload(self, blob: Descriptor, content: Callable[[], Generator[bytes, None, None]]) -> None:
         """
-        Store a blob whose bytes are read once and never held whole.
+        Store a blob whose bytes are never held whole.
+
+        Args:
+            content: Opens its bytes; asked again when an upload begins again.
 
         Raises:
             IntegrityError: They are not what *blob* says; nothing is stored.

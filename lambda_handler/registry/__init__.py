@@ -3,5 +3,6 @@
 from .client import RegistryClient
 from .remote import RegistryRepository
 from .transport import Transport
+from .uploads import Uploads
 
-__all__ = ["RegistryClient", "RegistryRepository", "Transport"]
+__all__ = ["RegistryClient", "RegistryRepository", "Transport", "Uploads"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
-from ..errors import AccessError, ThrottledError, UnavailableError, shown
+from ..errors import AccessError, ImageError, ThrottledError, UnavailableError, shown
 from ..oci import RegistryHost
+from .failures import SERVER_ERRORS, THROTTLED, UNAUTHENTICATED
 from .transport import Reply, Transport
 
 TOKEN_ANSWER_MAX_BYTES = 256 * 1024
@@ -22,10 +24,11 @@ KNOWN_PAIRS = frozenset({("docker.io", "auth.docker.io")})
 Password = Callable[[], str | None]
 """Gives ``user:password`` for a registry, or None where there is none (anonymous)."""
 
+Send = Callable[[Mapping[str, str]], Reply]
+"""Sends a request with these headers beside its own."""
+
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
 _OK = 200
-_THROTTLED = 429
-_SERVER_ERRORS = range(500, 600)
 _OPERATION = "GET token"
 
 
@@ -93,6 +96,8 @@ class Tokens:
     Attributes:
         password: The credentials that were declared for this very registry.
         current: What follows ``Bearer`` (or ``Basic``); empty: nothing yet.
+        is_open: Whether everybody may read: credentials that cannot be had are
+            no reason not to.
         role_needs: IAM actions that reading takes, where the credentials are
             the function's own role's.
     """
@@ -101,15 +106,58 @@ class Tokens:
     password: Password
     current: str = field(default="", repr=False)
     scheme: str = "Bearer"
+    is_open: bool = False
     role_needs: tuple[str, ...] = ()
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def header(self) -> dict[str, str]:
         """Return the header to send, to this registry only."""
         return {"Authorization": f"{self.scheme} {self.current}"} if self.current else {}
 
-    def renew(self, challenge: Challenge, transport: Transport, *, anonymous: bool) -> bool:
+    def request(self, transport: Transport, send: Send, *, writes: bool = False) -> Reply:
+        """
+        Send a request, and where that takes a token that works, get one and send it again.
+
+        With credentials where there are some, then without. Several threads
+        that want a token at the same time get one together.
+
+        Args:
+            send: Sends the request with these headers.
+            writes: Nobody may do this without credentials.
+
+        Raises:
+            The same as ``renew``.
+        """
+        used = self.header()
+        reply = send(used)
+        if reply.status not in UNAUTHENTICATED:
+            return reply
+        with self._lock:
+            if self.header() != used:
+                reply = send(self.header())
+            return self._renewed(transport, send, reply, writes=writes) if reply.status in UNAUTHENTICATED else reply
+
+    def _renewed(self, transport: Transport, send: Send, reply: Reply, *, writes: bool) -> Reply:
+        if "WWW-Authenticate" not in reply.headers:
+            # A token that is no good draws no challenge; no token at all does.
+            reply = send({})
+        if "WWW-Authenticate" not in reply.headers:
+            return reply
+        challenge = Challenge.parse(reply.headers["WWW-Authenticate"], self.registry)
+        with_credentials = self.renew(challenge, transport, anonymous=False, writes=writes)
+        reply = send(self.header())
+        if reply.status in UNAUTHENTICATED and with_credentials and challenge.realm and not writes:
+            # Stale credentials break even the reading of public images. (Basic authentication has no anonymous users.)
+            self.renew(challenge, transport, anonymous=True)
+            reply = send(self.header())
+        return reply
+
+    def renew(self, challenge: Challenge, transport: Transport, *, anonymous: bool, writes: bool = False) -> bool:
         """
         Get a new token.
+
+        Args:
+            writes: It takes credentials: that they cannot be had is an error.
 
         Returns:
             Whether it was got with credentials. Where there are none, or they
@@ -119,7 +167,7 @@ class Tokens:
             AccessError: Not even an anonymous token was given.
             ThrottledError, UnavailableError: The token endpoint cannot answer now.
         """
-        password = None if anonymous else self.password()
+        password = None if anonymous else self._password(writes=writes)
         if not challenge.realm:
             return self._use_basic(password)
         if password is not None:
@@ -135,6 +183,14 @@ class Tokens:
             raise _refused(self.registry, f"its token endpoint answered {reply.status}")
         self._use_bearer(reply)
         return False
+
+    def _password(self, *, writes: bool) -> str | None:
+        try:
+            return self.password()
+        except ImageError:
+            if writes or not self.is_open:
+                raise
+            return None
 
     def _use_basic(self, password: str | None) -> bool:
         if password is None:
@@ -153,9 +209,9 @@ def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Re
     reply = transport.send("GET", challenge.url, headers, limit=TOKEN_ANSWER_MAX_BYTES, doing=_OPERATION)
     # These say nothing of the credentials: the caller asks again.
     message = f"{_OPERATION} failed: {urlsplit(challenge.realm).netloc} answered {reply.status}"
-    if reply.status == _THROTTLED:
+    if reply.status == THROTTLED:
         raise ThrottledError(message, operation=_OPERATION)
-    if reply.status in _SERVER_ERRORS:
+    if reply.status in SERVER_ERRORS:
         raise UnavailableError(message, operation=_OPERATION)
     return reply
 

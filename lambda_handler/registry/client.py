@@ -17,15 +17,14 @@ from ..errors import (
     AccessError,
     IntegrityError,
     NotFoundError,
-    RejectedError,
     RemoteError,
-    ThrottledError,
     UnavailableError,
     shown,
 )
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Repository
-from .auth import Challenge, Tokens
+from .auth import Tokens
 from .blobs import PIECE_BYTES, follow
+from .failures import SERVER_ERRORS, THROTTLED, UNAUTHENTICATED, failure
 from .transport import Reply, Stream, Transport
 
 _ACCEPT = ", ".join(ManifestMediaType)
@@ -33,14 +32,10 @@ _ACCEPT = ", ".join(ManifestMediaType)
 
 _OK = 200
 _PARTIAL = 206
-_NOT_FOUND = 404
-_UNAUTHENTICATED = frozenset({400, 401, 403})
-"""ECR Public answers 400 to a token that it does not know (with no challenge), and 403 to one that has expired."""
+_NO_SUCH_LIST = 501
+"""Of a list that a registry need not have: it says that it has none."""
 
-_THROTTLED = 429
-_SERVER_ERRORS = range(500, 600)
-_FAILURES = frozenset({401, 403, _THROTTLED, *_SERVER_ERRORS}) - {501}
-"""Of a request for a list that a registry need not have; 501 says that it has none."""
+_FAILURES = frozenset({401, 403, THROTTLED, *SERVER_ERRORS}) - {_NO_SUCH_LIST}
 
 _NEXT_PAGE = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 
@@ -136,7 +131,7 @@ class RegistryClient:
         for _ in range(REFERRERS_PAGES_MAX):
             reply = self._authenticated("GET", url)
             if reply.status in _FAILURES:
-                error = self._error("GET", "referrers", reply.status)
+                error = self._error("GET referrers", reply.status)
                 raise error
             if reply.status != _OK or _media_type(reply) != ManifestMediaType.OCI_INDEX:
                 return found
@@ -163,13 +158,14 @@ class RegistryClient:
         url = f"{repository.host.url}/v2/{repository.path}/blobs/{digest}"
         headers = {"Range": f"bytes={start}-"} if start else {}
         stream = self._open(url, headers)
-        if stream.status in _UNAUTHENTICATED:
-            self._authenticate("GET", url, stream.refused())
+        if stream.status in UNAUTHENTICATED:
+            stream.close()
+            self._authenticated("HEAD", url)
             stream = self._open(url, headers)
         answer, stream = stream, follow(self.transport, stream, url, headers)
         if stream.status not in {_OK, _PARTIAL}:
             stream.close()
-            error = self._error("GET", "blob", stream.status)
+            error = self._error("GET blob", stream.status)
             if stream is not answer and isinstance(error, AccessError):
                 # The registry let us in; a signed address of its storage is good for minutes only.
                 raise UnavailableError(error.message, operation=error.operation, hint=error.hint)
@@ -185,49 +181,19 @@ class RegistryClient:
     def _request(self, method: str, repository: Repository, reference: str) -> Reply:
         reply = self._authenticated(method, f"{repository.host.url}/v2/{repository.path}/manifests/{reference}")
         if reply.status != _OK:
-            raise self._error(method, "manifest", reply.status)
+            error = self._error(f"{method} manifest", reply.status)
+            raise error
         return reply
 
     def _authenticated(self, method: str, url: str) -> Reply:
-        reply = self._send(method, url)
-        return self._authenticate(method, url, reply) if reply.status in _UNAUTHENTICATED else reply
+        def send(header: Mapping[str, str]) -> Reply:
+            headers = {"Accept": _ACCEPT, **header}
+            return self.transport.send(method, url, headers, limit=MANIFEST_MAX_BYTES, doing=f"{method} manifest")
 
-    def _authenticate(self, method: str, url: str, reply: Reply) -> Reply:
-        """Get a token and ask again: with credentials where there are some, then without."""
-        if "WWW-Authenticate" not in reply.headers:
-            # A token that is no good draws no challenge; no token at all does.
-            self.tokens.current = ""
-            reply = self._send(method, url)
-        if "WWW-Authenticate" not in reply.headers:
-            return reply
-        challenge = Challenge.parse(reply.headers["WWW-Authenticate"], self.tokens.registry)
-        with_credentials = self.tokens.renew(challenge, self.transport, anonymous=False)
-        reply = self._send(method, url)
-        if reply.status in _UNAUTHENTICATED and with_credentials and challenge.realm:
-            # Stale credentials break even the reading of public images. (Basic authentication has no anonymous users.)
-            self.tokens.renew(challenge, self.transport, anonymous=True)
-            reply = self._send(method, url)
-        return reply
+        return self.tokens.request(self.transport, send)
 
-    def _send(self, method: str, url: str) -> Reply:
-        headers = {"Accept": _ACCEPT, **self.tokens.header()}
-        return self.transport.send(method, url, headers, limit=MANIFEST_MAX_BYTES, doing=f"{method} manifest")
-
-    def _error(self, method: str, what: str, status: int) -> RemoteError:
-        denied = status in _UNAUTHENTICATED
-        kind: type[RemoteError] = RejectedError
-        if status == _NOT_FOUND:
-            kind = NotFoundError
-        elif denied:
-            kind = AccessError
-        elif status == _THROTTLED:
-            kind = ThrottledError
-        elif status in _SERVER_ERRORS:
-            kind = UnavailableError
-        operation = f"{method} {what}"
-        hint = self._hint() if denied else None
-        message = f"{operation} failed: registry {self.tokens.registry} answered {status}"
-        return kind(message, operation=operation, hint=hint)
+    def _error(self, operation: str, status: int) -> RemoteError:
+        return failure(operation, self.tokens.registry, status, hint=self._hint())
 
     def _hint(self) -> str:
         if not self.tokens.role_needs:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from ..errors import AccessError, ImageError
+from ..errors import AccessError
 from ..oci import RegistryHost, Repository
 from .auth import Tokens
 
@@ -67,10 +67,17 @@ class Logins:
 
     call: Call
     kept: dict[tuple[str, str], Login] = field(default_factory=dict, repr=False)
+    public: dict[RegistryHost, Tokens] = field(default_factory=dict, repr=False)
 
     def ecr_public(self, repository: Repository) -> Login:
-        """Return the login for a repository of ECR Public; anonymous where the role may not log in."""
-        return self._keep(repository, "", lambda: Login(repository, Tokens(repository.host, self._ecr_public_password)))
+        """
+        Return the login for a repository of ECR Public; anonymous where the role may not log in.
+
+        One token serves all repositories there: the challenge's scope is ``aws``.
+        """
+        tokens = Tokens(repository.host, self._ecr_public_password, is_open=True)
+        tokens = self.public.setdefault(repository.host, tokens)
+        return Login(repository, tokens)
 
     def other(self, repository: Repository, credentials_secret_arn: str) -> Login:
         """
@@ -101,17 +108,14 @@ class Logins:
             return self._private_ecr(repository, match["account"], match["region"])
         return Login(repository, Tokens(repository.host, lambda: None))
 
-    def _ecr_public_password(self) -> str | None:
-        try:
-            return self.call(
-                "ecr-public",
-                ECR_PUBLIC_REGION,
-                "GetAuthorizationToken",
-                {},
-                lambda answer: _password(answer["authorizationData"]),
-            )
-        except ImageError:
-            return None
+    def _ecr_public_password(self) -> str:
+        return self.call(
+            "ecr-public",
+            ECR_PUBLIC_REGION,
+            "GetAuthorizationToken",
+            {},
+            lambda answer: _password(answer["authorizationData"]),
+        )
 
     def _private_ecr(self, repository: Repository, account: str, region: str) -> Login:
         """Log in where the API says that the registry is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -14,6 +14,9 @@ from ..errors import IntegrityError, UnavailableError
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
 """For each read from the socket; the deadline bounds their sum."""
+
+SEND_SECONDS = 20.0
+"""For each piece of a body that is sent, and for the answer after the last of them."""
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -92,35 +95,46 @@ class Transport:
     pool: urllib3.PoolManager
     deadline: Deadline
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], *, limit: int, doing: str) -> Reply:
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        doing: str,
+        body: Iterable[bytes] | None = None,
+    ) -> Reply:
         """
-        Send a request without a body and read its answer.
+        Send a request and read its answer.
 
         Args:
-            method: ``GET`` or ``HEAD``.
             url: May carry nothing secret: it is not logged, but others may.
             headers: Sent to this address only.
             limit: The longest body to accept, in bytes.
             doing: For messages: ``GET manifest``.
+            body: Sent piece by piece; *headers* say its length. What it raises ends the request.
 
         Raises:
             UnavailableError: No answer, or one that broke off.
-            IntegrityError: The body is longer than *limit*.
+            IntegrityError: The answer is longer than *limit*.
             DeadlineError: There is no time left.
         """
-        stream = self.open(method, url, headers, doing=doing)
-        body = bytearray()
+        stream = self.open(method, url, headers, doing=doing, body=body)
+        answer = bytearray()
         for piece in stream.pieces(_CHUNK_BYTES):
-            body += piece
-            if len(body) > limit:
+            answer += piece
+            if len(answer) > limit:
                 stream.close()
                 message = f"{doing} failed: the answer is longer than the {limit} bytes allowed"
                 raise IntegrityError(message)
-        return Reply(status=stream.status, headers=stream.headers, body=bytes(body))
+        return Reply(status=stream.status, headers=stream.headers, body=bytes(answer))
 
-    def open(self, method: str, url: str, headers: Mapping[str, str], *, doing: str) -> Stream:
+    def open(
+        self, method: str, url: str, headers: Mapping[str, str], *, doing: str, body: Iterable[bytes] | None = None
+    ) -> Stream:
         """
-        Send a request without a body, and leave its answer to be read.
+        Send a request, and leave its answer to be read.
 
         Raises:
             UnavailableError: No answer.
@@ -129,12 +143,15 @@ class Transport:
         where = f"{doing} from {urlsplit(url).netloc}"
         self.deadline.check(where)
         left = self.deadline.remaining
+        # urllib3 takes the time to connect for the time to send, too.
+        connect, read = (CONNECT_SECONDS, READ_SECONDS) if body is None else (SEND_SECONDS, SEND_SECONDS)
         try:
             response = self.pool.request(
                 method,
                 url,
+                body=body if body is None else iter(body),
                 headers=dict(headers),
-                timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left)),
+                timeout=urllib3.Timeout(connect=min(connect, left), read=min(read, left)),
                 retries=False,
                 redirect=False,
                 preload_content=False,

@@ -157,7 +157,7 @@ def test_the_same_app_renders_the_same_template_twice() -> None:
         (lambda _: ImageSource.digest(DIGEST), [LOGIN, PUBLISH]),
         (lambda _: ImageSource.tag("build-1"), [LOGIN, PUBLISH, STATUS]),
         (lambda _: ImageSource.manifest(MANIFEST), [PUBLISH]),
-        (lambda _: ImageSource.registry("ghcr.io/acme/agent:1"), [PUBLISH, COPY, STATUS]),
+        (lambda _: ImageSource.registry("ghcr.io/acme/agent:1"), [PUBLISH, COPY, LOGIN, STATUS]),
         (lambda _: ImageSource.public("public.ecr.aws/acme/other", digest=DIGEST), [LOGIN, PUBLISH, COPY]),
         (
             lambda stack: ImageSource.ecr(ecr.Repository.from_repository_name(stack, "Private", "in/side"), tag="1"),
@@ -170,6 +170,7 @@ def test_the_same_app_renders_the_same_template_twice() -> None:
                 {"Action": "ecr:GetAuthorizationToken", "Effect": "Allow", "Resource": "*"},
                 PUBLISH,
                 COPY,
+                LOGIN,
                 STATUS,
             ],
         ),

@@ -75,16 +75,16 @@ class Operation:
 
 def repository(clients: Clients) -> EcrPublicRepository:
     client = clients.get("ecr-public", "us-east-1")
-    reader: Any = RegistryClient
+    http: Any = RegistryClient
     return EcrPublicRepository(
-        client=client, registry_id="123456789012", name="acme/agent", repository=REPOSITORY, reader=reader, retry=ONCE
+        client=client, registry_id="123456789012", name="acme/agent", repository=REPOSITORY, http=http, retry=ONCE
     )
 
 
 def opened(clients: Clients, registry_id: str | None) -> object:
-    reader: Any = RegistryClient
+    http: Any = RegistryClient
     client = clients.get("ecr-public", "us-east-1")
-    return open_repository(client, registry_id, "acme/agent", retry=ONCE, reader=reader)
+    return open_repository(client, registry_id, "acme/agent", retry=ONCE, http=http)
 
 
 def private_ecr(clients: Clients) -> object:
@@ -108,9 +108,6 @@ OPERATIONS = {
     "BatchCheckLayerAvailability": Operation(
         {"layers": [{"layerDigest": str(DIGEST), "layerAvailability": "AVAILABLE"}], "failures": []},
         lambda clients: repository(clients).missing_blobs([DIGEST]),
-    ),
-    "InitiateLayerUpload": Operation(
-        {"uploadId": "u", "partSize": 10485760}, lambda clients: repository(clients).upload(BLOB, [b"layer"])
     ),
     "PutImage": Operation(
         {"image": {"imageId": {"imageDigest": str(MANIFEST.digest), "imageTag": "1"}}},

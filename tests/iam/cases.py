@@ -27,12 +27,13 @@ class Without(Enum):
 
     DENIED = "the deployment fails and names the action"
     DENIED_OVER_HTTP = "the registry denies a request; the hint names the action"
+    DENIED_LOGIN = "the login fails, and the service's own words name the action"
     ANONYMOUS = "manifests are read anonymously"
     LOGGED = "the deployment goes on, and the log names the action"
     NOTHING = "nothing that this deployment shows; beside the action is said why"
 
 
-DENIED, DENIED_OVER_HTTP, ANONYMOUS, LOGGED, NOTHING = Without
+DENIED, DENIED_OVER_HTTP, DENIED_LOGIN, ANONYMOUS, LOGGED, NOTHING = Without
 
 Actions = Mapping[str, Without]
 
@@ -40,9 +41,12 @@ LOG = {"logs:CreateLogStream": NOTHING, "logs:PutLogEvents": NOTHING}
 """Lambda itself writes the log."""
 
 PUBLISH = {f"ecr-public:{name}": DENIED for name in ("DescribeImages", "DescribeRepositories", "PutImage")}
+LOGIN = {"ecr-public:GetAuthorizationToken": DENIED, "sts:GetServiceBearerToken": DENIED_LOGIN}
 COPY = {
-    f"ecr-public:{name}": DENIED
-    for name in ("BatchCheckLayerAvailability", "CompleteLayerUpload", "InitiateLayerUpload", "UploadLayerPart")
+    "ecr-public:BatchCheckLayerAvailability": DENIED,
+    **{f"ecr-public:{name}LayerUpload": DENIED_OVER_HTTP for name in ("Complete", "Initiate")},
+    "ecr-public:UploadLayerPart": DENIED_OVER_HTTP,
+    **LOGIN,
 }
 READ = {"ecr-public:GetAuthorizationToken": ANONYMOUS, "sts:GetServiceBearerToken": ANONYMOUS}
 ALIAS = {"ecr-public:DescribeRegistries": DENIED}
@@ -196,7 +200,7 @@ CASES: Mapping[str, Case] = {
     ),
     "manifest in S3": Case(lambda *_: ImageSource.manifest(LARGE), {**PUBLISH, **OBJECT}, stored=LARGE.encode()),
     "registry": Case(_registry, {**PUBLISH, **COPY, **SECRET, **STATE, **STATUS}, repository="acme/copy"),
-    "public": Case(_public, {**PUBLISH, **COPY, **READ, **STATE, **STATUS}, repository="acme/copy"),
+    "public": Case(_public, {**PUBLISH, **COPY, **STATE, **STATUS}, repository="acme/copy"),
     "private ECR": Case(_private, {**PUBLISH, **COPY, **PRIVATE}, repository="acme/copy"),
     "archive": Case(_archive, {**PUBLISH, **COPY, **OBJECT}, repository="acme/copy", stored=ARCHIVE),
     "archive in S3": Case(
@@ -205,10 +209,10 @@ CASES: Mapping[str, Case] = {
         repository="acme/copy",
         stored=ARCHIVE,
     ),
-    "index": Case(_index, {**PUBLISH, **COPY, **READ, **PRIVATE}, repository="acme/copy"),
+    "index": Case(_index, {**PUBLISH, **COPY, **PRIVATE}, repository="acme/copy"),
     "what the image must be": Case(
         lambda _, aws: ImageSource.public(aws.uri("up/stream"), digest=IMAGE.digest),
-        {**PUBLISH, **COPY, **READ},
+        {**PUBLISH, **COPY},
         repository="acme/copy",
         options={
             "platforms": ["linux/arm64"],

@@ -24,12 +24,9 @@ API_OPERATIONS = (
     "DescribeImages",
     "BatchDeleteImage",
     "BatchCheckLayerAvailability",
-    "InitiateLayerUpload",
-    "UploadLayerPart",
-    "CompleteLayerUpload",
 )
 OTHER_OPERATIONS = ("GetParameter", "PutParameter", "DeleteParameter", "GetParametersByPath")
-HTTP_OPERATIONS = ("GetManifest", "GetBlob", "DownloadBlob")
+HTTP_OPERATIONS = ("GetManifest", "GetBlob", "DownloadBlob", "StartUpload", "UploadChunk", "CompleteUpload")
 
 
 USUAL = st.builds(Delivery)

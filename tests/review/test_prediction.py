@@ -160,7 +160,7 @@ def check(effect: Effect, world: World, tags: Mapping[str, str], images: set[str
         assert tag.action is (
             Action.CREATE if tag.before is None else Action.UNCHANGED if tag.before == tag.after else Action.MOVE
         )
-    assert world.sandbox.requests.count("CompleteLayerUpload") == len(effect.writes.blobs)
+    assert world.sandbox.requests.count("CompleteUpload") == len(effect.writes.blobs)
     assert world.images() - images == {*effect.writes.manifests, *effect.writes.referrers} - images
     is_written = world.tags() != tags or world.images() != images
     assert (effect.state is State.CHANGED) == is_written

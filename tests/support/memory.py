@@ -103,8 +103,8 @@ class MemoryRepository:
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         return frozenset(digests) - self.blobs.keys()
 
-    def upload(self, blob: Descriptor, content: Iterable[bytes]) -> None:
-        received = b"".join(content)
+    def upload(self, blob: Descriptor, content: Callable[[], Iterable[bytes]]) -> None:
+        received = b"".join(content())
         if Digest.of(received) != blob.digest:
             message = f"{blob.digest} came with other bytes"
             raise IntegrityError(message)

@@ -33,6 +33,7 @@ def test_only_what_passes_is_retryable() -> None:
         "ThrottledError",
         "UnavailableError",
         "NotYetVisibleError",
+        "UploadLostError",
     }
 
 

@@ -50,6 +50,8 @@ def start() -> tuple[Server, ThreadingHTTPServer]:
             server.authorizations.append(self.headers.get("Authorization"))
             server.answer(self)
 
+        do_HEAD = do_GET  # noqa: N815 - so http.server calls it
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -80,6 +82,24 @@ def client(server: Server, clock: Clock | None = None) -> tuple[RegistryClient, 
 def download(server: Server) -> bytes:
     registry, repository = client(server)
     return b"".join(registry.open_blob(repository, DIGEST, 0))
+
+
+def test_a_token_that_expires_between_two_layers_is_renewed(servers: list[Server]) -> None:
+    """By a registry that sends layers itself: one of 5 MiB is no answer to the question who we are."""
+    layer = bytes(5 * 1024 * 1024)
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        challenge = f'Bearer realm="http://{servers[0].host}/token"'
+        if request.path == "/token":
+            send(request, 200, b'{"token": "fresh"}')
+        elif request.headers.get("Authorization") != "Bearer fresh":
+            send(request, 401, WWW_Authenticate=challenge)
+        else:
+            send(request, 200, b"" if request.command == "HEAD" else layer, Content_Length=str(len(layer)))
+
+    servers[0].answer = answer
+
+    assert download(servers[0]) == layer
 
 
 def test_a_redirect_is_followed_without_credentials(servers: list[Server]) -> None:

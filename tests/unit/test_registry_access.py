@@ -19,14 +19,11 @@ from lambda_handler.registry.logins import Logins
 
 OPERATIONS = (
     "BatchCheckLayerAvailability",
-    "CompleteLayerUpload",
     "DescribeImages",
     "DescribeRegistries",
     "DescribeRepositories",
     "GetAuthorizationToken",
-    "InitiateLayerUpload",
     "PutImage",
-    "UploadLayerPart",
 )
 
 

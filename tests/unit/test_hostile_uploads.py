@@ -1,0 +1,182 @@
+"""A registry that means harm, or is broken, while blobs are uploaded to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import urllib3
+
+from lambda_handler.clock import Deadline
+from lambda_handler.errors import AccessError, DeadlineError, IntegrityError, RejectedError, UploadLostError
+from lambda_handler.log import Log
+from lambda_handler.oci import Descriptor, Digest, RegistryHost, Repository
+from lambda_handler.registry import Transport, Uploads
+from lambda_handler.registry.auth import Tokens
+from lambda_handler.retry import Retry
+from tests.support.clock import SteppingClock
+
+LAYER = bytes(range(256)) * 16_384
+"""4 MiB: more than the sockets between us hold."""
+
+BLOB = Descriptor(media_type="x", digest=Digest.of(LAYER), size=len(LAYER))
+UPLOAD = "/v2/a/b/blobs/uploads/1"
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclass
+class Registry:
+    """
+    Takes uploads.
+
+    Attributes:
+        answers: By method, what it answers instead of doing as it should.
+        requests: Method, path and who asked, of each request.
+        received: The bodies of PATCH, whole ones only.
+    """
+
+    host: str = ""
+    answers: dict[str, Callable[[], Answer]] = field(default_factory=dict)
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
+
+
+@contextmanager
+def running(registry: Registry) -> Iterator[Registry]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            registry.requests.append((self.command, self.path, self.headers.get("Authorization")))
+            unread = self.command in registry.answers
+            size = int(self.headers.get("Content-Length", 0))
+            if not unread and len(body := self.rfile.read(size)) == size and self.command == "PATCH":
+                registry.received.append(body)
+            usual = (202 if self.command == "POST" else 201, {"Location": UPLOAD}, b"")
+            status, headers, content = registry.answers.get(self.command, lambda: usual)()
+            self.send_response(status)
+            # Setting "Connection: close" also has http.server close it.
+            close = {"Connection": "close"} if unread else {}
+            for name, value in {"Content-Length": str(len(content)), **close, **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_PATCH = do_PUT = do_GET = answer  # noqa: N815 - so http.server calls them
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    registry.host = f"127.0.0.1:{server.server_port}"
+    try:
+        yield registry
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with running(Registry()) as started:
+        yield started
+
+
+def upload(registry: Registry, content: bytes = LAYER, seconds: float = 100) -> SteppingClock:
+    clock = SteppingClock()
+    deadline, host = Deadline.after(seconds, clock), RegistryHost.parse(registry.host)
+    tokens = Tokens(host, lambda: "user:s3cret", current="t0ken")
+    uploads = Uploads(
+        Transport(urllib3.PoolManager(), deadline), tokens, Repository(host, "a/b"), Retry(deadline, Log())
+    )
+
+    def pieces() -> Generator[bytes, None, None]:
+        for start in range(0, len(content), 100_000):
+            yield content[start : start + 100_000]
+
+    uploads.upload(BLOB, pieces)
+    return clock
+
+
+def test_an_upload_is_three_requests(registry: Registry) -> None:
+    upload(registry)
+
+    digest = str(BLOB.digest).replace(":", "%3A")
+    assert registry.received == [LAYER]
+    assert registry.requests == [
+        ("POST", "/v2/a/b/blobs/uploads/", "Bearer t0ken"),
+        ("PATCH", UPLOAD, "Bearer t0ken"),
+        ("PUT", f"{UPLOAD}?digest={digest}", "Bearer t0ken"),
+    ]
+
+
+@pytest.mark.parametrize("location", ["http://example.com/upload", "https://{host}/upload", "//elsewhere/", "http://["])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_credentials_do_not_follow_an_upload_elsewhere(registry: Registry, method: str, location: str) -> None:
+    registry.answers[method] = lambda: (201, {"Location": location.format(host=registry.host)}, b"")
+
+    with pytest.raises((RejectedError, UploadLostError), match=r"elsewhere with our credentials|no complete answer"):
+        upload(registry)
+
+    assert "PUT" not in {method for method, _, _ in registry.requests}
+
+
+def test_bytes_that_are_wrong_never_arrive_whole(registry: Registry) -> None:
+    with pytest.raises(IntegrityError):
+        upload(registry, LAYER[:-1] + b"x")
+
+    assert registry.received == []
+    assert "PUT" not in {method for method, _, _ in registry.requests}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(503, UploadLostError), (429, UploadLostError), (404, UploadLostError), (403, AccessError)]
+)
+def test_an_answer_before_the_last_byte_ends_an_upload(registry: Registry, status: int, error: type[Exception]) -> None:
+    """The connection is closed on us while we send; what was answered may be lost with it."""
+    registry.answers["PATCH"] = lambda: (status, {}, b"")
+
+    with pytest.raises((error, UploadLostError)):
+        upload(registry)
+
+
+def test_what_the_registry_says_is_told_and_bounded(registry: Registry) -> None:
+    said = b'{"errors": [{"code": "DENIED", "message": "not authorized to perform: ecr-public:X' + b"x" * 9000 + b'"}]}'
+    registry.answers["POST"] = lambda: (403, {}, said)
+
+    with pytest.raises(AccessError, match="answered 403: not authorized to perform: ecr-public:X") as failure:
+        upload(registry)
+
+    assert len(failure.value.message) < 600
+    assert failure.value.hint is not None
+    assert "ecr-public:InitiateLayerUpload" in failure.value.hint
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"errors": []}', b'{"errors": [{"message": 1}]}', b"\xff", b"[" * 50_000]
+)
+def test_an_answer_that_says_nothing_is_no_trouble(registry: Registry, body: bytes) -> None:
+    registry.answers["PUT"] = lambda: (400, {}, body)
+
+    with pytest.raises(AccessError, match=r"PUT upload failed: registry .* answered 400"):
+        upload(registry)
+
+
+def test_an_answer_without_end_is_ended(registry: Registry) -> None:
+    registry.answers["POST"] = lambda: (403, {}, b"x" * 70_000)
+
+    with pytest.raises(IntegrityError, match="longer than the 65536 bytes allowed"):
+        upload(registry)
+
+
+def test_no_upload_goes_on_when_time_is_up(registry: Registry) -> None:
+    registry.answers["PATCH"] = lambda: (503, {}, b"")
+
+    with pytest.raises((UploadLostError, DeadlineError)):
+        upload(registry, seconds=2)
