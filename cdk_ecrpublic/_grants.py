@@ -41,6 +41,13 @@ COPY_ACTIONS = (
 PUSH_ACTIONS = ("ecr-public:PutImage", *COPY_ACTIONS)
 """To push layers and manifests, as ``docker push`` does. On the repository."""
 
+DESCRIBE_ACTIONS = (
+    "ecr-public:DescribeImages",
+    "ecr-public:DescribeImageTags",
+    "ecr-public:DescribeRepositories",
+)
+"""To list images and tags by the API. On the repository."""
+
 OBJECT_READ_ACTIONS = ("s3:GetObject",)
 """To read a manifest or an archive of images. On that very object."""
 

@@ -20,6 +20,7 @@ from ._assets.lambda_handler.oci import is_account_id
 from ._checks import refuse
 from ._grants import CHECK_ACTIONS, COPY_ACTIONS, LOGIN_ACTIONS, PUBLISH_ACTIONS, REGISTRY_ACTIONS
 from .public_repository import IPublicRepository
+from .validation import check_partition
 
 FUNCTION_LOGICAL_ID = "ECRPublicImageHandler"
 """
@@ -96,7 +97,8 @@ class PublicImageProvider(Construct):
         permissions_boundary: Of the function's own role. Default: none.
 
     Raises:
-        ValueError: The stack has one already, or the timeout is out of range.
+        ValueError: The stack has one already or is in a partition that has
+            no ECR Public, or the timeout is out of range.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class PublicImageProvider(Construct):
         permissions_boundary: iam.IManagedPolicy | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        check_partition(self)
         self._become_the_only_one()
         timeout = timeout or Duration.minutes(15)
         _check_timeout(self.node.path, timeout)

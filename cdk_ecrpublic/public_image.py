@@ -67,7 +67,10 @@ class PublicImage(Construct):
             Default: it stays in the registry.
         removal_policy: ``DESTROY`` removes the tags with the construct or its
             stack while they point to the image, and the image (an index before
-            its children) if nobody else has it. Default: ``RETAIN``.
+            its children) if nobody else has it. Nothing else asks for that:
+            ``RemovalPolicies.of(scope).destroy()`` removes nothing from the
+            registry; its ``retain()`` keeps what this would remove.
+            Default: ``RETAIN``.
         include_referrers: Whether signatures, SBOMs and attestations that refer
             to a copied image come along: what the source's registry lists as
             referrers, and the tags ``sha256-<hex>`` with ``.sig``, ``.att``

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from aws_cdk import Fn, RemovalPolicy, Stack
+import jsii
+from aws_cdk import Annotations, Fn, RemovalPolicy, Resource, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -14,7 +15,7 @@ from constructs import Construct
 from ._assets.lambda_handler.errors import InvalidReferenceError, shown
 from ._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse_repository_name
 from ._checks import check, check_choices, check_length, is_known, refuse
-from ._grants import LOGIN_ACTIONS, PUSH_ACTIONS
+from ._grants import DESCRIBE_ACTIONS, LOGIN_ACTIONS, PUSH_ACTIONS
 
 ABOUT_MAX_CHARACTERS = 10_240
 USAGE_MAX_CHARACTERS = 10_240
@@ -56,11 +57,21 @@ class IPublicRepository(Protocol):
     def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
         """Allow *actions* on this repository."""
 
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to list the repository's images and tags by the API."""
+
+    def grant_pull(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to log in; everybody may pull, and who is logged in may do so ten times as often."""
+
     def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow *grantee* to push images."""
 
+    def grant_pull_push(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to pull and to push images."""
 
-class _Repository(Construct):
+
+@jsii.implements(iam.IResourceWithPolicy)
+class _Repository(Resource):
     """What created and imported repositories share. Strictly private."""
 
     repository_name: str
@@ -85,21 +96,64 @@ class _Repository(Construct):
         """
         Allow *actions* on this repository.
 
+        A principal of another account is allowed in the repository's policy
+        too, if this app creates the repository.
+
         Args:
             grantee: Who may.
             actions: E.g. ``ecr-public:DescribeImages``.
         """
-        return iam.Grant.add_to_principal(grantee=grantee, actions=list(actions), resource_arns=[self.repository_arn])
+        return iam.Grant.add_to_principal_or_resource(
+            grantee=grantee,
+            actions=list(actions),
+            resource_arns=[self.repository_arn],
+            # The policy of a repository is about that repository: its statements have no resource.
+            resource_self_arns=[],
+            resource=self,
+        )
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """
+        Allow *grantee* to describe the repository, its images and its tags by the API.
+
+        The API is in us-east-1 only. The images themselves are everybody's.
+        """
+        return self.grant(grantee, *DESCRIBE_ACTIONS)
+
+    def grant_pull(self, grantee: iam.IGrantable) -> iam.Grant:
+        """
+        Allow *grantee* to log in to ECR Public.
+
+        Everybody may pull; who is logged in may do so ten times as often. AWS
+        cannot restrict a login to a repository, so this is a permission on ``*``.
+        """
+        return iam.Grant.add_to_principal(grantee=grantee, actions=list(LOGIN_ACTIONS), resource_arns=["*"])
 
     def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
         """
         Allow *grantee* to push images, by ``docker push`` as well as by the API.
 
-        This includes logging in, which AWS cannot restrict to a repository.
-        Pulling needs no grant: everybody may.
+        This includes logging in, as with ``grant_pull``.
         """
-        iam.Grant.add_to_principal(grantee=grantee, actions=list(LOGIN_ACTIONS), resource_arns=["*"])
-        return self.grant(grantee, *PUSH_ACTIONS)
+        return self.grant_pull(grantee).combine(self.grant(grantee, *PUSH_ACTIONS))
+
+    def grant_pull_push(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to pull and to push images: the same as ``grant_push``, since everybody may pull."""
+        return self.grant_push(grantee)
+
+    def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
+        """
+        Warn that the policy of an imported repository is not this app's to change.
+
+        Returns:
+            That the statement was not added.
+        """
+        Annotations.of(self).add_warning_v2(
+            "@cdk-ecrpublic:importedRepositoryPolicy",
+            f"{', '.join(statement.actions)}: granted to another account, which the repository's own policy has to "
+            "allow, too; this app imports the repository, so add the statement where it is created",
+        )
+        return iam.AddToResourcePolicyResult(statement_added=False)
 
 
 class PublicRepository(_Repository):
@@ -168,9 +222,22 @@ class PublicRepository(_Repository):
             repository_policy_text=repository_policy,
         )
         resource.apply_removal_policy(removal_policy)
+        self._resource, self._policy = resource, repository_policy
         self._given_name = repository_name
         self.repository_name = resource.ref
         self.repository_arn = resource.attr_arn
+
+    def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
+        """
+        Add a statement to ``repository_policy``; like all statements there, it has principals and no resource.
+
+        Returns:
+            That it was added.
+        """
+        self._policy = self._policy or iam.PolicyDocument()
+        self._policy.add_statements(statement)
+        self._resource.repository_policy_text = self._policy
+        return iam.AddToResourcePolicyResult(statement_added=True, policy_dependable=self._resource)
 
     @staticmethod
     def from_repository_name(

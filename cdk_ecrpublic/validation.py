@@ -9,7 +9,7 @@ from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from ._assets.lambda_handler.errors import shown
-from ._assets.lambda_handler.oci import Digest, Platform, parse_tag, parse_tag_pattern
+from ._assets.lambda_handler.oci import Digest, Platform, is_account_id, parse_tag, parse_tag_pattern
 from ._checks import check, is_known, refuse
 from .public_repository import IPublicRepository
 
@@ -137,8 +137,18 @@ def claim_tags(image: Construct, repository: IPublicRepository, tags: Sequence[s
 
 def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str, str, str]:
     """Return what tells a repository from all others of the app: stage, registry, name, as far as they matter."""
-    registry = repository.registry_id or Stack.of(image).account
+    registry = _account(image, repository)
     if is_known(registry):
         return "", registry, repository.identity
     stage = Stage.of(image)
     return (stage.node.path if stage else ""), "the stack's account", repository.identity
+
+
+def _account(image: Construct, repository: IPublicRepository) -> str:
+    """Return the account that a repository is in; an alias and the account that it belongs to are one registry."""
+    if is_known(repository.repository_arn):
+        return repository.repository_arn.split(":")[4]
+    registry = repository.registry_id
+    if registry is None or (is_known(registry) and not is_account_id(registry)):
+        return Stack.of(image).account
+    return registry

@@ -14,7 +14,14 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Annotations, Match, Template
 
-from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicImageProvider, PublicRepository
+from cdk_ecrpublic import (
+    IImageSource,
+    ImageSource,
+    IPublicRepository,
+    PublicImage,
+    PublicImageProvider,
+    PublicRepository,
+)
 from lambda_handler.spec import decode
 
 DIGEST = "sha256:" + "a" * 64
@@ -414,6 +421,32 @@ def test_refuses_one_tag_declared_twice_anywhere_in_the_app() -> None:
 
     with pytest.raises(ValueError, match="tag 'latest' of repository 'acme/agent' is declared by 'First/Release'"):
         image(Stack(app, "Second"), tags=["2", "latest"])
+
+
+ARN = "arn:aws:ecr-public::111111111111:repository/acme/agent"
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda stack: PublicRepository.from_repository_name(stack, "Second", "acme/agent", registry_id="acme"),
+        lambda stack: PublicRepository.from_repository_name(stack, "Second", "acme/agent", registry_id="111111111111"),
+        lambda stack: PublicRepository.from_repository_arn(stack, "Second", ARN),
+        lambda stack: PublicRepository.from_repository_arn(stack, "Second", ARN, registry_alias="acme"),
+        lambda stack: PublicRepository.from_cfn_public_repository(
+            ecr.CfnPublicRepository(stack, "Second", repository_name="acme/agent")
+        ),
+    ],
+    ids=["alias", "account", "ARN", "ARN and alias", "L1"],
+)
+def test_refuses_one_tag_of_a_repository_that_is_addressed_in_two_ways(
+    second: Callable[[Stack], IPublicRepository],
+) -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="111111111111", region="us-east-1"))
+    image(stack, tags=["latest"])
+
+    with pytest.raises(ValueError, match="tag 'latest' of repository 'acme/agent' is declared by 'Stack/Release'"):
+        PublicImage(stack, "Twin", repository=second(stack), source=ImageSource.digest(DIGEST), tags=["latest"])
 
 
 @pytest.mark.parametrize(
