@@ -65,8 +65,10 @@ def parameter_name(repository: IPublicRepository, stack: Stack, logical_id: str)
     return f"/{PARAMETER_ROOT}/{repository.repository_name}/{stack.stack_name}.{logical_id}"
 
 
-def state_policy(image: Construct, repository: IPublicRepository, logical_id: str, *, removes: bool) -> iam.Policy:
-    """Make the policy with what remembering the image needs, and removing it."""
+def state_statements(
+    image: Construct, repository: IPublicRepository, logical_id: str, *, removes: bool
+) -> list[iam.PolicyStatement]:
+    """Say what remembering the image needs, and removing it."""
     stack = Stack.of(image)
     path = f"{PARAMETER_ROOT}/{repository.repository_name}"
     needed: list[tuple[Sequence[str], str]] = [
@@ -75,8 +77,7 @@ def state_policy(image: Construct, repository: IPublicRepository, logical_id: st
     if removes:
         needed += [(CLAIMS_ACTIONS, _parameter(stack, path)), (REMOVAL_ACTIONS, repository.repository_arn)]
         needed += [(STATUS_ACTIONS, stack.stack_id)]
-    statements = [iam.PolicyStatement(actions=list(actions), resources=[arn]) for actions, arn in needed]
-    return iam.Policy(image, "State", statements=statements)
+    return [iam.PolicyStatement(actions=list(actions), resources=[arn]) for actions, arn in needed]
 
 
 def _parameter(stack: Stack, name: str) -> str:

@@ -19,6 +19,7 @@ from constructs import Construct, IConstruct
 from ._assets.lambda_handler.oci import is_account_id
 from ._checks import refuse
 from ._grants import CHECK_ACTIONS, COPY_ACTIONS, LOGIN_ACTIONS, PUBLISH_ACTIONS, REGISTRY_ACTIONS
+from ._managed_role import ManagedPolicyRole
 from .public_repository import IPublicRepository
 from .validation import check_partition
 
@@ -95,13 +96,22 @@ class PublicImageProvider(Construct):
             once at most; the others wait in Lambda's queue, while
             CloudFormation's time for them runs. Default: no limit of its own.
         permissions_boundary: Of the function's own role. Default: none.
+        managed_policy: Whether the permissions of the function's own role are
+            managed policies, as compliance packs want it; a role may have ten,
+            and each image that may be removed takes one. Default: they are
+            inline.
+        authenticated_reads: Whether the function logs in to ECR Public to read
+            manifests, which takes a permission on ``*``. Where it may not, it
+            reads them as anybody may: one a second for an address that many
+            share, instead of ten for the account. Default: it does.
 
     Raises:
         ValueError: The stack has one already or is in a partition that has
-            no ECR Public, or the timeout is out of range.
+            no ECR Public, the timeout is out of range, or *managed_policy*
+            is asked for with a role that is given.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only options
         self,
         scope: Construct,
         construct_id: str,
@@ -118,6 +128,8 @@ class PublicImageProvider(Construct):
         dead_letter_queue: sqs.IQueue | None = None,
         reserved_concurrent_executions: int | None = None,
         permissions_boundary: iam.IManagedPolicy | None = None,
+        managed_policy: bool = False,
+        authenticated_reads: bool = True,
     ) -> None:
         super().__init__(scope, construct_id)
         check_partition(self)
@@ -125,11 +137,12 @@ class PublicImageProvider(Construct):
         timeout = timeout or Duration.minutes(15)
         _check_timeout(self.node.path, timeout)
         log_group = _log_group(self, retention=log_retention, encryption_key=log_encryption_key)
-        self.role = role or _role(self)
+        self.role = _role(self, role, managed_policy=managed_policy)
+        self._authenticated_reads = authenticated_reads
         self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
         self._resources: dict[tuple[str, ...], set[str]] = {}
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
-        if role is None:
+        if role is None and not managed_policy:
             _fix_logical_id(self.role.node.find_child("DefaultPolicy"), f"{FUNCTION_LOGICAL_ID}Policy")
         if vpc is not None:
             self.allow(_VPC_ACTIONS, "*")
@@ -177,12 +190,29 @@ class PublicImageProvider(Construct):
         resources = self._resources.setdefault(key, set())
         if resource_arn in resources:
             return
-        if len(resources) % STATEMENT_MAX_RESOURCES == 0:
+        if not self._widen(key, resource_arn):
             self._statements[key] = iam.PolicyStatement(actions=list(actions), resources=[resource_arn])
             self.role.add_to_principal_policy(self._statements[key])
-        else:
-            self._statements[key].add_resources(resource_arn)
         resources.add(resource_arn)
+
+    def attach(self, scope: Construct, construct_id: str, statements: Sequence[iam.PolicyStatement]) -> Construct:
+        """
+        Allow the function *statements* by a policy of its own, which lives as long as *scope*.
+
+        Args:
+            scope: What the policy belongs to.
+            construct_id: The policy's id there.
+            statements: At least one.
+
+        Returns:
+            What has to be waited for.
+        """
+        if isinstance(self.role, ManagedPolicyRole):
+            # Another id: CloudFormation cannot make another type of resource of one that it has.
+            return self.role.attach(scope, f"{construct_id}ManagedPolicy", statements)
+        policy = iam.Policy(scope, construct_id, statements=list(statements))
+        policy.attach_to_role(self.role)
+        return policy
 
     def allow_publishing(
         self, repository: IPublicRepository, *, copies: bool = False, needs_layers: bool = False
@@ -208,8 +238,20 @@ class PublicImageProvider(Construct):
             )
 
     def allow_reading(self) -> None:
-        """Allow the function to read manifests over the registry's HTTP face as an authenticated client."""
-        self.allow(LOGIN_ACTIONS, "*")
+        """Allow the function to read manifests over the registry's HTTP face; as an authenticated client, if it may."""
+        if self._authenticated_reads:
+            self.allow(LOGIN_ACTIONS, "*")
+
+    def _widen(self, key: tuple[str, ...], resource_arn: str) -> bool:
+        """Add a resource to the last statement with these actions; False where it takes no more."""
+        if key not in self._statements:
+            return False
+        if isinstance(self.role, ManagedPolicyRole):
+            return self.role.widen(self._statements[key], resource_arn)
+        if len(self._resources[key]) % STATEMENT_MAX_RESOURCES == 0:
+            return False
+        self._statements[key].add_resources(resource_arn)
+        return True
 
     def _become_the_only_one(self) -> None:
         stack = Stack.of(self)
@@ -229,12 +271,19 @@ def _log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: ANN4
     return log_group
 
 
-def _role(scope: Construct) -> iam.Role:
-    role = iam.Role(
-        scope,
-        "Role",
-        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-        description="Publishes images to Amazon ECR Public",
+def _role(scope: Construct, given: iam.IRole | None, *, managed_policy: bool) -> iam.IRole:
+    if given is not None:
+        if managed_policy:
+            refuse(f"{scope.node.path}: managed_policy", "is for the function's own role, and one is given as role=")
+        return given
+    options: dict[str, Any] = {
+        "assumed_by": iam.ServicePrincipal("lambda.amazonaws.com"),
+        "description": "Publishes images to Amazon ECR Public",
+    }
+    role = (
+        ManagedPolicyRole(scope, "Role", **options, prefix=FUNCTION_LOGICAL_ID)
+        if managed_policy
+        else iam.Role(scope, "Role", **options)
     )
     _fix_logical_id(role, f"{FUNCTION_LOGICAL_ID}Role")
     return role

@@ -13,7 +13,7 @@ from ._checks import check, is_known, refuse
 from ._grants import STATUS_ACTIONS
 from ._pins import Pinning
 from ._sources.base import IImageSource, SourceBinding
-from ._state import Neighbours, parameter_name, state_policy
+from ._state import Neighbours, parameter_name, state_statements
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
 from .removal import OnTagRemoved
@@ -163,9 +163,8 @@ class PublicImage(Construct):
         stack = Stack.of(self)
         name = parameter_name(self._repository, stack, resource.logical_id)
         resource.add_property_override(Property.STATE_PARAMETER_NAME.value, name)
-        policy = state_policy(self, self._repository, resource.logical_id, removes=self._removes)
-        policy.attach_to_role(self._provider.role)
-        self._resource.node.add_dependency(policy)
+        statements = state_statements(self, self._repository, resource.logical_id, removes=self._removes)
+        self._resource.node.add_dependency(self._provider.attach(self, "State", statements))
 
     @property
     def image_digest(self) -> str:
