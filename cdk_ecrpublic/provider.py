@@ -80,8 +80,9 @@ class PublicImageProvider(Construct):
         timeout: From 1 to 15 minutes; what is not used is not paid.
             Default: 15 minutes.
         log_retention: How long its log is kept. Default: one month.
-        role: Gets the permissions that the images need. Default: a role of
-            its own that has nothing else.
+        role: Gets the permissions that the images need, if it is mutable;
+            import one that another stack makes, ``Role.from_role_arn(…)``.
+            Default: a role of its own that has nothing else.
         vpc: Where it runs; from there it needs a way to the internet.
             Default: in no VPC.
         vpc_subnets: Which subnets of *vpc*. Default: its private subnets.
@@ -142,8 +143,9 @@ class PublicImageProvider(Construct):
         self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
         self._resources: dict[tuple[str, ...], set[str]] = {}
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
-        if role is None and not managed_policy:
-            _fix_logical_id(self.role.node.find_child("DefaultPolicy"), f"{FUNCTION_LOGICAL_ID}Policy")
+        inline = self.role.node.try_find_child("DefaultPolicy")
+        if role is None and inline is not None:
+            _fix_logical_id(inline, f"{FUNCTION_LOGICAL_ID}Policy")
         if vpc is not None:
             self.allow(_VPC_ACTIONS, "*")
         if permissions_boundary is not None and role is None:
@@ -211,7 +213,8 @@ class PublicImageProvider(Construct):
             # Another id: CloudFormation cannot make another type of resource of one that it has.
             return self.role.attach(scope, f"{construct_id}ManagedPolicy", statements)
         policy = iam.Policy(scope, construct_id, statements=list(statements))
-        policy.attach_to_role(self.role)
+        # Not policy.attach_to_role: it would also write to a role that was given to be left alone.
+        self.role.attach_inline_policy(policy)
         return policy
 
     def allow_publishing(

@@ -139,6 +139,7 @@ class PublicImage(Construct):
             Property.REFRESH: refresh,
         }
         self._resource = self._declare(encode(properties), binding)
+        self.node.default_child = self._resource.node.default_child
         may_move = bool(binding.mutable_tags) and expected_digest is None
         if immutable_tags or may_move:
             self._provider.allow(STATUS_ACTIONS, Stack.of(self).stack_id)
