@@ -59,7 +59,9 @@ class ImageSource:
         Args:
             text: At most 4 MiB; stored to the byte. May be a token.
             media_type: Of the manifest. Default: what the manifest says of itself.
-            digest: Its expected digest. Default: none is expected.
+            digest: Its expected digest; of a token, the image must be neither
+                part of an ``index`` nor reduced by ``platforms``. Default:
+                none is expected.
 
         Raises:
             ValueError: Not a manifest that ECR Public stores, or another digest.

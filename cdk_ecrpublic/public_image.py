@@ -12,7 +12,7 @@ from ._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
 from ._checks import check, is_known, refuse
 from ._grants import STATUS_ACTIONS
 from ._pins import Pinning
-from ._sources.base import IImageSource, SourceBinding
+from ._sources.base import IImageSource, SourceBinding, check_whole
 from ._state import Neighbours, parameter_name, state_statements
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
@@ -120,8 +120,7 @@ class PublicImage(Construct):
         self._is_remembered = False
         pinning = Pinning(self, repository)
         binding = pinning.apply(source.bind(self, self._provider))
-        if not platforms:
-            self._check_digest(expected_digest, binding)
+        self._check_digest(expected_digest, binding, is_whole=not platforms)
         pinning.warn_of(binding.mutable_tags)
         properties = {
             Property.REGISTRY_ID: repository.registry_id,
@@ -229,7 +228,10 @@ class PublicImage(Construct):
             )
         return provider
 
-    def _check_digest(self, expected: str | None, binding: SourceBinding) -> None:
+    def _check_digest(self, expected: str | None, binding: SourceBinding, *, is_whole: bool) -> None:
+        if not is_whole:
+            check_whole(f"{self.node.path}: platforms", binding)
+            return
         found = binding.image_digest or binding.properties.get("Digest")
         is_clear = bool(expected and found) and is_known(expected) and is_known(found)
         if is_clear and expected != found:

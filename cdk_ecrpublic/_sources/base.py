@@ -8,6 +8,7 @@ from typing import Protocol
 
 from constructs import Construct
 
+from .._checks import refuse
 from ..provider import PublicImageProvider
 
 
@@ -20,6 +21,9 @@ class SourceBinding:
         properties: The value of the ``Source`` property: ``{"Digest": "sha256:…"}``.
         image_digest: The digest that it must turn out to have, where that is
             known and not part of *properties*.
+        is_expected: Whether *image_digest* is what the app expects of a text
+            that it does not know. Only the deployment can compare the two, and
+            of a whole image only.
         mutable_tags: Tags or objects that it stands for, which may be another
             image at the next deployment.
         copies: Whether layers may have to be copied, which takes its time.
@@ -29,6 +33,7 @@ class SourceBinding:
 
     properties: Mapping[str, object]
     image_digest: str | None = None
+    is_expected: bool = False
     mutable_tags: tuple[str, ...] = ()
     copies: bool = False
     needs_layers: bool = False
@@ -50,3 +55,19 @@ class IImageSource(Protocol):
             scope: The image; may get child constructs.
             provider: The function that will resolve the source.
         """
+
+
+def check_whole(what: str, binding: SourceBinding) -> None:
+    """
+    Refuse an expected digest where a source is not the whole image: it would not be compared with anything.
+
+    Raises:
+        ValueError: Says what to do instead.
+    """
+    if binding.is_expected:
+        refuse(
+            what,
+            f"the manifest is known to the deployment only, which compares digest={binding.image_digest!r} with whole "
+            "images, neither with parts of an index nor with what platforms= leaves of one; leave digest= out, or "
+            "publish the manifest by a PublicImage and name it by ImageSource.digest",
+        )

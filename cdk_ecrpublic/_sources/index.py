@@ -9,7 +9,7 @@ from constructs import Construct
 from .._assets.lambda_handler.oci import ManifestMediaType, Platform
 from .._checks import check, check_choices, refuse
 from ..provider import PublicImageProvider
-from .base import IImageSource, SourceBinding
+from .base import IImageSource, SourceBinding, check_whole
 
 INDEX_TYPES = tuple(media_type.value for media_type in ManifestMediaType if media_type.is_index)
 
@@ -33,6 +33,8 @@ class IndexSource:
             platform: source.bind(Construct(scope, platform.replace("/", "-")), provider)
             for platform, source in sorted(self._images.items())
         }
+        for platform, binding in bindings.items():
+            check_whole(f"{scope.node.path}: ImageSource.index: {platform}", binding)
         index: dict[str, object] = {
             "Manifests": [
                 {"Platform": platform, "Source": binding.properties} for platform, binding in bindings.items()

@@ -71,6 +71,7 @@ class ManifestTokenSource:
         return SourceBinding(
             properties={"Manifest": {"Body": self._text, **_media_type(self._media_type)}},
             image_digest=self._digest,
+            is_expected=self._digest is not None,
             needs_layers=True,
         )
 

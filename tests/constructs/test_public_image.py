@@ -29,6 +29,8 @@ OTHER = "sha256:" + "b" * 64
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
 
+UNKNOWN = Token.as_string({"Ref": "Parameter"})
+
 
 @pytest.fixture
 def stack() -> Stack:
@@ -370,6 +372,14 @@ def test_aspects_pass_through(stack: Stack) -> None:
         (
             lambda s: image(s, source=ImageSource.public("public.ecr.aws/a/b")),
             "ImageSource.public: tag is None and digest is None; expected exactly one of them",
+        ),
+        (
+            lambda s: image(s, source=ImageSource.index({"linux/arm64": ImageSource.manifest(UNKNOWN, digest=DIGEST)})),
+            "Stack/Release: ImageSource.index: linux/arm64: the manifest is known to the deployment only, which",
+        ),
+        (
+            lambda s: image(s, source=ImageSource.manifest(UNKNOWN, digest=DIGEST), platforms=["linux/arm64"]),
+            "Stack/Release: platforms: the manifest is known to the deployment only, which",
         ),
         (lambda s: image(s, source=ImageSource.index({})), "ImageSource.index: names no images"),
         (
