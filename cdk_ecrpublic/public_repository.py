@@ -151,7 +151,8 @@ class _Repository(Resource):
         Annotations.of(self).add_warning_v2(
             "@cdk-ecrpublic:importedRepositoryPolicy",
             f"{', '.join(statement.actions)}: granted to another account, which the repository's own policy has to "
-            "allow, too; this app imports the repository, so add the statement where it is created",
+            "allow, too; only a PublicRepository that this app creates can be told so here, so add the statement "
+            "where the repository is created",
         )
         return iam.AddToResourcePolicyResult(statement_added=False)
 
@@ -261,10 +262,13 @@ class PublicRepository(_Repository):
         check(f"{what}: repository_name", repository_name, parse_repository_name)
         if registry_id is not None:
             check(f"{what}: registry_id", registry_id, parse_registry_id)
-        repository = _Repository(scope, construct_id)
+        account = registry_id if registry_id and is_account_id(registry_id) else None
+        repository = _Repository(scope, construct_id, account=account)
         repository.repository_name = repository_name
         repository.registry_id = registry_id
-        repository.repository_arn = _arn(repository, repository_name, registry_id)
+        repository.repository_arn = Stack.of(repository).format_arn(
+            service="ecr-public", region="", account=account, resource="repository", resource_name=repository_name
+        )
         return repository
 
     @staticmethod
@@ -291,7 +295,7 @@ class PublicRepository(_Repository):
         name = Fn.select(1, Fn.split(":repository/", repository_arn))
         account = Fn.select(4, Fn.split(":", repository_arn))
         check(what, name, parse_repository_name)
-        repository = _Repository(scope, construct_id)
+        repository = _Repository(scope, construct_id, account=account if is_known(account) else None)
         repository.repository_name = name
         repository.repository_arn = repository_arn
         own = account == Stack.of(scope).account
@@ -311,13 +315,6 @@ class PublicRepository(_Repository):
         repository.repository_name = cfn_public_repository.ref
         repository.repository_arn = cfn_public_repository.attr_arn
         return repository
-
-
-def _arn(scope: Construct, name: str, registry_id: str | None) -> str:
-    account = registry_id if registry_id and is_account_id(registry_id) else None
-    return Stack.of(scope).format_arn(
-        service="ecr-public", region="", account=account, resource="repository", resource_name=name
-    )
 
 
 def _parse_arn(text: str) -> str:

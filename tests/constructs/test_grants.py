@@ -123,6 +123,27 @@ def test_an_import_cannot_let_another_account_in_and_says_so(stack: Stack) -> No
     )
 
 
+@pytest.mark.parametrize(
+    "imported",
+    [
+        lambda stack, account: PublicRepository.from_repository_arn(
+            stack, "Agent", f"arn:aws:ecr-public::{account}:repository/acme/agent"
+        ),
+        lambda stack, account: PublicRepository.from_repository_name(stack, "Agent", "acme/agent", registry_id=account),
+    ],
+    ids=["ARN", "name"],
+)
+def test_a_grant_on_a_repository_of_another_account_says_what_else_it_takes(
+    stack: Stack, imported: Callable[[Stack, str], IPublicRepository]
+) -> None:
+    for account, warnings in ((OURS, 0), (THEIRS, 1)):
+        there = Stack(stack.node.root, f"In{account}", env=Environment(account=OURS, region="eu-west-1"))  # type: ignore[arg-type]
+        imported(there, account).grant_push(role(there))
+
+        assert len(Annotations.from_stack(there).find_warning("*", Match.any_value())) == warnings
+        assert f":{account}:repository/acme/agent" in str(granted(there)[1])
+
+
 def test_a_repository_is_a_resource_of_its_account(stack: Stack) -> None:
     repository = PublicRepository(stack, "Agent")
 
