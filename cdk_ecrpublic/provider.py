@@ -99,8 +99,8 @@ class PublicImageProvider(Construct):
         permissions_boundary: Of the function's own role. Default: none.
         managed_policy: Whether the permissions of the function's own role are
             managed policies, as compliance packs want it; a role may have ten,
-            and each image that may be removed takes one. Default: they are
-            inline.
+            and each image that is remembered takes one (a source that may
+            move, ``UNTAG``, ``DESTROY``). Default: they are inline.
         authenticated_reads: Whether the function logs in to ECR Public to read
             manifests, which takes a permission on ``*``. Where it may not, it
             reads them as anybody may: one a second for an address that many
