@@ -1,65 +1,23 @@
-"""The wheel holds the library and the handler's source, and works where nothing else of the project is."""
+"""What is in the wheel and the source archive, and what they say of themselves; `tests/cdk` installs them."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tarfile
-import zipfile
+import tomllib
 from pathlib import Path
 
 import pytest
+import trove_classifiers
+from packaging.requirements import Requirement
 
 from tests.architecture.source import CHECKOUT
-
-USERS_APP = """
-import json, pathlib, sys
-
-target, app_folder = sys.argv[1:]
-sys.path[:0] = [app_folder, target]
-
-import lambda_handler
-assert lambda_handler.WHOSE == "the user's own"
-
-import aws_cdk
-import cdk_ecrpublic
-assert cdk_ecrpublic.__file__.startswith(target), cdk_ecrpublic.__file__
-
-app = aws_cdk.App(outdir=str(pathlib.Path(app_folder) / "cdk.out"))
-stack = aws_cdk.Stack(app, "Release")
-cdk_ecrpublic.PublicImage(
-    stack, "Image",
-    repository=cdk_ecrpublic.PublicRepository.from_repository_name(stack, "Repository", "acme/agent"),
-    source=cdk_ecrpublic.ImageSource.digest("sha256:" + "9f" * 32),
-    tags=["1.4.2"],
-)
-app.synth()
-"""
+from tests.support.distribution import build, contents, metadata, source_archive_of, wheel_of
 
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the source archive, and the wheel that was built from it."""
-    return _build(tmp_path_factory.mktemp("dist"))
-
-
-def _build(folder: Path, *arguments: str) -> Path:
-    _run("-m", "build", "--no-isolation", "--outdir", str(folder), *arguments, str(CHECKOUT))
-    return folder
-
-
-def _run(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _wheel(folder: Path) -> Path:
-    return next(folder.glob("*.whl"))
-
-
-def _contents(wheel: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(wheel) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+    return build(tmp_path_factory.mktemp("dist"))
 
 
 def _sources(top: str, under: str = "") -> set[str]:
@@ -68,7 +26,7 @@ def _sources(top: str, under: str = "") -> set[str]:
 
 
 def test_the_wheel_holds_the_library_and_the_handler_and_nothing_else(dist: Path) -> None:
-    names = {name for name in _contents(_wheel(dist)) if ".dist-info/" not in name}
+    names = {name for name in contents(wheel_of(dist)) if ".dist-info/" not in name}
     python = {name for name in names if name.endswith(".py")}
 
     assert _sources("cdk_ecrpublic") | _sources("lambda_handler", "cdk_ecrpublic/_assets/") == python
@@ -78,28 +36,81 @@ def test_the_wheel_holds_the_library_and_the_handler_and_nothing_else(dist: Path
 
 
 def test_the_wheel_from_the_source_archive_is_the_wheel_from_the_checkout(dist: Path, tmp_path: Path) -> None:
-    direct = _build(tmp_path, "--wheel")
+    direct = build(tmp_path, "--wheel")
 
-    assert _contents(_wheel(direct)) == _contents(_wheel(dist))
+    assert contents(wheel_of(direct)) == contents(wheel_of(dist))
 
 
 def test_the_source_archive_holds_no_tests_and_no_link(dist: Path) -> None:
-    with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
+    with tarfile.open(source_archive_of(dist)) as archive:
         members = archive.getmembers()
 
     assert [member.name for member in members if member.issym() or member.islnk()] == []
     assert [member.name for member in members if member.name.split("/")[1] in ("tests", "demo", "docs")] == []
 
 
-@pytest.mark.cdk
-def test_a_users_app_with_a_lambda_handler_of_its_own_synthesizes(dist: Path, tmp_path: Path) -> None:
-    target, app = tmp_path / "installed", tmp_path / "app"
-    _run("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(_wheel(dist)))
-    (app / "lambda_handler").mkdir(parents=True)
-    (app / "lambda_handler" / "__init__.py").write_text('WHOSE = "the user\'s own"\n', encoding="utf-8")
+def test_the_wheel_is_installed_as_it_says(dist: Path) -> None:
+    wheel = wheel_of(dist)
+    files = {
+        name.partition(".dist-info/")[2]: data.decode() for name, data in contents(wheel).items() if "-info" in name
+    }
 
-    _run("-I", "-c", USERS_APP, str(target), str(app))
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert set(files) == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+    assert files["entry_points.txt"].split() == [
+        "[console_scripts]",
+        "cdk-ecrpublic",
+        "=",
+        "cdk_ecrpublic.cli:main",
+    ]
+    assert files["licenses/LICENSE"] == (CHECKOUT / "LICENSE").read_text(encoding="utf-8")
 
-    assets = [path for path in (app / "cdk.out").glob("asset.*/*") if path.is_dir()]
-    assert [path.name for path in assets] == ["lambda_handler"]
-    assert (assets[0] / "entrypoint.py").read_bytes() == (CHECKOUT / "lambda_handler/entrypoint.py").read_bytes()
+
+def test_the_metadata_is_what_was_reviewed(dist: Path) -> None:
+    """An index shows it, and pip decides by it; a line that is gone takes the library away from somebody."""
+    said = metadata(wheel_of(dist))
+
+    assert (said["Name"], said["Version"]) == ("cdk-ecrpublic", _project()["version"])
+    assert (said["License-Expression"], said.get_all("License-File")) == ("Apache-2.0", ["LICENSE"])
+    assert said["Requires-Python"] == ">=3.11"
+    assert said["Description-Content-Type"] == "text/markdown"
+    assert str(said.get_payload()).strip() == (CHECKOUT / "README.md").read_text(encoding="utf-8").strip()
+    assert {"Framework :: AWS CDK :: 2", "Typing :: Typed"} <= set(said.get_all("Classifier", []))
+    # An address in a wheel is there for good: none is claimed before the project has one.
+    assert said.get_all("Project-URL", []) == []
+
+
+def test_the_classifiers_are_those_of_the_index(dist: Path) -> None:
+    """The index refuses a wheel with another one, at the moment of the upload."""
+    named = metadata(wheel_of(dist)).get_all("Classifier", [])
+
+    assert [name for name in named if name not in trove_classifiers.classifiers] == []
+    assert [name for name in named if name in trove_classifiers.deprecated_classifiers] == []
+
+
+def test_an_app_needs_the_cdk_and_nothing_else(dist: Path) -> None:
+    """Whatever the sandbox, the command line and catalogs need is asked for by name."""
+    requirements = [Requirement(line) for line in metadata(wheel_of(dist)).get_all("Requires-Dist", [])]
+    extras = set(metadata(wheel_of(dist)).get_all("Provides-Extra", []))
+
+    assert {str(each) for each in requirements if each.marker is None} == {
+        "aws-cdk-lib<3,>=2.257",
+        "constructs<11,>=10",
+    }
+    assert extras == {"catalog", "cli", "sandbox"}
+    assert _of_extra(requirements, "catalog") == {"pyyaml"}
+    assert _of_extra(requirements, "cli") == {"boto3", "click", "pyyaml", "rich", "urllib3"}
+    assert _of_extra(requirements, "sandbox") - _of_extra(requirements, "cli") == {
+        "hypercorn",
+        "ministack",
+        "starlette",
+    }
+
+
+def _of_extra(requirements: list[Requirement], extra: str) -> set[str]:
+    return {each.name for each in requirements if each.marker and each.marker.evaluate({"extra": extra})}
+
+
+def _project() -> dict[str, object]:
+    project: dict[str, object] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project
