@@ -1,0 +1,102 @@
+"""
+Upgrades never surprise: what a release rendered is rendered still, and what it sent is accepted for ever.
+
+Stacks keep what they were deployed with. A property that is rendered otherwise
+sends an Update to every image of everybody; another physical id replaces and
+so deletes; an id that changes takes a resource away and makes another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lambda_handler.resources.public_image import ID_PREFIX
+from lambda_handler.sources import SOURCES
+from lambda_handler.spec import Property
+
+from .declarations import DECLARATIONS
+from .records import STACKS, Record, World, kinds, recorded, rendered, rendered_stacks, versions, world
+
+NEWEST = versions()[-1]
+EVER = [(version, kind) for version in versions() for kind in kinds(version)]
+
+WHAT_TO_DO = """
+Everybody who upgrades gets an Update of every image that is declared like this.
+If that was not meant, render what was rendered before: a new option is left out until it is given.
+If it was meant, or {version} is not released yet: run `python -m tests.contract.records VERSION`,
+and say it in CHANGELOG.md under "Will this redeploy my images?".
+"""
+
+
+@pytest.mark.parametrize("kind", kinds(NEWEST))
+def test_an_upgrade_sends_no_update(kind: str) -> None:
+    before = {name: value for name, value in recorded(NEWEST)[kind].items() if name != "Answer"}
+
+    assert rendered(kind) == before, WHAT_TO_DO.format(version=NEWEST)
+
+
+def test_every_kind_of_declaration_is_recorded() -> None:
+    """What is recorded stays declarable; what is new is recorded with the next version."""
+    assert set(kinds(NEWEST)) == set(DECLARATIONS), f"run `python -m tests.contract.records {NEWEST}`"
+
+
+def test_the_declarations_have_every_property_and_source() -> None:
+    properties = [record["Properties"] for record in kinds(NEWEST).values()]
+
+    assert {name for each in properties for name in each} == {*Property, "ServiceToken", "ServiceTimeout"}
+    assert {name for each in properties for name in each["Source"]} == set(SOURCES)
+
+
+def test_no_resource_changes_its_id_and_no_export_its_name() -> None:
+    """A template in another language imports the export; the token of a deployed resource can never change."""
+    before, now = recorded(NEWEST)[STACKS], rendered_stacks()
+
+    assert now == before, WHAT_TO_DO.format(version=NEWEST)
+
+
+def test_these_ids_are_those_of_the_first_release() -> None:
+    """Written out, since records can be written anew: these never change."""
+    stacks = rendered_stacks()
+
+    assert stacks["ProviderStackOutputs"]["ServiceToken"] == {
+        "Value": {"Fn::GetAtt": ["ECRPublicImageHandler", "Arn"]},
+        "Export": {"Name": "ECRPublicImageHandlerArn"},
+    }
+    assert stacks["Resources"]["ECRPublicImageHandler"] == "AWS::Lambda::Function"
+    assert {record["Type"] for record in kinds(NEWEST).values()} == {"Custom::ECRPublicImage"}
+    assert ID_PREFIX == "ecr-public:"
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[World]:
+    """Everything that any release ever recorded a declaration of."""
+    with pytest.MonkeyPatch.context() as patch:
+        everything = [record for version in versions() for record in kinds(version).values()]
+        with world(everything, patch.setenv) as account:
+            yield account
+
+
+@pytest.mark.parametrize(("version", "kind"), EVER)
+def test_what_was_ever_sent_is_still_accepted(account: World, version: str, kind: str) -> None:
+    """A life: created, updated from what an old release sent to what it would send now, deleted."""
+    record = recorded(version)[kind]
+    sent = account.as_sent(record["Properties"])
+
+    created = account.create(record)
+    assert created.succeeded, created.reason
+    assert record["Answer"] == _answered(created.physical_id, created.data)
+
+    newer = {**sent, "ImageTags": [*sent.get("ImageTags", []), f"newer-{kind}"]}
+    updated = account.cloudformation.update(created.physical_id, newer, sent, record["LogicalId"])
+    assert updated.succeeded, updated.reason
+    assert updated.physical_id == created.physical_id, "an update in place would become a replacement"
+
+    assert account.cloudformation.delete(updated.physical_id, newer, record["LogicalId"]).succeeded
+
+
+def _answered(physical_id: str, data: dict[str, str]) -> Record:
+    answered: dict[str, Any] = {"PhysicalResourceId": physical_id, "ImageDigest": data["ImageDigest"]}
+    return answered
