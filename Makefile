@@ -66,6 +66,10 @@ dist: setup ## build the wheel and the source archive into dist/
 	@rm build.log
 	@ls dist
 
+.PHONY: release
+release: setup ## check, build, describe and tag VERSION=x.y.z, on this machine only; ARGS=--dry-run tries it
+	@$(BIN)/python -m scripts.release "$(VERSION)" $(ARGS)
+
 .PHONY: setup
 setup: $(READY) ## install what is needed into .venv and node_modules (the other targets do it too)
 	@:

@@ -1,7 +1,9 @@
 """
 What was rendered and answered at each release, as files; run as a script it writes those of a version.
 
-Usage: python -m tests.contract.records VERSION
+Usage: python -m tests.contract.records [VERSION]
+
+Without a version it is that of pyproject.toml. What is released never changes.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import contextlib
 import copy
 import json
 import os
+import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +37,7 @@ from tests.support.control_plane import control_plane
 from . import declarations
 from .declarations import DECLARATIONS, IMAGE, REGISTRY, REPOSITORY, SECRET_ARN, UPSTREAM
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 RELEASED = Path(__file__).parent / "released"
 STACKS = "stacks"
 """The name of the record that has the logical ids of whole stacks."""
@@ -186,5 +191,14 @@ def _write(path: Path, record: Record) -> None:
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def main(version: str) -> None:
+    """Write the records of a version that is not released."""
+    tags = subprocess.run(["git", "tag", "--list", f"v{version}"], cwd=CHECKOUT, capture_output=True, check=True)
+    if tags.stdout:
+        sys.exit(f"{version} is released: what it recorded never changes; begin the next version in pyproject.toml")
+    write(version)
+
+
 if __name__ == "__main__":
-    write(sys.argv[1])
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    main(*sys.argv[1:] or [project["version"]])
