@@ -66,18 +66,24 @@ def kinds(version: str) -> dict[str, Record]:
     return {name: record for name, record in recorded(version).items() if name != STACKS}
 
 
-@cache
-def _template(kind: str) -> Record:
-    stack = Stack(App(), "Stack")
+def _template(kind: str, flags: Mapping[str, object] | None = None) -> Record:
+    stack = Stack(App(context=flags), "Stack")
     DECLARATIONS[kind](stack)
     return dict(Template.from_stack(stack).to_json())
 
 
-def rendered(kind: str) -> Record:
-    """Synthesize a declaration with the library as it is: its resource's logical id, type and properties."""
-    ((logical_id, resource),) = [
-        (name, each) for name, each in _template(kind)["Resources"].items() if "ECRPublicImage" in each["Type"]
-    ]
+def rendered(kind: str, flags: Mapping[str, object] | None = None) -> Record:
+    """
+    Synthesize a declaration with the library as it is.
+
+    Args:
+        flags: Feature flags of the CDK, as in ``cdk.json``.
+
+    Returns:
+        Its resource's logical id, type and properties.
+    """
+    resources = _template(kind, flags)["Resources"]
+    ((logical_id, resource),) = [(name, each) for name, each in resources.items() if "ECRPublicImage" in each["Type"]]
     return {"LogicalId": logical_id, "Type": resource["Type"], "Properties": resource["Properties"]}
 
 

@@ -8,7 +8,9 @@ so deletes; an id that changes takes a resource away and makes another.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from lambda_handler.resources.public_image import ID_PREFIX
 from lambda_handler.sources import SOURCES
 from lambda_handler.spec import Property
+from tests.support.distribution import run
 
 from .declarations import DECLARATIONS
 from .records import STACKS, Record, World, kinds, recorded, rendered, rendered_stacks, versions, world
@@ -36,6 +39,17 @@ def test_an_upgrade_sends_no_update(kind: str) -> None:
     before = {name: value for name, value in recorded(NEWEST)[kind].items() if name != "Answer"}
 
     assert rendered(kind) == before, WHAT_TO_DO.format(version=NEWEST)
+
+
+@pytest.mark.cdk
+def test_the_feature_flags_of_a_new_app_send_no_update(tmp_path: Path) -> None:
+    """Whoever takes them over into an app that is deployed is not surprised either."""
+    (tmp_path / "new").mkdir()
+    run("cdk", "init", "app", "--language", "python", "--generate-only", folder=tmp_path / "new")
+    flags = json.loads((tmp_path / "new" / "cdk.json").read_text(encoding="utf-8"))["context"]
+
+    assert sum(name.startswith("@aws-cdk/") for name in flags) > 50
+    assert [kind for kind in kinds(NEWEST) if rendered(kind, flags) != rendered(kind)] == []
 
 
 def test_every_kind_of_declaration_is_recorded() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.records import RELEASED, versions
 from tests.support.distribution import CHECKOUT
 
 MAKE = """#!/bin/sh
@@ -106,7 +107,7 @@ def maintainer(tmp_path: Path) -> Maintainer:
 
 
 def as_before_a_release(maintainer: Maintainer) -> None:
-    """Let changelog and project say 0.1.0, which is not released, whatever the checkout has come to."""
+    """Let the copy be at 0.1.0, which is not released and renders what the newest records say."""
     for path, line, said in (
         ("pyproject.toml", 'version = "', 'version = "0.1.0"'),
         ("CHANGELOG.md", "## ", "## 0.1.0 (unreleased)"),
@@ -116,3 +117,8 @@ def as_before_a_release(maintainer: Maintainer) -> None:
         first = next(number for number, each in enumerate(lines) if each.startswith(line))
         lines[first] = said
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    released = maintainer.folder / RELEASED.relative_to(CHECKOUT)
+    newest = (released / versions()[-1]).rename(maintainer.tools / "newest")
+    shutil.rmtree(released)
+    released.mkdir()
+    newest.rename(released / "0.1.0")
