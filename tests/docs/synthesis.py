@@ -1,0 +1,77 @@
+"""Python snippets of pages: each is run, in a stack if it has no app of its own, and its app is synthesized."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import App, Environment, Stack
+from aws_cdk.assertions import Template
+
+from cdk_ecrpublic import PublicRepository
+from cdk_ecrpublic.sandbox.images import build_image, write_layout
+
+from .pages import Snippet, snippets
+
+DIGEST = "sha256:" + "9f2c" * 16
+
+THIN = {"registries": [{"name": "public.ecr.aws/acme/tools"}]}
+
+FILES: Mapping[str, object] = {
+    "release.json": {"version": "1.4.2", "digest": DIGEST},
+    "images/a/images.yaml": [{"name": "agent", "dmap": {DIGEST: ["1.4.2"]}}],
+    "images/tools/images.yaml": [{"name": "lamp", "dmap": {DIGEST: ["1.4.2"]}}],
+    "manifests/a/promoter-manifest.yaml": THIN,
+    "images.yaml": {"repositories": {"acme/agent": {"images": [{"digest": DIGEST, "tags": ["latest"]}]}}},
+}
+"""What pages speak of and do not show; JSON is YAML."""
+
+
+def write_files(snippet: Snippet, folder: Path) -> None:
+    """Write what a snippet may name: the files above, those of its own page, and images that a build left."""
+    for name, content in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    for other in snippets(page=snippet.page):
+        if other.title:
+            (folder / other.title).write_text(other.whole)
+    image = build_image({"etc/agent": b"agent"}, platforms=["linux/amd64", "linux/arm64"])
+    write_layout(image, folder / "build" / "agent")
+    (folder / "chart-manifest.json").write_bytes(image.manifest)
+
+
+def synthesize(snippet: Snippet) -> Template | None:
+    """
+    Run a snippet in the working directory, and synthesize.
+
+    It is the inside of a stack, ``self``, with a ``repository``, and knows what
+    earlier snippets of its page import; what the page does itself, it does not
+    need. A class that is a stack is put into an app.
+
+    Returns:
+        The stack's template; None if the snippet has an app of its own.
+    """
+    tree = ast.parse(snippet.whole)
+    app = App()
+    environment = Environment(account="123456789012", region="us-east-1")
+    stack = Stack(app, "Example", env=environment)
+    repository = PublicRepository.from_repository_name(stack, "ExampleRepository", "acme/agent")
+    names: dict[str, Any] = {"__name__": "snippet", "self": stack, "repository": repository}
+    for other in snippets("python", page=snippet.page):
+        if other.line < snippet.line:
+            exec(compile(_imports(other), str(other), "exec"), names)  # noqa: S102 - our own pages
+    exec(compile(tree, str(snippet), "exec"), names)  # noqa: S102
+    for name, value in list(names.items()):
+        if isinstance(value, type) and issubclass(value, Stack) and value.__module__ == "snippet":
+            return Template.from_stack(value(app, name))
+    return None if names.get("app") else Template.from_stack(stack)
+
+
+def _imports(snippet: Snippet) -> ast.Module:
+    found = [node for node in ast.parse(snippet.whole).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    own = [node for node in found if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("agent"))]
+    return ast.Module(body=list(own), type_ignores=[])

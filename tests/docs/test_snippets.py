@@ -1,0 +1,136 @@
+"""Every snippet of every page does what it says, or at least exists; a language that is not known here is a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cdk_ecrpublic._assets.lambda_handler.spec import RESOURCE_TYPE, decode
+from cdk_ecrpublic.catalog.reader import read_catalog
+from tests.architecture.source import CHECKOUT
+
+from . import shell
+from .pages import Snippet, read, snippets
+from .synthesis import synthesize, write_files
+
+TUTORIAL = "docs/tutorial.md"
+
+SHELL = ("sh", "console")
+
+PYTHON = [snippet for snippet in snippets("python") if snippet.page != TUTORIAL]
+"""The tutorial's is run by ``test_tutorial``."""
+
+LANGUAGES = {"python", "yaml", "json", "text", "typescript", *SHELL}
+"""``text`` is what a program prints; that of the tutorial is compared with what it printed."""
+
+
+def is_test(snippet: Snippet) -> bool:
+    """Tell whether a snippet is a file for pytest."""
+    return (snippet.title or "").startswith("test_")
+
+
+class _Template(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not annotated
+    """YAML with CloudFormation's short forms, ``!Ref`` and the like; each stands for its value."""
+
+
+_Template.add_multi_constructor("!", lambda loader, _, node: _value(loader, node))
+
+
+def _value(loader: yaml.SafeLoader, node: Any) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    return loader.construct_sequence(node, deep=True)
+
+
+def test_every_language_is_known() -> None:
+    found = snippets()
+
+    assert len(found) > 30
+    assert [f"{each}: {each.language!r}" for each in found if each.language not in LANGUAGES] == []
+
+
+def test_a_fence_that_cannot_be_read_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.docs.pages.CHECKOUT", tmp_path)
+    page = tmp_path / "page.md"
+
+    for text in ("```python {.wrong}\n```\n", "```python\nno end\n"):
+        page.write_text(text)
+        with pytest.raises(ValueError, match=r"page\.md:1"):
+            list(read(page))
+
+
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if not is_test(each)], ids=str)
+def test_python_is_synthesized(snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_files(snippet, tmp_path)
+
+    template = synthesize(snippet)
+
+    assert template is None or template.to_json()["Resources"]
+
+
+@pytest.mark.cdk
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if is_test(each)], ids=str)
+def test_a_test_passes(snippet: Snippet, tmp_path: Path) -> None:
+    write_files(snippet, tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(snippet.title)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "CDK_DISABLE_CLI_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " passed" in result.stdout
+
+
+@pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)
+def test_yaml_is_read_by_whom_it_is_for(snippet: Snippet, tmp_path: Path) -> None:
+    content: dict[str, Any] = yaml.load(snippet.whole, _Template)  # noqa: S506 - a SafeLoader
+    if "jobs" in content:
+        for command in [command for job in content["jobs"].values() for command in _of_workflow(job)]:
+            shell.check(command)
+    elif "Resources" in content or "Type" in content.get("Release", ()):
+        _check_resources(content.get("Resources", content))
+    else:
+        path = tmp_path / "images.yaml"
+        path.write_text(snippet.whole, encoding="utf-8")
+        assert read_catalog(path).repositories
+
+
+def _of_workflow(job: dict[str, Any]) -> list[list[str]]:
+    scripts = [re.sub(r"\$\{\{.*?\}\}", "0", step.get("run", "")) for step in job["steps"]]
+    return [command for script in scripts for command in shell.commands(script)]
+
+
+def _check_resources(resources: dict[str, Any]) -> None:
+    ours = [resource["Properties"] for resource in resources.values() if resource["Type"] == RESOURCE_TYPE]
+    assert ours
+    for properties in ours:
+        decode(properties)
+
+
+@pytest.mark.parametrize("snippet", snippets("json"), ids=str)
+def test_json_is_json(snippet: Snippet) -> None:
+    assert json.loads(snippet.whole)
+
+
+@pytest.mark.cdk
+@pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)
+def test_every_command_line_is_one(snippet: Snippet) -> None:
+    found = list(shell.commands(snippet.whole))
+
+    assert found
+    for command in found:
+        shell.check(command)
