@@ -104,7 +104,8 @@ class PublicImageProvider(Construct):
         authenticated_reads: Whether the function logs in to ECR Public to read
             manifests, which takes a permission on ``*``. Where it may not, it
             reads them as anybody may: one a second for an address that many
-            share, instead of ten for the account. Default: it does.
+            share, instead of ten for the account. Sources that copy layers
+            log in all the same, to store them. Default: it does.
 
     Raises:
         ValueError: The stack has one already or is in a partition that has

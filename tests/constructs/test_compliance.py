@@ -23,19 +23,20 @@ NEEDS = {
     "tag": LOGIN,
     "public": LOGIN,
     "index of digests": LOGIN,
-    "ecr": PRIVATE_LOGIN,
-    "docker_asset": PRIVATE_LOGIN,
+    "ecr": LOGIN | PRIVATE_LOGIN,
+    "docker_asset": LOGIN | PRIVATE_LOGIN,
     "manifest": set(),
     "manifest_file": set(),
-    "registry": set(),
-    "registry with credentials": set(),
-    "archive": set(),
-    "archive_object": set(),
-    "index": set(),
+    "registry": LOGIN,
+    "registry with credentials": LOGIN,
+    "archive": LOGIN,
+    "archive_object": LOGIN,
+    "index": LOGIN,
 }
 """The actions on ``*`` that each source needs: AWS restricts none of them to a resource."""
 
-PRIVATE = [name for name, actions in NEEDS.items() if actions == PRIVATE_LOGIN]
+READING = ("digest", "tag", "index of digests", "manifest", "manifest_file")
+"""Copy no layers: those that do have to log in to store them."""
 
 
 @pytest.fixture
@@ -82,9 +83,9 @@ def test_all_sources_together_break_that_one_rule(everything: Everything) -> Non
 
 
 def test_anonymous_reads_break_none(everything: Everything) -> None:
-    """All sources but those of private ECR, which nobody may read without a login."""
+    """Of the sources that only read."""
     everything.provide(authenticated_reads=False)
-    everything.publish_all(*(name for name in NEEDS if name not in PRIVATE))
+    everything.publish_all(*READING)
 
     assert everything.check("AwsSolutionsChecks").findings("Images/") == set()
     assert on_everything(everything) == set()
@@ -115,12 +116,18 @@ def test_with_all_options_no_other_pack_finds_anything(everything: Everything, p
 
 
 def test_with_all_options_aws_solutions_finds_what_lambda_needs_on_everything(everything: Everything) -> None:
-    """Network interfaces that do not exist yet, traces, and the login to private ECR."""
+    """Network interfaces that do not exist yet, traces, and the logins to store layers and to read private ECR."""
     everything.provide(**everything.all_options())
     everything.publish_all(*NEEDS)
 
     assert {rule for rule, _ in everything.check("AwsSolutionsChecks").findings("Images/")} == {WILDCARD}
-    assert {action.partition(":")[0] for action in on_everything(everything)} == {"ec2", "ecr", "xray"}
+    assert {action.partition(":")[0] for action in on_everything(everything)} == {
+        "ec2",
+        "ecr",
+        "ecr-public",
+        "sts",
+        "xray",
+    }
 
 
 def test_the_stack_for_other_languages_breaks_that_rule_too(everything: Everything) -> None:

@@ -22,7 +22,24 @@ KEYWORDS = {"if", "then", "else", "fi", "for", "in", "do", "done", "while", "!"}
 ASSIGNMENT = re.compile(r"\w+=")
 
 OTHERS = frozenset(
-    {".", "[", "bash", "cat", "cd", "cp", "echo", "exit", "gh", "git", "head", "helm", "mkdir", "npx", "oras", "python3"}
+    {
+        ".",
+        "[",
+        "bash",
+        "cat",
+        "cd",
+        "cp",
+        "echo",
+        "exit",
+        "gh",
+        "git",
+        "head",
+        "helm",
+        "mkdir",
+        "npx",
+        "oras",
+        "python3",
+    }
 )
 """What pages call beside our own commands; a misspelt name is in no such list."""
 
