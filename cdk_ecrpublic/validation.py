@@ -146,9 +146,10 @@ def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str
 
 def _account(image: Construct, repository: IPublicRepository) -> str:
     """Return the account that a repository is in; an alias and the account that it belongs to are one registry."""
-    if is_known(repository.repository_arn):
-        return repository.repository_arn.split(":")[4]
     registry = repository.registry_id
-    if registry is None or (is_known(registry) and not is_account_id(registry)):
+    if registry is None:
         return Stack.of(image).account
-    return registry
+    if not is_known(registry) or is_account_id(registry):
+        return registry
+    arn = repository.repository_arn
+    return arn.split(":")[4] if is_known(arn) else Stack.of(image).account
