@@ -7,6 +7,7 @@ The Lambda's entry point, and the only place where adapters meet use cases.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -64,20 +65,26 @@ class Clients:
         self.logins = Logins(self._call)
         self._session = botocore.session.get_session()
         self._clients: dict[tuple[str, str | None], Any] = {}
+        # Threads may use a client together, but not make one.
+        self._making = threading.Lock()
 
     def get(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
         """Return the client of a service, by default in the function's own Region."""
-        if (service, region) not in self._clients:
-            config = botocore.config.Config(
-                connect_timeout=5,
-                read_timeout=20,
-                max_pool_connections=16,
-                # The one layer of retries is retry.py.
-                retries={"total_max_attempts": 1, "mode": "standard"},
-                user_agent_extra="cdk-ecrpublic",
-            )
-            self._clients[service, region] = self._session.create_client(service, region_name=region, config=config)
-        return self._clients[service, region]
+        with self._making:
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._make(service, region)
+            return self._clients[service, region]
+
+    def _make(self, service: str, region: str | None) -> Any:  # noqa: ANN401
+        config = botocore.config.Config(
+            connect_timeout=5,
+            read_timeout=20,
+            max_pool_connections=16,
+            # The one layer of retries is retry.py.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            user_agent_extra="cdk-ecrpublic",
+        )
+        return self._session.create_client(service, region_name=region, config=config)
 
     def _call(
         self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]

@@ -84,6 +84,7 @@ class Content:
         referrers: Signatures, SBOMs and the like that come along, to be put
             in this order, after *root*.
         referrer_tags: The tags by which some of them are found.
+        looked_up: What *root* can run on, where that was looked up already.
     """
 
     root: Manifest
@@ -93,6 +94,17 @@ class Content:
     given: tuple[Manifest, ...] = ()
     referrers: tuple[Manifest, ...] = ()
     referrer_tags: Mapping[str, Manifest] = field(default_factory=dict)
+    looked_up: frozenset[Platform] | None = None
+
+    @property
+    def platforms(self) -> frozenset[Platform]:
+        """
+        What *root* can run on; see ``platforms_of``, which is asked where nobody has yet.
+
+        Raises:
+            InvalidManifestError: Its config is no image config, or absurdly long.
+        """
+        return platforms_of(self.root, self.origin) if self.looked_up is None else self.looked_up
 
     @property
     def copied(self) -> tuple[Manifest, ...]:
@@ -107,13 +119,14 @@ class Content:
 
 def present(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
     """Return the content of an image whose children and blobs the destination holds."""
-    return Content(root=select(root, destination, platforms), origin=destination)
+    selected, available = select(root, destination, platforms)
+    return Content(root=selected, origin=destination, looked_up=available)
 
 
 def given(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
     """Return the content of a manifest whose bytes are given; what it refers to must be in the destination."""
-    selected = select(root, destination, platforms)
-    return Content(root=selected, origin=destination, given=(selected,))
+    selected, available = select(root, destination, platforms)
+    return Content(root=selected, origin=destination, given=(selected,), looked_up=available)
 
 
 def copied(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> Content:
@@ -125,11 +138,11 @@ def copied(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> C
         NotFoundError: A child is not at the origin.
         RuleViolationError: A platform is missing.
     """
-    root = select(root, origin, platforms)
+    root, available = select(root, origin, platforms)
     parts: dict[Digest, Manifest] = {}
     descend(root, origin, parts)
     origins = dict.fromkeys((*parts, root.digest), origin)
-    return Content(root=root, origin=origin, parts=tuple(parts.values()), origins=origins)
+    return Content(root=root, origin=origin, parts=tuple(parts.values()), origins=origins, looked_up=available)
 
 
 def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Content:
@@ -152,19 +165,22 @@ def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Co
     )
 
 
-def select(root: Manifest, origin: Origin, platforms: Sequence[Platform]) -> Manifest:
+def select(
+    root: Manifest, origin: Origin, platforms: Sequence[Platform]
+) -> tuple[Manifest, frozenset[Platform] | None]:
     """
     Reduce an image to the *platforms* asked for.
 
     Returns:
         *root* itself when nothing was asked for, or nothing has to go;
-        otherwise a new index of what is left, with another digest.
+        otherwise a new index of what is left, with another digest. And what
+        a single image can run on, since its config was read for that.
 
     Raises:
         RuleViolationError: A platform is missing, or a single image is of none of them.
     """
     if not platforms:
-        return root
+        return root, None
     available = platforms_of(root, origin)
     if root.is_index:
         missing = [str(wanted) for wanted in platforms if not any(found.satisfies(wanted) for found in available)]
@@ -174,11 +190,9 @@ def select(root: Manifest, origin: Origin, platforms: Sequence[Platform]) -> Man
     if missing:
         has = ", ".join(sorted(map(str, available))) or "none"
         raise RuleViolationError([f"the source has no image for {', '.join(missing)}; its platforms are: {has}"])
-    return (
-        filter_index(root, lambda found: any(found.satisfies(wanted) for wanted in platforms))
-        if root.is_index
-        else root
-    )
+    if not root.is_index:
+        return root, available
+    return filter_index(root, lambda found: any(found.satisfies(wanted) for wanted in platforms)), None
 
 
 def platforms_of(root: Manifest, origin: Origin) -> frozenset[Platform]:

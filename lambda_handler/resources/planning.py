@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..publish.content import Content, platforms_of
+from ..publish.content import Content
 from ..publish.plan import Desired
 from ..publish.ports import SourcePorts
 from ..publish.referrers import with_referrers
@@ -36,6 +36,6 @@ def desire(declaration: Declaration, content: Content, *, confirm: Collection[st
         expected_digest=declaration.expected_digest,
         immutable_tags=declaration.immutable_tags,
         required_platforms=required,
-        platforms=platforms_of(content.root, content.origin) if required else frozenset(),
+        platforms=content.platforms if required else frozenset(),
         confirm=frozenset(confirm),
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from ..errors import InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, ManifestMediaType, Platform
 from ..oci.index import assemble_index
-from ..publish.content import Content, assembled, platforms_of, select
+from ..publish.content import READERS, Content, assembled, select
 from ..publish.ports import SourcePorts
 from ..values import Value
 from .base import Source
@@ -34,6 +35,27 @@ class IndexPart:
     source: Source
     platform: Platform | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def resolve(self, ports: SourcePorts) -> tuple[Content, Sequence[Descriptor]]:
+        """Read what it stands for now, and describe it as an entry of the index; an index, as several."""
+        content = self.source.resolve(ports, [self.platform] if self.platform else [])
+        return content, tuple(self._entries(content))
+
+    def _entries(self, content: Content) -> Iterator[Descriptor]:
+        root = content.root
+        if root.is_index:
+            for child in root.children:
+                is_image = child.platform is not None and not child.platform.is_unknown
+                yield replace(child, annotations={**child.annotations, **self.annotations}) if is_image else child
+            return
+        found = next(iter(content.platforms), None)
+        yield Descriptor(
+            media_type=root.media_type.value,
+            digest=root.digest,
+            size=root.size,
+            platform=found.with_variant_of(self.platform) if found and self.platform else found,
+            annotations=self.annotations,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +99,15 @@ class IndexSource:
         return None
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
-        """Resolve every part, and assemble the index of them."""
-        contents = [part.source.resolve(ports, [part.platform] if part.platform else []) for part in self.parts]
-        entries = [
-            entry for part, content in zip(self.parts, contents, strict=True) for entry in _entries(part, content)
-        ]
+        """Resolve every part, several at once, and assemble the index of them."""
+        with ThreadPoolExecutor(READERS) as readers:
+            resolved = list(readers.map(lambda part: part.resolve(ports), self.parts))
+        contents = [content for content, _ in resolved]
+        entries = [entry for _, entries in resolved for entry in entries]
         _refuse_doubles(entries)
         root = assemble_index(entries, media_type=self.media_type, annotations=self.annotations)
-        return assembled(select(root, ports.destination, platforms), ports.destination, contents)
+        selected, _ = select(root, ports.destination, platforms)
+        return assembled(selected, ports.destination, contents)
 
 
 def _index_type(text: str) -> ManifestMediaType:
@@ -105,23 +128,6 @@ def _part(value: Value) -> IndexPart:
         source=decode_source(fields["Source"]),
         platform=fields["Platform"].parse(Platform.parse) if "Platform" in fields else None,
         annotations=fields["Annotations"].texts() if "Annotations" in fields else {},
-    )
-
-
-def _entries(part: IndexPart, content: Content) -> Iterator[Descriptor]:
-    root = content.root
-    if root.is_index:
-        for child in root.children:
-            is_image = child.platform is not None and not child.platform.is_unknown
-            yield replace(child, annotations={**child.annotations, **part.annotations}) if is_image else child
-        return
-    found = next(iter(platforms_of(root, content.origin)), None)
-    yield Descriptor(
-        media_type=root.media_type.value,
-        digest=root.digest,
-        size=root.size,
-        platform=found.with_variant_of(part.platform) if found and part.platform else found,
-        annotations=part.annotations,
     )
 
 

@@ -201,6 +201,19 @@ def test_an_index_of_manifests_whose_layers_are_elsewhere_is_refused(publisher: 
     assert publisher.is_empty()
 
 
+def test_the_config_of_each_part_is_read_once(publisher: Publisher) -> None:
+    """For the platform that was asked for, and for the one that the index says."""
+    image = publisher.push(two_platforms(), "v1", repository="acme/agent")
+    parts = [
+        {"Source": {"Digest": child.digest}, "Platform": platform}
+        for child, platform in zip(image.children, ("linux/amd64", "linux/arm64"), strict=True)
+    ]
+
+    publisher.publish({"Index": {"Manifests": parts}}, "1", RequiredPlatforms=["linux/arm64"])
+
+    assert publisher.sandbox.requests.count("DownloadBlob") == len(parts)
+
+
 def test_refuses_indexes_that_nest_without_end(publisher: Publisher) -> None:
     image = two_platforms()
     for _ in range(6):

@@ -9,7 +9,7 @@ import pytest
 from lambda_handler.errors import ImageError, IntegrityError, InvalidManifestError, NotFoundError, RuleViolationError
 from lambda_handler.oci import Digest, Manifest, Platform
 from lambda_handler.publish import content
-from lambda_handler.publish.content import copied, platforms_of, present, select
+from lambda_handler.publish.content import copied, platforms_of, present
 from tests.support.memory import OCI_MANIFEST, MemoryRepository, index_of
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -111,20 +111,23 @@ def test_a_single_image_of_another_platform_is_refused() -> None:
     manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
 
     with pytest.raises(RuleViolationError, match="no image for linux/arm64; its platforms are: linux/amd64"):
-        select(manifest, repository, [Platform("linux", "arm64")])
+        present(manifest, repository, [Platform("linux", "arm64")])
 
 
 def test_a_single_image_of_one_of_the_platforms_is_taken_as_it_is() -> None:
     repository = MemoryRepository()
     manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
 
-    assert select(manifest, repository, [Platform("linux", "arm64"), Platform("linux", "amd64")]) is manifest
+    content = present(manifest, repository, [Platform("linux", "arm64"), Platform("linux", "amd64")])
+
+    assert content.root is manifest
+    assert content.platforms == {Platform("linux", "amd64")}
 
 
 def test_without_a_wish_no_config_is_read() -> None:
     repository = MemoryRepository()
     manifest = image_with(repository, b"broken")
 
-    assert select(manifest, repository, []) is manifest
+    assert present(manifest, repository, []).root is manifest
     with pytest.raises(ImageError):
-        select(manifest, repository, [Platform("linux", "amd64")])
+        present(manifest, repository, [Platform("linux", "amd64")])
