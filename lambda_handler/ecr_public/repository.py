@@ -8,6 +8,7 @@ manifest, and would take blobs as base64 in JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -25,12 +26,16 @@ from ..oci import Descriptor, Digest, Manifest, RegistryHost, Repository, is_acc
 from ..retry import Retry
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 _BATCH_DELETE = "ecr-public:BatchDeleteImage"
 _GONE, _LISTED = "ImageNotFound", "ImageReferencedByManifestList"
 
 BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
+
+ASKERS = 4
+"""How many requests that only read are under way at once; what the service allows is not published."""
 
 Content = Callable[[], Generator[bytes, None, None]]
 """Opens the bytes of a blob, in pieces of any length."""
@@ -93,7 +98,8 @@ class EcrPublicRepository:
         missing: set[Digest] = set()
         for batch in _batches(sorted(wanted)):
             if self._describe([{"imageDigest": str(digest)} for digest in batch]) is None:
-                missing.update(digest for digest in batch if len(batch) == 1 or not self._has(digest))
+                there = _each(self._has, batch) if len(batch) > 1 else [False]
+                missing.update(digest for digest, is_there in zip(batch, there, strict=True) if not is_there)
         return frozenset(missing)
 
     def _has(self, digest: Digest) -> bool:
@@ -110,9 +116,8 @@ class EcrPublicRepository:
         """Return the digests and all tags of those images that exist: at once if all do, else one by one."""
         found = self._describe([{key: value} for value in values])
         if found is None and len(values) > 1:
-            found = {}
-            for value in values:
-                found |= self._describe([{key: value}]) or {}
+            each = _each(lambda value: self._describe([{key: value}]), values)
+            found = {digest: tags for one in each if one is not None for digest, tags in one.items()}
         return found or {}
 
     def remove_tag(self, tag: str) -> bool:
@@ -288,12 +293,14 @@ class ForeignRepository(EcrPublicRepository):
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """Return where *tags* point now; a tag that does not exist is left out. One request each."""
-        found = {tag: self._resolve(tag) for tag in tags}
-        return {tag: digest for tag, digest in found.items() if digest is not None}
+        found = zip(tags, _each(self._resolve, tags), strict=True)
+        return {tag: digest for tag, digest in found if digest is not None}
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no image here has, with or without a tag. One request each."""
-        return frozenset(digest for digest in digests if self._resolve(str(digest)) is None)
+        wanted = sorted(set(digests))
+        found = zip(wanted, _each(self._resolve, map(str, wanted)), strict=True)
+        return frozenset(digest for digest, there in found if there is None)
 
     def _resolve(self, reference: str) -> Digest | None:
         return self.retry.call(f"resolving {reference}", lambda: self.http.resolve(self.repository, reference))
@@ -370,3 +377,9 @@ def _describe_repository(client: Any, account: str | None, name: str, retry: Ret
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), BATCH_MAX):
         yield items[start : start + BATCH_MAX]
+
+
+def _each(ask: Callable[[T], V], items: Iterable[T]) -> list[V]:
+    """Ask about each by itself, some at once; the answers come in the order of *items*."""
+    with ThreadPoolExecutor(ASKERS) as askers:
+        return list(askers.map(ask, items))
