@@ -12,8 +12,9 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
 
 from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository
-from cdk_ecrpublic.review.assembly import metadata_of
 from cdk_ecrpublic.review.pins import read_names
+
+from .messages import warnings
 
 DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 SOMEWHERE = Environment(account="123456789012", region="eu-west-1")
@@ -39,12 +40,6 @@ def declare(context: dict[str, Any], source: IImageSource | None = None, **optio
 def properties(stack: Stack) -> dict[str, Any]:
     (found,) = Template.from_stack(stack).find_resources("Custom::ECRPublicImage").values()
     return dict(found["Properties"])
-
-
-def warnings(stack: Stack) -> list[str]:
-    app = stack.node.root
-    assert isinstance(app, App)
-    return [str(data) for data in metadata_of(Path(app.synth().directory), "aws:cdk:warning")]
 
 
 def test_a_tag_is_rendered_as_its_digest() -> None:
@@ -140,6 +135,7 @@ def test_what_to_do_about_something_else_than_a_digest_is_said() -> None:
         (Fn.import_value("name"), "stable", "stable"),
         ("acme/agent", Fn.import_value("tag"), "a tag that only the deployment knows"),
     ],
+    ids=["repository", "tag"],
 )
 def test_a_name_that_only_the_deployment_knows_cannot_be_pinned(
     repository: str, tag: str, shown: str, tmp_path: Path

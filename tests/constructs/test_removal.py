@@ -73,7 +73,7 @@ def test_by_default_nothing_is_removed_or_remembered(stack: Stack) -> None:
         ({"removal_policy": RemovalPolicy.DESTROY}, {"OnDelete": "Delete"}),
         ({"immutable_tags": ["1.*", "2"]}, {"ImmutableTags": ["1.*", "2"]}),
     ],
-    ids=str,
+    ids=["untag", "destroy", "immutable tags"],
 )
 def test_rules_are_rendered(stack: Stack, options: dict[str, Any], properties: dict[str, Any]) -> None:
     image(stack, **options)
@@ -90,7 +90,7 @@ def test_rules_are_rendered(stack: Stack, options: dict[str, Any], properties: d
         ({"on_tag_removed": OnTagRemoved.UNTAG}, STATE | REMOVAL),
         ({"removal_policy": RemovalPolicy.DESTROY}, STATE | REMOVAL),
     ],
-    ids=str,
+    ids=["tag", "registry", "index", "untag", "destroy"],
 )
 def test_what_has_to_be_remembered_is(stack: Stack, options: dict[str, Any], granted: set[str]) -> None:
     image(stack, **options)
@@ -109,7 +109,7 @@ def test_what_has_to_be_remembered_is(stack: Stack, options: dict[str, Any], gra
         {"source": ImageSource.registry(f"ghcr.io/acme/agent@{DIGEST}")},
         {"immutable_tags": ["1"]},
     ],
-    ids=str,
+    ids=["tag and its digest", "registry by digest", "immutable tags"],
 )
 def test_what_cannot_become_another_image_is_not(stack: Stack, options: dict[str, Any]) -> None:
     image(stack, **options)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aws_cdk import App, Environment, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
-from cdk_ecrpublic import PublicRepository
+from cdk_ecrpublic import PublicImageProvider, PublicRepository
 from cdk_ecrpublic.sandbox.images import build_image, write_layout
 
 from .pages import Snippet, snippets
@@ -30,6 +33,15 @@ FILES: Mapping[str, object] = {
 """What pages speak of and do not show; JSON is YAML."""
 
 
+GIVEN: Mapping[str, Callable[[Stack], object]] = {
+    "provider": lambda stack: PublicImageProvider(stack, "GivenProvider"),
+    "vpc": lambda stack: ec2.Vpc(stack, "GivenVpc"),
+    "queue": lambda stack: sqs.Queue(stack, "GivenQueue"),
+    "key": lambda stack: kms.Key(stack, "GivenKey"),
+}
+"""What an app has already of which a page speaks."""
+
+
 def write_files(snippet: Snippet, folder: Path) -> None:
     """Write what a snippet may name: the files above, those of its own page, and images that a build left."""
     for name, content in FILES.items():
@@ -41,26 +53,31 @@ def write_files(snippet: Snippet, folder: Path) -> None:
             (folder / other.title).write_text(other.whole)
     image = build_image({"etc/agent": b"agent"}, platforms=["linux/amd64", "linux/arm64"])
     write_layout(image, folder / "build" / "agent")
-    (folder / "chart-manifest.json").write_bytes(image.manifest)
+    (folder / "policy-manifest.json").write_bytes(image.manifest)
+    (folder / "agent").mkdir()
+    (folder / "agent" / "Dockerfile").write_text("FROM scratch\n")
 
 
-def synthesize(snippet: Snippet) -> Template | None:
+def synthesize(snippet: Snippet, folder: Path) -> Template | None:
     """
-    Run a snippet in the working directory, and synthesize.
+    Run a snippet in *folder*, the working directory, and synthesize.
 
-    It is the inside of a stack, ``self``, with a ``repository``, and knows what
-    earlier snippets of its page import; what the page does itself, it does not
-    need. A class that is a stack is put into an app.
+    It is the inside of a stack, ``self``, with a ``repository`` and the others
+    of ``GIVEN``, and knows what earlier snippets of its page import; what the
+    page does itself, it does not need. A class that is a stack is put into an app.
 
     Returns:
         The stack's template; None if the snippet has an app of its own.
     """
-    tree = ast.parse(snippet.whole)
+    # jsii looks for an asset where Node was started.
+    tree = ast.parse(snippet.whole.replace('directory="agent"', f"directory={str(folder / 'agent')!r}"))
     app = App()
     environment = Environment(account="123456789012", region="us-east-1")
     stack = Stack(app, "Example", env=environment)
     repository = PublicRepository.from_repository_name(stack, "ExampleRepository", "acme/agent")
     names: dict[str, Any] = {"__name__": "snippet", "self": stack, "repository": repository}
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {name: make(stack) for name, make in GIVEN.items() if name in named}
     for other in snippets("python", page=snippet.page):
         if other.line < snippet.line:
             exec(compile(_imports(other), str(other), "exec"), names)  # noqa: S102 - our own pages

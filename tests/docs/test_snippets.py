@@ -70,9 +70,13 @@ def test_a_fence_that_cannot_be_read_is_a_mistake(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("snippet", [each for each in PYTHON if not is_test(each)], ids=str)
 def test_python_is_synthesized(snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    # A page's own module, which is another one on the next page: set first, so that it is taken away afterwards.
+    monkeypatch.setitem(sys.modules, "agent", None)
+    monkeypatch.delitem(sys.modules, "agent")
     write_files(snippet, tmp_path)
 
-    template = synthesize(snippet)
+    template = synthesize(snippet, tmp_path)
 
     assert template is None or template.to_json()["Resources"]
 

@@ -1,0 +1,22 @@
+"""What constructs say of themselves, as the cdk command line reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import App, Stack
+
+from cdk_ecrpublic.review.assembly import metadata_of
+
+
+def warnings(stack: Stack) -> list[str]:
+    """
+    Return the warnings of a stack, whose app is complete by now.
+
+    Not by ``Annotations.find_warning``: jsii knows the type of its answer only
+    if something else has loaded it before.
+    """
+    app = stack.node.root
+    assert isinstance(app, App)
+    found = metadata_of(Path(app.synth().directory), "aws:cdk:warning", [stack.stack_name])
+    return [str(data) for data in found]
