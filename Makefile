@@ -21,8 +21,8 @@ demo: setup ## release, review, deploy and roll back an image, without an AWS ac
 	@$(BIN)/python scripts/demo.py
 
 .PHONY: test
-test: setup ## run all tests; arguments for pytest go into ARGS="-k tag"
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## run all tests, on all cores; arguments for pytest go into ARGS="-k tag"
+	@$(BIN)/python -m pytest --numprocesses logical --dist loadfile $(ARGS)
 
 .PHONY: check
 check: setup ## everything that is checked without running it: format, lint, types, docs
@@ -53,7 +53,7 @@ fault-table: setup ## write the tables of docs/explanation/faults.md anew
 
 .PHONY: bench
 bench: setup ## measure what the project costs; ARGS="--help" says how
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 .PHONY: sandbox
 sandbox: setup ## ECR Public and the AWS around it on this machine, until Ctrl-C
