@@ -1,153 +1,87 @@
 """
-What the project costs, side by side with what a user would write instead, in one run.
+What the project costs, side by side with what users would pick instead, in one run on the same registries.
 
-So far: synthesis of many images, against one ``AwsCustomResource`` for each
-tag, which is how aws-cdk-lib alone would put an image. Each figure is the
-median of several processes; read the ratios, since absolute times differ from
-machine to machine.
-
-Run it with ``make bench``; ``--runs N`` changes the number of processes.
+Programs that are not on this machine are left out, and the report says so:
+`tests/peers/install` builds crane where Go is there, skopeo comes from the
+system. Linux only: memory is read from /proc.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import statistics
-import subprocess
+import os
 import sys
-import time
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
-if TYPE_CHECKING:
-    from aws_cdk import Stack
+from . import copies, declarations, retags, reviews, synthesis
+from .peers import CHECKOUT, CRANE, SKOPEO, Tools, install
+from .processes import BenchmarkError
+from .registries import Registries
+from .report import Report
+from .results import Section
 
-IMAGES = (1, 50, 200)
-TAGS = 5
-STACK_IMAGES = 40
-"""40 images are 400 resources with AwsCustomResource; CloudFormation allows 500 in a stack."""
+ROUNDS = 5
+SUBJECTS = ("copies", "retags", "declarations", "synthesis", "plan")
 
-REPOSITORY = "acme/agent"
-
-
-def measure(kind: str, images: int) -> dict[str, float]:
-    """
-    Synthesize *images* in this process, in stacks of 40.
-
-    Shape:
-        ``{"seconds": 1.25, "templateBytes": 40210}``: the time from the first
-        construct to the finished template, without the import of aws-cdk-lib.
-    """
-    from aws_cdk import App, Stack  # noqa: PLC0415 - starts Node, which only the measured process needs
-
-    declare = {"PublicImage": public_image, "AwsCustomResource": custom_resources}[kind]
-    started = time.perf_counter()
-    app = App()
-    for first in range(0, images, STACK_IMAGES):
-        stack = Stack(app, f"Stack{first}")
-        for image in range(first, min(first + STACK_IMAGES, images)):
-            declare(stack, image)
-    assembly = app.synth()
-    seconds = time.perf_counter() - started
-    size = sum(Path(stack.template_full_path).stat().st_size for stack in assembly.stacks)
-    return {"seconds": seconds, "templateBytes": size}
+Measure = Callable[[], Iterator[Section]]
 
 
-def public_image(stack: Stack, image: int) -> None:
-    """Declare an image with this library."""
-    from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository  # noqa: PLC0415
+def measure(registries: Registries, tools: Tools, options: argparse.Namespace, console: Console) -> list[Section]:
+    """Measure what was asked for."""
+    how = {"rounds": options.rounds, "console": console, "quick": options.quick}
+    subjects: Mapping[str, Measure] = {
+        "copies": lambda: copies.sections(registries, tools, **how),
+        "retags": lambda: retags.sections(registries, tools, **how),
+        "declarations": lambda: declarations.sections(registries, tools, **how),
+        "synthesis": lambda: synthesis.sections(tools, **how),
+        "plan": lambda: reviews.sections(registries, tools, **how),
+    }
+    found: list[Section] = []
+    for name in options.only or SUBJECTS:
+        console.print(f"[bold]{name}[/bold]")
+        found.extend(subjects[name]())
+    return found
 
-    PublicImage(
-        stack,
-        f"Image{image}",
-        repository=PublicRepository.from_repository_name(stack, f"Repository{image}", REPOSITORY),
-        source=ImageSource.digest(f"sha256:{image:064x}"),
-        tags=[f"{image}.{tag}" for tag in range(TAGS)],
+
+def main() -> int:
+    """Measure, and write the report."""
+    options = _options()
+    console = Console(stderr=True)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cdk-ecrpublic"
+    try:
+        tools = install(cache)
+        for name in (SKOPEO, CRANE):
+            if not tools.has(name):
+                console.print(f"{name} is missing, so it is not measured")
+        with Registries() as registries:
+            report = Report(measure(registries, tools, options, console), tools, options.rounds)
+    except BenchmarkError as error:
+        console.print(f"[red]{error}[/red]")
+        return 1
+    report.write(options.output)
+    for bound in report.bounds():
+        console.print(f"{bound.what}: {bound.measured} (at most {bound.limit}) {'' if bound.is_kept else 'NOT KEPT'}")
+    console.print(f"report: {options.output / 'RESULTS.md'}")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='make bench ARGS="…"', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def custom_resources(stack: Stack, image: int) -> None:
-    """Declare a PutImage call for each tag of an image with aws-cdk-lib alone."""
-    from aws_cdk import custom_resources as cr  # noqa: PLC0415
-
-    arn = f"arn:aws:ecr-public::123456789012:repository/{REPOSITORY}"
-    for tag in range(TAGS):
-        call = cr.AwsSdkCall(
-            service="ecr-public",
-            action="putImage",
-            region="us-east-1",
-            physical_resource_id=cr.PhysicalResourceId.of(f"{REPOSITORY}:{image}.{tag}"),
-            output_paths=["image.imageId.imageDigest"],
-            parameters={
-                "repositoryName": REPOSITORY,
-                "imageTag": f"{image}.{tag}",
-                "imageDigest": f"sha256:{image:064x}",
-                "imageManifest": "{}",
-            },
-        )
-        cr.AwsCustomResource(
-            stack,
-            f"Image{image}Tag{tag}",
-            on_update=call,
-            install_latest_aws_sdk=False,
-            policy=cr.AwsCustomResourcePolicy.from_sdk_calls(resources=[arn]),
-        )
-
-
-def median(kind: str, images: int, runs: int, console: Console) -> dict[str, float]:
-    """Measure in *runs* fresh processes."""
-    results = []
-    for run in range(runs):
-        console.print(f"  {kind}, {images} images of {TAGS} tags: run {run + 1} of {runs}", style="dim")
-        command = [sys.executable, __file__, "--measure", kind, str(images)]
-        results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))  # noqa: S603 - ourselves
-    return {name: statistics.median(result[name] for result in results) for name in results[0]}
-
-
-def report(runs: int) -> None:
-    """Run everything, and print it as a table."""
-    console = Console()
-    table = Table(title="Synthesis: from the first construct to the template")
-    for column in ("images", "PublicImage", "AwsCustomResource", "ratio", "template", "theirs", "ratio "):
-        table.add_column(column, justify="right")
-    for images in IMAGES:
-        ours = median("PublicImage", images, runs, console)
-        theirs = median("AwsCustomResource", images, runs, console)
-        table.add_row(
-            str(images),
-            f"{ours['seconds']:.2f} s",
-            f"{theirs['seconds']:.2f} s",
-            f"{ours['seconds'] / theirs['seconds']:.2f}",
-            f"{ours['templateBytes'] / 1000:.0f} kB",
-            f"{theirs['templateBytes'] / 1000:.0f} kB",
-            f"{ours['templateBytes'] / theirs['templateBytes']:.2f}",
-        )
-    console.print(table)
-    console.print(
-        f"median of {runs} processes; Python {platform.python_version()}, aws-cdk-lib {version('aws-cdk-lib')}, "
-        f"{platform.machine()}",
-        style="dim",
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each program is run (default: {ROUNDS})")
+    parser.add_argument(
+        "--only", action="append", choices=SUBJECTS, help="only this; may be given several times (default: everything)"
     )
-
-
-def main() -> None:
-    """Report, or measure once for a report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3, help="processes for each figure (default: 3)")
-    parser.add_argument("--measure", nargs=2, metavar=("KIND", "IMAGES"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        kind, images = arguments.measure
-        sys.stdout.write(json.dumps(measure(kind, int(images))))
-    else:
-        report(arguments.runs)
+    parser.add_argument("--quick", action="store_true", help="small sizes only: does everything work?")
+    parser.add_argument(
+        "--output", type=Path, default=CHECKOUT / "benchmarks", help="folder for the report (default: benchmarks)"
+    )
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""
+Lambda functions, run as Lambda runs them: by their own runtime client, in a process of their own.
+
+Lambda's runtime API and CloudFormation's answer address are played here.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from .processes import BenchmarkError, Cost, Measured
+
+LAMBDA_MILLISECONDS = 900_000
+STACK_ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Benchmark/5a7d8f10-0000-4000-8000-123456789abc"
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:benchmark"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """
+    A function's code.
+
+    Attributes:
+        command: Starts its runtime client.
+        folder: The unpacked asset, where it runs.
+        environment: Beside Lambda's own.
+    """
+
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+
+
+@dataclass
+class _World:
+    """What the process and we tell each other."""
+
+    events: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)
+    answers: queue.Queue[tuple[float, dict[str, Any]]] = field(default_factory=queue.Queue)
+
+
+class Function:
+    """A running function."""
+
+    def __init__(self, url: str, world: _World, process: Measured) -> None:
+        self._url, self._world, self._process = url, world, process
+
+    def deploy(self, properties: Mapping[str, object]) -> float:
+        """
+        Send a Create, and wait for its answer.
+
+        Returns:
+            When it came.
+
+        Raises:
+            BenchmarkError: The deployment failed, or nothing came.
+        """
+        request = str(uuid.uuid4())
+        self._world.events.put(
+            {
+                "RequestType": "Create",
+                "RequestId": request,
+                "ResponseURL": f"{self._url}/answer/{request}",
+                "StackId": STACK_ID,
+                "LogicalResourceId": f"Image{request[:8]}",
+                "ResourceType": "Custom::Benchmark",
+                "ResourceProperties": {"ServiceToken": ARN, **properties},
+            }
+        )
+        came, answer = self._answer()
+        if answer["Status"] != "SUCCESS":
+            message = f"{self._process.name} answered: {answer['Reason']}\n{self._process.printed()}"
+            raise BenchmarkError(message)
+        return came
+
+    def _answer(self) -> tuple[float, dict[str, Any]]:
+        while not self._process.has_ended():
+            with suppress(queue.Empty):
+                return self._world.answers.get(timeout=1)
+        message = f"{self._process.name} ended without an answer: {self._process.printed()}"
+        raise BenchmarkError(message)
+
+    def timed(self, properties: Mapping[str, object]) -> float:
+        """Send a Create, and return how many seconds its answer took."""
+        started = time.perf_counter()
+        return self.deploy(properties) - started
+
+    def stop(self, answered: float) -> Cost:
+        """End the process, which would wait for ever; it took until *answered*, as ``deploy`` says it."""
+        return self._process.stop(answered - self._process.started)
+
+
+@contextmanager
+def running(program: Program, env: Mapping[str, str]) -> Iterator[Function]:
+    """
+    Start a function, for as long as it is used.
+
+    Args:
+        env: Where AWS and the registries are.
+    """
+    world = _World()
+    server = _Server(("127.0.0.1", 0), _handler(world))
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    address = f"127.0.0.1:{server.server_port}"
+    lambda_env = {
+        "AWS_LAMBDA_RUNTIME_API": address,
+        "AWS_LAMBDA_FUNCTION_NAME": "benchmark",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "LAMBDA_TASK_ROOT": str(program.folder),
+        "_HANDLER": "bootstrap",
+    }
+    process = Measured(program.command, {**env, **program.environment, **lambda_env}, program.folder)
+    try:
+        yield Function(f"http://{address}", world, process)
+    finally:
+        process.kill()
+        server.shutdown()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a process that is ended closes its connection without a word."""
+
+
+def _handler(world: _World) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # Headers and body are two small packets: the second would wait 40 ms for the first to be acknowledged.
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            """Give the next event: ``/2018-06-01/runtime/invocation/next``."""
+            event = world.events.get()
+            deadline = int(time.time() * 1000) + LAMBDA_MILLISECONDS
+            headers = {
+                "Content-Type": "application/json",
+                "Lambda-Runtime-Aws-Request-Id": event["RequestId"],
+                "Lambda-Runtime-Deadline-Ms": str(deadline),
+                "Lambda-Runtime-Invoked-Function-Arn": ARN,
+                "Lambda-Runtime-Trace-Id": "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0",
+            }
+            self._answer(200, json.dumps(event).encode(), headers)
+
+        def do_PUT(self) -> None:
+            """Take the answer to CloudFormation."""
+            body = _body(self)
+            world.answers.put((time.perf_counter(), json.loads(body)))
+            self._answer(200)
+
+        def do_POST(self) -> None:
+            """Take what the function returned, or that it failed."""
+            body = _body(self)
+            if self.path.endswith("/error"):
+                reason = body.decode(errors="replace")
+                world.answers.put((time.perf_counter(), {"Status": "FAILED", "Reason": reason}))
+            self._answer(202)
+
+        def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler
+
+
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    """Read a body, in chunks where its length is not told: Go's client does that."""
+    if "Content-Length" in request.headers:
+        return request.rfile.read(int(request.headers["Content-Length"]))
+    body = bytearray()
+    while size := int(request.rfile.readline(), 16):
+        body += request.rfile.read(size)
+        request.rfile.readline()
+    request.rfile.readline()
+    return bytes(body)

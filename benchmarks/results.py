@@ -1,0 +1,134 @@
+"""
+What was measured: for each scenario and program one sample a round, in turn.
+
+Programs take turns within a round, and ratios are taken round by round: so a
+machine that is slower for a while is so for all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from .processes import Cost
+
+Sample = Mapping[str, float]
+"""Figures by unit, ``{"seconds": 1.4, "peakMib": 51.2}``; requests also by operation, ``{"PutImage": 1}``."""
+
+_NUMBERS = itertools.count(1)
+
+Attempt = Callable[[str], Sample]
+"""Does it once, under a name that nothing else has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One scenario.
+
+    Attributes:
+        samples: By program, in the order of the rounds.
+    """
+
+    scenario: str
+    samples: Mapping[str, Sequence[Sample]]
+
+    def median(self, program: str, unit: str) -> float | None:
+        """Return a program's median; None where it was not measured."""
+        found = [sample[unit] for sample in self.samples.get(program, ()) if unit in sample]
+        return statistics.median(found) if found else None
+
+    def operations(self, program: str) -> str:
+        """Return the requests that a program sent, in their order: ``GetManifest, 2 PutImage``."""
+        last = self.samples[program][-1]
+        # Units begin with a small letter.
+        counted = {name: int(count) for name, count in last.items() if name[0].isupper()}
+        return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counted.items())
+
+    def ratio(self, unit: str, ours: str, theirs: str) -> float | None:
+        """Return the median of the rounds' ratios, ours to theirs: below 1 we cost less."""
+        pairs = zip(self.samples.get(ours, ()), self.samples.get(theirs, ()), strict=False)
+        found = [mine[unit] / other[unit] for mine, other in pairs if other.get(unit) and unit in mine]
+        return statistics.median(found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """
+    What something may cost.
+
+    Attributes:
+        measured: None where a peer is missing.
+        limit: What *measured* may be at the most.
+        unit: Behind both numbers; empty for ratios.
+    """
+
+    what: str
+    measured: float | None
+    limit: float
+    unit: str = ""
+
+    @property
+    def is_kept(self) -> bool | None:
+        """Whether it is; None where nobody knows."""
+        return None if self.measured is None else self.measured <= self.limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """
+    One subject.
+
+    Attributes:
+        note: How it was measured; Markdown.
+        units: The columns.
+        ours: The program that the others are compared with.
+    """
+
+    title: str
+    note: str
+    units: Sequence[str]
+    ours: str
+    rows: list[Row] = field(default_factory=list)
+    bounds: list[Bound] = field(default_factory=list)
+
+    def row(self, scenario: str) -> Row | None:
+        """Return the row of a scenario, if it was measured."""
+        return next((row for row in self.rows if row.scenario == scenario), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything, each sample of it."""
+        bounds = [asdict(bound) | {"isKept": bound.is_kept} for bound in self.bounds]
+        rows = [{"scenario": row.scenario, "samples": row.samples} for row in self.rows]
+        return {"title": self.title, "ours": self.ours, "units": self.units, "rows": rows, "bounds": bounds}
+
+
+def measured(
+    scenario: str, attempts: Mapping[str, Attempt], rounds: int, console: Console, *, warm_up: bool = True
+) -> Row:
+    """
+    Let each program do it once a round, another one first each time.
+
+    Args:
+        warm_up: One round before the first is not counted.
+    """
+    samples: dict[str, list[Sample]] = {name: [] for name in attempts}
+    for number in range(-1 if warm_up else 0, rounds):
+        turn = list(attempts)[max(number, 0) % len(attempts) :] + list(attempts)[: max(number, 0) % len(attempts)]
+        for name in turn:
+            said = f"round {number + 1} of {rounds}" if number >= 0 else "warming up"
+            console.print(f"  {scenario}: {name}, {said}", style="dim", highlight=False)
+            sample = attempts[name](f"run-{next(_NUMBERS)}")
+            if number >= 0:
+                samples[name].append(sample)
+    return Row(scenario, samples)
+
+
+def cost(of: Cost) -> dict[str, float]:
+    """Return what a process cost as a sample."""
+    return {"seconds": of.seconds, "peakMib": of.peak_mib, "cpuSeconds": of.cpu_seconds}

@@ -1,0 +1,154 @@
+"""Pointing tags to an image that is in the repository already: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from .functions import Function, Program, running
+from .peers import GO, OURS, PLAIN, Tools
+from .processes import BenchmarkError
+from .registries import MIB, Pushed, Registries, Shape
+from .results import Attempt, Bound, Sample, Section, cost, measured
+
+LATENCY_MS = 30
+IMAGE = Shape("one layer of 1 MiB", [[MIB]])
+TWENTY = 20
+TAGS = (1, TWENTY, 100)
+MANY_ROUNDS = 3
+COLD_MAX_RATIO = 3.0
+TAGS_MAX_RATIO = 1 / 5
+WARM_MAX_REQUESTS = 3
+"""The least that is possible: one read of the manifest, one observation, one PutImage."""
+
+COLD, WARM = "from process start", "warm"
+
+NOTE = f"""\
+New tags for an image that is in the repository.
+{GO} takes one tag for each deployment, so it is deployed once for each.
+*{PLAIN}* is a function of 30 lines that does the same calls, checks nothing, and undoes nothing: what Python and
+boto3 cost by themselves.
+*From process start*: a process for each deployment, the time that all of them took together.
+*Warm*: a process that has answered before.
+With *{LATENCY_MS} ms*, every answer of the registry comes so much later.
+Every tag is looked up afterwards.
+"""
+
+
+def sections(
+    registries: Registries, tools: Tools, rounds: int, console: Console, *, quick: bool = False
+) -> Iterator[Section]:
+    """Measure 1, 20 and 100 tags, with a new process and with one that is warm, without and with latency."""
+    section = Section(title="Retags", note=NOTE, units=("seconds", "peakMib", "cpuSeconds", "requests"), ours=OURS)
+    retagging = Retagging(registries, {OURS: tools.ours, PLAIN: tools.plain, GO: tools.go})
+    for latency in (0, LATENCY_MS):
+        registries.slow_down(latency)
+        for count in TAGS[:1] if quick else TAGS:
+            few = rounds if count <= TWENTY else min(rounds, MANY_ROUNDS)
+            if count <= TWENTY:
+                scenario = _scenario(count, COLD, latency)
+                section.rows.append(measured(scenario, retagging.cold(count), few, console))
+            with retagging.warm(count) as attempts:
+                section.rows.append(measured(_scenario(count, WARM, latency), attempts, few, console))
+    registries.slow_down(0)
+    section.bounds.extend(_bounds(section))
+    yield section
+
+
+def _scenario(count: int, how: str, latency: int = 0) -> str:
+    what = f"{count} tags" if count > 1 else "one tag"
+    return f"{what}, {how}, {latency} ms" if latency else f"{what}, {how}"
+
+
+def _bounds(section: Section) -> Iterator[Bound]:
+    if row := section.row(_scenario(1, WARM)):
+        yield Bound("requests of a warm retag", row.median(OURS, "requests"), WARM_MAX_REQUESTS)
+    for count, how, limit in (
+        (1, COLD, COLD_MAX_RATIO),
+        (TWENTY, COLD, TAGS_MAX_RATIO),
+        (TWENTY, WARM, TAGS_MAX_RATIO),
+    ):
+        for latency in (0, LATENCY_MS):
+            scenario = _scenario(count, how, latency)
+            if row := section.row(scenario):
+                yield Bound(f"{scenario}: time, to {GO}'s", row.ratio("seconds", OURS, GO), limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Retagging:
+    """
+    Retags, each of an image of its own: one may have 1,000 tags.
+
+    Attributes:
+        programs: By name.
+    """
+
+    registries: Registries
+    programs: Mapping[str, Program]
+
+    def cold(self, count: int) -> Mapping[str, Attempt]:
+        """Return how each program puts so many tags, in processes that have just been started."""
+        return {name: self._cold(name, program, count) for name, program in self.programs.items()}
+
+    @contextmanager
+    def warm(self, count: int) -> Iterator[Mapping[str, Attempt]]:
+        """Start the functions, and give how each puts so many tags. The round that warms up is the first deployment."""
+        with ExitStack() as stack:
+            functions = {
+                name: stack.enter_context(running(program, self.registries.environment))
+                for name, program in self.programs.items()
+            }
+            yield {name: self._warm(name, function, count) for name, function in functions.items()}
+
+    def _cold(self, name: str, program: Program, count: int) -> Attempt:
+        def attempt(run: str) -> Sample:
+            image = self._image(run)
+            costs = []
+            for properties in self._deployments(name, image, run, count):
+                with running(program, self.registries.environment) as function:
+                    costs.append(cost(function.stop(function.deploy(properties))))
+            sums = {unit: sum(each[unit] for each in costs) for unit in ("seconds", "cpuSeconds")}
+            return {**sums, "peakMib": max(each["peakMib"] for each in costs), **self._checked(image, run, count)}
+
+        return attempt
+
+    def _warm(self, name: str, function: Function, count: int) -> Attempt:
+        def attempt(run: str) -> Sample:
+            image = self._image(run)
+            seconds = sum(function.timed(properties) for properties in self._deployments(name, image, run, count))
+            return {"seconds": seconds, **self._checked(image, run, count)}
+
+        return attempt
+
+    def _image(self, run: str) -> Pushed:
+        image = self.registries.destination.push(IMAGE, f"{run}.build")
+        self.registries.count_from_now()
+        return image
+
+    def _deployments(self, name: str, image: Pushed, run: str, count: int) -> Iterator[Mapping[str, object]]:
+        destination = self.registries.destination
+        tags = [f"{run}.{number}" for number in range(count)]
+        if name in (OURS, PLAIN):
+            source = {"Digest": image.digest}
+            yield {"RepositoryName": destination.repository, "ImageTags": tags, "Source": source}
+            return
+        for tag in tags:
+            yield {
+                "SrcImage": f"docker://{image.reference}",
+                "SrcCreds": destination.login,
+                "DestImage": f"docker://{image.uri}:{tag}",
+                "DestCreds": destination.login,
+            }
+
+    def _checked(self, image: Pushed, run: str, count: int) -> Sample:
+        """Count the requests, and see that all was done."""
+        requests = sum(self.registries.counted().values())
+        destination = self.registries.destination
+        for number in range(count):
+            if destination.digest_of(f"{run}.{number}", destination.repository) != image.digest:
+                message = f"tag {run}.{number} does not point to {image.digest}"
+                raise BenchmarkError(message)
+        return {"requests": requests}
