@@ -21,7 +21,7 @@ from . import cfn
 from .aws import Parameters, S3Objects, is_rolling_back
 from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock
-from .ecr_public import Content, EcrPublicRepository, open_repository
+from .ecr_public import Content, EcrPublicRepository, Place, locate
 from .log import Log
 from .oci import Descriptor, Digest, Manifest, Repository
 from .publish.ports import ObjectReader
@@ -58,11 +58,17 @@ class Context(Protocol):
 
 
 class Clients:
-    """What a warm function keeps from one invocation to the next: connections and logins."""
+    """
+    What a warm function keeps from one invocation to the next: connections, logins, and where repositories are.
+
+    Attributes:
+        places: By registry (None is our own) and name, as declared.
+    """
 
     def __init__(self) -> None:
         self.pool = urllib3.PoolManager(maxsize=16)
         self.logins = Logins(self._call)
+        self.places: dict[tuple[str | None, str], Place] = {}
         self._session = botocore.session.get_session()
         self._clients: dict[tuple[str, str | None], Any] = {}
         # Threads may use a client together, but not make one.
@@ -146,14 +152,12 @@ class SourceAdapters:
         return self.find()
 
     def find(self) -> EcrPublicRepository:
-        """Find the repository that is published to, over the API."""
-        return open_repository(
-            self._clients.get("ecr-public", ECR_PUBLIC_REGION),
-            self._declaration.registry_id,
-            self._declaration.repository_name,
-            retry=self._retry,
-            http=self,
-        )
+        """Find the repository that is published to, over the API unless a warm function knows it already."""
+        client, declared = self._clients.get("ecr-public", ECR_PUBLIC_REGION), self._declaration
+        named = (declared.registry_id, declared.repository_name)
+        place = self._clients.places.get(named) or locate(client, *named, self._retry)
+        self._clients.places[named] = place
+        return place.open(client, retry=self._retry, http=self)
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
         """Open a repository of any registry; one of ECR Public itself as what it is."""

@@ -1,5 +1,5 @@
 """The ECR Public API, over botocore."""
 
-from .repository import Content, EcrPublicRepository, open_repository
+from .repository import Content, EcrPublicRepository, Place, locate
 
-__all__ = ["Content", "EcrPublicRepository", "open_repository"]
+__all__ = ["Content", "EcrPublicRepository", "Place", "locate"]

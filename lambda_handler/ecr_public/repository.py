@@ -306,14 +306,36 @@ class ForeignRepository(EcrPublicRepository):
         return self.retry.call(f"resolving {reference}", lambda: self.http.resolve(self.repository, reference))
 
 
-def open_repository(
-    client: Any,  # noqa: ANN401 - botocore's clients are made at run time
-    registry_id: str | None,
-    name: str,
-    *,
-    retry: Retry,
-    http: HttpFace,
-) -> EcrPublicRepository:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    Where a repository is: for as long as it exists, and also when it is made anew.
+
+    Attributes:
+        registry_id: Account id; the alias for another account's.
+        repository: Its address on the HTTP face.
+        is_own: Whether it is in the caller's own registry.
+    """
+
+    registry_id: str
+    name: str
+    repository: Repository
+    is_own: bool = True
+
+    def open(self, client: Any, *, retry: Retry, http: HttpFace) -> EcrPublicRepository:  # noqa: ANN401
+        """Open it for one invocation."""
+        kind = EcrPublicRepository if self.is_own else ForeignRepository
+        return kind(
+            client=client,
+            registry_id=self.registry_id,
+            name=self.name,
+            repository=self.repository,
+            http=http,
+            retry=retry,
+        )
+
+
+def locate(client: Any, registry_id: str | None, name: str, retry: Retry) -> Place:  # noqa: ANN401
     """
     Find a repository: its registry, and where its HTTP face is.
 
@@ -330,14 +352,10 @@ def open_repository(
         own = _describe_own_registry(client, retry)
         if registry_id not in own.aliases:
             repository = Repository(own.host, f"{registry_id}/{name}")
-            return ForeignRepository(
-                client=client, registry_id=registry_id, name=name, repository=repository, http=http, retry=retry
-            )
+            return Place(registry_id=registry_id, name=name, repository=repository, is_own=False)
         account = own.registry_id
     found_in, repository = _describe_repository(client, account, name, retry)
-    return EcrPublicRepository(
-        client=client, registry_id=found_in, name=name, repository=repository, http=http, retry=retry
-    )
+    return Place(registry_id=found_in, name=name, repository=repository)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

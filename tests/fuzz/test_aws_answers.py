@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lambda_handler.aws import Parameters, S3Objects, is_rolling_back
 from lambda_handler.clock import Deadline
-from lambda_handler.ecr_public import EcrPublicRepository, open_repository
+from lambda_handler.ecr_public import EcrPublicRepository, locate
 from lambda_handler.entrypoint import Clients
 from lambda_handler.errors import ImageError
 from lambda_handler.log import Log
@@ -82,9 +82,7 @@ def repository(clients: Clients) -> EcrPublicRepository:
 
 
 def opened(clients: Clients, registry_id: str | None) -> object:
-    http: Any = RegistryClient
-    client = clients.get("ecr-public", "us-east-1")
-    return open_repository(client, registry_id, "acme/agent", retry=ONCE, http=http)
+    return locate(clients.get("ecr-public", "us-east-1"), registry_id, "acme/agent", ONCE)
 
 
 def private_ecr(clients: Clients) -> object:

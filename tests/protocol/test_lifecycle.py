@@ -205,7 +205,24 @@ def test_a_warm_retag_costs_one_read_one_look_and_one_put(cloudformation: CloudF
     cloudformation.update(created.physical_id, declare(second, "latest"), declare(first, "latest"))
 
     operations = [request.operation for request in registry.sandbox.requests.all()]
-    assert operations == ["DescribeRepositories", "GetManifest", "DescribeImages", "PutImage"]
+    assert operations == ["GetManifest", "DescribeImages", "PutImage"]
+
+
+def test_a_warm_function_notices_a_repository_that_is_gone_or_made_anew(
+    cloudformation: CloudFormation, registry: Registry
+) -> None:
+    image = registry.push("image")
+    cloudformation.create(declare(image, "1"))
+    client = registry.sandbox.client("ecr-public")
+    client.delete_repository(repositoryName="acme/agent", force=True)
+
+    gone = cloudformation.create(declare(image, "1"))
+    client.create_repository(repositoryName="acme/agent")
+    registry.push("image")
+    anew = cloudformation.create(declare(image, "1"))
+
+    assert "RepositoryNotFoundException" in gone.reason
+    assert (gone.status, anew.status) == ("FAILED", "SUCCESS")
 
 
 def test_when_the_third_tag_fails_the_moved_ones_go_back(cloudformation: CloudFormation, registry: Registry) -> None:
