@@ -43,6 +43,11 @@ export interface PublicImageProperties {
   readonly Refresh?: string;
 }
 
+function copies(source: Source): boolean {
+  if ('Index' in source) return source.Index.Manifests.some((each) => copies(each.Source));
+  return 'Image' in source || 'Archive' in source;
+}
+
 /** An image that must be in a repository of Amazon ECR Public, under these tags. */
 export class PublicImage extends Construct {
   /** The address that always is this image: `public.ecr.aws/<alias>/<name>@sha256:…`. */
@@ -51,12 +56,11 @@ export class PublicImage extends Construct {
 
   constructor(scope: Construct, id: string, properties: PublicImageProperties) {
     super(scope, id);
-    // Where layers are copied, the function may work for 15 minutes.
-    const copies = 'Image' in properties.Source || 'Archive' in properties.Source;
     const resource = new CustomResource(this, 'Resource', {
       resourceType: 'Custom::ECRPublicImage',
       serviceToken: Fn.importValue('ECRPublicImageHandlerArn'),
-      serviceTimeout: Duration.seconds(copies ? 960 : 300),
+      // Where layers are copied, the function may work for 15 minutes.
+      serviceTimeout: Duration.seconds(copies(properties.Source) ? 960 : 300),
       properties: { ...properties },
     });
     this.imageUri = resource.getAttString('ImageUri');

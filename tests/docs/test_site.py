@@ -1,0 +1,97 @@
+"""The home page leads to every page, and the page about the architecture says what the source says."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import CHECKOUT
+from tests.architecture.test_dependencies import HANDLER, LAYERS, Layer
+
+DOCS = CHECKOUT / "docs"
+PAGE = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+PICTURE = DOCS / "explanation" / "architecture.svg"
+
+ROOTS = (CHECKOUT, CHECKOUT / HANDLER, CHECKOUT / "cdk_ecrpublic")
+"""What the paths on the page are relative to."""
+
+
+def linked(page: str) -> set[str]:
+    return set(re.findall(r"\]\(([^)#:]+\.md)", page))
+
+
+def rows(page: str) -> dict[str, set[str]]:
+    """Read the table of layers: what each may import."""
+    _, _, rest = page.partition("| layer |")
+    table, _, _ = rest.partition("\n\n")
+    lines = re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", table, re.MULTILINE)
+    return {name: set(re.findall(r"`([\w.]+)`", cell)) for name, cell in lines}
+
+
+def told(layer: Layer) -> set[str]:
+    """Say what *layer* may import as the page does; the function as a whole is told in words."""
+    ours = {name.removeprefix(f"{HANDLER}.") for name in layer.ours if name != HANDLER}
+    return ours | layer.others
+
+
+def names(page: str) -> set[str]:
+    """List the files and folders that *page* names."""
+    return set(re.findall(r"`([\w/]+(?:\.py|/))`", page))
+
+
+def missing(paths: set[str]) -> list[str]:
+    return sorted(path for path in paths if not any((root / path).exists() for root in ROOTS))
+
+
+def test_the_home_page_leads_to_every_page() -> None:
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    decisions = {page for page in pages if page.startswith("decisions/0")}
+
+    assert pages - decisions - {"index.md"} == linked((DOCS / "index.md").read_text(encoding="utf-8"))
+
+
+def test_the_layers_are_those_of_the_source() -> None:
+    layers = {name.removeprefix(f"{HANDLER}."): layer for name, layer in LAYERS.items() if f"{HANDLER}." in name}
+
+    assert rows(PAGE) == {name: told(layer) for name, layer in layers.items() if "cdk_ecrpublic" not in name}
+
+
+def test_every_file_that_the_page_names_exists() -> None:
+    assert len(names(PAGE)) > 20
+    assert missing(names(PAGE)) == []
+
+
+def test_finds_a_file_that_does_not_exist() -> None:
+    assert missing({"sources/base.py", "sources/none.py"}) == ["sources/none.py"]
+
+
+@pytest.mark.parametrize(
+    "section", re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:], ids=lambda text: text.split("\n")[0]
+)
+def test_every_name_in_a_section_is_in_a_file_that_it_names(section: str) -> None:
+    """Where something new belongs: ``SOURCES`` is in a file beside whose name it stands."""
+    files = [root / path for path in names(section) for root in ROOTS if (root / path).exists()]
+    texts = [text for path in files for text in _texts(path)]
+    words = set(re.findall(r"`((?:self\.)?[A-Za-z_]{3,})`", section)) - {"plan", "cdk"}
+
+    assert files
+    assert words
+    assert [word for word in sorted(words) if not any(word in text for text in texts)] == []
+
+
+def _texts(path: Path) -> list[str]:
+    found = sorted(path.glob("*.py")) if path.is_dir() else [path]
+    return [each.read_text(encoding="utf-8") for each in found]
+
+
+def test_the_picture_is_text_and_needs_nothing_else() -> None:
+    text = PICTURE.read_text(encoding="utf-8")
+    kinds = {element.tag.rpartition("}")[2] for element in ET.fromstring(text).iter()}  # noqa: S314 - our own
+
+    assert "text" in kinds
+    assert kinds.isdisjoint({"script", "image", "foreignObject", "font"})
+    assert re.findall(r"(?:href|src|url\()=?[\"']?(?!#)\w[^\"')]*", text) == []
+    assert "prefers-color-scheme: dark" in text
