@@ -9,6 +9,8 @@ READY := .venv/.ready
 # Node and the cdk command line are in .venv/bin too; container tools for comparison may be in the user's cache.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cdk-ecrpublic
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CACHE)/peers/bin
+# Some machines and images of containers set it; every process would compile aws-cdk-lib again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # The command line asks the network for news and sends statistics unless told not to.
 export CDK_DISABLE_CLI_TELEMETRY := true
 

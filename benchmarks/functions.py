@@ -109,7 +109,7 @@ def running(program: Program, env: Mapping[str, str]) -> Iterator[Function]:
         env: Where AWS and the registries are.
     """
     world = _World()
-    server = _Server(("127.0.0.1", 0), _handler(world))
+    server = _Server(world)
     threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     address = f"127.0.0.1:{server.server_port}"
     lambda_env = {
@@ -130,56 +130,59 @@ def running(program: Program, env: Mapping[str, str]) -> Iterator[Function]:
 
 
 class _Server(ThreadingHTTPServer):
+    """Lambda's runtime API, and the address of CloudFormation's answers."""
+
     daemon_threads = True
+
+    def __init__(self, world: _World) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.world = world
 
     def handle_error(self, *_: object) -> None:
         """Say nothing: a process that is ended closes its connection without a word."""
 
 
-def _handler(world: _World) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # Headers and body are two small packets: the second would wait 40 ms for the first to be acknowledged.
-        disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    # Headers and body are two small packets: the second would wait 40 ms for the first to be acknowledged.
+    disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:
-            """Give the next event: ``/2018-06-01/runtime/invocation/next``."""
-            event = world.events.get()
-            deadline = int(time.time() * 1000) + LAMBDA_MILLISECONDS
-            headers = {
-                "Content-Type": "application/json",
-                "Lambda-Runtime-Aws-Request-Id": event["RequestId"],
-                "Lambda-Runtime-Deadline-Ms": str(deadline),
-                "Lambda-Runtime-Invoked-Function-Arn": ARN,
-                "Lambda-Runtime-Trace-Id": "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0",
-            }
-            self._answer(200, json.dumps(event).encode(), headers)
+    def do_GET(self) -> None:
+        """Give the next event: ``/2018-06-01/runtime/invocation/next``."""
+        event = self.server.world.events.get()
+        headers = {
+            "Content-Type": "application/json",
+            "Lambda-Runtime-Aws-Request-Id": event["RequestId"],
+            "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + LAMBDA_MILLISECONDS),
+            "Lambda-Runtime-Invoked-Function-Arn": ARN,
+            "Lambda-Runtime-Trace-Id": "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0",
+        }
+        self._answer(200, json.dumps(event).encode(), headers)
 
-        def do_PUT(self) -> None:
-            """Take the answer to CloudFormation."""
-            body = _body(self)
-            world.answers.put((time.perf_counter(), json.loads(body)))
-            self._answer(200)
+    def do_PUT(self) -> None:
+        """Take the answer to CloudFormation."""
+        came = time.perf_counter()
+        self.server.world.answers.put((came, json.loads(_body(self))))
+        self._answer(200)
 
-        def do_POST(self) -> None:
-            """Take what the function returned, or that it failed."""
-            body = _body(self)
-            if self.path.endswith("/error"):
-                reason = body.decode(errors="replace")
-                world.answers.put((time.perf_counter(), {"Status": "FAILED", "Reason": reason}))
-            self._answer(202)
+    def do_POST(self) -> None:
+        """Take what the function returned, or that it failed."""
+        body = _body(self)
+        if self.path.endswith("/error"):
+            answer = {"Status": "FAILED", "Reason": body.decode(errors="replace")}
+            self.server.world.answers.put((time.perf_counter(), answer))
+        self._answer(202)
 
-        def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+    def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def _body(request: BaseHTTPRequestHandler) -> bytes:

@@ -7,6 +7,7 @@ this machine is left out, and the report says so.
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import os
 import shutil
@@ -18,6 +19,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import boto3
+import botocore
+import urllib3
 
 from .functions import Program
 from .processes import BenchmarkError
@@ -121,4 +126,12 @@ def install(cache: Path) -> Tools:
             (part / "bootstrap").write_bytes(source.read())
         (part / "bootstrap").chmod(0o755)
         part.rename(folder)
+    _compile(folder)
     return Tools(folder)
+
+
+def _compile(folder: Path) -> None:
+    """Compile what Lambda's runtime has compiled: our function may not write into those folders."""
+    libraries = [Path(module.__file__).parent for module in (boto3, botocore, urllib3) if module.__file__]
+    for place in (*libraries, folder / "awslambdaric"):
+        compileall.compile_dir(place, quiet=2)

@@ -1,5 +1,6 @@
 """The ECR Public API, over botocore."""
 
-from .repository import Content, EcrPublicRepository, Place, locate
+from .place import Place, locate
+from .repository import Content, EcrPublicRepository
 
 __all__ = ["Content", "EcrPublicRepository", "Place", "locate"]
