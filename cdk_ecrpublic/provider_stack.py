@@ -25,10 +25,12 @@ class PublicImageProviderStack(Stack):
     ``Custom::ECRPublicImage`` with this ARN as their ``ServiceToken``. The
     function may do what is declared here, since their templates cannot tell
     it: publish to *repositories*, read images of ECR Public, and remember
-    what it published. Whatever else sources need is granted to ``provider``::
+    what it published. Whatever else sources need is granted to ``provider``:
 
-        stack = PublicImageProviderStack(app, "Images", repositories=["acme/agent"])
-        secret.grant_read(stack.provider)
+    ```python
+    stack = PublicImageProviderStack(app, "Images", repositories=["acme/agent"])
+    secret.grant_read(stack.provider)
+    ```
 
     Args:
         repositories: Names of repositories of the stack's account. At least one.

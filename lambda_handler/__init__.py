@@ -9,9 +9,12 @@ The packages, from the inside out; each may import only those above it:
 
 ``errors``, ``clock``, ``log``, ``retry``
     The exception tree, time as an argument, JSON log lines, patience.
+``values``
+    Values of properties, each with its path. Pure, as the next two are.
 ``oci``
     Value types of the OCI specifications: digests, manifests, references.
-    Pure.
+``archive``
+    Images in OCI layouts and ``docker save``, read by ranges.
 ``publish``
     The use case: compare what is declared with what is there, plan, apply.
     Knows ports, not adapters.
@@ -19,9 +22,11 @@ The packages, from the inside out; each may import only those above it:
     One module per kind of source: how it is declared, how it is resolved.
 ``spec``
     What a user declares, and the codec that reads it from CloudFormation
-    properties. The construct library shares ``oci``, ``sources`` and ``spec``.
-``registry``, ``ecr_public``
-    The adapters: the registry's HTTP face and the ECR Public API.
+    properties. The construct library shares all that is pure: ``errors``,
+    ``values``, ``oci``, ``archive``, ``sources`` and ``spec``.
+``registry``, ``aws``, ``ecr_public``
+    The adapters: any registry's HTTP face; S3, parameters and the stack; a
+    repository of ECR Public.
 ``cfn``
     CloudFormation's protocol. Knows nothing about images.
 ``resources``

@@ -168,7 +168,7 @@ def snapshot(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     Write the declaration of what repositories have today; deploying it changes nothing.
 
     REPOSITORY is acme/agent of the account's own registry, with its
-    credentials, or public.ecr.aws/acme/agent, which everybody may read.
+    credentials, or public.ecr.aws/ALIAS/acme/agent, which everybody may read.
     """
     from .snapshot import Options, run  # noqa: PLC0415 - imports botocore
 

@@ -47,7 +47,7 @@ def take_snapshot(repository: str, registry: Registry) -> Snapshot:
 
     Args:
         repository: ``acme/agent`` in the account's own registry, for which
-            there must be credentials, or ``public.ecr.aws/acme/agent``.
+            there must be credentials, or ``public.ecr.aws/<alias>/acme/agent``.
 
     Raises:
         InvalidReferenceError: *repository* is no name of one.

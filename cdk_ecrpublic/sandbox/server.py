@@ -109,10 +109,12 @@ class Sandbox:
     """
     ECR Public on a loopback port, in a thread of this process.
 
-    Used as a context manager; inside, it answers::
+    Used as a context manager; inside, it answers:
 
-        with Sandbox() as sandbox:
-            sandbox.client("ecr-public").create_repository(repositoryName="acme/agent")
+    ```python
+    with Sandbox() as sandbox:
+        sandbox.client("ecr-public").create_repository(repositoryName="acme/agent")
+    ```
 
     Args:
         port: 0 for any free one; or a listener that is there already.

@@ -67,9 +67,11 @@ def parse_repository_name(text: str) -> str:
     Read the name of an ECR Public repository, e.g. ``acme/agent``.
 
     Raises:
-        InvalidReferenceError: Outside the grammar of the API's model.
+        InvalidReferenceError: Outside the grammar of the API's model; or a
+            whole address, which the grammar would let pass.
     """
-    if len(text) not in REPOSITORY_NAME_CHARACTERS or not _ECR_PUBLIC_NAME.fullmatch(text):
+    is_address = text.startswith("public.ecr.aws/")
+    if is_address or len(text) not in REPOSITORY_NAME_CHARACTERS or not _ECR_PUBLIC_NAME.fullmatch(text):
         message = (
             f"{shown(text)} is not the name of an ECR Public repository; allowed are 2 to 205 lower-case letters and "
             "digits, with single '.', '_', '-' or '/' between them, e.g. 'acme/agent' (without registry host and alias)"

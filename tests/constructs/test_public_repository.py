@@ -121,7 +121,7 @@ def _ids(stack: Stack) -> list[str]:
         (lambda s: PublicRepository(s, "R", about_text="x" * 10241), "Stack/R: about_text: has 10241 characters"),
         (lambda s: PublicRepository(s, "R", architectures=["arm64"]), "Stack/R: architectures: 'arm64' is unknown"),
         (
-            lambda s: PublicRepository.from_repository_name(s, "R", "public.ecr.aws/Acme"),
+            lambda s: PublicRepository.from_repository_name(s, "R", "public.ecr.aws/acme/agent"),
             "(without registry host and alias)",
         ),
         (

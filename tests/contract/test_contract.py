@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository, _grants
+from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository, _grants, provider
 from lambda_handler import errors
 from lambda_handler.errors import ImageError, InvalidPropertiesError
 from lambda_handler.sources import SOURCES
@@ -156,7 +156,8 @@ def test_every_error_is_documented() -> None:
 
 
 def test_every_action_that_is_granted_is_documented() -> None:
-    granted = {action for name, actions in vars(_grants).items() if name.endswith("_ACTIONS") for action in actions}
+    lists = {**vars(_grants), **vars(provider)}
+    granted = {action for name, actions in lists.items() if name.endswith("_ACTIONS") for action in actions}
     page = (REFERENCE / "iam.md").read_text()
 
     assert [action for action in sorted(granted) if f"`{action}`" not in page] == []
