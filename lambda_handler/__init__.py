@@ -20,10 +20,12 @@ The packages, from the inside out; each may import only those above it:
     Knows ports, not adapters.
 ``sources``
     One module per kind of source: how it is declared, how it is resolved.
+``rules``
+    One module per rule that a release has to keep.
 ``spec``
     What a user declares, and the codec that reads it from CloudFormation
     properties. The construct library shares all that is pure: ``errors``,
-    ``values``, ``oci``, ``archive``, ``sources`` and ``spec``.
+    ``values``, ``oci``, ``archive``, ``sources``, ``rules`` and ``spec``.
 ``registry``, ``aws``, ``ecr_public``
     The adapters: any registry's HTTP face; S3, parameters and the stack; a
     repository of ECR Public.

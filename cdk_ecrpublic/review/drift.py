@@ -12,7 +12,6 @@ from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.content import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
-from .._assets.lambda_handler.resources.removal import pinned
 from .._assets.lambda_handler.spec import decode
 from .assembly import DeclaredImage
 from .effect import AT_ONCE, problems_of
@@ -84,7 +83,7 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
         declaration = decode(declared.properties)
         ports = registry.ports(declaration, account=declared.account)
         repository = ports.destination
-        digest = pinned(declaration) or resolve(declaration, ports).root.digest
+        digest = declaration.pinned or resolve(declaration, ports).root.digest
         found = repository.resolve(declaration.tags)
         differences = [*_tags(declaration.tags, digest, found)]
         if not tags_only:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from ..errors import RuleViolationError
-from ..oci import Descriptor, Digest, Manifest, Platform
+from ..oci import Descriptor, Digest, Manifest
 from .content import Content, Origin
+from .rule import Release, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,7 @@ class Desired:
     An image and the tags that must point to it, in the order in which they are put.
 
     Attributes:
-        immutable_tags: Tags, or patterns of them, that may not move.
-        required_platforms: What it must run on.
-        platforms: What it runs on; looked up only where something is required.
+        rules: What must hold, or nothing is written.
         confirm: Of the tags, those that are put even if they seem to be in
             place already. Reads lag behind writes: in a rollback, a tag that
             was moved a moment ago may still be shown where it was, and would
@@ -34,10 +32,7 @@ class Desired:
 
     content: Content
     tags: tuple[str, ...] = ()
-    expected_digest: Digest | None = None
-    immutable_tags: tuple[str, ...] = ()
-    required_platforms: tuple[Platform, ...] = ()
-    platforms: frozenset[Platform] = frozenset()
+    rules: tuple[Rule, ...] = ()
     confirm: frozenset[str] = frozenset()
 
 
@@ -157,13 +152,12 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
         RuleViolationError: The declaration itself forbids it; all violations
             are named, and nothing was written.
     """
-    violations = [*_violations(desired), *_locked(desired, observed), *_absent(desired.content, observed)]
+    violations = [*broken(desired.rules, desired, observed), *_absent(desired.content, observed)]
     if violations:
         raise RuleViolationError(violations)
     content, digest = desired.content, desired.content.root.digest
     unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest and tag not in desired.confirm)
-    # Where an immutable tag cannot be put after all, no other one has moved yet.
-    tags = sorted(desired.tags, key=lambda tag: not is_immutable(tag, desired.immutable_tags))
+    tags = sorted(desired.tags, key=lambda tag: not is_protected(tag, desired.rules))
     moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in tags if tag not in unchanged)
     referrers = tuple(_referrers(content, observed))
     return Plan(
@@ -179,14 +173,16 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
     )
 
 
-def is_immutable(tag: str, patterns: Iterable[str]) -> bool:
-    """Whether *tag* is one of *patterns*, in which ``*`` is any text and ``?`` any character."""
-    return any(fnmatchcase(tag, pattern) for pattern in patterns)
+def is_protected(tag: str, rules: Iterable[Rule]) -> bool:
+    """Whether one of *rules* is about this very tag."""
+    return any(rule.protects(tag) for rule in rules)
 
 
-def moves_immutable_tag(desired: Desired, observed: Observed) -> bool:
-    """Whether the plan would be refused because a tag may not move."""
-    return any(_locked(desired, observed))
+def broken(rules: Iterable[Rule], desired: Desired, observed: Observed) -> Iterator[str]:
+    """Say each way in which *desired* breaks one of *rules*."""
+    release = Release(desired.content, desired.tags, observed.tags)
+    for rule in rules:
+        yield from rule.violations(release)
 
 
 def blobs_of(content: Content, missing_images: frozenset[Digest]) -> frozenset[Digest]:
@@ -249,25 +245,3 @@ def _absent(content: Content, observed: Observed) -> Iterator[str]:
                 f"the manifest {manifest.digest} refers to {what} that are not in the repository: "
                 f"{', '.join(images or layers)}; push them to this very repository first"
             )
-
-
-def _locked(desired: Desired, observed: Observed) -> Iterator[str]:
-    digest = desired.content.root.digest
-    for tag in desired.tags:
-        found = observed.tags.get(tag)
-        if found not in {None, digest} and is_immutable(tag, desired.immutable_tags):
-            yield f"tag {tag!r} is immutable: it points to {found}, and may not move to {digest}"
-
-
-def _violations(desired: Desired) -> Iterator[str]:
-    digest = desired.content.root.digest
-    if desired.expected_digest not in {None, digest}:
-        yield f"the source has the digest {digest}, but ImageDigest declares {desired.expected_digest}"
-    lacking = [
-        str(wanted)
-        for wanted in desired.required_platforms
-        if not any(platform.satisfies(wanted) for platform in desired.platforms)
-    ]
-    if lacking:
-        has = ", ".join(sorted(map(str, desired.platforms))) or "none"
-        yield f"the image lacks {', '.join(lacking)} of the RequiredPlatforms; its platforms are: {has}"

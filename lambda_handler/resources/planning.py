@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from ..publish.content import Content
 from ..publish.plan import Desired
@@ -29,13 +30,6 @@ def desire(declaration: Declaration, content: Content, *, confirm: Collection[st
     Args:
         confirm: Tags to put even if they seem to be in place; see `Desired.confirm`.
     """
-    required = declaration.required_platforms
-    return Desired(
-        content=content,
-        tags=declaration.tags,
-        expected_digest=declaration.expected_digest,
-        immutable_tags=declaration.immutable_tags,
-        required_platforms=required,
-        platforms=content.platforms if required else frozenset(),
-        confirm=frozenset(confirm),
-    )
+    if any(rule.needs_platforms for rule in declaration.rules):
+        content = replace(content, looked_up=content.platforms)
+    return Desired(content=content, tags=declaration.tags, rules=declaration.rules, confirm=frozenset(confirm))

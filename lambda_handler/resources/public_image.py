@@ -14,12 +14,12 @@ from ..oci import Digest, Manifest
 from ..publish.content import Content, present
 from ..publish.execute import execute
 from ..publish.observe import observe
-from ..publish.plan import Desired, Observed, make_plan, moves_immutable_tag
+from ..publish.plan import Desired, Observed, broken, make_plan
 from ..publish.ports import Ports, PublicRepository
 from ..spec import Declaration, Property, decode
 from .memory import NOTHING, Memory
 from .planning import desire, resolve
-from .removal import Remover, pinned, refuse_removal_elsewhere
+from .removal import Remover, refuse_removal_elsewhere
 
 ID_PREFIX = "ecr-public:"
 
@@ -126,7 +126,7 @@ class PublicImageResource:
         confirm = declaration.tags if remembered is not None else _doubtful(event, declaration)
         desired = desire(declaration, content, confirm=confirm)
         if _may_restore(event, desired, observed, ports, self.log):
-            desired = replace(desired, immutable_tags=())
+            desired = replace(desired, rules=tuple(rule for rule in desired.rules if not rule.yields_to_rollback))
         plan = make_plan(desired, observed)
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
         execute(plan, repository, self.log, ports.undoing)
@@ -168,15 +168,16 @@ def _may_remove(event: Event) -> bool:
 
 def _remembered(event: Event, declaration: Declaration, ports: Ports) -> Digest | None:
     """Return what a rollback has to restore, where the declaration itself does not say it."""
-    if event.request_type is not RequestType.UPDATE or pinned(declaration) is not None:
+    if event.request_type is not RequestType.UPDATE or declaration.pinned is not None:
         return None
     digest = _memory(declaration, ports).digest_of(event.properties)
     return digest if digest is not None and ports.is_rolling_back(event.stack_id) else None
 
 
 def _may_restore(event: Event, desired: Desired, observed: Observed, ports: Ports, log: Log) -> bool:
-    """Whether an immutable tag moves after all: what a deployment moved, its rollback may always move back."""
-    if event.request_type is not RequestType.UPDATE or not moves_immutable_tag(desired, observed):
+    """Whether rules are broken after all that yield to a rollback, and this is one."""
+    yielding = [rule for rule in desired.rules if rule.yields_to_rollback]
+    if event.request_type is not RequestType.UPDATE or not any(broken(yielding, desired, observed)):
         return False
     try:
         return ports.is_rolling_back(event.stack_id)

@@ -9,16 +9,11 @@ from dataclasses import dataclass
 from ..errors import InvalidPropertiesError, NotFoundError, RuleViolationError
 from ..log import Log
 from ..oci import Digest
-from ..publish.plan import is_immutable
+from ..publish.plan import is_protected
 from ..publish.ports import PublicRepository
 from ..publish.remove import Owned, delete, untag
 from ..spec import Declaration, Property, decode
 from .memory import NOTHING, Before, Memory
-
-
-def pinned(declaration: Declaration) -> Digest | None:
-    """Return the digest that a declaration always has; None when only its deployment tells."""
-    return declaration.expected_digest or (None if declaration.platforms else declaration.source.pinned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Remover:
         if before is None or not _is_same_repository(before, declaration):
             return ()
         dropped = [tag for tag in before.tags if tag not in declaration.tags]
-        immutable = [tag for tag in dropped if is_immutable(tag, declaration.immutable_tags)]
+        immutable = [tag for tag in dropped if is_protected(tag, declaration.rules)]
         for tag in immutable:
             self.log.warning(f"tag {tag} stays: it is immutable", tag=tag)
         removable = [tag for tag in dropped if tag not in immutable]
@@ -67,7 +62,7 @@ class Remover:
         return (*immutable, *kept)
 
     def _owned(self, declaration: Declaration, properties: Mapping[str, object]) -> Owned:
-        digest = pinned(declaration) or self.memory.digest_of(properties)
+        digest = declaration.pinned or self.memory.digest_of(properties)
         mine = frozenset({digest} if digest and self.before is not None else ())
         others, before = self.memory.others(), self.before or NOTHING
         return Owned(

@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ..errors import InvalidPropertiesError, InvalidReferenceError, shown
-from ..oci import Digest, Platform, parse_registry_id, parse_repository_name, parse_tag, parse_tag_pattern
+from ..oci import Platform, parse_registry_id, parse_repository_name, parse_tag
+from ..rules import RULES
 from ..sources import decode_source
 from ..values import Value
 from .declaration import TAGS_MAX, Declaration
@@ -73,13 +74,9 @@ def decode(properties: Mapping[str, object]) -> Declaration:
     registry_id = read.optional(Property.REGISTRY_ID, lambda value: value.parse(parse_registry_id))
     repository_name = read.required(Property.REPOSITORY_NAME, lambda value: value.parse(parse_repository_name))
     tags = read.optional(Property.IMAGE_TAGS, _tags)
-    expected_digest = read.optional(Property.IMAGE_DIGEST, lambda value: value.parse(Digest.parse))
-    platforms = read.optional(Property.PLATFORMS, _platforms)
-    required_platforms = read.optional(Property.REQUIRED_PLATFORMS, _platforms)
+    platforms = read.optional(Property.PLATFORMS, lambda value: value.each(lambda each: each.parse(Platform.parse)))
+    rules = [read.optional(Property(name), decode_rule) for name, decode_rule in RULES.items()]
     include_referrers = read.optional(Property.INCLUDE_REFERRERS, Value.boolean)
-    immutable_tags = read.optional(
-        Property.IMMUTABLE_TAGS, lambda value: value.each(lambda each: each.parse(parse_tag_pattern))
-    )
     untags = read.optional(Property.ON_TAG_REMOVED, lambda value: value.choice(("Keep", "Untag")) == "Untag")
     deletes = read.optional(Property.ON_DELETE, lambda value: value.choice(("Keep", "Delete")) == "Delete")
     state_parameter = read.optional(Property.STATE_PARAMETER_NAME, lambda value: value.parse(_parameter_name))
@@ -90,11 +87,9 @@ def decode(properties: Mapping[str, object]) -> Declaration:
         registry_id=registry_id,
         repository_name=repository_name,
         tags=tags or (),
-        expected_digest=expected_digest,
         platforms=platforms or (),
-        required_platforms=required_platforms or (),
+        rules=tuple(rule for rule in rules if rule is not None),
         include_referrers=include_referrers or False,
-        immutable_tags=immutable_tags or (),
         untags=untags or False,
         deletes=deletes or False,
         state_parameter=state_parameter or "",
@@ -144,10 +139,6 @@ def _parameter_name(text: str) -> str:
         )
         raise InvalidReferenceError(message)
     return text
-
-
-def _platforms(value: Value) -> tuple[Platform, ...]:
-    return value.each(lambda item: item.parse(Platform.parse))
 
 
 def _refuse_unknown(properties: Mapping[str, object], problems: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..oci import Digest, Platform
+from ..rules import Rule
 from ..sources import Source
 
 TAGS_MAX = 1000
@@ -19,12 +20,9 @@ class Declaration:
     Attributes:
         registry_id: Account id or alias; None is the function's own account.
         tags: In the order in which they are put. Empty: published by digest only.
-        expected_digest: What the source must turn out to be; None: anything.
         platforms: Only these, out of an index; empty: all that it has.
-        required_platforms: What the image must run on.
+        rules: What the image and its tags have to keep.
         include_referrers: What refers to a copied image comes along.
-        immutable_tags: Tags, or patterns with ``*`` and ``?``, that may not
-            move to another image.
         untags: A tag that is no longer declared is removed from the registry.
         deletes: When the resource is deleted, its tags are removed, and the
             images that thereby lose their last one.
@@ -36,11 +34,15 @@ class Declaration:
     source: Source
     registry_id: str | None = None
     tags: tuple[str, ...] = ()
-    expected_digest: Digest | None = None
     platforms: tuple[Platform, ...] = ()
-    required_platforms: tuple[Platform, ...] = ()
+    rules: tuple[Rule, ...] = ()
     include_referrers: bool = False
-    immutable_tags: tuple[str, ...] = ()
     untags: bool = False
     deletes: bool = False
     state_parameter: str = ""
+
+    @property
+    def pinned(self) -> Digest | None:
+        """The digest that it always has; None when only its deployment tells."""
+        by_rule = next((rule.pinned for rule in self.rules if rule.pinned is not None), None)
+        return by_rule or (None if self.platforms else self.source.pinned)

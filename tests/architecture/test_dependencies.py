@@ -48,7 +48,8 @@ LAYERS = {
     "lambda_handler.archive": handler("errors", "oci"),
     "lambda_handler.publish": handler("errors", "oci", "log", "archive.stored"),
     "lambda_handler.sources": handler("errors", "oci", "values", "archive", "publish.ports", "publish.content"),
-    "lambda_handler.spec": handler("errors", "oci", "values", "sources"),
+    "lambda_handler.rules": handler("oci", "values", "publish.rule"),
+    "lambda_handler.spec": handler("errors", "oci", "values", "sources", "rules"),
     "lambda_handler.registry": handler("errors", "oci", "clock", "retry", others=("urllib3",)),
     "lambda_handler.aws": handler("errors", "retry", "archive.stored", others=("botocore", "urllib3")),
     "lambda_handler.ecr_public": handler("errors", "oci", "clock", "retry", "aws.errcode", others=("botocore",)),
@@ -100,7 +101,18 @@ LAYERS = {
     ),
 }
 
-PURE = ("archive", "errors", "values", "oci", "spec", "sources", "publish.plan", "publish.ports")
+PURE = (
+    "archive",
+    "errors",
+    "values",
+    "oci",
+    "spec",
+    "sources",
+    "rules",
+    "publish.plan",
+    "publish.ports",
+    "publish.rule",
+)
 """Modules of the handler without effects: the construct library may run them at synthesis."""
 
 EFFECTS = frozenset(

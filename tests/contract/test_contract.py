@@ -17,6 +17,8 @@ from jsonschema import Draft202012Validator
 from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository, _grants, provider
 from lambda_handler import errors
 from lambda_handler.errors import ImageError, InvalidPropertiesError
+from lambda_handler.oci import Digest, Platform
+from lambda_handler.rules import RULES, ExpectedDigest, RequiredPlatforms
 from lambda_handler.sources import SOURCES
 from lambda_handler.spec import Property, decode
 
@@ -144,8 +146,12 @@ def test_what_a_construct_renders_is_what_the_handler_reads(
     declaration = decode(rendered)
 
     assert (declaration.repository_name, declaration.tags) == ("acme/agent", tuple(tags))
-    assert [str(platform) for platform in declaration.required_platforms] == platforms
-    assert (declaration.expected_digest and str(declaration.expected_digest)) == expected
+    rules = [RequiredPlatforms(tuple(map(Platform.parse, platforms)))] if platforms else []
+    assert list(declaration.rules) == [*([ExpectedDigest(Digest.parse(expected))] if expected else []), *rules]
+
+
+def test_every_rule_is_a_property() -> None:
+    assert RULES.keys() <= set(Property)
 
 
 def test_every_error_is_documented() -> None:

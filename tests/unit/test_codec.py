@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lambda_handler.errors import InvalidPropertiesError
 from lambda_handler.oci import Digest, Platform
+from lambda_handler.rules import ExpectedDigest, ImmutableTags, RequiredPlatforms
 from lambda_handler.sources.digest import DigestSource
 from lambda_handler.sources.manifest import ManifestSource
 from lambda_handler.sources.tag import TagSource
@@ -57,10 +58,13 @@ def test_every_property_is_read() -> None:
         registry_id="acme",
         repository_name="acme/agent",
         tags=("1.4", "latest"),
-        expected_digest=Digest.parse(DIGEST),
         include_referrers=True,
         platforms=(Platform("linux", "amd64"),),
-        required_platforms=(Platform("linux", "arm", "v7"),),
+        rules=(
+            ExpectedDigest(Digest.parse(DIGEST)),
+            RequiredPlatforms((Platform("linux", "arm", "v7"),)),
+            ImmutableTags(()),
+        ),
         source=DigestSource(Digest.parse(DIGEST)),
     )
 
@@ -210,6 +214,6 @@ def test_what_is_written_reads_back_after_cloudformation_turned_it_into_strings(
 
     ((kind, value),) = source.items()
     assert (read.registry_id, read.tags) == (registry, tuple(tags))
-    assert (read.expected_digest and str(read.expected_digest)) == expected
+    assert read.rules == ((ExpectedDigest(Digest.parse(expected)),) if expected else ())
     assert [str(platform) for platform in read.platforms] == platforms
     assert read.source == (DigestSource(Digest.parse(value)) if kind == "Digest" else TagSource(value))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lambda_handler.errors import RuleViolationError
 from lambda_handler.oci import Digest, Platform
 from lambda_handler.publish.content import Content, copied, present
 from lambda_handler.publish.plan import Desired, Observed, Plan, TagMove, make_plan
+from lambda_handler.rules import ExpectedDigest, ImmutableTags, RequiredPlatforms
 from tests.support.memory import MemoryRepository
 
 OLD = Digest.of(b"old")
@@ -97,7 +100,7 @@ def test_children_come_before_parents_and_blobs_only_once() -> None:
 
 def test_an_unexpected_digest_forbids_everything(content: Content) -> None:
     with pytest.raises(RuleViolationError) as failure:
-        make_plan(Desired(content=content, expected_digest=OLD), Observed(tags={}))
+        make_plan(Desired(content=content, rules=(ExpectedDigest(OLD),)), Observed(tags={}))
 
     assert failure.value.violations == (
         f"the source has the digest {content.root.digest}, but ImageDigest declares {OLD}",
@@ -105,19 +108,28 @@ def test_an_unexpected_digest_forbids_everything(content: Content) -> None:
 
 
 def test_the_expected_digest_allows_it(content: Content) -> None:
-    assert make_plan(Desired(content=content, expected_digest=content.root.digest), Observed(tags={})).is_empty
+    rule = ExpectedDigest(content.root.digest)
+
+    assert make_plan(Desired(content=content, rules=(rule,)), Observed(tags={})).is_empty
 
 
 def test_all_violations_are_named_together(content: Content) -> None:
-    desired = Desired(
-        content=content, expected_digest=OLD, required_platforms=(AMD64, ARM64), platforms=frozenset({AMD64})
-    )
+    known = replace(content, looked_up=frozenset({AMD64}))
+    desired = Desired(content=known, rules=(ExpectedDigest(OLD), RequiredPlatforms((AMD64, ARM64))))
 
     with pytest.raises(RuleViolationError) as failure:
         make_plan(desired, Observed(tags={}))
 
     assert len(failure.value.violations) == 2
     assert "lacks linux/arm64 of the RequiredPlatforms; its platforms are: linux/amd64" in failure.value.violations[1]
+
+
+def test_a_tag_that_a_rule_protects_is_put_first_and_does_not_move(content: Content) -> None:
+    desired = Desired(content=content, tags=("latest", "1.4"), rules=(ImmutableTags(("1.*",)),))
+
+    assert [move.tag for move in make_plan(desired, Observed(tags={"latest": OLD})).moves] == ["1.4", "latest"]
+    with pytest.raises(RuleViolationError, match=f"tag '1.4' is immutable: it points to {OLD}, and may not move"):
+        make_plan(desired, Observed(tags={"1.4": OLD}))
 
 
 def test_a_summary_says_what_the_plan_says(content: Content) -> None:

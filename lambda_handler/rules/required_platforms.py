@@ -1,0 +1,42 @@
+"""The image must run on certain platforms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..oci import Platform
+from ..publish.rule import Release, Rule
+from ..values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredPlatforms(Rule):
+    """
+    What the image must run on; attestations do not count.
+
+    Shape:
+        ``"RequiredPlatforms": ["linux/amd64", "linux/arm64/v8"]``
+    """
+
+    platforms: tuple[Platform, ...]
+
+    @classmethod
+    def decode(cls, value: Value) -> RequiredPlatforms:
+        """Read ``RequiredPlatforms``."""
+        return cls(value.each(lambda item: item.parse(Platform.parse)))
+
+    @property
+    def needs_platforms(self) -> bool:
+        """Unless none is required."""
+        return bool(self.platforms)
+
+    def violations(self, release: Release) -> Iterator[str]:
+        """Name all that the image lacks, and what it has."""
+        available = release.content.platforms if self.platforms else frozenset()
+        lacking = [
+            str(wanted) for wanted in self.platforms if not any(platform.satisfies(wanted) for platform in available)
+        ]
+        if lacking:
+            has = ", ".join(sorted(map(str, available))) or "none"
+            yield f"the image lacks {', '.join(lacking)} of the RequiredPlatforms; its platforms are: {has}"
