@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from aws_cdk import Token
 
-from ._assets.lambda_handler.errors import ImageError
+from ._assets.lambda_handler.errors import ImageError, shown
 
 
 def is_known(value: object) -> bool:
@@ -64,6 +64,21 @@ def check_choices(what: str, values: Collection[str], allowed: Collection[str]) 
     for value in values:
         if is_known(value) and value not in allowed:
             refuse(what, f"{value!r} is unknown; allowed: {', '.join(map(repr, allowed))}")
+
+
+def check_kind(what: str, value: object, attribute: str, expected: str) -> None:
+    """
+    Refuse a value of another kind: a text, mostly, or the private counterpart of something public.
+
+    Args:
+        attribute: What only the right kind has.
+        expected: What it should be, and how to get one.
+
+    Raises:
+        ValueError: It has no such attribute.
+    """
+    if not hasattr(value, attribute):
+        refuse(what, f"{shown(value)} is a {type(value).__name__}; expected {expected}")
 
 
 def refuse(what: str, why: str) -> NoReturn:

@@ -10,7 +10,7 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 
-from ._checks import is_known
+from ._checks import check_kind, is_known
 from ._sources.archive import ArchiveObjectSource, ArchiveSource
 from ._sources.base import IImageSource
 from ._sources.digest import DigestSource
@@ -139,7 +139,13 @@ class ImageSource:
 
     @staticmethod
     def docker_asset(asset: ecr_assets.DockerImageAsset) -> IImageSource:
-        """Copy an image that the CDK builds and pushes to private ECR before it deploys."""
+        """
+        Copy an image that the CDK builds and pushes to private ECR before it deploys.
+
+        Raises:
+            ValueError: *asset* is something else.
+        """
+        check_kind("ImageSource.docker_asset", asset, "image_tag", "a DockerImageAsset of aws_cdk.aws_ecr_assets")
         return EcrSource(asset.repository, asset.image_tag, None, is_immutable=True)
 
     @staticmethod

@@ -17,7 +17,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct, IConstruct
 
 from ._assets.lambda_handler.oci import is_account_id
-from ._checks import refuse
+from ._checks import is_known, refuse
 from ._grants import CHECK_ACTIONS, COPY_ACTIONS, LOGIN_ACTIONS, PUBLISH_ACTIONS, REGISTRY_ACTIONS
 from ._managed_role import ManagedPolicyRole
 from .public_repository import IPublicRepository
@@ -38,6 +38,9 @@ The CDK spreads the statements of a large role over several managed policies,
 of 6,144 characters each (IAM quotas), but it never divides a statement. Two of
 this size fit into one, for names of repositories up to 100 characters.
 """
+
+MEMORY_MIB = range(128, 10_241)
+"""Lambda's own limits; the function itself needs some 60 MiB, whatever it copies."""
 
 DEFAULT_ID = "ECRPublicImageProvider"
 
@@ -76,7 +79,7 @@ class PublicImageProvider(Construct):
     ``provider=``. Changing an option updates the function in place.
 
     Args:
-        memory_size: In MiB; the CPU grows with it. Default: 512.
+        memory_size: In MiB, from 128 to 10,240; the CPU grows with it. Default: 512.
         timeout: From 1 to 15 minutes; what is not used is not paid.
             Default: 15 minutes.
         log_retention: How long its log is kept. Default: one month.
@@ -109,8 +112,8 @@ class PublicImageProvider(Construct):
 
     Raises:
         ValueError: The stack has one already or is in a partition that has
-            no ECR Public, the timeout is out of range, or *managed_policy*
-            is asked for with a role that is given.
+            no ECR Public, memory or timeout are out of range, or
+            *managed_policy* is asked for with a role that is given.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only options
@@ -137,7 +140,7 @@ class PublicImageProvider(Construct):
         check_partition(self)
         self._become_the_only_one()
         timeout = timeout or Duration.minutes(15)
-        _check_timeout(self.node.path, timeout)
+        _check_limits(self.node.path, memory_size, timeout)
         log_group = _log_group(self, retention=log_retention, encryption_key=log_encryption_key)
         self.role = _role(self, role, managed_policy=managed_policy)
         self._authenticated_reads = authenticated_reads
@@ -318,7 +321,9 @@ def _code() -> lambda_.Code:
     )
 
 
-def _check_timeout(path: str, timeout: Duration) -> None:
+def _check_limits(path: str, memory_size: int, timeout: Duration) -> None:
+    if is_known(memory_size) and memory_size not in MEMORY_MIB:
+        refuse(f"{path}: memory_size", f"{memory_size} MiB; allowed are {MEMORY_MIB.start} to {MEMORY_MIB.stop - 1}")
     if not timeout.is_unresolved() and timeout.to_seconds() not in TIMEOUT_SECONDS:
         refuse(
             f"{path}: timeout",

@@ -8,9 +8,8 @@ from aws_cdk import RemovalPolicy, Stack, Stage
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
-from ._assets.lambda_handler.errors import shown
 from ._assets.lambda_handler.oci import Digest, Platform, is_account_id, parse_tag, parse_tag_pattern
-from ._checks import check, is_known, refuse
+from ._checks import check, check_kind, is_known, refuse
 from .public_repository import IPublicRepository
 
 _CLAIMS = "_cdk_ecrpublic_claims"
@@ -23,11 +22,11 @@ def check_kinds(path: str, repository: object, source: object) -> None:
     Raises:
         ValueError: Says how to make one.
     """
-    if not hasattr(repository, "repository_arn"):
-        how = "PublicRepository.from_repository_name(self, 'Repository', 'acme/agent')"
-        refuse(f"{path}: repository", f"{shown(repository)} is no repository; make one with {how}")
-    if not hasattr(source, "bind"):
-        refuse(f"{path}: source", f"{shown(source)} is no source; make one with ImageSource.digest('sha256:…'), say")
+    public = "a repository of ECR Public: PublicRepository.from_repository_name(self, 'Repository', 'acme/agent')"
+    if hasattr(repository, "repository_uri"):
+        public += "; a private one may be the source: ImageSource.ecr"
+    check_kind(f"{path}: repository", repository, "registry_id", public)
+    check_kind(f"{path}: source", source, "bind", "a source: ImageSource.digest('sha256:…'), say")
 
 
 def check_tags(path: str, tags: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from constructs import Construct
 from .._assets.lambda_handler.archive import StoredObject, open_archive
 from .._assets.lambda_handler.errors import ImageError, InvalidDigestError
 from .._assets.lambda_handler.oci import Digest
-from .._checks import is_known, refuse
+from .._checks import check_kind, is_known, refuse
 from .._grants import OBJECT_READ_ACTIONS
 from ..provider import PublicImageProvider
 from .archive_file import open_path
@@ -47,6 +47,8 @@ class ArchiveObjectSource:
     """See ``ImageSource.archive_object``."""
 
     def __init__(self, bucket: s3.IBucket, key: str, reference: str | None) -> None:
+        expected = "a bucket: s3.Bucket.from_bucket_name(self, 'Builds', 'acme-builds')"
+        check_kind("ImageSource.archive_object: bucket", bucket, "bucket_name", expected)
         if not key:
             refuse("ImageSource.archive_object", "key is empty; expected the key of an object in the bucket")
         _check_reference("ImageSource.archive_object", reference)

@@ -7,7 +7,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from .._assets.lambda_handler.oci import Digest, Reference, Repository, parse_tag
-from .._checks import check, is_known, refuse
+from .._checks import check, check_kind, is_known, refuse
 from .._grants import ECR_LOGIN_ACTIONS, ECR_READ_ACTIONS
 from ..provider import PublicImageProvider
 from .base import SourceBinding
@@ -18,6 +18,12 @@ class RegistrySource:
 
     def __init__(self, reference: str, credentials: secretsmanager.ISecret | None) -> None:
         check("ImageSource.registry", reference, Reference.parse)
+        if credentials is not None and not hasattr(credentials, "secret_arn"):
+            # Its value is not shown: it may be the password.
+            expected = "secretsmanager.Secret.from_secret_name_v2(self, 'Token', 'ghcr-token')"
+            refuse(
+                "ImageSource.registry: credentials", f"a {type(credentials).__name__}; expected a secret: {expected}"
+            )
         self._reference, self._credentials = reference, credentials
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
@@ -52,6 +58,8 @@ class EcrSource:
     def __init__(
         self, repository: ecr.IRepository, tag: str | None, digest: str | None, *, is_immutable: bool = False
     ) -> None:
+        private = "a repository of private ECR, of aws_cdk.aws_ecr; for one of ECR Public there is ImageSource.public"
+        check_kind("ImageSource.ecr: repository", repository, "repository_uri", private)
         self._reference = _reference("ImageSource.ecr", repository.repository_uri, tag, digest)
         self._repository = repository
         self._mutable_tags = (self._reference,) if tag and not is_immutable else ()

@@ -398,11 +398,6 @@ def test_aspects_pass_through(stack: Stack) -> None:
             "Stack/Release: expected_digest: 'sha256:aaaa",
         ),
         (lambda s: image(s, tags=None), "Stack/Release: tags: None is a NoneType; expected a list of tags"),
-        (
-            lambda s: PublicImage(s, "I", repository="acme/agent", source=ImageSource.digest(DIGEST)),  # type: ignore[arg-type]
-            "Stack/I: repository: 'acme/agent' is no repository; make one with PublicRepository.from_repository_name",
-        ),
-        (lambda s: image(s, source=DIGEST), "is no source; make one with ImageSource.digest('sha256:…')"),  # type: ignore[arg-type]
         (lambda s: image(s, repository_name="public.ecr.aws/X"), "(without registry host and alias)"),
         (lambda s: image(s).image_uri_for_tag("a b"), "Stack/Release: image_uri_for_tag: 'a b' is not a tag"),
         (
