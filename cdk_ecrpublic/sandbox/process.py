@@ -23,7 +23,7 @@ from .server import SandboxError, make_client
 from .settings import Settings
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 _MAIN = "import sys; sys.path.insert(0, {root!r}); from cdk_ecrpublic.cli import main; main()"
