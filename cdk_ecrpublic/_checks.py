@@ -13,9 +13,15 @@ from aws_cdk import Token
 
 from ._assets.lambda_handler.errors import ImageError, shown
 
+_MARK = "Token["
+"""In every text that stands for one: ``${Token[TOKEN.7]}``."""
+
 
 def is_known(value: object) -> bool:
     """Whether a value is known now, and not only at deployment."""
+    # Asking the CDK costs a question to Node, some twenty for each image: what has no mark of a token, is none.
+    if isinstance(value, str) and _MARK not in value:
+        return True
     # jsii takes lists, but no tuples.
     return not Token.is_unresolved(list(value) if isinstance(value, tuple) else value)
 

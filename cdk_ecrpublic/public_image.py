@@ -107,13 +107,13 @@ class PublicImage(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         check_partition(self)
-        check_kinds(self.node.path, repository, source)
-        check_tags(self.node.path, tags)
+        check_kinds(path := self.node.path, repository, source)
+        check_tags(path, tags)
         check_rules(
-            self.node.path, expected_digest, platforms=platforms, required_platforms=required_platforms,
+            path, expected_digest, platforms=platforms, required_platforms=required_platforms,
             immutable_tags=immutable_tags, removal_policy=removal_policy,
         )  # fmt: skip
-        claim_tags(self, repository, tags)
+        claim_tags(self, key := repository_key(self, repository), tags)
         self._repository = repository
         self._provider = self._provider_or_default(provider)
         self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
@@ -144,7 +144,7 @@ class PublicImage(Construct):
             self._provider.allow(STATUS_ACTIONS, Stack.of(self).stack_id)
         if may_move:
             self.remember()
-        Neighbours.of(self, repository_key(self, repository)).join(self, removes=self._removes)
+        Neighbours.of(self, key).join(self, removes=self._removes)
 
     def remember(self) -> None:
         """

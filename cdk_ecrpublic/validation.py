@@ -105,7 +105,7 @@ def check_partition(scope: Construct) -> None:
         )
 
 
-def claim_tags(image: Construct, repository: IPublicRepository, tags: Sequence[str]) -> None:
+def claim_tags(image: Construct, key: tuple[str, str, str], tags: Sequence[str]) -> None:
     """
     Claim *tags* for *image*: two declarations of one tag would overwrite each other at every deployment.
 
@@ -113,23 +113,26 @@ def claim_tags(image: Construct, repository: IPublicRepository, tags: Sequence[s
     it spans one stage, since the stacks of two stages mostly go to two
     accounts.
 
+    Args:
+        key: Of the repository, as ``repository_key`` has it.
+
     Raises:
         ValueError: Another image declares one of them already; names both.
     """
     if not is_known(tags):
         return
     # The app is an object of the user's own process, so it can carry the table.
-    root = image.node.root
+    node = image.node
+    root, path = node.root, node.path
     claims: dict[tuple[str, ...], str] = getattr(root, _CLAIMS, {})
     setattr(root, _CLAIMS, claims)
-    key = repository_key(image, repository)
     # One token can be two tags: a pseudo parameter such as the Region has a value for each stack.
     for tag in filter(is_known, tags):
-        owner = claims.setdefault((*key, tag), image.node.path)
-        if owner != image.node.path:
+        owner = claims.setdefault((*key, tag), path)
+        if owner != path:
             refuse(
-                f"{image.node.path}: tags",
-                f"tag {tag!r} of repository {repository.identity!r} is declared by {owner!r} already; "
+                f"{path}: tags",
+                f"tag {tag!r} of repository {key[-1]!r} is declared by {owner!r} already; "
                 "declare each tag once, or the two overwrite each other at every deployment",
             )
 
