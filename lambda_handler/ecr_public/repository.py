@@ -34,6 +34,9 @@ _GONE, _LISTED = "ImageNotFound", "ImageReferencedByManifestList"
 BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
 
+PAGE_IMAGES = 1000
+"""The most images that one DescribeImages lists: botocore's model."""
+
 ASKERS = 4
 """How many requests that only read are under way at once; what the service allows is not published."""
 
@@ -79,13 +82,7 @@ class EcrPublicRepository:
     is_own: ClassVar[bool] = True
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
-        """
-        Return where *tags* point now; a tag that does not exist is left out.
-
-        One request while all of them exist. DescribeImages fails as a whole
-        when one does not, without a field that says which; then each is asked
-        for by itself.
-        """
+        """Return where *tags* point now; a tag that does not exist is left out."""
         found: dict[str, Digest] = {}
         for batch in _batches(tags):
             for digest, there in self._described("imageTag", batch).items():
@@ -95,28 +92,30 @@ class EcrPublicRepository:
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no image here has, with or without a tag."""
         wanted = frozenset(digests)
-        missing: set[Digest] = set()
-        for batch in _batches(sorted(wanted)):
-            if self._describe([{"imageDigest": str(digest)} for digest in batch]) is None:
-                there = _each(self._has, batch) if len(batch) > 1 else [False]
-                missing.update(digest for digest, is_there in zip(batch, there, strict=True) if not is_there)
-        return frozenset(missing)
-
-    def _has(self, digest: Digest) -> bool:
-        return self._describe([{"imageDigest": str(digest)}]) is not None
+        return wanted - self.tags_of(wanted).keys()
 
     def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
         """Return all tags of those of *digests* that images here have."""
         found: dict[Digest, frozenset[str]] = {}
         for batch in _batches(sorted(set(digests))):
-            found |= self._described("imageDigest", [str(digest) for digest in batch])
+            described = self._described("imageDigest", [str(digest) for digest in batch])
+            found.update({digest: described[digest] for digest in batch if digest in described})
         return found
 
     def _described(self, key: str, values: Sequence[str]) -> Mapping[Digest, frozenset[str]]:
-        """Return the digests and all tags of those images that exist: at once if all do, else one by one."""
-        found = self._describe([{key: value} for value in values])
+        """
+        Return the digests and all tags of those images that exist, and maybe of others.
+
+        One request while all of them exist. DescribeImages fails as a whole
+        when one does not, without a field that says which. Then few are asked
+        for each by itself; for many, all images of the repository are listed,
+        unless there are too many of those.
+        """
+        found = self._describe(imageIds=[{key: value} for value in values])
+        if found is None and len(values) > ASKERS:
+            found = self._describe(maxResults=PAGE_IMAGES)
         if found is None and len(values) > 1:
-            each = _each(lambda value: self._describe([{key: value}]), values)
+            each = _each(lambda value: self._describe(imageIds=[{key: value}]), values)
             found = {digest: tags for one in each if one is not None for digest, tags in one.items()}
         return found or {}
 
@@ -262,14 +261,14 @@ class EcrPublicRepository:
             # What we wrote a moment ago may not be seen everywhere yet.
             raise NotYetVisibleError(error.message, operation=error.operation, hint=error.hint) from error
 
-    def _describe(self, image_ids: list[dict[str, str]]) -> dict[Digest, frozenset[str]] | None:
-        """Return the digests and all tags of images; None when one of them does not exist."""
+    def _describe(self, **which: object) -> dict[Digest, frozenset[str]] | None:
+        """Return the digests and all tags of images; None when one does not exist, or an answer holds not all."""
 
-        def call() -> dict[Digest, frozenset[str]]:
+        def call() -> dict[Digest, frozenset[str]] | None:
             with translated("ecr-public:DescribeImages"):
-                answer = self.client.describe_images(
-                    registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
-                )
+                answer = self.client.describe_images(registryId=self.registry_id, repositoryName=self.name, **which)
+                if answer.get("nextToken"):
+                    return None
                 return {
                     Digest.parse(each["imageDigest"]): frozenset(each.get("imageTags", ()))
                     for each in answer["imageDetails"]
