@@ -115,7 +115,8 @@ def translated(operation: str) -> Iterator[None]:
     except BotoCoreError as error:
         message = f"{operation} was not sent: {error}"
         raise RejectedError(message, operation=operation) from error
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        # RuntimeError: nested without end, or a time that no calendar has.
         message = f"{operation} failed: its answer is none that the service's model knows ({type(error).__name__})"
         raise UnavailableError(message, operation=operation) from error
 

@@ -166,6 +166,14 @@ def test_the_answer_that_is_expected_is_no_error(server: Server, clients: Client
     assert not isinstance(outcome(partial(OPERATIONS[name].call, clients)), ImageError)
 
 
+@pytest.mark.parametrize("time", [1e300, 67_768_036_191_676_800, -1e18, "later", []])
+def test_a_time_that_no_calendar_has_is_a_typed_error(server: Server, clients: Clients, time: object) -> None:
+    answer = {"authorizationData": {"authorizationToken": TOKEN, "expiresAt": time}}
+    server.answer = lambda _: http(200, json.dumps(answer).encode())
+
+    assert isinstance(outcome(partial(OPERATIONS["ecr-public GetAuthorizationToken"].call, clients)), ImageError)
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 @settings(max_examples=40)
 @given(data=st.data(), status=st.sampled_from([200, 200, 200, 400, 500]))
