@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from aws_cdk import NestedStack
@@ -192,7 +193,6 @@ class PublicImageCatalog(Construct):
                 known.setdefault(name, declared)
 
     def _image(self, part: Construct, group: Construct, repository: IPublicRepository, image: Image) -> PublicImage:
-        settings = image.settings
         return PublicImage(
             group,
             image.key,
@@ -200,11 +200,8 @@ class PublicImageCatalog(Construct):
             source=self._source(part, image.source),
             tags=[tag.text for tag in image.tags],
             expected_digest=str(image.expected_digest) if image.expected_digest else None,
-            platforms=settings.platforms,
-            required_platforms=settings.required_platforms,
-            immutable_tags=settings.immutable_tags,
-            include_referrers=settings.include_referrers,
             provider=self._provider(part),
+            **asdict(image.settings),
         )
 
     def _part(self, repository_name: str) -> Construct:

@@ -15,7 +15,7 @@ _PRIVATE_ECR = re.compile(r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSettings:
     """
-    Options of ``PublicImage`` that many images of a catalog share.
+    Options of ``PublicImage``, by their names there, that many images of a catalog share.
 
     Attributes:
         platforms: Only these are published, as ``os/architecture[/variant]``. Default: all.

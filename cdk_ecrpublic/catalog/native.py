@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,15 @@ from .problems import Position
 TOP = ("repositories",)
 TOP_OPTIONAL = ("registry", "defaults")
 
-SETTINGS = ("platforms", "required_platforms", "immutable_tags", "include_referrers")
+_LISTS: Mapping[str, Callable[[str], object]] = {
+    "platforms": Platform.parse,
+    "required_platforms": Platform.parse,
+    "immutable_tags": parse_tag_pattern,
+}
+_FLAGS = ("include_referrers",)
+SETTINGS = (*_LISTS, *_FLAGS)
+"""The fields of ``ImageSettings``: lists, with how an item is read, and flags."""
+
 SOURCES = ("digest", "source", "manifest_file")
 IMAGE = (*SOURCES, "tags", "expected_digest", "id", *SETTINGS)
 
@@ -115,16 +124,13 @@ def _source(entry: dict[str, Node], at: Position, what: str, folder: Path, field
 def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, Any]:
     """Read those settings that are there, as arguments of ``ImageSettings``."""
     found: dict[str, Any] = {}
-    for key, parse in (
-        ("platforms", Platform.parse),
-        ("required_platforms", Platform.parse),
-        ("immutable_tags", parse_tag_pattern),
-    ):
+    for key, parse in _LISTS.items():
         if key in entry:
             values = fields.texts(entry[key], f"{what}.{key}", parse, key.replace("_", " "))
             found[key] = tuple(str(value) for value, _ in values)
-    if "include_referrers" in entry:
-        found["include_referrers"] = fields.flag(entry["include_referrers"], f"{what}.include_referrers") or False
+    for key in _FLAGS:
+        if key in entry:
+            found[key] = fields.flag(entry[key], f"{what}.{key}") or False
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from cdk_ecrpublic import ImageSettings
 from cdk_ecrpublic.catalog.fields import Fields
+from cdk_ecrpublic.catalog.native import SETTINGS
 from cdk_ecrpublic.catalog.nodes import parse
 from cdk_ecrpublic.catalog.problems import Problems
 from cdk_ecrpublic.catalog.reader import read_form
@@ -88,6 +90,14 @@ def refused_by_reader(text: str) -> list[str]:
 
 def refused_by_schema(document: object) -> list[str]:
     return [error.message for error in VALIDATOR.iter_errors(document)]
+
+
+def test_every_setting_can_be_written() -> None:
+    definitions = SCHEMA["$defs"]
+
+    assert set(SETTINGS) == {field.name for field in fields(ImageSettings)}
+    assert set(SETTINGS) == set(definitions["catalog"]["properties"]["defaults"]["properties"])
+    assert set(SETTINGS) <= set(definitions["image"]["properties"])
 
 
 def test_the_schema_is_one() -> None:
