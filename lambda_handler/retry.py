@@ -14,19 +14,25 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .clock import Deadline
-from .errors import AccessError, ImageError, NotYetVisibleError, UnavailableError
+from .errors import AccessError, ImageError, NotYetVisibleError, ThrottledError, UnavailableError
 from .log import Log
 
 T = TypeVar("T")
 
 ATTEMPTS = 6
-"""Waits of about 0.25, 0.5, 1, 2 and 4 s: some 8 s in all, enough for a burst above 10 requests a second to pass."""
+"""Waits of about 0.4, 0.8, 1.5, 3 and 6 s: some 12 s in all."""
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 8.0
 
 PATIENCE_SECONDS = 60.0
-"""IAM and ECR Public are eventually consistent: a new policy or image takes effect within a minute."""
+"""
+IAM and ECR Public are eventually consistent: a new policy or image takes effect within a minute.
+
+And so long a rate limit is waited for, however often: others share it, and
+some of them are our own requests, side by side. Anonymous readers of ECR
+Public have one request a second.
+"""
 
 PATIENT_WAIT_SECONDS = 4.0
 
@@ -91,9 +97,12 @@ class Retry:
     def _wait(self, error: ImageError, attempt: int, waited: float, *, settle: bool) -> float | None:
         if isinstance(error, NotYetVisibleError) or (settle and isinstance(error, AccessError)):
             return self._jittered(PATIENT_WAIT_SECONDS) if waited < PATIENCE_SECONDS else None
+        grown = FIRST_WAIT_SECONDS * 2 ** (attempt - 1)
+        if isinstance(error, ThrottledError):
+            return self._jittered(min(PATIENT_WAIT_SECONDS, grown)) if waited < PATIENCE_SECONDS else None
         if not error.retryable or attempt >= ATTEMPTS:
             return None
-        return self._jittered(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (attempt - 1)))
+        return self._jittered(min(LONGEST_WAIT_SECONDS, grown))
 
     def _jittered(self, seconds: float) -> float:
         return seconds * (0.5 + self.jitter() / 2)

@@ -98,7 +98,7 @@ def half_known() -> st.SearchStrategy[tuple[Fault, ...]]:
     # The first request counts for both: these are hit by the second, and by the second to the last.
     refused = (
         Fault(operation="PutImage", code="LimitExceededException", times=2),
-        Fault(operation="PutImage", code="ThrottlingException", times=ATTEMPTS),
+        Fault(operation="PutImage", code="ServerException", times=ATTEMPTS),
     )
     return st.builds(
         lambda tag, refusal: (replace(lost, reference=tag), replace(refusal, reference=tag)),

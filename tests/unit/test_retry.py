@@ -81,6 +81,16 @@ def test_what_passes_is_outlived(error: ImageError, failures: int) -> None:
     assert Caller(*[error] * failures).run() == "done"
 
 
+def test_a_rate_limit_is_waited_for_a_minute_however_often() -> None:
+    caller = always(THROTTLED)
+
+    with pytest.raises(ThrottledError):
+        caller.run()
+
+    assert caller.clock.slept == [0.5, 1, 2, *[4] * 15]
+    assert PATIENCE_SECONDS <= caller.clock.time < PATIENCE_SECONDS + 4.1
+
+
 @pytest.mark.parametrize("settle", [True, False])
 @pytest.mark.parametrize("kind", [NotFoundError, ConflictError, QuotaExceededError, RejectedError])
 def test_what_does_not_pass_is_not_repeated(kind: type[RejectedError], settle: bool) -> None:  # noqa: FBT001 - a table
