@@ -134,6 +134,9 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
         log=log,
     )
     response = cfn.respond(request, resource, deadline, log)
+    if response.status is cfn.Status.FAILED:
+        # A place may be another one by now: a registry can be given another alias.
+        clients.places.clear()
     cfn.deliver(request.response_url, response.encode(request), clients.pool, Retry(end, log))
     log.info(f"answered {response.status}", physicalResourceId=response.physical_resource_id)
 
@@ -156,7 +159,8 @@ class SourceAdapters:
         client, declared = self._clients.get("ecr-public", ECR_PUBLIC_REGION), self._declaration
         named = (declared.registry_id, declared.repository_name)
         place = self._clients.places.get(named) or locate(client, *named, self._retry)
-        self._clients.places[named] = place
+        if place.is_own:
+            self._clients.places[named] = place
         return place.open(client, retry=self._retry, http=self)
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:

@@ -78,7 +78,8 @@ def _describe_own_registry(client: Any, retry: Retry) -> _Registry:  # noqa: ANN
             registry = client.describe_registries()["registries"][0]
             return _Registry(
                 registry_id=registry["registryId"],
-                aliases=frozenset(alias["name"] for alias in registry["aliases"]),
+                # One that was asked for, and not given, may be another account's.
+                aliases=frozenset(alias["name"] for alias in registry["aliases"] if alias["status"] == "ACTIVE"),
                 host=RegistryHost.parse(registry["registryUri"].partition("/")[0]),
             )
 

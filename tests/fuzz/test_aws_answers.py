@@ -93,7 +93,15 @@ def private_ecr(clients: Clients) -> object:
 IMAGE_DETAILS = {"imageDetails": [{"imageDigest": str(DIGEST), "imageTags": ["1"], "imagePushedAt": 1.0}]}
 OPERATIONS = {
     "DescribeRegistries": Operation(
-        {"registries": [{"registryId": "123456789012", "registryUri": "public.ecr.aws/x", "aliases": [{"name": "x"}]}]},
+        {
+            "registries": [
+                {
+                    "registryId": "123456789012",
+                    "registryUri": "public.ecr.aws/x",
+                    "aliases": [{"name": "x", "status": "ACTIVE"}],
+                }
+            ]
+        },
         lambda clients: opened(clients, "other"),
     ),
     "DescribeRepositories": Operation(
@@ -164,6 +172,17 @@ def test_the_answer_that_is_expected_is_no_error(server: Server, clients: Client
     clients.logins.kept.clear()
 
     assert not isinstance(outcome(partial(OPERATIONS[name].call, clients)), ImageError)
+
+
+@pytest.mark.parametrize("status", ["PENDING", "REJECTED"])
+def test_an_alias_that_was_not_given_is_not_ours(server: Server, clients: Clients, status: str) -> None:
+    alias = {"name": "other", "status": status}
+    registry = {"registryId": "123456789012", "registryUri": "public.ecr.aws/x", "aliases": [alias]}
+    server.answer = lambda _: http(200, json.dumps({"registries": [registry]}).encode())
+
+    place = locate(clients.get("ecr-public", "us-east-1"), "other", "acme/agent", ONCE)
+
+    assert (place.registry_id, place.is_own) == ("other", False)
 
 
 @pytest.mark.parametrize("time", [1e300, 67_768_036_191_676_800, -1e18, "later", []])
