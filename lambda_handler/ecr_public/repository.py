@@ -8,7 +8,6 @@ manifest, and would take blobs as base64 in JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -24,6 +23,7 @@ from ..errors import (
 )
 from ..oci import Descriptor, Digest, Manifest, Repository
 from ..retry import Retry
+from ..side_by_side import side_by_side
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -33,9 +33,6 @@ _GONE, _LISTED = "ImageNotFound", "ImageReferencedByManifestList"
 
 BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
-
-PAGE_IMAGES = 1000
-"""The most images that one DescribeImages lists: botocore's model."""
 
 ASKERS = 4
 """How many requests that only read are under way at once; what the service allows is not published."""
@@ -82,12 +79,25 @@ class EcrPublicRepository:
     is_own: ClassVar[bool] = True
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
-        """Return where *tags* point now; a tag that does not exist is left out."""
+        """
+        Return where *tags* point now; a tag that does not exist is left out.
+
+        One request while all of them exist. DescribeImages fails as a whole
+        when one does not, without a field that says which; then each is asked
+        for by itself. A list of all images would be one request too, but
+        nobody knows how old such a list is: each tag is looked up itself.
+        """
         found: dict[str, Digest] = {}
         for batch in _batches(tags):
-            for digest, there in self._described("imageTag", batch).items():
-                found.update({tag: digest for tag in batch if tag in there})
+            images = self._describe([{"imageTag": tag} for tag in batch])
+            if images is not None:
+                found.update({tag: digest for digest, there in images.items() for tag in batch if tag in there})
+            elif len(batch) > 1:
+                found.update(_answered(self._digest_of, batch))
         return found
+
+    def _digest_of(self, tag: str) -> Digest | None:
+        return next(iter(self._describe([{"imageTag": tag}]) or ()), None)
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no image here has, with or without a tag."""
@@ -98,26 +108,15 @@ class EcrPublicRepository:
         """Return all tags of those of *digests* that images here have."""
         found: dict[Digest, frozenset[str]] = {}
         for batch in _batches(sorted(set(digests))):
-            described = self._described("imageDigest", [str(digest) for digest in batch])
-            found.update({digest: described[digest] for digest in batch if digest in described})
+            images = self._describe([{"imageDigest": str(digest)} for digest in batch])
+            if images is not None:
+                found.update(images)
+            elif len(batch) > 1:
+                found.update(_answered(self._tags_of, batch))
         return found
 
-    def _described(self, key: str, values: Sequence[str]) -> Mapping[Digest, frozenset[str]]:
-        """
-        Return the digests and all tags of those images that exist, and maybe of others.
-
-        One request while all of them exist. DescribeImages fails as a whole
-        when one does not, without a field that says which. Then few are asked
-        for each by itself; for many, all images of the repository are listed,
-        unless there are too many of those.
-        """
-        found = self._describe(imageIds=[{key: value} for value in values])
-        if found is None and len(values) > ASKERS:
-            found = self._describe(maxResults=PAGE_IMAGES)
-        if found is None and len(values) > 1:
-            each = _each(lambda value: self._describe(imageIds=[{key: value}]), values)
-            found = {digest: tags for one in each if one is not None for digest, tags in one.items()}
-        return found or {}
+    def _tags_of(self, digest: Digest) -> frozenset[str] | None:
+        return (self._describe([{"imageDigest": str(digest)}]) or {}).get(digest)
 
     def remove_tag(self, tag: str) -> bool:
         """
@@ -261,14 +260,14 @@ class EcrPublicRepository:
             # What we wrote a moment ago may not be seen everywhere yet.
             raise NotYetVisibleError(error.message, operation=error.operation, hint=error.hint) from error
 
-    def _describe(self, **which: object) -> dict[Digest, frozenset[str]] | None:
-        """Return the digests and all tags of images; None when one does not exist, or an answer holds not all."""
+    def _describe(self, image_ids: list[dict[str, str]]) -> dict[Digest, frozenset[str]] | None:
+        """Return the digests and all tags of images; None when one of them does not exist."""
 
-        def call() -> dict[Digest, frozenset[str]] | None:
+        def call() -> dict[Digest, frozenset[str]]:
             with translated("ecr-public:DescribeImages"):
-                answer = self.client.describe_images(registryId=self.registry_id, repositoryName=self.name, **which)
-                if answer.get("nextToken"):
-                    return None
+                answer = self.client.describe_images(
+                    registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
+                )
                 return {
                     Digest.parse(each["imageDigest"]): frozenset(each.get("imageTags", ()))
                     for each in answer["imageDetails"]
@@ -292,14 +291,12 @@ class ForeignRepository(EcrPublicRepository):
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """Return where *tags* point now; a tag that does not exist is left out. One request each."""
-        found = zip(tags, _each(self._resolve, tags), strict=True)
-        return {tag: digest for tag, digest in found if digest is not None}
+        return _answered(self._resolve, tags)
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no image here has, with or without a tag. One request each."""
-        wanted = sorted(set(digests))
-        found = zip(wanted, _each(self._resolve, map(str, wanted)), strict=True)
-        return frozenset(digest for digest, there in found if there is None)
+        wanted = frozenset(digests)
+        return wanted - _answered(lambda digest: self._resolve(str(digest)), sorted(wanted)).keys()
 
     def _resolve(self, reference: str) -> Digest | None:
         return self.retry.call(f"resolving {reference}", lambda: self.http.resolve(self.repository, reference))
@@ -310,7 +307,7 @@ def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[start : start + BATCH_MAX]
 
 
-def _each(ask: Callable[[T], V], items: Iterable[T]) -> list[V]:
-    """Ask about each by itself, some at once; the answers come in the order of *items*."""
-    with ThreadPoolExecutor(ASKERS) as askers:
-        return list(askers.map(ask, items))
+def _answered(ask: Callable[[T], V | None], items: Sequence[T]) -> dict[T, V]:
+    """Ask about each by itself, some at once; those without an answer are left out."""
+    answers = zip(items, side_by_side(ask, items, at_once=ASKERS), strict=True)
+    return {item: answer for item, answer in answers if answer is not None}

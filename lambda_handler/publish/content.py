@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +11,7 @@ from typing import Protocol
 from ..errors import IntegrityError, InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
 from ..oci.index import filter_index
+from ..side_by_side import side_by_side
 
 DEPTH_MAX = 4
 """How deep indexes may nest. Two levels are rare already; this ends what does not end."""
@@ -85,6 +85,9 @@ class Content:
             in this order, after *root*.
         referrer_tags: The tags by which some of them are found.
         looked_up: What *root* can run on, where that was looked up already.
+        held: Manifests that the destination certainly has: one of them was
+            read there, and others are listed by it. The API may not show
+            them yet.
     """
 
     root: Manifest
@@ -95,6 +98,7 @@ class Content:
     referrers: tuple[Manifest, ...] = ()
     referrer_tags: Mapping[str, Manifest] = field(default_factory=dict)
     looked_up: frozenset[Platform] | None = None
+    held: frozenset[Digest] = frozenset()
 
     @property
     def platforms(self) -> frozenset[Platform]:
@@ -120,7 +124,8 @@ class Content:
 def present(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
     """Return the content of an image whose children and blobs the destination holds."""
     selected, available = select(root, destination, platforms)
-    return Content(root=selected, origin=destination, looked_up=available)
+    held = frozenset({root.digest, *(child.digest for child in root.children)})
+    return Content(root=selected, origin=destination, looked_up=available, held=held)
 
 
 def given(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
@@ -150,18 +155,21 @@ def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Co
     parts: dict[Digest, Manifest] = {}
     origins: dict[Digest, Upstream] = {}
     given: dict[Digest, Manifest] = {}
+    held: frozenset[Digest] = frozenset()
     for content in contents:
         # An index among them was taken apart: its children are entries here, and nobody needs itself.
         taken_apart = content.root.digest if content.root.is_index else None
         parts |= {each.digest: each for each in (*content.copied, *content.given) if each.digest != taken_apart}
         origins = {**content.origins, **origins}
         given |= {manifest.digest: manifest for manifest in content.given}
+        held |= content.held
     return Content(
         root=root,
         origin=origin,
         parts=tuple(parts.values()),
         origins={digest: origin for digest, origin in origins.items() if digest in parts},
         given=tuple(given.values()),
+        held=held,
     )
 
 
@@ -256,8 +264,6 @@ def descend(index: Manifest, origin: Origin, parts: dict[Digest, Manifest], dept
     if len(parts) + len(wanted) > MANIFESTS_MAX or size > MANIFESTS_MAX_BYTES:
         message = f"the image has more than {MANIFESTS_MAX} manifests, or {MANIFESTS_MAX_BYTES} bytes of them"
         raise InvalidManifestError(message)
-    with ThreadPoolExecutor(READERS) as readers:
-        children = list(readers.map(origin.manifest, wanted))
-    for child in children:
+    for child in side_by_side(origin.manifest, wanted, at_once=READERS):
         descend(child, origin, parts, depth - 1)
         parts[child.digest] = child

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ..errors import InvalidManifestError
 from ..oci import Digest, Manifest
+from ..side_by_side import side_by_side
 from .content import MANIFESTS_MAX, READERS, Content, Upstream, descend
 
 TAG_SUFFIXES = ("", ".sig", ".att", ".sbom")
@@ -38,8 +38,8 @@ def with_referrers(content: Content) -> Content:
     tags: dict[str, Manifest] = {}
     subjects: Sequence[Digest] = tuple(origins)
     for _ in range(LEVELS_MAX):
-        with ThreadPoolExecutor(READERS) as readers:
-            answers = list(readers.map(_referring_to, subjects, [origins[subject] for subject in subjects]))
+        asked = [(subject, origins[subject]) for subject in subjects]
+        answers = side_by_side(lambda each: _referring_to(*each), asked, at_once=READERS)
         found: dict[Digest, Manifest] = {}
         for subject, (manifests, tagged) in zip(subjects, answers, strict=True):
             tags |= tagged

@@ -154,7 +154,7 @@ def _existing(content: Content, repository: PublicRepository) -> frozenset[Diges
     """Return the image if the repository holds it, or else those of its children that are there without it."""
     digests = {content.root.digest, *(child.digest for child in content.root.children)}
     digests |= {part.digest for part in content.parts}
-    existing = frozenset(digests - repository.missing_images(digests))
+    existing = frozenset(digests - repository.missing_images(digests - content.held))
     return existing & {content.root.digest} or existing
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from ..errors import InvalidManifestError, RuleViolationError
@@ -12,6 +11,7 @@ from ..oci import Descriptor, ManifestMediaType, Platform
 from ..oci.index import assemble_index
 from ..publish.content import READERS, Content, assembled, select
 from ..publish.ports import SourcePorts
+from ..side_by_side import side_by_side
 from ..values import Value
 from .base import Source
 
@@ -100,8 +100,7 @@ class IndexSource:
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Resolve every part, several at once, and assemble the index of them."""
-        with ThreadPoolExecutor(READERS) as readers:
-            resolved = list(readers.map(lambda part: part.resolve(ports), self.parts))
+        resolved = side_by_side(lambda part: part.resolve(ports), self.parts, at_once=READERS)
         contents = [content for content, _ in resolved]
         entries = [entry for _, entries in resolved for entry in entries]
         _refuse_doubles(entries)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cdk_ecrpublic.sandbox import Settings
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
 from tests.protocol.conftest import Registry, declare
 from tests.support.control_plane import ControlPlane
@@ -56,6 +57,30 @@ def test_a_tag_that_pointed_there_already_stays(
 
     assert registry.tags() == {"1": image.digest}
     assert images(registry) == whole(image)
+
+
+@pytest.mark.parametrize("parts", [(), ("linux/arm/v7", "linux/s390x")], ids=["by its digest", "in an index"])
+def test_images_that_were_pushed_a_moment_ago_stay(
+    stack: Stack, registry: Registry, plane: ControlPlane, parts: tuple[str, ...]
+) -> None:
+    """DescribeImages does not show them yet; that they were read from the repository says that they were there."""
+    pushed = [registry.push("first")]
+    pushed += [build_image({"etc/name": name.encode()}, platforms=(name,)) for name in parts]
+    for image in pushed[1:]:
+        push_image(registry.sandbox, "acme/agent", image)
+    sources = [{"Source": {"Digest": image.digest}} for image in pushed]
+    source = {"Index": {"Manifests": sources}} if parts else sources[0]["Source"]
+    before = images(registry)
+    registry.sandbox.settings = Settings(read_lag_describe_seconds=3600)
+
+    assert stack.deploy({**declare("", "1", **DELETE), "Source": source}).succeeded
+    registry.sandbox.settings = Settings()
+    plane.status = "ROLLBACK_IN_PROGRESS"
+    assert stack.destroy().succeeded
+
+    assert images(registry) == before
+    # The last tag of an image cannot be removed without it.
+    assert registry.tags() == ({} if parts else {"1": pushed[0].digest})
 
 
 def test_a_tag_that_a_create_took_over_goes_back(stack: Stack, registry: Registry, plane: ControlPlane) -> None:

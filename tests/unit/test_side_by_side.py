@@ -1,0 +1,68 @@
+"""The same work for several things, some of them at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from lambda_handler.side_by_side import side_by_side
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    second_is_done = threading.Event()
+
+    def do(number: int) -> int:
+        if number == 1:
+            assert second_is_done.wait(10)
+        else:
+            second_is_done.set()
+        return number * 10
+
+    assert side_by_side(do, [1, 2, 3], at_once=2) == [10, 20, 30]
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_no_more_are_under_way_than_allowed(at_once: int) -> None:
+    lock = threading.Lock()
+    under_way, most = 0, 0
+    everybody = threading.Barrier(at_once)
+
+    def do(_: int) -> None:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        everybody.wait(10)
+        with lock:
+            under_way -= 1
+
+    side_by_side(do, range(4 * at_once), at_once=at_once)
+
+    assert most == at_once
+
+
+def test_nothing_is_nothing() -> None:
+    assert side_by_side(str, [], at_once=3) == []
+
+
+def test_after_a_failure_nothing_is_begun_and_nothing_goes_on() -> None:
+    begun, ended = [], []
+    failed = threading.Event()
+
+    def do(number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            failed.set()
+            message = "one"
+            raise ValueError(message)
+        failed.wait(10)
+        time.sleep(0.1)
+        ended.append(number)
+
+    with pytest.raises(ValueError, match="one"):
+        side_by_side(do, range(100), at_once=3)
+
+    assert len(begun) < 10
+    assert sorted([*ended, 1]) == sorted(begun)
