@@ -43,4 +43,7 @@ class ImmutableTags(Rule):
         for tag in filter(self.protects, release.tags):
             found = release.found.get(tag)
             if found not in {None, release.digest}:
-                yield f"tag {tag!r} is immutable: it points to {found}, and may not move to {release.digest}"
+                yield (
+                    f"tag {tag!r} is immutable: it points to {found}, and may not move to {release.digest}; "
+                    "release under another tag, or take this one out of ImmutableTags"
+                )
