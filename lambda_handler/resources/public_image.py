@@ -67,7 +67,7 @@ class PublicImageResource:
         outcome = self._publish(event, declaration, ports)
         # What is replaced lives on until it is deleted: a rollback may leave it as it is, without another update.
         if outcome.physical_resource_id == event.physical_resource_id:
-            self._release_claims(event, declaration, ports)
+            self._leave_claims(event, declaration, ports, Digest.parse(outcome.data["ImageDigest"]))
         if not declaration.untags:
             return outcome
         kept = self._remover(event, declaration, ports).untag_dropped(declaration, event.old_properties)
@@ -94,13 +94,31 @@ class PublicImageResource:
             # What it is about is gone, or stays on purpose: no reason to hold the stack up.
             self.log.warning(f"the parameter {declaration.state_parameter} stays: {error.explain()}")
 
-    def _release_claims(self, event: Event, declaration: Declaration, ports: Ports) -> None:
-        """Give up the claims of the old properties, where those of *declaration* are elsewhere or nowhere."""
+    def _leave_claims(self, event: Event, declaration: Declaration, ports: Ports, digest: Digest) -> None:
+        """
+        Leave in the parameter of the old properties what is claimed from now on.
+
+        Nothing, where the claims of *declaration* are in another parameter.
+        Where it has none any more, since nothing is removed from the
+        repository any more: all it declares. What removed something until now
+        may be deleted in this very deployment, after this.
+        """
         name = event.old_properties.get(Property.STATE_PARAMETER_NAME)
         if not isinstance(name, str) or name == declaration.state_parameter:
             return
+        memory = Memory(ports.parameters, name)
         try:
-            Memory(ports.parameters, name).release()
+            if declaration.state_parameter:
+                memory.release()
+            else:
+                memory.claim(
+                    event.physical_resource_id,
+                    event.properties,
+                    declaration.tags,
+                    digest,
+                    may_remove=False,
+                    made_by=None,
+                )
         except ImageError as error:
             # All tags are put. A claim only ever forbids others to remove them: no reason to fail by now.
             self.log.warning(f"the claims in the parameter {name} stay: {error.explain()}")

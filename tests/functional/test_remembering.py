@@ -106,7 +106,7 @@ def test_what_is_remembered_is_written_before_anything_else(
     assert registry.sandbox.requests.count("PutImage") == 0
 
 
-def test_a_declaration_that_needs_no_memory_any_more_gives_up_its_claims(
+def test_a_declaration_that_needs_no_memory_any_more_leaves_its_claims(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
     first = registry.push("first", "stable")
@@ -116,7 +116,8 @@ def test_a_declaration_that_needs_no_memory_any_more_gives_up_its_claims(
     assert stack.cloudformation.update(stack.physical_id, tried, promote("stable", "latest")).succeeded
 
     state = json.loads(plane.parameters[NAME])
-    assert (state["resource"], state["tags"]) == ("", [])
+    assert (state["resource"], state["tags"]) == (stack.physical_id, ["latest"])
+    assert list(state["digests"].values())[-1] == first.digest
     stack.roll_back(tried)
 
     assert registry.tags()["latest"] == first.digest

@@ -36,6 +36,23 @@ def named(properties: dict[str, Any], name: str) -> dict[str, Any]:
     return {**properties, "StateParameterName": f"/cdk-ecrpublic/acme/agent/Agent.{name}"}
 
 
+@pytest.mark.parametrize("tags", [(), ("kept",)], ids=["by its digest", "by a tag"])
+def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
+    stack: Stack, registry: Registry, plane: ControlPlane, tags: tuple[str, ...]
+) -> None:
+    """Where nothing is removed from a repository any more, its images have no parameter any more."""
+    image, neighbour = registry.push("first"), other(stack, "Neighbour")
+    stack.deploy(declare(image, "preview", **DELETE))
+    neighbour.deploy(declare(image, *tags, **named({**DELETE, "OnDelete": "Keep"}, "Neighbour")))
+
+    assert neighbour.deploy(declare(image, *tags)).succeeded
+    assert stack.destroy().succeeded
+
+    assert images(registry) == whole(image)
+    assert registry.tags() == (dict.fromkeys(tags, image.digest) or {"preview": image.digest})
+    assert list(plane.parameters) == ["/cdk-ecrpublic/acme/agent/Agent.Neighbour"]
+
+
 @pytest.mark.parametrize("properties", [UNTAG, {"OnTagRemoved": "Untag"}], ids=["with a memory", "without"])
 def test_a_tag_that_is_no_longer_declared_goes(stack: Stack, registry: Registry, properties: dict[str, Any]) -> None:
     image = registry.push("first")
