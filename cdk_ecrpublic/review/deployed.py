@@ -10,8 +10,8 @@ from typing import Any
 from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.spec import RESOURCE_TYPE
-from .assembly import DeclaredImage
 from .registry import Registry
+from .template import DeclaredImage
 
 _NO_SUCH_STACK = "does not exist"
 

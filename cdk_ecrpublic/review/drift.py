@@ -13,10 +13,10 @@ from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.content import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
 from .._assets.lambda_handler.spec import decode
-from .assembly import DeclaredImage
 from .effect import AT_ONCE, problems_of
 from .intrinsics import unknowns
 from .registry import Registry
+from .template import DeclaredImage
 
 
 class Verdict(StrEnum):

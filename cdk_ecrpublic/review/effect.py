@@ -31,11 +31,11 @@ from .._assets.lambda_handler.publish.ports import PublicRepository
 from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.removal import refuse_removal_elsewhere
 from .._assets.lambda_handler.spec import Declaration, Property, decode
-from .assembly import DeclaredImage
 from .deployed import DeployedStacks
 from .images import Summary, summarize
 from .intrinsics import unknowns
 from .registry import Registry, ReviewPorts
+from .template import DeclaredImage
 
 AT_ONCE = 8
 """How many images are looked at at the same time; registries count requests."""
