@@ -38,7 +38,7 @@ def run(options: Options) -> int:
         not let us look, else 0.
     """
     with reviewing(options.folder, options.stacks, options.registry) as review:
-        effects = find_effects(review.assembly.images, review.registry, review.advance)
+        effects = find_effects(review.assembly, review.registry, review.advance)
     if options.form == "json":
         click.echo(json.dumps(plan_as_data(effects), indent=2))
     elif options.form == "markdown":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,18 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """All that an app declares of ECR Public."""
+    """
+    All that an app declares of ECR Public.
+
+    Attributes:
+        stacks: Those that were asked for, with images or without.
+        exports: What all stacks of the app export, by name.
+    """
 
     images: tuple[DeclaredImage, ...]
     files: tuple[StoredFile, ...]
+    stacks: tuple[Stack, ...] = ()
+    exports: Mapping[str, object] = field(default_factory=dict)
 
 
 def read_assembly(folder: Path, stacks: Sequence[str] = ()) -> Assembly:
@@ -53,15 +61,16 @@ def read_assembly(folder: Path, stacks: Sequence[str] = ()) -> Assembly:
         AssemblyError: There is none, it cannot be read, or has no such stack.
     """
     found = list(_stacks(folder))
-    exports = _exports(found)
-    images = [
-        image
-        for stack in _chosen(found, folder, stacks)
-        for image in _images(Template(stack, _read(stack.file), exports=exports))
-    ]
+    chosen, exports = _chosen(found, folder, stacks), _exports(found)
+    images = [image for stack in chosen for image in _images(Template(stack, _read(stack.file), exports=exports))]
     files = tuple(file for stack in found for file in _files(stack))
     built = {image for stack in found for image in _built(stack)}
-    return Assembly(images=tuple(_completed(image, files, built) for image in images), files=files)
+    return Assembly(
+        images=tuple(_completed(image, files, built) for image in images),
+        files=files,
+        stacks=tuple(chosen),
+        exports=exports,
+    )
 
 
 def _chosen(found: Sequence[Stack], folder: Path, stacks: Sequence[str]) -> list[Stack]:

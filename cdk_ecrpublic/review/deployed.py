@@ -9,22 +9,25 @@ from typing import Any
 
 from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.errors import ImageError
-from .._assets.lambda_handler.spec import RESOURCE_TYPE
+from .assembly import Assembly
 from .registry import Registry
-from .template import DeclaredImage
+from .template import DeclaredImage, Stack, Template
 
 _NO_SUCH_STACK = "does not exist"
 
-Resources = Mapping[str, Mapping[str, object]]
-"""Properties of our custom resources as their template has them, by logical id."""
+Images = Mapping[str, DeclaredImage]
+"""What is deployed of a stack, without what is nested in it; by logical id."""
+
+_Key = tuple[str, str | None, str | None]
 
 
 @dataclass
 class DeployedStacks:
-    """The stacks of the account. Without credentials nothing is known of any."""
+    """The stacks of an app, as they are deployed. Without credentials nothing is known of any."""
 
     registry: Registry
-    _known: dict[str, Resources | None] = field(default_factory=dict)
+    assembly: Assembly
+    _known: dict[_Key, Images | None] = field(default_factory=dict)
 
     def properties(self, image: DeclaredImage) -> Mapping[str, object] | None:
         """
@@ -34,31 +37,43 @@ class DeployedStacks:
             Nothing in it when it is not deployed; None when that is not known,
             as of what is in a nested stack.
         """
-        if not image.stack_name or self.registry.is_elsewhere(image.account):
+        stack = self._stacks.get((image.stack_name, image.region, image.account))
+        images = None if stack is None else self.images(stack)
+        if images is None:
             return None
-        resources = self.resources(image.stack_name, image.region)
-        return None if resources is None else resources.get(image.logical_id, {})
+        return images[image.logical_id].template if image.logical_id in images else {}
 
-    def resources(self, stack_name: str, region: str | None) -> Resources | None:
-        """Return all of a stack; None when it is not known."""
+    def images(self, stack: Stack) -> Images | None:
+        """Return all of a stack; none when it is not deployed, None when that is not known."""
         # Several threads may ask at the same time, which costs a request; none waits for another.
-        if stack_name not in self._known:
-            self._known[stack_name] = self._read(stack_name, region) if self.registry.clients.has_credentials else None
-        return self._known[stack_name]
+        key = _key(stack)
+        if key not in self._known:
+            self._known[key] = None if self._is_hidden(stack) else self._read(stack)
+        return self._known[key]
 
-    def _read(self, stack_name: str, region: str | None) -> Resources | None:
+    @property
+    def _stacks(self) -> Mapping[_Key, Stack]:
+        return {_key(stack): stack for stack in self.assembly.stacks}
+
+    def _is_hidden(self, stack: Stack) -> bool:
+        return not self.registry.clients.has_credentials or self.registry.is_elsewhere(stack.account)
+
+    def _read(self, stack: Stack) -> Images | None:
+        client = self.registry.clients.get("cloudformation", stack.region)
         try:
             with translated("cloudformation:GetTemplate"):
-                answer = self.registry.clients.get("cloudformation", region).get_template(StackName=stack_name)
-                return _resources(answer["TemplateBody"])
+                data = _parsed(client.get_template(StackName=stack.name)["TemplateBody"])
+                template = Template(stack, data, exports=self.assembly.exports)
+                return {image.logical_id: image for image in template.images()}
         except ImageError as error:
             return {} if _NO_SUCH_STACK in error.message else None
 
 
-def _resources(template: Any) -> Resources | None:  # noqa: ANN401 - botocore reads JSON, and leaves YAML as it is
-    data = json.loads(template) if isinstance(template, str) else template
-    return {
-        logical_id: resource.get("Properties", {})
-        for logical_id, resource in data.get("Resources", {}).items()
-        if resource.get("Type") == RESOURCE_TYPE
-    }
+def _key(stack: Stack) -> _Key:
+    """Tell stacks apart: their names need not differ in two Regions."""
+    return stack.name, stack.region, stack.account
+
+
+def _parsed(template: Any) -> Mapping[str, Any]:  # noqa: ANN401 - botocore reads JSON, and leaves YAML as it is
+    data: Mapping[str, Any] = json.loads(template) if isinstance(template, str) else template
+    return data

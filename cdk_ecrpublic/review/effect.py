@@ -7,7 +7,7 @@ planner that the function uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -31,6 +31,7 @@ from .._assets.lambda_handler.publish.ports import PublicRepository
 from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.removal import refuse_removal_elsewhere
 from .._assets.lambda_handler.spec import Declaration, Property, decode
+from .assembly import Assembly
 from .deployed import DeployedStacks
 from .images import Summary, summarize
 from .intrinsics import unknowns
@@ -120,10 +121,10 @@ class Effect:
 
 
 def find_effects(
-    declared: Sequence[DeclaredImage], registry: Registry, done: Callable[[Effect], None] = lambda _: None
+    assembly: Assembly, registry: Registry, done: Callable[[Effect], None] = lambda _: None
 ) -> list[Effect]:
     """
-    Find out what deploying all of *declared* will do, several at once.
+    Find out what deploying *assembly* will do, several images at once.
 
     With credentials it is also known what is deployed now: an unchanged
     declaration is no event to CloudFormation, and tags that are dropped from
@@ -132,7 +133,7 @@ def find_effects(
     Args:
         done: Called with each effect as soon as it is known, by any thread.
     """
-    stacks = DeployedStacks(registry)
+    stacks = DeployedStacks(registry, assembly)
 
     def find(image: DeclaredImage) -> Effect:
         effect = find_effect(image, registry, stacks.properties(image))
@@ -140,7 +141,7 @@ def find_effects(
         return effect
 
     with ThreadPoolExecutor(AT_ONCE) as finders:
-        return list(finders.map(find, declared))
+        return list(finders.map(find, assembly.images))
 
 
 def find_effect(declared: DeclaredImage, registry: Registry, deployed: Mapping[str, object] | None = None) -> Effect:

@@ -26,6 +26,8 @@ from lambda_handler.resources.public_image import PublicImageResource
 from lambda_handler.retry import Retry
 from tests.support.clock import SteppingClock
 
+from .cloud import Cloud, running_cloud
+
 HOME, UPSTREAM = "acme/agent", "up/stream"
 
 Body = Callable[[Stack, IPublicRepository], object]
@@ -80,7 +82,7 @@ class World:
         return read_assembly(self.synthesize(body))
 
     def review(self, assembly: Assembly, home: str = "") -> list[Effect]:
-        return find_effects(assembly.images, Registry(files=assembly.files, home=home, tell=self.told.append))
+        return find_effects(assembly, Registry(files=assembly.files, home=home, tell=self.told.append))
 
     def deploy(self, declared: DeclaredImage, assembly: Assembly) -> Outcome:
         """Create one image, as a stack that has not been there before does."""
@@ -126,3 +128,13 @@ def without_credentials(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     return world
+
+
+@pytest.fixture
+def cloud(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """The account's stacks, and the function that works in them; at first there is none."""
+    del world  # it sets the environment that all clients are made in
+    with running_cloud() as cloud:
+        for name, value in cloud.environment().items():
+            monkeypatch.setenv(name, value)
+        yield cloud

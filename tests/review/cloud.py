@@ -1,0 +1,141 @@
+"""The stacks that an app was deployed to: CloudFormation's answers about them, and the function's own work in them."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+from cdk_ecrpublic.review.assembly import read_assembly
+from tests.protocol.cloudformation import CloudFormation, answer_address
+from tests.protocol.conftest import Lambda
+from tests.support.control_plane import ControlPlane
+from tests.support.deployment import DeployedStack
+
+REGION = "us-east-1"
+
+_SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/")
+
+_STACK = """<Stacks><member><StackName>{name}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>
+<StackStatus>{status}</StackStatus></member></Stacks>"""
+
+_ANSWER = """<{operation}Response xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+<{operation}Result>{result}</{operation}Result></{operation}Response>"""
+
+_ERROR = """<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>
+<Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"""
+
+
+@dataclass
+class KnownStack:
+    """A stack, as CloudFormation tells of it."""
+
+    template: Mapping[str, object]
+    status: str = "CREATE_COMPLETE"
+
+
+@dataclass
+class Cloud:
+    """
+    CloudFormation and Systems Manager.
+
+    Attributes:
+        stacks: By Region and name.
+        denied: Operations of either that are refused.
+    """
+
+    url: str = ""
+    stacks: dict[tuple[str, str], KnownStack] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
+    plane: ControlPlane = field(default_factory=ControlPlane)
+    deployed: dict[str, DeployedStack] = field(default_factory=dict)
+    formation: CloudFormation | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that lead clients here."""
+        return {"AWS_ENDPOINT_URL_SSM": self.url, "AWS_ENDPOINT_URL_CLOUDFORMATION": self.url}
+
+    def hold(self, folder: Path, status: str = "CREATE_COMPLETE", *, region: str = REGION) -> None:
+        """Let the stacks of an app be known as they are synthesized, without deploying anything."""
+        for stack in read_assembly(folder).stacks:
+            template = json.loads(stack.file.read_text(encoding="utf-8"))
+            self.stacks[stack.region or region, stack.name] = KnownStack(template, status)
+
+    def deploy(self, folder: Path) -> None:
+        """Deploy an app's stacks, one after the other; nothing may fail."""
+        assert self.formation is not None
+        assembly = read_assembly(folder)
+        for stack in assembly.stacks:
+            template = {
+                image.logical_id: image.properties for image in assembly.images if image.stack_name == stack.name
+            }
+            there = self.deployed.setdefault(stack.name, DeployedStack(self.formation, self.plane, name=stack.name))
+            deployment = there.deploy(template)
+            assert deployment.status == "COMPLETE", [change.answer for change in deployment.changes]
+        self.hold(folder, "UPDATE_COMPLETE")
+
+    def describe(self, operation: str, region: str, name: str) -> tuple[int, str]:
+        """Answer as CloudFormation does."""
+        if operation in self.denied:
+            return 403, _ERROR.format(code="AccessDenied", message="not allowed")
+        if name.startswith("arn:"):  # asked by the function
+            return self.plane.answer(operation, {})
+        if (region, name) not in self.stacks:
+            return 400, _ERROR.format(code="ValidationError", message=f"Stack with id {name} does not exist")
+        stack = self.stacks[region, name]
+        body = f"<TemplateBody>{escape(json.dumps(stack.template))}</TemplateBody>"
+        result = body if operation == "GetTemplate" else _STACK.format(name=name, status=stack.status)
+        return 200, _ANSWER.format(operation=operation, result=result)
+
+    def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+        """Answer a request to either service."""
+        if target := headers.get("X-Amz-Target", ""):
+            self.plane.denied = self.denied
+            return self.plane.answer(target.partition(".")[2], json.loads(body))
+        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        scope = _SCOPE.search(headers.get("Authorization", ""))
+        assert scope is not None
+        return self.describe(form["Action"], scope[1], form["StackName"])
+
+
+@contextmanager
+def running_cloud() -> Iterator[Cloud]:
+    """Serve one, on a port of this machine."""
+    cloud = Cloud()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status, text = cloud.answer(dict(self.headers), body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    cloud.url = f"http://127.0.0.1:{server.server_port}"
+    function = Lambda()
+    try:
+        with answer_address() as address:
+            cloud.formation = CloudFormation(function, address)
+            yield cloud
+            assert address.problems == []
+    finally:
+        function.close()
+        server.shutdown()
+        server.server_close()
