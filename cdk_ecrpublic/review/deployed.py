@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._assets.lambda_handler.aws.errcode import translated
-from .._assets.lambda_handler.errors import ImageError
+from .._assets.lambda_handler.errors import AccessError, ImageError
 from .assembly import Assembly
 from .registry import Registry
 from .template import DeclaredImage, Stack, Template
 
 _NO_SUCH_STACK = "does not exist"
+
+NOT_DEPLOYED = frozenset({"DELETE_COMPLETE", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"})
+"""Of such a stack there is a template and nothing else; ``cdk deploy`` deletes one whose creation failed, first."""
 
 Images = Mapping[str, DeclaredImage]
 """What is deployed of a stack, without what is nested in it; by logical id."""
@@ -61,12 +64,29 @@ class DeployedStacks:
     def _read(self, stack: Stack) -> Images | None:
         client = self.registry.clients.get("cloudformation", stack.region)
         try:
+            described = _described(client, stack.name)
+            if described.get("StackStatus") in NOT_DEPLOYED:
+                return {}
             with translated("cloudformation:GetTemplate"):
                 data = _parsed(client.get_template(StackName=stack.name)["TemplateBody"])
-                template = Template(stack, data, exports=self.assembly.exports)
+                template = Template(stack, data, _parameters(described), self.assembly.exports)
                 return {image.logical_id: image for image in template.images()}
         except ImageError as error:
             return {} if _NO_SUCH_STACK in error.message else None
+
+
+def _described(client: Any, name: str) -> Mapping[str, Any]:  # noqa: ANN401 - botocore's clients are made at run time
+    """Return what DescribeStacks says of a stack; nothing where it may not be asked: then the template has to do."""
+    try:
+        with translated("cloudformation:DescribeStacks"):
+            described: Mapping[str, Any] = client.describe_stacks(StackName=name)["Stacks"][0]
+            return described
+    except AccessError:
+        return {}
+
+
+def _parameters(described: Mapping[str, Any]) -> Mapping[str, object]:
+    return {each["ParameterKey"]: each.get("ParameterValue") for each in described.get("Parameters", ())}
 
 
 def _key(stack: Stack) -> _Key:

@@ -9,7 +9,7 @@ from aws_cdk import App, Environment, Stack
 
 from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
 from cdk_ecrpublic.review.assembly import read_assembly
-from cdk_ecrpublic.review.effect import State
+from cdk_ecrpublic.review.effect import Action, State
 from cdk_ecrpublic.sandbox.images import build_image
 
 from .cloud import Cloud
@@ -51,3 +51,31 @@ def test_stacks_of_the_same_name_in_two_regions_are_two(images: World, cloud: Cl
     effects = images.review(read_assembly(after))
 
     assert [effect.state for effect in effects] == [State.DRIFTED, State.CHANGED]
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS", "DELETE_COMPLETE"])
+def test_a_stack_that_has_never_come_to_be_is_not_deployed(
+    images: World, cloud: Cloud, tmp_path: Path, status: str
+) -> None:
+    """It has a template all the same, which says nothing of what is there."""
+    folder = synthesize(tmp_path / "app", {"us-east-1": NEW.digest})
+    cloud.hold(folder, status)
+
+    (effect,) = images.review(read_assembly(folder))
+
+    assert effect.state is State.CHANGED
+    assert [(tag.tag, tag.action) for tag in effect.tags] == [("us-east-1", Action.CREATE)]
+
+
+@pytest.mark.parametrize("denied", [set(), {"DescribeStacks"}], ids=["status known", "status hidden"])
+def test_a_stack_that_is_deployed_leaves_alone_what_has_not_changed(
+    images: World, cloud: Cloud, tmp_path: Path, denied: set[str]
+) -> None:
+    """Whoever may not ask for the status takes the template for what is deployed."""
+    folder = synthesize(tmp_path / "app", {"us-east-1": NEW.digest})
+    cloud.hold(folder)
+    cloud.denied = denied
+
+    (effect,) = images.review(read_assembly(folder))
+
+    assert effect.state is State.DRIFTED
