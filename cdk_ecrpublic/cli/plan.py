@@ -10,7 +10,8 @@ from typing import Literal
 import click
 
 from cdk_ecrpublic.review.data import plan_as_data
-from cdk_ecrpublic.review.effect import State, find_effects
+from cdk_ecrpublic.review.effect import State
+from cdk_ecrpublic.review.forecast import find_effects
 from cdk_ecrpublic.review.markdown import as_markdown
 from cdk_ecrpublic.review.text import print_effects
 

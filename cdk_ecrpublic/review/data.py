@@ -23,9 +23,9 @@ def plan_as_data(effects: Sequence[Effect]) -> dict[str, object]:
         "state": "changed", "digest": "sha256:…", "tags": [{"tag": "1.4",
         "action": "move", "before": "sha256:…", "after": "sha256:…"}],
         "writes": {"blobs": {"sha256:…": 3402}, "manifests": ["sha256:…"],
-        "referrers": []}, "images": {"sha256:…": {"mediaType": "…",
+        "referrers": [], "deletes": []}, "images": {"sha256:…": {"mediaType": "…",
         "platforms": ["linux/amd64"], "size": 3402, "created": "…", …}},
-        "problems": []}]}``
+        "problems": [], "notes": []}]}``
     """
     return {"formatVersion": FORMAT_VERSION, "verdict": verdict(effects), "images": [_effect(each) for each in effects]}
 

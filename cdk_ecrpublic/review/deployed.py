@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,19 +32,18 @@ class DeployedStacks:
     assembly: Assembly
     _known: dict[_Key, Images | None] = field(default_factory=dict)
 
-    def properties(self, image: DeclaredImage) -> Mapping[str, object] | None:
-        """
-        Return what *image* is deployed with, as its template has it.
+    def image(self, declared: DeclaredImage) -> DeclaredImage | None:
+        """Return what *declared* is deployed as; None when it is not, or that is not known, as of a nested stack."""
+        stack = self._stacks.get((declared.stack_name, declared.region, declared.account))
+        return None if stack is None else (self.images(stack) or {}).get(declared.logical_id)
 
-        Returns:
-            Nothing in it when it is not deployed; None when that is not known,
-            as of what is in a nested stack.
-        """
-        stack = self._stacks.get((image.stack_name, image.region, image.account))
-        images = None if stack is None else self.images(stack)
-        if images is None:
-            return None
-        return images[image.logical_id].template if image.logical_id in images else {}
+    def gone(self) -> Iterator[DeclaredImage]:
+        """Give what is deployed and no longer declared."""
+        declared = {(each.stack_name, each.region, each.account, each.logical_id) for each in self.assembly.images}
+        for stack in self.assembly.stacks:
+            for logical_id, image in (self.images(stack) or {}).items():
+                if (*_key(stack), logical_id) not in declared:
+                    yield image
 
     def images(self, stack: Stack) -> Images | None:
         """Return all of a stack; none when it is not deployed, None when that is not known."""

@@ -1,42 +1,13 @@
-"""
-What a deployment will do to the registry, found out before it does.
-
-The declarations come from the synthesized app, and the plan from the very
-planner that the function uses.
-"""
+"""What a deployment does to one image of the registry, in words that all reports share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .._assets.lambda_handler.errors import (
-    AccessError,
-    DeadlineError,
-    ImageError,
-    InvalidPropertiesError,
-    NotFoundError,
-    RuleViolationError,
-    ThrottledError,
-    UnavailableError,
-)
-from .._assets.lambda_handler.oci import Digest, Manifest
-from .._assets.lambda_handler.publish.content import Content
-from .._assets.lambda_handler.publish.observe import observe
-from .._assets.lambda_handler.publish.plan import Observed, Plan, make_plan
-from .._assets.lambda_handler.publish.ports import PublicRepository
-from .._assets.lambda_handler.resources.planning import desire, resolve
-from .._assets.lambda_handler.resources.removal import refuse_removal_elsewhere
-from .._assets.lambda_handler.spec import Declaration, Property, decode
-from .assembly import Assembly
-from .deployed import DeployedStacks
-from .images import Summary, summarize
-from .intrinsics import unknowns
-from .registry import Registry, ReviewPorts
-from .template import DeclaredImage
+from .._assets.lambda_handler.errors import ImageError, InvalidPropertiesError, RuleViolationError
+from .images import Summary
 
 AT_ONCE = 8
 """How many images are looked at at the same time; registries count requests."""
@@ -79,17 +50,19 @@ class TagEffect:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writes:
     """
-    What will be written beside tags.
+    What will be written, or deleted, beside tags.
 
     Attributes:
         blobs: Digest and size in bytes of each.
         manifests: Digests.
         referrers: Digests, of signatures and the like.
+        deletes: Digests of images that go for good, unless an index lists them.
     """
 
     blobs: Mapping[str, int] = field(default_factory=dict)
     manifests: tuple[str, ...] = ()
     referrers: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
 
     @property
     def blob_bytes(self) -> int:
@@ -100,13 +73,14 @@ class Writes:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """
-    What becomes of one declared image.
+    What becomes of one image, be it declared, or deployed and no longer declared there.
 
     Attributes:
         repository: Its address; only its name where it could not be looked for.
         digest: What the source stands for now; None: not known.
         images: What is to be said of the images before and after, by digest.
         problems: Why it is refused, unknown or unseen; each with what to do.
+        notes: What else there is to know, such as a tag that stays although it is no longer declared.
     """
 
     stack: str
@@ -118,61 +92,7 @@ class Effect:
     writes: Writes = Writes()
     images: Mapping[str, Summary] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
-
-
-def find_effects(
-    assembly: Assembly, registry: Registry, done: Callable[[Effect], None] = lambda _: None
-) -> list[Effect]:
-    """
-    Find out what deploying *assembly* will do, several images at once.
-
-    With credentials it is also known what is deployed now: an unchanged
-    declaration is no event to CloudFormation, and tags that are dropped from
-    one may be removed.
-
-    Args:
-        done: Called with each effect as soon as it is known, by any thread.
-    """
-    stacks = DeployedStacks(registry, assembly)
-
-    def find(image: DeclaredImage) -> Effect:
-        effect = find_effect(image, registry, stacks.properties(image))
-        done(effect)
-        return effect
-
-    with ThreadPoolExecutor(AT_ONCE) as finders:
-        return list(finders.map(find, assembly.images))
-
-
-def find_effect(declared: DeclaredImage, registry: Registry, deployed: Mapping[str, object] | None = None) -> Effect:
-    """
-    Find out what deploying *declared* will do.
-
-    Args:
-        deployed: What it is deployed with, as its template has it; None: not known.
-    """
-    effect = _found(declared, registry, deployed)
-    return _as_deployed(effect) if deployed == declared.template else effect
-
-
-def _found(declared: DeclaredImage, registry: Registry, deployed: Mapping[str, object] | None) -> Effect:
-    name = str(declared.properties.get("RepositoryName", ""))
-    effect = Effect(stack=declared.stack, path=declared.path, repository=name, state=State.UNKNOWN)
-    if open_ends := sorted(set(map(str, unknowns(declared.properties)))):
-        return replace(effect, problems=tuple(f"only the deployment knows {each}" for each in open_ends))
-    try:
-        declaration = decode(declared.properties)
-        ports = registry.ports(declaration, account=declared.account, is_coming=declared.created_here)
-        effect = replace(effect, repository=str(ports.destination.repository))
-        return _with_dropped(_planned(effect, declaration, ports), declaration, deployed, ports)
-    except NotFoundError as error:
-        if declared.built_here:
-            return replace(effect, problems=("only the deployment builds and pushes the image",))
-        return replace(effect, state=State.REFUSED, problems=problems_of(error))
-    except (AccessError, ThrottledError, UnavailableError, DeadlineError) as error:
-        return replace(effect, state=State.UNSEEN, problems=problems_of(error))
-    except ImageError as error:
-        return replace(effect, state=State.REFUSED, problems=problems_of(error))
+    notes: tuple[str, ...] = ()
 
 
 def problems_of(error: ImageError) -> tuple[str, ...]:
@@ -183,81 +103,3 @@ def problems_of(error: ImageError) -> tuple[str, ...]:
         case RuleViolationError():
             return error.violations
     return (error.explain(),)
-
-
-def _planned(effect: Effect, declaration: Declaration, ports: ReviewPorts) -> Effect:
-    repository = ports.destination
-    refuse_removal_elsewhere(declaration, repository)
-    content = resolve(declaration, ports)
-    observed = observe(content, declaration.tags, repository)
-    effect = replace(effect, digest=str(content.root.digest), tags=tuple(_tags(declaration, content, observed)))
-    try:
-        plan = make_plan(desire(declaration, content), observed)
-    except RuleViolationError as error:
-        effect = replace(effect, state=State.REFUSED, problems=error.violations)
-    else:
-        effect = replace(
-            effect, state=State.UNCHANGED if plan.is_empty else State.CHANGED, writes=_writes(plan, repository)
-        )
-    if effect.state is State.UNCHANGED:
-        return effect
-    return replace(effect, images={summary.digest: summary for summary in _summaries(content, observed, repository)})
-
-
-def _as_deployed(effect: Effect) -> Effect:
-    """Say what becomes of a declaration that has not changed: nothing."""
-    if effect.state not in {State.CHANGED, State.REFUSED}:
-        return effect
-    problem = (
-        "the registry is not as declared, and the deployment will leave it so, since the declaration has not changed; "
-        "set `refresh` to have it applied again"
-    )
-    return replace(effect, state=State.DRIFTED, writes=Writes(), problems=(*effect.problems, problem))
-
-
-def _with_dropped(
-    effect: Effect, declaration: Declaration, deployed: Mapping[str, object] | None, ports: ReviewPorts
-) -> Effect:
-    """Add the tags that are no longer declared, where they are to be removed."""
-    tags = (deployed or {}).get(Property.IMAGE_TAGS)
-    if not declaration.untags or not isinstance(tags, list) or effect.state is State.REFUSED:
-        return effect
-    dropped = [tag for tag in tags if isinstance(tag, str) and tag not in declaration.tags]
-    found = ports.destination.resolve(dropped)
-    gone = [
-        TagEffect(tag=tag, action=Action.REMOVE, before=str(found[tag]), after=None) for tag in dropped if tag in found
-    ]
-    return replace(effect, tags=(*effect.tags, *gone), state=State.CHANGED if gone else effect.state)
-
-
-def _tags(declaration: Declaration, content: Content, observed: Observed) -> Iterator[TagEffect]:
-    after = content.root.digest
-    for tag in declaration.tags:
-        before = observed.tags.get(tag)
-        action = Action.CREATE if before is None else Action.UNCHANGED if before == after else Action.MOVE
-        yield TagEffect(tag=tag, action=action, before=str(before) if before else None, after=str(after))
-
-
-def _writes(plan: Plan, repository: PublicRepository) -> Writes:
-    # A tag brings its image along; nobody has looked yet whether it is there already.
-    is_put = plan.put_image or bool(plan.moves and repository.missing_images([plan.manifest.digest]))
-    return Writes(
-        blobs={str(copy.blob.digest): copy.blob.size for copy in plan.blobs},
-        manifests=(*(str(part.digest) for part in plan.parts), *([str(plan.manifest.digest)] if is_put else [])),
-        referrers=tuple(str(manifest.digest) for manifest, _ in plan.referrers),
-    )
-
-
-def _summaries(content: Content, observed: Observed, repository: PublicRepository) -> Iterator[Summary]:
-    """Look at the image, and at those that its tags point to."""
-    parts = {part.digest: part for part in content.parts}
-
-    def read(digest: Digest) -> Manifest:
-        return parts.get(digest) or repository.manifest(digest)
-
-    yield summarize(content.root, read, lambda digest: content.origins.get(digest, content.origin))
-    for digest in dict.fromkeys(observed.tags.values()):
-        if digest != content.root.digest:
-            # It was there a moment ago; where it is gone by now, there is nothing to say of it.
-            with suppress(ImageError):
-                yield summarize(repository.manifest(digest), repository.manifest, lambda _: repository)

@@ -30,7 +30,7 @@ def as_markdown(effects: Sequence[Effect]) -> str:
     """Write a report that can be posted as it is."""
     parts = [f"{MARKER}\n### Amazon ECR Public: {_plain(words.verdict(effects))}\n"]
     left = COMMENT_MAX_CHARACTERS - len(parts[0])
-    told = [effect for effect in effects if effect.state is not State.UNCHANGED]
+    told = [effect for effect in effects if effect.state is not State.UNCHANGED or effect.notes]
     for number, effect in enumerate(told):
         section = "\n".join(_section(effect)) + "\n"
         if len(section) > left:
@@ -47,7 +47,9 @@ def _section(effect: Effect) -> Iterator[str]:
     yield ""
     for problem in effect.problems:
         yield f"- **{effect.state.value}**: {_plain(problem)}"
-    if effect.problems:
+    for note in effect.notes:
+        yield f"- {_plain(note)}"
+    if effect.problems or effect.notes:
         yield ""
     if effect.tags:
         yield "| tag | | before | after | platforms |"

@@ -123,6 +123,17 @@ class SeenRepository(ForeignRepository):
     has_blob: Callable[[Repository, Digest], bool]
     is_own: ClassVar[bool] = True
 
+    def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:  # noqa: ARG002
+        """
+        Find out nothing: nobody but the owner sees all tags of an image.
+
+        Raises:
+            AccessError: In any case.
+        """
+        operation = "ecr-public:DescribeImages"
+        message = f"which other tags images of {self.repository} have, and so what may be removed, only its owner sees"
+        raise AccessError(message, operation=operation, hint=f"set AWS credentials that may call {operation}")
+
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no blob here has. One request each."""
         return frozenset(digest for digest in digests if not self._has_blob(digest))

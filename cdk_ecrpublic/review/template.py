@@ -12,6 +12,8 @@ from .intrinsics import Resolver, Unknown
 
 _REPOSITORY = "AWS::ECR::PublicRepository"
 
+DELETION_POLICY, REPLACEMENT_POLICY = _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredImage:
@@ -26,6 +28,7 @@ class DeclaredImage:
         template: The properties as they stand in the template.
         created_here: The same app creates its repository.
         built_here: The deployment builds the image that is copied, and pushes it.
+        outlives: Of ``DeletionPolicy`` and ``UpdateReplacePolicy``, those by which CloudFormation lets it go unasked.
     """
 
     stack: str
@@ -38,6 +41,7 @@ class DeclaredImage:
     template: Mapping[str, object]
     created_here: bool
     built_here: bool = False
+    outlives: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +129,7 @@ class Template:
                 properties=resolved,
                 template=properties,
                 created_here=resolved.get("RepositoryName") in created,
+                outlives=frozenset(name for name in _POLICIES if str(resource.get(name, "")).startswith("Retain")),
             )
 
     def _path(self, logical_id: str, resource: Mapping[str, Any]) -> str:

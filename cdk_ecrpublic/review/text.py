@@ -36,9 +36,9 @@ def _effect(effect: Effect) -> RenderableType:
         f"  {words.harmless(effect.repository)}  ",
         (effect.state.value, _STYLES[effect.state]),
     )
-    if effect.state is State.UNCHANGED:
+    lines: list[RenderableType] = [Text(words.printable(each)) for each in (*effect.problems, *effect.notes)]
+    if effect.state is State.UNCHANGED and not lines:
         return head
-    lines: list[RenderableType] = [Text(words.printable(problem)) for problem in effect.problems]
     if effect.tags:
         lines.append(_tags(effect))
     lines.extend(map(Text, _facts(effect)))

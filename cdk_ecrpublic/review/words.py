@@ -60,7 +60,7 @@ def facts(summary: Summary) -> Iterator[str]:
 
 
 def writes(effect: Effect) -> str:
-    """Say what is copied and put beside the tags; empty: nothing."""
+    """Say what is copied, put and deleted beside the tags; empty: nothing."""
     parts = []
     if effect.writes.blobs:
         parts.append(f"copies {count(len(effect.writes.blobs), 'blob')} of {amount(effect.writes.blob_bytes)}")
@@ -68,6 +68,8 @@ def writes(effect: Effect) -> str:
         parts.append(f"puts {count(len(effect.writes.manifests), 'manifest')}")
     if effect.writes.referrers:
         parts.append(f"takes {count(len(effect.writes.referrers), 'referrer')} along")
+    if effect.writes.deletes:
+        parts.append(f"deletes {count(len(effect.writes.deletes), 'image')} at most")
     return ", ".join(parts)
 
 

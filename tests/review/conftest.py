@@ -12,7 +12,8 @@ from aws_cdk import App, Stack
 
 from cdk_ecrpublic import IPublicRepository, PublicRepository
 from cdk_ecrpublic.review.assembly import Assembly, read_assembly
-from cdk_ecrpublic.review.effect import Effect, find_effects
+from cdk_ecrpublic.review.effect import Effect
+from cdk_ecrpublic.review.forecast import find_effects
 from cdk_ecrpublic.review.registry import KnownObjects, Registry
 from cdk_ecrpublic.review.template import DeclaredImage
 from cdk_ecrpublic.sandbox import Sandbox

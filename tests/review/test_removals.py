@@ -1,0 +1,267 @@
+"""What a plan says will be removed is what the deployment then removes, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aws_cdk import RemovalPolicy, Stack
+from click.testing import CliRunner, Result
+
+from cdk_ecrpublic import ImageSource, IPublicRepository, OnTagRemoved, PublicImage, PublicRepository
+from cdk_ecrpublic.cli.commands import cli
+from cdk_ecrpublic.review.assembly import read_assembly
+from cdk_ecrpublic.review.effect import Action, Effect, State
+from cdk_ecrpublic.sandbox.images import build_image
+
+from .cloud import Cloud
+from .conftest import HOME, UPSTREAM, Body, World
+
+OLD = build_image({"etc/name": b"old"}, platforms=("linux/amd64", "linux/arm64"))
+NEW = build_image({"etc/name": b"new"}, platforms=("linux/amd64", "linux/arm64"))
+
+Part = Callable[[Stack, IPublicRepository], object]
+
+
+@pytest.fixture
+def images(world: World) -> World:
+    world.push(OLD)
+    world.push(NEW)
+    return world
+
+
+def image(name: str, digest: str, *tags: str, **options: object) -> Part:
+    def declare(stack: Stack, repository: IPublicRepository) -> None:
+        PublicImage(
+            stack,
+            name,
+            repository=repository,
+            source=ImageSource.digest(digest),
+            tags=list(tags),
+            **options,  # type: ignore[arg-type]
+        )
+
+    return declare
+
+
+def preview(*tags: str) -> Part:
+    return image("Preview", OLD.digest, *tags, removal_policy=RemovalPolicy.DESTROY)
+
+
+def release(digest: str, *tags: str, **options: object) -> Part:
+    return image("Release", digest, *tags, on_tag_removed=OnTagRemoved.UNTAG, **options)
+
+
+def app(*parts: Part) -> Body:
+    def body(stack: Stack, repository: IPublicRepository) -> None:
+        for part in parts:
+            part(stack, repository)
+
+    return body
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def plan_and_deploy(world: World, cloud: Cloud, before: Body, after: Body) -> list[Effect]:
+    """Deploy *before*; plan *after*, and hold the plan to what deploying it does."""
+    cloud.deploy(world.synthesize(before))
+    folder = world.synthesize(after)
+    effects = world.review(read_assembly(folder))
+    tags, there = world.tags(), world.images()
+
+    cloud.deploy(folder)
+
+    assert tags.keys() - world.tags().keys() == set(removed(effects))
+    assert there - world.images() == {digest for effect in effects for digest in effect.writes.deletes}
+    return effects
+
+
+def removed(effects: list[Effect]) -> list[str]:
+    return [tag.tag for effect in effects for tag in effect.tags if tag.action is Action.REMOVE]
+
+
+def notes(effects: list[Effect]) -> list[str]:
+    return [note for effect in effects for note in effect.notes]
+
+
+def test_an_image_that_is_no_longer_declared_goes_with_its_tags(images: World, cloud: Cloud) -> None:
+    after = app(release(NEW.digest, "1"))
+    effects = plan_and_deploy(images, cloud, app(release(NEW.digest, "1"), preview("preview-7")), after)
+
+    assert [effect.state for effect in effects] == [State.UNCHANGED, State.CHANGED]
+    # Without the cdk command line, templates do not say which construct a resource is of.
+    assert "Preview" in effects[1].path
+    assert removed(effects) == ["preview-7"]
+    assert set(effects[1].writes.deletes) == {OLD.digest, *(child.digest for child in OLD.children)}
+
+
+def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
+    cloud.deploy(images.synthesize(app(preview("preview-7"))))
+    folder = images.synthesize(app())
+
+    text, markdown = run("plan", folder), run("plan", "--format", "markdown", folder)
+    (data,) = json.loads(run("plan", "--format", "json", folder).stdout)["images"]
+
+    assert text.exit_code == 0
+    assert ["preview-7", "remove", OLD.digest[:19]] in [line.split() for line in text.stdout.splitlines()]
+    assert "deletes 3 images at most" in text.stdout
+    assert f"before {OLD.digest[:19]}: linux/amd64, linux/arm64" in text.stdout
+    assert "1 image: 1 changed; 0 tags will move, 0 will be new, 1 will be removed" in text.stdout
+    assert f"| `preview-7` | remove | `{OLD.digest[:19]}` |  |  |" in markdown.stdout
+    assert data["tags"] == [{"tag": "preview-7", "action": "remove", "before": OLD.digest, "after": None}]
+    assert data["writes"]["deletes"][0] == OLD.digest
+
+
+def test_an_image_that_moves_to_another_repository_goes_from_the_first(images: World, cloud: Cloud) -> None:
+    """CloudFormation replaces the resource: the old one is deleted."""
+    images.push(OLD, repository=UPSTREAM)
+
+    def elsewhere(stack: Stack, repository: IPublicRepository) -> None:
+        del repository
+        preview("preview-7")(stack, PublicRepository.from_repository_name(stack, "Upstream", UPSTREAM))
+
+    effects = plan_and_deploy(images, cloud, app(preview("preview-7")), elsewhere)
+
+    assert [(effect.repository, [tag.action for tag in effect.tags]) for effect in effects] == [
+        (images.uri(UPSTREAM), [Action.CREATE]),
+        (images.uri(HOME), [Action.REMOVE]),
+    ]
+    assert images.tags(UPSTREAM) == {"preview-7": OLD.digest}
+
+
+@pytest.mark.parametrize("what", ["kept by default", "kept by CloudFormation"])
+def test_what_is_kept_is_not_mentioned(images: World, cloud: Cloud, what: str) -> None:
+    def before(stack: Stack, repository: IPublicRepository) -> None:
+        destroys = what == "kept by CloudFormation"
+        policy = RemovalPolicy.DESTROY if destroys else RemovalPolicy.RETAIN
+        declared = PublicImage(
+            stack,
+            "Preview",
+            repository=repository,
+            source=ImageSource.digest(OLD.digest),
+            tags=["preview-7"],
+            removal_policy=policy,
+        )
+        if destroys:
+            resource = declared.node.default_child
+            assert resource is not None
+            resource.apply_removal_policy(RemovalPolicy.RETAIN)  # type: ignore[attr-defined]
+
+    cloud.deploy(images.synthesize(before))
+
+    assert images.review(images.read(app())) == []
+
+
+def test_an_image_that_another_one_still_has_stays_with_its_last_tag(images: World, cloud: Cloud) -> None:
+    by_digest = image("Neighbour", OLD.digest, on_tag_removed=OnTagRemoved.UNTAG)
+    effects = plan_and_deploy(images, cloud, app(preview("preview-7"), by_digest), app(by_digest))
+
+    assert removed(effects) == []
+    assert "tag preview-7 stays: its image is another declaration's too" in notes(effects)[0]
+
+
+def test_a_tag_that_somebody_moved_is_not_removed(images: World, cloud: Cloud) -> None:
+    cloud.deploy(images.synthesize(app(preview("preview-7"))))
+    images.push(NEW, "preview-7")
+
+    effects = images.review(images.read(app()))
+
+    assert removed(effects) == []
+    assert f"points to {NEW.digest}, which this declaration did not put there" in notes(effects)[0]
+
+
+def test_dropped_tags_go(images: World, cloud: Cloud) -> None:
+    effects = plan_and_deploy(images, cloud, app(release(OLD.digest, "1", "2", "3")), app(release(OLD.digest, "1")))
+
+    assert removed(effects) == ["2", "3"]
+    assert notes(effects) == []
+
+
+def test_the_last_tag_of_an_image_stays(images: World, cloud: Cloud) -> None:
+    effects = plan_and_deploy(
+        images, cloud, app(release(OLD.digest, "1", "old", "older")), app(release(NEW.digest, "1"))
+    )
+
+    assert removed(effects) == ["older"]
+    assert notes(effects) == ["tag old stays: it is the last tag of its image"]
+
+
+def test_an_immutable_tag_stays(images: World, cloud: Cloud) -> None:
+    before = app(release(OLD.digest, "1.0", "latest", immutable_tags=["1.*"]))
+    effects = plan_and_deploy(images, cloud, before, app(release(OLD.digest, "latest", immutable_tags=["1.*"])))
+
+    assert removed(effects) == []
+    assert notes(effects) == ["tag 1.0 stays: it is immutable"]
+
+
+@pytest.mark.parametrize("digest", [OLD.digest, NEW.digest], ids=["same image", "another image"])
+def test_a_tag_that_moves_to_another_declaration_is_counted_once(images: World, cloud: Cloud, digest: str) -> None:
+    before = app(release(OLD.digest, "1", "moves"), image("Other", digest, "2"))
+    after = app(release(OLD.digest, "1"), image("Other", digest, "2", "moves"))
+
+    effects = plan_and_deploy(images, cloud, before, after)
+
+    assert removed(effects) == []
+    assert notes(effects) == ["tag moves stays: another declaration has it"]
+
+
+def test_what_another_app_declares_stays_where_we_may_know_it(images: World, cloud: Cloud) -> None:
+    """The function asks Systems Manager what else is declared of the repository."""
+    cloud.deploy(images.synthesize(app(preview("preview-7"))))
+    cloud.plane.parameters[f"/cdk-ecrpublic/{HOME}/Elsewhere.Release"] = json.dumps(
+        {"resource": "ecr-public:1/acme/agent:Release", "tags": ["preview-7"], "digests": {}, "before": None}
+    )
+
+    assert notes(images.review(images.read(app()))) == ["tag preview-7 stays: another declaration has it"]
+
+
+def test_a_source_that_may_move_is_removed_as_it_was_deployed(images: World, cloud: Cloud) -> None:
+    images.push(OLD, "build")
+
+    def before(stack: Stack, repository: IPublicRepository) -> None:
+        PublicImage(
+            stack,
+            "Preview",
+            repository=repository,
+            source=ImageSource.tag("build"),
+            tags=["preview-7"],
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+
+    effects = plan_and_deploy(images, cloud, before, app())
+    assert removed(effects) == ["preview-7"]
+
+
+def test_what_a_source_was_deployed_as_may_be_hidden(images: World, cloud: Cloud) -> None:
+    images.push(OLD, "build")
+
+    def before(stack: Stack, repository: IPublicRepository) -> None:
+        PublicImage(
+            stack,
+            "Preview",
+            repository=repository,
+            source=ImageSource.tag("build"),
+            tags=["preview-7"],
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+
+    cloud.deploy(images.synthesize(before))
+    cloud.denied = {"GetParameter", "GetParametersByPath"}
+
+    (effect,) = images.review(images.read(app()))
+
+    assert effect.state is State.UNSEEN
+    assert "ssm:GetParameter" in effect.problems[0]
+
+
+def test_without_credentials_no_removal_is_known(without_credentials: World, cloud: Cloud) -> None:
+    world = without_credentials
+    home = world.home
+    world.push(OLD, "preview-7")
+    cloud.hold(world.synthesize(app(preview("preview-7"))))
+
+    assert world.review(world.read(app()), home) == []
