@@ -34,6 +34,22 @@ class ListingClient(RegistryClient):
         # It may also lead to where the bytes are.
         return True
 
+    def exists(self, repository: Repository) -> bool:
+        """
+        Return whether there is a repository, with tags or without.
+
+        HEAD would not do: a manifest that is missing and a repository that is
+        differ in the body of the answer only.
+
+        Raises:
+            AccessError, ThrottledError, UnavailableError: As they say.
+        """
+        reply = self._authenticated("GET", f"{repository.host.url}/v2/{repository.path}/tags/list?n=1")
+        if reply.status in {_OK, _NOT_FOUND}:
+            return reply.status == _OK
+        error = self._error("GET tags", reply.status)
+        raise error
+
     def tags(self, repository: Repository) -> list[str]:
         """
         Return all tags, in the registry's order.

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from .._assets.lambda_handler.archive import StoredObject
 from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.clock import Deadline, SystemClock
 from .._assets.lambda_handler.ecr_public import EcrPublicRepository
-from .._assets.lambda_handler.ecr_public.repository import ForeignRepository
 from .._assets.lambda_handler.entrypoint import Clients, SourceAdapters
-from .._assets.lambda_handler.errors import AccessError, ImageError, NotFoundError, RepositoryNotFoundError
+from .._assets.lambda_handler.errors import AccessError, ImageError, RepositoryNotFoundError
 from .._assets.lambda_handler.log import Log
-from .._assets.lambda_handler.oci import Digest, Manifest, Repository, is_account_id
+from .._assets.lambda_handler.oci import Digest, Repository, is_account_id
 from .._assets.lambda_handler.publish.ports import ObjectReader
 from .._assets.lambda_handler.registry import RegistryClient, RegistryRepository, Transport
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
@@ -31,6 +30,7 @@ from .._assets.lambda_handler.spec import Declaration
 from .._sources.archive_file import ArchiveFile
 from .assembly import StoredFile
 from .listing import ListingClient
+from .repositories import ComingRepository, SeenRepository
 
 T = TypeVar("T")
 
@@ -114,53 +114,6 @@ class Notices(Log):
     def _write(self, level: str, message: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002
         if level == "WARNING":
             self._tell(message)  # type: ignore[attr-defined] # set in __init__
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenRepository(ForeignRepository):
-    """A repository as everybody sees it, whose owner we may be."""
-
-    has_blob: Callable[[Repository, Digest], bool]
-    is_own: ClassVar[bool] = True
-
-    def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:  # noqa: ARG002
-        """
-        Find out nothing: nobody but the owner sees all tags of an image.
-
-        Raises:
-            AccessError: In any case.
-        """
-        operation = "ecr-public:DescribeImages"
-        message = f"which other tags images of {self.repository} have, and so what may be removed, only its owner sees"
-        raise AccessError(message, operation=operation, hint=f"set AWS credentials that may call {operation}")
-
-    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that no blob here has. One request each."""
-        return frozenset(digest for digest in digests if not self._has_blob(digest))
-
-    def _has_blob(self, digest: Digest) -> bool:
-        return self.retry.call(f"looking for {digest}", lambda: self.has_blob(self.repository, digest))
-
-
-class ComingRepository(EcrPublicRepository):
-    """A repository that the same deployment creates: there is nothing in it."""
-
-    def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:  # noqa: ARG002
-        """Return no tag."""
-        return {}
-
-    def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return all of *digests*."""
-        return frozenset(digests)
-
-    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return all of *digests*."""
-        return frozenset(digests)
-
-    def manifest(self, digest: Digest) -> Manifest:
-        """Find nothing."""
-        message = f"{digest} cannot be in repository {self.name!r}, which does not exist yet"
-        raise NotFoundError(message, operation="GET manifest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,16 +206,30 @@ class Registry:
     def _find(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
         address = self._address(declaration)
         try:
-            if self.clients.has_credentials and not self.is_elsewhere(declaration.registry_id):
-                return ports.find()
+            return self._owned(ports, declaration) or self._seen(ports, declaration, address)
         except RepositoryNotFoundError:
             if not is_coming:
                 raise
             name = address or Repository.parse(f"{PUBLIC_HOST}/{declaration.repository_name}")
             return ComingRepository(**_fields(declaration, name, ports, self.retry))
+
+    def _owned(self, ports: ReviewPorts, declaration: Declaration) -> EcrPublicRepository | None:
+        """Find a repository over the API; None where we may not ask, and its address is known."""
+        if not self.clients.has_credentials or self.is_elsewhere(declaration.registry_id):
+            return None
+        try:
+            found = ports.find()
         except AccessError:
-            if address is None:
+            if self._address(declaration) is None:
                 raise
+            return None
+        if not found.is_own:
+            # Nobody has looked for it: the API tells nothing of others' repositories.
+            self._check_exists(ports, found.repository)
+        return found
+
+    def _seen(self, ports: ReviewPorts, declaration: Declaration, address: Repository | None) -> EcrPublicRepository:
+        """Open a repository as everybody sees it."""
         if address is None:
             owner = f"account {declaration.registry_id}" if declaration.registry_id else "the account"
             message = f"the repository {declaration.repository_name!r} of {owner} has no address that we know"
@@ -271,7 +238,20 @@ class Registry:
                 "(the console shows the alias)"
             )
             raise AccessError(message, operation="finding the repository", hint=hint)
+        self._check_exists(ports, address)
         return SeenRepository(**_fields(declaration, address, ports, self.retry), has_blob=ports.has_blob)
+
+    def _check_exists(self, ports: ReviewPorts, address: Repository) -> None:
+        """
+        Look for a repository over HTTP, where one that is not there would pass for an empty one.
+
+        Raises:
+            RepositoryNotFoundError: There is none.
+        """
+        if not self.retry.call(f"looking for {address}", lambda: ports.exists(address)):
+            message = f"the repository {address} does not exist"
+            hint = "create it first, or correct its name or the alias of the registry"
+            raise RepositoryNotFoundError(message, operation="GET tags", hint=hint)
 
     def _address(self, declaration: Declaration) -> Repository | None:
         """Return where everybody finds the repository; None where only its owner knows."""
@@ -311,5 +291,12 @@ class ReviewPorts(SourceAdapters):
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Return whether ECR Public has a blob; the caller retries."""
+        return self._listing(repository).has_blob(repository, digest)
+
+    def exists(self, repository: Repository) -> bool:
+        """Return whether ECR Public has a repository; the caller retries."""
+        return self._listing(repository).exists(repository)
+
+    def _listing(self, repository: Repository) -> ListingClient:
         client = self._ecr_public(repository).client
-        return ListingClient(client.transport, client.tokens).has_blob(repository, digest)
+        return ListingClient(client.transport, client.tokens)

@@ -137,6 +137,47 @@ def test_everybody_may_look(without_credentials: World) -> None:
     assert world.sandbox.requests.count("DescribeImages", "PutImage") <= 2, "those that pushed the images"
 
 
+def test_a_repository_that_does_not_exist_is_no_empty_one(without_credentials: World) -> None:
+    """Over HTTP, both have no tags; a name with a typing error must not look like a first release."""
+    world = without_credentials
+    home = world.home
+    manifest = NEW.manifest.decode()
+
+    def body(stack: Stack, _: IPublicRepository) -> None:
+        repository = PublicRepository.from_repository_name(stack, "Typo", "acme/agnet")
+        PublicImage(stack, "Release", repository=repository, source=ImageSource.manifest(manifest), tags=["1"])
+
+    folder = world.synthesize(body)
+    result = run("plan", folder, "--registry", home)
+
+    assert result.exit_code == 2
+    assert f"NOT_FOUND: the repository {home}/acme/agnet does not exist" in result.stdout
+    assert "create it first" in result.stdout
+
+
+def test_an_empty_repository_is_there(without_credentials: World) -> None:
+    world = without_credentials
+    result = run("plan", world.synthesize(release(ABSENT)), "--registry", world.home)
+
+    assert f"NOT_FOUND: the image {ABSENT} does not exist" in result.stdout
+
+
+def test_a_repository_that_the_app_creates_may_be_missing(without_credentials: World) -> None:
+    world = without_credentials
+    home = world.home
+    world.push(FAR, repository=UPSTREAM)
+
+    def body(stack: Stack, _: IPublicRepository) -> None:
+        repository = PublicRepository(stack, "New", repository_name="acme/new")
+        source = ImageSource.registry(f"{home}/{UPSTREAM}@{FAR.digest}")
+        PublicImage(stack, "Copy", repository=repository, source=source, tags=["1"])
+
+    result = run("plan", world.synthesize(body), "--registry", home)
+
+    assert result.exit_code == 0, result.stdout
+    assert "1 will be new" in result.stdout
+
+
 def test_a_stack_of_another_account_is_not_looked_for_in_ours(images: World) -> None:
     """Credentials of one account, and stacks of two: what is not ours is not seen, and neither is ours in its place."""
 
