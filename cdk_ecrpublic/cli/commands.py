@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from cdk_ecrpublic._assets.lambda_handler.errors import InvalidReferenceError
+from cdk_ecrpublic._assets.lambda_handler.oci import RegistryHost, is_account_id, parse_registry_id
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cdk-ecrpublic")
@@ -61,6 +64,25 @@ def sandbox(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 
         raise click.ClickException(message) from error
 
 
+def _check_registry(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value and not _is_registry(value):
+        message = (
+            f"{value!r} is not the address of a public registry; expected its host and one of its aliases, "
+            "e.g. 'public.ecr.aws/a1b2c3d4', without 'https://' before or a repository behind"
+        )
+        raise click.BadParameter(message)
+    return value
+
+
+def _is_registry(value: str) -> bool:
+    host, _, alias = value.partition("/")
+    try:
+        RegistryHost.parse(host)
+        return not is_account_id(parse_registry_id(alias))
+    except InvalidReferenceError:
+        return False
+
+
 def _reviews() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add what all commands take that read a synthesized app."""
     parameters = [
@@ -68,6 +90,7 @@ def _reviews() -> Callable[[Callable[..., None]], Callable[..., None]]:
             "--registry",
             default="",
             metavar="HOST/ALIAS",
+            callback=_check_registry,
             help="The account's own public registry, to look at it without credentials.",
         ),
         click.argument("folder", metavar="[CDK_OUT]", default="cdk.out", type=click.Path(path_type=Path)),

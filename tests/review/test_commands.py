@@ -245,6 +245,29 @@ def test_a_comment_is_never_too_long_to_post(images: World) -> None:
     assert "more; the job's log has them all" in text
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "public.ecr.aws/a1b2c3d4/",
+        "https://public.ecr.aws/a1b2c3d4",
+        "a1b2c3d4",
+        "public.ecr.aws",
+        "public.ecr.aws/",
+        "/a1b2c3d4",
+        "public.ecr.aws/a1b2c3d4/acme/agent",
+        "public.ecr.aws/123456789012",
+        "public ecr/a1b2c3d4",
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "verify", "pin"])
+def test_an_address_that_is_no_registry_is_refused(command: str, address: str, tmp_path: Path) -> None:
+    result = run(command, tmp_path, "--registry", address)
+
+    assert result.exit_code == 2
+    assert "Invalid value for '--registry'" in result.stderr
+    assert "'public.ecr.aws/a1b2c3d4'" in result.stderr
+
+
 TROUBLE = pytest.mark.parametrize(("command", "status"), [("plan", 1), ("verify", 2)])
 
 
