@@ -141,8 +141,8 @@ def verify(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
     Check that the registry is what a synthesized app declares.
 
     Reads CDK_OUT (default: cdk.out) and the registries. Exits with 0 when it
-    is; with 1 when a tag has moved, or a tag, image or blob is missing; with 2
-    when a registry could not be asked.
+    is; with 1 when a tag has moved, or a tag, image or blob is missing, or what
+    is declared cannot be had; with 2 when a registry could not be asked.
     """
     from .verify import Options, run  # noqa: PLC0415 - imports botocore
 

@@ -13,7 +13,7 @@ from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.content import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
 from .._assets.lambda_handler.spec import decode
-from .effect import AT_ONCE, problems_of
+from .effect import AT_ONCE, UNANSWERED, problems_of
 from .intrinsics import unknowns
 from .registry import Registry
 from .template import DeclaredImage
@@ -88,8 +88,13 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
         differences = [*_tags(declaration.tags, digest, found)]
         if not tags_only:
             differences += _Completeness(repository).lacking(digest)
-    except ImageError as error:
+    except UNANSWERED as error:
         return replace(finding, verdict=Verdict.UNSEEN, problems=problems_of(error))
+    except ImageError as error:
+        if declared.built_here and isinstance(error, NotFoundError):
+            return replace(finding, problems=("only the deployment builds and pushes the image",))
+        # The registries did answer: what is declared cannot be there.
+        return replace(finding, verdict=Verdict.DIFFERENT, differences=problems_of(error))
     return replace(
         finding,
         repository=str(repository.repository),

@@ -6,11 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .._assets.lambda_handler.errors import ImageError, InvalidPropertiesError, RuleViolationError
+from .._assets.lambda_handler.errors import (
+    AccessError,
+    DeadlineError,
+    ImageError,
+    InvalidPropertiesError,
+    RuleViolationError,
+    ThrottledError,
+    UnavailableError,
+)
 from .images import Summary
 
 AT_ONCE = 8
 """How many images are looked at at the same time; registries count requests."""
+
+UNANSWERED = (AccessError, ThrottledError, UnavailableError, DeadlineError)
+"""We were not let look; any other error is an answer, and says what is wrong with what is declared."""
 
 
 class State(StrEnum):

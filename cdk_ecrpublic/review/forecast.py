@@ -12,15 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
-from .._assets.lambda_handler.errors import (
-    AccessError,
-    DeadlineError,
-    ImageError,
-    NotFoundError,
-    RuleViolationError,
-    ThrottledError,
-    UnavailableError,
-)
+from .._assets.lambda_handler.errors import ImageError, NotFoundError, RuleViolationError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.content import Content
 from .._assets.lambda_handler.publish.observe import observe
@@ -31,7 +23,7 @@ from .._assets.lambda_handler.resources.removal import refuse_removal_elsewhere
 from .._assets.lambda_handler.spec import Declaration, decode
 from .assembly import Assembly
 from .deployed import DeployedStacks
-from .effect import AT_ONCE, Action, Effect, State, TagEffect, Writes, problems_of
+from .effect import AT_ONCE, UNANSWERED, Action, Effect, State, TagEffect, Writes, problems_of
 from .images import Summary, summarize
 from .intrinsics import unknowns
 from .registry import Registry, ReviewPorts
@@ -90,7 +82,7 @@ def _found(declared: DeclaredImage, registry: Registry) -> Effect:
         if declared.built_here:
             return replace(effect, problems=("only the deployment builds and pushes the image",))
         return replace(effect, state=State.REFUSED, problems=problems_of(error))
-    except (AccessError, ThrottledError, UnavailableError, DeadlineError) as error:
+    except UNANSWERED as error:
         return replace(effect, state=State.UNSEEN, problems=problems_of(error))
     except ImageError as error:
         return replace(effect, state=State.REFUSED, problems=problems_of(error))

@@ -9,7 +9,7 @@ import pytest
 from aws_cdk import App, Environment, Stack
 from click.testing import CliRunner, Result
 
-from cdk_ecrpublic import ImageSource, IPublicRepository, PublicImage, PublicRepository
+from cdk_ecrpublic import IImageSource, ImageSource, IPublicRepository, PublicImage, PublicRepository
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 from cdk_ecrpublic.cli.commands import cli
 from cdk_ecrpublic.review.markdown import COMMENT_MAX_CHARACTERS, MARKER, as_markdown
@@ -310,6 +310,49 @@ def test_an_image_that_is_gone_is_named(images: World) -> None:
     (image,) = json.loads(result.stdout)["images"]
     assert image["verdict"] == "different"
     assert image["differences"] == [f"image {ABSENT} is missing"]
+
+
+def made_of(source: IImageSource, **options: object) -> Body:
+    def body(stack: Stack, repository: IPublicRepository) -> None:
+        PublicImage(stack, "Release", repository=repository, source=source, tags=["1"], **options)  # type: ignore[arg-type]
+
+    return body
+
+
+@pytest.mark.parametrize("who", ["owner", "anybody"])
+def test_what_cannot_be_there_is_a_difference(world: World, who: str, request: pytest.FixtureRequest) -> None:
+    """The registries answered; that nobody could be asked is another matter."""
+    home = world.home
+    world.push(OLD, "build")
+    if who == "anybody":
+        request.getfixturevalue("without_credentials")
+
+    def elsewhere(stack: Stack, _: IPublicRepository) -> None:
+        made_of(ImageSource.digest(OLD.digest))(
+            stack, PublicRepository.from_repository_name(stack, "Typo", "acme/agnet")
+        )
+
+    for body, reason in [
+        (elsewhere, "NOT_FOUND"),
+        (made_of(ImageSource.tag("nothing")), "NOT_FOUND"),
+        (made_of(ImageSource.registry(f"{home}/{UPSTREAM}:nothing")), "NOT_FOUND"),
+        (made_of(ImageSource.tag("build"), platforms=["linux/s390x"]), "linux/s390x"),
+    ]:
+        result = run("verify", world.synthesize(body), "--registry", home)
+
+        assert (result.exit_code, "1 image: 1 different" in result.stdout) == (1, True), result.stdout
+        assert reason in result.stdout
+
+
+def test_properties_that_are_none_are_a_difference(images: World) -> None:
+    folder = images.synthesize(release(OLD.digest, "latest"))
+    template = folder / "Agent.template.json"
+    template.write_text(template.read_text(encoding="utf-8").replace('"latest"', '"no tag"'), encoding="utf-8")
+
+    result = run("verify", folder)
+
+    assert result.exit_code == 1
+    assert "'no tag' is not a tag" in result.stdout
 
 
 @pytest.mark.parametrize("who", ["owner", "anybody"])
