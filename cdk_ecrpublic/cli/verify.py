@@ -62,7 +62,7 @@ def _print(findings: Sequence[Finding], console: Console) -> None:
         console.print(
             Text.assemble((path, "bold"), f"  {repository}  ", (finding.verdict.value, _STYLES[finding.verdict]))
         )
-        for line in (*finding.differences, *finding.problems):
+        for line in (*finding.differences, *finding.problems, *finding.notes):
             console.print(Text(f"  {printable(line)}"))
     said = [f"{number} {verdict.value}" for verdict in Verdict if (number := _number(findings, verdict))]
     console.print(

@@ -37,7 +37,7 @@ def drift_as_data(findings: Sequence[Finding]) -> dict[str, object]:
     Shape:
         ``{"formatVersion": 1, "images": [{"stack": "…", "path": "…",
         "repository": "…", "verdict": "different", "digest": "sha256:…",
-        "differences": ["tag 1.4 …"], "problems": []}]}``
+        "differences": ["tag 1.4 …"], "problems": [], "notes": []}]}``
     """
     return {"formatVersion": FORMAT_VERSION, "images": [asdict(each) for each in findings]}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,11 +12,12 @@ from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.content import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
-from .._assets.lambda_handler.spec import decode
+from .._assets.lambda_handler.spec import Declaration, decode
 from .effect import AT_ONCE, UNANSWERED, problems_of
 from .intrinsics import unknowns
 from .registry import Registry
 from .template import DeclaredImage
+from .untouched import NOT_REMEMBERED, UNREADABLE, deployed_digest, moved, tag_differences
 
 
 class Verdict(StrEnum):
@@ -39,6 +40,7 @@ class Finding:
         digest: What is declared; None: not known.
         differences: One sentence each.
         problems: Why it is unknown or unseen.
+        notes: What else there is to know, such as a source that has moved.
     """
 
     stack: str
@@ -48,6 +50,7 @@ class Finding:
     digest: str | None = None
     differences: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def find_drift(
@@ -83,9 +86,9 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
         declaration = decode(declared.properties)
         ports = registry.ports(declaration, account=declared.account)
         repository = ports.destination
-        digest = declaration.pinned or resolve(declaration, ports).root.digest
+        digest, notes = _expected(declared, declaration, registry)
         found = repository.resolve(declaration.tags)
-        differences = [*_tags(declaration.tags, digest, found)]
+        differences = [*tag_differences(declaration.tags, digest, found)]
         if not tags_only:
             differences += _Completeness(repository).lacking(digest)
     except UNANSWERED as error:
@@ -101,15 +104,30 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
         verdict=Verdict.DIFFERENT if differences else Verdict.AS_DECLARED,
         digest=str(digest),
         differences=tuple(differences),
+        notes=tuple(note for note in notes if differences or note != NOT_REMEMBERED),
     )
 
 
-def _tags(tags: Sequence[str], digest: Digest, found: Mapping[str, Digest]) -> Iterator[str]:
-    for tag in tags:
-        if tag not in found:
-            yield f"tag {tag} does not exist; declared is {digest}"
-        elif found[tag] != digest:
-            yield f"tag {tag} points to {found[tag]}; declared is {digest}"
+def _expected(declared: DeclaredImage, declaration: Declaration, registry: Registry) -> tuple[Digest, tuple[str, ...]]:
+    """
+    Return the image that has to be there, and what there is to say of its source.
+
+    Raises:
+        ImageError: It cannot be found out.
+    """
+    ports = registry.ports(declaration, account=declared.account)
+    if declaration.pinned is not None:
+        return declaration.pinned, ()
+    digest = deployed_digest(declared, declaration, registry)
+    try:
+        now = resolve(declaration, ports).root.digest
+    except ImageError as error:
+        if digest is None:
+            raise
+        return digest, tuple(UNREADABLE + problem for problem in problems_of(error))
+    if digest is None:
+        return now, (NOT_REMEMBERED,)
+    return digest, () if now == digest else (moved(now),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from .intrinsics import unknowns
 from .registry import Registry, ReviewPorts
 from .removals import Change, Removals
 from .template import DeclaredImage
+from .untouched import left_alone
 
 
 def find_effects(
@@ -65,7 +66,8 @@ def find_effect(declared: DeclaredImage, registry: Registry, deployed: DeclaredI
         deployed: What it is deployed as; None: it is not, or that is not known.
     """
     effect = _found(declared, registry)
-    return _as_deployed(effect) if deployed and deployed.template == declared.template else effect
+    is_untouched = deployed is not None and deployed.template == declared.template
+    return left_alone(effect, declared, registry) if is_untouched else effect
 
 
 def _found(declared: DeclaredImage, registry: Registry) -> Effect:
@@ -105,17 +107,6 @@ def _planned(effect: Effect, declaration: Declaration, ports: ReviewPorts) -> Ef
     if effect.state is State.UNCHANGED:
         return effect
     return replace(effect, images={summary.digest: summary for summary in _summaries(content, observed, repository)})
-
-
-def _as_deployed(effect: Effect) -> Effect:
-    """Say what becomes of a declaration that has not changed: nothing."""
-    if effect.state not in {State.CHANGED, State.REFUSED}:
-        return effect
-    problem = (
-        "the registry is not as declared, and the deployment will leave it so, since the declaration has not changed; "
-        "set `refresh` to have it applied again"
-    )
-    return replace(effect, state=State.DRIFTED, writes=Writes(), problems=(*effect.problems, problem))
 
 
 def _tags(declaration: Declaration, content: Content, observed: Observed) -> Iterator[TagEffect]:

@@ -1,0 +1,140 @@
+"""Declarations that have not changed: the deployment leaves them alone, whatever became of source and registry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from aws_cdk import Stack
+from click.testing import CliRunner, Result
+
+from cdk_ecrpublic import IImageSource, ImageSource, IPublicRepository, PublicImage
+from cdk_ecrpublic.cli.commands import cli
+from cdk_ecrpublic.review.effect import Action, State
+from cdk_ecrpublic.sandbox.images import build_image
+
+from .cloud import Cloud
+from .conftest import HOME, UPSTREAM, Body, World
+
+FIRST, SECOND = build_image({"etc/name": b"first"}), build_image({"etc/name": b"second"})
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def copy(source: IImageSource, *tags: str) -> Body:
+    def body(stack: Stack, repository: IPublicRepository) -> None:
+        PublicImage(stack, "Copy", repository=repository, source=source, tags=list(tags))
+
+    return body
+
+
+@pytest.fixture
+def pinned(world: World, cloud: Cloud) -> Path:
+    """A copy that is deployed, by digest, under ``edge`` and ``latest``."""
+    world.push(FIRST, "v1", repository=UPSTREAM)
+    world.push(SECOND)
+    source = ImageSource.registry(f"{world.uri(UPSTREAM)}@{FIRST.digest}")
+    cloud.deploy(folder := world.synthesize(copy(source, "edge", "latest")))
+    return folder
+
+
+@pytest.fixture
+def mutable(world: World, cloud: Cloud) -> Path:
+    """A copy of ``v1`` that is deployed, while ``v1`` has moved since."""
+    world.push(FIRST, "v1", repository=UPSTREAM)
+    source = ImageSource.registry(f"{world.uri(UPSTREAM)}:v1")
+    cloud.deploy(folder := world.synthesize(copy(source, "latest")))
+    world.push(SECOND, "v1", repository=UPSTREAM)
+    return folder
+
+
+def remove(world: World, repository: str, **image: str) -> None:
+    world.sandbox.client("ecr-public").batch_delete_image(repositoryName=repository, imageIds=[image])
+
+
+def test_a_copy_whose_source_is_gone_is_unchanged(world: World, pinned: Path) -> None:
+    remove(world, UPSTREAM, imageDigest=FIRST.digest)
+
+    result = run("plan", pinned)
+
+    assert result.exit_code == 0
+    assert "1 image: 1 unchanged" in result.stdout
+    assert "its source cannot be read any more, so it could not be applied again: NOT_FOUND" in result.stdout
+    assert "set `refresh`" not in result.stdout
+    assert "cannot be read any more" in run("plan", "--format", "markdown", pinned).stdout
+    assert run("verify", pinned).exit_code == 0
+
+
+def test_what_has_drifted_is_shown_as_it_is_and_stays(world: World, pinned: Path) -> None:
+    """A move that will not happen is none."""
+    world.push(FIRST, "kept")
+    world.push(SECOND, "latest")
+    remove(world, HOME, imageTag="edge")
+
+    result = run("plan", pinned)
+    (image,) = json.loads(run("plan", "--format", "json", pinned).stdout)["images"]
+
+    assert image["state"] == State.DRIFTED.value
+    assert image["tags"] == [
+        {"tag": "edge", "action": Action.UNCHANGED.value, "before": None, "after": None},
+        {"tag": "latest", "action": Action.UNCHANGED.value, "before": SECOND.digest, "after": SECOND.digest},
+    ]
+    assert image["problems"][1:] == [
+        f"tag edge does not exist; declared is {FIRST.digest}",
+        f"tag latest points to {SECOND.digest}; declared is {FIRST.digest}",
+    ]
+    assert "set `refresh`" in result.stdout
+    assert run("verify", pinned).exit_code == 1
+
+
+def test_an_image_that_is_gone_has_drifted(world: World, pinned: Path) -> None:
+    remove(world, HOME, imageDigest=FIRST.digest)
+
+    assert f"image {FIRST.digest} is missing" in run("plan", pinned).stdout
+
+
+def test_a_source_that_has_moved_is_no_drift(mutable: Path) -> None:
+    """Nothing was touched in the registry, and nothing will be."""
+    planned, verified = run("plan", mutable), run("verify", mutable)
+
+    assert (planned.exit_code, verified.exit_code) == (0, 0), planned.stdout + verified.stdout
+    for text in (planned.stdout, verified.stdout):
+        assert f"its source has moved since it was deployed, to {SECOND.digest}" in text
+    assert "1 image: 1 unchanged" in planned.stdout
+    assert "1 image: 1 as declared" in verified.stdout
+    (image,) = json.loads(run("verify", "--json", mutable).stdout)["images"]
+    assert image["digest"] == FIRST.digest
+    assert len(image["notes"]) == 1
+
+
+def test_a_tag_that_was_moved_is_drift_whatever_its_source_did(world: World, mutable: Path) -> None:
+    world.push(SECOND, "latest")
+
+    verified = run("verify", mutable)
+
+    assert verified.exit_code == 1
+    assert f"tag latest points to {SECOND.digest}; declared is {FIRST.digest}" in verified.stdout
+
+
+def test_a_source_that_is_gone_is_no_drift_either(world: World, mutable: Path) -> None:
+    remove(world, UPSTREAM, imageTag="v1")
+
+    assert (run("plan", mutable).exit_code, run("verify", mutable).exit_code) == (0, 0)
+    assert "its source cannot be read any more" in run("verify", mutable).stdout
+
+
+def test_where_the_memory_may_not_be_read_that_is_said(cloud: Cloud, mutable: Path) -> None:
+    """Then the source as it is now is all there is to compare with."""
+    cloud.denied = {"GetParameter", "GetParametersByPath"}
+
+    verified = run("verify", mutable)
+
+    assert verified.exit_code == 1
+    assert f"tag latest points to {FIRST.digest}; declared is {SECOND.digest}" in verified.stdout
+    assert "what it was deployed as is not known here" in verified.stdout
+    planned = run("plan", mutable).stdout
+    assert "1 image: 1 drifted" in planned
+    assert "what it was deployed as is not known here" in planned
