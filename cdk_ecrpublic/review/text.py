@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from . import words
-from .effect import Action, Effect, State
+from .effect import Action, Effect, State, TagEffect
 
 _STYLES = {
     State.CHANGED: "yellow",
@@ -26,36 +24,44 @@ _ACTION_STYLES = {Action.CREATE: "green", Action.MOVE: "yellow", Action.UNCHANGE
 def print_effects(effects: Sequence[Effect], console: Console) -> None:
     """Print all *effects*, those that change nothing in one line each."""
     for effect in effects:
-        console.print(_effect(effect))
+        for line in _effect(effect):
+            console.print(line)
     console.print(Text(words.verdict(effects), "bold"))
 
 
-def _effect(effect: Effect) -> RenderableType:
-    head = Text.assemble(
+def _effect(effect: Effect) -> Iterator[Text]:
+    yield Text.assemble(
         (words.harmless(effect.path), "bold"),
         f"  {words.harmless(effect.repository)}  ",
         (effect.state.value, _STYLES[effect.state]),
     )
-    lines: list[RenderableType] = [Text(words.printable(each)) for each in (*effect.problems, *effect.notes)]
-    if effect.state is State.UNCHANGED and not lines:
-        return head
-    if effect.tags:
-        lines.append(_tags(effect))
-    lines.extend(map(Text, _facts(effect)))
-    return Group(head, Padding(Group(*lines), (0, 0, 0, 2), expand=False), "")
+    said = [Text(words.printable(each)) for each in (*effect.problems, *effect.notes)]
+    if effect.state is State.UNCHANGED and not said:
+        return
+    for line in (*said, *_tags(effect), *map(Text, _facts(effect))):
+        yield Text.assemble("  ", line)
+    yield Text()
 
 
-def _tags(effect: Effect) -> Table:
-    table = Table.grid(padding=(0, 2))
+def _tags(effect: Effect) -> Iterator[Text]:
+    """Give a line for each tag, in columns; rich's own tables cut them short, and end them with blanks."""
+    names = max((len(tag.tag) for tag in effect.tags), default=0)
+    actions = max((len(tag.action.value) for tag in effect.tags), default=0)
+    ways = {tag.tag: " → ".join(_way(tag)) for tag in effect.tags}
+    longest = max(map(len, ways.values()), default=0)
     for tag in effect.tags:
-        way = [each for each in (words.short(tag.before), words.short(tag.after)) if each]
-        table.add_row(
-            Text(tag.tag),
-            Text(tag.action.value, _ACTION_STYLES[tag.action]),
-            Text(" → ".join(dict.fromkeys(way))),
-            Text(str(words.platform_change(effect, tag))),
+        change = str(words.platform_change(effect, tag))
+        line = Text.assemble(
+            f"{tag.tag:<{names}}  ",
+            (f"{tag.action.value:<{actions}}", _ACTION_STYLES[tag.action]),
+            f"  {ways[tag.tag]:<{longest}}  {change}",
         )
-    return table
+        line.rstrip()
+        yield line
+
+
+def _way(tag: TagEffect) -> Iterable[str]:
+    return dict.fromkeys(words.short(each) for each in (tag.before, tag.after) if each)
 
 
 def _facts(effect: Effect) -> Iterable[str]:

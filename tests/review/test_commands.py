@@ -62,6 +62,27 @@ def test_a_plan_for_a_terminal(images: World) -> None:
     assert "1 image: 1 changed; 1 tag will move, 1 will be new" in result.stdout
 
 
+@pytest.mark.parametrize("tags", [("1.3",), ("1.3", "1.4"), ()], ids=["nothing moves", "something is new", "no tags"])
+def test_a_plan_that_no_terminal_shows_is_whole(images: World, tags: tuple[str, ...]) -> None:
+    """Nothing is cut short, and no line ends with blanks."""
+    part = ImageSource.digest(NEW.children[1].digest)
+
+    def body(stack: Stack, repository: IPublicRepository) -> None:
+        release(OLD.digest, *tags, include_referrers=True)(stack, repository)
+        PublicImage(stack, "Index", repository=repository, source=ImageSource.index({"linux/arm64": part}), tags=["i"])
+
+    lines = run("plan", images.synthesize(body)).stdout.splitlines()
+
+    assert [line for line in lines if line != line.rstrip() or "…" in line] == []
+
+
+def test_a_tag_that_stays_has_its_digest(images: World) -> None:
+    """A plan with a column that is empty in every line."""
+    folder = images.synthesize(release(OLD.digest, "1.3", "lint"))
+
+    assert f"  1.3   unchanged  {OLD.digest[:19]}" in run("plan", folder).stdout.splitlines()
+
+
 def test_a_plan_for_a_program(images: World) -> None:
     result = run("plan", "--format", "json", images.synthesize(release(NEW.digest, "1.4", "latest")))
 
