@@ -26,6 +26,16 @@ def _check_account(_context: click.Context, _parameter: click.Parameter, value: 
     return value
 
 
+def _check_log_file(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+    try:
+        if value is not None:
+            value.open("ab").close()
+    except OSError as error:
+        message = f"{value} cannot be written: {error.strerror}"
+        raise click.BadParameter(message) from error
+    return value
+
+
 @cli.command()
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Listen there; 0 is any free port. Default: 4566 if it is free."
@@ -40,7 +50,10 @@ def _check_account(_context: click.Context, _parameter: click.Parameter, value: 
 )
 @click.option("--alias", default="", help="A custom alias of the public registry, such as acme.")
 @click.option(
-    "--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log there. Default: nowhere."
+    "--log-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_check_log_file,
+    help="Write the log there. Default: nowhere.",
 )
 @click.option("--without-ministack", is_flag=True, help="ECR Public only, without the rest of AWS.")
 @click.option("--auth", is_flag=True, help="Evaluate IAM policies; only the sandbox's own credentials may do all.")

@@ -289,6 +289,14 @@ def test_an_address_that_is_no_registry_is_refused(command: str, address: str, t
     assert "'public.ecr.aws/a1b2c3d4'" in result.stderr
 
 
+def test_a_log_that_cannot_be_written_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    result = run("sandbox", "--log-file", tmp_path / "nowhere" / "log", "--", "true")
+
+    assert result.exit_code == 2
+    assert "Invalid value for '--log-file'" in result.stderr
+    assert "cannot be written: No such file or directory" in result.stderr
+
+
 TROUBLE = pytest.mark.parametrize(("command", "status"), [("plan", 1), ("verify", 2)])
 
 
