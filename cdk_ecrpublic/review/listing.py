@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from .._assets.lambda_handler.errors import UnavailableError
-from .._assets.lambda_handler.oci import Digest, Repository
+from .._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Digest, Repository
 from .._assets.lambda_handler.registry import RegistryClient
 from .._assets.lambda_handler.registry.client import next_page
+from .._assets.lambda_handler.registry.transport import Reply
 
 TAG_PAGES_MAX = 200
 """Of up to 1,000 tags each; ECR Public's quota is 10,000 images for a repository."""
@@ -25,7 +27,7 @@ class ListingClient(RegistryClient):
         Raises:
             AccessError, ThrottledError, UnavailableError: As they say.
         """
-        reply = self._authenticated("HEAD", f"{repository.host.url}/v2/{repository.path}/blobs/{digest}")
+        reply = self._asked("HEAD", f"{repository.host.url}/v2/{repository.path}/blobs/{digest}", "blob")
         if reply.status == _NOT_FOUND:
             return False
         if reply.status >= _BAD_REQUEST:
@@ -44,7 +46,7 @@ class ListingClient(RegistryClient):
         Raises:
             AccessError, ThrottledError, UnavailableError: As they say.
         """
-        reply = self._authenticated("GET", f"{repository.host.url}/v2/{repository.path}/tags/list?n=1")
+        reply = self._asked("GET", f"{repository.host.url}/v2/{repository.path}/tags/list?n=1", "tags")
         if reply.status in {_OK, _NOT_FOUND}:
             return reply.status == _OK
         error = self._error("GET tags", reply.status)
@@ -62,7 +64,7 @@ class ListingClient(RegistryClient):
         url = f"{repository.host.url}/v2/{repository.path}/tags/list?n=1000"
         found: list[str] = []
         for _ in range(TAG_PAGES_MAX):
-            reply = self._authenticated("GET", url)
+            reply = self._asked("GET", url, "tags")
             if reply.status != _OK:
                 error = self._error("GET tags", reply.status)
                 raise error
@@ -72,6 +74,14 @@ class ListingClient(RegistryClient):
             url = following
         message = f"{repository} lists its tags on more than {TAG_PAGES_MAX} pages"
         raise UnavailableError(message, operation="GET tags")
+
+    def _asked(self, method: str, url: str, what: str) -> Reply:
+        """Send a request for something that is no manifest; messages name it as *what*."""
+
+        def send(header: Mapping[str, str]) -> Reply:
+            return self.transport.send(method, url, header, limit=MANIFEST_MAX_BYTES, doing=f"{method} {what}")
+
+        return self.tokens.request(self.transport, send)
 
 
 def _tags(body: bytes) -> list[str]:

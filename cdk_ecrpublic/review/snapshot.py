@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._assets.lambda_handler.aws.errcode import translated
-from .._assets.lambda_handler.errors import NotFoundError
+from .._assets.lambda_handler.errors import AccessError, NotFoundError
 from .._assets.lambda_handler.oci import Digest, Repository
 from .._assets.lambda_handler.oci.reference import parse_repository_name
 from .._assets.lambda_handler.registry import Transport
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .effect import AT_ONCE
 from .listing import ListingClient
-from .registry import Registry
+from .registry import PUBLIC_HOST, Registry
 
 _REFERRER = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
 """Tags by which signatures and the like are found; ``include_referrers`` takes them along."""
@@ -90,6 +90,10 @@ def _seen(address: Repository, registry: Registry) -> dict[str, Digest]:
 
 def _described(name: str, registry: Registry) -> dict[str, Digest]:
     """Ask the API, as the owner may."""
+    if not registry.clients.has_credentials:
+        message = f"{name!r} is looked for in the account's own registry, and there are no AWS credentials"
+        hint = f"set them, or give the address, which everybody may read: {PUBLIC_HOST}/ALIAS/{name}"
+        raise AccessError(message, operation="ecr-public:DescribeImages", hint=hint)
     client = registry.clients.get("ecr-public", ECR_PUBLIC_REGION)
     tags: dict[str, Digest] = {}
     more: dict[str, str] = {}

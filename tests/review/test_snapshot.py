@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cdk_ecrpublic import PublicImageCatalog
+from cdk_ecrpublic._assets.lambda_handler.clock import Deadline
+from cdk_ecrpublic._assets.lambda_handler.errors import UnavailableError
+from cdk_ecrpublic._assets.lambda_handler.log import Log
 from cdk_ecrpublic.cli.commands import cli
 from cdk_ecrpublic.review.assembly import read_assembly
 from cdk_ecrpublic.review.effect import State
+from cdk_ecrpublic.review.registry import Registry, ReviewRetry
+from cdk_ecrpublic.review.snapshot import take_snapshot
 from cdk_ecrpublic.sandbox.images import build_image
+from tests.support.clock import SteppingClock
 
 from .conftest import HOME, UPSTREAM, World
 
@@ -119,3 +126,24 @@ def test_a_repository_that_is_not_there_is_said(world: World) -> None:
     assert result.exit_code == 1
     assert "acme/nothing: NOT_FOUND" in result.stderr
     assert world.tags() == {}
+
+
+@pytest.mark.usefixtures("without_credentials")
+def test_a_name_without_credentials_leads_to_the_address() -> None:
+    result = CliRunner().invoke(cli, ["snapshot", HOME])
+
+    assert result.exit_code == 1
+    assert "there are no AWS credentials" in result.stderr
+    assert f"public.ecr.aws/ALIAS/{HOME}" in result.stderr
+    assert "function" not in result.stderr
+
+
+def test_a_host_that_is_not_there_is_not_asked_for_a_manifest() -> None:
+    """What a person waits for is the list of tags."""
+    registry = Registry()
+    registry.retry = ReviewRetry(Deadline.after(60, SteppingClock()), Log())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    with pytest.raises(UnavailableError, match=f"GET tags from 127.0.0.1:{port} failed: no complete answer"):
+        take_snapshot(f"127.0.0.1:{port}/abc/{HOME}", registry)
