@@ -61,27 +61,35 @@ class DeployedStacks:
         return not self.registry.clients.has_credentials or self.registry.is_elsewhere(stack.account)
 
     def _read(self, stack: Stack) -> Images | None:
-        client = self.registry.clients.get("cloudformation", stack.region)
+        call = self.registry.prompt.call
         try:
-            described = _described(client, stack.name)
+            described = call(f"describing {stack.name}", lambda: self._described(stack))
             if described.get("StackStatus") in NOT_DEPLOYED:
                 return {}
-            with translated("cloudformation:GetTemplate"):
-                data = _parsed(client.get_template(StackName=stack.name)["TemplateBody"])
-                template = Template(stack, data, _parameters(described), self.assembly.exports)
-                return {image.logical_id: image for image in template.images()}
+            data = call(f"reading the template of {stack.name}", lambda: self._template(stack))
         except ImageError as error:
             return {} if _NO_SUCH_STACK in error.message else None
+        template = Template(stack, data, _parameters(described), self.assembly.exports)
+        return {image.logical_id: image for image in template.images()}
 
+    def _described(self, stack: Stack) -> Mapping[str, Any]:
+        """Return what DescribeStacks says; nothing where it may not be asked: then the template has to do."""
+        try:
+            with translated("cloudformation:DescribeStacks"):
+                described: Mapping[str, Any] = self._client(stack).describe_stacks(StackName=stack.name)["Stacks"][0]
+                return described
+        except AccessError:
+            return {}
 
-def _described(client: Any, name: str) -> Mapping[str, Any]:  # noqa: ANN401 - botocore's clients are made at run time
-    """Return what DescribeStacks says of a stack; nothing where it may not be asked: then the template has to do."""
-    try:
-        with translated("cloudformation:DescribeStacks"):
-            described: Mapping[str, Any] = client.describe_stacks(StackName=name)["Stacks"][0]
-            return described
-    except AccessError:
-        return {}
+    def _template(self, stack: Stack) -> Mapping[str, Any]:
+        """Return the template; botocore reads one in JSON, and leaves YAML as it is."""
+        with translated("cloudformation:GetTemplate"):
+            template = self._client(stack).get_template(StackName=stack.name)["TemplateBody"]
+            data: Mapping[str, Any] = json.loads(template) if isinstance(template, str) else template
+            return data
+
+    def _client(self, stack: Stack) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        return self.registry.clients.get("cloudformation", stack.region)
 
 
 def _parameters(described: Mapping[str, Any]) -> Mapping[str, object]:
@@ -91,8 +99,3 @@ def _parameters(described: Mapping[str, Any]) -> Mapping[str, object]:
 def _key(stack: Stack) -> _Key:
     """Tell stacks apart: their names need not differ in two Regions."""
     return stack.name, stack.region, stack.account
-
-
-def _parsed(template: Any) -> Mapping[str, Any]:  # noqa: ANN401 - botocore reads JSON, and leaves YAML as it is
-    data: Mapping[str, Any] = json.loads(template) if isinstance(template, str) else template
-    return data

@@ -54,6 +54,8 @@ def find_effects(
         return Change(image=image, deployed=deployed, effect=effect)
 
     with ThreadPoolExecutor(AT_ONCE) as finders:
+        # Each once, before several images of one ask for it at the same time.
+        list(finders.map(stacks.images, assembly.stacks))
         changes = list(finders.map(find, assembly.images))
     return Removals(changes, list(stacks.gone()), registry).effects()
 

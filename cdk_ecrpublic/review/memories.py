@@ -6,20 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from .._assets.lambda_handler.aws import Parameters
-from .._assets.lambda_handler.errors import AccessError, ImageError, ThrottledError
+from .._assets.lambda_handler.errors import AccessError, ImageError
 from .._assets.lambda_handler.oci import Digest
 from .._assets.lambda_handler.resources.memory import Claims, Memory
 from .._assets.lambda_handler.resources.memory import State as Remembered
 from .._assets.lambda_handler.spec import Property
-from .registry import Registry, ReviewRetry
+from .registry import Registry
 from .template import DeclaredImage
-
-
-class _PromptRetry(ReviewRetry):
-    """Waits where we have asked too often, and for nothing else: a review does without what it cannot read."""
-
-    def _wait(self, error: ImageError, attempt: int, waited: float, *, settle: bool) -> float | None:
-        return super()._wait(error, attempt, waited, settle=settle) if isinstance(error, ThrottledError) else None
 
 
 @dataclass
@@ -31,9 +24,9 @@ class Memories:
 
     def of(self, image: DeclaredImage) -> Memory:
         """Return the memory of an image, for reading only."""
-        client = self.registry.clients
-        retry = _PromptRetry(self.registry.retry.deadline, self.registry.retry.log)
-        return Memory(Parameters(lambda: client.get("ssm", image.region), retry), parameter_of(image))
+        clients = self.registry.clients
+        parameters = Parameters(lambda: clients.get("ssm", image.region), self.registry.prompt)
+        return Memory(parameters, parameter_of(image))
 
     def digest_of(self, image: DeclaredImage) -> Digest | None:
         """

@@ -19,7 +19,7 @@ from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.clock import Deadline, SystemClock
 from .._assets.lambda_handler.ecr_public import EcrPublicRepository
 from .._assets.lambda_handler.entrypoint import Clients, SourceAdapters
-from .._assets.lambda_handler.errors import AccessError, ImageError, RepositoryNotFoundError
+from .._assets.lambda_handler.errors import AccessError, ImageError, RepositoryNotFoundError, ThrottledError
 from .._assets.lambda_handler.log import Log
 from .._assets.lambda_handler.oci import Digest, Repository, is_account_id
 from .._assets.lambda_handler.publish.ports import ObjectReader
@@ -100,6 +100,13 @@ class ReviewRetry(Retry):
         return super().call(doing, action)
 
 
+class PromptRetry(ReviewRetry):
+    """Waits where we have asked too often, and for nothing else: for what a review can do without."""
+
+    def _wait(self, error: ImageError, attempt: int, waited: float, *, settle: bool) -> float | None:
+        return super()._wait(error, attempt, waited, settle=settle) if isinstance(error, ThrottledError) else None
+
+
 class Notices(Log):
     """Tells a person what is waited for, instead of writing a log."""
 
@@ -154,6 +161,7 @@ class Registry:
 
     def __post_init__(self) -> None:
         self.retry = ReviewRetry(Deadline.after(SECONDS, SystemClock()), Notices(self.tell))
+        self.prompt = PromptRetry(self.retry.deadline, self.retry.log)
         self.objects = {(file.bucket, file.key): file for file in self.files}
         self._repositories: dict[tuple[str | None, str], EcrPublicRepository] = {}
 

@@ -12,7 +12,7 @@ from .intrinsics import Resolver, Unknown
 
 _REPOSITORY = "AWS::ECR::PublicRepository"
 
-DELETION_POLICY, REPLACEMENT_POLICY = _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
+DELETION_POLICY, REPLACEMENT_POLICY = "DeletionPolicy", "UpdateReplacePolicy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,8 @@ class DeclaredImage:
         template: The properties as they stand in the template.
         created_here: The same app creates its repository.
         built_here: The deployment builds the image that is copied, and pushes it.
-        outlives: Of ``DeletionPolicy`` and ``UpdateReplacePolicy``, those by which CloudFormation lets it go unasked.
+        outlives: Of ``DeletionPolicy`` and ``UpdateReplacePolicy``, those by which CloudFormation
+            drops the resource without telling the function.
     """
 
     stack: str
@@ -129,7 +130,11 @@ class Template:
                 properties=resolved,
                 template=properties,
                 created_here=resolved.get("RepositoryName") in created,
-                outlives=frozenset(name for name in _POLICIES if str(resource.get(name, "")).startswith("Retain")),
+                outlives=frozenset(
+                    name
+                    for name in (DELETION_POLICY, REPLACEMENT_POLICY)
+                    if str(resource.get(name, "")).startswith("Retain")
+                ),
             )
 
     def _path(self, logical_id: str, resource: Mapping[str, Any]) -> str:

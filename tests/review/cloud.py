@@ -49,11 +49,13 @@ class Cloud:
     Attributes:
         stacks: By Region and name.
         denied: Operations of either that are refused.
+        busy: So many requests to CloudFormation are throttled.
     """
 
     url: str = ""
     stacks: dict[tuple[str, str], KnownStack] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
+    busy: int = 0
     plane: ControlPlane = field(default_factory=ControlPlane)
     deployed: dict[str, DeployedStack] = field(default_factory=dict)
     formation: CloudFormation | None = None
@@ -83,6 +85,9 @@ class Cloud:
 
     def describe(self, operation: str, region: str, name: str) -> tuple[int, str]:
         """Answer as CloudFormation does."""
+        if self.busy:
+            self.busy -= 1
+            return 400, _ERROR.format(code="Throttling", message="Rate exceeded")
         if operation in self.denied:
             return 403, _ERROR.format(code="AccessDenied", message="not allowed")
         if name.startswith("arn:"):  # asked by the function

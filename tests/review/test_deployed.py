@@ -32,15 +32,19 @@ def synthesize(folder: Path, digests: dict[str, str]) -> Path:
         stack = Stack(
             app, f"Agent-{region}", stack_name="agent", env=Environment(account="123456789012", region=region)
         )
-        PublicImage(
-            stack,
-            "Release",
-            repository=PublicRepository.from_repository_name(stack, "Repository", HOME),
-            source=ImageSource.digest(digest),
-            tags=[region],
-        )
+        declare(stack, digest, region)
     app.synth()
     return folder
+
+
+def declare(stack: Stack, digest: str, tag: str) -> None:
+    PublicImage(
+        stack,
+        "Release",
+        repository=PublicRepository.from_repository_name(stack, "Repository", HOME),
+        source=ImageSource.digest(digest),
+        tags=[tag],
+    )
 
 
 def test_stacks_of_the_same_name_in_two_regions_are_two(images: World, cloud: Cloud, tmp_path: Path) -> None:
@@ -79,3 +83,32 @@ def test_a_stack_that_is_deployed_leaves_alone_what_has_not_changed(
     (effect,) = images.review(read_assembly(folder))
 
     assert effect.state is State.DRIFTED
+
+
+def test_without_a_region_nothing_is_known_of_stacks_without_one(
+    images: World, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry is looked at all the same: it is in one Region only."""
+    app = App(outdir=str(images.folder / "app"))
+    declare(Stack(app, "Agent"), NEW.digest, "1")
+    app.synth()
+    cloud.hold(images.folder / "app")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+
+    (effect,) = images.review(read_assembly(images.folder / "app"))
+
+    assert effect.state is State.CHANGED
+
+
+def test_stacks_are_asked_for_again_where_there_were_too_many_requests(
+    images: World, cloud: Cloud, tmp_path: Path
+) -> None:
+    folder = synthesize(tmp_path / "app", {"us-east-1": NEW.digest})
+    cloud.hold(folder)
+    cloud.busy = 2
+
+    (effect,) = images.review(read_assembly(folder))
+
+    assert effect.state is State.DRIFTED
+    assert "trying again" in images.told[0]
