@@ -49,6 +49,11 @@ class Change:
         return places[0] != places[1] and not any(unknowns(places))
 
     @property
+    def claimant(self) -> DeclaredImage:
+        """Which of the two says in which parameter it claims something: one that has none any more leaves the old."""
+        return self.image if parameter_of(self.image) or self.deployed is None else self.deployed
+
+    @property
     def puts(self) -> Mapping[str, Digest]:
         """The tags that it puts, each with its image."""
         tags = self.effect.tags if self.effect.state is State.CHANGED else ()
@@ -167,7 +172,7 @@ class Removals:
         app = [change.image for change in self.changes]
         deployed = [change.deployed for change in self.changes if change.deployed]
         of_others = self._memories.claims(image, {parameter_of(each) for each in (*app, *deployed, *self.gone)})
-        neighbours = [change for change in self.changes if _is_neighbour(change.image, image)]
+        neighbours = [change for change in self.changes if _is_neighbour(change.claimant, image)]
         of_app = claims_of([(_tags(change.image), _digest(change.effect)) for change in neighbours])
         return Claims(tags={**of_others.tags, **of_app.tags}, digests=of_others.digests | of_app.digests)
 

@@ -99,6 +99,18 @@ def test_an_image_that_is_no_longer_declared_goes_with_its_tags(images: World, c
     assert set(effects[1].writes.deletes) == {OLD.digest, *(child.digest for child in OLD.children)}
 
 
+@pytest.mark.parametrize("tags", [(), ("1",)], ids=["by its digest", "by a tag"])
+def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
+    images: World, cloud: Cloud, tags: tuple[str, ...]
+) -> None:
+    neighbour = image("Neighbour", OLD.digest, *tags)
+
+    effects = plan_and_deploy(images, cloud, app(neighbour, preview("preview-7")), app(neighbour))
+
+    assert {child.digest for child in OLD.children} | {OLD.digest} <= images.images()
+    assert removed(effects) == (["preview-7"] if tags else [])
+
+
 def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
     cloud.deploy(images.synthesize(app(preview("preview-7"))))
     folder = images.synthesize(app())
