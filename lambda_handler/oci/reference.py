@@ -26,6 +26,15 @@ _PATH = re.compile(rf"{_PATH_PART}(?:/{_PATH_PART})*")
 _ECR_PUBLIC_NAME = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _ALIAS = re.compile(r"[a-z][a-z0-9]+(?:[._-][a-z0-9]+)*")
+_PRIVATE_ECR = re.compile(r"[0-9]{12}\.dkr[.-]ecr[.-].+")
+"""Hosts of private ECR, those of FIPS and of IPv6 too."""
+
+_REGISTRIES = re.compile(
+    r"(registry-1\.|index\.)?docker\.io|ghcr\.io|quay\.io|(.+\.)?gcr\.io|.+\.pkg\.dev|.+\.azurecr\.io|mcr\.microsoft\.com"
+    r"|registry\.(k8s\.io|gitlab\.com|redhat\.io)|registry\.access\.redhat\.com|nvcr\.io|cgr\.dev|lscr\.io"
+)
+"""Registries of others that everybody knows; no repository of ECR Public is called so on purpose."""
+
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -78,6 +87,34 @@ def parse_repository_name(text: str) -> str:
         )
         raise InvalidReferenceError(message)
     return text
+
+
+def parse_declared_name(text: str) -> str:
+    """
+    Read a repository's name where people write it.
+
+    ECR Public's grammar allows dots, so that the address of an image elsewhere
+    is a name too. The function goes on taking such names, for whoever has
+    deployed one; nobody begins with one on purpose.
+
+    Raises:
+        InvalidReferenceError: No name, or the address of another registry.
+    """
+    host, slash, rest = text.partition("/")
+    if slash and _PRIVATE_ECR.fullmatch(host):
+        message = (
+            f"{shown(text)} is an address in private ECR, not the name of an ECR Public repository; expected a name "
+            "such as 'acme/agent': a private image can be the source of a public one"
+        )
+        raise InvalidReferenceError(message)
+    name, colon, port = host.partition(":")
+    if slash and (_REGISTRIES.fullmatch(name) or (colon and port.isdigit())):
+        message = (
+            f"{shown(text)} is an address in the registry {shown(host)}, not the name of an ECR Public repository; "
+            f"expected a name without a host, e.g. {shown(rest)}"
+        )
+        raise InvalidReferenceError(message)
+    return parse_repository_name(text)
 
 
 def parse_registry_id(text: str) -> str:
@@ -134,6 +171,26 @@ class RegistryHost:
             return False
 
     @property
+    def is_certain(self) -> bool:
+        """Whether it can only be a host, by Docker's rule: a dot, a port or ``localhost`` tells it from a name."""
+        return "." in self.name or self.port is not None or self.name.startswith("[") or self.name == "localhost"
+
+    @property
+    def is_ecr_public(self) -> bool:
+        """Whether it is ECR Public's."""
+        return self == _ECR_PUBLIC
+
+    @property
+    def is_private_ecr(self) -> bool:
+        """Whether it is a registry of private ECR."""
+        return bool(_PRIVATE_ECR.fullmatch(self.name))
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is surely a registry of somebody else than ECR Public."""
+        return self.is_private_ecr or bool(_REGISTRIES.fullmatch(self.name))
+
+    @property
     def url(self) -> str:
         """The registry's base address: TLS for all but loopback hosts."""
         if self == _DOCKER_HUB:
@@ -146,6 +203,8 @@ class RegistryHost:
 
 _DOCKER_HUB = RegistryHost("docker.io")
 """Docker Hub's name in references; its registry answers under another."""
+
+_ECR_PUBLIC = RegistryHost("public.ecr.aws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +228,7 @@ class Repository:
         """
         host, _, path = text.partition("/")
         if not _PATH.fullmatch(path):
-            message = f"{shown(text)} is not a repository; expected host/path, e.g. 'public.ecr.aws/acme/agent'"
+            message = f"{shown(text)} is not a repository; {_remedy(text, path)}"
             raise InvalidReferenceError(message)
         return cls(RegistryHost.parse(host), path)
 
@@ -217,6 +276,39 @@ class Reference:
             Digest.parse(digest) if at else None,
         )
 
+    @classmethod
+    def parse_declared(cls, text: str) -> Reference:
+        """
+        Read a reference where people write it: also refuse what Docker takes for an image of Docker Hub.
+
+        The function goes on taking any host, for whoever has deployed one.
+
+        Raises:
+            InvalidReferenceError: Any other form, or what begins with no host.
+            InvalidDigestError: What follows ``@`` is none.
+        """
+        reference = cls.parse(text)
+        host = reference.repository.host
+        if not host.is_certain:
+            name = str(reference.repository)
+            message = (
+                f"{shown(name)} begins with no registry, since {shown(str(host))} has neither a dot nor a port; write "
+                f"the host before it: Docker Hub's is {shown(f'docker.io/{name}')}"
+            )
+            raise InvalidReferenceError(message)
+        return reference
+
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+def _remedy(text: str, path: str) -> str:
+    scheme, is_url, rest = text.partition("://")
+    if is_url:
+        return f"leave {shown(f'{scheme}://')} out: {shown(rest)}"
+    if _PATH.fullmatch(path.lower()):
+        return f"what follows the host is written in lower case: {shown(text.lower())}"
+    # A tag or a digest behind it is refused here too.
+    tagged = "without tag and digest, " if re.search("[:@]", path) else ""
+    return f"expected host/path, {tagged}e.g. 'public.ecr.aws/acme/agent'"

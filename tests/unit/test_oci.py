@@ -24,6 +24,7 @@ from lambda_handler.oci import (
     parse_tag,
 )
 from lambda_handler.oci.index import assemble_index, filter_index
+from lambda_handler.oci.reference import parse_declared_name
 
 HEX = "a" * 64
 INDEX = ManifestMediaType.OCI_INDEX.value
@@ -54,6 +55,41 @@ def test_accepts_a_repository_name(text: str) -> None:
 def test_refuses_a_repository_name(text: str) -> None:
     with pytest.raises(ImageError, match="is not the name of an ECR Public repository"):
         parse_repository_name(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com/acme/agent",
+            "is an address in private ECR, not the name of an ECR Public repository",
+        ),
+        ("123456789012.dkr-ecr.eu-west-1.on.aws/acme/agent", "a private image can be the source of a public one"),
+        ("ghcr.io/acme/agent", "in the registry 'ghcr.io', not the name of an ECR Public repository; expected a name"),
+        ("eu.gcr.io/acme/agent", "without a host, e.g. 'acme/agent'"),
+        ("registry-1.docker.io/library/nginx", "in the registry 'registry-1.docker.io'"),
+        ("localhost:5000/acme/agent", "in the registry 'localhost:5000'"),
+        ("public.ecr.aws/acme/agent", "(without registry host and alias)"),
+        ("Acme", "is not the name of an ECR Public repository"),
+    ],
+)
+def test_an_address_is_no_name_where_people_write_it(text: str, said: str) -> None:
+    with pytest.raises(ImageError) as failure:
+        parse_declared_name(text)
+
+    assert said in failure.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["acme/agent", "a.b/c", "ghcr.io", "acme/ghcr.io", "example.com/agent", "docker.iox/a"]
+)
+def test_dots_alone_make_no_address(text: str) -> None:
+    assert parse_declared_name(text) == text
+
+
+def test_what_was_deployed_under_the_name_of_an_address_stays_readable() -> None:
+    assert parse_repository_name("ghcr.io/acme/agent") == "ghcr.io/acme/agent"
+    assert str(Reference.parse("bitnami/redis:7")) == "bitnami/redis:7"
 
 
 @pytest.mark.parametrize("text", ["123456789012", "acme", "p8v8e7e5", "a1.b-c_d"])
@@ -149,6 +185,59 @@ def test_a_reference_reads_back(text: str) -> None:
 def test_refuses_a_reference(text: str) -> None:
     with pytest.raises(ImageError):
         Reference.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "https://ghcr.io/acme/agent:1",
+            "'https://ghcr.io/acme/agent' is not a repository; leave 'https://' out: 'ghcr",
+        ),
+        ("ghcr.io/Acme/agent:1", "what follows the host is written in lower case: 'ghcr.io/acme/agent'"),
+        ("ghcr.io/acme agent:1", "expected host/path, e.g."),
+        ("ghcr.io/acme:1/agent:1", "expected host/path, without tag and digest, e.g."),
+    ],
+)
+def test_a_refused_reference_says_what_its_mistake_is(text: str, said: str) -> None:
+    with pytest.raises(ImageError) as failure:
+        Reference.parse(text)
+
+    assert said in failure.value.message
+
+
+@pytest.mark.parametrize("text", ["bitnami/redis:7", f"bitnami/redis@sha256:{HEX}", f"bitnami/redis:7@sha256:{HEX}"])
+def test_a_name_of_docker_hub_alone_is_no_reference_where_people_write_it(text: str) -> None:
+    with pytest.raises(ImageError) as failure:
+        Reference.parse_declared(text)
+
+    assert "'bitnami' has neither a dot nor a port" in failure.value.message
+    assert failure.value.message.endswith("Docker Hub's is 'docker.io/bitnami/redis'")
+
+
+@pytest.mark.parametrize("host", ["docker.io", "localhost", "registry:5000", "[::1]", "10.0.0.1"])
+def test_a_dot_a_port_or_this_machine_make_a_host(host: str) -> None:
+    assert str(Reference.parse_declared(f"{host}/acme/agent:1")) == f"{host}/acme/agent:1"
+
+
+@pytest.mark.parametrize(
+    ("host", "foreign", "private"),
+    [
+        ("public.ecr.aws", False, False),
+        ("registry.example.com", False, False),
+        ("localhost:5000", False, False),
+        ("GHCR.io", True, False),
+        ("index.docker.io", True, False),
+        ("europe-docker.pkg.dev", True, False),
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com", True, True),
+        ("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com", True, True),
+        ("ghcr.io.example.com", False, False),
+    ],
+)
+def test_registries_of_others_are_known_by_their_hosts(host: str, foreign: bool, private: bool) -> None:  # noqa: FBT001 - a table
+    parsed = RegistryHost.parse(host)
+
+    assert (parsed.is_foreign, parsed.is_private_ecr) == (foreign, private)
 
 
 @pytest.mark.parametrize(
