@@ -10,7 +10,7 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 
-from ._checks import check_kind, is_known
+from ._checks import check_kind, check_path, check_text, is_known
 from ._sources.archive import ArchiveObjectSource, ArchiveSource
 from ._sources.base import IImageSource
 from ._sources.digest import DigestSource
@@ -66,6 +66,11 @@ class ImageSource:
         Raises:
             ValueError: Not a manifest that ECR Public stores, or another digest.
         """
+        check_text(
+            "ImageSource.manifest", text,
+            "the text of the manifest as it was received: its digest is that of these bytes, and serialised again they "
+            "would be others; bytes become a text by .decode(), and a file is read by ImageSource.manifest_file",
+        )  # fmt: skip
         if is_known(text):
             return ManifestSource(text.encode(), None, media_type, digest)
         return ManifestTokenSource(text, media_type, digest)
@@ -86,6 +91,7 @@ class ImageSource:
         Raises:
             ValueError: No such file, not a manifest that ECR Public stores, or another digest.
         """
+        check_path("ImageSource.manifest_file", path)
         return ManifestSource(read_file(path, "ImageSource.manifest_file"), Path(path), media_type, digest)
 
     @staticmethod
@@ -169,6 +175,7 @@ class ImageSource:
             ValueError: No such file, no such archive, or no such image in it;
                 lists those that there are.
         """
+        check_path("ImageSource.archive", path)
         return ArchiveSource(Path(path), reference)
 
     @staticmethod
@@ -213,4 +220,4 @@ class ImageSource:
             ValueError: No images, something that is no platform, or a media
                 type of no index.
         """
-        return IndexSource(images, annotations or {}, media_type)
+        return IndexSource(images, {} if annotations is None else annotations, media_type)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct, IConstruct
 
 from ._assets.lambda_handler.oci import is_account_id
-from ._checks import is_known, refuse
+from ._checks import check_instance, check_list, check_repository, check_text, refuse, refuse_kind
 from ._grants import CHECK_ACTIONS, COPY_ACTIONS, LOGIN_ACTIONS, PUBLISH_ACTIONS, REGISTRY_ACTIONS
 from ._managed_role import ManagedPolicyRole
+from ._provider_options import check_options
 from .public_repository import IPublicRepository
 from .validation import check_partition
 
@@ -39,17 +40,7 @@ of 6,144 characters each (IAM quotas), but it never divides a statement. Two of
 this size fit into one, for names of repositories up to 100 characters.
 """
 
-MEMORY_MIB = range(128, 10_241)
-"""Lambda's own limits; the function itself needs some 60 MiB, whatever it copies."""
-
 DEFAULT_ID = "ECRPublicImageProvider"
-
-TIMEOUT_SECONDS = range(60, 901)
-"""
-15 s of it are kept back for the answer, so less than a minute would leave little for the work.
-
-900 s is Lambda's own limit.
-"""
 
 _STACK_PROVIDER = "_cdk_ecrpublic_provider"
 
@@ -112,7 +103,7 @@ class PublicImageProvider(Construct):
 
     Raises:
         ValueError: The stack has one already or is in a partition that has
-            no ECR Public, memory or timeout are out of range, or
+            no ECR Public, a value is out of range or of another kind, or
             *managed_policy* is asked for with a role that is given.
     """
 
@@ -138,9 +129,17 @@ class PublicImageProvider(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         check_partition(self)
+        of_function: dict[str, Any] = {
+            "memory_size": memory_size, "timeout": Duration.minutes(15) if timeout is None else timeout, "vpc": vpc,
+            "vpc_subnets": vpc_subnets, "security_groups": security_groups, "tracing": tracing,
+            "dead_letter_queue": dead_letter_queue, "reserved_concurrent_executions": reserved_concurrent_executions,
+        }  # fmt: skip
+        check_options(
+            self.node.path, **of_function, role=role, log_retention=log_retention,
+            log_encryption_key=log_encryption_key, permissions_boundary=permissions_boundary,
+            managed_policy=managed_policy, authenticated_reads=authenticated_reads,
+        )  # fmt: skip
         self._become_the_only_one()
-        timeout = timeout or Duration.minutes(15)
-        _check_limits(self.node.path, memory_size, timeout)
         log_group = _log_group(self, retention=log_retention, encryption_key=log_encryption_key)
         self.role = _role(self, role, managed_policy=managed_policy)
         self._authenticated_reads = authenticated_reads
@@ -154,19 +153,7 @@ class PublicImageProvider(Construct):
             self.allow(_VPC_ACTIONS, "*")
         if permissions_boundary is not None and role is None:
             iam.PermissionsBoundary.of(self.role).apply(permissions_boundary)
-        self.function = _function(
-            self,
-            memory_size=memory_size,
-            timeout=timeout,
-            role=self.role,
-            log_group=log_group,
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
-            security_groups=security_groups,
-            tracing=tracing,
-            dead_letter_queue=dead_letter_queue,
-            reserved_concurrent_executions=reserved_concurrent_executions,
-        )
+        self.function = _function(self, role=self.role, log_group=log_group, **of_function)
 
     @staticmethod
     def of(scope: Construct) -> PublicImageProvider:
@@ -191,7 +178,12 @@ class PublicImageProvider(Construct):
 
         Statements with the same actions are one, with a list of resources:
         a role of hundreds of images stays readable, and within IAM's limits.
+
+        Raises:
+            ValueError: *actions* is no list, or the resource no text.
         """
+        check_list("PublicImageProvider.allow: actions", actions, "IAM actions, e.g. ['s3:GetObject']")
+        check_text("PublicImageProvider.allow: resource_arn", resource_arn, "an ARN")
         key = tuple(actions)
         resources = self._resources.setdefault(key, set())
         if resource_arn in resources:
@@ -212,7 +204,11 @@ class PublicImageProvider(Construct):
 
         Returns:
             What has to be waited for.
+
+        Raises:
+            ValueError: *statements* is no list.
         """
+        check_list("PublicImageProvider.attach: statements", statements, "iam.PolicyStatement")
         if isinstance(self.role, ManagedPolicyRole):
             # Another id: CloudFormation cannot make another type of resource of one that it has.
             return self.role.attach(scope, f"{construct_id}ManagedPolicy", statements)
@@ -230,7 +226,11 @@ class PublicImageProvider(Construct):
         Args:
             copies: Also to store layers there.
             needs_layers: Also to see whether it has the layers of an image.
+
+        Raises:
+            ValueError: No repository of ECR Public.
         """
+        check_repository("PublicImageProvider.allow_publishing: repository", repository)
         self.allow(PUBLISH_ACTIONS, repository.repository_arn)
         if copies:
             self.allow(COPY_ACTIONS, repository.repository_arn)
@@ -270,6 +270,24 @@ class PublicImageProvider(Construct):
                 "options of a second would be ignored; make one before the stack's first PublicImage, and pass it on",
             )
         setattr(stack, _STACK_PROVIDER, self)
+
+
+def provider_of(
+    what: str, make_provider: Callable[[Construct], PublicImageProvider] | None, scope: Construct
+) -> PublicImageProvider:
+    """
+    Return what *make_provider* makes in *scope*; without one, the stack's own.
+
+    Raises:
+        ValueError: It is no function, or makes something else.
+    """
+    if make_provider is None:
+        return PublicImageProvider.of(scope)
+    if not callable(make_provider):
+        refuse_kind(what, make_provider, "a function: lambda scope: PublicImageProvider(scope, 'Provider')")
+    provider = make_provider(scope)
+    check_instance(f"{what}()", provider, PublicImageProvider, "a PublicImageProvider")
+    return provider
 
 
 def _log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: ANN401 - of logs.LogGroup
@@ -319,16 +337,6 @@ def _code() -> lambda_.Code:
         # In a checkout the folder is a link to the sources; in a wheel it holds them.
         follow_symlinks=SymlinkFollowMode.ALWAYS,
     )
-
-
-def _check_limits(path: str, memory_size: int, timeout: Duration) -> None:
-    if is_known(memory_size) and memory_size not in MEMORY_MIB:
-        refuse(f"{path}: memory_size", f"{memory_size} MiB; allowed are {MEMORY_MIB.start} to {MEMORY_MIB.stop - 1}")
-    if not timeout.is_unresolved() and timeout.to_seconds() not in TIMEOUT_SECONDS:
-        refuse(
-            f"{path}: timeout",
-            f"{timeout.to_seconds():g} seconds; allowed are {TIMEOUT_SECONDS.start} to {TIMEOUT_SECONDS.stop - 1}",
-        )
 
 
 def _fix_logical_id(construct: IConstruct, logical_id: str) -> None:

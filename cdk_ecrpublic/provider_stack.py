@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct
 
-from ._checks import refuse
+from ._checks import check_flag, check_instance, check_list, check_text, refuse
 from ._grants import CLAIMS_ACTIONS, REMOVAL_ACTIONS, STATE_ACTIONS, STATUS_ACTIONS
 from ._state import PARAMETER_ROOT
-from .provider import FUNCTION_LOGICAL_ID, PublicImageProvider
+from .provider import FUNCTION_LOGICAL_ID, PublicImageProvider, provider_of
 from .public_repository import IPublicRepository, PublicRepository
 
 EXPORT_NAME = f"{FUNCTION_LOGICAL_ID}Arn"
@@ -43,7 +43,7 @@ class PublicImageProviderStack(Stack):
         description: Of the stack.
 
     Raises:
-        ValueError: A name outside its grammar, or none.
+        ValueError: A name outside its grammar, none, or an option of another kind.
     """
 
     def __init__(
@@ -57,12 +57,20 @@ class PublicImageProviderStack(Stack):
         env: Environment | None = None,
         description: str = "Publishes images to Amazon ECR Public for Custom::ECRPublicImage",
     ) -> None:
+        if env is not None:
+            # jsii takes a mapping for what is only data.
+            expected = "an Environment(account=…, region=…)"
+            check_instance(f"{construct_id}: env", env, (Environment, dict), expected)
+        check_text(f"{construct_id}: description", description)
         super().__init__(scope, construct_id, env=env, description=description)
-        if not repositories or isinstance(repositories, str):
-            refuse(
-                f"{self.node.path}: repositories", f'{repositories!r}; expected a list of names, e.g. ["acme/agent"]'
-            )
-        self.provider = (make_provider or PublicImageProvider.of)(self)
+        path = self.node.path
+        check_list(f"{path}: repositories", repositories, "names, e.g. ['acme/agent']")
+        if not repositories:
+            refuse(f"{path}: repositories", "is empty; expected a list of names, e.g. ['acme/agent']")
+        for number, name in enumerate(repositories):
+            check_text(f"{path}: repositories[{number}]", name)
+        check_flag(f"{path}: removes", removes)
+        self.provider = provider_of(f"{path}: make_provider", make_provider, self)
         self.provider.allow_reading()
         self.provider.allow(STATUS_ACTIONS, self.format_arn(service="cloudformation", resource="stack/*"))
         for name in repositories:

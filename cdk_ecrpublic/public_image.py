@@ -9,7 +9,7 @@ from constructs import Construct
 
 from ._assets.lambda_handler.oci import parse_tag
 from ._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
-from ._checks import check, is_known, refuse
+from ._checks import check, is_known, refuse, refuse_kind
 from ._grants import STATUS_ACTIONS
 from ._pins import Pinning
 from ._sources.base import IImageSource, SourceBinding, check_whole
@@ -111,15 +111,15 @@ class PublicImage(Construct):
         check_tags(path, tags)
         check_rules(
             path, expected_digest, platforms=platforms, required_platforms=required_platforms,
-            immutable_tags=immutable_tags, removal_policy=removal_policy,
+            immutable_tags=immutable_tags, on_tag_removed=on_tag_removed, removal_policy=removal_policy,
+            include_referrers=include_referrers, refresh=refresh,
         )  # fmt: skip
         claim_tags(self, key := repository_key(self, repository), tags)
         self._repository = repository
         self._provider = self._provider_or_default(provider)
         self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
         self._is_remembered = False
-        pinning = Pinning(self, repository)
-        binding = pinning.apply(source.bind(self, self._provider))
+        binding = self._bind(source, pinning := Pinning(self, repository))
         self._check_digest(expected_digest, binding, is_whole=not platforms)
         pinning.warn_of(binding.mutable_tags)
         properties = {
@@ -206,6 +206,12 @@ class PublicImage(Construct):
         check(f"{self.node.path}: image_uri_for_tag", tag, parse_tag)
         return Fn.join(":", [self.repository_uri, tag])
 
+    def _bind(self, source: IImageSource, pinning: Pinning) -> SourceBinding:
+        binding = source.bind(self, self._provider)
+        if not isinstance(binding, SourceBinding):
+            refuse_kind(f"{self.node.path}: source", binding, "a SourceBinding from its bind()")
+        return pinning.apply(binding)
+
     def _declare(self, properties: Mapping[str, object], binding: SourceBinding) -> CustomResource:
         self._provider.allow_publishing(self._repository, copies=binding.copies, needs_layers=binding.needs_layers)
         return CustomResource(
@@ -220,6 +226,8 @@ class PublicImage(Construct):
     def _provider_or_default(self, provider: PublicImageProvider | None) -> PublicImageProvider:
         if provider is None:
             return PublicImageProvider.of(self)
+        if not isinstance(provider, PublicImageProvider):
+            refuse_kind(f"{self.node.path}: provider", provider, "a PublicImageProvider of this stack")
         if Stack.of(provider) is not Stack.of(self):
             refuse(
                 f"{self.node.path}: provider",

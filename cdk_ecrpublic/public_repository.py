@@ -14,7 +14,7 @@ from constructs import Construct
 
 from ._assets.lambda_handler.errors import InvalidReferenceError, shown
 from ._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse_repository_name
-from ._checks import check, check_choices, check_length, is_known, refuse
+from ._checks import check, check_choices, check_instance, check_length, check_member, is_known, refuse, refuse_kind
 from ._grants import DESCRIBE_ACTIONS, LOGIN_ACTIONS, PUSH_ACTIONS
 
 ABOUT_MAX_CHARACTERS = 10_240
@@ -102,7 +102,12 @@ class _Repository(Resource):
         Args:
             grantee: Who may.
             actions: E.g. ``ecr-public:DescribeImages``.
+
+        Raises:
+            ValueError: *grantee* is nobody who can be granted anything, or an
+                action is no text.
         """
+        self._check_grant(grantee, actions)
         return iam.Grant.add_to_principal_or_resource(
             grantee=grantee,
             actions=list(actions),
@@ -127,6 +132,7 @@ class _Repository(Resource):
         Everybody may pull; who is logged in may do so ten times as often. AWS
         cannot restrict a login to a repository, so this is a permission on ``*``.
         """
+        self._check_grant(grantee, LOGIN_ACTIONS)
         return iam.Grant.add_to_principal(grantee=grantee, actions=list(LOGIN_ACTIONS), resource_arns=["*"])
 
     def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -155,6 +161,13 @@ class _Repository(Resource):
             "where the repository is created",
         )
         return iam.AddToResourcePolicyResult(statement_added=False)
+
+    def _check_grant(self, grantee: object, actions: Sequence[object]) -> None:
+        if not hasattr(type(grantee), "grant_principal") and not hasattr(grantee, "grant_principal"):
+            refuse_kind(f"{self.node.path}: grantee", grantee, "a role, a function or whoever else may be allowed to")
+        for action in actions:
+            if not isinstance(action, str):
+                refuse_kind(f"{self.node.path}: actions", action, "IAM actions, each a text of its own")
 
 
 class PublicRepository(_Repository):
@@ -208,6 +221,10 @@ class PublicRepository(_Repository):
         check_length(f"{path}: usage_text", usage_text, USAGE_MAX_CHARACTERS)
         check_choices(f"{path}: architectures", architectures, ARCHITECTURES)
         check_choices(f"{path}: operating_systems", operating_systems, OPERATING_SYSTEMS)
+        if repository_policy is not None:
+            expected = "an iam.PolicyDocument: iam.PolicyDocument.from_json({…})"
+            check_instance(f"{path}: repository_policy", repository_policy, iam.PolicyDocument, expected)
+        check_member(f"{path}: removal_policy", removal_policy, tuple(RemovalPolicy))
         catalog_data = {
             "RepositoryDescription": description,
             "AboutText": about_text,
@@ -306,7 +323,16 @@ class PublicRepository(_Repository):
 
     @staticmethod
     def from_cfn_public_repository(cfn_public_repository: ecr.CfnPublicRepository) -> IPublicRepository:
-        """Wrap an L1 construct of this app, as often as it is asked for; what uses it waits for it."""
+        """
+        Wrap an L1 construct of this app, as often as it is asked for; what uses it waits for it.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        expected = "an ecr.CfnPublicRepository of this app"
+        check_instance(
+            "PublicRepository.from_cfn_public_repository", cfn_public_repository, ecr.CfnPublicRepository, expected
+        )
         wrapped = cfn_public_repository.node.try_find_child(_FROM_L1)
         if isinstance(wrapped, _Repository):
             return wrapped

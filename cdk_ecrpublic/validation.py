@@ -9,24 +9,32 @@ from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from ._assets.lambda_handler.oci import Digest, Platform, is_account_id, parse_tag, parse_tag_pattern
-from ._checks import check, check_kind, is_known, refuse
+from ._checks import (
+    check,
+    check_flag,
+    check_member,
+    check_repository,
+    check_source,
+    check_text,
+    check_texts,
+    is_known,
+    refuse,
+)
 from .public_repository import IPublicRepository
+from .removal import OnTagRemoved
 
 _CLAIMS = "_cdk_ecrpublic_claims"
 
 
 def check_kinds(path: str, repository: object, source: object) -> None:
     """
-    Refuse what is neither a repository nor a source; a text is tried most often.
+    Refuse what is neither a repository nor a source.
 
     Raises:
         ValueError: Says how to make one.
     """
-    public = "a repository of ECR Public: PublicRepository.from_repository_name(self, 'Repository', 'acme/agent')"
-    if hasattr(repository, "repository_uri"):
-        public += "; a private one may be the source: ImageSource.ecr"
-    check_kind(f"{path}: repository", repository, "registry_id", public)
-    check_kind(f"{path}: source", source, "bind", "a source: ImageSource.digest('sha256:…'), say")
+    check_repository(f"{path}: repository", repository)
+    check_source(f"{path}: source", source)
 
 
 def check_tags(path: str, tags: Sequence[str]) -> None:
@@ -36,28 +44,10 @@ def check_tags(path: str, tags: Sequence[str]) -> None:
     Raises:
         ValueError: A tag outside the grammar, or one named twice.
     """
-    if isinstance(tags, str) or not isinstance(tags, Sequence):
-        refuse(f"{path}: tags", f"{tags!r} is a {type(tags).__name__}; expected a list of tags, e.g. ['1.4.2']")
-    if not is_known(tags):
-        return
-    for number, tag in enumerate(tags):
-        check(f"{path}: tags[{number}]", tag, parse_tag)
+    check_texts(f"{path}: tags", tags, "tags, e.g. ['1.4.2']", parse_tag)
     twice = sorted({tag for tag in tags if tags.count(tag) > 1})
     if twice:
         refuse(f"{path}: tags", f"named twice: {', '.join(map(repr, twice))}")
-
-
-def check_platforms(what: str, platforms: Sequence[str]) -> None:
-    """
-    Check platforms.
-
-    Raises:
-        ValueError: One outside the grammar.
-    """
-    if isinstance(platforms, str):
-        refuse(what, f"{platforms!r} is a string; expected a list of platforms, e.g. [{platforms!r}]")
-    for number, platform in enumerate(platforms if is_known(platforms) else ()):
-        check(f"{what}[{number}]", platform, Platform.parse)
 
 
 def check_rules(
@@ -67,24 +57,28 @@ def check_rules(
     platforms: Sequence[str],
     required_platforms: Sequence[str],
     immutable_tags: Sequence[str],
+    on_tag_removed: OnTagRemoved,
     removal_policy: RemovalPolicy,
+    include_referrers: bool,
+    refresh: str | None,
 ) -> None:
     """
     Check the rules of one image.
 
     Raises:
-        ValueError: A value outside its grammar; names the first.
+        ValueError: A value of another kind or outside its grammar; names the first.
     """
     if expected_digest is not None:
         check(f"{path}: expected_digest", expected_digest, Digest.parse)
-    check_platforms(f"{path}: platforms", platforms)
-    check_platforms(f"{path}: required_platforms", required_platforms)
-    if isinstance(immutable_tags, str):
-        refuse(f"{path}: immutable_tags", f"{immutable_tags!r} is a string; expected a list, e.g. [{immutable_tags!r}]")
-    for number, pattern in enumerate(immutable_tags if is_known(immutable_tags) else ()):
-        check(f"{path}: immutable_tags[{number}]", pattern, parse_tag_pattern)
-    if removal_policy not in {RemovalPolicy.RETAIN, RemovalPolicy.DESTROY}:
-        refuse(f"{path}: removal_policy", f"{removal_policy.name} means nothing for an image; allowed: RETAIN, DESTROY")
+    of = "platforms, e.g. ['linux/amd64']"
+    check_texts(f"{path}: platforms", platforms, of, Platform.parse)
+    check_texts(f"{path}: required_platforms", required_platforms, of, Platform.parse)
+    check_texts(f"{path}: immutable_tags", immutable_tags, "tags or patterns, e.g. ['1.4.*']", parse_tag_pattern)
+    check_member(f"{path}: on_tag_removed", on_tag_removed, tuple(OnTagRemoved))
+    check_member(f"{path}: removal_policy", removal_policy, (RemovalPolicy.RETAIN, RemovalPolicy.DESTROY))
+    check_flag(f"{path}: include_referrers", include_referrers)
+    if refresh is not None:
+        check_text(f"{path}: refresh", refresh, "any text, e.g. '2'")
 
 
 def check_partition(scope: Construct) -> None:

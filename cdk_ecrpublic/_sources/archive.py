@@ -11,7 +11,7 @@ from constructs import Construct
 from .._assets.lambda_handler.archive import StoredObject, open_archive
 from .._assets.lambda_handler.errors import ImageError, InvalidDigestError
 from .._assets.lambda_handler.oci import Digest
-from .._checks import check_kind, is_known, refuse
+from .._checks import check_kind, check_text, is_known, refuse
 from .._grants import OBJECT_READ_ACTIONS
 from ..provider import PublicImageProvider
 from .archive_file import open_path
@@ -49,6 +49,7 @@ class ArchiveObjectSource:
     def __init__(self, bucket: s3.IBucket, key: str, reference: str | None) -> None:
         expected = "a bucket: s3.Bucket.from_bucket_name(self, 'Builds', 'acme-builds')"
         check_kind("ImageSource.archive_object: bucket", bucket, "bucket_name", expected)
+        check_text("ImageSource.archive_object: key", key, "the key of an object in the bucket")
         if not key:
             refuse("ImageSource.archive_object", "key is empty; expected the key of an object in the bucket")
         _check_reference("ImageSource.archive_object", reference)
@@ -74,6 +75,9 @@ def _find(archive: StoredObject, reference: str | None) -> str | None:
 
 
 def _check_reference(what: str, reference: str | None) -> None:
+    if reference is None:
+        return
+    check_text(f"{what}: reference", reference, "the name or the digest of an image in the archive")
     if reference == "":
         refuse(what, "reference is empty; expected the name or the digest of an image in the archive")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from constructs import Construct
 
 from .._assets.lambda_handler.oci import ManifestMediaType, Platform
-from .._checks import check, check_choices, refuse
+from .._checks import check, check_choices, check_mapping, check_source, check_text, refuse
 from ..provider import PublicImageProvider
 from .base import IImageSource, SourceBinding, check_whole
 
@@ -20,10 +20,15 @@ class IndexSource:
     def __init__(
         self, images: Mapping[str, IImageSource], annotations: Mapping[str, str], media_type: str | None
     ) -> None:
+        check_mapping("ImageSource.index", images, 'a source for each platform: {"linux/amd64": …, "linux/arm64": …}')
         if not images:
             refuse("ImageSource.index", "names no images; expected at least one, by platform")
-        for platform in images:
+        for platform, source in images.items():
             check("ImageSource.index", platform, Platform.parse)
+            check_source(f"ImageSource.index: {platform}", source)
+        check_mapping("ImageSource.index: annotations", annotations, 'texts by their names: {"key": "value"}')
+        for name, text in annotations.items():
+            check_text(f"ImageSource.index: annotations[{name!r}]", text)
         check_choices("ImageSource.index: media_type", [media_type] if media_type else [], INDEX_TYPES)
         self._images, self._annotations, self._media_type = images, annotations, media_type
 

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Digest, Manifest
-from .._checks import check, is_known
+from .._checks import check, check_text, is_known
 from ..provider import PublicImageProvider
 from .asset import upload
 from .base import SourceBinding
@@ -30,6 +30,8 @@ class ManifestSource:
         where = f"ImageSource.manifest_file({str(path)!r})" if path else "ImageSource.manifest"
         if digest is not None:
             check(f"{where}: digest", digest, Digest.parse)
+        if media_type is not None:
+            check_text(f"{where}: media_type", media_type)
         try:
             expected = Digest.parse(digest) if digest is not None and is_known(digest) else None
             self._manifest = Manifest.parse(content, media_type or "", expected=expected)
@@ -65,6 +67,8 @@ class ManifestTokenSource:
     def __init__(self, text: str, media_type: str | None, digest: str | None) -> None:
         if digest is not None:
             check("ImageSource.manifest: digest", digest, Digest.parse)
+        if media_type is not None:
+            check_text("ImageSource.manifest: media_type", media_type)
         self._text, self._media_type, self._digest = text, media_type, digest
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct or permission

@@ -7,7 +7,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from .._assets.lambda_handler.oci import Digest, Reference, Repository, parse_tag
-from .._checks import check, check_kind, is_known, refuse
+from .._checks import check, check_kind, check_secret, is_known, refuse
 from .._grants import ECR_LOGIN_ACTIONS, ECR_READ_ACTIONS
 from ..provider import PublicImageProvider
 from .base import SourceBinding
@@ -18,20 +18,17 @@ class RegistrySource:
 
     def __init__(self, reference: str, credentials: secretsmanager.ISecret | None) -> None:
         check("ImageSource.registry", reference, Reference.parse)
-        if credentials is not None and not hasattr(credentials, "secret_arn"):
-            # Its value is not shown: it may be the password.
-            expected = "secretsmanager.Secret.from_secret_name_v2(self, 'Token', 'ghcr-token')"
-            refuse(
-                "ImageSource.registry: credentials", f"a {type(credentials).__name__}; expected a secret: {expected}"
-            )
+        if credentials is not None:
+            check_secret("ImageSource.registry: credentials", credentials)
         self._reference, self._credentials = reference, credentials
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
         image = {"Reference": self._reference}
+        parsed = Reference.parse(self._reference) if is_known(self._reference) else None
         if self._credentials is not None:
             self._credentials.grant_read(provider)
             image["CredentialsSecretArn"] = self._credentials.secret_arn
-        mutable = is_known(self._reference) and Reference.parse(self._reference).digest is None
+        mutable = parsed is not None and parsed.digest is None
         return SourceBinding(
             properties={"Image": image}, mutable_tags=(self._reference,) if mutable else (), copies=True
         )
@@ -59,7 +56,7 @@ class EcrSource:
         self, repository: ecr.IRepository, tag: str | None, digest: str | None, *, is_immutable: bool = False
     ) -> None:
         private = "a repository of private ECR, of aws_cdk.aws_ecr; for one of ECR Public there is ImageSource.public"
-        check_kind("ImageSource.ecr: repository", repository, "repository_uri", private)
+        check_kind("ImageSource.ecr: repository", repository, "repository_uri_for_digest", private)
         self._reference = _reference("ImageSource.ecr", repository.repository_uri, tag, digest)
         self._repository = repository
         self._mutable_tags = (self._reference,) if tag and not is_immutable else ()
@@ -78,5 +75,6 @@ def _reference(what: str, repository_uri: str, tag: str | None, digest: str | No
     if digest is not None:
         check(f"{what}: digest", digest, Digest.parse)
         return f"{repository_uri}@{digest}"
-    check(f"{what}: tag", str(tag), parse_tag)
+    if tag is not None:
+        check(f"{what}: tag", tag, parse_tag)
     return f"{repository_uri}:{tag}"

@@ -13,10 +13,19 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from .._assets.lambda_handler.oci import Digest, Reference, RegistryHost, is_account_id, parse_registry_id
-from .._checks import check, is_known, refuse
+from .._checks import (
+    check,
+    check_instance,
+    check_number,
+    check_path,
+    check_secrets,
+    check_text,
+    is_known,
+    refuse,
+)
 from .._sources.base import IImageSource
 from ..image_source import ImageSource
-from ..provider import PublicImageProvider
+from ..provider import PublicImageProvider, provider_of
 from ..public_image import PublicImage
 from ..public_repository import IPublicRepository, PublicRepository
 from . import capacity
@@ -53,10 +62,12 @@ class PublicImageCatalog(Construct):
         stacks: int | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._check(catalog, registry_id, credentials or {}, stacks)
+        check_instance(f"{self.node.path}: catalog", catalog, Catalog, "what PublicImageCatalog.from_file reads")
+        credentials = {} if credentials is None else credentials
+        self._check(catalog, registry_id, credentials, stacks)
         self._registry, self._registry_id = catalog.registry, registry_id
-        self._credentials = {RegistryHost.parse(host): secret for host, secret in (credentials or {}).items()}
-        self._make_provider = make_provider or PublicImageProvider.of
+        self._credentials = {RegistryHost.parse(host): secret for host, secret in credentials.items()}
+        self._make_provider = make_provider
         self._number_of_stacks = stacks
         self._providers: dict[str, PublicImageProvider] = {}
         self._nested: dict[int, NestedStack] = {}
@@ -127,11 +138,15 @@ class PublicImageCatalog(Construct):
         except ModuleNotFoundError as error:
             message = f'{error.name} is not installed, which catalogs need; run: pip install "cdk-ecrpublic[catalog]"'
             raise ModuleNotFoundError(message, name=error.name) from error
+        what = f"{scope.node.path}/{construct_id}"
+        _check_arguments(what, path, registries, {"source": source, "destination": destination})
+        defaults = ImageSettings() if defaults is None else defaults
+        check_instance(f"{what}: defaults", defaults, ImageSettings, "ImageSettings(include_referrers=True), say")
         arguments = Arguments(
             registries=None if registries is None else Path(registries),
             source=source,
             destination=destination,
-            defaults=defaults or ImageSettings(),
+            defaults=defaults,
         )
         return PublicImageCatalog(
             scope,
@@ -169,6 +184,8 @@ class PublicImageCatalog(Construct):
         Raises:
             ValueError: There is none; says which there are.
         """
+        check_text(f"{self.node.path}: repository_name", repository_name)
+        check_text(f"{self.node.path}: name", name)
         for what, found, among in (
             ("repository", repository_name, self._known),
             (f"image of {repository_name!r}", name, self._known.get(repository_name, {})),
@@ -215,7 +232,8 @@ class PublicImageCatalog(Construct):
 
     def _provider(self, part: Construct) -> PublicImageProvider:
         if part.node.path not in self._providers:
-            self._providers[part.node.path] = self._make_provider(part)
+            what = f"{self.node.path}: make_provider"
+            self._providers[part.node.path] = provider_of(what, self._make_provider, part)
         return self._providers[part.node.path]
 
     def _import(self, group: Construct, name: str) -> IPublicRepository:
@@ -235,7 +253,7 @@ class PublicImageCatalog(Construct):
         if isinstance(source, ManifestFile):
             return ImageSource.manifest_file(source.path)
         host = source.repository.host
-        if str(host) == "public.ecr.aws":
+        if host.is_ecr_public:
             return ImageSource.public(str(source.repository), digest=str(source.digest))
         private = private_ecr(source)
         if private:
@@ -254,13 +272,23 @@ class PublicImageCatalog(Construct):
             check(f"{path}: registry_id", registry_id, parse_registry_id)
             if not is_known(registry_id):
                 refuse(f"{path}: registry_id", "has to be known at synthesis; give the 12 digits of an account")
-        for host in credentials:
-            check(f"{path}: credentials", host, RegistryHost.parse)
-        if stacks is not None and stacks not in range(1, capacity.STACKS_MAX + 1):
-            refuse(f"{path}: stacks", f"{stacks!r}; allowed are 1 to {capacity.STACKS_MAX}")
+        check_secrets(f"{path}: credentials", credentials, RegistryHost.parse)
+        if stacks is not None:
+            check_number(f"{path}: stacks", stacks, range(1, capacity.STACKS_MAX + 1))
+            if not isinstance(stacks, int):
+                refuse(f"{path}: stacks", "has to be known at synthesis")
         excess = capacity.excess(catalog.repositories, stacks)
         if excess:
             refuse(path, excess)
+
+
+def _check_arguments(what: str, path: object, registries: object, texts: Mapping[str, object]) -> None:
+    check_path(f"{what}: path", path)
+    if registries is not None:
+        check_path(f"{what}: registries", registries)
+    for name, text in texts.items():
+        if text is not None:
+            check_text(f"{what}: {name}", text)
 
 
 def _private(part: Construct, host: re.Match[str], source: Reference) -> ecr.IRepository:

@@ -168,6 +168,39 @@ def test_credentials_are_for_their_host(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"credentials": ["ghcr.io"]}, "Stack/Catalog: credentials: a list; expected secrets by host: {"),
+        (
+            {"defaults": {"include_referrers": True}},
+            "Stack/Catalog: defaults: {'include_referrers': True} is a dict; expected ImageSettings(",
+        ),
+        (
+            {"defaults": ImageSettings(include_referrers="no")},  # type: ignore[arg-type]
+            "include_referrers: 'no' is a str; expected True or False",
+        ),
+        ({"stacks": "4"}, "Stack/Catalog: stacks: '4' is a str; expected a whole number from 1 to 100"),
+        ({"stacks": Token.as_number({"Ref": "N"})}, "Stack/Catalog: stacks: has to be known at synthesis"),
+        ({"make_provider": lambda _: None}, "Stack/Catalog: make_provider(): None; expected a PublicImageProvider"),
+    ],
+    ids=["credentials", "defaults", "a setting", "stacks", "a token", "make_provider"],
+)
+def test_an_option_of_another_kind_is_refused(stack: Stack, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
+        declare(stack, "repositories.yaml", **options)
+
+    assert said in str(failure.value)
+
+
+@pytest.mark.parametrize("given", ["user:password", {"ghcr.io": "user:password"}, {("user", "password"): "x"}])
+def test_credentials_that_are_no_secret_are_not_repeated(stack: Stack, given: object) -> None:
+    with pytest.raises(ValueError, match=r"a (str|tuple)( as a key)?; expected (a secret|secrets)") as failure:
+        declare(stack, "repositories.yaml", credentials=given)
+
+    assert "password" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
     ("registry_id", "rendered", "account"),
     [
         (None, "acme", {"Ref": "AWS::AccountId"}),

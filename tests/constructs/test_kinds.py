@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jsii
 import pytest
-from aws_cdk import App, Stack
+from aws_cdk import App, IStableAnyProducer, Lazy, RemovalPolicy, Stack, Token
 from aws_cdk import aws_ecr as ecr
+from aws_cdk.assertions import Template
+from constructs import Construct
 
-from cdk_ecrpublic import ImageSource, PublicImage, PublicImageProvider, PublicRepository
+from cdk_ecrpublic import (
+    IImageSource,
+    ImageSource,
+    PublicImage,
+    PublicImageProvider,
+    PublicImageProviderStack,
+    PublicRepository,
+)
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -17,6 +27,17 @@ DIGEST = "sha256:" + "a" * 64
 def image(stack: Stack, **options: Any) -> PublicImage:
     given = {"repository": PublicRepository.from_repository_name(stack, "Agent", "acme/agent"), **options}
     return PublicImage(stack, "I", **{"source": ImageSource.digest(DIGEST), **given})
+
+
+class Unbound:
+    """A source whose ``bind`` gives the properties alone."""
+
+    def bind(self, _: Construct, __: PublicImageProvider) -> dict[str, str]:
+        return {"Digest": "x"}
+
+
+def index(**options: Any) -> IImageSource:
+    return ImageSource.index({"linux/amd64": ImageSource.digest(DIGEST)}, **options)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +68,115 @@ def image(stack: Stack, **options: Any) -> PublicImage:
             lambda s: PublicImageProvider(s, "P", memory_size=64),
             "Stack/P: memory_size: 64 MiB; allowed are 128 to 10240",
         ),
+        (
+            lambda s: PublicImageProvider(s, "P", memory_size="1024"),  # type: ignore[arg-type]
+            "Stack/P: memory_size: '1024' is a str; expected a whole number from 128 to 10240",
+        ),
+        (
+            lambda s: PublicImageProvider(s, "P", memory_size=True),
+            "memory_size: True is a bool; expected a whole number",
+        ),
+        (
+            lambda s: PublicImageProvider(s, "P", timeout=300),  # type: ignore[arg-type]
+            "Stack/P: timeout: 300 is an int; expected a duration: Duration.minutes(5)",
+        ),
+        (
+            lambda s: PublicImageProvider(s, "P", log_retention=30),  # type: ignore[arg-type]
+            "Stack/P: log_retention: 30 is an int; expected a RetentionDays, e.g. RetentionDays.ONE_DAY",
+        ),
+        (
+            lambda s: PublicImageProvider(s, "P", reserved_concurrent_executions=0),
+            "Stack/P: reserved_concurrent_executions: 0; allowed are 1 to",
+        ),
+        (
+            lambda s: PublicImageProvider(s, "P", security_groups=["sg-1"]),  # type: ignore[list-item]
+            "Stack/P: security_groups[0]: 'sg-1' is a str; expected a security group",
+        ),
+        (
+            lambda s: PublicImageProvider(s, "P").allow("s3:GetObject", "*"),
+            "PublicImageProvider.allow: actions: 's3:GetObject' is a str; expected a list of IAM actions",
+        ),
+        (
+            lambda s: image(s, include_referrers="false"),
+            "Stack/I: include_referrers: 'false' is a str; expected True or False",
+        ),
+        (
+            lambda s: image(s, include_referrers=Token.as_any({"Ref": "Referrers"})),
+            "Stack/I: include_referrers: an Intrinsic; expected True or False",
+        ),
+        (
+            lambda s: image(s, on_tag_removed=RemovalPolicy.DESTROY),
+            "Stack/I: on_tag_removed: RemovalPolicy.DESTROY; expected OnTagRemoved.KEEP or OnTagRemoved.UNTAG",
+        ),
+        (lambda s: image(s, on_tag_removed="UNTAG"), "on_tag_removed: 'UNTAG' is a str; expected OnTagRemoved.KEEP or"),
+        (lambda s: image(s, removal_policy="DESTROY"), "removal_policy: 'DESTROY' is a str; expected RemovalPolicy."),
+        (lambda s: image(s, immutable_tags=True), "Stack/I: immutable_tags: True is a bool; expected a list of tags"),
+        (lambda s: image(s, platforms=None), "platforms: None; expected a list of platforms, e.g. ['linux/amd64']"),
+        (lambda s: image(s, platforms={"a/b"}), "Stack/I: platforms: {'a/b'} is a set; expected a list of platforms"),
+        (lambda s: image(s, refresh=["x"]), "Stack/I: refresh: ['x'] is a list; expected any text, e.g. '2'"),
+        (lambda s: image(s, provider="x"), "Stack/I: provider: 'x' is a str; expected a PublicImageProvider of this"),
+        (
+            lambda s: image(s, provider=PublicRepository.from_repository_name(s, "P", "acme/x")),
+            "Stack/I: provider: a Repository; expected a PublicImageProvider of this stack",
+        ),
+        (lambda s: image(s, source=Unbound()), "Stack/I: source: {'Digest': 'x'} is a dict; expected a SourceBinding"),
+        (
+            lambda s: image(s, repository=ecr.CfnPublicRepository(s, "R")),
+            "a CfnPublicRepository; expected a repository: PublicRepository.from_cfn_public_repository(…)",
+        ),
+        (
+            lambda _: ImageSource.manifest({"schemaVersion": 2}),  # type: ignore[arg-type]
+            "ImageSource.manifest: {'schemaVersion': 2} is a dict; expected the text of the manifest as it was",
+        ),
+        (
+            lambda _: ImageSource.manifest(b"{}"),  # type: ignore[arg-type]
+            "b'{}' is a bytes; expected the text of the manifest as it was received: its digest is that of these bytes",
+        ),
+        (
+            lambda _: ImageSource.index({"linux/amd64": DIGEST}),  # type: ignore[dict-item]
+            f"ImageSource.index: linux/amd64: '{DIGEST}' is a str; expected a source: ImageSource.digest",
+        ),
+        (
+            lambda _: ImageSource.index([ImageSource.digest(DIGEST)]),  # type: ignore[arg-type]
+            'ImageSource.index: a list; expected a source for each platform: {"linux/amd64": …',
+        ),
+        (
+            lambda _: index(annotations=["v"]),
+            "ImageSource.index: annotations: ['v'] is a list; expected texts by their",
+        ),
+        (lambda _: index(annotations={"v": 1}), "ImageSource.index: annotations['v']: 1 is an int; expected a text"),
+        (
+            lambda _: ImageSource.archive(None),  # type: ignore[arg-type]
+            "ImageSource.archive: None; expected the path of a file",
+        ),
+        (
+            lambda s: PublicRepository(s, "R", architectures="ARM"),
+            "Stack/R: architectures: 'ARM' is a str; expected a list of any of 'ARM', 'ARM 64', 'x86', 'x86-64'",
+        ),
+        (
+            lambda s: PublicRepository(s, "R", description=1),  # type: ignore[arg-type]
+            "Stack/R: description: 1 is an int; expected a text",
+        ),
+        (
+            lambda s: PublicRepository(s, "R", removal_policy="DESTROY"),  # type: ignore[arg-type]
+            "Stack/R: removal_policy: 'DESTROY' is a str; expected RemovalPolicy.DESTROY, RemovalPolicy.RETAIN, ",
+        ),
+        (
+            lambda s: PublicRepository(s, "R").grant_push("role"),  # type: ignore[arg-type]
+            "Stack/R: grantee: 'role' is a str; expected a role",
+        ),
+        (
+            lambda s: PublicRepository(s, "R").grant(PublicImageProvider(s, "P"), ["a:B"]),  # type: ignore[arg-type]
+            "Stack/R: actions: ['a:B'] is a list; expected IAM actions, each a text of its own",
+        ),
+        (
+            lambda s: PublicImageProviderStack(s.node.root, "P", repositories="acme/agent"),
+            "P: repositories: 'acme/agent' is a str; expected a list of names, e.g. ['acme/agent']",
+        ),
+        (
+            lambda s: PublicImageProviderStack(s.node.root, "P", repositories=["ab"], make_provider=lambda _: None),  # type: ignore[arg-type,return-value]
+            "P: make_provider(): None; expected a PublicImageProvider",
+        ),
     ],
 )
 def test_what_is_expected_is_said(declare: Callable[[Stack], object], said: str) -> None:
@@ -61,3 +191,37 @@ def test_credentials_that_are_given_as_a_text_are_not_repeated() -> None:
         ImageSource.registry("ghcr.io/acme/agent:1", credentials="user:password")  # type: ignore[arg-type]
 
     assert "password" not in str(failure.value)
+
+
+def test_what_only_the_deployment_knows_passes() -> None:
+    stack = Stack(App(), "Stack")
+    text, texts = Token.as_string({"Ref": "A"}), Token.as_list({"Ref": "B"})
+    # A token of a number is a float.
+    number: Any = Token.as_number({"Ref": "C"})
+
+    PublicRepository(stack, "R", repository_name=text, description=text, architectures=texts)
+    PublicImageProvider(stack, "P", memory_size=number, reserved_concurrent_executions=number)
+    image(
+        stack,
+        source=ImageSource.index({"a/b": ImageSource.manifest(text, media_type=text)}, annotations={"v": text}),
+        tags=texts,
+        immutable_tags=texts,
+        required_platforms=[text],
+        refresh=Lazy.any(Later()),
+    )
+
+    template = Template.from_stack(stack)
+    template.has_resource_properties("AWS::Lambda::Function", {"MemorySize": {"Ref": "C"}})
+    template.has_resource_properties(
+        "AWS::ECR::PublicRepository",
+        {"RepositoryCatalogData": {"RepositoryDescription": {"Ref": "A"}, "Architectures": {"Ref": "B"}}},
+    )
+    template.has_resource_properties(
+        "Custom::ECRPublicImage", {"ImageTags": {"Ref": "B"}, "RequiredPlatforms": [{"Ref": "A"}], "Refresh": "later"}
+    )
+
+
+@jsii.implements(IStableAnyProducer)
+class Later:
+    def produce(self) -> str:
+        return "later"

@@ -397,7 +397,7 @@ def test_aspects_pass_through(stack: Stack) -> None:
             lambda s: image(s, source=ImageSource.manifest(MANIFEST), expected_digest=DIGEST),
             "Stack/Release: expected_digest: 'sha256:aaaa",
         ),
-        (lambda s: image(s, tags=None), "Stack/Release: tags: None is a NoneType; expected a list of tags"),
+        (lambda s: image(s, tags=None), "Stack/Release: tags: None; expected a list of tags"),
         (lambda s: image(s, repository_name="public.ecr.aws/X"), "(without registry host and alias)"),
         (lambda s: image(s).image_uri_for_tag("a b"), "Stack/Release: image_uri_for_tag: 'a b' is not a tag"),
         (

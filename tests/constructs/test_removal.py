@@ -184,9 +184,12 @@ def _cfn(repository: PublicRepository) -> CfnResource:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"immutable_tags": "latest"}, "Stack/Release: immutable_tags: 'latest' is a string; expected a list"),
+        ({"immutable_tags": "latest"}, "Stack/Release: immutable_tags: 'latest' is a str; expected a list"),
         ({"immutable_tags": ["1", "[0-9]"]}, "immutable_tags[1]: '[0-9]' is not a tag or a pattern of tags"),
-        ({"removal_policy": RemovalPolicy.SNAPSHOT}, "removal_policy: SNAPSHOT means nothing for an image; allowed"),
+        (
+            {"removal_policy": RemovalPolicy.SNAPSHOT},
+            "removal_policy: RemovalPolicy.SNAPSHOT; expected RemovalPolicy.RETAIN or ",
+        ),
     ],
 )
 def test_refuses_with_place_value_and_what_is_allowed(stack: Stack, options: dict[str, Any], said: str) -> None:
