@@ -102,7 +102,8 @@ class ImageSource:
         Args:
             reference: ``host/repository`` with ``:tag`` or ``@digest``, e.g.
                 ``docker.io/library/nginx:1.27``. ``cdk diff`` cannot see a tag
-                move; prefer a digest.
+                move; prefer a digest. For private ECR there is ``ecr``, which
+                also allows the function to read from there.
             credentials: A secret with ``{"username": …, "password": …}`` or a
                 token, for that registry and no other. Default: the image is
                 read anonymously.
@@ -123,7 +124,8 @@ class ImageSource:
             digest: Instead of a tag.
 
         Raises:
-            ValueError: Neither tag nor digest, both, or one outside its grammar.
+            ValueError: Neither tag nor digest, both, one outside its grammar, or
+                an address in another registry.
         """
         return PublicSource(repository_uri, tag, digest)
 

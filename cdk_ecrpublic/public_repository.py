@@ -14,6 +14,7 @@ from constructs import Construct
 
 from ._assets.lambda_handler.errors import InvalidReferenceError, shown
 from ._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse_repository_name
+from ._assets.lambda_handler.oci.reference import parse_declared_name
 from ._checks import check, check_choices, check_instance, check_length, check_member, is_known, refuse, refuse_kind
 from ._grants import DESCRIBE_ACTIONS, LOGIN_ACTIONS, PUSH_ACTIONS
 
@@ -215,7 +216,7 @@ class PublicRepository(_Repository):
                 path, f"CloudFormation creates public repositories in {_REGION} only, and this stack is in {region!r}"
             )
         if repository_name is not None:
-            check(f"{path}: repository_name", repository_name, parse_repository_name)
+            check(f"{path}: repository_name", repository_name, parse_declared_name)
         check_length(f"{path}: description", description, DESCRIPTION_MAX_CHARACTERS)
         check_length(f"{path}: about_text", about_text, ABOUT_MAX_CHARACTERS)
         check_length(f"{path}: usage_text", usage_text, USAGE_MAX_CHARACTERS)
@@ -267,7 +268,9 @@ class PublicRepository(_Repository):
         Args:
             scope: Where the import belongs.
             construct_id: Its id there.
-            repository_name: Without registry host and alias: ``acme/agent``.
+            repository_name: Without registry host and alias: ``acme/agent``. One
+                that is called like an address elsewhere, ``ghcr.io/acme/agent``,
+                is imported by ``from_repository_arn``.
             registry_id: Account id, or an alias of the stack's own account;
                 for a repository of another account use
                 ``from_repository_arn``. Default: the stack's own account.
@@ -276,7 +279,7 @@ class PublicRepository(_Repository):
             ValueError: A value outside its grammar.
         """
         what = f"{scope.node.path}/{construct_id}"
-        check(f"{what}: repository_name", repository_name, parse_repository_name)
+        check(f"{what}: repository_name", repository_name, parse_declared_name)
         if registry_id is not None:
             check(f"{what}: registry_id", registry_id, parse_registry_id)
         account = registry_id if registry_id and is_account_id(registry_id) else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from aws_cdk import Annotations
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from .._assets.lambda_handler.errors import InvalidReferenceError, shown
 from .._assets.lambda_handler.oci import Digest, Reference, Repository, parse_tag
 from .._checks import check, check_kind, check_secret, is_known, refuse
 from .._grants import ECR_LOGIN_ACTIONS, ECR_READ_ACTIONS
@@ -17,17 +19,19 @@ class RegistrySource:
     """See ``ImageSource.registry``."""
 
     def __init__(self, reference: str, credentials: secretsmanager.ISecret | None) -> None:
-        check("ImageSource.registry", reference, Reference.parse)
+        check("ImageSource.registry", reference, Reference.parse_declared)
         if credentials is not None:
             check_secret("ImageSource.registry: credentials", credentials)
         self._reference, self._credentials = reference, credentials
 
-    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:  # noqa: ARG002 - needs no construct of its own
+    def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
         image = {"Reference": self._reference}
         parsed = Reference.parse(self._reference) if is_known(self._reference) else None
         if self._credentials is not None:
             self._credentials.grant_read(provider)
             image["CredentialsSecretArn"] = self._credentials.secret_arn
+        elif parsed and parsed.repository.host.is_private_ecr:
+            _warn_of_private_ecr(scope, parsed)
         mutable = parsed is not None and parsed.digest is None
         return SourceBinding(
             properties={"Image": image}, mutable_tags=(self._reference,) if mutable else (), copies=True
@@ -38,7 +42,7 @@ class PublicSource:
     """See ``ImageSource.public``."""
 
     def __init__(self, repository_uri: str, tag: str | None, digest: str | None) -> None:
-        check("ImageSource.public", repository_uri, Repository.parse)
+        check("ImageSource.public", repository_uri, _parse_public)
         self._reference = _reference("ImageSource.public", repository_uri, tag, digest)
         self._mutable_tags = (self._reference,) if tag else ()
 
@@ -78,3 +82,28 @@ def _reference(what: str, repository_uri: str, tag: str | None, digest: str | No
     if tag is not None:
         check(f"{what}: tag", tag, parse_tag)
     return f"{repository_uri}:{tag}"
+
+
+def _parse_public(text: str) -> Repository:
+    """Read an address in ECR Public; hosts that nobody knows are let through: one may stand in for it in tests."""
+    expected = "expected public.ecr.aws/<alias>/<name>"
+    repository = Repository.parse(text)
+    if repository.host.is_private_ecr:
+        message = f"{shown(text)} is in private ECR; {expected}, or ImageSource.ecr"
+        raise InvalidReferenceError(message)
+    if repository.host.is_foreign or not repository.host.is_certain:
+        message = f"{shown(text)} is not in ECR Public; {expected}, or ImageSource.registry for another registry"
+        raise InvalidReferenceError(message)
+    if repository.host.is_ecr_public and "/" not in repository.path:
+        message = f"{shown(text)} has no alias or no name; {expected}"
+        raise InvalidReferenceError(message)
+    return repository
+
+
+def _warn_of_private_ecr(scope: Construct, reference: Reference) -> None:
+    Annotations.of(scope).add_warning_v2(
+        "@cdk-ecrpublic:privateEcr",
+        f"{reference.repository} is in private ECR, and ImageSource.registry does not allow the function to read from "
+        "there; use ImageSource.ecr, which does: ImageSource.ecr(ecr.Repository.from_repository_arn(…), tag=… or "
+        "digest=…)",
+    )
