@@ -1,9 +1,10 @@
-"""What no part of a catalog is wrong about by itself: conflicts, and files that are not what they should be."""
+"""What the grammar of a catalog cannot say: conflicts, addresses in the wrong place, and files that are none."""
 
 from __future__ import annotations
 
-from .._assets.lambda_handler.errors import ImageError, shown
-from .._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Manifest
+from .._assets.lambda_handler.errors import ImageError, InvalidReferenceError, shown
+from .._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Manifest, Reference, RegistryHost
+from .._assets.lambda_handler.oci.reference import parse_declared_name
 from .fields import Fields
 from .model import Catalog, Image, ManifestFile, Repository
 from .problems import Position
@@ -12,15 +13,37 @@ from .problems import Position
 def check(catalog: Catalog, fields: Fields) -> None:
     """Note each conflict in *fields*."""
     is_sound = not fields.refused
+    hosts: set[RegistryHost] = set()
     for repository in catalog.repositories:
+        _check_name(repository, fields)
         _check_tags(repository, fields)
         if is_sound:
             # An image without its bad tags would be known by something else.
             _check_keys(repository, fields)
         for image in repository.images:
             _check_digest(image, fields)
+            if isinstance(image.source, Reference):
+                _check_source(image, image.source, hosts, fields)
             if isinstance(image.source, ManifestFile):
                 _check_file(image, image.source, fields)
+
+
+def _check_name(repository: Repository, fields: Fields) -> None:
+    try:
+        parse_declared_name(repository.name)
+    except InvalidReferenceError as error:
+        fields.refuse(repository.at, error.message)
+
+
+def _check_source(image: Image, source: Reference, hosts: set[RegistryHost], fields: Fields) -> None:
+    """Note a host that is none, once: a file of the promoter names it once, for all of its images."""
+    if source.repository.host in hosts:
+        return
+    hosts.add(source.repository.host)
+    try:
+        Reference.parse_declared(str(source))
+    except InvalidReferenceError as error:
+        fields.refuse(image.at, error.message)
 
 
 def _check_tags(repository: Repository, fields: Fields) -> None:

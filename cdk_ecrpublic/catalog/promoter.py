@@ -174,10 +174,6 @@ def catalog(listed: tuple[Listed, ...], where: Way, settings: ImageSettings, fie
             what = f"image {shown(each.name)} is there already, on line {repositories[name].at.line}: merge the two"
             fields.refuse(each.at, what)
             continue
-        try:
-            parse_repository_name(name)
-        except InvalidReferenceError as error:
-            fields.refuse(each.at, error.message)
         images = [
             Image(at=at, source=_source(where, each.name, digest), tags=tags, settings=settings)
             for digest, at, tags in each.images

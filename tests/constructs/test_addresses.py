@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from aws_cdk import App, Environment, Stack
@@ -14,6 +15,7 @@ from cdk_ecrpublic import (
     IImageSource,
     ImageSource,
     PublicImage,
+    PublicImageCatalog,
     PublicImageProviderStack,
     PublicRepository,
 )
@@ -119,3 +121,39 @@ def test_nothing_is_said_of_what_can_be_read(stack: Stack, source: Callable[[Sta
     image(stack, source(stack))
 
     assert warnings(stack) == []
+
+
+def catalog(stack: Stack, folder: Path, text: str, **options: object) -> PublicImageCatalog:
+    path = folder / "images.yaml"
+    path.write_text(text)
+    return PublicImageCatalog.from_file(stack, "Catalog", path, **options)  # type: ignore[arg-type]
+
+
+def test_a_catalog_says_where_its_addresses_are(stack: Stack, tmp_path: Path) -> None:
+    text = f"""
+repositories:
+  ghcr.io/acme/agent:
+    images:
+      - source: bitnami/redis@{DIGEST}
+  acme/other:
+    images:
+      - source: bitnami/redis:7@{DIGEST}
+"""
+    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
+        catalog(stack, tmp_path, text)
+
+    first, second = str(failure.value).splitlines()
+    assert first.endswith(
+        "images.yaml:3:3: 'ghcr.io/acme/agent' is an address in the registry 'ghcr.io', not the name of an ECR Public "
+        "repository; expected a name without a host, e.g. 'acme/agent'"
+    )
+    assert "images.yaml:5:9: 'bitnami/redis' begins with no registry" in second
+
+
+def test_the_promoter_s_registry_is_named_once_for_all_of_its_images(stack: Stack, tmp_path: Path) -> None:
+    text = "".join(f'- name: {name}\n  dmap: {{"{DIGEST}": []}}\n' for name in ("agent", "other"))
+    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
+        catalog(stack, tmp_path, text, source="staging", destination="public.ecr.aws/acme")
+
+    (problem,) = str(failure.value).splitlines()
+    assert "'staging/agent' begins with no registry, since 'staging' has neither a dot nor a port" in problem
