@@ -118,7 +118,8 @@ class PublicImageCatalog(Construct):
             defaults: For images of which the file says nothing. Default:
                 those of ``PublicImage``.
             credentials: Secrets by host, as for ``ImageSource.registry``:
-                ``{"ghcr.io": secret}``. Default: images are read anonymously.
+                ``{"ghcr.io": secret}``; each host is one that images of the
+                file are read from. Default: images are read anonymously.
             make_provider: Makes the function of each stack, e.g. ``lambda
                 scope: PublicImageProvider(scope, "Provider", memory_size=1024)``.
                 Default: the stack's own, or one with the defaults.
@@ -272,7 +273,7 @@ class PublicImageCatalog(Construct):
             check(f"{path}: registry_id", registry_id, parse_registry_id)
             if not is_known(registry_id):
                 refuse(f"{path}: registry_id", "has to be known at synthesis; give the 12 digits of an account")
-        check_secrets(f"{path}: credentials", credentials, RegistryHost.parse)
+        self._check_credentials(f"{path}: credentials", catalog, credentials)
         if stacks is not None:
             check_number(f"{path}: stacks", stacks, range(1, capacity.STACKS_MAX + 1))
             if not isinstance(stacks, int):
@@ -280,6 +281,17 @@ class PublicImageCatalog(Construct):
         excess = capacity.excess(catalog.repositories, stacks)
         if excess:
             refuse(path, excess)
+
+    def _check_credentials(
+        self, what: str, catalog: Catalog, credentials: Mapping[str, secretsmanager.ISecret]
+    ) -> None:
+        check_secrets(what, credentials, RegistryHost.parse)
+        images = [image for repository in catalog.repositories for image in repository.images]
+        used = {_host_with_credentials(image.source) for image in images} - {None}
+        for host in credentials:
+            if RegistryHost.parse(host) not in used:
+                hosts = ", ".join(sorted(map(str, used))) or "none"
+                refuse(what, f"no image is read from {host!r} with credentials; hosts that may have some: {hosts}")
 
 
 def _check_arguments(what: str, path: object, registries: object, texts: Mapping[str, object]) -> None:
@@ -289,6 +301,14 @@ def _check_arguments(what: str, path: object, registries: object, texts: Mapping
     for name, text in texts.items():
         if text is not None:
             check_text(f"{what}: {name}", text)
+
+
+def _host_with_credentials(source: Source) -> RegistryHost | None:
+    """Return the host of a source whose secret the app may give; ECR has logins of its own."""
+    if not isinstance(source, Reference):
+        return None
+    host = source.repository.host
+    return None if host.is_ecr_public or private_ecr(source) else host
 
 
 def _private(part: Construct, host: re.Match[str], source: Reference) -> ecr.IRepository:

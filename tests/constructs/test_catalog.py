@@ -158,7 +158,7 @@ def test_another_public_repository_is_read_as_an_authenticated_client(stack: Sta
 def test_credentials_are_for_their_host(stack: Stack) -> None:
     secret = secretsmanager.Secret(stack, "Secret")
 
-    declare(stack, "repositories.yaml", credentials={"ghcr.io": secret, "quay.io": secret})
+    declare(stack, "repositories.yaml", credentials={"GHCR.io": secret})
 
     with_credentials = [each["Source"] for each in properties(stack) if "CredentialsSecretArn" in str(each)]
     reference = {"Ref": stack.get_logical_id(secret.node.default_child)}  # type: ignore[arg-type]
@@ -190,6 +190,17 @@ def test_an_option_of_another_kind_is_refused(stack: Stack, options: dict[str, A
         declare(stack, "repositories.yaml", **options)
 
     assert said in str(failure.value)
+
+
+@pytest.mark.parametrize("host", ["gchr.io", "public.ecr.aws", "111122223333.dkr.ecr.eu-west-1.amazonaws.com"])
+def test_credentials_for_a_host_that_takes_none_are_refused(stack: Stack, host: str) -> None:
+    secret = secretsmanager.Secret(stack, "Secret")
+
+    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
+        declare(stack, "repositories.yaml", credentials={"ghcr.io": secret, host: secret})
+
+    what = f"Stack/Catalog: credentials: no image is read from '{host}' with credentials"
+    assert str(failure.value) == f"{what}; hosts that may have some: ghcr.io"
 
 
 @pytest.mark.parametrize("given", ["user:password", {"ghcr.io": "user:password"}, {("user", "password"): "x"}])
