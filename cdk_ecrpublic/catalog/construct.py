@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from aws_cdk import NestedStack
+from aws_cdk import Annotations, NestedStack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -67,6 +67,7 @@ class PublicImageCatalog(Construct):
         self._check(catalog, registry_id, credentials, stacks)
         self._registry, self._registry_id = catalog.registry, registry_id
         self._credentials = {RegistryHost.parse(host): secret for host, secret in credentials.items()}
+        self._warn_of_unused(catalog)
         self._make_provider = make_provider
         self._number_of_stacks = stacks
         self._providers: dict[str, PublicImageProvider] = {}
@@ -118,8 +119,8 @@ class PublicImageCatalog(Construct):
             defaults: For images of which the file says nothing. Default:
                 those of ``PublicImage``.
             credentials: Secrets by host, as for ``ImageSource.registry``:
-                ``{"ghcr.io": secret}``; each host is one that images of the
-                file are read from. Default: images are read anonymously.
+                ``{"ghcr.io": secret}``; a warning names hosts that no image
+                of the file is read from. Default: images are read anonymously.
             make_provider: Makes the function of each stack, e.g. ``lambda
                 scope: PublicImageProvider(scope, "Provider", memory_size=1024)``.
                 Default: the stack's own, or one with the defaults.
@@ -273,7 +274,7 @@ class PublicImageCatalog(Construct):
             check(f"{path}: registry_id", registry_id, parse_registry_id)
             if not is_known(registry_id):
                 refuse(f"{path}: registry_id", "has to be known at synthesis; give the 12 digits of an account")
-        self._check_credentials(f"{path}: credentials", catalog, credentials)
+        check_secrets(f"{path}: credentials", credentials, RegistryHost.parse)
         if stacks is not None:
             check_number(f"{path}: stacks", stacks, range(1, capacity.STACKS_MAX + 1))
             if not isinstance(stacks, int):
@@ -282,16 +283,16 @@ class PublicImageCatalog(Construct):
         if excess:
             refuse(path, excess)
 
-    def _check_credentials(
-        self, what: str, catalog: Catalog, credentials: Mapping[str, secretsmanager.ISecret]
-    ) -> None:
-        check_secrets(what, credentials, RegistryHost.parse)
+    def _warn_of_unused(self, catalog: Catalog) -> None:
+        """Warn of credentials that nothing needs: a slip of the pen, or several catalogs share them."""
         images = [image for repository in catalog.repositories for image in repository.images]
         used = {_host_with_credentials(image.source) for image in images} - {None}
-        for host in credentials:
-            if RegistryHost.parse(host) not in used:
-                hosts = ", ".join(sorted(map(str, used))) or "none"
-                refuse(what, f"no image is read from {host!r} with credentials; hosts that may have some: {hosts}")
+        if unused := ", ".join(sorted(map(str, self._credentials.keys() - used))):
+            hosts = ", ".join(sorted(map(str, used))) or "none"
+            Annotations.of(self).add_warning_v2(
+                "@cdk-ecrpublic:unusedCredentials",
+                f"credentials for {unused} are not used; hosts that may have some: {hosts}",
+            )
 
 
 def _check_arguments(what: str, path: object, registries: object, texts: Mapping[str, object]) -> None:

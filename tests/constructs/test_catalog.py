@@ -16,6 +16,8 @@ from aws_cdk.assertions import Annotations, Match, Template
 from cdk_ecrpublic import ImageSettings, ImageSource, PublicImage, PublicImageCatalog, PublicImageProvider
 from cdk_ecrpublic.catalog import capacity
 
+from .messages import warnings
+
 CATALOGS = Path(__file__).parent / "catalogs"
 
 A, B, C, D = ("sha256:" + letter * 64 for letter in "abcd")
@@ -193,14 +195,21 @@ def test_an_option_of_another_kind_is_refused(stack: Stack, options: dict[str, A
 
 
 @pytest.mark.parametrize("host", ["gchr.io", "public.ecr.aws", "111122223333.dkr.ecr.eu-west-1.amazonaws.com"])
-def test_credentials_for_a_host_that_takes_none_are_refused(stack: Stack, host: str) -> None:
+def test_credentials_for_a_host_that_takes_none_are_warned_of(stack: Stack, host: str) -> None:
     secret = secretsmanager.Secret(stack, "Secret")
 
-    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
-        declare(stack, "repositories.yaml", credentials={"ghcr.io": secret, host: secret})
+    declare(stack, "repositories.yaml", credentials={"ghcr.io": secret, host: secret})
 
-    what = f"Stack/Catalog: credentials: no image is read from '{host}' with credentials"
-    assert str(failure.value) == f"{what}; hosts that may have some: ghcr.io"
+    what = f"credentials for {host} are not used; hosts that may have some: ghcr.io"
+    assert [text for text in warnings(stack) if "unusedCredentials" in text] == [
+        f"{what} [ack: @cdk-ecrpublic:unusedCredentials]"
+    ]
+
+
+def test_credentials_that_are_used_are_not_warned_of(stack: Stack) -> None:
+    declare(stack, "repositories.yaml", credentials={"ghcr.io": secretsmanager.Secret(stack, "Secret")})
+
+    assert [text for text in warnings(stack) if "unusedCredentials" in text] == []
 
 
 @pytest.mark.parametrize("given", ["user:password", {"ghcr.io": "user:password"}, {("user", "password"): "x"}])
