@@ -68,7 +68,7 @@ class Stream:
                 yield piece
                 self.deadline.check(self.doing)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _broken(self.doing, error) from error
+            raise _broken(self.doing, error, self.deadline) from error
         finally:
             self.close()
 
@@ -158,10 +158,12 @@ class Transport:
                 decode_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _broken(where, error) from error
+            raise _broken(where, error, self.deadline) from error
         return Stream(response, self.deadline, where)
 
 
-def _broken(doing: str, error: Exception) -> UnavailableError:
+def _broken(doing: str, error: Exception, deadline: Deadline) -> UnavailableError:
+    # No read waits beyond the deadline: then time is what was missing, and not the other side.
+    deadline.check(doing)
     # The text of urllib3's own errors holds whole addresses, which may be signed; host and kind say enough.
     return UnavailableError(f"{doing} failed: no complete answer ({type(error).__name__})", operation=doing)

@@ -205,10 +205,11 @@ def test_a_registry_that_cannot_be_reached_is_tried_again_and_told(stack: Stack,
     assert len(function.clock.slept) == ATTEMPTS - 1
 
 
-def test_a_body_that_drips_ends_with_the_deadline(registry: Registry) -> None:
+@pytest.mark.parametrize("seconds", [0.3, 3], ids=["a piece now and then", "none in time"])
+def test_a_body_that_drips_ends_with_the_deadline(registry: Registry, seconds: float) -> None:
     """A piece now and then is progress, but CloudFormation waits only so long."""
     image = registry.push("first")
-    registry.sandbox.faults.add(Fault(operation="GetManifest", drip_seconds=0.3, times=None))
+    registry.sandbox.faults.add(Fault(operation="GetManifest", drip_seconds=seconds, times=None))
     started = time.monotonic()
     with answer_address() as address, closing(Lambda(clock=SystemClock())) as function:  # type: ignore[arg-type]
         answer = CloudFormation(function, address, ANSWER_SECONDS + UNDO_SECONDS + 1).create(declare(image, "1"))
