@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -12,6 +11,7 @@ from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.content import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
+from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import Declaration, decode
 from .effect import AT_ONCE, UNANSWERED, problems_of
 from .intrinsics import unknowns
@@ -73,8 +73,7 @@ def find_drift(
         done(finding)
         return finding
 
-    with ThreadPoolExecutor(AT_ONCE) as finders:
-        return list(finders.map(find, declared))
+    return side_by_side(find, declared, at_once=AT_ONCE)
 
 
 def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) -> Finding:

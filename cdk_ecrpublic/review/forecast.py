@@ -8,7 +8,6 @@ planner that the function uses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,6 +19,7 @@ from .._assets.lambda_handler.publish.plan import Observed, Plan, make_plan
 from .._assets.lambda_handler.publish.ports import PublicRepository
 from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.removal import refuse_removal_elsewhere
+from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import Declaration, decode
 from .assembly import Assembly
 from .deployed import DeployedStacks
@@ -53,10 +53,9 @@ def find_effects(
         done(effect)
         return Change(image=image, deployed=deployed, effect=effect)
 
-    with ThreadPoolExecutor(AT_ONCE) as finders:
-        # Each once, before several images of one ask for it at the same time.
-        list(finders.map(stacks.images, assembly.stacks))
-        changes = list(finders.map(find, assembly.images))
+    # Each once, before several images of one ask for it at the same time.
+    side_by_side(stacks.images, assembly.stacks, at_once=AT_ONCE)
+    changes = side_by_side(find, assembly.images, at_once=AT_ONCE)
     return Removals(changes, list(stacks.gone()), registry).effects()
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Reference, is_account_id
+from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import decode
 from .._pin_names import KEY, METADATA
 from .assembly import AssemblyError, metadata_of
@@ -126,8 +126,7 @@ def find_pins(
         done(pin)
         return pin
 
-    with ThreadPoolExecutor(AT_ONCE) as finders:
-        return list(finders.map(find, names))
+    return side_by_side(find, names, at_once=AT_ONCE)
 
 
 def _find(name: MutableName, before: str | None, registry: Registry) -> Pin:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from .._assets.lambda_handler.oci import Digest, Repository
 from .._assets.lambda_handler.oci.reference import parse_repository_name
 from .._assets.lambda_handler.registry import Transport
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
+from .._assets.lambda_handler.side_by_side import side_by_side
 from .effect import AT_ONCE
 from .listing import ListingClient
 from .registry import PUBLIC_HOST, Registry
@@ -84,8 +84,7 @@ def _seen(address: Repository, registry: Registry) -> dict[str, Digest]:
         return found
 
     tags = registry.retry.call(f"listing the tags of {address}", lambda: client.tags(address))
-    with ThreadPoolExecutor(AT_ONCE) as readers:
-        return dict(zip(tags, readers.map(digest_of, tags), strict=True))
+    return dict(zip(tags, side_by_side(digest_of, tags, at_once=AT_ONCE), strict=True))
 
 
 def _described(name: str, registry: Registry) -> dict[str, Digest]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -16,7 +14,7 @@ from xml.sax.saxutils import escape
 from cdk_ecrpublic.review.assembly import read_assembly
 from tests.protocol.cloudformation import CloudFormation, answer_address
 from tests.protocol.conftest import Lambda
-from tests.support.control_plane import ControlPlane
+from tests.support.control_plane import ControlPlane, serving
 from tests.support.deployment import DeployedStack
 
 REGION = "us-east-1"
@@ -113,34 +111,11 @@ class Cloud:
 @contextmanager
 def running_cloud() -> Iterator[Cloud]:
     """Serve one, on a port of this machine."""
-    cloud = Cloud()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, text = cloud.answer(dict(self.headers), body)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text.encode())))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    cloud.url = f"http://127.0.0.1:{server.server_port}"
-    function = Lambda()
+    cloud, function = Cloud(), Lambda()
     try:
-        with answer_address() as address:
+        with serving(cloud.answer) as cloud.url, answer_address() as address:
             cloud.formation = CloudFormation(function, address)
             yield cloud
             assert address.problems == []
     finally:
         function.close()
-        server.shutdown()
-        server.server_close()

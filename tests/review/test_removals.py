@@ -54,6 +54,18 @@ def release(digest: str, *tags: str, **options: object) -> Part:
     return image("Release", digest, *tags, on_tag_removed=OnTagRemoved.UNTAG, **options)
 
 
+def promoted(stack: Stack, repository: IPublicRepository) -> None:
+    """Declare a preview of whatever the tag stands for."""
+    PublicImage(
+        stack,
+        "Preview",
+        repository=repository,
+        source=ImageSource.tag("build"),
+        tags=["preview-7"],
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+
+
 def app(*parts: Part) -> Body:
     def body(stack: Stack, repository: IPublicRepository) -> None:
         for part in parts:
@@ -234,34 +246,15 @@ def test_what_another_app_declares_stays_where_we_may_know_it(images: World, clo
 def test_a_source_that_may_move_is_removed_as_it_was_deployed(images: World, cloud: Cloud) -> None:
     images.push(OLD, "build")
 
-    def before(stack: Stack, repository: IPublicRepository) -> None:
-        PublicImage(
-            stack,
-            "Preview",
-            repository=repository,
-            source=ImageSource.tag("build"),
-            tags=["preview-7"],
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+    effects = plan_and_deploy(images, cloud, promoted, app())
 
-    effects = plan_and_deploy(images, cloud, before, app())
     assert removed(effects) == ["preview-7"]
 
 
 def test_what_a_source_was_deployed_as_may_be_hidden(images: World, cloud: Cloud) -> None:
     images.push(OLD, "build")
 
-    def before(stack: Stack, repository: IPublicRepository) -> None:
-        PublicImage(
-            stack,
-            "Preview",
-            repository=repository,
-            source=ImageSource.tag("build"),
-            tags=["preview-7"],
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-
-    cloud.deploy(images.synthesize(before))
+    cloud.deploy(images.synthesize(promoted))
     cloud.denied = {"GetParameter", "GetParametersByPath"}
 
     (effect,) = images.review(images.read(app()))

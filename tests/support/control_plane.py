@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,10 +93,27 @@ class ControlPlane:
         return {"Parameters": page, **({"NextToken": str(first + PAGE)} if names[first + PAGE :] else {})}
 
 
+Answer = Callable[[Mapping[str, str], bytes], tuple[int, str]]
+"""Answers the headers and the body of a request."""
+
+
 @contextmanager
 def control_plane() -> Iterator[ControlPlane]:
     """Serve one, on a port of this machine."""
     plane = ControlPlane()
+
+    def answer(headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+        target = headers.get("X-Amz-Target", "")
+        operation = target.partition(".")[2] or "DescribeStacks"
+        return plane.answer(operation, json.loads(body) if target else {})
+
+    with serving(answer) as plane.url:
+        yield plane
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """Let requests to the address that it gives be answered, in threads."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -104,9 +121,7 @@ def control_plane() -> Iterator[ControlPlane]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            target = self.headers.get("X-Amz-Target", "")
-            operation = target.partition(".")[2] or "DescribeStacks"
-            status, text = plane.answer(operation, json.loads(body) if target else {})
+            status, text = answer(dict(self.headers), body)
             self.send_response(status)
             self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
@@ -118,9 +133,8 @@ def control_plane() -> Iterator[ControlPlane]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    plane.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield plane
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
