@@ -22,6 +22,7 @@ from .aws import Parameters, S3Objects, is_rolling_back
 from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock
 from .ecr_public import Content, EcrPublicRepository, Place, locate
+from .library_logs import withhold_library_logs
 from .log import Log
 from .oci import Descriptor, Digest, Manifest, Repository
 from .publish.ports import ObjectReader
@@ -32,6 +33,8 @@ from .retry import Retry
 from .spec import Declaration
 
 T = TypeVar("T")
+
+withhold_library_logs()
 
 ANSWER_SECONDS = 15.0
 """Kept back from the work, for handing over the answer: one attempt of 10 s and a retry."""
