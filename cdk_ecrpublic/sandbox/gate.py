@@ -44,7 +44,7 @@ class Gate:
 
 
 def _head(scope: Scope, port: int) -> Head:
-    target: bytes = scope["raw_path"] + b"?" + scope["query_string"]
+    target: bytes = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
     fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     return Head(target=target.decode("latin-1"), fields=fields, port=port)
 
