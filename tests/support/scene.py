@@ -156,6 +156,21 @@ class Scene:
         push_image(self.sandbox, to, image, tags)
         return image
 
+    def variants(self, count: int) -> dict[str, str]:
+        """Push so many images that have only their layers in common, under a tag each; return the tags' images."""
+        base = build_image({"etc/name": b"variants"})
+        push_image(self.sandbox, HOME, base)
+        for number in range(count):
+            manifest = {**json.loads(base.manifest), "annotations": {"number": str(number)}}
+            put = self.sandbox.client("ecr-public").put_image(
+                repositoryName=HOME,
+                imageManifest=json.dumps(manifest),
+                imageManifestMediaType=base.media_type,
+                imageTag=f"t{number}",
+            )
+            self.names[put["image"]["imageId"]["imageDigest"]] = f"variant {number}"
+        return {f"t{number}": f"variant {number}" for number in range(count)}
+
     def move(self, image: Image, *tags: str, in_repository: str = HOME) -> None:
         """Point tags to an image as a person does."""
         push_image(self.sandbox, in_repository, image, tags)
@@ -204,10 +219,14 @@ class Scene:
             if text is None:
                 names.clear()
 
+    def registry_writes(self) -> list[str]:
+        """Return the operations that wrote to the registry, or tried to, since the last ``nothing_so_far``."""
+        return [request.operation for request in self.sandbox.requests.all(*WRITES) if request.repository != UPSTREAM]
+
     def wrote(self) -> list[str]:
-        """Return the operations that wrote, or tried to, since the last ``nothing_so_far``."""
-        registry = [request.operation for request in self.sandbox.requests.all(*WRITES)]
-        return registry + [operation for operation in self.plane.requests if operation in PARAMETER_WRITES]
+        """Return those that wrote parameters, too."""
+        parameters = [operation for operation in self.plane.requests if operation in PARAMETER_WRITES]
+        return [*self.registry_writes(), *parameters]
 
     def nothing_so_far(self) -> None:
         """Forget all requests."""
