@@ -142,6 +142,7 @@ def test_u12_a_stack_that_never_succeeded_gives_back_what_it_took(
 
     assert scene.tags() == {"latest": "by hand", **({} if options else {"1": "first"})}
     assert scene.images() >= {"first", "by hand"}
+    assert scene.parameters() == {}
 
 
 @OPTIONS
@@ -199,3 +200,4 @@ def test_u12_a_stack_that_succeeded_gives_nothing_back(
     assert stack.destroy()
 
     assert scene.tags() == ({} if options == DESTROY else {"latest": "first", "1": "first"})
+    assert scene.parameters() == {}

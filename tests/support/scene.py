@@ -68,25 +68,14 @@ class Instances:
         self.start_anew()
 
     def __call__(self, event: Mapping[str, object], remaining_seconds: float) -> None:
-        with in_region(self.region):
-            self.warm(event, remaining_seconds)
+        # Clients are made for the Region that is set when they are first needed; the fixture sets it back.
+        os.environ.update(AWS_REGION=self.region, AWS_DEFAULT_REGION=self.region)
+        self.warm(event, remaining_seconds)
 
     def start_anew(self) -> None:
         """Let a cold instance serve what follows."""
         self.warm = Lambda(clock=self.clock)
         self.made.append(self.warm)
-
-
-@contextmanager
-def in_region(region: str) -> Iterator[None]:
-    """Let clients that are made inside be made for a Region."""
-    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
-    before = {name: os.environ[name] for name in names}
-    os.environ.update(dict.fromkeys(names, region))
-    try:
-        yield
-    finally:
-        os.environ.update(before)
 
 
 @dataclass(frozen=True)
@@ -129,10 +118,14 @@ class Scene:
 
     def stack(self, name: str = "Agent", region: str = REGION, pace: float = 5.0) -> DeployedStack:
         """Make a stack, which has a function of its own."""
+        formation = CloudFormation(self.function(region), self.address, clock=self.clock)
+        return DeployedStack(formation, self.plane, name=name, region=region, pace=pace)
+
+    def function(self, region: str = REGION) -> Instances:
+        """Make a function."""
         function = Instances(self.clock, region)
         self.instances.append(function)
-        formation = CloudFormation(function, self.address, clock=self.clock)
-        return DeployedStack(formation, self.plane, name=name, region=region, pace=pace)
+        return function
 
     def start_anew(self) -> None:
         """Let cold instances of all functions serve what follows."""
@@ -241,8 +234,10 @@ class Scene:
         self.nothing_so_far()
         before = [(self.tags(name), self.images(name)) for name in repositories], self.parameters()
         yield
-        assert self.wrote() == []
-        assert before == ([(self.tags(name), self.images(name)) for name in repositories], self.parameters())
+        written = self.wrote()
+        assert not written, f"there were requests to write: {written}"
+        after = [(self.tags(name), self.images(name)) for name in repositories], self.parameters()
+        assert before == after, f"there was {before}, and is {after}"
 
     def _repository(self, name: str) -> Repository:
         return self.sandbox.store.registry_of(self.sandbox.account).repositories[name]
