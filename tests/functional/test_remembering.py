@@ -85,26 +85,6 @@ def test_the_rollback_of_a_rollback_restores_too(stack: Stack, registry: Registr
         assert registry.tags()["latest"] == first.digest
 
 
-@pytest.mark.parametrize("failures", [1, 2, 3])
-def test_a_rollback_restores_what_was_there_before_several_deployments_that_failed(
-    stack: Stack, registry: Registry, failures: int
-) -> None:
-    """With ``--no-rollback`` each goes on from the one before; ``cdk rollback`` leads back to the last success."""
-    first = registry.push("first", "stable")
-    deployed = promote("stable", "latest")
-    stack.deploy(deployed)
-    before = deployed
-    for number in range(failures):
-        registry.push(f"moved {number}", "stable")
-        tried = promote("stable", "latest", Refresh=str(number))
-        assert stack.cloudformation.update(stack.physical_id, tried, before).succeeded
-        before = tried
-
-    stack.roll_back(before)
-
-    assert registry.tags()["latest"] == first.digest
-
-
 def test_a_source_that_may_move_is_remembered_without_being_asked_for(stack: Stack, registry: Registry) -> None:
     first = registry.push("first", "stable")
     old = promote("stable", "latest")
