@@ -367,7 +367,7 @@ def test_claims_that_cannot_be_given_up_fail_nothing(
     image = registry.push("first")
     registry.push("by hand", "latest")
     stack.deploy(declare(image, "1", **UNTAG))
-    plane.busy["GetParameter"] = 50
+    plane.busy["GetParameter"] = 5000
 
     assert stack.deploy(declare(image, "1", "latest")).succeeded
 
