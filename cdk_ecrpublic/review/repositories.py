@@ -45,6 +45,10 @@ class ComingRepository(EcrPublicRepository):
         """Return no tag."""
         return {}
 
+    def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:  # noqa: ARG002
+        """Return no image."""
+        return {}
+
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return all of *digests*."""
         return frozenset(digests)
