@@ -113,24 +113,24 @@ class PromptRetry(ReviewRetry):
         return replace(super().start(doing), most=1)
 
 
-class _Warnings(io.StringIO):
-    """Takes the lines of a log, and tells its warnings."""
+class _Listener(io.StringIO):
+    """Takes the lines of a log, and passes the warnings on."""
 
-    def __init__(self, tell: Callable[[str], object]) -> None:
+    def __init__(self, hear: Callable[[Mapping[str, Any]], object]) -> None:
         super().__init__()
-        self._tell = tell
+        self._hear = hear
 
     def write(self, line: str) -> int:
         """Take a line."""
         said = json.loads(line)
         if said["level"] == "WARNING":
-            self._tell(said["message"])
+            self._hear(said)
         return len(line)
 
 
-def warnings(tell: Callable[[str], object]) -> Log:
-    """Return a log that tells its warnings to a person, and nothing else."""
-    return Log(stream=_Warnings(tell))
+def warnings(hear: Callable[[Mapping[str, Any]], object]) -> Log:
+    """Return a log whose warnings are heard, with their fields, and nothing else is."""
+    return Log(stream=_Listener(hear))
 
 
 SILENT = warnings(lambda _: None)
@@ -174,7 +174,9 @@ class Registry:
     tell: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.retry = ReviewRetry(Deadline.after(SECONDS, SystemClock()), warnings(self.tell))
+        self.retry = ReviewRetry(
+            Deadline.after(SECONDS, SystemClock()), warnings(lambda said: self.tell(said["message"]))
+        )
         self.prompt = PromptRetry(self.retry.deadline, self.retry.log)
         self.objects = {(file.bucket, file.key): file for file in self.files}
         self._repositories: dict[tuple[str | None, str], EcrPublicRepository] = {}

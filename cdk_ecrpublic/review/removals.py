@@ -8,9 +8,10 @@ removal is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .._assets.lambda_handler.errors import ImageError, RepositoryNotFoundError
 from .._assets.lambda_handler.publish.execute import execute
@@ -164,10 +165,12 @@ def _removal(repository: RehearsedRepository, turn: Turn, remove: Callable[[Turn
     Raises:
         ImageError: It cannot be seen what that would be.
     """
-    notes: list[str] = []
+    said: list[Mapping[str, Any]] = []
     repository.begin()
-    turn.log = warnings(notes.append)
+    turn.log = warnings(said.append)
     remove(turn)
+    # Of what has just been put elsewhere, its new declaration tells.
+    notes = [each["message"] for each in said if repository.tags.get(each.get("tag", "")) is None]
     return _Removal(repository, tuple(notes))
 
 
