@@ -23,7 +23,8 @@ It finds bearer authentication there, exchanges its login at ``/token/`` and
 shows that token to both: ministack's private ECR asks nobody who they are, and
 ``/token/`` knows private ECR's password too, which opens nothing here.
 
-``bodies`` refuses what is too large.
+Before all of that, ``gate`` refuses what a web page sent, and ``bodies`` what
+is too large.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from . import bodies
 from .bodies import Bounded
 from .control_api import PREFIX, ControlApi
 from .ecr_public_api import EcrPublicApi, is_api_request
+from .gate import Gate
 from .registry_api import RegistryApi
 from .world import World
 
@@ -82,6 +84,7 @@ class Gateway:
         self._api = Bounded(EcrPublicApi(world), bodies.constant(bodies.API_BYTES))
         self._registry = Bounded(RegistryApi(world).router(), bodies.limit_of_registry)
         self._others = Bounded(behind.app if behind else _nobody, bodies.limit_behind)
+        self._gate = Gate(self._pass_on, world.port)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +95,7 @@ class Gateway:
         if task := asyncio.current_task():
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        await self._pass_on(scope, receive, send)
+        await self._gate(scope, receive, send)
 
     def cancel(self) -> None:
         """Give up the requests that are under way: since Python 3.12 a server waits for all of them before it stops."""
