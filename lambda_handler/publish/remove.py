@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..errors import ImageError, NotFoundError
+from ..errors import AccessError, ImageError, NotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
@@ -278,8 +278,15 @@ def give_back(
                 known[digest] = None
         if (manifest := known[digest]) is None:
             log.warning(f"tag {tag} cannot be given back: {digest}, where it pointed, does not exist any more", tag=tag)
-        else:
+            continue
+        try:
             repository.put(manifest, tag)
-            log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
-            given_back.append(tag)
+        except AccessError as error:
+            if seen[tag] != digest:
+                raise
+            # What may not put now could not move it before, either.
+            log.warning(f"tag {tag} seems to be where it was, and could not be put: {error.explain()}", tag=tag)
+            continue
+        log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
+        given_back.append(tag)
     return given_back
