@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..errors import AccessError, ImageError, NotFoundError
+from ..errors import ImageError, NotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
@@ -281,10 +281,10 @@ def give_back(
             continue
         try:
             repository.put(manifest, tag)
-        except AccessError as error:
-            if seen[tag] != digest:
+        except ImageError as error:
+            if error.retryable or seen[tag] != digest:
                 raise
-            # What may not put now could not move it before, either.
+            # What is refused for good now was refused before, so the tag never moved.
             log.warning(f"tag {tag} seems to be where it was, and could not be put: {error.explain()}", tag=tag)
             continue
         log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
