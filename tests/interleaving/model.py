@@ -1,0 +1,330 @@
+"""
+The contract as a small machine: what each request does, if it does it all at once.
+
+Whatever the order of the calls, a tag or an image must end where some order
+of whole requests leaves it. Where the contract leaves a choice, a step has
+several outcomes; each says which sentence leaves it ("What is not restored"
+is that list of docs/decisions/0019-undo-and-ownership.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from .events import SOURCE_TAG
+from .schedule import Act
+from .stacks import Declared, Kind, Policy
+from .world import INDEXES
+
+Owner = tuple[str, str]
+"""Stack and logical id."""
+
+Tags = Mapping[str, str]
+"""Tag to the name of an image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """
+    A declaration that lives.
+
+    Attributes:
+        image: What its source stood for.
+        is_recorded: Whether others can see it beside its tags; see "One record for a resource".
+        previous: What its last deployment took the place of.
+        found: Where tags pointed that its last deployment took over; None for those that were new.
+        existed: Those of its images that were there before its last deployment.
+    """
+
+    declared: Declared
+    image: str
+    is_recorded: bool
+    previous: Held | None = None
+    found: tuple[tuple[str, str | None], ...] = ()
+    existed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """
+    What is there.
+
+    Attributes:
+        left_over: Tags that had to stay with their images, because an index lists these.
+    """
+
+    tags: frozenset[tuple[str, str]] = frozenset()
+    images: frozenset[str] = frozenset()
+    held: frozenset[tuple[Owner, Held]] = frozenset()
+    left_over: frozenset[tuple[str, str]] = frozenset()
+
+    @classmethod
+    def of(cls, tags: Tags, images: Iterable[str]) -> Model:
+        return cls(tags=frozenset(tags.items()), images=frozenset(images))
+
+    def pointing(self, tag: str) -> str | None:
+        return dict(self.tags).get(tag)
+
+    def holder(self, owner: Owner) -> Held | None:
+        return dict(self.held).get(owner)
+
+    def with_tag(self, tag: str, image: str | None) -> Model:
+        others = frozenset(item for item in self.tags if item[0] != tag)
+        return replace(self, tags=others | ({(tag, image)} if image else frozenset()))
+
+    def with_held(self, owner: Owner, held: Held | None) -> Model:
+        others = frozenset(item for item in self.held if item[0] != owner)
+        return replace(self, held=others | ({(owner, held)} if held else frozenset()))
+
+    def tags_of(self, image: str) -> set[str]:
+        return {tag for tag, name in self.tags if name == image}
+
+    def others(self, owner: Owner, image: str) -> list[Held]:
+        """Return the other declarations of an image that their records show."""
+        return [held for name, held in self.held if name != owner and held.image == image and held.is_recorded]
+
+    def is_listed(self, image: str) -> bool:
+        return any(image in children and index in self.images for index, children in INDEXES.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """
+    A request, as the contract sees it.
+
+    Attributes:
+        failed: It was answered with FAILED, or not at all.
+        again: It was delivered before; this delivery may come to anything or nothing.
+        earlier: Where tags pointed until a moment before, as late reads still show it.
+    """
+
+    kind: Kind
+    owner: Owner
+    new: Declared | None
+    old: Declared | None
+    failed: bool = False
+    again: bool = False
+    earlier: frozenset[tuple[str, str | None]] = frozenset()
+
+
+States = frozenset[Model]
+
+
+def apply(states: States, operation: Operation) -> States:
+    """Return the states that a request may leave."""
+    steps = {
+        Kind.CREATE: _publish,
+        Kind.UPDATE: _publish,
+        Kind.UNDO_UPDATE: _undo,
+        Kind.UNDO_CREATE: _undo,
+        Kind.DELETE: _delete,
+    }
+    after = frozenset(end for state in states for end in steps[operation.kind](state, operation))
+    return after | states if operation.failed or operation.again else after
+
+
+def perform(state: Model, act: Act) -> Model:
+    """Return what a person leaves; the registry's own rules hold."""
+    if act.verb == "move":
+        return replace(state.with_tag(act.tag, act.image), images=state.images | {act.image})
+    if act.verb == "delete":
+        return state if state.is_listed(act.image) else _without_image(state, act.image)
+    image = state.pointing(act.tag)
+    if image is None or state.tags_of(image) != {act.tag}:
+        return state.with_tag(act.tag, None)
+    return state if state.is_listed(image) else _without_image(state, image)
+
+
+def _without_image(state: Model, image: str) -> Model:
+    tags = frozenset(item for item in state.tags if item[1] != image)
+    return replace(state, tags=tags, images=state.images - {image})
+
+
+def _publish(state: Model, operation: Operation) -> Iterator[Model]:
+    new, old, known = operation.new, operation.old, state.holder(operation.owner)
+    assert new is not None
+    image = (state.pointing(SOURCE_TAG) or "") if new.source == "tag" else new.image
+    if new.source != "manifest" and image not in state.images:
+        # "An image that somebody deleted": it fails; or it is in hand already, and is put again.
+        yield state
+    brought = frozenset({image, *INDEXES.get(image, ())})
+    after = replace(state, images=state.images | brought)
+    for tag in new.tags:
+        after = after.with_tag(tag, image)
+    is_recorded = _is_recorded(state, operation.owner, new, image)
+    taken = [tag for tag in new.tags if old is None or tag not in old.tags]
+    for found in _found(state, taken, operation.earlier):
+        held = Held(
+            declared=new,
+            image=image,
+            is_recorded=is_recorded,
+            previous=replace(known, previous=None) if known else None,
+            found=found,
+            existed=brought & state.images,
+        )
+        if operation.again and known and known.declared == new:
+            held = known
+        yield from _untag_dropped(after.with_held(operation.owner, held), operation, known.image if known else "")
+
+
+def _found(
+    state: Model, taken: list[str], earlier: frozenset[tuple[str, str | None]]
+) -> Iterator[tuple[tuple[str, str | None], ...]]:
+    """
+    Yield what a deployment may have found under the tags that it took over.
+
+    "A tag that somebody moved in the seconds before the deployment, while
+    reads still showed the old place" is not restored to where they moved it.
+    """
+    choices = [{state.pointing(tag)} | {image for name, image in earlier if name == tag} for tag in taken]
+    for found in product(*choices):
+        yield tuple(zip(taken, found, strict=True))
+
+
+def _is_recorded(state: Model, owner: Owner, new: Declared, image: str) -> bool:
+    if new.policy is not Policy.KEEP or new.source == "tag" or not new.tags:
+        return True
+    return any(set(held.declared.tags) & set(new.tags) for held in state.others(owner, image))
+
+
+def _untag_dropped(state: Model, operation: Operation, image: str) -> Iterator[Model]:
+    """Remove from *image* what an update no longer declares; its last tag may stay, and is reported then."""
+    new, old = operation.new, operation.old
+    if old is None or new is None or new.policy is not Policy.UNTAG:
+        yield state
+        return
+    owned = {tag for held in state.others(operation.owner, image) for tag in held.declared.tags}
+    dropped = [tag for tag in old.tags if tag not in new.tags and state.pointing(tag) == image and tag not in owned]
+    yield from _without_tags(state, image, dropped)
+    if state.tags_of(image) == set(dropped):
+        for tag in dropped:
+            yield from _without_tags(state, image, [other for other in dropped if other != tag])
+
+
+def _without_tags(state: Model, image: str, tags: Sequence[str]) -> Iterator[Model]:
+    """Remove tags of an image; one stays where an index lists it and it has no other: the registry refuses."""
+    if not tags:
+        yield state
+    elif state.is_listed(image) and state.tags_of(image) <= set(tags):
+        for kept in tags:
+            after = replace(state, left_over=state.left_over | {(kept, image)})
+            yield replace(after, tags=frozenset(item for item in after.tags if item[0] == kept or item[0] not in tags))
+    else:
+        yield replace(state, tags=frozenset(item for item in state.tags if item[0] not in tags))
+
+
+def _undo(state: Model, operation: Operation) -> Iterator[Model]:
+    """Undo the last deployment of a resource: all that it declared before is declared again, the rest is given back."""
+    back, undone, owner = operation.new, operation.old, operation.owner
+    held = state.holder(owner)
+    assert undone is not None
+    if held is None or held.declared != undone:
+        # What is undone never began; or it was undone already, and this is another try.
+        yield from _declare_again(state, owner, held) if held and back else [state.with_held(owner, None)]
+        return
+    for after in _give_back(state, owner, held):
+        destroys = undone.policy is Policy.DESTROY
+        if back and held.previous:
+            again = list(_declare_again(after, owner, held.previous))
+            yield from again
+        else:
+            again = [after.with_held(owner, None)]
+        # What an undone update brought may stay: only "with the construct", or its replacement, are images removed.
+        if destroys:
+            yield from (_without_unused(each, owner, held.image, held.existed) for each in again)
+        elif not back:
+            yield from again
+
+
+def _declare_again(state: Model, owner: Owner, back: Held) -> Iterator[Model]:
+    if back.image not in state.images and back.declared.source != "manifest":
+        # "An image that somebody deleted" need not be restored.
+        yield state
+    after = replace(state, images=state.images | {back.image})
+    for tag in back.declared.tags:
+        after = after.with_tag(tag, back.image)
+    recorded = _is_recorded(state, owner, back.declared, back.image)
+    yield after.with_held(owner, replace(back, is_recorded=recorded, found=(), existed=frozenset()))
+
+
+def _give_back(state: Model, owner: Owner, held: Held) -> Iterator[Model]:
+    """Put tags where they were, or remove those that were new."""
+    tags = dict(held.found)
+    choices = [_places(state, owner, held, tag, before) for tag, before in tags.items()]
+    for places in product(*choices):
+        after, gone = state, []
+        for tag, place in zip(tags, places, strict=True):
+            if place is None and state.pointing(tag) == held.image:
+                gone.append(tag)
+            else:
+                after = after.with_tag(tag, place)
+        yield from _without_tags(after, held.image, gone)
+
+
+def _places(state: Model, owner: Owner, held: Held, tag: str, before: str | None) -> list[str | None]:
+    """Return where a tag may point after its deployment was undone."""
+    image, now = held.image, state.pointing(tag)
+    restored = before if before in state.images else None
+    if now is None:
+        # Somebody removed it. "Unless it is seen at a third image": it may also be put to where it was.
+        return [None, restored]
+    if now != image:
+        return [now]
+    if any(name != owner and other.image == image and tag in other.declared.tags for name, other in state.held):
+        return [now]
+    if before is None:
+        return [now if held.declared.policy is Policy.KEEP else None]
+    # "An image that somebody deleted" is not restored; the tag then stays or goes.
+    return [restored] if restored else [now, None]
+
+
+def _delete(state: Model, operation: Operation) -> Iterator[Model]:
+    """Delete what was deployed: nothing is given back; under DESTROY tags go, and the images that nobody has."""
+    old, owner = operation.old, operation.owner
+    assert old is not None
+    held = state.holder(owner)
+    after = state.with_held(owner, None)
+    if old.policy is not Policy.DESTROY or held is None:
+        yield after
+        return
+    owned = {tag for other in state.others(owner, held.image) for tag in other.declared.tags}
+    gone = [tag for tag in old.tags if after.pointing(tag) == held.image and tag not in owned]
+    for end in _without_tags(after, held.image, gone):
+        yield _without_unused(end, owner, held.image, frozenset())
+
+
+def _without_unused(state: Model, owner: Owner, image: str, existed: frozenset[str]) -> Model:
+    """Remove an image that nothing has any more, and then what it lists."""
+    left_over = {tag for tag, name in state.left_over if name == image}
+    is_used = state.tags_of(image) - left_over or state.others(owner, image) or state.is_listed(image)
+    if image not in state.images or image in existed or is_used:
+        return state
+    state = _without_image(state, image)
+    for child in INDEXES.get(image, ()):
+        state = _without_unused(state, owner, child, existed)
+    return state
+
+
+@dataclass
+class Expectation:
+    """What may be at the end."""
+
+    states: States = field(default_factory=frozenset)
+
+    def problems(self, tags: Tags, images: frozenset[str]) -> Iterator[str]:
+        """Say which tags and images are where no order of the requests leaves them."""
+        names = {*tags, *(tag for state in self.states for tag, _ in state.tags)}
+        for tag in sorted(names):
+            allowed = {state.pointing(tag) for state in self.states}
+            if tags.get(tag) not in allowed:
+                yield f"tag {tag} is {_place(tags.get(tag))}; it must be {' or '.join(sorted(map(_place, allowed)))}"
+        for image in sorted({*images, *(name for state in self.states for name in state.images)}):
+            allowed_there = {image in state.images for state in self.states}
+            if (image in images) not in allowed_there:
+                yield f"image {image} is {'there' if image in images else 'gone'}; it must not be"
+
+
+def _place(image: str | None) -> str:
+    return f"at {image}" if image else "gone"
