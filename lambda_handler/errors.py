@@ -29,7 +29,8 @@ Every exception that the handler raises on purpose.
     │     ├─ NotYetVisibleError      there already, but reads lag behind writes
     │     └─ UploadLostError         a blob's upload must begin again
     ├─ ReleaseError                  some tags were put, others were not
-    ├─ DeadlineError                 stopped while an answer was still possible
+    ├─ DeadlineError                 stopped while a response was still possible
+    ├─ TooLateError                  CloudFormation does not wait for it any more
     ├─ ProtocolError                 an event that CloudFormation does not send
     └─ DeliveryError                 CloudFormation did not take the answer
 
@@ -262,6 +263,12 @@ class DeadlineError(ImageError):
     """Stopped early, because CloudFormation must be answered in time."""
 
     code = "DEADLINE"
+
+
+class TooLateError(ImageError):
+    """CloudFormation has given up the request, or got its response already; nothing was written."""
+
+    code = "TOO_LATE"
 
 
 class ProtocolError(ImageError):

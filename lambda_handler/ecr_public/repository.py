@@ -7,6 +7,7 @@ manifest, and would take blobs as base64 in JSON.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -29,7 +30,8 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 _BATCH_DELETE = "ecr-public:BatchDeleteImage"
-_GONE, _LISTED = "ImageNotFound", "ImageReferencedByManifestList"
+_LISTED = "ImageReferencedByManifestList"
+_NOT_THERE = frozenset({"ImageNotFound", "ImageTagDoesNotMatchDigest"})
 
 BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
@@ -118,42 +120,63 @@ class EcrPublicRepository:
     def _tags_of(self, digest: Digest) -> frozenset[str] | None:
         return (self._describe([{"imageDigest": str(digest)}]) or {}).get(digest)
 
-    def remove_tag(self, tag: str) -> bool:
+    def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[list[tuple[Digest, str]], frozenset[str]]:
         """
-        Remove a tag, and its image if it has no other; gone already is fine.
+        Remove tags from an image, which goes with the last of its tags; gone already is fine.
+
+        Each is named with its digest, so that the service removes it only
+        while it points there. That this is so is not documented: the caller
+        compares what was removed.
 
         Returns:
-            False when it stays, because an index lists its image.
+            What the service says it removed, each tag with its image; and the
+            tags that stay, because an index lists their image.
+
+        References:
+            ``ImageTagDoesNotMatchDigest`` among the failure codes of
+            BatchDeleteImage in botocore's model.
         """
-        return not self._remove([{"imageTag": tag}])
+        removed, listed = self._remove([{"imageDigest": str(digest), "imageTag": tag} for tag in tags])
+        return removed, frozenset(tag for _, tag in listed)
 
-    def remove_images(self, digests: Sequence[Digest]) -> frozenset[Digest]:
-        """Delete images with all their tags; return those that stay, because an index lists them."""
-        kept: set[Digest] = set()
-        for batch in _batches(digests):
-            listed = self._remove([{"imageDigest": str(digest)} for digest in batch])
-            kept |= {digest for digest in batch if str(digest) in listed}
-        return frozenset(kept)
+    def remove_images(self, digests: Sequence[Digest]) -> tuple[list[tuple[Digest, str]], frozenset[Digest]]:
+        """
+        Delete images; gone already is fine.
 
-    def _remove(self, image_ids: list[dict[str, str]]) -> list[str]:
-        """Return the digests of images that an index lists, as far as they are told; they stay."""
+        Returns:
+            What the service says it removed, each image with each of its tags
+            or with an empty one; and the images that stay, because an index
+            lists them.
+        """
+        removed, listed = self._remove([{"imageDigest": str(digest)} for digest in digests])
+        return removed, frozenset(digest for digest, _ in listed)
 
-        def call() -> list[tuple[str, str, str]]:
-            with translated(_BATCH_DELETE):
-                answer = self.client.batch_delete_image(
-                    registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
-                )
-                return [
-                    (each["failureCode"], each.get("failureReason", ""), each["imageId"].get("imageDigest", ""))
-                    for each in answer.get("failures", ())
-                ]
+    def _remove(self, image_ids: list[dict[str, str]]) -> tuple[list[tuple[Digest, str]], list[tuple[Digest, str]]]:
+        """Return what is gone, and what stays because an index lists it."""
+        gone: list[tuple[Digest, str]] = []
+        listed: list[tuple[Digest, str]] = []
+        for batch in _batches(image_ids):
+            removed, failures = self.retry.call("removing images", functools.partial(self._delete, batch), settle=True)
+            gone += [_image_id(each) for each in removed]
+            for image, code, reason in failures:
+                if code == _LISTED:
+                    listed.append(_image_id(image))
+                elif code not in _NOT_THERE:
+                    message = f"{_BATCH_DELETE} failed: {code}: {reason}"
+                    raise RejectedError(message, operation=_BATCH_DELETE)
+        return gone, listed
 
-        failures = self.retry.call("removing images", call, settle=True)
-        for code, reason, _ in failures:
-            if code not in (_GONE, _LISTED):
-                message = f"{_BATCH_DELETE} failed: {code}: {reason}"
-                raise RejectedError(message, operation=_BATCH_DELETE)
-        return [digest for code, _, digest in failures if code == _LISTED]
+    def _delete(
+        self, image_ids: Sequence[Mapping[str, str]]
+    ) -> tuple[list[Mapping[str, str]], list[tuple[Mapping[str, str], str, str]]]:
+        with translated(_BATCH_DELETE):
+            response = self.client.batch_delete_image(
+                registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
+            )
+            failures = response.get("failures", ())
+            return list(response.get("imageIds", ())), [
+                (each["imageId"], each["failureCode"], each.get("failureReason", "")) for each in failures
+            ]
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no blob here has; others' blobs do not count."""
@@ -300,6 +323,10 @@ class ForeignRepository(EcrPublicRepository):
 
     def _resolve(self, reference: str) -> Digest | None:
         return self.retry.call(f"resolving {reference}", lambda: self.http.resolve(self.repository, reference))
+
+
+def _image_id(data: Mapping[str, str]) -> tuple[Digest, str]:
+    return Digest.parse(data["imageDigest"]), data.get("imageTag") or ""
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
