@@ -52,7 +52,7 @@ def clients_for(agent: Agent, *, like: Clients | None = None, client: type[Clien
     assert isinstance(made, FakeClients)
     for name, value in list(vars(made).items()):
         if isinstance(value, dict):
-            setattr(made, name, dict(value))
+            setattr(made, name, copy.copy(value))
     made.agent, made.client = agent, client
     made.region = str(agent.request.event["StackId"]).split(":")[3]
     made._clients = {}  # noqa: SLF001 - those of another function

@@ -115,10 +115,18 @@ def main(arguments: Sequence[str]) -> int:
 def _show(found: Found, shown: Counter[str], limit: int) -> None:
     """Print what broke in a pair, unless it has been seen often enough."""
     for problem, (_, identity, text) in sorted(found.shortest.items(), key=lambda item: item[1][0]):
-        kind = f"{'+'.join(part.partition('.')[0] for part in identity.partition('/')[0].split('+'))}: {problem[:80]}"
+        kind = _kind(identity, problem)
         shown[kind] += 1
         if shown[kind] <= limit:
             _say(f"\n{text}\n")
+
+
+def _kind(identity: str, problem: str) -> str:
+    """Say what a violation is like, so that each kind is shown once."""
+    pair, _, schedule = identity.partition("#")
+    sides = "+".join(part.partition(".")[0] for part in pair.partition("/")[0].split("+"))
+    inserted = Schedule.parse(schedule).inserted
+    return f"{sides}{f' [{inserted.what}]' if inserted else ''}: {problem.partition(': /')[0][:70]}"
 
 
 def _tasks(options: argparse.Namespace, service: Service) -> Iterator[tuple[Pair, Bounds]]:

@@ -62,6 +62,8 @@ class Prepared:
 def warm_clients() -> Clients:
     """Return what a function has in memory that has served another resource."""
     course = Course(world=new_world(), states=frozenset({Model()}))
+    # What it has answered is remembered by the request's id.
+    course.world.next_id = 9001
     course.world.push(OLD_IMAGE)
     course.deploy("Warm", {"Up": Declared(image=OLD_IMAGE, tags=("warm",))}, "eu-west-1")
     assert course.warm is not None

@@ -133,7 +133,7 @@ def _in_order(prepared: Prepared, items: Sequence[tuple[str, Operation | Act]], 
         if isinstance(item, Act):
             # What a person moves in these seconds may not be seen by who comes after: "What is not restored".
             earlier |= now
-            states = frozenset(perform(state, item) for state in states)
+            states = perform(states, item)
         else:
             seen = everything if name == stale else earlier
             states = apply(states, Operation(**{**vars(item), "earlier": seen}))

@@ -125,16 +125,35 @@ def apply(states: States, operation: Operation) -> States:
     return after | states if operation.failed or operation.again else after
 
 
-def perform(state: Model, act: Act) -> Model:
-    """Return what a person leaves; the registry's own rules hold."""
+def perform(states: States, act: Act) -> States:
+    """
+    Return what a person leaves; the registry's own rules hold.
+
+    While requests are being served, an image whose tag is removed may have had
+    another one at that moment or not, and one that is deleted may be put again
+    by its digest, which asks nobody: "already exists" is success.
+    """
+    return frozenset(end for state in states for end in _performed(state, act))
+
+
+def _performed(state: Model, act: Act) -> Iterator[Model]:
     if act.verb == "move":
-        return replace(state.with_tag(act.tag, act.image), images=state.images | {act.image})
-    if act.verb == "delete":
-        return state if state.is_listed(act.image) else _without_image(state, act.image)
-    image = state.pointing(act.tag)
-    if image is None or state.tags_of(image) != {act.tag}:
-        return state.with_tag(act.tag, None)
-    return state if state.is_listed(image) else _without_image(state, image)
+        yield replace(state.with_tag(act.tag, act.image), images=state.images | {act.image})
+        return
+    image = act.image or state.pointing(act.tag)
+    if image is None:
+        yield state
+        return
+    without = state.with_tag(act.tag, None) if act.verb == "remove" else _without_image(state, image)
+    if state.is_listed(image) and not without.tags_of(image):
+        yield state
+        # In the moment in which an index is off to lose its tags, nothing keeps what it lists from being deleted;
+        # then it cannot be put again: "An image that somebody deleted" is not restored.
+        for index in (name for name, children in INDEXES.items() if image in children):
+            yield _without_image(without, index)
+        return
+    yield without
+    yield replace(without, images=without.images ^ {image})
 
 
 def _without_image(state: Model, image: str) -> Model:
@@ -275,9 +294,19 @@ def _places(state: Model, owner: Owner, held: Held, tag: str, before: str | None
     if any(name != owner and other.image == image and tag in other.declared.tags for name, other in state.held):
         return [now]
     if before is None:
-        return [now if held.declared.policy is Policy.KEEP else None]
+        return _after_new(held, now)
     # "An image that somebody deleted" is not restored; the tag then stays or goes.
     return [restored] if restored else [now, None]
+
+
+def _after_new(held: Held, now: str) -> list[str | None]:
+    """Return where a tag may point that a deployment brought which was undone."""
+    if held.declared.policy is Policy.KEEP:
+        return [now]
+    if held.declared.policy is Policy.DESTROY and held.previous:
+        # "DESTROY removes the tags with the construct": what an update brought goes with OnTagRemoved, if at all.
+        return [now, None]
+    return [None]
 
 
 def _delete(state: Model, operation: Operation) -> Iterator[Model]:

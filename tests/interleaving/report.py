@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from .explore import LAGGING, Tally, Violation
@@ -10,6 +11,13 @@ from .run import Call
 from .world import World, names
 
 _WIDTH = 62
+
+_SHORT = (
+    (re.compile(r"/cdk-ecrpublic/state/[^/]+/[^/]+/"), ""),
+    (re.compile(r'"version":1,"stack":"[^"]*",'), ""),
+    (re.compile(r'"sent":[0-9.]+,'), ""),
+)
+"""What takes much room in a record, and is the same in all of them."""
 
 
 def render(violation: Violation, world: World) -> str:
@@ -70,6 +78,8 @@ def _shown(parameters: Mapping[str, object]) -> Iterator[str]:
 def _with_names(text: str) -> str:
     for digest, name in names().items():
         text = text.replace(digest, name).replace(digest.removeprefix("sha256:"), name)
+    for pattern, short in _SHORT:
+        text = pattern.sub(short, text)
     return text
 
 

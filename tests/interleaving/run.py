@@ -33,7 +33,7 @@ LATENCY = 0.1
 LAG_SECONDS = 5.0
 """How old a stale read is. The calls of a schedule take less."""
 
-JUMPS = {Fault.SLOW: SERVICE_TIMEOUT - 32.0, Fault.LATE: SERVICE_TIMEOUT - 18.0}
+JUMPS = {Fault.SLOW: SERVICE_TIMEOUT - 30.0, Fault.LATE: SERVICE_TIMEOUT - 12.0}
 """Until so many seconds after the request was sent a call takes; see `lambda_handler.entrypoint`."""
 
 LIFE_SECONDS = 60.0
