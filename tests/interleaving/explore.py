@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .history import Prepared, prepare
 from .judge import Judge, Verdict
-from .run import Call, Run, touched_by
+from .run import Call, Run, UnreachableError, touched_by
 from .scenarios import Pair
 from .schedule import SWITCH, Act, Fault, Schedule
 from .services import Client
@@ -109,7 +109,12 @@ class Explorer:
 
     def run(self, schedule: Schedule) -> Run:
         world, agents = self.prepared.begin(self.client)
-        run = Run(world, agents, schedule).go()
+        run = Run(world, agents, schedule)
+        try:
+            run.go()
+        except (RuntimeError, UnreachableError) as error:
+            message = f"{self.pair}#{schedule}: {error}"
+            raise RuntimeError(message) from error
         self.tally.runs += 1
         self.tally.calls += run.position
         return run
