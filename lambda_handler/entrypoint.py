@@ -24,6 +24,7 @@ from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock, wall_time
 from .ecr_public import Content, EcrPublicRepository, Place, locate
 from .errors import ImageError, TooLateError
+from .library_logs import withhold_library_logs
 from .log import Log
 from .oci import Descriptor, Digest, Manifest, Repository
 from .publish.ports import ObjectReader
@@ -34,6 +35,8 @@ from .retry import Retry
 from .spec import Declaration
 
 T = TypeVar("T")
+
+withhold_library_logs()
 
 ANSWER_SECONDS = 15.0
 """Kept back from the work, for handing over the response: one attempt of 10 s and a retry."""

@@ -17,7 +17,8 @@ Every exception that the handler raises on purpose.
     │  ├─ NotFoundError              repository, image or tag
     │  │  ├─ RepositoryNotFoundError
     │  │  └─ ImageNotFoundError      of several images that were asked for, one
-    │  ├─ AlreadyThereError          what was to be stored is; taken for success
+    │  ├─ AlreadyThereError          what was to be stored is, the service says
+    │  ├─ UnconfirmedError           it says so, and a look shows something else
     │  ├─ AccessError                unauthenticated or denied
     │  ├─ ConflictError              a tag may not be moved
     │  ├─ MissingContentError        a layer or child manifest is not there
@@ -186,9 +187,16 @@ class ImageNotFoundError(NotFoundError):
 
 
 class AlreadyThereError(RemoteError):
-    """The service has exactly what was to be stored; never leaves the handler."""
+    """The service says that it has what was to be stored; never leaves the handler."""
 
     code = "ALREADY_THERE"
+
+
+class UnconfirmedError(RemoteError):
+    """The service says that it has what was to be stored, and a look shows something else, or nothing."""
+
+    code = "UNCONFIRMED"
+    unanswered = True
 
 
 class AccessError(RemoteError):

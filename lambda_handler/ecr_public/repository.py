@@ -8,6 +8,7 @@ manifest, and would take blobs as base64 in JSON.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -21,6 +22,7 @@ from ..errors import (
     NotFoundError,
     NotYetVisibleError,
     RejectedError,
+    UnconfirmedError,
 )
 from ..oci import Descriptor, Digest, Manifest, Repository
 from ..retry import Retry
@@ -32,6 +34,11 @@ V = TypeVar("V")
 _BATCH_DELETE = "ecr-public:BatchDeleteImage"
 _LISTED = "ImageReferencedByManifestList"
 _NOT_THERE = frozenset({"ImageNotFound", "ImageTagDoesNotMatchDigest"})
+
+_EXISTING = re.compile(r"Image with digest '([^']*)' and tag '([^']*)' already exists ")
+"""What ImageAlreadyExistsException says; it has no fields. The image without a tag has the tag ``null``."""
+
+_NO_TAG = "null"
 
 BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
@@ -249,11 +256,13 @@ class EcrPublicRepository:
         Store *manifest*, and let *tag* (if any) point to it.
 
         Media type and digest are always sent, so that the service checks what
-        we checked. "Already exists" says that tag and digest are as wanted.
+        we checked. "Already exists" is success where its text names this
+        digest and this tag, or where a look shows them.
 
         Raises:
             MissingContentError: A layer or child manifest is not there.
             IntegrityError: The service stored it under another digest.
+            UnconfirmedError: The service says that something else exists already.
         """
         parameters = {
             "registryId": self.registry_id,
@@ -265,23 +274,52 @@ class EcrPublicRepository:
         if tag is not None:
             parameters["imageTag"] = tag
         what = f"tag {tag!r}" if tag else str(manifest.digest)
-        stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
+        try:
+            stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
+        except AlreadyThereError as error:
+            self._confirm(manifest.digest, tag, error)
+            stored = str(manifest.digest)
         self.written.add(manifest.digest)
-        if stored is not None and stored != str(manifest.digest):
+        if stored != str(manifest.digest):
             message = f"ECR Public stored {what} as {stored}, not as {manifest.digest}"
             raise IntegrityError(message)
 
-    def _put(self, parameters: Mapping[str, str]) -> str | None:
+    def _put(self, parameters: Mapping[str, str]) -> str:
         try:
             with translated("ecr-public:PutImage"):
                 return str(self.client.put_image(**parameters)["image"]["imageId"].get("imageDigest", ""))
-        except AlreadyThereError:
-            return None
         except MissingContentError as error:
             if not self.written:
                 raise
             # What we wrote a moment ago may not be seen everywhere yet.
             raise NotYetVisibleError(error.message, operation=error.operation, hint=error.hint) from error
+
+    def _confirm(self, digest: Digest, tag: str | None, said: AlreadyThereError) -> None:
+        """Believe that an image exists under its tag if the service names both, or if a look shows it."""
+        named = _EXISTING.search(said.message)
+        # A tag may have that name, too; then the text does not tell.
+        if named and named.groups() == (str(digest), tag or _NO_TAG) and tag != _NO_TAG:
+            return
+        what = f"tag {tag!r}" if tag else str(digest)
+
+        def look() -> None:
+            found = self._look(digest, tag)
+            if found != digest:
+                where = f"points to {found}" if found else "does not exist"
+                message = f"ECR Public says that an image exists already, but {what} {where}: {said.message}"
+                raise NotYetVisibleError(message, operation=said.operation)
+
+        try:
+            self.retry.call(f"looking for {what}", look)
+        except NotYetVisibleError as error:
+            hint = "look where the tag points, and deploy again"
+            raise UnconfirmedError(error.message, operation=error.operation, hint=hint) from error
+
+    def _look(self, digest: Digest, tag: str | None) -> Digest | None:
+        """Return where *tag* points; without one, *digest* where it exists."""
+        if tag is not None:
+            return self.resolve([tag]).get(tag)
+        return None if self.missing_images([digest]) else digest
 
     def _describe(self, image_ids: list[dict[str, str]]) -> dict[Digest, frozenset[str]] | None:
         """Return the digests and all tags of images; None when one of them does not exist."""

@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..errors import NotFoundError
+from ..errors import ImageError, NotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
@@ -200,7 +200,14 @@ class Remover:
         for name, tags in self.ownership.left_over(digest).items():
             _, listed = self.remove(digest, Removal(tags=tuple(tags), image=True))
             if not listed:
-                self.ownership.forget(name)
+                self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        try:
+            self.ownership.forget(name)
+        except ImageError as error:
+            # Another stack's: it owns nothing any more, so it may stay.
+            self.log.warning(f"the record {name} stays: {error.explain()}")
 
     def _delete_untagged(self, manifests: Sequence[Manifest]) -> Mapping[Digest, Manifest]:
         """Delete images by digest; put back those that got a tag or an owner meanwhile, and return the others."""

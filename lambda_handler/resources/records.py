@@ -27,9 +27,6 @@ from ..spec import Declaration
 from .record import Record
 
 ROOT = "/cdk-ecrpublic/state"
-FIRST_ROOT = "/cdk-ecrpublic"
-"""Where the CDK let version 0.1 keep its records, in the function's own Region."""
-
 MOVING, UNDO = "moving", "undo"
 
 _STACK_ARN = re.compile(r"arn:[^:]+:cloudformation:(?P<region>[^:]*):[^:]*:stack/(?P<name>[^/]+)(?:/.*)?")
@@ -190,13 +187,14 @@ class Records:
         return (_parse(text) for name, text in texts.items() if name != mine)
 
     def _others_of_first_version(self) -> Iterator[Record]:
-        path = self.first_name.rpartition("/")[0] or f"{FIRST_ROOT}/{self.repository_name}"
-        for name, text in self.first_parameters.list(path).items():
-            if name != self.first_name:
-                try:
-                    yield Record.parse_first_version(text)
-                except ValueError:
-                    yield UNREADABLE
+        """Yield what 0.1 remembered of others; it did so only where it was given the name of a parameter."""
+        path = self.first_name.rpartition("/")[0]
+        texts = self.first_parameters.list(path) if path else {}
+        for text in (text for name, text in texts.items() if name != self.first_name):
+            try:
+                yield Record.parse_first_version(text)
+            except ValueError:
+                yield UNREADABLE
 
     def _path(self, segment: str) -> str:
         return f"{ROOT}/{self.registry_id}/{self.repository_name.replace('/', '--')}/{segment}"

@@ -110,7 +110,7 @@ def half_known() -> st.SearchStrategy[tuple[Fault, ...]]:
 def circumstances() -> st.SearchStrategy[Circumstances]:
     lag = st.sampled_from([0.0, LAG_SECONDS])
     some_faults = st.lists(faults(), min_size=1, max_size=2).map(tuple) | half_known()
-    busy = st.lists(st.tuples(st.sampled_from(OTHER_OPERATIONS), st.sampled_from([1, 3, 50])), max_size=1).map(tuple)
+    busy = st.lists(st.tuples(st.sampled_from(OTHER_OPERATIONS), st.sampled_from([1, 3, 5000])), max_size=1).map(tuple)
     # Two deliveries of which one fails undo each other's work; nobody but a lock could help.
     twice = st.builds(Delivery, copies=st.integers(1, 2), at_once=st.booleans())
     lost = st.builds(Delivery, lost=st.sampled_from([None, "request", "answer"]))
