@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .history import Prepared, prepare
 from .judge import Judge, Verdict
-from .run import Call, Run, UnreachableError, touched_by
+from .run import Call, HangError, Run, UnreachableError, touched_by
 from .scenarios import Pair
 from .schedule import SWITCH, Act, Fault, Schedule
 from .services import Client
@@ -112,7 +112,7 @@ class Explorer:
         run = Run(world, agents, schedule)
         try:
             run.go()
-        except (RuntimeError, UnreachableError) as error:
+        except (HangError, UnreachableError) as error:
             message = f"{self.pair}#{schedule}: {error}"
             raise RuntimeError(message) from error
         self.tally.runs += 1
@@ -166,7 +166,8 @@ class Explorer:
         for at in range(start, run.position):
             for what in self._insertions(run, at):
                 child = self.run(run.schedule.then(at, what))
-                if _signature(child) == _signature(run):
+                if what in set(Fault) and _signature(child) == _signature(run):
+                    # It hit nothing: a late read that saw the same, say.
                     self.tally.same += 1
                     continue
                 yield child
@@ -223,6 +224,7 @@ def applies(fault: Fault, step: Call) -> bool:
             return step.operation == "PUT answer"
 
 
-def _signature(run: Run) -> list[tuple[object, ...]]:
-    """Return what both requests did and saw."""
-    return [(call.who, call.operation, repr(call.parameters), call.outcome) for call in run.steps]
+def _signature(run: Run) -> tuple[object, ...]:
+    """Return what both requests did and saw, and what they left."""
+    steps = tuple((call.who, call.operation, repr(call.parameters), call.outcome) for call in run.steps)
+    return (steps, run.world.fingerprint())

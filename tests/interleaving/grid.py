@@ -9,7 +9,7 @@ from typing import get_args
 from .scenarios import MINUTES, PHASES, Before, Name, Overlap, Pair, Side, Where
 from .stacks import Policy
 
-ACTS = ("move:s:P", "remove:s", "move:a:P", "delete:X")
+ACTS = ("move:s:P", "remove:s", "move:a:P", "delete:X", "move:build:P")
 """What people do beside it."""
 
 NAMES: tuple[Name, ...] = tuple(name for name in get_args(Name) if name in PHASES)
@@ -21,7 +21,8 @@ def all_pairs() -> Iterator[Pair]:
     for a, b in combinations_with_replacement(sides, 2):
         for overlap, where, before in product(get_args(Overlap), get_args(Where), get_args(Before)):
             # Where the first one is made, or has the index, matters: so both orders.
-            for one, other in {(a, b), (b, a)} if overlap == "child" or before == "bump" else {(a, b)}:
+            orders = [(a, b), (b, a)] if overlap == "child" or before == "bump" else [(a, b)]
+            for one, other in dict.fromkeys(orders):
                 pair = Pair(a=one, b=other, overlap=overlap, where=where, before=before)
                 if pair.is_possible and _differs(pair):
                     yield pair

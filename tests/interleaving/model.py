@@ -97,7 +97,7 @@ class Operation:
     Attributes:
         failed: It was answered with FAILED, or not at all.
         again: It was delivered before; this delivery may come to anything or nothing.
-        earlier: Where tags pointed until a moment before, as late reads still show it.
+        earlier: Where tags may seem to point that were moved after it had looked, or a moment before.
     """
 
     kind: Kind
@@ -110,6 +110,14 @@ class Operation:
 
 
 States = frozenset[Model]
+
+
+def may_fail(states: States, operation: Operation) -> bool:
+    """Whether a request may find that its image does not exist."""
+    new = operation.new
+    if new is None or new.source == "manifest":
+        return False
+    return any(not {new.image, *INDEXES.get(new.image, ())} <= state.images for state in states)
 
 
 def apply(states: States, operation: Operation) -> States:
@@ -162,12 +170,22 @@ def _without_image(state: Model, image: str) -> Model:
 
 
 def _publish(state: Model, operation: Operation) -> Iterator[Model]:
-    new, old, known = operation.new, operation.old, state.holder(operation.owner)
+    new = operation.new
     assert new is not None
-    image = (state.pointing(SOURCE_TAG) or "") if new.source == "tag" else new.image
-    if new.source != "manifest" and image not in state.images:
-        # "An image that somebody deleted": it fails; or it is in hand already, and is put again.
-        yield state
+    sources: set[str | None] = {new.image}
+    if new.source == "tag":
+        # A source that moves after it was looked up is published as it was.
+        sources = {state.pointing(SOURCE_TAG)} | {at for tag, at in operation.earlier if tag == SOURCE_TAG}
+    for image in sources:
+        if new.source != "manifest" and image not in state.images:
+            # "An image that somebody deleted": it fails; or it is in hand already, and is put again.
+            yield state
+        if image:
+            yield from _published(state, operation, new, image)
+
+
+def _published(state: Model, operation: Operation, new: Declared, image: str) -> Iterator[Model]:
+    old, known = operation.old, state.holder(operation.owner)
     brought = frozenset({image, *INDEXES.get(image, ())})
     after = replace(state, images=state.images | brought)
     for tag in new.tags:
@@ -195,7 +213,8 @@ def _found(
     Yield what a deployment may have found under the tags that it took over.
 
     "A tag that somebody moved in the seconds before the deployment, while
-    reads still showed the old place" is not restored to where they moved it.
+    reads still showed the old place" is not restored to where they moved it;
+    nor is one that somebody moves between the look and the put.
     """
     choices = [{state.pointing(tag)} | {image for name, image in earlier if name == tag} for tag in taken]
     for found in product(*choices):
@@ -243,7 +262,7 @@ def _undo(state: Model, operation: Operation) -> Iterator[Model]:
         # What is undone never began; or it was undone already, and this is another try.
         yield from _declare_again(state, owner, held) if held and back else [state.with_held(owner, None)]
         return
-    for after in _give_back(state, owner, held):
+    for after in _give_back(state, operation, held):
         destroys = undone.policy is Policy.DESTROY
         if back and held.previous:
             again = list(_declare_again(after, owner, held.previous))
@@ -268,10 +287,10 @@ def _declare_again(state: Model, owner: Owner, back: Held) -> Iterator[Model]:
     yield after.with_held(owner, replace(back, is_recorded=recorded, found=(), existed=frozenset()))
 
 
-def _give_back(state: Model, owner: Owner, held: Held) -> Iterator[Model]:
+def _give_back(state: Model, operation: Operation, held: Held) -> Iterator[Model]:
     """Put tags where they were, or remove those that were new."""
     tags = dict(held.found)
-    choices = [_places(state, owner, held, tag, before) for tag, before in tags.items()]
+    choices = [_places(state, operation, held, tag, before) for tag, before in tags.items()]
     for places in product(*choices):
         after, gone = state, []
         for tag, place in zip(tags, places, strict=True):
@@ -282,7 +301,7 @@ def _give_back(state: Model, owner: Owner, held: Held) -> Iterator[Model]:
         yield from _without_tags(after, held.image, gone)
 
 
-def _places(state: Model, owner: Owner, held: Held, tag: str, before: str | None) -> list[str | None]:
+def _places(state: Model, operation: Operation, held: Held, tag: str, before: str | None) -> list[str | None]:
     """Return where a tag may point after its deployment was undone."""
     image, now = held.image, state.pointing(tag)
     restored = before if before in state.images else None
@@ -290,13 +309,18 @@ def _places(state: Model, owner: Owner, held: Held, tag: str, before: str | None
         # Somebody removed it. "Unless it is seen at a third image": it may also be put to where it was.
         return [None, restored]
     if now != image:
+        # Who moves a tag between the look and the put that gives it back cannot be seen: there is no conditional put.
+        return [now, *([restored] if restored and (tag, image) in operation.earlier else [])]
+    owner = operation.owner
+    same = [each for name, each in state.held if name != owner and each.image == image and tag in each.declared.tags]
+    if any(each.is_recorded for each in same):
         return [now]
-    if any(name != owner and other.image == image and tag in other.declared.tags for name, other in state.held):
-        return [now]
+    # "A declaration without a record is protected by its tags at the image, and by nothing else."
+    stays = [now] if same else []
     if before is None:
-        return _after_new(held, now)
+        return [*stays, *_after_new(held, now)]
     # "An image that somebody deleted" is not restored; the tag then stays or goes.
-    return [restored] if restored else [now, None]
+    return [*stays, *([restored] if restored else [now, None])]
 
 
 def _after_new(held: Held, now: str) -> list[str | None]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import StringIO
 from typing import Any, TypeVar
 
@@ -166,6 +167,10 @@ class UnreachableError(Exception):
     """The schedule does not fit what the requests do."""
 
 
+class HangError(BaseException):
+    """A thread of the handler waits for something that is no step; the handler must not catch it."""
+
+
 @dataclass(eq=False)
 class Run:
     """
@@ -258,8 +263,8 @@ class Run:
 
 def _wait(semaphore: threading.Semaphore) -> None:
     if not semaphore.acquire(timeout=LIFE_SECONDS):
-        message = "a run hangs: a thread of the handler waits for something that is no step"
-        raise RuntimeError(message)
+        message = "a thread of the handler waits for something that is no step"
+        raise HangError(message)
 
 
 def touched_by(act: Act, tags: Mapping[str, str]) -> set[str]:
@@ -273,7 +278,8 @@ def touched_by(act: Act, tags: Mapping[str, str]) -> set[str]:
 def perform(world: World, act: Act) -> Call:
     """Do what a person does, all at once."""
     world.time += LATENCY
-    touched = touched_by(act, world.tags())
+    tags = world.tags()
+    touched = touched_by(act, tags)
     match act.verb:
         case "move":
             world.push(act.image, act.tag)
@@ -281,7 +287,8 @@ def perform(world: World, act: Act) -> Call:
             world.remove_tag(act.tag)
         case "delete":
             world.remove_image(act.image)
-    return Call("person", act.verb, {"tag": act.tag, "image": act.image}, reads=touched, writes=touched)
+    parameters = {"tag": act.tag, "image": act.image}
+    return Call("person", act.verb, parameters, reads=touched, writes=touched, tags=tags)
 
 
 class _Sink(StringIO):
@@ -307,18 +314,32 @@ def _submit_at_once(_pool: ThreadPoolExecutor, do: Callable[..., T], /, *args: A
     return future
 
 
+def _get_without_lock(prop: cached_property[Any], instance: object, owner: type | None = None) -> Any:
+    del owner
+    if instance is None:
+        return prop
+    name = str(prop.attrname)
+    if name not in instance.__dict__:
+        instance.__dict__[name] = prop.func(instance)
+    return instance.__dict__[name]
+
+
 @contextmanager
 def controlled() -> Iterator[_Sink]:
     """
-    Let pools of threads work off their items in order, and gather what is logged.
+    Let threads do only what a schedule says, and gather what is logged.
 
-    What a pool does side by side are reads that do not depend on each other,
-    so their order is left out of what is explored.
+    Pools of threads work off their items in order: what they do side by side
+    are reads that do not depend on each other. And a cached property has no
+    lock, which in Python 3.11 one function would share with the other: in
+    Lambda each has a process of its own.
     """
-    submit = ThreadPoolExecutor.submit
+    submit, get = ThreadPoolExecutor.submit, cached_property.__get__
     ThreadPoolExecutor.submit = _submit_at_once  # type: ignore[method-assign, assignment]
+    cached_property.__get__ = _get_without_lock  # type: ignore[method-assign, assignment]
     try:
         with redirect_stdout(_Sink()) as sink:
             yield sink
     finally:
         ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+        cached_property.__get__ = get  # type: ignore[method-assign]
