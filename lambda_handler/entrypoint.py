@@ -7,6 +7,7 @@ The Lambda's entry point, and the only place where adapters meet use cases.
 from __future__ import annotations
 
 import functools
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping
@@ -41,11 +42,14 @@ withhold_library_logs()
 ANSWER_SECONDS = 15.0
 """Kept back from the work, for handing over the response: one attempt of 10 s and a retry."""
 
-UNDO_SECONDS = 30.0
-"""Kept back from the work, for pointing tags back when time runs out: the longest read, and as much again."""
+UNDO_SECONDS = 15.0
+"""Kept back from the work, for pointing tags back when time runs out: the longest call, and time for others."""
 
-RESERVE_SHARE = 0.2
-"""Each of both takes at most this part of the time there is, so that a short time leaves some for the work."""
+ATTEMPT_SECONDS = 1.0
+"""However little time is left, one attempt to answer is made."""
+
+START_SECONDS = 5.0
+"""CloudFormation's clock is not ours, and begins before it signs the request."""
 
 LATE_SECONDS = 10.0
 """
@@ -98,7 +102,8 @@ class Clients:
     def _make(self, service: str, region: str | None) -> Any:  # noqa: ANN401
         config = botocore.config.Config(
             connect_timeout=5,
-            read_timeout=20,
+            # Half of what is kept back for an undo: a call that hangs leaves time for it.
+            read_timeout=10,
             max_pool_connections=16,
             # The one layer of retries is retry.py.
             retries={"total_max_attempts": 1, "mode": "standard"},
@@ -141,22 +146,23 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
         awsRequestId=context.aws_request_id,
     )
     waited = now - request.sent
-    seconds = min(context.get_remaining_time_in_millis() / 1000, request.service_timeout - waited)
-    end = Deadline.after(max(seconds, 0.0), clock)
+    left = request.service_timeout - waited - START_SECONDS
+    seconds = min(context.get_remaining_time_in_millis() / 1000, left)
+    end = Deadline.after(max(seconds, ATTEMPT_SECONDS), clock)
     body = clients.responses.get(request.request_id)
     if body is None:
-        body = _respond(request, clients, log, end, waited).encode(request)
+        response = _respond(request, clients, log, end, waited)
+        body = response.encode(request)
         clients.responses[request.request_id] = body
         if len(clients.responses) > REMEMBERED_RESPONSES:
             clients.responses.popitem(last=False)
     cfn.deliver(request.response_url, body, clients.pool, Retry(end, log))
-    log.info("answered")
+    log.info(f"answered {json.loads(body)['Status']}")
 
 
 def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, waited: float) -> cfn.Response:
-    reserve = RESERVE_SHARE * end.remaining
-    deadline = Deadline(end.clock, end.expires - min(ANSWER_SECONDS, reserve))
-    work = Deadline(end.clock, deadline.expires - min(UNDO_SECONDS, reserve))
+    deadline = Deadline(end.clock, end.expires - ANSWER_SECONDS)
+    work = Deadline(end.clock, deadline.expires - UNDO_SECONDS)
     if why := _too_late(request, clients, Retry(work, log), waited):
         return cfn.refuse(request, TooLateError(why), log)
     resource = PublicImageResource(

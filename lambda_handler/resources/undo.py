@@ -49,10 +49,10 @@ def delete(turn: Turn, *, is_created: bool) -> None:
     try:
         record = turn.record
     except ImageError as error:
-        if is_created:
+        if is_created and turn.declaration.deletes:
             raise
-        # Nothing is known of it, so nothing can be taken back; the rollback must not hang on that.
-        turn.log.warning(f"taken for never created: {error.explain()}")
+        # Nothing is known of it, so nothing can be given back; neither a stack nor its rollback must hang on that.
+        turn.log.warning(f"nothing is touched, since what is remembered cannot be read: {error.explain()}")
         return
     if record is None and not (is_created and turn.declaration.deletes):
         return
