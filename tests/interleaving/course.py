@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,9 @@ from .model import Operation, States, apply
 from .run import Agent, Call, Run
 from .stacks import Kind, Request, Template
 from .world import World
+
+
+_SHOWN_CHARACTERS = 100
 
 
 def served(request: Request, clients: Clients | None) -> Agent:
@@ -34,6 +38,11 @@ def operation_of(world: World, request: Request, *, again: bool = False) -> Oper
         failed=not any(each.succeeded for each in changes),
         again=again,
     )
+
+
+def reason_of(body: bytes) -> str:
+    """Return why a request failed, in short."""
+    return str(json.loads(body)["Reason"])[:_SHOWN_CHARACTERS]
 
 
 @dataclass(kw_only=True)
@@ -91,4 +100,4 @@ class Course:
         if agent.error or len(bodies) != 1:
             self.problems.append(f"{len(bodies)} answers to {request.kind}; {agent.error!r} escaped")
         elif b'"SUCCESS"' not in bodies[0] and not self.is_excused and request.kind is not Kind.CREATE:
-            self.problems.append(f"{request.kind} of {request.resource[1]} failed: {bodies[0].decode()[:300]}")
+            self.problems.append(f"{request.kind} of {request.resource[1]} failed: {reason_of(bodies[0])}")

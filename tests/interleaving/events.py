@@ -78,8 +78,7 @@ def _properties(declared: Declared | None, stack_name: str, logical_id: str) -> 
         properties["OnTagRemoved"] = "Untag"
     if declared.policy is Policy.DESTROY:
         properties["OnDelete"] = "Delete"
-    if declared.policy is not Policy.KEEP or declared.source == "tag":
-        # As the construct library renders it.
+    if declared.is_remembered:
         properties["StateParameterName"] = f"/cdk-ecrpublic/{REPOSITORY}/{stack_name}.{logical_id}"
     return as_sent(properties)
 

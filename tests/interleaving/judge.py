@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, combinations, permutations
 
 from . import engine
-from .course import Course, operation_of
+from .course import Course, operation_of, reason_of
 from .history import Prepared
 from .model import Expectation, Operation, States, apply, may_fail, perform
 from .run import LAG_SECONDS, Run
@@ -91,7 +91,7 @@ class Judge:
             excused = hit in FATAL or _deletes_an_image(run) or agent.name in outlook.may_fail
             excused = excused or (agent.name == "B" and self.prepared.is_second)
             if bodies and b'"SUCCESS"' not in bodies[0] and not excused:
-                yield f"{agent.name} failed: {bodies[0].decode()[:400]}"
+                yield f"{agent.name} failed: {reason_of(bodies[0])}"
 
 
 class Outlook:

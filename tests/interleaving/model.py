@@ -85,6 +85,19 @@ class Model:
         """Return the other declarations of an image that their records show."""
         return [held for name, held in self.held if name != owner and held.image == image and held.is_recorded]
 
+    def perhaps(self, owner: Owner, image: str) -> list[Held]:
+        """
+        Return other declarations of an image that may be spared, and may not.
+
+        One that no record shows: "A declaration without a record is protected
+        by its tags at the image, and by nothing else." And one that a rollback
+        of its resource would return to: its record stays until the next
+        update, since nobody tells the function that a deployment has succeeded.
+        """
+        others = [held for name, held in self.held if name != owner]
+        unrecorded = [held for held in others if held.image == image and not held.is_recorded]
+        return unrecorded + [held.previous for held in others if held.previous and held.previous.image == image]
+
     def is_listed(self, image: str) -> bool:
         return any(image in children and index in self.images for index, children in INDEXES.items())
 
@@ -190,9 +203,9 @@ def _published(state: Model, operation: Operation, new: Declared, image: str) ->
     after = replace(state, images=state.images | brought)
     for tag in new.tags:
         after = after.with_tag(tag, image)
-    is_recorded = _is_recorded(state, operation.owner, new, image)
+    recorded = _recorded(state, operation, new, image)
     taken = [tag for tag in new.tags if old is None or tag not in old.tags]
-    for found in _found(state, taken, operation.earlier):
+    for found, is_recorded in product(_found(state, taken, operation.earlier), recorded):
         held = Held(
             declared=new,
             image=image,
@@ -221,8 +234,18 @@ def _found(
         yield tuple(zip(taken, found, strict=True))
 
 
+def _recorded(state: Model, operation: Operation, new: Declared, image: str) -> set[bool]:
+    """Return whether others can see a new declaration: it may have looked before they came."""
+    if _is_recorded(state, operation.owner, new, image):
+        shared = {tag for held in state.others(operation.owner, image) for tag in held.declared.tags}
+        looked_too_soon = any(tag in shared and at != image for tag, at in operation.earlier)
+        always = new.is_remembered or new.source == "tag"
+        return {True, always or not looked_too_soon}
+    return {False}
+
+
 def _is_recorded(state: Model, owner: Owner, new: Declared, image: str) -> bool:
-    if new.policy is not Policy.KEEP or new.source == "tag" or not new.tags:
+    if new.is_remembered or new.source == "tag":
         return True
     return any(set(held.declared.tags) & set(new.tags) for held in state.others(owner, image))
 
@@ -233,12 +256,21 @@ def _untag_dropped(state: Model, operation: Operation, image: str) -> Iterator[M
     if old is None or new is None or new.policy is not Policy.UNTAG:
         yield state
         return
-    owned = {tag for held in state.others(operation.owner, image) for tag in held.declared.tags}
-    dropped = [tag for tag in old.tags if tag not in new.tags and state.pointing(tag) == image and tag not in owned]
-    yield from _without_tags(state, image, dropped)
-    if state.tags_of(image) == set(dropped):
-        for tag in dropped:
-            yield from _without_tags(state, image, [other for other in dropped if other != tag])
+    for dropped in _removable(state, operation.owner, image, [tag for tag in old.tags if tag not in new.tags]):
+        yield from _without_tags(state, image, dropped)
+        if state.tags_of(image) == set(dropped):
+            for tag in dropped:
+                yield from _without_tags(state, image, [other for other in dropped if other != tag])
+
+
+def _removable(state: Model, owner: Owner, image: str, tags: Sequence[str]) -> Iterator[list[str]]:
+    """Yield which of *tags* are removed from an image, as far as others may have them."""
+    owned = {tag for held in state.others(owner, image) for tag in held.declared.tags}
+    removable = [tag for tag in tags if state.pointing(tag) == image and tag not in owned]
+    yield removable
+    perhaps = {tag for held in state.perhaps(owner, image) for tag in held.declared.tags}
+    if perhaps & set(removable):
+        yield [tag for tag in removable if tag not in perhaps]
 
 
 def _without_tags(state: Model, image: str, tags: Sequence[str]) -> Iterator[Model]:
@@ -262,18 +294,16 @@ def _undo(state: Model, operation: Operation) -> Iterator[Model]:
         # What is undone never began; or it was undone already, and this is another try.
         yield from _declare_again(state, owner, held) if held and back else [state.with_held(owner, None)]
         return
-    for after in _give_back(state, operation, held):
-        destroys = undone.policy is Policy.DESTROY
-        if back and held.previous:
-            again = list(_declare_again(after, owner, held.previous))
-            yield from again
-        else:
-            again = [after.with_held(owner, None)]
+    destroys = undone.policy is Policy.DESTROY
+    again = [state.with_held(owner, None)]
+    if back and held.previous:
+        again = list(_declare_again(state, owner, held.previous))
+    for after in (end for each in again for end in _give_back(each, operation, held)):
         # What an undone update brought may stay: only "with the construct", or its replacement, are images removed.
+        if back or not destroys:
+            yield after
         if destroys:
-            yield from (_without_unused(each, owner, held.image, held.existed) for each in again)
-        elif not back:
-            yield from again
+            yield from _without_unused(after, owner, held.image, held.existed)
 
 
 def _declare_again(state: Model, owner: Owner, back: Held) -> Iterator[Model]:
@@ -297,20 +327,19 @@ def _give_back(state: Model, operation: Operation, held: Held) -> Iterator[Model
             if place is None and state.pointing(tag) == held.image:
                 gone.append(tag)
             else:
-                after = after.with_tag(tag, place)
+                after = replace(after.with_tag(tag, place), images=after.images | ({place} if place else frozenset()))
         yield from _without_tags(after, held.image, gone)
 
 
 def _places(state: Model, operation: Operation, held: Held, tag: str, before: str | None) -> list[str | None]:
     """Return where a tag may point after its deployment was undone."""
     image, now = held.image, state.pointing(tag)
-    restored = before if before in state.images else None
     if now is None:
         # Somebody removed it. "Unless it is seen at a third image": it may also be put to where it was.
-        return [None, restored]
+        return [None, before]
     if now != image:
         # Who moves a tag between the look and the put that gives it back cannot be seen: there is no conditional put.
-        return [now, *([restored] if restored and (tag, image) in operation.earlier else [])]
+        return [now, *([before] if before and (tag, image) in operation.earlier else [])]
     owner = operation.owner
     same = [each for name, each in state.held if name != owner and each.image == image and tag in each.declared.tags]
     if any(each.is_recorded for each in same):
@@ -319,8 +348,8 @@ def _places(state: Model, operation: Operation, held: Held, tag: str, before: st
     stays = [now] if same else []
     if before is None:
         return [*stays, *_after_new(held, now)]
-    # "An image that somebody deleted" is not restored; the tag then stays or goes.
-    return [*stays, *([restored] if restored else [now, None])]
+    # "An image that somebody deleted" need not be restored; the tag then stays or goes.
+    return [*stays, before, *([] if before in state.images else [now, None])]
 
 
 def _after_new(held: Held, now: str) -> list[str | None]:
@@ -342,22 +371,24 @@ def _delete(state: Model, operation: Operation) -> Iterator[Model]:
     if old.policy is not Policy.DESTROY or held is None:
         yield after
         return
-    owned = {tag for other in state.others(owner, held.image) for tag in other.declared.tags}
-    gone = [tag for tag in old.tags if after.pointing(tag) == held.image and tag not in owned]
-    for end in _without_tags(after, held.image, gone):
-        yield _without_unused(end, owner, held.image, frozenset())
+    for gone in _removable(after, owner, held.image, old.tags):
+        for end in _without_tags(after, held.image, gone):
+            yield from _without_unused(end, owner, held.image, frozenset())
 
 
-def _without_unused(state: Model, owner: Owner, image: str, existed: frozenset[str]) -> Model:
+def _without_unused(state: Model, owner: Owner, image: str, existed: frozenset[str]) -> Iterator[Model]:
     """Remove an image that nothing has any more, and then what it lists."""
     left_over = {tag for tag, name in state.left_over if name == image}
     is_used = state.tags_of(image) - left_over or state.others(owner, image) or state.is_listed(image)
     if image not in state.images or image in existed or is_used:
-        return state
-    state = _without_image(state, image)
+        yield state
+        return
+    if state.perhaps(owner, image):
+        yield state
+    states = [_without_image(state, image)]
     for child in INDEXES.get(image, ()):
-        state = _without_unused(state, owner, child, existed)
-    return state
+        states = [end for each in states for end in _without_unused(each, owner, child, existed)]
+    yield from states
 
 
 @dataclass

@@ -7,7 +7,7 @@ The name of a pair says it all: ``create.KEEP+delete.DESTROY/same/two/person``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .stacks import Declared, Policy, Template
@@ -30,7 +30,7 @@ What the two share: tag and image; the tag; the image; tag and an index.
 """
 
 Where = Literal["one", "two", "far"]
-"""One stack, two, or two in different Regions."""
+"""One stack; one of each of two apps; or two of one app, in different Regions."""
 
 Before = Literal["nothing", "person", "bump"]
 """
@@ -163,14 +163,26 @@ class Pair:
             anchor = {"Anchor": Declared(image=OLD_IMAGE, tags=("anchor",))}
             return old | anchor, new | anchor
         if self.before == "bump":
-            return old | {"Old": Declared(image=PERSONS_IMAGE, tags=(SHARED,), policy=self.a.policy)}, new
+            bumped = Declared(
+                image=PERSONS_IMAGE,
+                tags=(SHARED,),
+                policy=self.a.policy,
+                is_remembered=self._is_remembered(self.a),
+            )
+            return old | {"Old": bumped}, new
         return old, new
 
     def _declared(self, name: str, side: Side) -> tuple[Declared | None, Declared | None]:
         image = IMAGES[self.overlap][name == "B"]
         shared = SHARED if self.overlap in {"same", "tag", "index"} else f"{SHARED}{name.lower()}"
-        full = Declared(image=image, tags=(name.lower(), shared), policy=side.policy, source=self.source)
-        less = Declared(image=OLD_IMAGE, tags=(name.lower(),), policy=side.policy, source=self.source)
+        full = Declared(
+            image=image,
+            tags=(name.lower(), shared),
+            policy=side.policy,
+            source=self.source,
+            is_remembered=self._is_remembered(side),
+        )
+        less = replace(full, image=OLD_IMAGE, tags=(name.lower(),))
         ends: Mapping[str, tuple[Declared | None, Declared | None]] = {
             "create": (None, full),
             "gain": (less, full),
@@ -178,3 +190,8 @@ class Pair:
             "delete": (full, None),
         }
         return ends[side.name.removeprefix("undo-")]
+
+    def _is_remembered(self, side: Side) -> bool:
+        """As the construct library renders it: all images of a repository from which the app may remove something."""
+        sides = [each for _, each in self.sides] if self.where in {"one", "far"} else [side]
+        return self.source == "tag" or any(each.policy is not Policy.KEEP for each in sides)

@@ -36,12 +36,14 @@ class Declared:
     Attributes:
         image: The name of one that is in the repository; for a moving source what it stood for first.
         source: A digest; the bytes of a manifest that is new; or a tag, which moves.
+        is_remembered: It says by itself that it has a record.
     """
 
     image: str
     tags: tuple[str, ...]
     policy: Policy = Policy.KEEP
     source: Literal["digest", "manifest", "tag"] = "digest"
+    is_remembered: bool = False
 
 
 Template = Mapping[str, Declared]

@@ -31,7 +31,9 @@ class Forgetful(Client):
         if method != "get_parameters_by_path":
             return call
         seen = self.agent.__dict__.setdefault("seen", {})
-        return lambda **asked: seen.setdefault(asked["Path"], None) or seen.update({asked["Path"]: call(**asked)}) or seen[asked["Path"]]
+        return lambda **asked: (
+            seen.setdefault(asked["Path"], None) or seen.update({asked["Path"]: call(**asked)}) or seen[asked["Path"]]
+        )
 
 
 class Blind(Client):
