@@ -140,19 +140,21 @@ class Explorer:
         if run.schedule.switches >= self.bounds.switches:
             return
         segment, others = _segment(run)
+        # Who sleeps lets the other one run: then it is not as simple as one after the other.
+        reduces = self.bounds.reduces and all(step.operation != "sleep" for step in run.steps)
         for at in range(segment.stop - 1, max(segment.start, start) - 1, -1):
             if not others:
                 return
             step = run.steps[at]
             meets = next((place for place, other in enumerate(others) if not step.commutes_with(other)), None)
-            if self.bounds.reduces and meets is None:
+            if reduces and meets is None:
                 self.tally.same += self._below(run, len(others))
                 continue
             child = self.run(run.schedule.then(at, SWITCH))
             yield child
             others = child.steps[at : _segment(child)[0].stop]
             first = next((place for place, other in enumerate(others) if not step.commutes_with(other)), 0)
-            yield from self._switched(child, at + first + 1 if self.bounds.reduces else at + 1)
+            yield from self._switched(child, at + first + 1 if reduces else at + 1)
 
     def _below(self, run: Run, others: int) -> int:
         """Count the schedules that begin with a switch that makes no difference."""

@@ -339,13 +339,16 @@ def _places(state: Model, operation: Operation, held: Held, tag: str, before: st
         return [None, before]
     if now != image:
         # Who moves a tag between the look and the put that gives it back cannot be seen: there is no conditional put.
-        return [now, *([before] if before and (tag, image) in operation.earlier else [])]
+        missed = {(tag, image), (tag, before)} & operation.earlier
+        return [now, *([before] if before and missed else [])]
     owner = operation.owner
     same = [each for name, each in state.held if name != owner and each.image == image and tag in each.declared.tags]
     if any(each.is_recorded for each in same):
         return [now]
     # "A declaration without a record is protected by its tags at the image, and by nothing else."
-    stays = [now] if same else []
+    stays: list[str | None] = [now] if same else []
+    # "Unless it is seen at a third image": by a late read, say.
+    stays += [now] if any(name == tag and at not in {None, image, before} for name, at in operation.earlier) else []
     if before is None:
         return [*stays, *_after_new(held, now)]
     # "An image that somebody deleted" need not be restored; the tag then stays or goes.

@@ -2,8 +2,9 @@
 Run requests against the real handler, one step at a time.
 
 A step is one call to a service, or one sleep. Before each, the request whose
-turn it is may have to hand over to the other one. So only one thread runs at
-any time, and the same schedule makes the same calls.
+turn it is may have to hand over to the other one; and while one sleeps, the
+other one runs. So only one thread runs at any time, and the same schedule
+makes the same calls.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ class Agent:
             world.time += seconds
 
         self.step(Call(self.name, "sleep", {"seconds": round(seconds, 1)}), pass_time)
+        self.run.go_on_with_another(self)
 
     def step(
         self,
@@ -243,6 +245,13 @@ class Run:
         self.trace.append(call)
         self.position += 1
         return fault
+
+    def go_on_with_another(self, agent: Agent) -> None:
+        """Let the other request run while one sleeps: until it ends, or sleeps too."""
+        other = self._other(agent)
+        if other:
+            other.turn.release()
+            _wait(agent.turn)
 
     def _is_due(self, what: str) -> bool:
         if self._next >= len(self.schedule.decisions):
