@@ -62,7 +62,8 @@ class Judge:
                 engine.answered(run.world, change.request)
         outlook = Outlook(self.prepared, run)
         course.states = outlook.states
-        course.is_excused = _deletes_an_image(run)
+        # An image that is gone may keep a rollback from ever succeeding.
+        course.is_excused = _deletes_an_image(run) or bool(outlook.may_fail)
         at_once = tuple(self._at_once(run, outlook))
         if at_once:
             yield Verdict((), at_once)
