@@ -15,7 +15,6 @@ from .run import Agent, Call, Run
 from .stacks import Kind, Request, Template
 from .world import World
 
-
 _SHOWN_CHARACTERS = 100
 
 

@@ -190,10 +190,8 @@ def _publish(state: Model, operation: Operation) -> Iterator[Model]:
         # A source that moves after it was looked up is published as it was.
         sources = {state.pointing(SOURCE_TAG)} | {at for tag, at in operation.earlier if tag == SOURCE_TAG}
     for image in sources:
-        if new.source != "manifest" and image not in state.images:
-            # "An image that somebody deleted": it fails; or it is in hand already, and is put again.
-            yield state
         if image:
+            # One that somebody deleted may be in hand already, and is put again then; else the request has failed.
             yield from _published(state, operation, new, image)
 
 
@@ -292,13 +290,11 @@ def _undo(state: Model, operation: Operation) -> Iterator[Model]:
     assert undone is not None
     if held is None or held.declared != undone:
         # What is undone never began; or it was undone already, and this is another try.
-        yield from _declare_again(state, owner, held) if held and back else [state.with_held(owner, None)]
+        yield _declare_again(state, owner, held) if held and back else state.with_held(owner, None)
         return
     destroys = undone.policy is Policy.DESTROY
-    again = [state.with_held(owner, None)]
-    if back and held.previous:
-        again = list(_declare_again(state, owner, held.previous))
-    for after in (end for each in again for end in _give_back(each, operation, held)):
+    again = _declare_again(state, owner, held.previous) if back and held.previous else state.with_held(owner, None)
+    for after in _give_back(again, operation, held):
         # What an undone update brought may stay: only "with the construct", or its replacement, are images removed.
         if back or not destroys:
             yield after
@@ -306,15 +302,12 @@ def _undo(state: Model, operation: Operation) -> Iterator[Model]:
             yield from _without_unused(after, owner, held.image, held.existed)
 
 
-def _declare_again(state: Model, owner: Owner, back: Held) -> Iterator[Model]:
-    if back.image not in state.images and back.declared.source != "manifest":
-        # "An image that somebody deleted" need not be restored.
-        yield state
+def _declare_again(state: Model, owner: Owner, back: Held) -> Model:
     after = replace(state, images=state.images | {back.image})
     for tag in back.declared.tags:
         after = after.with_tag(tag, back.image)
     recorded = _is_recorded(state, owner, back.declared, back.image)
-    yield after.with_held(owner, replace(back, is_recorded=recorded, found=(), existed=frozenset()))
+    return after.with_held(owner, replace(back, is_recorded=recorded, found=(), existed=frozenset()))
 
 
 def _give_back(state: Model, operation: Operation, held: Held) -> Iterator[Model]:
