@@ -12,20 +12,26 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from .explore import Bounds, Explorer, Tally, Violation
 from .grid import ACTS, all_pairs, singles
 from .judge import Judge
+from .known import is_known
 from .report import log_of, render, summary
 from .run import controlled
 from .scenarios import Pair
 from .schedule import Fault, Schedule
 from .world import Service
 
+T = TypeVar("T", bound=str)
+
 PROGRESS_SECONDS = 20.0
+
+SETS = {"singles": singles, "pairs": all_pairs}
 
 SERVICES = {
     "documented": Service(),
@@ -42,14 +48,19 @@ class Found:
     Attributes:
         shortest: By what broke: the length of the shortest schedule, its name, and its report.
         counts: How many schedules showed it.
+        known: How many showed what is known.
     """
 
     tally: Tally
     shortest: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    known: int = 0
 
     def add(self, violation: Violation, text: str) -> None:
         for problem in violation.verdict.problems:
+            if is_known(violation, problem):
+                self.known += 1
+                continue
             self.counts[problem] += 1
             length = len(violation.schedule.decisions)
             if problem not in self.shortest or length < self.shortest[problem][0]:
@@ -95,18 +106,18 @@ def main(arguments: Sequence[str]) -> int:
         _say(replay(options.replay, service))
         return 0
     tasks = list(_tasks(options, service))
-    total, shown, violations = Tally(), Counter[str](), 0
+    total, shown, violations, known = Tally(), Counter[str](), 0, 0
     started = told = time.monotonic()
     with multiprocessing.get_context("fork").Pool(options.workers) as pool:
         for found in pool.imap_unordered(explored, tasks, chunksize=4):
             total.add(found.tally)
-            violations += sum(found.counts.values())
+            violations, known = violations + found.counts.total(), known + found.known
             _show(found, shown, options.show)
             if time.monotonic() - told > PROGRESS_SECONDS:
                 told = time.monotonic()
-                _say(f"[{told - started:5.0f} s of {len(tasks):,} pairs] {summary(total, violations)}")
+                _say(f"[{told - started:5.0f} s of {len(tasks):,} pairs] {summary(total, violations, known)}")
     seconds = time.monotonic() - started
-    _say(f"{summary(total, violations)} in {seconds:.0f} s, {total.runs / seconds:.0f} schedules a second")
+    _say(f"{summary(total, violations, known)} in {seconds:.0f} s, {total.runs / seconds:.0f} schedules a second")
     for problem, count in shown.most_common():
         _say(f"{count:8,} pairs: {problem}")
     return 1 if violations else 0
@@ -130,13 +141,22 @@ def _kind(identity: str, problem: str) -> str:
 
 
 def _tasks(options: argparse.Namespace, service: Service) -> Iterator[tuple[Pair, Bounds]]:
-    sets = {"pairs": all_pairs, "singles": singles}
-    pairs = [pair for each in options.sets.split(",") for pair in sets[each]()]
-    chosen = [pair for pair in pairs if fnmatchcase(str(pair), options.only)][options.part :: options.parts]
-    faults = tuple(Fault) if options.faults == "all" else tuple(map(Fault, filter(None, options.faults.split(","))))
-    acts = ACTS if options.acts == "all" else tuple(filter(None, options.acts.split(",")))
-    bounds = Bounds(switches=options.switches, faults=faults, acts=acts, switches_beside=options.beside)
-    return ((replace(pair, service=service), bounds) for pair in chosen)
+    for name in options.sets.split(","):
+        pairs = [pair for pair in SETS[name]() if fnmatchcase(str(pair), options.only)]
+        bounds = Bounds(
+            switches=options.switches,
+            faults=_chosen(options.faults, Fault, is_default=name == "singles"),
+            acts=_chosen(options.acts, str, is_default=name == "singles"),
+            switches_beside=options.beside,
+        )
+        yield from ((replace(pair, service=service), bounds) for pair in pairs[options.part :: options.parts])
+
+
+def _chosen(text: str, kind: type[T], *, is_default: bool) -> tuple[T, ...]:
+    """Read what is inserted: by default everything, where a request is alone."""
+    everything: Iterable[str] = Fault if kind is Fault else ACTS
+    names = everything if text == "all" or (is_default and not text) else filter(None, text.split(","))
+    return tuple(kind(name) for name in names if name != "none")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -144,8 +164,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sets", default="singles,pairs", help="what to explore: singles, pairs, or both")
     parser.add_argument("--only", default="*", help="names of pairs, with * and ?: 'delete.DESTROY+*/same/*'")
     parser.add_argument("--switches", type=int, default=2, help="how often one request may interrupt the other")
-    parser.add_argument("--faults", default="", help=f"inserted at each step: all, or some of {','.join(Fault)}")
-    parser.add_argument("--acts", default="", help="what a person does at each step: all, or 'move:s:P,remove:s'")
+    inserted = "all, none, or some of {}; by default all where a request is alone, and none in pairs"
+    parser.add_argument(
+        "--faults", default="", help=f"what goes wrong at each step: {inserted.format(','.join(Fault))}"
+    )
+    parser.add_argument(
+        "--acts", default="", help=f"what a person does at each step: {inserted.format(','.join(ACTS))}"
+    )
     parser.add_argument("--beside", type=int, default=1, help="as --switches, beside something that is inserted")
     parser.add_argument("--service", choices=SERVICES, default="documented", help="how the registry removes tags")
     parser.add_argument("--part", type=int, default=0, help="with --parts: each so-manieth pair, from this one")
