@@ -10,7 +10,7 @@ from lambda_handler.entrypoint import Clients
 
 from . import engine
 from .clients import clients_for
-from .model import Operation, States, apply
+from .model import Operation, States, apply, may_fail
 from .run import Agent, Call, Run
 from .stacks import Kind, Request, Template
 from .world import World
@@ -53,7 +53,7 @@ class Course:
         warm: A function that has served before.
         trace: The calls.
         problems: What broke the contract.
-        is_excused: Somebody deleted an image, so that a request may fail for good.
+        is_excused: An image is gone, so that a request may fail for good.
     """
 
     world: World
@@ -78,8 +78,11 @@ class Course:
             self.trace += run.trace
             self.warm = agent.clients
             engine.answered(self.world, request)
+            operation = operation_of(self.world, request)
+            # An image that is gone may keep a request from ever succeeding.
+            self.is_excused = self.is_excused or may_fail(self.states, operation)
             self._check(request, agent)
-            self.states = apply(self.states, operation_of(self.world, request))
+            self.states = apply(self.states, operation)
 
     def finish(self, stack: str, *, other_fails: bool = False) -> None:
         """Send all that CloudFormation sends until the stack is idle."""

@@ -19,14 +19,20 @@ def all_pairs() -> Iterator[Pair]:
     """Yield every pair that CloudFormation can bring about, each once."""
     sides = [Side(name, policy) for name in NAMES for policy in Policy]
     for a, b in combinations_with_replacement(sides, 2):
-        for overlap, where, before in product(get_args(Overlap), get_args(Where), get_args(Before)):
-            # Where the first one is made, or has the index, matters: so both orders.
-            orders = [(a, b), (b, a)] if overlap == "child" or before == "bump" else [(a, b)]
-            for one, other in dict.fromkeys(orders):
-                pair = Pair(a=one, b=other, overlap=overlap, where=where, before=before)
-                if pair.is_possible and _differs(pair):
-                    yield pair
+        yield from filter(_is_one, _pairs_of(a, b))
     yield from second_deliveries()
+
+
+def _pairs_of(a: Side, b: Side) -> Iterator[Pair]:
+    for overlap, where, before in product(get_args(Overlap), get_args(Where), get_args(Before)):
+        yield Pair(a=a, b=b, overlap=overlap, where=where, before=before)
+        # Which one has the index, or takes the place of a resource, matters.
+        if a != b and (overlap == "child" or before == "bump"):
+            yield Pair(a=b, b=a, overlap=overlap, where=where, before=before)
+
+
+def _is_one(pair: Pair) -> bool:
+    return pair.is_possible and _differs(pair)
 
 
 def _differs(pair: Pair) -> bool:

@@ -48,7 +48,17 @@ KNOWN: tuple[Known, ...] = (
     Known(
         "an undo remembers what it took over, so that cdk destroy gives that back",
         "undo-drop.KEEP/same/one/nothing/digest#A:0move:s:P",
-        re.compile(r"undo-drop.*destroy.*: tag s is at [A-Z]; it must be at"),
+        re.compile(r"undo-drop.*destroy.*: tag s is (at [A-Z]|gone); it must be at"),
+    ),
+    Known(
+        "a tag that seems to be in place is not put, and goes before others can see that it is declared",
+        "create.KEEP+delete.DESTROY/same/two/nothing/digest#A:4s",
+        re.compile(r"KEEP.*/(same|index)/two/.*: tag s is gone; it must be at"),
+    ),
+    Known(
+        "of several tags that an image got while it was deleted, one is put back",
+        "delete.DESTROY+create.KEEP/child/two/nothing/digest#A:21s",
+        re.compile(r"delete.DESTROY.*/child/.*: tag s?[ab] is gone; it must be at X"),
     ),
     Known(
         "two that remove the same tag at the same time each leave it to the other",
