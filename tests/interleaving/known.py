@@ -51,6 +51,13 @@ KNOWN: tuple[Known, ...] = (
         re.compile(r"undo-drop.*destroy.*: tag s is (at [A-Z]|gone); it must be at"),
     ),
     Known(
+        "under DESTROY, what an undone update brought stays",
+        "undo-gain.DESTROY/same/one/nothing/manifest#A:",
+        re.compile(
+            r"gain.DESTROY.*(finish|undo).*: (tag s[ab]? is at [XYI]; it must be (at W or )?gone|image [XYI] is there)"
+        ),
+    ),
+    Known(
         "a tag that seems to be in place is not put, and goes before others can see that it is declared",
         "create.KEEP+delete.DESTROY/same/two/nothing/digest#A:4s",
         re.compile(r"KEEP.*/(same|index)/two/.*: tag s is gone; it must be at"),

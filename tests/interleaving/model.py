@@ -295,11 +295,11 @@ def _undo(state: Model, operation: Operation) -> Iterator[Model]:
     destroys = undone.policy is Policy.DESTROY
     again = _declare_again(state, owner, held.previous) if back and held.previous else state.with_held(owner, None)
     for after in _give_back(again, operation, held):
-        # What an undone update brought may stay: only "with the construct", or its replacement, are images removed.
-        if back or not destroys:
-            yield after
+        # "An image that existed before stays. One that the deployment brought goes with Delete only."
         if destroys:
             yield from _without_unused(after, owner, held.image, held.existed)
+        else:
+            yield after
 
 
 def _declare_again(state: Model, owner: Owner, back: Held) -> Model:
@@ -343,19 +343,10 @@ def _places(state: Model, operation: Operation, held: Held, tag: str, before: st
     # "Unless it is seen at a third image": by a late read, say.
     stays += [now] if any(name == tag and at not in {None, image, before} for name, at in operation.earlier) else []
     if before is None:
-        return [*stays, *_after_new(held, now)]
+        # "A tag that did not exist before stays with Keep. It goes with Untag or Delete."
+        return [*stays, now if held.declared.policy is Policy.KEEP else None]
     # "An image that somebody deleted" need not be restored; the tag then stays or goes.
     return [*stays, before, *([] if before in state.images else [now, None])]
-
-
-def _after_new(held: Held, now: str) -> list[str | None]:
-    """Return where a tag may point that a deployment brought which was undone."""
-    if held.declared.policy is Policy.KEEP:
-        return [now]
-    if held.declared.policy is Policy.DESTROY and held.previous:
-        # "DESTROY removes the tags with the construct": what an update brought goes with OnTagRemoved, if at all.
-        return [now, None]
-    return [None]
 
 
 def _delete(state: Model, operation: Operation) -> Iterator[Model]:
