@@ -123,7 +123,7 @@ class Pace:
             join(thread)
 
         threading.Thread.run = watched_run  # type: ignore[method-assign]
-        threading.Thread.join = watched_join  # type: ignore[method-assign]
+        threading.Thread.join = watched_join  # type: ignore[method-assign,assignment]
 
     def keep(self, is_over: Callable[[], bool]) -> None:
         """Move the time on until *is_over*."""
