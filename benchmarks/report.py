@@ -24,8 +24,15 @@ COLUMNS = {
     "templateBytes": ("templates", "{:,.0f} bytes"),
     "zippedKb": ("zipped", "{:,.0f} kB"),
     "unpackedKb": ("unpacked", "{:,.0f} kB"),
+    "failures": ("failures", "{:.0f}"),
+    "quotaSeconds": ("quota's limit", "{:.3g} s"),
+    "ratio": ("time, to the limit", "{:.2f}"),
+    "kept": ("bound", ""),
+    "throttled": ("throttled", "{:.0f}"),
 }
 """Heading and format of each unit."""
+
+KEPT = {True: "kept", False: "**not kept**", None: "not measured: a peer is missing"}
 
 HEAD = """\
 # What it costs
@@ -55,9 +62,13 @@ class Report:
     def write(self, folder: Path) -> None:
         """Write ``RESULTS.md``, ``results.json`` and ``results.svg``."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "RESULTS.md").write_text("\n".join(self._markdown()), encoding="utf-8")
+        (folder / "RESULTS.md").write_text(self.markdown(), encoding="utf-8")
         (folder / "results.json").write_text(json.dumps(self._json(), indent=1) + "\n", encoding="utf-8")
         (folder / "results.svg").write_bytes(plot(self.sections, self.tools))
+
+    def markdown(self) -> str:
+        """Return what people read."""
+        return "\n".join(self._markdown())
 
     def bounds(self) -> list[Bound]:
         """Return all bounds."""
@@ -107,30 +118,33 @@ def _processor() -> str:
 
 def _bounds(bounds: Sequence[Bound]) -> Iterator[str]:
     yield from ("## Bounds", "", "| what | measured | at most | |", "|---|--:|--:|---|")
-    words = {True: "kept", False: "**not kept**", None: "not measured: a peer is missing"}
     for bound in bounds:
         found = "" if bound.measured is None else f"{bound.measured:.3g}"
-        yield f"| {bound.what} | {found} {bound.unit} | {bound.limit:.3g} {bound.unit} | {words[bound.is_kept]} |"
+        yield f"| {bound.what} | {found} {bound.unit} | {bound.limit:.3g} {bound.unit} | {KEPT[bound.is_kept]} |"
     yield ""
 
 
 def _table(section: Section) -> Iterator[str]:
-    headings = [COLUMNS[unit][0] for unit in section.units]
-    compared = section.units[0]
-    yield f"| | | {' | '.join(headings)} | {headings[0]}, to ours |"
-    yield f"|---|---|{'--:|' * (len(headings) + 1)}"
+    headings, compared = [COLUMNS[unit][0] for unit in section.units], section.units[0]
+    if section.ours:
+        headings.append(f"{headings[0]}, to ours")
+    yield f"| | | {' | '.join(headings)} |"
+    yield f"|---|---|{'--:|' * len(headings)}"
     for row in section.rows:
         for number, program in enumerate(row.samples):
             cells = [_cell(row, program, unit) for unit in section.units]
-            ratio = _ratio(row, compared, section.ours, program)
-            yield f"| {row.scenario if number == 0 else ''} | {program} | {' | '.join(cells)} | {ratio} |"
-    yield ""
+            if section.ours:
+                cells.append(_ratio(row, compared, section.ours, program))
+            yield f"| {row.scenario if number == 0 else ''} | {program} | {' | '.join(cells)} |"
+    yield from ("", *section.remarks, "") if section.remarks else ("",)
 
 
 def _cell(row: Row, program: str, unit: str) -> str:
     if unit == "operations":
         return row.operations(program)
     found = row.median(program, unit)
+    if unit == "kept":
+        return "" if found is None else KEPT[bool(found)]
     return "" if found is None else COLUMNS[unit][1].format(found)
 
 
@@ -145,7 +159,8 @@ def plot(sections: Sequence[Section], tools: Tools) -> bytes:
     import pygal  # noqa: PLC0415 - it is there
     from pygal.style import CleanStyle  # noqa: PLC0415
 
-    rows = [(section, row) for section in sections for row in section.rows if len(row.samples) > 1]
+    compared = (section for section in sections if section.ours)
+    rows = [(section, row) for section in compared for row in section.rows if len(row.samples) > 1]
     timed = [(section, row) for section, row in reversed(rows) if "seconds" in section.units]
     peers = dict.fromkeys(name for section, row in timed for name in row.samples if name != section.ours)
     chart = pygal.HorizontalBar(

@@ -87,7 +87,8 @@ class Section:
     Attributes:
         note: How it was measured; Markdown.
         units: The columns.
-        ours: The program that the others are compared with.
+        ours: The program that the others are compared with; empty where nothing is compared.
+        remarks: What is to be said below the table; Markdown, a line each.
     """
 
     title: str
@@ -96,6 +97,7 @@ class Section:
     ours: str
     rows: list[Row] = field(default_factory=list)
     bounds: list[Bound] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def row(self, scenario: str) -> Row | None:
         """Return the row of a scenario, if it was measured."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import copies, declarations, retags, reviews, synthesis
+from . import copies, declarations, retags, reviews, scale, synthesis
 from .peers import CHECKOUT, CRANE, SKOPEO, Tools, install
 from .processes import BenchmarkError
 from .registries import Registries
@@ -24,7 +24,7 @@ from .report import Report
 from .results import Section
 
 ROUNDS = 5
-SUBJECTS = ("copies", "retags", "declarations", "synthesis", "plan")
+SUBJECTS = ("copies", "retags", "declarations", "synthesis", "plan", "scale")
 
 Measure = Callable[[], Iterator[Section]]
 
@@ -38,6 +38,7 @@ def measure(registries: Registries, tools: Tools, options: argparse.Namespace, c
         "declarations": lambda: declarations.sections(registries, tools, **how),
         "synthesis": lambda: synthesis.sections(tools, **how),
         "plan": lambda: reviews.sections(registries, tools, **how),
+        "scale": lambda: scale.sections(console, quick=options.quick, only=options.runs),
     }
     found: list[Section] = []
     for name in options.only or SUBJECTS:
@@ -75,6 +76,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each program is run (default: {ROUNDS})")
     parser.add_argument(
         "--only", action="append", choices=SUBJECTS, help="only this; may be given several times (default: everything)"
+    )
+    parser.add_argument(
+        "--runs", default="", metavar="TEXT", help='of scale only what has this in its name, e.g. "KEEP, 200"'
     )
     parser.add_argument("--quick", action="store_true", help="small sizes only: does everything work?")
     parser.add_argument(

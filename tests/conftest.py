@@ -35,6 +35,19 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"random examples: --hypothesis-seed={config.getoption('hypothesis_seed')}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many orders of calls were tried."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    properties = [item for report in calls for item in report.user_properties]
+    tallies = [tally for name, tally in properties if name == "Tally"]
+    if tallies:
+        runs, same = sum(tally["runs"] for tally in tallies), sum(tally["same"] for tally in tallies)
+        terminalreporter.write_line(
+            f"interleavings: {runs:,} schedules of {len(tallies)} pairs, and {same:,} that are the same as one of them"
+        )
+
+
 def _forget_the_account() -> None:
     """Leave no way to a person's AWS credentials; a test sets the invented ones that it needs."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Rates:
-    """One bucket for each name; a bucket holds what one second allows, and one request at least."""
+    """
+    One bucket for each name; a bucket holds what one second allows, and one request at least.
 
+    Attributes:
+        clock: Seconds.
+    """
+
+    clock: Callable[[], float] = time.monotonic
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def allows(self, name: str, per_second: float | None) -> bool:
         """Count a request, and tell whether it is within the limit; None is no limit."""
         if per_second is None:
             return True
-        now = time.monotonic()
+        now = self.clock()
         size = max(per_second, 1.0)
         level, filled_at = self._buckets.get(name, (size, now))
         level = min(size, level + (now - filled_at) * per_second)

@@ -1,0 +1,136 @@
+"""
+Many invocations of the function at once: the real handler, with the real clients, over real sockets.
+
+Each has what its own Lambda environment would have: a ``Clients`` of its own,
+with connections and logins of its own. They share the interpreter, and the
+service models that botocore has read. Time is that of ``scale_time``.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+from urllib3.connectionpool import HTTPConnectionPool
+
+from lambda_handler.entrypoint import Clients, serve
+
+from .scale_time import Pace, Time
+
+LAMBDA_SECONDS = 900.0
+
+LATENCY_SECONDS = 0.03
+"""From a request to its answer."""
+
+SERVICES = (("ecr-public", "us-east-1"), ("ssm", None), ("cloudformation", None))
+"""Whose clients are there from the start: made all at once, they would keep sockets waiting."""
+
+Event = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Lambda's context object."""
+
+    aws_request_id: str
+    time: Time
+    ends: float
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda would end the function."""
+        return int((self.ends - self.time.now()) * 1000)
+
+
+class Invocations:
+    """
+    The functions of one process, kept warm.
+
+    Args:
+        environment: Where AWS is.
+    """
+
+    def __init__(self, environment: Mapping[str, str], time: Time) -> None:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update(environment)
+        # Lambda's log is not read here.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        logging.disable()
+        botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+        self._time, self._pace = time, Pace(time)
+        self._pace.watch_threads()
+        _slow_down(self._pace)
+        self._functions: list[Clients] = []
+        self._threads: list[threading.Thread] = []
+        self._errors: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Nothing is held that does not end with the process."""
+
+    def prepare(self, count: int) -> None:
+        """Have so many functions."""
+        while len(self._functions) < count:
+            self._functions.append(_function())
+
+    def begin(self, events: Sequence[Event]) -> None:
+        """Invoke one for each event, all at the same moment."""
+        self.prepare(len(events))
+        pairs = zip(events, self._functions, strict=False)
+        invoked = [threading.Thread(target=self._invoke, args=pair, daemon=True) for pair in pairs]
+        keeping = threading.Thread(target=self._pace.keep, args=[lambda: not _alive(invoked)], daemon=True)
+        self._threads = [*invoked, keeping]
+        for thread in self._threads:
+            thread.start()
+
+    def is_at_work(self) -> bool:
+        """Whether any of them is."""
+        return _alive(self._threads)
+
+    def errors(self) -> Mapping[str, str]:
+        """Return what came out of those that raised, by request id, and forget it."""
+        errors, self._errors = self._errors, {}
+        return errors
+
+    def _invoke(self, event: Event, clients: Clients) -> None:
+        self._pace.sleep(0.0)
+        identity = str(event["RequestId"])
+        context = Context(identity, self._time, self._time.now() + LAMBDA_SECONDS)
+        try:
+            serve(event, context, clients, self._pace)
+        except Exception as error:  # noqa: BLE001 - as Lambda does
+            self._errors[identity] = f"{type(error).__name__}: {error}"
+
+
+def _alive(threads: Sequence[threading.Thread]) -> bool:
+    return any(thread.is_alive() for thread in threads)
+
+
+def _function() -> Clients:
+    clients = Clients()
+    for service, region in SERVICES:
+        clients.get(service, region)
+    return clients
+
+
+def _slow_down(pace: Pace) -> None:
+    """
+    Let every request take its time, and no other: what is sent over urllib3, and by botocore through it.
+
+    A time-out would be the machine's.
+    """
+    send = HTTPConnectionPool.urlopen
+
+    @functools.wraps(send)
+    def urlopen(pool: HTTPConnectionPool, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on as they are
+        pace.sleep(LATENCY_SECONDS)
+        return send(pool, *arguments, **{**options, "timeout": None})
+
+    HTTPConnectionPool.urlopen = urlopen  # type: ignore[assignment,method-assign]

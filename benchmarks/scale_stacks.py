@@ -1,0 +1,225 @@
+"""What is deployed in a run at scale: declarations, CloudFormation's requests for them, and what must be there then."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from .scale_control_plane import ANSWERS
+from .scale_registry import REPOSITORY
+
+REGION = "eu-west-1"
+"""Of the stacks and the function; ECR Public is in another one."""
+
+STACK_IMAGES = 450
+"""CloudFormation allows 500 resources in a stack."""
+
+COPY_SECONDS, RETAG_SECONDS = 960, 300
+"""``ServiceTimeout``, as the constructs render it."""
+
+_REASON_CHARACTERS = 240
+_STACK_ID = f"arn:aws:cloudformation:{REGION}:123456789012:stack/{{name}}/5a7d8f10-0000-4000-8000-123456789abc"
+_SIGNED = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={date}&X-Amz-Expires=7200&X-Amz-Signature={signature}"
+_NAMES = (
+    (re.compile(r"sha256:[0-9a-f]{6,64}"), "<digest>"),
+    (re.compile(r"(Scale[0-9]+\.)?Image[0-9]+"), "Image…"),
+    (re.compile(r"[0-9]+(\.[0-9]+)*"), "…"),
+    (re.compile(r"…(, …)+"), "…"),
+)
+"""What differs from image to image, and what is written for it, so that reasons can be counted."""
+
+
+class Phase(StrEnum):
+    """What happens to all images at once."""
+
+    DEPLOYMENT = "deployment"
+    UPDATE = "update"
+    ROLLBACK = "rollback"
+    DESTROY = "destroy"
+
+
+BEGUN = {
+    Phase.DEPLOYMENT: "CREATE_IN_PROGRESS",
+    Phase.UPDATE: "UPDATE_IN_PROGRESS",
+    Phase.ROLLBACK: "UPDATE_ROLLBACK_IN_PROGRESS",
+    Phase.DESTROY: "DELETE_IN_PROGRESS",
+}
+"""The status of the stacks meanwhile."""
+
+ENDED = {
+    Phase.DEPLOYMENT: ("CREATE_COMPLETE",),
+    # Of the update nothing: what follows is that it is rolled back.
+    Phase.UPDATE: (),
+    Phase.ROLLBACK: ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"),
+    Phase.DESTROY: ("DELETE_COMPLETE",),
+}
+"""And afterwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """
+    What may be removed from the registry.
+
+    Attributes:
+        untags: Tags that are no longer declared.
+        deletes: Everything, with the stack.
+    """
+
+    name: str
+    untags: bool = False
+    deletes: bool = False
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether each image has a parameter."""
+        return self.untags or self.deletes
+
+    def properties(self, parameter: str) -> dict[str, object]:
+        """Return what is declared for it."""
+        declared: dict[str, object] = {}
+        if self.untags:
+            declared["OnTagRemoved"] = "Untag"
+        if self.deletes:
+            declared["OnDelete"] = "Delete"
+        if self.is_remembered:
+            declared["StateParameterName"] = parameter
+        return declared
+
+
+KEEP = Kind(name="KEEP")
+UNTAG = Kind(name="UNTAG", untags=True)
+DESTROY = Kind(name="DESTROY", untags=True, deletes=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A declaration, and what its tags must point to."""
+
+    source: Mapping[str, object]
+    tags: Sequence[str]
+    digest: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Resource:
+    """
+    An image of a stack.
+
+    Attributes:
+        number: Among all images, from 0 on.
+        versions: What is deployed first, and what it is updated to.
+        deployed: Which of them is.
+        physical_id: Empty before it is created.
+    """
+
+    number: int
+    kind: Kind
+    seconds: int
+    versions: tuple[Version, Version]
+    deployed: int = 0
+    physical_id: str = ""
+
+    def event(self, phase: Phase, url: str, sent: float) -> dict[str, object]:
+        """Return CloudFormation's request; *sent* is in seconds since 1970."""
+        identity, date = str(uuid.uuid4()), datetime.fromtimestamp(sent, UTC)
+        signed = _SIGNED.format(date=date.strftime("%Y%m%dT%H%M%SZ"), signature=uuid.uuid4().hex * 2)
+        common = {
+            "RequestId": identity,
+            "ResponseURL": f"{url}{ANSWERS}{identity}?{signed}",
+            "ServiceToken": f"arn:aws:lambda:{REGION}:123456789012:function:handler",
+            "StackId": _STACK_ID.format(name=self._stack),
+            "LogicalResourceId": self._logical_id,
+            "ResourceType": "Custom::ECRPublicImage",
+        }
+        if phase is Phase.DEPLOYMENT:
+            return {**common, "RequestType": "Create", "ResourceProperties": self._properties(0)}
+        known = {**common, "PhysicalResourceId": self.physical_id}
+        if phase is Phase.DESTROY:
+            return {**known, "RequestType": "Delete", "ResourceProperties": self._properties(self.deployed)}
+        old, new = (0, 1) if phase is Phase.UPDATE else (1, 0)
+        changes = {"ResourceProperties": self._properties(new), "OldResourceProperties": self._properties(old)}
+        return {**known, "RequestType": "Update", **changes}
+
+    def answered(self, phase: Phase, answer: Mapping[str, object]) -> str:
+        """Take an answer; return why it is a failure, or nothing."""
+        if answer["Status"] != "SUCCESS":
+            return reason(str(answer["Reason"]))
+        if self.physical_id not in ("", answer["PhysicalResourceId"]):
+            return "the physical id is another one"
+        self.physical_id = str(answer["PhysicalResourceId"])
+        self.deployed = 1 if phase is Phase.UPDATE else 0 if phase is Phase.ROLLBACK else self.deployed
+        return ""
+
+    def expected(self, phase: Phase) -> Mapping[str, str | None]:
+        """Return where its tags must point after a phase; None: nowhere."""
+        version, other = self.versions[self.deployed], self.versions[1 - self.deployed]
+        if phase is Phase.DESTROY and self.kind.deletes:
+            return dict.fromkeys(version.tags)
+        declared: dict[str, str | None] = dict.fromkeys(version.tags, version.digest)
+        if phase in (Phase.UPDATE, Phase.ROLLBACK) and self.kind.untags:
+            return {**dict.fromkeys(other.tags), **declared}
+        return declared
+
+    def _properties(self, version: int) -> dict[str, object]:
+        declared = self.versions[version]
+        return {
+            "ServiceToken": f"arn:aws:lambda:{REGION}:123456789012:function:handler",
+            "ServiceTimeout": str(self.seconds),
+            "RepositoryName": REPOSITORY,
+            "ImageTags": list(declared.tags),
+            "Source": declared.source,
+            **self.kind.properties(f"/cdk-ecrpublic/{REPOSITORY}/{self._stack}.{self._logical_id}"),
+        }
+
+    @property
+    def _stack(self) -> str:
+        return f"Scale{self.number // STACK_IMAGES}"
+
+    @property
+    def _logical_id(self) -> str:
+        return f"Image{self.number}"
+
+
+@dataclass(slots=True)
+class Answers:
+    """
+    What came back for the requests of a phase.
+
+    Attributes:
+        received: By request id: when, and what.
+        errors: What came out of functions that raised, by request id.
+    """
+
+    began: float
+    received: Mapping[str, Sequence[tuple[float, str]]]
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took to the last one."""
+        return max((when for each in self.received.values() for when, _ in each), default=self.began) - self.began
+
+    def take(self, resource: Resource, phase: Phase, event: Mapping[str, object]) -> str:
+        """Have a resource take the answer to its request; return why it is a failure, or nothing."""
+        identity = str(event["RequestId"])
+        found = self.received.get(identity, ())
+        if not found:
+            return reason(f"no answer, but {self.errors[identity]}" if identity in self.errors else "no answer")
+        # CloudFormation takes the first one. A second is sent where the first seemed not to arrive.
+        when, text = found[0]
+        if when - self.began > resource.seconds:
+            return f"answered after more than {resource.seconds} s"
+        return resource.answered(phase, json.loads(text))
+
+
+def reason(text: str) -> str:
+    """Return the reason of a failure without what only one image has."""
+    for pattern, instead in _NAMES:
+        text = pattern.sub(instead, text)
+    return text if len(text) <= _REASON_CHARACTERS else f"{text[:_REASON_CHARACTERS]}…"

@@ -1,0 +1,116 @@
+"""What takes the place of the function's clients and connections."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import io
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from cdk_ecrpublic.sandbox.image_store import ImageId
+from lambda_handler.entrypoint import Clients
+
+from .aws_registry import depend_on
+from .run import Agent, Call
+from .schedule import Fault
+from .services import Client
+from .world import HOST, URI, World
+
+_MANIFEST = re.compile(rf"/v2/{re.escape(URI.partition('/')[2])}/manifests/(.+)")
+
+
+class FakeClients(Clients):
+    """The clients of one function: the real class, with other connections."""
+
+    agent: Agent
+    region: str
+    client: type[Client] = Client
+
+    def _make(self, service: str, region: str | None) -> Any:
+        return self.client(self.agent, service, region or self.region)
+
+
+@functools.cache
+def _template() -> FakeClients:
+    """Making one takes longer than a hundred requests."""
+    return FakeClients()
+
+
+def clients_for(agent: Agent, *, like: Clients | None = None, client: type[Client] = Client) -> FakeClients:
+    """
+    Make the clients of a function.
+
+    Args:
+        like: A function whose memory it has: a warm one. Default: it is cold.
+        client: What takes the place of botocore's clients.
+    """
+    made = copy.copy(like or _template())
+    assert isinstance(made, FakeClients)
+    for name, value in list(vars(made).items()):
+        if isinstance(value, dict):
+            setattr(made, name, copy.copy(value))
+    made.agent, made.client = agent, client
+    made.region = str(agent.request.event["StackId"]).split(":")[3]
+    made._clients = {}  # noqa: SLF001 - those of another function
+    made.pool = _Pool(agent)
+    return made
+
+
+class _Pool(urllib3.PoolManager):
+    """Connections that lead to the same world."""
+
+    def __init__(self, agent: Agent) -> None:  # a real pool is not needed
+        self._agent = agent
+
+    def request(self, method: str, url: str, *_: Any, **options: Any) -> urllib3.HTTPResponse:
+        parts = urlsplit(url)
+        if parts.netloc == HOST and method in {"GET", "HEAD"} and (match := _MANIFEST.fullmatch(parts.path)):
+            return self._manifest(method, match[1])
+        if method == "PUT" and parts.netloc.startswith("cloudformation-custom-resource-response"):
+            assert options["headers"] == {"Content-Type": ""}, "S3 would answer SignatureDoesNotMatch"
+            return self._answer(parts.path.strip("/"), options["body"])
+        message = f"nobody answers {method} {url} here"
+        raise AssertionError(message)
+
+    def _manifest(self, method: str, reference: str) -> urllib3.HTTPResponse:
+        def send(world: World, call: Call) -> urllib3.HTTPResponse:
+            key = "digest" if ":" in reference else "tag"
+            depend_on(call, world, **{key: reference})
+            found = world.store.find(ImageId(**{key: reference}), call.view)
+            if found is None:
+                call.outcome = "404"
+                return _response(404)
+            headers = {"Content-Type": found.media_type, "Docker-Content-Digest": str(found.digest)}
+            return _response(200, b"" if method == "HEAD" else found.content, headers)
+
+        return self._step(Call(self._agent.name, f"{method} manifest", {"reference": reference}), send)
+
+    def _answer(self, request: str, body: bytes) -> urllib3.HTTPResponse:
+        def take(world: World, call: Call) -> urllib3.HTTPResponse:
+            if call.fault is Fault.UNANSWERED:
+                call.outcome = "403"
+                return _response(403)
+            world.answers.setdefault(request, []).append(body)
+            call.writes.add(f"answer:{request}")
+            return _response(200)
+
+        status = "SUCCESS" if b'"SUCCESS"' in body else "FAILED"
+        return self._step(Call(self._agent.name, "PUT answer", {"status": status}), take)
+
+    def _step(self, call: Call, send: Any) -> urllib3.HTTPResponse:
+        def throttled() -> urllib3.HTTPResponse:
+            return _response(503 if call.operation == "PUT answer" else 429)
+
+        def lost() -> Exception:
+            return urllib3.exceptions.ProtocolError("Connection aborted")
+
+        answer: urllib3.HTTPResponse = self._agent.step(call, send, throttled=throttled, lost=lost)
+        return answer
+
+
+def _response(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> urllib3.HTTPResponse:
+    return urllib3.HTTPResponse(io.BytesIO(body), headers=headers, status=status, preload_content=False)

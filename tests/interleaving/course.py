@@ -1,0 +1,105 @@
+"""What comes one after the other: what was deployed before, and what CloudFormation does after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lambda_handler.entrypoint import Clients
+
+from . import engine
+from .clients import clients_for
+from .model import Operation, States, apply, may_fail
+from .run import Agent, Call, Run
+from .stacks import Kind, Request, Template
+from .world import World
+
+_SHOWN_CHARACTERS = 100
+
+
+def served(request: Request, clients: Clients | None) -> Agent:
+    """Return a function that is about to serve a request."""
+    agent = Agent("A", request)
+    agent.clients = clients_for(agent, like=clients)
+    return agent
+
+
+def operation_of(world: World, request: Request, *, again: bool = False) -> Operation:
+    """Return what a request was, by its answer."""
+    stack = world.stacks[request.resource[0]]
+    changes = [each for each in (*stack.waiting, *stack.changes) if each.request.id == request.id]
+    return Operation(
+        kind=request.kind,
+        owner=request.resource,
+        new=request.new,
+        old=request.old,
+        failed=not any(each.succeeded for each in changes),
+        again=again,
+    )
+
+
+def reason_of(body: bytes) -> str:
+    """Return why a request failed, in short."""
+    return str(json.loads(body)["Reason"])[:_SHOWN_CHARACTERS]
+
+
+@dataclass(kw_only=True)
+class Course:
+    """
+    A world, and beside it what the contract says of it.
+
+    Attributes:
+        warm: A function that has served before.
+        trace: The calls.
+        problems: What broke the contract.
+        is_excused: An image is gone, so that a request may fail for good.
+    """
+
+    world: World
+    states: States
+    warm: Clients | None = None
+    trace: list[Call] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    is_excused: bool = False
+
+    def copy(self) -> Course:
+        return Course(world=self.world.copy(), states=self.states, warm=self.warm, is_excused=self.is_excused)
+
+    def deploy(self, stack: str, template: Template, region: str) -> None:
+        """Deploy with success, and clean up."""
+        self.serve(engine.deploy(self.world, stack, template, region))
+        self.finish(stack)
+
+    def serve(self, requests: Sequence[Request]) -> None:
+        for request in requests:
+            agent = served(request, self.warm)
+            run = Run(self.world, [agent]).go()
+            self.trace += run.trace
+            self.warm = agent.clients
+            engine.answered(self.world, request)
+            operation = operation_of(self.world, request)
+            # An image that is gone may keep a request from ever succeeding.
+            self.is_excused = self.is_excused or may_fail(self.states, operation)
+            self._check(request, agent)
+            self.states = apply(self.states, operation)
+
+    def finish(self, stack: str, *, other_fails: bool = False) -> None:
+        """Send all that CloudFormation sends until the stack is idle."""
+        requests = engine.proceed(self.world, stack, other_fails=other_fails)
+        while requests:
+            self.serve(requests)
+            requests = engine.proceed(self.world, stack)
+        if engine.is_stuck(self.world.stacks[stack]) and not self.is_excused:
+            self.problems.append(f"stack {stack} is stuck")
+
+    def destroy(self, stack: str) -> None:
+        self.serve(engine.delete(self.world, stack))
+        self.finish(stack)
+
+    def _check(self, request: Request, agent: Agent) -> None:
+        bodies = self.world.answers.get(request.id, ())
+        if agent.error or len(bodies) != 1:
+            self.problems.append(f"{len(bodies)} answers to {request.kind}; {agent.error!r} escaped")
+        elif b'"SUCCESS"' not in bodies[0] and not self.is_excused and request.kind is not Kind.CREATE:
+            self.problems.append(f"{request.kind} of {request.resource[1]} failed: {reason_of(bodies[0])}")

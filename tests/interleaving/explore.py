@@ -1,0 +1,232 @@
+"""
+Run all schedules of a pair, within bounds.
+
+Without insertions, a switch before a step is left out where that step commutes
+with all that the other request does before it comes to it: the switch after
+the step is the same schedule then, and is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .history import Prepared, prepare
+from .judge import Judge, Verdict
+from .run import Call, HangError, Run, UnreachableError, touched_by
+from .scenarios import Pair
+from .schedule import SWITCH, Act, Fault, Schedule
+from .services import Client
+
+LAGGING = {"DescribeImages", "GET manifest", "HEAD manifest"}
+"""Operations whose responses may be late."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """
+    How far to look.
+
+    Attributes:
+        switches: So many at most, beyond those where a request has ended.
+        faults: Each is inserted once, wherever it may hit.
+        acts: What people do, once, at any point.
+        switches_beside: With an insertion, so many at most.
+        reduces: Leave out schedules that are the same as others.
+    """
+
+    switches: int = 2
+    faults: tuple[Fault, ...] = ()
+    acts: tuple[str, ...] = ()
+    switches_beside: int = 1
+    reduces: bool = True
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A schedule that broke the contract."""
+
+    pair: Pair
+    schedule: Schedule
+    verdict: Verdict
+    run: Run
+
+    @property
+    def id(self) -> str:
+        """What repeats it."""
+        return f"{self.pair}#{self.schedule}"
+
+
+@dataclass
+class Tally:
+    """
+    What was done.
+
+    Attributes:
+        runs: Schedules that were run.
+        same: Schedules that were left out, being the same as one that was run.
+        calls: Steps in all.
+        ends: Endings that were played.
+    """
+
+    pairs: int = 0
+    runs: int = 0
+    same: int = 0
+    calls: int = 0
+    ends: int = 0
+
+    def add(self, other: Tally) -> None:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass
+class Explorer:
+    """
+    Explores one pair.
+
+    Attributes:
+        client: What takes the place of botocore's clients; a test breaks the handler by a broken one.
+    """
+
+    pair: Pair
+    bounds: Bounds
+    client: type[Client] = Client
+    tally: Tally = field(default_factory=lambda: Tally(pairs=1))
+
+    def __post_init__(self) -> None:
+        self.prepared: Prepared = prepare(self.pair)
+        self.judge = Judge(self.prepared)
+
+    def violations(self) -> Iterator[Violation]:
+        """Yield what breaks the contract, beginning with what was before."""
+        if self.prepared.course.problems:
+            run = self.run(Schedule())
+            yield Violation(self.pair, Schedule(), Verdict(("before",), tuple(self.prepared.course.problems)), run)
+        for run in self.runs():
+            yield from (Violation(self.pair, run.schedule, verdict, run) for verdict in self.judge.judge(run))
+        self.tally.ends = self.judge.played
+
+    def run(self, schedule: Schedule) -> Run:
+        world, agents = self.prepared.begin(self.client)
+        run = Run(world, agents, schedule)
+        try:
+            run.go()
+        except (HangError, UnreachableError) as error:
+            message = f"{self.pair}#{schedule}: {error}"
+            raise RuntimeError(message) from error
+        self.tally.runs += 1
+        self.tally.calls += run.position
+        return run
+
+    def runs(self) -> Iterator[Run]:
+        firsts = list(self.prepared.requests) if not self._is_symmetric() else ["A"]
+        for first in firsts:
+            root = self.run(Schedule(first))
+            yield root
+            yield from self._switched(root, 0)
+            if self.bounds.faults or self.bounds.acts:
+                yield from self._inserted(root)
+                if self.bounds.switches_beside:
+                    yield from self._switched_and_inserted(root)
+
+    def _is_symmetric(self) -> bool:
+        return len(self.prepared.requests) < 2
+
+    # Switches alone
+
+    def _switched(self, run: Run, start: int) -> Iterator[Run]:
+        """Run what *run* becomes by one more switch, and so on."""
+        if run.schedule.switches >= self.bounds.switches:
+            return
+        segment, others = _segment(run)
+        # Who sleeps lets the other one run: then it is not as simple as one after the other.
+        reduces = self.bounds.reduces and all(step.operation != "sleep" for step in run.steps)
+        for at in range(segment.stop - 1, max(segment.start, start) - 1, -1):
+            if not others:
+                return
+            step = run.steps[at]
+            meets = next((place for place, other in enumerate(others) if not step.commutes_with(other)), None)
+            if reduces and meets is None:
+                self.tally.same += self._below(run, len(others))
+                continue
+            child = self.run(run.schedule.then(at, SWITCH))
+            yield child
+            others = child.steps[at : _segment(child)[0].stop]
+            first = next((place for place, other in enumerate(others) if not step.commutes_with(other)), 0)
+            yield from self._switched(child, at + first + 1 if reduces else at + 1)
+
+    def _below(self, run: Run, others: int) -> int:
+        """Count the schedules that begin with a switch that makes no difference."""
+        return 1 + (others - 1 if run.schedule.switches + 1 < self.bounds.switches else 0)
+
+    # Insertions
+
+    def _inserted(self, run: Run) -> Iterator[Run]:
+        """Run *run* with each insertion at each step after its last switch, and then with switches after it."""
+        start = run.schedule.decisions[-1].at if run.schedule.decisions else 0
+        for at in range(start, run.position):
+            for what in self._insertions(run, at):
+                child = self.run(run.schedule.then(at, what))
+                if what in set(Fault) and _signature(child) == _signature(run):
+                    # It hit nothing: a late read that saw the same, say.
+                    self.tally.same += 1
+                    continue
+                yield child
+                if child.schedule.switches < self.bounds.switches_beside and what != Fault.THROTTLED:
+                    yield from self._switched_after(child)
+
+    def _insertions(self, run: Run, at: int) -> Iterator[str]:
+        step = run.steps[at]
+        for fault in self.bounds.faults:
+            if applies(fault, step) and not (fault is Fault.THROTTLED and run.schedule.switches):
+                yield fault
+        for act in self.bounds.acts:
+            touched = touched_by(Act.parse(act), step.tags)
+            if not Call("person", act, reads=touched, writes=touched).commutes_with(step):
+                yield act
+
+    def _switched_after(self, run: Run) -> Iterator[Run]:
+        segment, others = _segment(run)
+        if others:
+            for at in segment:
+                yield self.run(run.schedule.then(at, SWITCH))
+
+    def _switched_and_inserted(self, root: Run) -> Iterator[Run]:
+        segment, others = _segment(root)
+        for at in segment if others else ():
+            child = self.run(root.schedule.then(at, SWITCH)) if at else None
+            if child:
+                yield from self._inserted(child)
+
+
+def _segment(run: Run) -> tuple[range, Sequence[Call]]:
+    """Return the steps after the last decision before which a switch is possible, and those of the other request."""
+    start = run.schedule.next_switch or 1
+    steps = run.steps
+    if start >= len(steps):
+        return range(0), ()
+    who = steps[run.schedule.decisions[-1].at if run.schedule.decisions else 0].who
+    stop = next((place for place in range(start, len(steps)) if steps[place].who != who), len(steps))
+    return range(start, stop), steps[stop:]
+
+
+def applies(fault: Fault, step: Call) -> bool:
+    """Whether a fault can hit a step."""
+    match fault:
+        case Fault.THROTTLED:
+            return step.operation != "sleep"
+        case Fault.LOST:
+            return bool(step.writes)
+        case Fault.STALE | Fault.LAGGING:
+            return step.operation in LAGGING
+        case Fault.SLOW | Fault.LATE:
+            return step.operation not in {"sleep", "PUT answer"}
+        case Fault.UNANSWERED:
+            return step.operation == "PUT answer"
+
+
+def _signature(run: Run) -> tuple[object, ...]:
+    """Return what both requests did and saw, and what they left."""
+    steps = tuple((call.who, call.operation, repr(call.parameters), call.outcome) for call in run.steps)
+    return (steps, run.world.fingerprint())

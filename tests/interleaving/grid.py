@@ -1,0 +1,57 @@
+"""Which pairs are explored: a few in each test run, all of them at leisure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations_with_replacement, product
+from typing import get_args
+
+from .scenarios import MINUTES, PHASES, Before, Name, Overlap, Pair, Side, Where
+from .stacks import Policy
+
+ACTS = ("move:s:P", "remove:s", "move:a:P", "delete:X", "move:build:P")
+"""What people do beside it."""
+
+NAMES: tuple[Name, ...] = tuple(name for name in get_args(Name) if name in PHASES)
+
+
+def all_pairs() -> Iterator[Pair]:
+    """Yield every pair that CloudFormation can bring about, each once."""
+    sides = [Side(name, policy) for name in NAMES for policy in Policy]
+    for a, b in combinations_with_replacement(sides, 2):
+        yield from filter(_is_one, _pairs_of(a, b))
+    yield from second_deliveries()
+
+
+def _pairs_of(a: Side, b: Side) -> Iterator[Pair]:
+    for overlap, where, before in product(get_args(Overlap), get_args(Where), get_args(Before)):
+        yield Pair(a=a, b=b, overlap=overlap, where=where, before=before)
+        # Which one has the index, or takes the place of a resource, matters.
+        if a != b and (overlap == "child" or before == "bump"):
+            yield Pair(a=b, b=a, overlap=overlap, where=where, before=before)
+
+
+def _is_one(pair: Pair) -> bool:
+    return pair.is_possible and _differs(pair)
+
+
+def _differs(pair: Pair) -> bool:
+    """Whether a pair is another one than with fewer words: who had a tag that nobody shares matters to nobody."""
+    return pair.overlap not in {"image", "child"} or pair.before == "nothing"
+
+
+def singles() -> Iterator[Pair]:
+    """Yield requests alone, for what is inserted."""
+    for name, policy, before in product(NAMES, Policy, get_args(Before)):
+        for overlap, source in (("same", "digest"), ("same", "manifest"), ("index", "digest"), ("same", "tag")):
+            pair = Pair(a=Side(name, policy), overlap=overlap, where="one", before=before, source=source)  # type: ignore[arg-type]
+            if pair.is_possible:
+                yield pair
+
+
+def second_deliveries() -> Iterator[Pair]:
+    """Yield requests that are delivered twice, at once or too late."""
+    for name, policy, before in product(NAMES, Policy, get_args(Before)):
+        again = Pair(a=Side(name, policy), b=Side("again", policy), where="one", before=before)
+        late = Pair(a=Side(name, policy), b=Side("late", policy), where="one", before=before, gap=MINUTES)
+        yield from (pair for pair in (again, late) if pair.is_possible)

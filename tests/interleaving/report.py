@@ -1,0 +1,102 @@
+"""A violation, for people: both requests side by side, and what was there before and after."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from .explore import LAGGING, Tally, Violation
+from .run import Call
+from .world import World, names
+
+_WIDTH = 62
+
+_SHORT = (
+    (re.compile(r"/cdk-ecrpublic/state/[^/]+/[^/]+/"), ""),
+    (re.compile(r'"version":1,"stack":"[^"]*",'), ""),
+    (re.compile(r'"sent":[0-9.]+,'), ""),
+)
+"""What takes much room in a record, and is the same in all of them."""
+
+
+def render(violation: Violation, world: World) -> str:
+    """
+    Write a report.
+
+    Args:
+        world: As it was before.
+    """
+    run = violation.run
+    ending = ", then ".join(violation.verdict.ending) or "at once"
+    sides = {agent.name: f"{agent.request.kind} of {'.'.join(agent.request.resource)}" for agent in run.agents}
+    lines = [
+        f"violation {violation.id}",
+        *(f"  {problem}" for problem in violation.verdict.problems),
+        f"  ending: {ending}",
+        f"before: {_state(world)}",
+        f"  {'A: ' + sides.get('A', ''):{_WIDTH}}  {'B: ' + sides.get('B', '')}",
+        *_table(run.trace),
+        f"after:  {_state(run.world)}",
+    ]
+    return "\n".join(lines)
+
+
+def _table(trace: list[Call]) -> Iterator[str]:
+    number = 0
+    for call in trace:
+        text = _line(call)
+        if call.who == "person":
+            yield f"   a person: {text}"
+            continue
+        left, right = (text, "") if call.who == "A" else ("", text)
+        yield f"{number:3} {left:{_WIDTH}}  {right}".rstrip()
+        number += 1
+
+
+def _line(call: Call) -> str:
+    shown = " ".join(_shown(call.parameters))
+    lag = " (late read)" if call.view.lag_seconds and call.operation in LAGGING else ""
+    fault = f" [{call.fault}]" if call.fault else ""
+    return f"{call.operation} {shown} -> {call.outcome}{lag}{fault}"
+
+
+def _shown(parameters: Mapping[str, object]) -> Iterator[str]:
+    for name, value in parameters.items():
+        if name in {"imageManifest", "imageManifestMediaType", "registryId", "repositoryName", "Type", "Overwrite"}:
+            continue
+        if name == "Value":
+            yield _with_names(str(value))[:90]
+        elif name == "imageIds" and isinstance(value, list):
+            yield ",".join(":".join(_with_names(part) for part in each.values()) for each in value)
+        elif name in {"StackName", "repositoryNames", "layerDigests"}:
+            continue
+        else:
+            yield _with_names(str(value))
+
+
+def _with_names(text: str) -> str:
+    for digest, name in names().items():
+        text = text.replace(digest, name).replace(digest.removeprefix("sha256:"), name)
+    for pattern, short in _SHORT:
+        text = pattern.sub(short, text)
+    return text
+
+
+def _state(world: World) -> str:
+    tags = ", ".join(f"{tag}={name}" for tag, name in sorted(world.tags().items()))
+    records = ", ".join(f"{name}: {_with_names(text)}" for (_, name), text in sorted(world.parameters.items()))
+    return f"{tags or 'no tags'}; images {' '.join(sorted(world.images()))}; parameters {records or 'none'}"
+
+
+def summary(tally: Tally, violations: int, known: int) -> str:
+    return (
+        f"interleavings: {tally.runs:,} schedules of {tally.pairs:,} pairs "
+        f"({tally.same:,} more are the same as one of them), {tally.ends:,} endings, {violations:,} violations"
+        f"{f' and {known:,} that are known' if known else ''}"
+    )
+
+
+def log_of(lines: Sequence[str]) -> list[str]:
+    """Return what the handler wrote, in short."""
+    return [f"  {_with_names(str(json.loads(line).get('message')))}" for line in lines]

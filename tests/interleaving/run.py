@@ -1,0 +1,354 @@
+"""
+Run requests against the real handler, one step at a time.
+
+A step is one call to a service, or one sleep. Before each, the request whose
+turn it is may have to hand over to the other one; and while one sleeps, the
+other one runs. So only one thread runs at any time, and the same schedule
+makes the same calls.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import StringIO
+from typing import Any, TypeVar
+
+from cdk_ecrpublic.sandbox.timeline import LATEST, View
+from lambda_handler.entrypoint import Clients, serve
+
+from .events import SERVICE_TIMEOUT
+from .schedule import Act, Fault, Schedule
+from .stacks import Request
+from .world import INDEXES, START, World
+
+T = TypeVar("T")
+
+LATENCY = 0.1
+"""Seconds that each call takes."""
+
+LAG_SECONDS = 5.0
+"""How old a stale read is. The calls of a schedule take less."""
+
+JUMPS = {Fault.SLOW: SERVICE_TIMEOUT - 30.0, Fault.LATE: SERVICE_TIMEOUT - 12.0}
+"""Until so many seconds after the request was sent a call takes; see `lambda_handler.entrypoint`."""
+
+LIFE_SECONDS = 60.0
+"""Of this machine's time: a run that takes so long hangs."""
+
+
+@dataclass(slots=True)
+class Call:
+    """
+    A step.
+
+    Attributes:
+        who: A or B; ``person``.
+        parameters: As they were given.
+        view: How far behind it reads.
+        reads: What its outcome depends on: ``tag:latest``, ``image:X``, ``ssm:/a/b``; ``ssm:/a/`` is all below it.
+        writes: What it changed.
+        outcome: For people.
+        tags: Where tags pointed before it.
+    """
+
+    who: str
+    operation: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    view: View = LATEST
+    reads: set[str] = field(default_factory=set)
+    writes: set[str] = field(default_factory=set)
+    outcome: str = "ok"
+    fault: Fault | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def commutes_with(self, other: Call) -> bool:
+        """Whether it makes no difference which of the two comes first."""
+        return not (_meet(self.writes, other.reads | other.writes) or _meet(self.reads, other.writes))
+
+
+def _meet(some: set[str], others: set[str]) -> bool:
+    if not some.isdisjoint(others):
+        return True
+    paths = [key for key in (*some, *others) if key.endswith("/")]
+    return any(key != path and key.startswith(path) for path in paths for key in (*some, *others))
+
+
+@dataclass(eq=False)
+class Agent:
+    """
+    A request that is being served, by a function of its own.
+
+    Attributes:
+        delivery: The number of the delivery, where one request is delivered twice.
+        late: How many seconds before now it seems to have been sent.
+        offset: Seconds that its own calls took longer than usual.
+        error: What escaped from the handler.
+    """
+
+    name: str
+    request: Request
+    clients: Clients | None = None
+    offset: float = 0.0
+    lagging: bool = False
+    done: bool = False
+    error: BaseException | None = None
+    run: Run = field(init=False)
+    turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    aws_request_id: str = "lambda-request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """As Lambda's context tells it."""
+        return 900_000
+
+    def now(self) -> float:
+        """As the handler's clock tells it."""
+        return self.wall() - START
+
+    def wall(self) -> float:
+        return self.run.world.time + self.offset
+
+    def sleep(self, seconds: float) -> None:
+        def pass_time(world: World, call: Call) -> None:
+            del call
+            world.time += seconds
+
+        self.step(Call(self.name, "sleep", {"seconds": round(seconds, 1)}), pass_time)
+        self.run.go_on_with_another(self)
+
+    def step(
+        self,
+        call: Call,
+        effect: Callable[[World, Call], T],
+        *,
+        throttled: Callable[[], T] | None = None,
+        lost: Callable[[], Exception] | None = None,
+    ) -> T:
+        """
+        Take a step when it is this request's turn.
+
+        Args:
+            throttled: What a refusal is here.
+            lost: What a lost response raises here.
+        """
+        fault = call.fault = self.run.enter(self, call)
+        if fault is Fault.THROTTLED and throttled:
+            call.outcome = "throttled"
+            return throttled()
+        if fault is Fault.LAGGING:
+            self.lagging = True
+        if self.lagging or fault is Fault.STALE:
+            call.view = View(now=self.run.world.time, lag_seconds=LAG_SECONDS)
+        try:
+            return effect(self.run.world, call)
+        finally:
+            self._end(call, fault, lost)
+
+    def _end(self, call: Call, fault: Fault | None, lost: Callable[[], Exception] | None) -> None:
+        if fault in JUMPS:
+            self.offset = max(self.offset, self.request.sent + JUMPS[fault] - self.run.world.time)
+        if fault is Fault.LOST and lost:
+            call.outcome += ", response lost"
+            raise lost()
+
+    def serve(self) -> None:
+        """Serve the request, and keep what escapes: nothing may."""
+        assert self.clients is not None
+        try:
+            serve(self.request.event, self, self.clients, self)
+        except Exception as error:  # noqa: BLE001 - it is judged by the invariants
+            self.error = error
+
+
+class UnreachableError(Exception):
+    """The schedule does not fit what the requests do."""
+
+
+class HangError(BaseException):
+    """A thread of the handler waits for something that is no step; the handler must not catch it."""
+
+
+@dataclass(eq=False)
+class Run:
+    """
+    One run of one or two requests.
+
+    Attributes:
+        position: The number of the next step.
+        trace: All that happened, people's doing too.
+        log: What the handler wrote.
+    """
+
+    world: World
+    agents: Sequence[Agent]
+    schedule: Schedule = field(default_factory=Schedule)
+    position: int = 0
+    trace: list[Call] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    _next: int = 0
+    _over: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    _problem: str = ""
+
+    def __post_init__(self) -> None:
+        for agent in self.agents:
+            agent.run = self
+
+    @property
+    def steps(self) -> list[Call]:
+        """The trace without what people did; a step's place is its number."""
+        return [call for call in self.trace if call.who != "person"]
+
+    def go(self) -> Run:
+        """
+        Run all requests to their end.
+
+        Raises:
+            UnreachableError: The schedule does not fit.
+        """
+        random.seed(0)  # the handler's waits are jittered
+        threads = [threading.Thread(target=self._main, args=[agent], daemon=True) for agent in self.agents]
+        for thread in threads:
+            thread.start()
+        next(agent for agent in self.agents if agent.name == self.schedule.first).turn.release()
+        _wait(self._over)
+        for thread in threads:
+            thread.join(LIFE_SECONDS)
+        self.world.time += max(agent.offset for agent in self.agents)
+        if self._problem or self._next < len(self.schedule.decisions):
+            raise UnreachableError(self._problem or f"{self.schedule} is longer than the {self.position} steps")
+        return self
+
+    def enter(self, agent: Agent, call: Call) -> Fault | None:
+        """Wait for the turn of a step; return the fault that hits it."""
+        while self._is_due("switch"):
+            self._next += 1
+            other = self._other(agent)
+            if other is None:
+                self._problem = f"nobody is there to switch to at step {self.position}"
+                break
+            other.turn.release()
+            _wait(agent.turn)
+        fault = None
+        if self._is_due("insertion"):
+            decision = self.schedule.decisions[self._next]
+            self._next += 1
+            fault = decision.fault
+            if decision.act:
+                self.trace.append(perform(self.world, decision.act))
+        self.world.time += LATENCY
+        call.tags = self.world.tags()
+        self.trace.append(call)
+        self.position += 1
+        return fault
+
+    def go_on_with_another(self, agent: Agent) -> None:
+        """Let the other request run while one sleeps: until it ends, or sleeps too."""
+        other = self._other(agent)
+        if other:
+            other.turn.release()
+            _wait(agent.turn)
+
+    def _is_due(self, what: str) -> bool:
+        if self._next >= len(self.schedule.decisions):
+            return False
+        decision = self.schedule.decisions[self._next]
+        return decision.at == self.position and decision.is_switch == (what == "switch")
+
+    def _other(self, agent: Agent) -> Agent | None:
+        return next((each for each in self.agents if each is not agent and not each.done), None)
+
+    def _main(self, agent: Agent) -> None:
+        _wait(agent.turn)
+        agent.serve()
+        agent.done = True
+        other = self._other(agent)
+        (other.turn if other else self._over).release()
+
+
+def _wait(semaphore: threading.Semaphore) -> None:
+    if not semaphore.acquire(timeout=LIFE_SECONDS):
+        message = "a thread of the handler waits for something that is no step"
+        raise HangError(message)
+
+
+def touched_by(act: Act, tags: Mapping[str, str]) -> set[str]:
+    """Return what a person's doing depends on and changes, where *tags* point as they do."""
+    touched = {f"image:{tags.get(act.tag, act.image)}"}
+    touched |= {f"tag:{act.tag}"} if act.tag else {f"tag:{tag}" for tag, name in tags.items() if name == act.image}
+    touched |= {f"image:{act.image}"} if act.image else set()
+    return touched | {f"image:{name}" for name, children in INDEXES.items() if act.image in children}
+
+
+def perform(world: World, act: Act) -> Call:
+    """Do what a person does, all at once."""
+    world.time += LATENCY
+    tags = world.tags()
+    touched = touched_by(act, tags)
+    match act.verb:
+        case "move":
+            world.push(act.image, act.tag)
+        case "remove":
+            world.remove_tag(act.tag)
+        case "delete":
+            world.remove_image(act.image)
+    parameters = {"tag": act.tag, "image": act.image}
+    return Call("person", act.verb, parameters, reads=touched, writes=touched, tags=tags)
+
+
+class _Sink(StringIO):
+    """Takes what the handler logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def write(self, text: str) -> int:
+        if text != "\n":
+            self.lines.append(text)
+        return len(text)
+
+
+def _submit_at_once(_pool: ThreadPoolExecutor, do: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
+    try:
+        future.set_result(do(*args, **kwargs))
+    except Exception as error:  # noqa: BLE001 - as an executor does
+        future.set_exception(error)
+    return future
+
+
+def _get_without_lock(prop: cached_property[Any], instance: object, owner: type | None = None) -> Any:
+    del owner
+    if instance is None:
+        return prop
+    name = str(prop.attrname)
+    if name not in instance.__dict__:
+        instance.__dict__[name] = prop.func(instance)
+    return instance.__dict__[name]
+
+
+@contextmanager
+def controlled() -> Iterator[_Sink]:
+    """
+    Let threads do only what a schedule says, and gather what is logged.
+
+    Pools of threads work off their items in order: what they do side by side
+    are reads that do not depend on each other. And a cached property has no
+    lock, which in Python 3.11 one function would share with the other: in
+    Lambda each has a process of its own.
+    """
+    submit, get = ThreadPoolExecutor.submit, cached_property.__get__
+    ThreadPoolExecutor.submit = _submit_at_once  # type: ignore[method-assign, assignment]
+    cached_property.__get__ = _get_without_lock  # type: ignore[method-assign, assignment]
+    try:
+        with redirect_stdout(_Sink()) as sink:
+            yield sink
+    finally:
+        ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+        cached_property.__get__ = get  # type: ignore[method-assign]

@@ -1,0 +1,100 @@
+"""The contract as a machine: what a person, and each request, leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .model import Expectation, Model, Operation, States, apply, perform
+from .schedule import Act
+from .stacks import Declared, Kind, Policy
+
+OWNER, OTHER = ("Alpha", "A"), ("Beta", "B")
+
+
+def declared(policy: Policy, *tags: str, image: str = "X", **more: Any) -> Declared:
+    return Declared(image=image, tags=tags, policy=policy, is_remembered=policy is not Policy.KEEP, **more)
+
+
+def created(states: States, new: Declared, owner: tuple[str, str] = OWNER) -> States:
+    return apply(states, Operation(kind=Kind.CREATE, owner=owner, new=new, old=None))
+
+
+def undone(states: States, new: Declared, owner: tuple[str, str] = OWNER) -> States:
+    return apply(states, Operation(kind=Kind.UNDO_CREATE, owner=owner, new=None, old=new))
+
+
+def deleted(states: States, old: Declared, owner: tuple[str, str] = OWNER) -> States:
+    return apply(states, Operation(kind=Kind.DELETE, owner=owner, new=None, old=old))
+
+
+def tags(states: States) -> list[dict[str, str]]:
+    return sorted((dict(state.tags) for state in states), key=str)
+
+
+BEFORE: States = frozenset({Model.of({"latest": "W"}, {"W", "X", "Y"})})
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"),
+    [
+        (Policy.KEEP, {"latest": "W", "1.0": "X"}),
+        (Policy.UNTAG, {"latest": "W"}),
+        (Policy.DESTROY, {"latest": "W"}),
+    ],
+)
+def test_an_undone_creation_gives_back_and_removes(policy: Policy, left: dict[str, str]) -> None:
+    new = declared(policy, "latest", "1.0")
+
+    states = undone(created(BEFORE, new), new)
+
+    assert tags(states) == [left]
+    assert all("X" in state.images for state in states)
+
+
+def test_an_ordinary_deletion_gives_nothing_back() -> None:
+    new = declared(Policy.DESTROY, "latest")
+
+    states = deleted(created(BEFORE, new), new)
+
+    assert tags(states) == [{}]
+    assert all("X" not in state.images for state in states)
+
+
+def test_a_tag_stays_until_the_last_declaration_of_it_goes() -> None:
+    new = declared(Policy.DESTROY, "latest")
+    both = created(created(BEFORE, new), new, OTHER)
+
+    assert tags(deleted(both, new)) == [{"latest": "X"}]
+    assert tags(deleted(deleted(both, new), new, OTHER)) == [{}]
+
+
+def test_an_image_stays_that_an_index_lists_and_goes_with_it() -> None:
+    states: States = frozenset({Model.of({}, {"X", "Y", "I"})})
+    child, index = declared(Policy.DESTROY, "x"), declared(Policy.DESTROY, "i", image="I")
+    states = deleted(created(created(states, child), index, OTHER), child)
+
+    assert tags(states) == [{"i": "I", "x": "X"}]
+
+    states = deleted(states, index, OTHER)
+    assert [(state.tags, state.images) for state in states] == [(frozenset(), frozenset())]
+
+
+def test_what_somebody_moved_is_left_alone() -> None:
+    new = declared(Policy.DESTROY, "latest")
+    moved = perform(created(BEFORE, new), Act.parse("move:latest:P"))
+
+    assert tags(deleted(moved, new)) == [{"latest": "P"}]
+    assert tags(undone(moved, new)) == [{"latest": "P"}]
+
+
+def test_says_what_is_not_as_it_must_be() -> None:
+    expectation = Expectation(BEFORE)
+
+    assert list(expectation.problems({"latest": "W"}, frozenset({"W", "X", "Y"}))) == []
+    assert list(expectation.problems({"latest": "X", "1": "X"}, frozenset({"X", "Y"}))) == [
+        "tag 1 is at X; it must be gone",
+        "tag latest is at X; it must be at W",
+        "image W is gone; it must not be",
+    ]

@@ -1,0 +1,60 @@
+"""Whatever the order of the calls of two requests, and whatever comes between: the contract holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .explore import Bounds, Explorer, Tally
+from .grid import ACTS, all_pairs, second_deliveries, singles
+from .judge import Judge
+from .known import KNOWN, Known, is_known
+from .report import render
+from .run import controlled
+from .scenarios import Pair
+from .schedule import Fault, Schedule
+
+PAIRS = [*list(all_pairs())[::149], *list(second_deliveries())[::6]]
+ALONE = list(singles())[::11]
+"""A few of each kind; ``make interleavings`` takes all of them."""
+
+EVERYTHING = Bounds(faults=tuple(Fault), acts=ACTS)
+
+Note = Callable[[str, object], None]
+
+
+def check(pair: Pair, bounds: Bounds, note: Note) -> None:
+    """Explore a pair, and fail with a report for each kind of violation."""
+    with controlled():
+        explorer = Explorer(pair, bounds)
+        found = {
+            problem: render(violation, explorer.prepared.course.world)
+            for violation in explorer.violations()
+            for problem in violation.verdict.problems
+            if not is_known(violation, problem)
+        }
+    note(Tally.__name__, vars(explorer.tally))
+    if found:
+        pytest.fail("\n\n".join(dict.fromkeys(found.values())), pytrace=False)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_two_requests_keep_the_contract_in_any_order_of_their_calls(pair: Pair, record_property: Note) -> None:
+    check(pair, Bounds(), record_property)
+
+
+@pytest.mark.parametrize("pair", ALONE, ids=str)
+def test_a_request_keeps_the_contract_whatever_comes_between_its_calls(pair: Pair, record_property: Note) -> None:
+    check(pair, EVERYTHING, record_property)
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.example)
+def test_what_is_known_to_be_broken_still_is(known: Known) -> None:
+    """Else it is time to take it out of the list."""
+    name, _, schedule = known.example.partition("#")
+    with controlled():
+        explorer = Explorer(Pair.parse(name), Bounds())
+        verdicts = list(Judge(explorer.prepared).judge(explorer.run(Schedule.parse(schedule))))
+
+    assert verdicts != []

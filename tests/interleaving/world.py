@@ -1,0 +1,173 @@
+"""
+What AWS holds, in memory: a repository of ECR Public, parameters, stacks, and the time.
+
+A world is copied for each schedule, so a copy shares all that never changes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cdk_ecrpublic._assets.lambda_handler.oci import Digest as StoredDigest
+from cdk_ecrpublic.sandbox.image_store import ImageId, ImageStore
+from cdk_ecrpublic.sandbox.images import Image, build_image
+from cdk_ecrpublic.sandbox.settings import Settings
+from cdk_ecrpublic.sandbox.state import Layer, Repository
+from cdk_ecrpublic.sandbox.timeline import LATEST, Timeline, View
+
+from .stacks import Stack
+
+ACCOUNT = "123456789012"
+REPOSITORY = "acme/agent"
+HOST = "public.ecr.aws"
+URI = f"{HOST}/a1b2c3d4/{REPOSITORY}"
+
+START = 1_800_000_000.0
+"""Seconds since the epoch, when each history begins."""
+
+INDEXES = {"I": ("X", "Y")}
+"""Images that list others. All others are single images, each of its own layer."""
+
+SINGLES = ("P", "V", "W", "X", "Y")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """
+    How the registry treats a removal that names a tag and a digest; what is documented is the default.
+
+    Attributes:
+        ignores_digest: The digest beside a tag is ignored.
+        takes_image: The pair deletes the whole image, with all its tags.
+    """
+
+    ignores_digest: bool = False
+    takes_image: bool = False
+
+
+DOCUMENTED = Service()
+
+
+@functools.cache
+def gallery() -> Mapping[str, Image]:
+    """Return all images by their names; the same in each process."""
+    singles = {name: build_image({"etc/name": name.encode()}) for name in SINGLES}
+    pairs = {name: tuple(singles[child] for child in children) for name, children in INDEXES.items()}
+    return singles | {name: _index(children) for name, children in pairs.items()}
+
+
+def _index(children: tuple[Image, ...]) -> Image:
+    """Write an index of images that exist; that of several platforms would bring children of its own."""
+    template = build_image({"a": b"a"}, platforms=("linux/amd64", "linux/arm64"))
+    text = template.manifest.decode()
+    for old, new in zip(template.children, children, strict=True):
+        text = text.replace(old.digest, new.digest).replace(
+            f'"size": {len(old.manifest)}', f'"size": {len(new.manifest)}'
+        )
+    return Image(manifest=text.encode(), media_type=template.media_type, children=children)
+
+
+@functools.cache
+def names() -> Mapping[str, str]:
+    """Return the name of each image by its digest."""
+    return {image.digest: name for name, image in gallery().items()}
+
+
+def digest(name: str) -> str:
+    return gallery()[name].digest
+
+
+@functools.cache
+def settings() -> Settings:
+    """Making one takes longer than a request."""
+    return Settings()
+
+
+@dataclass(kw_only=True)
+class World:
+    """
+    The world.
+
+    Attributes:
+        time: Seconds since the epoch.
+        parameters: By Region and name.
+        answers: The bodies that came in, by request.
+        next_id: The number of the next request.
+    """
+
+    service: Service = DOCUMENTED
+    time: float = START
+    repository: Repository
+    parameters: dict[tuple[str, str], str] = field(default_factory=dict)
+    stacks: dict[str, Stack] = field(default_factory=dict)
+    answers: dict[str, list[bytes]] = field(default_factory=dict)
+    next_id: int = 1
+
+    def copy(self) -> World:
+        repository = replace(
+            self.repository, images=_copied(self.repository.images), tags=_copied(self.repository.tags)
+        )
+        return replace(
+            self,
+            repository=repository,
+            parameters=dict(self.parameters),
+            stacks={name: stack.copy() for name, stack in self.stacks.items()},
+            answers={request: list(bodies) for request, bodies in self.answers.items()},
+        )
+
+    @property
+    def store(self) -> ImageStore:
+        return ImageStore(self.repository, ACCOUNT, settings(), self.time)
+
+    def stack(self, name_or_id: str) -> Stack | None:
+        return next((each for each in self.stacks.values() if name_or_id in {each.name, each.id}), None)
+
+    def push(self, name: str, *tags: str) -> None:
+        """Push an image as other tools do: what it lists, by digest, and then its tags."""
+        for child in INDEXES.get(name, ()):
+            self.push(child)
+        for tag in tags or (None,):
+            self._put(gallery()[name], tag)
+
+    def _put(self, image: Image, tag: str | None) -> None:
+        there = self.repository.image(StoredDigest(image.digest))
+        pointer = self.repository.tag(tag) if tag else None
+        if there is None or (tag and (pointer is None or pointer.digest != there.digest)):
+            self.store.put(image.manifest, image.media_type, tag=tag, digest=image.digest)
+
+    def remove_tag(self, tag: str) -> None:
+        self.store.delete(ImageId(tag=tag))
+
+    def remove_image(self, name: str) -> None:
+        self.store.delete(ImageId(digest=digest(name)))
+
+    def tags(self, view: View = LATEST) -> dict[str, str]:
+        """Return the name of the image that each tag points to."""
+        return {tag: names()[str(found.digest)] for tag, found in self.repository.all_tags(view)}
+
+    def images(self) -> frozenset[str]:
+        return frozenset(names()[str(image.digest)] for image in self.repository.all_images())
+
+    def fingerprint(self) -> tuple[object, ...]:
+        """Return what tells this world from another one, for all that may still be done in it."""
+        answers = tuple(sorted((request, *bodies) for request, bodies in self.answers.items()))
+        return (tuple(sorted(self.tags().items())), self.images(), tuple(sorted(self.parameters.items())), answers)
+
+
+def new_world(service: Service = DOCUMENTED) -> World:
+    """Make a world with an empty repository that has the layers of all images."""
+    repository = Repository(account=ACCOUNT, name=REPOSITORY, created_at=START)
+    for image in gallery().values():
+        for blob, content in image.blobs.items():
+            layer = StoredDigest(blob)
+            repository.layers[layer] = Layer(digest=layer, size=len(content), path=Path(blob))
+    return World(service=service, repository=repository)
+
+
+def _copied(timelines: dict[Any, Timeline[Any]]) -> dict[Any, Timeline[Any]]:
+    # The list of changes is all that a timeline has, and copying it by any other way takes ten times as long.
+    return {key: Timeline([*timeline._changes]) for key, timeline in timelines.items()}  # noqa: SLF001
