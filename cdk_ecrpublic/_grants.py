@@ -57,14 +57,27 @@ ECR_READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 ECR_LOGIN_ACTIONS = ("ecr:GetAuthorizationToken",)
 """To log in to private ECR. AWS offers no resource but ``*``."""
 
-STATE_ACTIONS = ("ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter")
-"""To remember what an image was resolved to. On its own parameter."""
+RECORD_READ_ACTIONS = ("ssm:GetParameter", "ssm:GetParametersByPath")
+"""To see what the image was before, and what other images own. On all records of the account."""
 
-CLAIMS_ACTIONS = ("ssm:GetParametersByPath",)
-"""To see what other images have, before anything is removed. On the path of the repository's parameters."""
+RECORD_WRITE_ACTIONS = ("ssm:DeleteParameter", "ssm:PutParameter")
+"""To remember what an undo needs. On the stack's own records."""
 
-STATUS_ACTIONS = ("cloudformation:DescribeStacks",)
-"""To tell an update from a rollback. On the stack itself."""
+FIRST_RECORD_LIST_ACTIONS = ("ssm:GetParametersByPath",)
+"""To see what version 0.1 remembered of other images. On the path of the repository's parameters."""
 
-REMOVAL_ACTIONS = ("ecr-public:BatchDeleteImage", "ecr-public:DescribeImages", "ecr-public:DescribeRepositories")
-"""To remove tags and images. On the repository."""
+FIRST_RECORD_ACTIONS = ("ssm:DeleteParameter", "ssm:GetParameter")
+"""To understand what version 0.1 remembered of the image, and to end it. On the stack's own parameters."""
+
+STATUS_ACTIONS = (
+    "cloudformation:DescribeStackEvents",
+    "cloudformation:DescribeStackResource",
+    "cloudformation:DescribeStacks",
+)
+"""To tell a deployment from its rollback, and a late request. On the stack, and on the one that it is nested in."""
+
+UNDO_ACTIONS = ("ecr-public:DescribeImages", "ecr-public:DescribeRepositories", "ecr-public:PutImage")
+"""To point tags back to where they were. On the repository, for as long as it has images of the stack."""
+
+REMOVAL_ACTIONS = ("ecr-public:BatchDeleteImage", *UNDO_ACTIONS)
+"""Also to remove tags and images."""

@@ -1,10 +1,9 @@
 """
-Which images are remembered, where, and what the function needs for it.
+Which images are remembered by name, and what the function needs to remember any.
 
-The statements of one image are a policy of its own, which its resource depends
-on: when the image is taken out of the template, CloudFormation deletes the
-resource first and the policy after it, so the deletion still has what it
-needs. The function's own policy has lost it by then.
+Since version 0.2 the function derives where a record is. The names that 0.1
+rendered stay as they are: a property that changes would send an update to
+every image. They tell the function which images have records in any case.
 """
 
 from __future__ import annotations
@@ -13,14 +12,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
+from aws_cdk import Aws, Stack
 from constructs import Construct
 
-from ._grants import CLAIMS_ACTIONS, REMOVAL_ACTIONS, STATE_ACTIONS, STATUS_ACTIONS
+from ._grants import (
+    FIRST_RECORD_ACTIONS,
+    FIRST_RECORD_LIST_ACTIONS,
+    RECORD_READ_ACTIONS,
+    RECORD_WRITE_ACTIONS,
+    STATUS_ACTIONS,
+)
 from .public_repository import IPublicRepository
 
 PARAMETER_ROOT = "cdk-ecrpublic"
+"""Of the parameters of version 0.1."""
+
+RECORD_ROOT = "cdk-ecrpublic/state"
+RECORD_REGION = "us-east-1"
+"""Where the registry is, so that the stacks of all Regions see each other's records."""
 
 _REMEMBERED = "_cdk_ecrpublic_remembered"
 
@@ -65,20 +74,41 @@ def parameter_name(repository: IPublicRepository, stack: Stack, logical_id: str)
     return f"/{PARAMETER_ROOT}/{repository.repository_name}/{stack.stack_name}.{logical_id}"
 
 
-def state_statements(
-    image: Construct, repository: IPublicRepository, logical_id: str, *, removes: bool
-) -> list[iam.PolicyStatement]:
-    """Say what remembering the image needs, and removing it."""
-    stack = Stack.of(image)
-    path = f"{PARAMETER_ROOT}/{repository.repository_name}"
-    needed: list[tuple[Sequence[str], str]] = [
-        (STATE_ACTIONS, _parameter(stack, f"{path}/{stack.stack_name}.{logical_id}"))
+def record_statements(scope: Construct) -> list[tuple[Sequence[str], str]]:
+    """
+    Say which actions on which resources remembering needs, for all images of a stack.
+
+    One statement for the stack's own records takes the place of a policy for
+    each image: any image may take a tag over, and a role has room for some
+    twenty policies. Which records there will be only the deployment knows:
+    their names have the image's digest.
+    """
+    stack = Stack.of(scope)
+    return [
+        (RECORD_READ_ACTIONS, _parameter(stack, f"{RECORD_ROOT}/*", region=RECORD_REGION)),
+        (RECORD_WRITE_ACTIONS, _parameter(stack, f"{RECORD_ROOT}/*/{Aws.REGION}.{Aws.STACK_NAME}.*", RECORD_REGION)),
+        (STATUS_ACTIONS, stack.stack_id),
+        *((STATUS_ACTIONS, _any_of_name(root)) for root in [_root(stack)] if root is not stack),
     ]
-    if removes:
-        needed += [(CLAIMS_ACTIONS, _parameter(stack, path)), (REMOVAL_ACTIONS, repository.repository_arn)]
-        needed += [(STATUS_ACTIONS, stack.stack_id)]
-    return [iam.PolicyStatement(actions=list(actions), resources=[arn]) for actions, arn in needed]
 
 
-def _parameter(stack: Stack, name: str) -> str:
-    return stack.format_arn(service="ssm", resource="parameter", resource_name=name)
+def first_record_statements(repository: IPublicRepository, stack: Stack) -> list[tuple[Sequence[str], str]]:
+    """Say what it takes to understand and to end what version 0.1 remembered of a stack's images of a repository."""
+    path = f"{PARAMETER_ROOT}/{repository.repository_name}"
+    return [
+        (FIRST_RECORD_LIST_ACTIONS, _parameter(stack, path)),
+        (FIRST_RECORD_ACTIONS, _parameter(stack, f"{path}/{stack.stack_name}.*")),
+    ]
+
+
+def _root(stack: Stack) -> Stack:
+    return _root(stack.nested_stack_parent) if stack.nested_stack_parent else stack
+
+
+def _any_of_name(stack: Stack) -> str:
+    """Name a stack without a reference to it, which a nested one could only have as a parameter."""
+    return stack.format_arn(service="cloudformation", resource="stack", resource_name=f"{stack.stack_name}/*")
+
+
+def _parameter(stack: Stack, name: str, region: str | None = None) -> str:
+    return stack.format_arn(service="ssm", region=region, resource="parameter", resource_name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,18 @@ from constructs import Construct, IConstruct
 
 from ._assets.lambda_handler.oci import is_account_id
 from ._checks import check_instance, check_list, check_repository, check_text, refuse, refuse_kind
-from ._grants import CHECK_ACTIONS, COPY_ACTIONS, LOGIN_ACTIONS, PUBLISH_ACTIONS, REGISTRY_ACTIONS
+from ._grants import (
+    CHECK_ACTIONS,
+    COPY_ACTIONS,
+    LOGIN_ACTIONS,
+    PUBLISH_ACTIONS,
+    REGISTRY_ACTIONS,
+    REMOVAL_ACTIONS,
+    UNDO_ACTIONS,
+)
 from ._managed_role import ManagedPolicyRole
 from ._provider_options import check_options
+from ._state import record_statements
 from .public_repository import IPublicRepository
 from .validation import check_partition
 
@@ -39,6 +49,22 @@ The CDK spreads the statements of a large role over several managed policies,
 of 6,144 characters each (IAM quotas), but it never divides a statement. Two of
 this size fit into one, for names of repositories up to 100 characters.
 """
+
+KEPT_REPOSITORIES_MAX = 12
+"""
+Of so many repositories the function keeps its permissions until their resources are gone.
+
+Each takes some 250 of the 10,240 characters that the inline policies of one
+role may have together. With more, the deployment that takes the last image of
+a further repository out, or is rolled back after it brought the first, cannot
+clean up there, and says so in the function's log.
+"""
+
+MAX_EVENT_AGE = Duration.seconds(960)
+"""How long Lambda keeps a request: as long as CloudFormation waits at most, for a copy."""
+
+RETRY_ATTEMPTS = 2
+"""How often Lambda repeats a request whose function crashed: the only cure for one that ran out of memory."""
 
 DEFAULT_ID = "ECRPublicImageProvider"
 
@@ -145,6 +171,7 @@ class PublicImageProvider(Construct):
         self._authenticated_reads = authenticated_reads
         self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
         self._resources: dict[tuple[str, ...], set[str]] = {}
+        self._kept: dict[tuple[str, ...], tuple[iam.PolicyStatement, Construct]] = {}
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
         inline = self.role.node.try_find_child("DefaultPolicy")
         if role is None and inline is not None:
@@ -244,6 +271,40 @@ class PublicImageProvider(Construct):
                 stack.format_arn(service="ecr-public", region="", resource="registry", resource_name=stack.account),
             )
 
+    def allow_remembering(self) -> None:
+        """Allow the function to remember what a rollback and a removal need; more than once is fine."""
+        for actions, resource_arn in record_statements(self):
+            self.allow(actions, resource_arn)
+
+    def keep_for_undo(self, repository: IPublicRepository, key: tuple[str, ...], *, removes: bool) -> Construct | None:
+        """
+        Allow the function to take back what it did in *repository*, by a policy of its own.
+
+        A resource that is deleted or replaced needs its permissions until the
+        very end, when CloudFormation has changed the function's own policy
+        already. What depends on a policy of its own is deleted before it.
+
+        Args:
+            key: Tells the repository from all others of the app.
+            removes: Tags and images may be removed from it.
+
+        Returns:
+            What has to be waited for; None where the role has no room for it:
+            managed policies are few, and so are those of many repositories.
+        """
+        kept = self._kept.get(key)
+        if kept is None:
+            is_managed = isinstance(self.role, ManagedPolicyRole)
+            if not removes and (is_managed or len(self._kept) >= KEPT_REPOSITORIES_MAX):
+                return None
+            statement = iam.PolicyStatement(actions=[*UNDO_ACTIONS], resources=[repository.repository_arn])
+            construct_id = f"Undo{hashlib.sha256('/'.join(key).encode()).hexdigest()[:8]}"
+            self._kept[key] = kept = statement, self.attach(self, construct_id, [statement])
+        statement, policy = kept
+        if removes:
+            statement.add_actions(*REMOVAL_ACTIONS)
+        return policy
+
     def allow_reading(self) -> None:
         """Allow the function to read manifests over the registry's HTTP face; as an authenticated client, if it may."""
         if self._authenticated_reads:
@@ -323,6 +384,8 @@ def _function(scope: Construct, **options: Any) -> lambda_.Function:  # noqa: AN
         handler="lambda_handler.entrypoint.handler",
         runtime=lambda_.Runtime.PYTHON_3_14,
         architecture=lambda_.Architecture.ARM_64,
+        max_event_age=MAX_EVENT_AGE,
+        retry_attempts=RETRY_ATTEMPTS,
         **options,
     )
     _fix_logical_id(function, FUNCTION_LOGICAL_ID)

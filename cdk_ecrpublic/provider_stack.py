@@ -8,8 +8,15 @@ from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct
 
 from ._checks import check_flag, check_instance, check_list, check_text, refuse
-from ._grants import CLAIMS_ACTIONS, REMOVAL_ACTIONS, STATE_ACTIONS, STATUS_ACTIONS
-from ._state import PARAMETER_ROOT
+from ._grants import (
+    FIRST_RECORD_ACTIONS,
+    FIRST_RECORD_LIST_ACTIONS,
+    RECORD_READ_ACTIONS,
+    RECORD_WRITE_ACTIONS,
+    REMOVAL_ACTIONS,
+    STATUS_ACTIONS,
+)
+from ._state import PARAMETER_ROOT, RECORD_REGION, RECORD_ROOT
 from .provider import FUNCTION_LOGICAL_ID, PublicImageProvider, provider_of
 from .public_repository import IPublicRepository, PublicRepository
 
@@ -73,6 +80,10 @@ class PublicImageProviderStack(Stack):
         self.provider = provider_of(f"{path}: make_provider", make_provider, self)
         self.provider.allow_reading()
         self.provider.allow(STATUS_ACTIONS, self.format_arn(service="cloudformation", resource="stack/*"))
+        # The stacks of others have names that nobody knows here.
+        records = self._parameter(f"{RECORD_ROOT}/*", RECORD_REGION)
+        self.provider.allow(RECORD_READ_ACTIONS, records)
+        self.provider.allow(RECORD_WRITE_ACTIONS, records)
         for name in repositories:
             self._allow(PublicRepository.from_repository_name(self, name.replace("/", "."), name), removes=removes)
         CfnOutput(self, "ServiceToken", value=self.provider.service_token, export_name=EXPORT_NAME)
@@ -80,10 +91,10 @@ class PublicImageProviderStack(Stack):
     def _allow(self, repository: IPublicRepository, *, removes: bool) -> None:
         self.provider.allow_publishing(repository, copies=True)
         path = f"{PARAMETER_ROOT}/{repository.repository_name}"
-        self.provider.allow(STATE_ACTIONS, self._parameter(f"{path}/*"))
+        self.provider.allow(FIRST_RECORD_LIST_ACTIONS, self._parameter(path))
+        self.provider.allow(FIRST_RECORD_ACTIONS, self._parameter(f"{path}/*"))
         if removes:
-            self.provider.allow(CLAIMS_ACTIONS, self._parameter(path))
             self.provider.allow(REMOVAL_ACTIONS, repository.repository_arn)
 
-    def _parameter(self, name: str) -> str:
-        return self.format_arn(service="ssm", resource="parameter", resource_name=name)
+    def _parameter(self, name: str, region: str | None = None) -> str:
+        return self.format_arn(service="ssm", region=region, resource="parameter", resource_name=name)

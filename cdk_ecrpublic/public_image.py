@@ -10,10 +10,9 @@ from constructs import Construct
 from ._assets.lambda_handler.oci import parse_tag
 from ._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
 from ._checks import check, is_known, refuse, refuse_kind
-from ._grants import STATUS_ACTIONS
 from ._pins import Pinning
 from ._sources.base import IImageSource, SourceBinding, check_whole
-from ._state import Neighbours, parameter_name, state_statements
+from ._state import Neighbours, first_record_statements, parameter_name
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
 from .removal import OnTagRemoved
@@ -139,32 +138,28 @@ class PublicImage(Construct):
         }
         self._resource = self._declare(encode(properties), binding)
         self.node.default_child = self._resource.node.default_child
-        may_move = bool(binding.mutable_tags) and expected_digest is None
-        if immutable_tags or may_move:
-            self._provider.allow(STATUS_ACTIONS, Stack.of(self).stack_id)
-        if may_move:
+        self._keep_permissions(key)
+        if binding.mutable_tags and expected_digest is None:
             self.remember()
         Neighbours.of(self, key).join(self, removes=self._removes)
 
     def remember(self) -> None:
         """
-        Have the function remember what this image was resolved to, in a parameter of Systems Manager.
+        Have the function remember in any case what it knows of this image.
 
         Done by itself where it is needed: for a source that may come to stand
         for another image, which a rollback has to restore, and in a repository
         from which something may be removed.
         """
-        if self._is_remembered:
+        resource = self._resource.node.default_child
+        if self._is_remembered or not isinstance(resource, CfnResource):
             return
         self._is_remembered = True
-        resource = self._resource.node.default_child
-        if not isinstance(resource, CfnResource):
-            return
         stack = Stack.of(self)
         name = parameter_name(self._repository, stack, resource.logical_id)
         resource.add_property_override(Property.STATE_PARAMETER_NAME.value, name)
-        statements = state_statements(self, self._repository, resource.logical_id, removes=self._removes)
-        self._resource.node.add_dependency(self._provider.attach(self, "State", statements))
+        for actions, resource_arn in first_record_statements(self._repository, stack):
+            self._provider.allow(actions, resource_arn)
 
     @property
     def image_digest(self) -> str:
@@ -222,6 +217,13 @@ class PublicImage(Construct):
             service_timeout=COPY_SERVICE_TIMEOUT if binding.copies else SERVICE_TIMEOUT,
             properties=properties,
         )
+
+    def _keep_permissions(self, key: tuple[str, ...]) -> None:
+        """Let the function keep what it needs to clean up until the resource is deleted, or replaced."""
+        self._provider.allow_remembering()
+        policy = self._provider.keep_for_undo(self._repository, key, removes=self._removes)
+        if policy is not None:
+            self._resource.node.add_dependency(policy)
 
     def _provider_or_default(self, provider: PublicImageProvider | None) -> PublicImageProvider:
         if provider is None:

@@ -9,6 +9,8 @@ The packages, from the inside out; each may import only those above it:
 
 ``errors``, ``clock``, ``log``, ``retry``
     The exception tree, time as an argument, JSON log lines, patience.
+``library_logs``
+    Keeps what urllib3 and botocore would log out of every log.
 ``values``
     Values of properties, each with its path. Pure, as the next two are.
 ``oci``

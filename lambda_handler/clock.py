@@ -19,6 +19,12 @@ class Clock(Protocol):
         """Let *seconds* pass."""
 
 
+def wall_time(clock: Clock) -> float:
+    """Return seconds since the epoch: by *clock*, if it has a ``wall()``, else by the machine."""
+    wall = getattr(clock, "wall", time.time)
+    return float(wall())
+
+
 class SystemClock:
     """The machine's own clock."""
 
@@ -47,6 +53,10 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left, never below 0."""
         return max(0.0, self.expires - self.clock.now())
+
+    def sooner(self, seconds: float) -> Deadline:
+        """Return a deadline of *seconds* from now, or this one where that is earlier."""
+        return Deadline(self.clock, min(self.expires, self.clock.now() + seconds))
 
     def check(self, doing: str) -> None:
         """

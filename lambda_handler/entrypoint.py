@@ -7,7 +7,9 @@ The Lambda's entry point, and the only place where adapters meet use cases.
 from __future__ import annotations
 
 import functools
+import json
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -18,10 +20,12 @@ import urllib3
 from botocore import xform_name
 
 from . import cfn
-from .aws import Parameters, S3Objects, is_rolling_back
+from .aws import Parameters, S3Objects, StackHistory
 from .aws.errcode import translated
-from .clock import Clock, Deadline, SystemClock
+from .clock import Clock, Deadline, SystemClock, wall_time
 from .ecr_public import Content, EcrPublicRepository, Place, locate
+from .errors import ImageError, TooLateError
+from .library_logs import withhold_library_logs
 from .log import Log
 from .oci import Descriptor, Digest, Manifest, Repository
 from .publish.ports import ObjectReader
@@ -33,17 +37,29 @@ from .spec import Declaration
 
 T = TypeVar("T")
 
+withhold_library_logs()
+
 ANSWER_SECONDS = 15.0
-"""Kept back from the work, for handing over the answer: one attempt of 10 s and a retry."""
+"""Kept back from the work, for handing over the response: one attempt of 10 s and a retry."""
 
 UNDO_SECONDS = 15.0
-"""Kept back from the work, for pointing tags back when time runs out between two of them."""
+"""Kept back from the work, for pointing tags back when time runs out: the longest call, and time for others."""
 
 ATTEMPT_SECONDS = 1.0
 """However little time is left, one attempt to answer is made."""
 
 START_SECONDS = 5.0
-"""CloudFormation's clock began before ours: queueing, and a cold start."""
+"""CloudFormation's clock is not ours, and begins before it signs the request."""
+
+LATE_SECONDS = 10.0
+"""
+A request that is older was queued, or is repeated: a cold start takes two or three seconds.
+
+Then CloudFormation is asked whether it still waits for it.
+"""
+
+REMEMBERED_RESPONSES = 200
+"""So many of the last responses a warm function gives again to a request that is repeated."""
 
 
 class Context(Protocol):
@@ -63,12 +79,14 @@ class Clients:
 
     Attributes:
         places: By registry (None is our own) and name, as declared.
+        responses: What was answered, by the request's id, the latest last.
     """
 
     def __init__(self) -> None:
         self.pool = urllib3.PoolManager(maxsize=16)
         self.logins = Logins(self._call)
         self.places: dict[tuple[str | None, str], Place] = {}
+        self.responses: OrderedDict[str, bytes] = OrderedDict()
         self._session = botocore.session.get_session()
         self._clients: dict[tuple[str, str | None], Any] = {}
         # Threads may use a client together, but not make one.
@@ -84,7 +102,8 @@ class Clients:
     def _make(self, service: str, region: str | None) -> Any:  # noqa: ANN401
         config = botocore.config.Config(
             connect_timeout=5,
-            read_timeout=20,
+            # Half of what is kept back for an undo: a call that hangs leaves time for it.
+            read_timeout=10,
             max_pool_connections=16,
             # The one layer of retries is retry.py.
             retries={"total_max_attempts": 1, "mode": "standard"},
@@ -118,27 +137,62 @@ def handler(event: Mapping[str, object], context: Context) -> None:
 
 def serve(event: Mapping[str, object], context: Context, clients: Clients, clock: Clock) -> None:
     """Serve one request, with the clients and the clock as arguments."""
-    request = cfn.Event.parse(event)
+    now = wall_time(clock)
+    request = cfn.Event.parse(event, received=now)
     log = Log().bind(
         requestType=request.request_type.value,
         stackId=request.stack_id,
         logicalResourceId=request.logical_resource_id,
         awsRequestId=context.aws_request_id,
     )
-    seconds = min(context.get_remaining_time_in_millis() / 1000, request.service_timeout - START_SECONDS)
+    waited = now - request.sent
+    left = request.service_timeout - waited - START_SECONDS
+    seconds = min(context.get_remaining_time_in_millis() / 1000, left)
     end = Deadline.after(max(seconds, ATTEMPT_SECONDS), clock)
-    deadline = Deadline(clock, end.expires - ANSWER_SECONDS)
-    work = Deadline(clock, deadline.expires - UNDO_SECONDS)
+    body = clients.responses.get(request.request_id)
+    if body is None:
+        response = _respond(request, clients, log, end, waited)
+        body = response.encode(request)
+        clients.responses[request.request_id] = body
+        if len(clients.responses) > REMEMBERED_RESPONSES:
+            clients.responses.popitem(last=False)
+    cfn.deliver(request.response_url, body, clients.pool, Retry(end, log))
+    log.info(f"answered {json.loads(body)['Status']}")
+
+
+def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, waited: float) -> cfn.Response:
+    deadline = Deadline(end.clock, end.expires - ANSWER_SECONDS)
+    work = Deadline(end.clock, deadline.expires - UNDO_SECONDS)
+    if why := _too_late(request, clients, Retry(work, log), waited):
+        return cfn.refuse(request, TooLateError(why), log)
     resource = PublicImageResource(
-        connect=lambda declaration: Adapters(declaration, clients, Retry(work, log), Retry(deadline, log)),
+        connect=lambda declaration: Adapters(declaration, request, clients, Retry(work, log), Retry(deadline, log)),
         log=log,
     )
     response = cfn.respond(request, resource, deadline, log)
     if response.status is cfn.Status.FAILED:
         # A place may be another one by now: a registry can be given another alias.
         clients.places.clear()
-    cfn.deliver(request.response_url, response.encode(request), clients.pool, Retry(end, log))
-    log.info(f"answered {response.status}", physicalResourceId=response.physical_resource_id)
+    return response
+
+
+def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float) -> str:
+    """Say why CloudFormation does not wait for the request any more; empty: it does, as far as we can know."""
+    if waited >= request.service_timeout:
+        return (
+            f"the request came {waited:.0f} s after it was sent, and CloudFormation waits {request.service_timeout} s"
+        )
+    if waited < LATE_SECONDS:
+        return ""
+    history = StackHistory(clients.get("cloudformation"), request.stack_id, retry)
+    try:
+        if history.is_settled:
+            return f"the request came {waited:.0f} s after it was sent; by now nothing of the stack is in progress"
+        if history.has_changed_since(request.logical_resource_id, request.sent):
+            return f"the request came {waited:.0f} s after it was sent; by now the resource is in another state"
+    except ImageError as error:
+        retry.log.warning(f"not known whether CloudFormation still waits for the request: {error.explain()}")
+    return ""
 
 
 class SourceAdapters:
@@ -205,10 +259,15 @@ class Adapters(SourceAdapters):
         undo: Until time for undoing it does.
     """
 
-    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry) -> None:
+    def __init__(
+        self, declaration: Declaration, request: cfn.Event, clients: Clients, retry: Retry, undo: Retry
+    ) -> None:
         super().__init__(declaration, clients, retry)
         self._undo = undo
-        self.parameters = Parameters(lambda: clients.get("ssm"), retry)
+        # What is deleted was created with the same permissions; one that is missing will not come.
+        may_wait = request.request_type is not cfn.RequestType.DELETE
+        self.parameters = Parameters(lambda: clients.get("ssm", ECR_PUBLIC_REGION), retry, may_wait)
+        self.first_parameters = Parameters(lambda: clients.get("ssm"), retry, may_wait)
 
     @property
     def undoing(self) -> EcrPublicRepository:
@@ -216,6 +275,6 @@ class Adapters(SourceAdapters):
         http = SourceAdapters(self._declaration, self._clients, self._undo)
         return replace(self.destination, retry=self._undo, http=http)
 
-    def is_rolling_back(self, stack_id: str) -> bool:
-        """Whether CloudFormation is undoing a deployment of the stack."""
-        return is_rolling_back(self._clients.get("cloudformation"), stack_id, self._retry)
+    def history(self, stack_id: str) -> StackHistory:
+        """Ask about a stack."""
+        return StackHistory(self._clients.get("cloudformation"), stack_id, self._retry)

@@ -17,7 +17,8 @@ Every exception that the handler raises on purpose.
     │  ├─ NotFoundError              repository, image or tag
     │  │  ├─ RepositoryNotFoundError
     │  │  └─ ImageNotFoundError      of several images that were asked for, one
-    │  ├─ AlreadyThereError          what was to be stored is; taken for success
+    │  ├─ AlreadyThereError          what was to be stored is, the service says
+    │  ├─ UnconfirmedError           it says so, and a look shows something else
     │  ├─ AccessError                unauthenticated or denied
     │  ├─ ConflictError              a tag may not be moved
     │  ├─ MissingContentError        a layer or child manifest is not there
@@ -29,7 +30,8 @@ Every exception that the handler raises on purpose.
     │     ├─ NotYetVisibleError      there already, but reads lag behind writes
     │     └─ UploadLostError         a blob's upload must begin again
     ├─ ReleaseError                  some tags were put, others were not
-    ├─ DeadlineError                 stopped while an answer was still possible
+    ├─ DeadlineError                 stopped while a response was still possible
+    ├─ TooLateError                  CloudFormation does not wait for it any more
     ├─ ProtocolError                 an event that CloudFormation does not send
     └─ DeliveryError                 CloudFormation did not take the answer
 
@@ -185,9 +187,16 @@ class ImageNotFoundError(NotFoundError):
 
 
 class AlreadyThereError(RemoteError):
-    """The service has exactly what was to be stored; never leaves the handler."""
+    """The service says that it has what was to be stored; never leaves the handler."""
 
     code = "ALREADY_THERE"
+
+
+class UnconfirmedError(RemoteError):
+    """The service says that it has what was to be stored, and a look shows something else, or nothing."""
+
+    code = "UNCONFIRMED"
+    unanswered = True
 
 
 class AccessError(RemoteError):
@@ -262,6 +271,12 @@ class DeadlineError(ImageError):
     """Stopped early, because CloudFormation must be answered in time."""
 
     code = "DEADLINE"
+
+
+class TooLateError(ImageError):
+    """CloudFormation has given up the request, or got its response already; nothing was written."""
+
+    code = "TOO_LATE"
 
 
 class ProtocolError(ImageError):

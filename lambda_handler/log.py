@@ -12,15 +12,22 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TextIO
+
+_WRITING = threading.Lock()
+"""Held for a whole line: a pipe takes at most 4096 bytes at once from several threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """
     A log whose lines all carry the same context.
+
+    Each line is one write, with its line break: Lambda reads standard output
+    as it comes, and would take two lines that threads write in parts for one.
 
     Shape:
         One object a line: ``{"level": "INFO", "message": "tag 1.4 put", "tag":
@@ -49,4 +56,7 @@ class Log:
     def _write(self, level: str, message: str, fields: Mapping[str, object]) -> None:
         line = {"level": level, "message": message, **self.context, **fields}
         # json escapes line breaks, so that no value can forge a line.
-        print(json.dumps(line, default=str), file=self.stream or sys.stdout, flush=True)
+        text, stream = json.dumps(line, default=str) + "\n", self.stream or sys.stdout
+        with _WRITING:
+            stream.write(text)
+            stream.flush()

@@ -19,13 +19,13 @@ from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.clock import Deadline, SystemClock
 from .._assets.lambda_handler.ecr_public import EcrPublicRepository
 from .._assets.lambda_handler.entrypoint import Clients, SourceAdapters
-from .._assets.lambda_handler.errors import AccessError, ImageError, RepositoryNotFoundError, ThrottledError
+from .._assets.lambda_handler.errors import AccessError, ImageError, RepositoryNotFoundError
 from .._assets.lambda_handler.log import Log
 from .._assets.lambda_handler.oci import Digest, Repository, is_account_id
 from .._assets.lambda_handler.publish.ports import ObjectReader
 from .._assets.lambda_handler.registry import RegistryClient, RegistryRepository, Transport
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
-from .._assets.lambda_handler.retry import Retry
+from .._assets.lambda_handler.retry import Attempts, Retry
 from .._assets.lambda_handler.spec import Declaration
 from .._sources.archive_file import ArchiveFile
 from .assembly import StoredFile
@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 SECONDS = 900.0
 """How long a review may take, whatever the registries do."""
+
+PROMPT_SECONDS = 60.0
+"""How long a review waits for a rate limit in the way of what it can do without."""
 
 PUBLIC_HOST = "public.ecr.aws"
 
@@ -95,16 +98,18 @@ class ReviewClients(Clients):
 class ReviewRetry(Retry):
     """Outlives what passes by itself; no permission is about to take effect."""
 
-    def call(self, doing: str, action: Callable[[], T], *, settle: bool = False) -> T:  # noqa: ARG002
-        """Run *action* until it succeeds, or fails for good."""
-        return super().call(doing, action)
+    def start(self, doing: str, *, settle: bool = False) -> Attempts:  # noqa: ARG002
+        """Begin to count attempts at *doing* something."""
+        return super().start(doing)
 
 
 class PromptRetry(ReviewRetry):
-    """Waits where we have asked too often, and for nothing else: for what a review can do without."""
+    """Waits a minute where we have asked too often, and for nothing else: for what a review can do without."""
 
-    def _wait(self, error: ImageError, attempt: int, waited: float, *, settle: bool) -> float | None:
-        return super()._wait(error, attempt, waited, settle=settle) if isinstance(error, ThrottledError) else None
+    def start(self, doing: str, *, settle: bool = False) -> Attempts:
+        """Begin to count attempts at *doing* something."""
+        deadline = Deadline.after(min(PROMPT_SECONDS, self.deadline.remaining), self.deadline.clock)
+        return replace(super().start(doing, settle=settle), deadline=deadline, most=1)
 
 
 class Notices(Log):

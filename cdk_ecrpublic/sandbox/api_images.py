@@ -20,8 +20,7 @@ from .tokens import basic_credentials
 def put_image(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Store a manifest, and point a tag to it."""
     images = context.images(data, is_shared=True)
-    if not context.world.rates.allows("PutImage", context.world.settings.put_images_per_second):
-        raise errors.THROTTLED.error()
+    context.world.count(context.operation)
     tag = data.get("imageTag")
     content = data["imageManifest"].encode()
     image = images.put(content, data.get("imageManifestMediaType", ""), tag=tag, digest=data.get("imageDigest"))
@@ -39,6 +38,7 @@ def put_image(context: ApiContext, data: Mapping[str, Any]) -> Result:
 def batch_delete_image(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Delete tags and images, one after the other."""
     images = context.images(data, is_shared=True)
+    context.world.count(context.operation)
     results = [result for image in data["imageIds"] for result in images.delete(_image_id(image))]
     return {
         "imageIds": [_shown_id(result.image) for result in results if not result.code],
@@ -49,6 +49,7 @@ def batch_delete_image(context: ApiContext, data: Mapping[str, Any]) -> Result:
 def describe_images(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Describe the named images, or page through all of them."""
     images = context.images(data)
+    context.world.count(context.operation)
     if names := data.get("imageIds"):
         if "maxResults" in data or "nextToken" in data:
             raise errors.INVALID_PARAMETER.error(member="maxResults", constraint="must be null when imageIds are given")
@@ -93,7 +94,9 @@ def batch_check_layer_availability(context: ApiContext, data: Mapping[str, Any])
 
 def initiate_layer_upload(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Begin to upload a layer."""
-    return {"uploadId": context.layers(data).start().identity, "partSize": PART_SIZE}
+    layers = context.layers(data)
+    context.world.count(context.operation)
+    return {"uploadId": layers.start().identity, "partSize": PART_SIZE}
 
 
 def upload_layer_part(context: ApiContext, data: Mapping[str, Any]) -> Result:
@@ -112,6 +115,7 @@ def upload_layer_part(context: ApiContext, data: Mapping[str, Any]) -> Result:
 def complete_layer_upload(context: ApiContext, data: Mapping[str, Any]) -> Result:
     """Make a layer out of what was uploaded."""
     layers = context.layers(data)
+    context.world.count(context.operation)
     layer = layers.complete(data["uploadId"], data["layerDigests"])
     return {
         "registryId": layers.repository.account,

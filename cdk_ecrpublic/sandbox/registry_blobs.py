@@ -75,6 +75,7 @@ async def start_upload(context: RegistryContext) -> Response:
         raise errors.MOUNT_REFUSED.error()
     repository = context.writable("InitiateLayerUpload")
     await _drain(context.request)
+    context.world.count("InitiateLayerUpload")
     upload = context.layers(repository).start()
     return _upload_answer(context, upload, HTTPStatus.ACCEPTED)
 
@@ -97,6 +98,7 @@ async def complete_upload(context: RegistryContext) -> Response:
     """Append what the body has, if anything, and make a layer out of it all. A layer that is there is a success."""
     layers = context.layers(context.writable("CompleteLayerUpload"))
     upload = layers.upload(context.request.path_params["upload"])
+    await _count_completion(context)
     await _append(context, layers, upload)
     digest = context.request.query_params.get("digest", "")
     try:
@@ -137,6 +139,15 @@ async def _append(context: RegistryContext, layers: LayerStore, upload: Upload) 
     with PartWriter(upload) as part:
         async for piece in context.request.stream():
             part.write(piece)
+
+
+async def _count_completion(context: RegistryContext) -> None:
+    try:
+        context.world.count("CompleteLayerUpload")
+    except ServiceError:
+        # Nothing of it counts as sent, so that the same request can be made again.
+        await _drain(context.request)
+        raise
 
 
 async def _drain(request: Request) -> None:

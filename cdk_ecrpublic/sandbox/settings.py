@@ -40,6 +40,12 @@ class Settings:
             its type is not among those accepted.
         anonymous_pulls_per_second: More are answered 429. Default: no limit.
         put_images_per_second: More PutImage calls are throttled. Default: no limit.
+        initiate_layer_uploads_per_second: More InitiateLayerUpload calls, or
+            uploads begun over HTTP, are throttled. Default: no limit.
+        complete_layer_uploads_per_second: More CompleteLayerUpload calls, or
+            uploads closed over HTTP, are throttled. Default: no limit.
+        batch_delete_images_per_second: More BatchDeleteImage calls are throttled. Default: no limit.
+        describe_images_per_second: More DescribeImages calls are throttled. Default: no limit.
         token_ttl_seconds: How long a bearer token works.
         password_ttl_seconds: How long the password of GetAuthorizationToken works.
         expired_style: The status for an expired bearer token.
@@ -66,6 +72,10 @@ class Settings:
     translate_on_accept_mismatch: bool = False
     anonymous_pulls_per_second: float | None = None
     put_images_per_second: float | None = None
+    initiate_layer_uploads_per_second: float | None = None
+    complete_layer_uploads_per_second: float | None = None
+    batch_delete_images_per_second: float | None = None
+    describe_images_per_second: float | None = None
     token_ttl_seconds: float = 3600.0
     password_ttl_seconds: float = 12 * 3600.0
     expired_style: Literal[400, 403] = 400
@@ -83,6 +93,17 @@ class Settings:
         if self.alias and (is_account_id(self.alias) or parse_registry_id(self.alias) != self.alias):
             message = f"setting alias is {self.alias!r}; expected a registry's alias such as 'acme'"
             raise ValueError(message)
+
+    def limit_of(self, operation: str) -> float | None:
+        """Return how many calls of an operation are taken in a second; None: any number."""
+        limits = {
+            "PutImage": self.put_images_per_second,
+            "InitiateLayerUpload": self.initiate_layer_uploads_per_second,
+            "CompleteLayerUpload": self.complete_layer_uploads_per_second,
+            "BatchDeleteImage": self.batch_delete_images_per_second,
+            "DescribeImages": self.describe_images_per_second,
+        }
+        return limits.get(operation)
 
     @classmethod
     def from_json(cls, data: object) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from . import errors
 from .authorization import Authorize, AuthorizeLogin, allow_every_login, allow_everybody
 from .connections import Connections
 from .faults import Faults
@@ -83,6 +84,16 @@ class World:
             ServiceError: Neither one of ours nor one of private ECR.
         """
         return None if self.is_private_login(encoded) else self.tokens.grant_of_basic(encoded)
+
+    def count(self, operation: str) -> None:
+        """
+        Count a call of the API, or a request over HTTP that stands for one, against its limit.
+
+        Raises:
+            ServiceError: Too many.
+        """
+        if not self.rates.allows(operation, self.settings.limit_of(operation)):
+            raise errors.THROTTLED.error()
 
     def reset(self) -> None:
         """Forget everything but the address and the keys that tokens are signed with."""

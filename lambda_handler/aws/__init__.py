@@ -2,6 +2,6 @@
 
 from .objects import S3Objects
 from .parameters import Parameters
-from .stack import is_rolling_back
+from .stack import StackHistory
 
-__all__ = ["Parameters", "S3Objects", "is_rolling_back"]
+__all__ = ["Parameters", "S3Objects", "StackHistory"]

@@ -113,19 +113,19 @@ class S3Object:
             IntegrityError: The object was replaced since it was opened.
             UnavailableError: It broke off again and again at the same place.
         """
-        position, stop, attempt = start, min(stop, self.size), 0
+        position, stop = start, min(stop, self.size)
+        attempts = self.retry.start(f"reading {self.name}")
         while position < stop:
             try:
                 for piece in self._stream(position, stop):
                     position += len(piece)
-                    attempt = 0
+                    attempts.progressed()
                     yield piece
                 if position < stop:
                     message = f"{self.name} ended after {position} of {self.size} bytes"
                     raise UnavailableError(message, operation=_OPERATION)
             except ImageError as error:
-                attempt += 1
-                self.retry.pause(f"reading {self.name}", error, attempt)
+                attempts.pause(error)
 
     def _stream(self, start: int, stop: int) -> Generator[bytes, None, None]:
         self.retry.deadline.check(f"reading {self.name}")

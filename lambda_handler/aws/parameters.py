@@ -23,10 +23,12 @@ class Parameters:
 
     Attributes:
         client: Makes the client; only a declaration that needs it pays for it.
+        may_wait: A permission that was granted just now is waited for, up to a minute.
     """
 
     client: Callable[[], Any]
     retry: Retry
+    may_wait: bool = True
 
     def read(self, name: str) -> str | None:
         """Return the text; None when there is no such parameter."""
@@ -96,4 +98,4 @@ class Parameters:
         return self._retried(f"reading what is below {path}", call)
 
     def _retried(self, doing: str, call: Callable[[], T]) -> T:
-        return self.retry.call(doing, call, settle=True)
+        return self.retry.call(doing, call, settle=self.may_wait)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from ..errors import DeliveryError, UnavailableError
+from ..errors import DeadlineError, DeliveryError, UnavailableError
 from ..oci import RegistryHost
 from ..retry import Retry
 
@@ -29,9 +29,13 @@ def deliver(url: str, body: bytes, pool: urllib3.PoolManager, retry: Retry) -> N
     """
     _check(url)
     try:
-        retry.call("answering CloudFormation", lambda: _put(url, body, pool))
-    except UnavailableError as error:
-        raise DeliveryError(error.message) from error
+        # However little time is left, one attempt is made.
+        _put(url, body, pool)
+    except UnavailableError:
+        try:
+            retry.call("answering CloudFormation", lambda: _put(url, body, pool))
+        except (UnavailableError, DeadlineError) as error:
+            raise DeliveryError(error.message) from error
 
 
 def _check(url: str) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
+from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ProtocolError
 
 SERVICE_TIMEOUT_SECONDS = 3600
 """How long CloudFormation waits for an answer when ``ServiceTimeout`` says nothing else."""
+
+SIGNED_SECONDS = 7200.0
+"""How long the old form of the ResponseURL, which names only its end, is valid."""
 
 ID_MAX_BYTES = 512
 """For each id, as JSON; four times that for the physical id. CloudFormation's are half as long, an answer has 4096."""
@@ -32,6 +37,7 @@ class Event:
     Attributes:
         response_url: Whoever holds it can answer in our place: a secret, so
             it is in no ``repr`` and never logged.
+        sent: When CloudFormation sent the request, in seconds since the epoch.
         properties: As declared, every scalar a string; not checked here.
 
     Source:
@@ -40,6 +46,7 @@ class Event:
 
     request_type: RequestType
     response_url: str = field(repr=False)
+    sent: float
     stack_id: str
     request_id: str
     logical_resource_id: str
@@ -49,16 +56,22 @@ class Event:
     old_properties: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def parse(cls, data: Mapping[str, object]) -> Event:
+    def parse(cls, data: Mapping[str, object], received: float) -> Event:
         """
         Read an event.
+
+        Args:
+            received: Now, in seconds since the epoch: a ResponseURL that does
+                not say when it was signed counts as just sent.
 
         Raises:
             ProtocolError: A field is missing or has another type. Without a
                 ResponseURL there is nobody to tell.
         """
+        response_url = _text(data, "ResponseURL")
         return cls(
-            response_url=_text(data, "ResponseURL"),
+            response_url=response_url,
+            sent=min(received, _signed(response_url) or received),
             request_type=_request_type(data),
             stack_id=_id(data, "StackId"),
             request_id=_id(data, "RequestId"),
@@ -76,6 +89,25 @@ class Event:
         text = str(value) if isinstance(value, str | int) else ""
         seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else SERVICE_TIMEOUT_SECONDS  # noqa: PLR2004 - no longer than 3600
         return min(max(seconds, 1), SERVICE_TIMEOUT_SECONDS)
+
+
+def _signed(response_url: str) -> float | None:
+    """
+    Return when an address was signed, in seconds since the epoch; None where it does not say.
+
+    >>> _signed("https://bucket.s3.amazonaws.com/id?X-Amz-Date=20261128T130000Z&X-Amz-Expires=7200")
+    1795870800.0
+    >>> _signed("https://bucket.s3.amazonaws.com/id?Expires=1795878000&Signature=abc")
+    1795870800.0
+    """
+    try:
+        query = parse_qs(urlsplit(response_url).query)
+        if signed := query.get("X-Amz-Date"):
+            return datetime.strptime(signed[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        expires = query.get("Expires")
+        return float(int(expires[0])) - SIGNED_SECONDS if expires else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _request_type(data: Mapping[str, object]) -> RequestType:

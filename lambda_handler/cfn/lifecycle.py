@@ -1,12 +1,13 @@
 """
 The rules of a custom resource's life. Every path through here ends in one answer.
 
-- A failed Create answers with a marker; the Delete that follows touches
-  nothing. With a real id it would remove what a Create that failed never made.
+- A failed Create answers with a marker, so that the Delete that follows can
+  tell: with a real id it would remove what a Create that failed never made.
 - A failed Update or Delete answers with the id that it came with. Another
   would be a replacement to CloudFormation, followed by a Delete of the old.
-- A Delete with an id that is not ours succeeds and touches nothing:
-  CloudFormation invents ids for resources whose Create it did not wait for.
+- A Delete with an id that is not ours is for a resource that CloudFormation
+  does not know to exist: its Create failed, or its response did not come in
+  time, so that CloudFormation invented an id. It takes back what that Create did.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class Outcome:
 class Resource(Protocol):
     """A kind of custom resource. Each method may raise; none needs to catch."""
 
+    @property
+    def progress(self) -> object:
+        """What is done so far that may have to be mended by hand, as text; empty: nothing."""
+
     def owns(self, physical_resource_id: str) -> bool:
         """Whether the id has the form that this resource gives."""
 
@@ -68,8 +73,10 @@ def respond(event: Event, resource: Resource, deadline: Deadline, log: Log) -> R
     worker.join(max(deadline.remaining, MOMENT_SECONDS))
     if box:
         return box[0]
+    moved = str(resource.progress)
+    what = f"; moved by then, and not moved back: {moved}" if moved else ""
     hint = "deploy again; what is done already is not done twice"
-    return _failed(event, DeadlineError("ran out of time while a call did not return", hint=hint), log)
+    return _failed(event, DeadlineError(f"ran out of time while a call did not return{what}", hint=hint), log)
 
 
 def _serve(event: Event, resource: Resource, log: Log) -> Response:
@@ -90,8 +97,7 @@ def _update(event: Event, resource: Resource) -> Response:
 
 
 def _delete(event: Event, resource: Resource) -> Response:
-    if resource.owns(event.physical_resource_id):
-        resource.delete(event)
+    resource.delete(event)
     return Response(status=Status.SUCCESS, physical_resource_id=event.physical_resource_id or _marker(event))
 
 
@@ -123,6 +129,11 @@ def _failed(event: Event, error: Exception, log: Log) -> Response:
         reason=reason,
         physical_resource_id=event.physical_resource_id or _marker(event),
     )
+
+
+def refuse(event: Event, error: ImageError, log: Log) -> Response:
+    """Answer *event* with FAILED, without any work."""
+    return _failed(event, error, log)
 
 
 def _place(error: Exception) -> str:

@@ -7,6 +7,8 @@ manifest, and would take blobs as base64 in JSON.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -20,6 +22,7 @@ from ..errors import (
     NotFoundError,
     NotYetVisibleError,
     RejectedError,
+    UnconfirmedError,
 )
 from ..oci import Descriptor, Digest, Manifest, Repository
 from ..retry import Retry
@@ -29,7 +32,13 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 _BATCH_DELETE = "ecr-public:BatchDeleteImage"
-_GONE, _LISTED = "ImageNotFound", "ImageReferencedByManifestList"
+_LISTED = "ImageReferencedByManifestList"
+_NOT_THERE = frozenset({"ImageNotFound", "ImageTagDoesNotMatchDigest"})
+
+_EXISTING = re.compile(r"Image with digest '([^']*)' and tag '([^']*)' already exists ")
+"""What ImageAlreadyExistsException says; it has no fields. The image without a tag has the tag ``null``."""
+
+_NO_TAG = "null"
 
 BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
@@ -118,42 +127,63 @@ class EcrPublicRepository:
     def _tags_of(self, digest: Digest) -> frozenset[str] | None:
         return (self._describe([{"imageDigest": str(digest)}]) or {}).get(digest)
 
-    def remove_tag(self, tag: str) -> bool:
+    def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[list[tuple[Digest, str]], frozenset[str]]:
         """
-        Remove a tag, and its image if it has no other; gone already is fine.
+        Remove tags from an image, which goes with the last of its tags; gone already is fine.
+
+        Each is named with its digest, so that the service removes it only
+        while it points there. That this is so is not documented: the caller
+        compares what was removed.
 
         Returns:
-            False when it stays, because an index lists its image.
+            What the service says it removed, each tag with its image; and the
+            tags that stay, because an index lists their image.
+
+        References:
+            ``ImageTagDoesNotMatchDigest`` among the failure codes of
+            BatchDeleteImage in botocore's model.
         """
-        return not self._remove([{"imageTag": tag}])
+        removed, listed = self._remove([{"imageDigest": str(digest), "imageTag": tag} for tag in tags])
+        return removed, frozenset(tag for _, tag in listed)
 
-    def remove_images(self, digests: Sequence[Digest]) -> frozenset[Digest]:
-        """Delete images with all their tags; return those that stay, because an index lists them."""
-        kept: set[Digest] = set()
-        for batch in _batches(digests):
-            listed = self._remove([{"imageDigest": str(digest)} for digest in batch])
-            kept |= {digest for digest in batch if str(digest) in listed}
-        return frozenset(kept)
+    def remove_images(self, digests: Sequence[Digest]) -> tuple[list[tuple[Digest, str]], frozenset[Digest]]:
+        """
+        Delete images; gone already is fine.
 
-    def _remove(self, image_ids: list[dict[str, str]]) -> list[str]:
-        """Return the digests of images that an index lists, as far as they are told; they stay."""
+        Returns:
+            What the service says it removed, each image with each of its tags
+            or with an empty one; and the images that stay, because an index
+            lists them.
+        """
+        removed, listed = self._remove([{"imageDigest": str(digest)} for digest in digests])
+        return removed, frozenset(digest for digest, _ in listed)
 
-        def call() -> list[tuple[str, str, str]]:
-            with translated(_BATCH_DELETE):
-                answer = self.client.batch_delete_image(
-                    registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
-                )
-                return [
-                    (each["failureCode"], each.get("failureReason", ""), each["imageId"].get("imageDigest", ""))
-                    for each in answer.get("failures", ())
-                ]
+    def _remove(self, image_ids: list[dict[str, str]]) -> tuple[list[tuple[Digest, str]], list[tuple[Digest, str]]]:
+        """Return what is gone, and what stays because an index lists it."""
+        gone: list[tuple[Digest, str]] = []
+        listed: list[tuple[Digest, str]] = []
+        for batch in _batches(image_ids):
+            removed, failures = self.retry.call("removing images", functools.partial(self._delete, batch), settle=True)
+            gone += [_image_id(each) for each in removed]
+            for image, code, reason in failures:
+                if code == _LISTED:
+                    listed.append(_image_id(image))
+                elif code not in _NOT_THERE:
+                    message = f"{_BATCH_DELETE} failed: {code}: {reason}"
+                    raise RejectedError(message, operation=_BATCH_DELETE)
+        return gone, listed
 
-        failures = self.retry.call("removing images", call, settle=True)
-        for code, reason, _ in failures:
-            if code not in (_GONE, _LISTED):
-                message = f"{_BATCH_DELETE} failed: {code}: {reason}"
-                raise RejectedError(message, operation=_BATCH_DELETE)
-        return [digest for code, _, digest in failures if code == _LISTED]
+    def _delete(
+        self, image_ids: Sequence[Mapping[str, str]]
+    ) -> tuple[list[Mapping[str, str]], list[tuple[Mapping[str, str], str, str]]]:
+        with translated(_BATCH_DELETE):
+            response = self.client.batch_delete_image(
+                registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
+            )
+            failures = response.get("failures", ())
+            return list(response.get("imageIds", ())), [
+                (each["imageId"], each["failureCode"], each.get("failureReason", "")) for each in failures
+            ]
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no blob here has; others' blobs do not count."""
@@ -226,11 +256,13 @@ class EcrPublicRepository:
         Store *manifest*, and let *tag* (if any) point to it.
 
         Media type and digest are always sent, so that the service checks what
-        we checked. "Already exists" says that tag and digest are as wanted.
+        we checked. "Already exists" is success where its text names this
+        digest and this tag, or where a look shows them.
 
         Raises:
             MissingContentError: A layer or child manifest is not there.
             IntegrityError: The service stored it under another digest.
+            UnconfirmedError: The service says that something else exists already.
         """
         parameters = {
             "registryId": self.registry_id,
@@ -242,23 +274,52 @@ class EcrPublicRepository:
         if tag is not None:
             parameters["imageTag"] = tag
         what = f"tag {tag!r}" if tag else str(manifest.digest)
-        stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
+        try:
+            stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
+        except AlreadyThereError as error:
+            self._confirm(manifest.digest, tag, error)
+            stored = str(manifest.digest)
         self.written.add(manifest.digest)
-        if stored is not None and stored != str(manifest.digest):
+        if stored != str(manifest.digest):
             message = f"ECR Public stored {what} as {stored}, not as {manifest.digest}"
             raise IntegrityError(message)
 
-    def _put(self, parameters: Mapping[str, str]) -> str | None:
+    def _put(self, parameters: Mapping[str, str]) -> str:
         try:
             with translated("ecr-public:PutImage"):
                 return str(self.client.put_image(**parameters)["image"]["imageId"].get("imageDigest", ""))
-        except AlreadyThereError:
-            return None
         except MissingContentError as error:
             if not self.written:
                 raise
             # What we wrote a moment ago may not be seen everywhere yet.
             raise NotYetVisibleError(error.message, operation=error.operation, hint=error.hint) from error
+
+    def _confirm(self, digest: Digest, tag: str | None, said: AlreadyThereError) -> None:
+        """Believe that an image exists under its tag if the service names both, or if a look shows it."""
+        named = _EXISTING.search(said.message)
+        # A tag may have that name, too; then the text does not tell.
+        if named and named.groups() == (str(digest), tag or _NO_TAG) and tag != _NO_TAG:
+            return
+        what = f"tag {tag!r}" if tag else str(digest)
+
+        def look() -> None:
+            found = self._look(digest, tag)
+            if found != digest:
+                where = f"points to {found}" if found else "does not exist"
+                message = f"ECR Public says that an image exists already, but {what} {where}: {said.message}"
+                raise NotYetVisibleError(message, operation=said.operation)
+
+        try:
+            self.retry.call(f"looking for {what}", look)
+        except NotYetVisibleError as error:
+            hint = "look where the tag points, and deploy again"
+            raise UnconfirmedError(error.message, operation=error.operation, hint=hint) from error
+
+    def _look(self, digest: Digest, tag: str | None) -> Digest | None:
+        """Return where *tag* points; without one, *digest* where it exists."""
+        if tag is not None:
+            return self.resolve([tag]).get(tag)
+        return None if self.missing_images([digest]) else digest
 
     def _describe(self, image_ids: list[dict[str, str]]) -> dict[Digest, frozenset[str]] | None:
         """Return the digests and all tags of images; None when one of them does not exist."""
@@ -300,6 +361,10 @@ class ForeignRepository(EcrPublicRepository):
 
     def _resolve(self, reference: str) -> Digest | None:
         return self.retry.call(f"resolving {reference}", lambda: self.http.resolve(self.repository, reference))
+
+
+def _image_id(data: Mapping[str, str]) -> tuple[Digest, str]:
+    return Digest.parse(data["imageDigest"]), data.get("imageTag") or ""
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from dataclasses import dataclass, field
 from threading import Event
 
 from ..errors import DeadlineError, ImageError, ReleaseError, UnavailableError
@@ -17,13 +18,35 @@ COPIERS = 3
 """How many blobs go up at once. Each holds a piece of 1 MiB, some of the time twice."""
 
 
-def execute(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRepository | None = None) -> None:
+@dataclass(slots=True)
+class Progress:
+    """
+    How far an execution has come: for whoever has to tell while it hangs.
+
+    Attributes:
+        moved: Tags that were put, and not yet put back.
+    """
+
+    moved: list[TagMove] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{move.tag} (was {move.before or 'new'})" for move in list(self.moved))
+
+
+def execute(
+    plan: Plan,
+    repository: PublicRepository,
+    log: Log,
+    undoing: PublicRepository | None = None,
+    progress: Progress | None = None,
+) -> None:
     """
     Write what the plan says, in its order.
 
     Args:
         undoing: The same repository, with time left to undo when time for the
             work has run out. Default: *repository* itself.
+        progress: Is kept up to date. Default: nobody asks.
 
     Manifests and tags are put one after the other, which also keeps below the
     service's quota of 10 PutImage a second for an account.
@@ -44,7 +67,7 @@ def execute(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicR
     for manifest, tag in plan.referrers:
         repository.put(manifest, tag)
         log.info(f"referrer put: {tag or manifest.digest}", tag=tag, imageDigest=str(manifest.digest))
-    _move(plan, repository, log, undoing or repository)
+    _move(plan, repository, log, undoing or repository, progress or Progress())
 
 
 def _copy(plan: Plan, repository: PublicRepository, log: Log) -> None:
@@ -88,31 +111,32 @@ def _while_others_go_on(copy: BlobCopy, stopped: Event) -> Generator[bytes, None
             yield piece
 
 
-def _move(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRepository) -> None:
-    done: list[TagMove] = []
+def _move(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRepository, progress: Progress) -> None:
+    done = progress.moved
     for move in plan.moves:
         try:
             repository.put(plan.manifest, move.tag)
         except ImageError as error:
-            # Without an answer nobody knows whether the tag was moved.
+            # Without a response nobody knows whether the tag was moved.
             unanswered = error.unanswered or isinstance(error, UnavailableError | DeadlineError)
-            doubtful = unanswered and move.before is not None
-            undone = [*done, move] if doubtful else done
-            if not undone:
+            if unanswered and move.before is not None:
+                done.append(move)
+            if not done:
                 raise
-            raise _undo(plan, move, undone, undoing, error) from error
+            raise _undo(plan, move, progress, undoing, error) from error
         done.append(move)
         log.info(f"tag {move.tag} put", tag=move.tag, imageDigest=str(plan.manifest.digest))
 
 
 def _undo(
-    plan: Plan, failed: TagMove, done: Sequence[TagMove], repository: PublicRepository, error: ImageError
+    plan: Plan, failed: TagMove, progress: Progress, repository: PublicRepository, error: ImageError
 ) -> ReleaseError:
     """Point moved tags back, the last one first, and say how it went."""
     restored, stuck = [], []
+    new = [move.tag for move in progress.moved if move.before is None]
     # The tags of one release mostly pointed to one image: read once, that leaves more time to put it.
     manifest_of = functools.cache(repository.manifest)
-    for move in reversed(done):
+    for move in reversed(list(progress.moved)):
         if move.before is None:
             continue
         try:
@@ -121,7 +145,7 @@ def _undo(
             stuck.append(f"{move.tag} (was {move.before}: {trouble.explain()})")
         else:
             restored.append(move.tag)
-    new = [move.tag for move in done if move.before is None]
+            progress.moved.remove(move)
     outcome = [
         f"tag {failed.tag!r} could not be put: {error.explain()}",
         f"moved back: {', '.join(restored)}" if restored else "",

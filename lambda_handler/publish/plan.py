@@ -26,14 +26,16 @@ class Desired:
         confirm: Of the tags, those that are put even if they seem to be in
             place already. Reads lag behind writes: in a rollback, a tag that
             was moved a moment ago may still be shown where it was, and would
-            be left where it is. The service itself knows, and answers that it
+            be left where it is. The service itself knows, and says that it
             exists already.
+        confirm_image: Likewise for the image itself, by its digest.
     """
 
     content: Content
     tags: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     confirm: frozenset[str] = frozenset()
+    confirm_image: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +167,7 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
         blobs=tuple(_blobs(content, observed)),
         parts=tuple(part for part in content.parts if part.digest in observed.missing_images),
         # A tag that points to it already would not bring back what is missing of it, and tags come last.
-        put_image=digest in observed.missing_images and (not moves or bool(referrers)),
+        put_image=desired.confirm_image or (digest in observed.missing_images and (not moves or bool(referrers))),
         referrers=referrers,
         kept=tuple(tag for tag in observed.held if not _replaces(content.referrer_tags[tag], observed.held[tag])),
         moves=moves,

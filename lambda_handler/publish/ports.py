@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from ..archive.stored import StoredObject
@@ -62,16 +63,24 @@ class PublicRepository(Origin, Protocol):
     def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
         """Return all tags of those of *digests* that images of the repository have."""
 
-    def remove_tag(self, tag: str) -> bool:
+    def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[Sequence[tuple[Digest, str]], AbstractSet[str]]:
         """
-        Remove a tag, and its image if it has no other; gone already is fine.
+        Remove tags from an image, which goes with the last of its tags; gone already is fine.
 
         Returns:
-            False when it stays, because an index lists its image.
+            What was removed, each tag with its image, which may be more than
+            what was asked for; and the tags that stay, because an index lists
+            their image.
         """
 
-    def remove_images(self, digests: Sequence[Digest]) -> frozenset[Digest]:
-        """Delete images with all their tags; return those that stay, because an index lists them."""
+    def remove_images(self, digests: Sequence[Digest]) -> tuple[Sequence[tuple[Digest, str]], AbstractSet[Digest]]:
+        """
+        Delete images; gone already is fine.
+
+        Returns:
+            What was removed, each image with each of its tags or an empty
+            one; and the images that stay, because an index lists them.
+        """
 
 
 class RemoteRepository(Upstream, Protocol):
@@ -124,6 +133,21 @@ class ParameterStore(Protocol):
         """Return name and text of all that is directly below *path*."""
 
 
+class StackHistory(Protocol):
+    """What CloudFormation says of a stack; a status may raise a RemoteError."""
+
+    @property
+    def is_rolling_back(self) -> bool:
+        """Whether a deployment of it, or of the one that it is nested in, is being rolled back."""
+
+    @property
+    def is_deleting(self) -> bool:
+        """Whether it, or the one that it is nested in, is being deleted as a whole."""
+
+    def has_succeeded_since(self, sent: float) -> bool | None:
+        """Whether a deployment of it has succeeded since then, in seconds since the epoch; None: not known."""
+
+
 class SourcePorts(Protocol):
     """All that a source is read through."""
 
@@ -154,7 +178,11 @@ class Ports(SourcePorts, Protocol):
 
     @property
     def parameters(self) -> ParameterStore:
-        """What is remembered."""
+        """What is remembered, in the Region of the registry."""
 
-    def is_rolling_back(self, stack_id: str) -> bool:
-        """Whether CloudFormation is undoing a deployment of the stack."""
+    @property
+    def first_parameters(self) -> ParameterStore:
+        """What version 0.1 remembered, in the function's own Region."""
+
+    def history(self, stack_id: str) -> StackHistory:
+        """Ask about a stack."""

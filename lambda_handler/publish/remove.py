@@ -1,145 +1,258 @@
 """
-Remove tags, and images with them, as far as nobody else has them.
+Remove tags, and images with them: mark, remove, look again, put back.
 
-The service has no removal that holds only while a tag points to a certain
-image, and removing the last tag of an image deletes it. So everything is
-looked at right before, and an image that goes although it should have stayed
-is put back.
+Between a look and a removal other deployments and people go on. So the
+service is asked to remove a tag only from the image that it is removed from,
+what it removed is compared with that, and who owns what is looked at before
+and after: a deployment writes down what it owns before it looks at the
+registry, so that one of the two sees the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from ..errors import ImageError, NotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
+from ..side_by_side import side_by_side
 from .ports import PublicRepository
+
+READERS = 4
+"""How many children's records and manifests are read at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owned:
+class Owners:
     """
-    What a declaration may remove.
+    What other declarations own.
 
     Attributes:
-        digests: The images that it put.
-        claimed_tags: Tags that other declarations have.
-        earlier_tags: Tags that were there before it, each with its image then.
-        spared_digests: Images that other declarations have, or that were there before it.
+        tags: Each with the image that it is declared for; None: not known.
+        digests: Images that are declared.
+        is_complete: Every record could be read; else each tag may have an owner.
     """
 
-    digests: frozenset[Digest]
-    claimed_tags: AbstractSet[str] = frozenset()
-    earlier_tags: Mapping[str, Digest] = field(default_factory=dict)
-    spared_digests: AbstractSet[Digest] = frozenset()
+    tags: Mapping[str, Digest | None] = field(default_factory=dict)
+    digests: AbstractSet[Digest] = frozenset()
+    is_complete: bool = True
+
+    def own(self, tag: str) -> bool:
+        """Whether *tag* must not be removed."""
+        return not self.is_complete or tag in self.tags
+
+    def own_image(self, digest: Digest) -> bool:
+        """Whether the image must not be removed."""
+        return not self.is_complete or digest in self.digests
 
 
-def untag(tags: Sequence[str], owned: Owned, repository: PublicRepository, log: Log) -> tuple[str, ...]:
+class Ownership(Protocol):
+    """Tells who owns what, each time as it is then."""
+
+    def owners(self, digest: Digest) -> Owners:
+        """Return what others own of an image."""
+
+    def left_over(self, digest: Digest) -> Mapping[str, Collection[str]]:
+        """Return the tags of resources that have ended, which an index kept from being removed, by record."""
+
+    def forget(self, name: str) -> None:
+        """Delete a record that is left over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
     """
-    Remove tags, and never an image: the last tag of one stays.
+    What is to be removed of one image.
 
-    Returns:
-        The tags that stay; the log says why.
+    Attributes:
+        tags: As far as they point to it.
+        image: The image goes with its last tag, and its children with it;
+            otherwise it stays, without a tag if need be.
+        spared: Of the children, those that stay: they were there before.
+        keeps_last: The last tag of the image stays.
     """
-    kept = _Kept(log)
-    for digest, group in _removable(tags, owned, repository, kept).items():
-        has_others = bool(repository.tags_of([digest]).get(digest, frozenset()) - set(group))
-        if not has_others:
-            kept.add(group.pop(0), "it is the last tag of its image")
-        _untag(digest, group, repository, log)
-    return tuple(kept.tags)
+
+    tags: Sequence[str]
+    image: bool
+    spared: AbstractSet[Digest] = frozenset()
+    keeps_last: bool = False
 
 
-def delete(tags: Sequence[str], owned: Owned, repository: PublicRepository, log: Log) -> tuple[str, ...]:
-    """
-    Remove tags, the images that thereby lose their last one, and then their children.
+@dataclass(frozen=True, slots=True)
+class Remover:
+    """Removes from one repository."""
 
-    An image stays that has another tag, that an index lists, that another
-    declaration has, or that was there before.
+    repository: PublicRepository
+    ownership: Ownership
+    log: Log
 
-    Returns:
-        The tags that stay; the log says why.
-    """
-    kept = _Kept(log)
-    groups = _removable(tags, owned, repository, kept)
-    manifests = [repository.manifest(digest) for digest in repository.tags_of(owned.digests)]
-    for digest, group in groups.items():
-        if digest in owned.spared_digests and not repository.tags_of([digest]).get(digest, frozenset()) - set(group):
-            kept.add(group.pop(0), "its image is another declaration's too, or was there before, and has no other tag")
-        for tag in group:
-            if repository.remove_tag(tag):
-                log.info(f"tag {tag} removed", tag=tag, imageDigest=str(digest))
+    def remove(self, digest: Digest, removal: Removal) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        """
+        Remove what *removal* says of the image *digest*.
+
+        Returns:
+            The tags that stay, each with the reason, which the log has too;
+            and those among them that wait for an index that lists the image.
+        """
+        owners = self.ownership.owners(digest)
+        kept = self._spared(digest, removal, owners)
+        try:
+            manifest = self.repository.manifest(digest)
+        except NotFoundError:
+            self.log.info(f"nothing to remove: {digest} does not exist", imageDigest=str(digest))
+            return kept, ()
+        doomed = [tag for tag in removal.tags if tag not in kept]
+        if doomed and removal.keeps_last and not self._other_tags(digest, doomed):
+            kept[doomed.pop(0)] = "it is the last tag of its image"
+        listed = self._untag(manifest, doomed)
+        kept |= dict.fromkeys(listed, "its image is listed by an index")
+        goes = removal.image and not owners.own_image(digest)
+        removed = [tag for tag in doomed if tag not in listed]
+        if self._put_back(manifest, removed, keeps_image=not goes) and self._delete(manifest, removed):
+            self._sweep(manifest, removal.spared)
+        for tag, why in kept.items():
+            self.log.warning(f"tag {tag} stays: {why}", tag=tag)
+        return kept, listed
+
+    def _spared(self, digest: Digest, removal: Removal, owners: Owners) -> dict[str, str]:
+        """Return the tags that are not to be touched, and why; what does not exist is not named."""
+        seen = self.repository.resolve(removal.tags)
+        kept: dict[str, str] = {}
+        for tag in removal.tags:
+            if not owners.is_complete:
+                kept[tag] = "it cannot be read who else declares it"
+            elif tag in owners.tags:
+                kept[tag] = "another declaration has it"
+            elif tag in seen and seen[tag] != digest:
+                kept[tag] = f"it points to {seen[tag]}, which this declaration did not put there"
+        return kept
+
+    def _other_tags(self, digest: Digest, doomed: Collection[str]) -> frozenset[str]:
+        return self.repository.tags_of([digest]).get(digest, frozenset()) - set(doomed)
+
+    def _untag(self, manifest: Manifest, tags: Sequence[str]) -> tuple[str, ...]:
+        """Remove tags of an image; put back what else went with them, and return those that an index keeps."""
+        if not tags:
+            return ()
+        removed, listed = self.repository.remove_tags(manifest.digest, tags)
+        for digest, tag in removed:
+            if digest == manifest.digest and tag in tags:
+                self.log.info(f"tag {tag} removed", tag=tag, imageDigest=str(digest))
             else:
-                kept.add(tag, "its image is listed by an index")
-    for manifest in manifests:
-        _delete(manifest, owned, repository, log)
-    return tuple(kept.tags)
+                self._restore(digest, manifest, tag, "it was removed along with others")
+        return tuple(tag for tag in tags if tag in listed)
+
+    def _put_back(self, manifest: Manifest, removed: Sequence[str], *, keeps_image: bool) -> bool:
+        """
+        Put what has got an owner meanwhile, and the image where it stays.
+
+        Returns:
+            Whether the image may go.
+        """
+        if not removed and keeps_image:
+            return False
+        owners = self.ownership.owners(manifest.digest)
+        owned = [tag for tag in removed if owners.own(tag)]
+        for tag in owned:
+            target = owners.tags.get(tag) or manifest.digest
+            self._restore(target, manifest, tag, "another declaration has taken it meanwhile")
+        if keeps_image or owned or owners.own_image(manifest.digest):
+            self.repository.put(manifest, None)
+            return False
+        return True
+
+    def _restore(self, digest: Digest, known: Manifest, tag: str, why: str) -> None:
+        try:
+            manifest = known if digest == known.digest else self.repository.manifest(digest)
+        except NotFoundError:
+            # An image that is still to come is put by its own declaration, and the tag with it.
+            self.log.warning(f"tag {tag} cannot be put back to {digest}, which does not exist: {why}", tag=tag)
+            return
+        self.repository.put(manifest, tag)
+        self.log.warning(f"tag {tag} was put back to {digest}: {why}", tag=tag, imageDigest=str(digest))
+
+    def _delete(self, manifest: Manifest, removed: Collection[str]) -> bool:
+        """Delete an image whose tags were *removed*, unless it has others; return whether it is gone."""
+        there = self.repository.tags_of([manifest.digest])
+        if there.get(manifest.digest, frozenset()) - set(removed):
+            return False
+        return not there or manifest.digest in self._delete_untagged([manifest])
+
+    def _sweep(self, manifest: Manifest, spared: AbstractSet[Digest]) -> None:
+        """Delete what an index listed that is gone, as far as nothing else has it."""
+        children = [child.digest for child in manifest.children if child.digest not in spared]
+        there = self.repository.tags_of(children)
+        for digest in there:
+            if there[digest]:
+                self._take_left_over(digest)
+        untagged = [digest for digest in children if digest in there and not there[digest]]
+        owners = side_by_side(self.ownership.owners, untagged, at_once=READERS)
+        free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
+        manifests = side_by_side(self.repository.manifest, free, at_once=READERS)
+        for gone in self._delete_untagged(manifests).values():
+            self._sweep(gone, spared)
+
+    def _take_left_over(self, digest: Digest) -> None:
+        """Remove the tags that waited for the index, and the image with the last of them."""
+        for name, tags in self.ownership.left_over(digest).items():
+            _, listed = self.remove(digest, Removal(tags=tuple(tags), image=True))
+            if not listed:
+                self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        try:
+            self.ownership.forget(name)
+        except ImageError as error:
+            # Another stack's: it owns nothing any more, so it may stay.
+            self.log.warning(f"the record {name} stays: {error.explain()}")
+
+    def _delete_untagged(self, manifests: Sequence[Manifest]) -> Mapping[Digest, Manifest]:
+        """Delete images by digest; put back those that got a tag or an owner meanwhile, and return the others."""
+        known = {manifest.digest: manifest for manifest in manifests}
+        removed, listed = self.repository.remove_images(list(known))
+        gone = {digest: manifest for digest, manifest in known.items() if digest not in listed}
+        for digest, tag in removed:
+            if tag and digest in gone:
+                del gone[digest]
+                self._restore(digest, known[digest], tag, "its image has just been tagged")
+        owners = side_by_side(self.ownership.owners, list(gone), at_once=READERS)
+        for digest, each in zip(list(gone), owners, strict=True):
+            if each.own_image(digest):
+                self.repository.put(gone.pop(digest), None)
+            else:
+                self.log.info(f"image {digest} deleted", imageDigest=str(digest))
+        return gone
 
 
-class _Kept:
-    """The tags that stay."""
+def give_back(found: Mapping[str, Digest], ours: Digest | None, repository: PublicRepository, log: Log) -> None:
+    """
+    Point tags that a deployment took over to where they pointed before.
 
-    def __init__(self, log: Log) -> None:
-        self.tags: list[str] = []
-        self._log = log
+    Args:
+        found: The tags, each with its image then.
+        ours: What the deployment put them to; None: not known.
 
-    def add(self, tag: str, why: str) -> None:
-        self.tags.append(tag)
-        self._log.warning(f"tag {tag} stays: {why}", tag=tag)
-
-
-def _removable(
-    tags: Sequence[str], owned: Owned, repository: PublicRepository, kept: _Kept
-) -> Mapping[Digest, list[str]]:
-    """Group by image those of *tags* that are there and are ours."""
-    found = repository.resolve(tags)
-    groups: dict[Digest, list[str]] = {}
-    for tag in tags:
-        if tag not in found:
+    A tag that is seen at a third image was moved since, and one that does not
+    exist was removed: both stay as they are. All others are put, also one
+    that seems to be in place: reads lag.
+    """
+    known: dict[Digest, Manifest | None] = {}
+    seen = repository.resolve(list(found))
+    for tag, digest in found.items():
+        if tag not in seen or seen[tag] not in {digest, ours}:
+            what = f"points to {seen[tag]}" if tag in seen else "does not exist"
+            log.warning(f"tag {tag} is not given back to {digest}: by now it {what}", tag=tag)
             continue
-        if tag in owned.claimed_tags:
-            kept.add(tag, "another declaration has it")
-        elif tag in owned.earlier_tags:
-            kept.add(tag, "it was there before the deployment that is rolled back")
-        elif found[tag] not in owned.digests:
-            kept.add(tag, f"it points to {found[tag]}, which this declaration did not put there")
+        if digest not in known:
+            try:
+                known[digest] = repository.manifest(digest)
+            except NotFoundError:
+                known[digest] = None
+        if (manifest := known[digest]) is None:
+            log.warning(f"tag {tag} cannot be given back: {digest}, where it pointed, does not exist any more", tag=tag)
         else:
-            groups.setdefault(found[tag], []).append(tag)
-    return groups
-
-
-def _untag(digest: Digest, tags: Sequence[str], repository: PublicRepository, log: Log) -> None:
-    if not tags:
-        return
-    manifest = repository.manifest(digest)
-    for tag in tags:
-        repository.remove_tag(tag)
-        log.info(f"tag {tag} removed", tag=tag, imageDigest=str(digest))
-    if repository.missing_images([digest]):
-        # Its other tags went at the same moment, by somebody else's hand.
-        repository.put(manifest, tags[-1])
-        log.warning(f"image {digest} was put back under {tags[-1]}: it had lost its last tag")
-
-
-def _delete(manifest: Manifest, owned: Owned, repository: PublicRepository, log: Log) -> None:
-    """Delete an image that has no tag any more, an index before its children."""
-    if not _delete_unused([manifest.digest], owned, repository, log):
-        return
-    children = repository.tags_of(child.digest for child in manifest.children)
-    indexes = [child.digest for child in manifest.children if child.is_index and child.digest in children]
-    nested = [repository.manifest(digest) for digest in indexes]
-    _delete_unused(sorted(children.keys() - set(indexes)), owned, repository, log)
-    for each in nested:
-        _delete(each, owned, repository, log)
-
-
-def _delete_unused(digests: Sequence[Digest], owned: Owned, repository: PublicRepository, log: Log) -> bool:
-    """Delete those of *digests* that nothing has any more; return whether all are gone."""
-    tags = repository.tags_of(digests)
-    unused = [digest for digest in tags if not tags[digest] and digest not in owned.spared_digests]
-    gone = set(unused) - repository.remove_images(unused)
-    for digest in sorted(gone):
-        log.info(f"image {digest} deleted", imageDigest=str(digest))
-    return gone == tags.keys()
+            repository.put(manifest, tag)
+            log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))

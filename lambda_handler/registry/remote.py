@@ -81,16 +81,15 @@ class RegistryRepository:
             UnavailableError: It broke off again and again at the same place.
             NotFoundError, AccessError: The registry does not give it.
         """
-        done, attempt = 0, 0
+        done, attempts = 0, self.retry.start(f"reading {blob.digest}")
         while done < blob.size:
             try:
                 for piece in self.client.open_blob(self.repository, blob.digest, done):
                     done += len(piece)
-                    attempt = 0
+                    attempts.progressed()
                     yield piece
                 if done < blob.size:
                     message = f"the blob {blob.digest} ended after {done} of {blob.size} bytes"
                     raise UnavailableError(message, operation="GET blob")
             except ImageError as error:
-                attempt += 1
-                self.retry.pause(f"reading {blob.digest}", error, attempt)
+                attempts.pause(error)

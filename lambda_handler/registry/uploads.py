@@ -82,12 +82,9 @@ class Uploads:
         if blob.size == 0:
             message = f"the blob {blob.digest} is empty, and ECR Public stores no empty blobs"
             raise RejectedError(message, operation=_BEGIN)
-        clock = self.retry.deadline.clock
-        started, attempt = clock.now(), 0
+        attempts = self.retry.start(f"uploading {blob.digest}", settle=True)
         while (error := self._try(blob, content)) is not None:
-            attempt += 1
-            waited = clock.now() - started
-            self.retry.pause(f"uploading {blob.digest}", error, attempt, waited=waited, settle=True)
+            attempts.pause(error)
 
     def _try(self, blob: Descriptor, content: Content) -> ImageError | None:
         """Upload a blob from its first byte on; return what another try may overcome."""
@@ -100,7 +97,7 @@ class Uploads:
                 # The source has been patient itself.
                 if error is source.error:
                     raise
-                return error if isinstance(error, AccessError) else _lost(error)
+                return _lost(error) if isinstance(error, UnavailableError) else error
         return self.retry.call(f"completing {blob.digest}", lambda: self._complete(location, blob), settle=True)
 
     def _begin(self) -> str:

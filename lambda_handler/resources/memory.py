@@ -1,294 +1,158 @@
-"""
-What a declaration remembers from one event to the next, in a parameter of its own.
-
-CloudFormation's requests carry what was declared, not what it was resolved to.
-A rollback to a source that is a tag must restore what the tag pointed to when
-it was deployed, and a tag may be removed only while it points to what was put.
-
-Declarations of one repository keep their parameters below one path, so that
-each can see what the others lay claim to.
-"""
+"""Write down what an undo, and the removals of others, have to know: before anything else is written."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-from ..errors import InvalidDigestError, InvalidPropertiesError
+from ..errors import AccessError, ImageError
 from ..oci import Digest
-from ..publish.ports import ParameterStore
-from ..spec import Property
-
-TEXT_MAX_BYTES = 4096
-"""What a standard parameter takes."""
-
-BEFORE_MAX_BYTES = 2048
-"""As much of it as may tell what was there before."""
-
-_NOT_DECLARED = frozenset({"ServiceToken", "ServiceTimeout", Property.STATE_PARAMETER_NAME.value})
-_KEY_HEX = 16
+from ..publish.content import Content
+from ..publish.plan import Observed
+from .record import Record, key_of
+from .records import UNDO, owns_tags, remembers, segment_of
+from .turn import Turn, segments_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+def remember(turn: Turn, content: Content, observed: Observed) -> Collection[str]:
     """
-    What was there before anything was put, so that a rollback does not take it for ours.
+    Write the record that the request needs, if any.
 
-    Attributes:
-        tags: The tags that existed, each with its image.
-        images: The image, or those of its children that existed without it. None: not known.
+    Returns:
+        The tags that others may remove at this moment, so that they have to
+        be put even if they seem to be in place.
+
+    Raises:
+        InvalidPropertiesError: More tags are taken over than a record holds.
+        RemoteError: It was not stored, for another reason than a permission.
     """
-
-    tags: Mapping[str, Digest] = field(default_factory=dict)
-    images: frozenset[Digest] | None = frozenset()
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> Before:
-        """Read what ``data`` returned."""
-        tags, images = data["tags"], data["images"]
-        return cls(
-            tags={str(tag): Digest.parse(str(digest)) for tag, digest in tags.items()},
-            images=None if images is None else frozenset(Digest.parse(str(digest)) for digest in images),
-        )
-
-    def data(self) -> dict[str, object]:
-        """Return it for JSON."""
-        images = None if self.images is None else sorted(map(str, self.images))
-        return {"tags": {tag: str(digest) for tag, digest in self.tags.items()}, "images": images}
+    digest, existing = content.root.digest, _existing_tags(turn, observed)
+    found = _to_give_back(turn, digest, existing)
+    try:
+        segment = segment_of(turn.declaration, shares=_shares(turn, digest, existing))
+        if segment == UNDO and not found:
+            return ()
+        _write(turn, segment, content, found)
+    except AccessError as error:
+        lasting = f"; a rollback will leave {', '.join(found)} at {digest}" if found else ""
+        turn.log.warning(f"nothing could be remembered for a rollback or a removal{lasting}: {error.explain()}")
+        return existing
+    # From another account's registry nothing is ever removed.
+    return existing if segment != UNDO and turn.ports.destination.is_own else ()
 
 
-NOTHING = Before()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+def remember_failure(turn: Turn) -> None:
     """
-    What is remembered.
+    Write down that an update is answered with FAILED, if its undo could be taken for another update.
 
-    Attributes:
-        resource: The physical id that it is about; empty: of none any more.
-        made_by: The request that made the resource: what remains of an earlier life has another.
-        tags: What was declared last.
-        digests: What each declaration was resolved to, by its key; the latest last.
-        before: What was there when it was declared first; None: not known.
+    Where rollback is disabled, no status of the stack tells that.
     """
+    old = turn.old
+    if old is None or not (old.pinned is None or any(rule.yields_to_rollback for rule in old.rules)):
+        return
+    with suppress(ImageError):
+        known = turn.recall(old)
+        record = known or Record(stack=turn.event.stack_id, tags=old.tags)
+        record = replace(record, failed=key_of(turn.event.properties), failed_sent=turn.event.sent)
+        turn.records.write(segments_of(old)[0], record, known)
 
-    resource: str = ""
-    made_by: str = ""
-    tags: tuple[str, ...] = ()
-    digests: Mapping[str, Digest] = field(default_factory=dict)
-    before: Before | None = NOTHING
 
-    @classmethod
-    def parse(cls, text: str) -> State:
-        """Read a state; what is not understood counts as nothing, since it only ever forbids."""
-        with suppress(ValueError, TypeError, KeyError, AttributeError, InvalidDigestError, RecursionError):
-            data = json.loads(text)
-            return cls(
-                resource=str(data["resource"]),
-                made_by=str(data.get("madeBy", "")),
-                tags=tuple(map(str, data["tags"])),
-                digests={str(key): Digest.parse(str(digest)) for key, digest in data["digests"].items()},
-                before=Before.parse(data["before"]) if data["before"] is not None else None,
-            )
-        return cls()
+def _existing_tags(turn: Turn, observed: Observed) -> Mapping[str, Digest]:
+    """Return the declared tags that exist and are not the resource's own, each with its image."""
+    if turn.is_undo:
+        return {}
+    own = turn.old.tags if turn.old else ()
+    return {tag: observed.tags[tag] for tag in turn.declaration.tags if tag in observed.tags and tag not in own}
 
-    def text(self) -> str:
-        """
-        Write it, without its oldest digests where it would be too long.
 
-        Raises:
-            InvalidPropertiesError: Even so it is too long.
-        """
-        digests = [(key, str(digest)) for key, digest in self.digests.items()]
-        for first in range(len(digests)):
-            data = {
-                "resource": self.resource,
-                "madeBy": self.made_by,
-                "tags": self.tags,
-                "digests": dict(digests[first:]),
-                "before": self.before and self.before.data(),
-            }
-            text = _json(data)
-            if len(text) <= TEXT_MAX_BYTES:
-                return text
-        problem = (
-            f"ImageTags: has {len(self.tags)} tags, more than the {TEXT_MAX_BYTES} bytes of a parameter hold; "
-            "declare some of them in another PublicImage"
-        )
-        raise InvalidPropertiesError([problem])
+def _to_give_back(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Mapping[str, Digest]:
+    """Of the tags that existed, return those that an undo has to know: all of them, where it removes the others."""
+    sides = filter(None, (turn.declaration, turn.old))
+    if any(side.untags or side.deletes for side in sides):
+        return existing
+    return {tag: at for tag, at in existing.items() if at != digest}
 
-    @property
-    def fits(self) -> bool:
-        """Whether there is room for it, and for some digests beside what was there before."""
-        if self.before is not None and len(_json(self.before.data())) > BEFORE_MAX_BYTES:
-            return False
-        with suppress(InvalidPropertiesError):
-            return bool(self.text())
+
+def _shares(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> bool:
+    """
+    Whether others may remove tags of this image that are in place: then they have to be told.
+
+    Where the old declaration owned its tags and this one does not any more,
+    what removed something until now may go in the very same deployment.
+    """
+    if turn.declaration.pinned is None or owns_tags(turn.declaration) or turn.is_undo:
         return False
-
-    @property
-    def latest(self) -> Digest | None:
-        """What the last declaration was resolved to."""
-        return list(self.digests.values())[-1] if self.digests else None
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """Tags and images that other declarations of the repository have; each tag with its image."""
-
-    tags: Mapping[str, Digest | None] = field(default_factory=dict)
-    digests: frozenset[Digest] = frozenset()
+    if turn.old is not None and owns_tags(turn.old):
+        return True
+    in_place = [tag for tag, at in existing.items() if at == digest]
+    return bool(in_place) and any(map(turn.records.owners(digest).own, in_place))
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Digest]) -> None:
+    known = turn.records.read(segment)
+    mine = known if known is not None and known.stack == turn.event.stack_id else None
+    first = turn.records.read_first() if mine is None else None
+    if turn.is_undo:
+        record = replace(mine or _new(turn, existed=None), tags=turn.declaration.tags, failed="")
+    elif mine is not None and mine.request == turn.event.request_id:
+        # The same request once more: what the first time has put was not there before.
+        record = mine
+    else:
+        record = _since_last_success(turn, _new(turn, found, existed=_existed(turn, content)), mine)
+    if turn.declaration.pinned is None:
+        deployed = (mine or first or record).deployed
+        record = replace(record, deployed=deployed).with_deployed(key_of(turn.event.properties), content.root.digest)
+    turn.records.write(segment, record, known)
+    if first is not None:
+        turn.records.end(first=True)
+
+
+def _new(turn: Turn, found: Mapping[str, Digest] | None = None, *, existed: frozenset[Digest] | None) -> Record:
+    event, old = turn.event, turn.old
+    return Record(
+        stack=event.stack_id,
+        request=event.request_id,
+        sent=event.sent,
+        undoes_to=key_of(event.old_properties) if old else "",
+        tags=turn.declaration.tags,
+        found=found or {},
+        existed=existed,
+        previous=_previous(turn),
+    )
+
+
+def _previous(turn: Turn) -> str:
+    """Return below which segment the record is that a rollback may need; empty: there is none but this."""
+    if turn.old is None or not remembers(turn.old):
+        return ""
+    segment = segments_of(turn.old)[0]
+    if segment != segments_of(turn.declaration)[0]:
+        return segment
+    return turn.old_record.previous if turn.old_record else ""
+
+
+def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Record:
+    """Add what deployments took over that failed, and were not rolled back, since the last one that succeeded."""
+    earlier = turn.old_record if turn.old else mine
+    if earlier is None or not earlier.found or earlier.stack != record.stack:
+        return record
+    if turn.history.has_succeeded_since(earlier.sent) is not False:
+        return record
+    found = {**(record.found or {}), **earlier.found}
+    return replace(record, found=found, sent=earlier.sent, undoes_to=earlier.undoes_to)
+
+
+def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:
     """
-    Tags that were claimed a moment ago, when nobody had looked yet what is there.
+    Return which of the image's manifests are in the repository, where an undo may have to tell.
 
-    Attributes:
-        known: What was remembered of the resource until then.
-        state: What is remembered since.
+    Where the image itself is, so are all of its parts.
     """
-
-    memory: Memory
-    known: State
-    state: State
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it matters what was there before, and nobody has looked yet."""
-        return self.state.before is None and self.known.before is not None
-
-    def settle(self, tags: Mapping[str, Digest], images: Iterable[Digest]) -> None:
-        """
-        Remember of what was claimed anew what was there before.
-
-        Args:
-            tags: The tags that exist, each with its image.
-            images: The image if it exists, or else those of its children that do.
-        """
-        known = self.known.before or NOTHING
-        then = {tag: digest for tag, digest in known.tags.items() if tag in self.known.tags}
-        new = {tag: tags[tag] for tag in self.state.tags if tag in tags and tag not in self.known.tags}
-        # What an update brings is never deleted, so it matters of the first image only.
-        seen = known.images if self.known.resource else frozenset(images)
-        for before in (Before(tags={**then, **new}, images=seen), Before(tags={**then, **new}, images=None)):
-            state = replace(self.state, before=before)
-            if state.fits:
-                self.memory.write(state)
-                return
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """
-    The memory of one declaration.
-
-    Attributes:
-        name: Of the parameter; empty: nothing is remembered.
-    """
-
-    parameters: ParameterStore
-    name: str
-
-    def digest_of(self, properties: Mapping[str, object]) -> Digest | None:
-        """Return what a declaration was resolved to when it was deployed; None: not known."""
-        return self._state().digests.get(_key(properties)) if self.name else None
-
-    @property
-    def before(self) -> Before | None:
-        """What was there when it was declared first; None: not known."""
-        return self._state().before if self.name else NOTHING
-
-    def claim(
-        self,
-        resource: str,
-        properties: Mapping[str, object],
-        tags: tuple[str, ...],
-        digest: Digest,
-        *,
-        may_remove: bool,
-        made_by: str | None,
-    ) -> Claim:
-        """
-        Store what a declaration was resolved to, and lay claim to its tags.
-
-        Args:
-            may_remove: What was there before matters; until the claim is
-                settled it is not known.
-            made_by: The id of the request, where it makes the resource. What is
-                remembered counts only if the same request wrote it: a parameter
-                of an earlier life says nothing of what is there by now.
-
-        Raises:
-            InvalidPropertiesError: It has too many tags.
-            RemoteError: It was not stored.
-        """
-        if not self.name:
-            return Claim(self, State(), State())
-        text = self.parameters.read(self.name) or ""
-        earlier = State.parse(text)
-        is_mine = earlier.resource == resource and made_by in {None, earlier.made_by}
-        known = earlier if is_mine else State()
-        is_new = not known.resource or not set(tags) <= set(known.tags)
-        digests = {key: known for key, known in earlier.digests.items() if key != _key(properties)}
-        state = State(
-            resource=resource,
-            made_by=known.made_by if made_by is None else made_by,
-            tags=tags,
-            digests={**digests, _key(properties): digest},
-            before=None if may_remove and is_new else known.before,
-        )
-        if state.text() != text:
-            self.write(state)
-        return Claim(self, known, state)
-
-    def others(self) -> Claims:
-        """Return what the other declarations below the same path have."""
-        if not self.name:
-            return Claims()
-        path = self.name.rpartition("/")[0]
-        texts = [text for name, text in self.parameters.list(path).items() if name != self.name]
-        states = [state for state in map(State.parse, texts) if state.resource]
-        return Claims(
-            tags={tag: state.latest for state in states for tag in state.tags},
-            digests=frozenset(state.latest for state in states if state.latest is not None),
-        )
-
-    def release(self) -> None:
-        """Give up the claims, and keep the digests: a rollback may need them."""
-        state = self._state()
-        if self.name and state.resource:
-            self.write(replace(state, resource="", tags=()))
-
-    def forget(self, resource: str) -> None:
-        """Forget *resource*, unless another has taken its place under the same name."""
-        if self.name and self._state().resource in {resource, ""}:
-            self.parameters.delete(self.name)
-
-    def write(self, state: State) -> None:
-        """
-        Store *state*.
-
-        Raises:
-            InvalidPropertiesError: It is too long.
-            RemoteError: It was not stored.
-        """
-        self.parameters.write(self.name, state.text())
-
-    def _state(self) -> State:
-        return State.parse(self.parameters.read(self.name) or "")
-
-
-def _json(data: object) -> str:
-    return json.dumps(data, separators=(",", ":"))
-
-
-def _key(properties: Mapping[str, object]) -> str:
-    declared = {name: value for name, value in properties.items() if name not in _NOT_DECLARED}
-    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:_KEY_HEX]
+    if turn.old is not None or not turn.declaration.deletes:
+        return None
+    digests = {content.root.digest, *(child.digest for child in content.root.children)}
+    digests |= {part.digest for part in content.parts}
+    missing = turn.ports.destination.missing_images(digests - content.held)
+    existing = frozenset(digests - missing)
+    return existing & {content.root.digest} or existing

@@ -23,13 +23,22 @@ def resolve(declaration: Declaration, ports: SourcePorts) -> Content:
     return with_referrers(content) if declaration.include_referrers else content
 
 
-def desire(declaration: Declaration, content: Content, *, confirm: Collection[str] = ()) -> Desired:
+def desire(
+    declaration: Declaration, content: Content, *, confirm: Collection[str] = (), confirm_image: bool = False
+) -> Desired:
     """
     Put the declaration's rules beside its content.
 
     Args:
-        confirm: Tags to put even if they seem to be in place; see `Desired.confirm`.
+        confirm: Tags to put even if they seem to be in place; see ``Desired.confirm``.
+        confirm_image: Likewise the image itself.
     """
     if any(rule.needs_platforms for rule in declaration.rules):
         content = replace(content, looked_up=content.platforms)
-    return Desired(content=content, tags=declaration.tags, rules=declaration.rules, confirm=frozenset(confirm))
+    return Desired(
+        content=content,
+        tags=declaration.tags,
+        rules=declaration.rules,
+        confirm=frozenset(confirm),
+        confirm_image=confirm_image,
+    )

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..cfn.event import Event, RequestType
 from ..cfn.lifecycle import Outcome
-from ..errors import ImageError, RepositoryNotFoundError
+from ..errors import AccessError, ImageError, NotFoundError, RemoteError, RepositoryNotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..publish.content import Content, present
-from ..publish.execute import execute
+from ..publish.execute import Progress, execute
 from ..publish.observe import observe
 from ..publish.plan import Desired, Observed, broken, make_plan
 from ..publish.ports import Ports, PublicRepository
 from ..spec import Declaration, Property, decode
-from .memory import NOTHING, Memory
+from . import memory, undo
 from .planning import desire, resolve
-from .removal import Remover, refuse_removal_elsewhere
+from .record import key_of
+from .records import remembers
+from .turn import ID_PREFIX, Turn, decoded
 
-ID_PREFIX = "ecr-public:"
+KEPT_TAGS_MAX_CHARACTERS = 1000
+"""Of the attribute ``KeptTags``: a response takes 4,096 bytes, for everything."""
 
-_PLACE = (Property.REGISTRY_ID, Property.REPOSITORY_NAME, Property.SOURCE, Property.PLATFORMS)
-"""What an image and its repository are declared with."""
+_PLACE = (Property.REGISTRY_ID, Property.REPOSITORY_NAME, Property.SOURCE, Property.PLATFORMS, Property.REFRESH)
+"""What an image and its repository are declared with; where one of them changes, no tag is taken to be in place."""
 
 Connect = Callable[[Declaration], Ports]
 """Opens what a declaration is resolved and published with."""
@@ -32,10 +34,16 @@ Connect = Callable[[Declaration], Ports]
 
 @dataclass(frozen=True, slots=True)
 class PublicImageResource:
-    """The use case, between CloudFormation's lifecycle and the ports."""
+    """
+    The use case, between CloudFormation's lifecycle and the ports.
+
+    Attributes:
+        progress: What was moved so far, should time run out while a call hangs.
+    """
 
     connect: Connect
     log: Log
+    progress: Progress = field(default_factory=Progress)
 
     def owns(self, physical_resource_id: str) -> bool:
         """Whether the id is one of ours: neither a marker nor one that CloudFormation invented."""
@@ -43,196 +51,145 @@ class PublicImageResource:
 
     def create(self, event: Event) -> Outcome:
         """Publish what is declared."""
-        declaration = decode(event.properties)
-        ports = self.connect(declaration)
-        try:
-            return self._publish(event, declaration, ports)
-        except ImageError:
-            # Nothing was made, so nothing comes to delete it.
-            if declaration.state_parameter:
-                with suppress(ImageError):
-                    _memory(declaration, ports).forget(_identity(event, ports.destination))
-            raise
+        return self._publish(self._turn(event, decode(event.properties)))
 
     def update(self, event: Event) -> Outcome:
         """
-        Publish what is declared now, and then remove the tags that no longer are, where that is asked for.
+        Publish what is declared now; then give back or remove the tags that no longer are, as far as that is meant.
 
         The plan comes from what the repository holds, not from the old
         properties: so a rollback (an Update the other way round) succeeds
         from any half-done state, and a duplicate does nothing.
         """
-        declaration = decode(event.properties)
-        ports = self.connect(declaration)
-        outcome = self._publish(event, declaration, ports)
-        # What is replaced lives on until it is deleted: a rollback may leave it as it is, without another update.
-        if outcome.physical_resource_id == event.physical_resource_id:
-            self._leave_claims(event, declaration, ports, Digest.parse(outcome.data["ImageDigest"]))
-        if not declaration.untags:
-            return outcome
-        kept = self._remover(event, declaration, ports).untag_dropped(declaration, event.old_properties)
-        return replace(outcome, data={**outcome.data, "KeptTags": ",".join(kept)}) if kept else outcome
+        turn = self._turn(event, decode(event.properties))
+        try:
+            outcome = self._publish(turn)
+            kept = undo.leave_old_declaration(turn)
+        except ImageError:
+            memory.remember_failure(turn)
+            raise
+        return replace(outcome, data={**outcome.data, "KeptTags": _shortened(kept)}) if kept else outcome
 
     def delete(self, event: Event) -> None:
-        """Touch nothing, unless deletion was declared: images outlive the stack that published them."""
-        deletes = event.properties.get(Property.ON_DELETE) == "Delete"
-        if not deletes:
-            self.log.info("images and tags are kept", physicalResourceId=event.physical_resource_id)
-        if not deletes and not event.properties.get(Property.STATE_PARAMETER_NAME):
+        """
+        Undo a creation whose deployment failed, or remove what the declaration asks to remove.
+
+        Otherwise nothing is touched: images outlive the stack that published them.
+        """
+        declaration = decoded(event.properties)
+        if declaration is None:
+            self.log.info("nothing was ever published with properties like these")
             return
-        declaration = decode(event.properties)
-        ports = self.connect(declaration)
-        memory = _memory(declaration, ports)
+        turn = self._turn(event, declaration)
         try:
-            if deletes:
-                self._remover(event, declaration, ports).delete(declaration, event.properties)
+            undo.delete(turn, is_created=self.owns(event.physical_resource_id))
         except RepositoryNotFoundError as error:
             self.log.info(f"nothing to delete: {error.message}", physicalResourceId=event.physical_resource_id)
-        try:
-            memory.forget(event.physical_resource_id)
-        except ImageError as error:
-            # What it is about is gone, or stays on purpose: no reason to hold the stack up.
-            self.log.warning(f"the parameter {declaration.state_parameter} stays: {error.explain()}")
+        except AccessError as error:
+            if not error.operation.startswith("ssm:"):
+                raise
+            # What cannot be read forbids: somebody else may own what this declares.
+            self.log.warning(f"images and tags are kept, since it cannot be read who owns them: {error.explain()}")
 
-    def _leave_claims(self, event: Event, declaration: Declaration, ports: Ports, digest: Digest) -> None:
-        """
-        Leave in the parameter of the old properties what is claimed from now on.
+    def _turn(self, event: Event, declaration: Declaration) -> Turn:
+        return Turn(event, declaration, self.connect(declaration), self.log)
 
-        Nothing, where the claims of *declaration* are in another parameter.
-        Where it has none any more, since nothing is removed from the
-        repository any more: all it declares. What removed something until now
-        may be deleted in this very deployment, after this.
-        """
-        name = event.old_properties.get(Property.STATE_PARAMETER_NAME)
-        if not isinstance(name, str) or name == declaration.state_parameter:
-            return
-        memory = Memory(ports.parameters, name)
-        try:
-            if declaration.state_parameter:
-                memory.release()
-            else:
-                memory.claim(
-                    event.physical_resource_id,
-                    event.properties,
-                    declaration.tags,
-                    digest,
-                    may_remove=False,
-                    made_by=None,
-                )
-        except ImageError as error:
-            # All tags are put. A claim only ever forbids others to remove them: no reason to fail by now.
-            self.log.warning(f"the claims in the parameter {name} stay: {error.explain()}")
-
-    def _publish(self, event: Event, declaration: Declaration, ports: Ports) -> Outcome:
-        repository = ports.destination
-        refuse_removal_elsewhere(declaration, repository)
-        remembered = _remembered(event, declaration, ports)
-        content = self._resolve(declaration, ports, remembered)
-        identity = _identity(event, repository)
-        # Before looking and before writing: whoever removes tags at this moment must see that these are claimed.
-        claim = _memory(declaration, ports).claim(
-            identity,
-            event.properties,
-            declaration.tags,
-            content.root.digest,
-            may_remove=_may_remove(event),
-            made_by=event.request_id if event.physical_resource_id != identity else None,
-        )
+    def _publish(self, turn: Turn) -> Outcome:
+        declaration, repository = turn.declaration, turn.ports.destination
+        undo.refuse_removal_elsewhere(declaration, repository)
+        content = self._resolve(turn)
         observed = observe(content, declaration.tags, repository)
-        if claim.is_open:
-            claim.settle(observed.tags, _existing(content, repository))
-        confirm = declaration.tags if remembered is not None else _doubtful(event, declaration)
-        desired = desire(declaration, content, confirm=confirm)
-        if _may_restore(event, desired, observed, ports, self.log):
+        desired = desire(
+            declaration, content, confirm=_doubtful(turn), confirm_image=not declaration.tags and remembers(declaration)
+        )
+        if self._may_break_rules(turn, desired, observed):
             desired = replace(desired, rules=tuple(rule for rule in desired.rules if not rule.yields_to_rollback))
-        plan = make_plan(desired, observed)
+        # All is checked before anything is written, the record too.
+        make_plan(desired, observed)
+        shared = memory.remember(turn, content, observed)
+        plan = make_plan(replace(desired, confirm=desired.confirm | frozenset(shared)), observed)
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
-        execute(plan, repository, self.log, ports.undoing)
-        return Outcome(identity, _attributes(content.root, repository))
+        execute(plan, repository, self.log, turn.ports.undoing, self.progress)
+        return Outcome(turn.identity, _attributes(content.root, repository))
 
-    def _remover(self, event: Event, declaration: Declaration, ports: Ports) -> Remover:
-        memory = _memory(declaration, ports)
-        before = memory.before
-        if before != NOTHING and not ports.is_rolling_back(event.stack_id):
-            before = NOTHING
-        return Remover(memory, before, ports.destination, self.log)
+    def _resolve(self, turn: Turn) -> Content:
+        """
+        Read what is declared; where a moving source is rolled back, what it was resolved to when it was deployed.
 
-    def _resolve(self, declaration: Declaration, ports: Ports, remembered: Digest | None) -> Content:
-        if remembered is not None:
-            self.log.info(f"rolling back to {remembered}, as it was deployed", imageDigest=str(remembered))
-            return present(ports.destination.manifest(remembered), ports.destination, ())
-        return resolve(declaration, ports)
+        Raises:
+            NotFoundError: It is not remembered what was deployed, or the image is gone.
+        """
+        if turn.declaration.pinned is None and turn.is_undo:
+            digest, destination = _deployed(turn), turn.ports.destination
+            self.log.info(f"rolling back to {digest}, as it was deployed", imageDigest=str(digest))
+            return present(destination.manifest(digest), destination, ())
+        return resolve(turn.declaration, turn.ports)
 
-
-def _memory(declaration: Declaration, ports: Ports) -> Memory:
-    return Memory(ports.parameters, declaration.state_parameter)
-
-
-def _existing(content: Content, repository: PublicRepository) -> frozenset[Digest]:
-    """Return the image if the repository holds it, or else those of its children that are there without it."""
-    digests = {content.root.digest, *(child.digest for child in content.root.children)}
-    digests |= {part.digest for part in content.parts}
-    existing = frozenset(digests - repository.missing_images(digests - content.held))
-    return existing & {content.root.digest} or existing
-
-
-def _may_remove(event: Event) -> bool:
-    """Whether this declaration may remove something, or the one to which a rollback returns."""
-    return any(
-        properties.get(Property.ON_TAG_REMOVED) == "Untag" or properties.get(Property.ON_DELETE) == "Delete"
-        for properties in (event.properties, event.old_properties)
-    )
+    def _may_break_rules(self, turn: Turn, desired: Desired, observed: Observed) -> bool:
+        """Whether rules are broken that yield to an undo, and this is one."""
+        yielding = [rule for rule in desired.rules if rule.yields_to_rollback]
+        if turn.event.request_type is not RequestType.UPDATE or not any(broken(yielding, desired, observed)):
+            return False
+        try:
+            return turn.is_rolled_back or turn.was_refused
+        except ImageError as error:
+            # The violation says more than that we could not ask.
+            self.log.warning(f"taken for an update and not for its rollback: {error.explain()}")
+            return False
 
 
-def _remembered(event: Event, declaration: Declaration, ports: Ports) -> Digest | None:
-    """Return what a rollback has to restore, where the declaration itself does not say it."""
-    if event.request_type is not RequestType.UPDATE or declaration.pinned is not None:
-        return None
-    digest = _memory(declaration, ports).digest_of(event.properties)
-    return digest if digest is not None and ports.is_rolling_back(event.stack_id) else None
+def _deployed(turn: Turn) -> Digest:
+    """
+    Return what the declaration was resolved to when it was deployed.
 
-
-def _may_restore(event: Event, desired: Desired, observed: Observed, ports: Ports, log: Log) -> bool:
-    """Whether rules are broken after all that yield to a rollback, and this is one."""
-    yielding = [rule for rule in desired.rules if rule.yields_to_rollback]
-    if event.request_type is not RequestType.UPDATE or not any(broken(yielding, desired, observed)):
-        return False
+    Raises:
+        NotFoundError: That is not remembered, or cannot be read.
+    """
     try:
-        return ports.is_rolling_back(event.stack_id)
-    except ImageError as error:
-        # The violation says more than that we could not ask.
-        log.warning(f"taken for an update and no rollback: {error.explain()}")
-        return False
+        digest = turn.record.deployed.get(key_of(turn.event.properties)) if turn.record else None
+        cause = "it is not remembered"
+    except RemoteError as error:
+        digest, cause = None, error.explain()
+    if digest is None:
+        message = (
+            "this is a rollback, and which image the source stood for when it was deployed is not known: "
+            f"{cause}; nothing was written"
+        )
+        hint = (
+            "let the rollback go on without this resource (cdk rollback --orphan LOGICAL_ID, or "
+            "continue-update-rollback --resources-to-skip LOGICAL_ID), then deploy the image by its digest"
+        )
+        raise NotFoundError(message, operation="ssm:GetParameter", hint=hint)
+    return digest
 
 
-def _doubtful(event: Event, declaration: Declaration) -> Collection[str]:
+def _doubtful(turn: Turn) -> Sequence[str]:
     """
     Return the tags that an update may see where they were before the deployment.
 
-    All of another image or repository; else those that are new here: another
-    resource may have had one of them until a moment ago.
+    All of an undo, or of another image or repository; else those that are new
+    here: another resource may have had one of them until a moment ago.
     """
-    old = event.old_properties
-    if not old:
+    event, tags = turn.event, turn.declaration.tags
+    if event.request_type is not RequestType.UPDATE:
         return ()
-    if any(old.get(name) != event.properties.get(name) for name in _PLACE):
-        return declaration.tags
-    tags = old.get(Property.IMAGE_TAGS)
-    return set(declaration.tags) - set(tags if isinstance(tags, list) else ())
+    changed = any(event.old_properties.get(name) != event.properties.get(name) for name in _PLACE)
+    if changed or turn.old is None or turn.is_undo:
+        return tags
+    return [tag for tag in tags if tag not in turn.old.tags]
 
 
-def _identity(event: Event, repository: PublicRepository) -> str:
-    """
-    Name the declaration: never a digest, a tag or anything random.
-
-    So a new digest or tag is an update in place, and another registry or
-    repository a replacement.
-    """
-    return f"{ID_PREFIX}{repository.registry_id}/{repository.name}:{event.logical_resource_id}"
+def _shortened(tags: Sequence[str]) -> str:
+    """List tags, as many as there is room for."""
+    text = ",".join(tags)
+    if len(text) <= KEPT_TAGS_MAX_CHARACTERS:
+        return text
+    shown = text[:KEPT_TAGS_MAX_CHARACTERS].rpartition(",")[0]
+    return f"{shown},... ({len(tags)} in all)"
 
 
 def _attributes(manifest: Manifest, repository: PublicRepository) -> dict[str, str]:
-    """Return what ``Fn::GetAtt`` reads; the manifest itself would not fit the answer's 4096 bytes."""
+    """Return what ``Fn::GetAtt`` reads; the manifest itself would not fit the response's 4096 bytes."""
     return {
         "RegistryId": repository.registry_id,
         "RepositoryName": repository.name,

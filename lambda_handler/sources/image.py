@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from ..errors import ImageError, RemoteError
 from ..oci import Digest, Platform, Reference
-from ..publish.content import Content, copied
+from ..publish.content import Content, copied, present
 from ..publish.ports import SourcePorts
 from ..values import Value
 
@@ -39,6 +41,17 @@ class RegistryImageSource:
         return self.reference.digest
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
-        """Read the image's manifest and all below it."""
-        remote = ports.remote(self.reference.repository, self.credentials_secret_arn)
-        return copied(remote.resolve(self.reference), remote, platforms)
+        """
+        Read the image's manifest and all below it.
+
+        An image by digest that the destination holds needs no upstream: that
+        may have been removed there since it was copied.
+        """
+        try:
+            remote = ports.remote(self.reference.repository, self.credentials_secret_arn)
+            return copied(remote.resolve(self.reference), remote, platforms)
+        except RemoteError:
+            with suppress(ImageError):
+                if self.reference.digest is not None:
+                    return present(ports.destination.manifest(self.reference.digest), ports.destination, platforms)
+            raise

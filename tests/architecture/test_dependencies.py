@@ -41,6 +41,7 @@ LAYERS = {
     # The function that runs in Lambda, from the inside out.
     "lambda_handler.errors": handler(),
     "lambda_handler.log": handler(),
+    "lambda_handler.library_logs": handler(others=("urllib3",)),
     "lambda_handler.clock": handler("errors"),
     "lambda_handler.retry": handler("errors", "clock", "log"),
     "lambda_handler.side_by_side": handler(),

@@ -9,21 +9,27 @@ counted and not spent.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from lambda_handler.entrypoint import ANSWER_SECONDS, START_SECONDS, UNDO_SECONDS
 from lambda_handler.oci import Digest
+from lambda_handler.retry import PATIENCE_SECONDS, PATIENT_WAIT_SECONDS, SHORTEST_WAIT_SECONDS
 from tests.protocol.cloudformation import CloudFormation, answer_address
 from tests.protocol.conftest import Lambda, Registry, declare
 
 NOMINAL_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """What a wait is called that takes half to all of it."""
 
-A_MINUTE = 60.0
+PATIENT_SECONDS = PATIENCE_SECONDS + PATIENT_WAIT_SECONDS
+"""What a minute of patience takes at most: the last wait begins within it."""
+
+WORK_SECONDS = 300 - START_SECONDS - ANSWER_SECONDS - UNDO_SECONDS
+"""Of the ``ServiceTimeout`` that CloudFormation's simulator declares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +135,18 @@ class Cost:
     Attributes:
         outcome: ``published``, or the code of the error.
         waited_seconds: At most; the waits are of random length.
+        is_out_of_time: It waited until its time was up.
     """
 
     outcome: str
     waited_seconds: float
+    is_out_of_time: bool = False
 
     def __str__(self) -> str:
-        waited = "a minute" if self.waited_seconds >= A_MINUTE else f"{self.waited_seconds:g} s"
-        return f"{self.outcome}, {waited}" if self.waited_seconds else self.outcome
+        if not self.waited_seconds:
+            return self.outcome
+        waited = duration(self.waited_seconds)
+        return f"{self.outcome}, {f'until the deadline ({waited})' if self.is_out_of_time else waited}"
 
 
 def run(scenario: Scenario, fault: Fault, registry: Registry) -> Cost:
@@ -154,8 +164,22 @@ def run(scenario: Scenario, fault: Fault, registry: Registry) -> Cost:
     else:
         assert registry.tags() == before, answer.reason
     outcome = "published" if answer.succeeded else f"`{answer.reason.partition(':')[0]}`"
-    waited = sum(slept) if sum(slept) >= A_MINUTE else sum(_nominal(seconds) for seconds in slept)
-    return Cost(outcome=outcome, waited_seconds=waited)
+    return _cost(outcome, slept)
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people: ``15.5 s``, ``4 min 25 s``."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{seconds:g} s" if seconds < 2 * 60 else f"{minutes:g} min {rest:g} s"
+
+
+def _cost(outcome: str, slept: Sequence[float]) -> Cost:
+    waited = sum(slept)
+    if waited > WORK_SECONDS - 2 * SHORTEST_WAIT_SECONDS:
+        return Cost(outcome=outcome, waited_seconds=WORK_SECONDS, is_out_of_time=True)
+    if PATIENCE_SECONDS <= waited <= PATIENT_SECONDS:
+        return Cost(outcome=outcome, waited_seconds=PATIENT_SECONDS)
+    return Cost(outcome=outcome, waited_seconds=sum(map(_nominal, slept)))
 
 
 def _nominal(seconds: float) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.scenarios import KINDS, SCENARIOS, TIMES, Kind, Scenario, heading, run
+from tests.faults.scenarios import KINDS, SCENARIOS, TIMES, Cost, Kind, Scenario, heading, run
 from tests.protocol.conftest import Registry, plane, registry, running_plane
 
 __all__ = ["plane", "registry", "running_plane"]
@@ -33,6 +33,21 @@ def documented(scenario: Scenario, operation: str, kind: Kind, times: int | None
     columns = [cell.strip() for cell in lines[0]]
     row = next(line for line in lines if line[0].strip() == f"`{operation}`")
     return row[columns.index(kind.name)].strip()
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        (Cost(outcome="published", waited_seconds=0.0), "published"),
+        (Cost(outcome="published", waited_seconds=0.5), "published, 0.5 s"),
+        (Cost(outcome="`A`", waited_seconds=64.0), "`A`, 64 s"),
+        (Cost(outcome="`A`", waited_seconds=265.0), "`A`, 4 min 25 s"),
+        (Cost(outcome="`A`", waited_seconds=265.0, is_out_of_time=True), "`A`, until the deadline (4 min 25 s)"),
+    ],
+    ids=str,
+)
+def test_a_cell_says_how_long_it_took(cost: Cost, said: str) -> None:
+    assert str(cost) == said
 
 
 @pytest.mark.usefixtures("plane")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -170,26 +169,20 @@ def test_two_resources_swap_tags(stack: Stack, registry: Registry, order: slice)
 
 @pytest.mark.parametrize("name", ["first", "second"], ids=["same image", "another image"])
 def test_a_tag_that_another_resource_takes_between_looking_and_removing_is_put_back(
-    stack: Stack, registry: Registry, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, name: str
+    stack: Stack, registry: Registry, plane: ControlPlane, name: str
 ) -> None:
     """CloudFormation updates both at the same time: the claim is laid just after nobody was seen to have one."""
     first, second = registry.push("first"), registry.push(name)
     neighbour = other(stack)
     stack.deploy(declare(first, "a", "b", **UNTAG))
     neighbour.deploy(named(declare(second, "c", **UNTAG), "Other"))
-    answer, taken = plane.answer, named(declare(second, "b", "c", **UNTAG), "Other")
-
-    def answer_and_let_it_be_taken(operation: str, data: Mapping[str, Any]) -> tuple[int, str]:
-        answered = answer(operation, data)
-        if operation == "GetParametersByPath":
-            monkeypatch.setattr(plane, "answer", answer)
-            assert neighbour.deploy(taken).succeeded
-        return answered
-
-    monkeypatch.setattr(plane, "answer", answer_and_let_it_be_taken)
+    taken = named(declare(second, "b", "c", **UNTAG), "Other")
+    hook = plane.hooks.after("GetParametersByPath", lambda: neighbour.deploy(taken))
 
     assert stack.deploy(declare(first, "a", **UNTAG)).succeeded
 
+    assert hook.ran
+    assert neighbour.declared == taken
     assert registry.tags() == {"a": first.digest, "b": second.digest, "c": second.digest}
 
 
@@ -374,7 +367,7 @@ def test_claims_that_cannot_be_given_up_fail_nothing(
     image = registry.push("first")
     registry.push("by hand", "latest")
     stack.deploy(declare(image, "1", **UNTAG))
-    plane.busy["GetParameter"] = 50
+    plane.busy["GetParameter"] = 5000
 
     assert stack.deploy(declare(image, "1", "latest")).succeeded
 

@@ -195,7 +195,7 @@ def test_a_parameter_that_outlived_its_resource_tells_nothing(
     image, source = copy(registry, "new")
     properties = {**declare(image, "1", **DELETE), **source}
     stack.deploy(properties)
-    plane.busy["DeleteParameter"] = 50
+    plane.busy["DeleteParameter"] = 5000
     assert stack.destroy().succeeded
     plane.busy.clear()
     assert plane.parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from lambda_handler.errors import ImageError
 from lambda_handler.log import Log
 from lambda_handler.oci import Descriptor, Digest, Manifest, Repository
 from lambda_handler.registry import RegistryClient
-from lambda_handler.retry import Retry
+from lambda_handler.retry import SHORTEST_WAIT_SECONDS, Attempts, Retry
 from tests.fuzz.hostile import JSON, changed, damaged, outcome, written
 from tests.fuzz.server import Server, http, serve
 from tests.fuzz.test_manifests import IMAGE
@@ -38,8 +38,9 @@ TOKEN = base64.b64encode(b"AWS:pass").decode()
 class Once(Retry):
     """Fails at once: what repeats is tested elsewhere."""
 
-    def _wait(self, *_: object, **__: object) -> None:
-        return None
+    def start(self, doing: str, *, settle: bool = False) -> Attempts:
+        no_time = Deadline.after(SHORTEST_WAIT_SECONDS, self.deadline.clock)
+        return replace(super().start(doing, settle=settle), deadline=no_time, most=1)
 
 
 ONCE = Once(Deadline.after(600, SteppingClock()), Log())

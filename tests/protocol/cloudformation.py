@@ -13,11 +13,15 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 STACK_ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Agent/5a7d8f10-0000-4000-8000-123456789abc"
 SIGNATURE = "X-Amz-Signature=5ecret51gnature"
+
+SIGNED_SECONDS = 7200
+"""How long CloudFormation's signature is good for."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,18 @@ class AnswerAddress:
 
     Attributes:
         expired: Requests whose signature is taken no more.
+        unconfirmed: Requests whose answers are taken, but the sender never hears of it.
     """
 
     url: str = ""
     failures: list[int] = field(default_factory=list)
     expired: set[str] = field(default_factory=set)
+    unconfirmed: set[str] = field(default_factory=set)
     received: dict[str, list[bytes]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def take(self, path: str, content_type: str | None, body: bytes) -> int:
+        """Take an answer; return the status, or 0 when the connection breaks instead."""
         if self.failures:
             return self.failures.pop(0)
         if content_type != "":
@@ -59,7 +66,7 @@ class AnswerAddress:
         if request_id in self.expired:
             return 403
         self.received.setdefault(request_id, []).append(body)
-        return 200
+        return 0 if request_id in self.unconfirmed else 200
 
 
 @contextmanager
@@ -69,7 +76,10 @@ def answer_address() -> Iterator[AnswerAddress]:
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(address.take(self.path, self.headers.get("Content-Type"), body))
+            status = address.take(self.path, self.headers.get("Content-Type"), body)
+            if not status:
+                return
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -94,13 +104,28 @@ class Function(Protocol):
     def __call__(self, event: Mapping[str, object], remaining_seconds: float) -> None: ...
 
 
+class WallClock(Protocol):
+    """What requests are dated with."""
+
+    def wall(self) -> float: ...
+
+
 @dataclass
 class CloudFormation:
-    """Sends events as CloudFormation does, and checks what comes back as it does."""
+    """
+    Sends events as CloudFormation does, and checks what comes back as it does.
+
+    Attributes:
+        clock: Without one, the signature of a request does not say when it was made.
+        signature: The form of the signature; the old one says only when it expires.
+    """
 
     function: Function
     address: AnswerAddress
     remaining_seconds: float = 900.0
+    clock: WallClock | None = None
+    stack_id: str = STACK_ID
+    signature: Literal["v4", "v2"] = "v4"
 
     def create(self, properties: Mapping[str, object], logical_id: str = "Release") -> Answer:
         return self.send(self.event("Create", properties, logical_id))
@@ -137,14 +162,26 @@ class CloudFormation:
         return {
             "RequestType": request_type,
             "RequestId": request_id,
-            "ResponseURL": f"{self.address.url}/{request_id}?{SIGNATURE}",
+            "ResponseURL": f"{self.address.url}/{request_id}?{self._signature()}",
             "ServiceToken": "arn:aws:lambda:eu-west-1:123456789012:function:handler",
-            "StackId": STACK_ID,
+            "StackId": self.stack_id,
             "LogicalResourceId": logical_id,
             "ResourceType": "Custom::ECRPublicImage",
             "ResourceProperties": as_sent(properties),
             **{key: value for key, value in optional.items() if value is not None},
         }
+
+    def _signature(self) -> str:
+        """Sign an address as of now."""
+        if self.clock is None:
+            return SIGNATURE
+        now = self.clock.wall()
+        if self.signature == "v2":
+            return f"AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Expires={int(now) + SIGNED_SECONDS}&Signature=5ecret51gnature"
+        date = datetime.fromtimestamp(int(now), UTC).strftime("%Y%m%dT%H%M%SZ")
+        scope = f"AKIAIOSFODNN7EXAMPLE%2F{date[:8]}%2Feu-west-1%2Fs3%2Faws4_request"
+        head = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={date}&X-Amz-SignedHeaders=host"
+        return f"{head}&X-Amz-Expires={SIGNED_SECONDS}&X-Amz-Credential={scope}&{SIGNATURE}"
 
     def send(self, event: Mapping[str, Any]) -> Answer:
         self.function(event, self.remaining_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -72,18 +73,21 @@ def running_plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
-def plane(running_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> ControlPlane:
+def plane(running_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlPlane]:
     """Systems Manager without parameters, and a stack that is being updated."""
     running_plane.clear()
+    running_plane.wall = time.time
     for name, value in running_plane.environment().items():
         monkeypatch.setenv(name, value)
-    return running_plane
+    yield running_plane
+    assert running_plane.hooks.problems == []
 
 
 @pytest.fixture
 def function(registry: Registry, plane: ControlPlane) -> Iterator[Lambda]:
-    del registry, plane  # they set the environment that the function's clients are made in
+    del registry  # sets, as the plane does, the environment that the function's clients are made in
     function = Lambda()
+    plane.wall = function.clock.wall
     yield function
     function.close()
 
@@ -91,7 +95,7 @@ def function(registry: Registry, plane: ControlPlane) -> Iterator[Lambda]:
 @pytest.fixture
 def cloudformation(function: Lambda) -> Iterator[CloudFormation]:
     with answer_address() as address:
-        yield CloudFormation(function, address)
+        yield CloudFormation(function, address, clock=function.clock)
         assert address.problems == []
 
 

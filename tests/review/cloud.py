@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +13,10 @@ from xml.sax.saxutils import escape
 from cdk_ecrpublic.review.assembly import read_assembly
 from tests.protocol.cloudformation import CloudFormation, answer_address
 from tests.protocol.conftest import Lambda
-from tests.support.control_plane import ControlPlane, serving
+from tests.support.control_plane import ControlPlane, region_of, serving
 from tests.support.deployment import DeployedStack
 
 REGION = "us-east-1"
-
-_SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/")
 
 _STACK = """<Stacks><member><StackName>{name}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>
 <StackStatus>{status}</StackStatus></member></Stacks>"""
@@ -81,15 +78,16 @@ class Cloud:
             assert deployment.status == "COMPLETE", [change.answer for change in deployment.changes]
         self.hold(folder, "UPDATE_COMPLETE")
 
-    def describe(self, operation: str, region: str, name: str) -> tuple[int, str]:
+    def describe(self, form: Mapping[str, str], region: str) -> tuple[int, str]:
         """Answer as CloudFormation does."""
+        operation, name = form["Action"], form["StackName"]
         if self.busy:
             self.busy -= 1
             return 400, _ERROR.format(code="Throttling", message="Rate exceeded")
         if operation in self.denied:
             return 403, _ERROR.format(code="AccessDenied", message="not allowed")
         if name.startswith("arn:"):  # asked by the function
-            return self.plane.answer(operation, {})
+            return self.plane.answer(operation, form, region)
         if (region, name) not in self.stacks:
             return 400, _ERROR.format(code="ValidationError", message=f"Stack with id {name} does not exist")
         stack = self.stacks[region, name]
@@ -101,11 +99,9 @@ class Cloud:
         """Answer a request to either service."""
         if target := headers.get("X-Amz-Target", ""):
             self.plane.denied = self.denied
-            return self.plane.answer(target.partition(".")[2], json.loads(body))
+            return self.plane.answer(target.partition(".")[2], json.loads(body), region_of(headers))
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-        scope = _SCOPE.search(headers.get("Authorization", ""))
-        assert scope is not None
-        return self.describe(form["Action"], scope[1], form["StackName"])
+        return self.describe(form, region_of(headers))
 
 
 @contextmanager

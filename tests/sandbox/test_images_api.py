@@ -270,6 +270,19 @@ def test_an_artifact_has_the_type_of_its_config(api: Api, other: Image) -> None:
     assert detail["artifactMediaType"] == "application/vnd.cncf.helm.config.v1+json"
 
 
+def test_throttles_descriptions_and_deletions_beyond_the_rates_that_are_set(
+    sandbox: Sandbox, api: Api, image: Image
+) -> None:
+    sandbox.settings = Settings(describe_images_per_second=0.01, batch_delete_images_per_second=0.01)
+    names = {"repositoryName": REPOSITORY, "imageIds": [{"imageDigest": image.digest}]}
+
+    api.describe_images(**names)
+    api.batch_delete_image(**names)
+
+    assert api.refusal("describe_images", **names).code == "ThrottlingException"
+    assert api.refusal("batch_delete_image", **names).code == "ThrottlingException"
+
+
 def _config(image: Image) -> dict[str, Any]:
     digest, content = next(iter(image.blobs.items()))
     return {"digest": digest, "size": len(content)}

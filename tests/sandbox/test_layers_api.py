@@ -205,6 +205,19 @@ def test_refuses_to_check_more_than_100_layers_at_once(api: Api) -> None:
     assert refusal.code == "InvalidParameterException"
 
 
+def test_throttles_uploads_beyond_the_rates_that_are_set(sandbox: Sandbox, api: Api, upload: Uploading) -> None:
+    upload.part(b"layer")
+    other = Uploading(api)
+    other.part(b"other")
+    sandbox.settings = Settings(initiate_layer_uploads_per_second=0.01, complete_layer_uploads_per_second=0.01)
+
+    api.initiate_layer_upload(repositoryName=REPOSITORY)
+    upload.complete(digest_of(b"layer"))
+
+    assert api.refusal("initiate_layer_upload", repositoryName=REPOSITORY).code == "ThrottlingException"
+    assert other.refusal(digest_of(b"other"))[0] == "ThrottlingException"
+
+
 @pytest.mark.parametrize(
     ("operation", "arguments"),
     [

@@ -228,3 +228,25 @@ def test_refuses_a_range_that_is_not_there(http: Http, given: str) -> None:
 def test_refuses_a_layer_that_is_not_there(http: Http, digest: str) -> None:
     assert http.get(f"blobs/{digest}").status == 404
     assert http.send("HEAD", f"{http.repository}/blobs/{digest}").status == 404
+
+
+def test_throttles_uploads_beyond_the_rates_that_are_set(http: Http) -> None:
+    first, second = (start(http).headers["Location"] for _ in range(2))
+    http.sandbox.settings = Settings(initiate_layer_uploads_per_second=0.01, complete_layer_uploads_per_second=0.01)
+
+    began = [start(http).status for _ in range(2)]
+    closed = [http.send("PUT", f"{place}?digest={digest_of(b'x')}", b"x").status for place in (first, second)]
+
+    assert (began, closed) == ([202, 429], [201, 429])
+
+
+def test_an_upload_that_was_throttled_can_be_closed_again(http: Http) -> None:
+    first, second = (start(http).headers["Location"] for _ in range(2))
+    http.sandbox.settings = Settings(complete_layer_uploads_per_second=0.01)
+    http.send("PUT", f"{first}?digest={digest_of(b'x')}", b"x")
+    throttled = http.send("PUT", f"{second}?digest={digest_of(b'y')}", b"y")
+
+    http.sandbox.settings = Settings()
+    closed = http.send("PUT", f"{second}?digest={digest_of(b'y')}", b"y")
+
+    assert (throttled.status, closed.status) == (429, 201)

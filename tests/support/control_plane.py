@@ -1,5 +1,5 @@
 """
-Systems Manager's parameters and the status of one stack, for the real clients to talk to.
+Systems Manager's parameters in each Region, and the status of stacks, for the real clients to talk to.
 
 Small enough to be emptied for each example of a property-based test; the
 tests with the ``cdk`` command line use an emulator of all of AWS instead.
@@ -8,22 +8,49 @@ tests with the ``cdk`` command line use an emulator of all of AWS instead.
 from __future__ import annotations
 
 import json
+import re
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
-PAGE = 10
+from tests.support.hooks import Hooks
+from tests.support.parameters import Everywhere, ParameterStore, Refusal
+from tests.support.stack_records import LONG_AGO, StackRecord, describe_events, describe_resource, describe_stack
 
-STACKS = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
-<DescribeStacksResult><Stacks><member><StackName>Agent</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>
-<StackStatus>{status}</StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
+HOME = "us-east-1"
+"""Where a client is that says nothing of its Region, and where a test's parameters come to."""
 
-DENIED = """<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>
-<Code>AccessDenied</Code><Message>not allowed</Message></Error></ErrorResponse>"""
+SOME_STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/Agent/00000000-0000-4000-8000-000000000000"
+
+FORMATION = frozenset({"DescribeStacks", "DescribeStackEvents", "DescribeStackResource"})
+
+UNKNOWN = "ValidationError"
+"""What CloudFormation says of a resource that it does not know."""
+
+_SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/")
+
+_NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
+
+_ANSWER = """<{operation}Response xmlns="{namespace}"><{operation}Result>{result}</{operation}Result>
+</{operation}Response>"""
+
+_ERROR = """<ErrorResponse xmlns="{namespace}"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>
+</Error></ErrorResponse>"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request."""
+
+    operation: str
+    region: str
+    data: Mapping[str, Any]
 
 
 @dataclass
@@ -32,27 +59,48 @@ class ControlPlane:
     What the two services hold, and what they were asked.
 
     Attributes:
-        denied: Operations that are refused: ``PutParameter``.
-        busy: Operations of Systems Manager, and so many requests that are throttled.
+        regions: The parameters of each Region, by name.
+        status: Of every stack that is not among *stacks*.
+        stacks: By the stack's id.
+        denied: Operations that are refused, everywhere or in one Region: ``PutParameter``, ``eu-west-1/PutParameter``.
+        busy: Operations, and so many requests that are throttled.
+        requests: The operations that were asked for; *calls* has the requests themselves.
+        wall: The clock that events of stacks are stamped with.
     """
 
     url: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
+    regions: dict[str, dict[str, str]] = field(default_factory=dict)
     status: str = "UPDATE_IN_PROGRESS"
+    stacks: dict[str, StackRecord] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     busy: Counter[str] = field(default_factory=Counter)
     requests: list[str] = field(default_factory=list)
+    calls: list[Asked] = field(default_factory=list)
+    hooks: Hooks = field(default_factory=Hooks)
+    wall: Callable[[], float] = time.time
+
+    @property
+    def parameters(self) -> MutableMapping[str, str]:
+        """The parameters of all Regions."""
+        return Everywhere(self.regions, HOME)
+
+    @parameters.setter
+    def parameters(self, parameters: Mapping[str, str]) -> None:
+        self.regions.clear()
+        self.parameters.update(parameters)
 
     def environment(self) -> dict[str, str]:
         """Return the variables that lead clients here."""
         return {"AWS_ENDPOINT_URL_SSM": self.url, "AWS_ENDPOINT_URL_CLOUDFORMATION": self.url}
 
     def clear(self) -> None:
-        self.parameters.clear()
-        self.denied.clear()
-        self.busy.clear()
-        self.requests.clear()
+        for each in (self.regions, self.stacks, self.denied, self.busy, self.requests, self.calls, self.hooks):
+            each.clear()
         self.status = "UPDATE_IN_PROGRESS"
+
+    def stack(self, stack_id: str) -> StackRecord:
+        """Return what is told of a stack; a stack that is asked for here is known from then on."""
+        return self.stacks.setdefault(stack_id, StackRecord(stack_id, self.wall))
 
     @contextmanager
     def rolling_back(self) -> Iterator[None]:
@@ -61,40 +109,64 @@ class ControlPlane:
         yield
         self.status = before
 
-    def answer(self, operation: str, data: Mapping[str, Any]) -> tuple[int, str]:
+    def answer(self, operation: str, data: Mapping[str, Any], region: str = HOME) -> tuple[int, str]:
+        """Answer a request to either service."""
+        asked = Asked(operation, region, data)
         self.requests.append(operation)
+        self.calls.append(asked)
+        self.hooks.run("before", operation, asked)
+        try:
+            answered = 200, self._answer(asked)
+        except Refusal as refused:
+            answered = 400, _refused(operation, str(refused))
+        self.hooks.run("after", operation, asked)
+        return answered
+
+    def _answer(self, asked: Asked) -> str:
+        if not self.denied.isdisjoint({asked.operation, f"{asked.region}/{asked.operation}"}):
+            raise Refusal("AccessDenied" if asked.operation in FORMATION else "AccessDeniedException")
+        if self.busy[asked.operation] > 0:
+            self.busy[asked.operation] -= 1
+            raise Refusal("Throttling" if asked.operation in FORMATION else "ThrottlingException")
+        if asked.operation in FORMATION:
+            result = self._describe(asked.operation, asked.data)
+            return _ANSWER.format(operation=asked.operation, result=result, namespace=_NAMESPACE)
+        store = ParameterStore(asked.region, self.regions.setdefault(asked.region, {}))
+        return json.dumps(store.answer(asked.operation, asked.data))
+
+    def _describe(self, operation: str, data: Mapping[str, Any]) -> str:
+        stack_id = data.get("StackName", SOME_STACK)
+        stack = self.stacks.get(stack_id) or StackRecord(stack_id, self.wall, status=self.status)
         if operation == "DescribeStacks":
-            return (403, DENIED) if operation in self.denied else (200, STACKS.format(status=self.status))
-        if operation in self.denied:
-            return 400, json.dumps({"__type": "AccessDeniedException", "message": "not allowed"})
-        if self.busy[operation] > 0:
-            self.busy[operation] -= 1
-            return 400, json.dumps({"__type": "ThrottlingException", "message": "Rate exceeded"})
-        if operation in {"GetParameter", "DeleteParameter"} and data["Name"] not in self.parameters:
-            return 400, json.dumps({"__type": "ParameterNotFound"})
-        return 200, json.dumps(getattr(self, f"_{operation}")(data))
+            return describe_stack(stack)
+        if operation == "DescribeStackEvents":
+            return describe_events(stack, data.get("NextToken", ""))
+        logical_id = data["LogicalResourceId"]
+        if stack_id not in self.stacks:
+            # Of a stack that no test plays: CloudFormation waits for whatever is asked about.
+            stack.wall = lambda: LONG_AGO
+            stack.change(logical_id, "CREATE_IN_PROGRESS")
+        result = describe_resource(stack, logical_id)
+        if result is None:
+            raise Refusal(UNKNOWN)
+        return result
 
-    def _GetParameter(self, data: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation's name
-        return {"Parameter": {"Name": data["Name"], "Value": self.parameters[data["Name"]]}}
 
-    def _PutParameter(self, data: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
-        assert len(data["Value"]) <= 4096
-        self.parameters[data["Name"]] = data["Value"]
-        return {"Version": 1}
-
-    def _DeleteParameter(self, data: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
-        del self.parameters[data["Name"]]
-        return {}
-
-    def _GetParametersByPath(self, data: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
-        names = sorted(name for name in self.parameters if name.rpartition("/")[0] == data["Path"])
-        first = int(data.get("NextToken", "0"))
-        page = [{"Name": name, "Value": self.parameters[name]} for name in names[first : first + PAGE]]
-        return {"Parameters": page, **({"NextToken": str(first + PAGE)} if names[first + PAGE :] else {})}
+def _refused(operation: str, code: str) -> str:
+    message = "Rate exceeded" if code.startswith("Throttling") else "not allowed"
+    if operation in FORMATION:
+        return _ERROR.format(code=code, message=message, namespace=_NAMESPACE)
+    return json.dumps({"__type": code, "message": message})
 
 
 Answer = Callable[[Mapping[str, str], bytes], tuple[int, str]]
 """Answers the headers and the body of a request."""
+
+
+def region_of(headers: Mapping[str, str]) -> str:
+    """Return the Region that a request is signed for."""
+    scope = _SCOPE.search(headers.get("Authorization", ""))
+    return scope[1] if scope else HOME
 
 
 @contextmanager
@@ -103,9 +175,10 @@ def control_plane() -> Iterator[ControlPlane]:
     plane = ControlPlane()
 
     def answer(headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
-        target = headers.get("X-Amz-Target", "")
-        operation = target.partition(".")[2] or "DescribeStacks"
-        return plane.answer(operation, json.loads(body) if target else {})
+        if target := headers.get("X-Amz-Target", ""):
+            return plane.answer(target.partition(".")[2], json.loads(body), region_of(headers))
+        form = dict(parse_qsl(body.decode()))
+        return plane.answer(form["Action"], form, region_of(headers))
 
     with serving(answer) as plane.url:
         yield plane

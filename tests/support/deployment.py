@@ -11,115 +11,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from lambda_handler.errors import DeliveryError
 from tests.protocol.cloudformation import Answer, CloudFormation, check
+from tests.support.clock import SteppingClock
 from tests.support.control_plane import ControlPlane
+from tests.support.course import SMOOTH, Change, Course, Delivery, Deployed, Deployment, Properties, Template
+from tests.support.stack_records import StackRecord
 
-Properties = Mapping[str, object]
+__all__ = [
+    "SMOOTH",
+    "Change",
+    "Course",
+    "Delivery",
+    "Deployed",
+    "DeployedStack",
+    "Deployment",
+    "Properties",
+    "Template",
+]
+
 T = TypeVar("T")
 
-Template = Mapping[str, Properties]
-"""Logical id to properties."""
-
-INVOCATIONS = 3
-"""Lambda invokes a function that raised, or was invoked asynchronously without success, twice more."""
+RETRIED_AFTER_SECONDS = (0, 60, 120)
+"""Lambda invokes a function that raised twice more, after one and then two minutes."""
 
 DELETE_ATTEMPTS = 3
 """How often a clean-up tries to delete a resource before it abandons it."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """
-    How a request reaches the function, and its answer CloudFormation.
-
-    Attributes:
-        copies: How often it is delivered.
-        at_once: Whether the copies arrive at the same time, or one after the other.
-        lost: The request never arrives, or no answer to it does.
-        seconds: What Lambda leaves the function; CloudFormation waits as long.
-    """
-
-    copies: int = 1
-    at_once: bool = False
-    lost: Literal["request", "answer"] | None = None
-    seconds: float = 900.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Course:
-    """
-    How a deployment goes.
-
-    Attributes:
-        order: Of two resources, the one whose place here holds the lower number comes first.
-        together: The first two of each phase are sent their requests at the same time.
-        other_fails_after: So many of our resources are done when another resource
-            of the stack fails; None: none fails.
-        deliveries: Of the first requests of the deployment; all later ones are delivered as usual.
-        updates_replaced: Whether a rollback sends a replaced resource an update
-            the other way round before its new id is deleted.
-    """
-
-    order: Sequence[int] = ()
-    together: bool = False
-    other_fails_after: int | None = None
-    deliveries: Sequence[Delivery] = ()
-    updates_replaced: bool = True
-
-
-SMOOTH = Course()
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """A resource that CloudFormation holds for created."""
-
-    properties: Properties
-    physical_id: str
-    data: Mapping[str, str]
-
-
-@dataclass(kw_only=True)
-class Change:
-    """
-    What a deployment did with one resource.
-
-    Attributes:
-        old: None for one that was created.
-        delivery: How its request was delivered.
-        answer: None when there was none.
-        is_rolled_back: An update the other way round has succeeded.
-    """
-
-    logical_id: str
-    old: Deployed | None
-    new: Properties
-    delivery: Delivery
-    answer: Answer | None = None
-    is_rolled_back: bool = False
-
-    @property
-    def succeeded(self) -> bool:
-        return self.answer is not None and self.answer.succeeded
-
-    @property
-    def is_replacement(self) -> bool:
-        return bool(self.old and self.succeeded and self.answer and self.answer.physical_id != self.old.physical_id)
-
-
-@dataclass(kw_only=True)
-class Deployment:
-    """One deployment, from its first request to its last."""
-
-    course: Course
-    changes: list[Change] = field(default_factory=list)
-    removed: Mapping[str, Deployed] = field(default_factory=dict)
-    status: Literal["COMPLETE", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"] = "COMPLETE"
-    reasons: list[str] = field(default_factory=list)
+BETWEEN_DEPLOYMENTS_SECONDS = 600.0
 
 
 @dataclass
@@ -128,23 +50,53 @@ class DeployedStack:
     The stack; at most one deployment is under way.
 
     Attributes:
-        plane: Answers for the stack's status.
+        plane: Answers for the stack's status, its resources and its events.
+        failed: Resources whose creation failed and was not undone.
+        region: The stack's own.
+        root: The stack that this one is nested in.
+        pace: Seconds between two requests, where time is the test's to move.
+        sent: All requests, in their order.
+        lives: How often the stack was made anew; each life has an id of its own.
+        is_creation: Whether the deployment that is under way creates the stack.
     """
 
     cloudformation: CloudFormation
     plane: ControlPlane
     resources: dict[str, Deployed] = field(default_factory=dict)
     name: str = "Agent"
+    region: str = "eu-west-1"
+    root: StackRecord | None = None
+    pace: float = 5.0
+    failed: dict[str, Deployed] = field(default_factory=dict)
+    sent: list[Mapping[str, Any]] = field(default_factory=list)
+    lives: int = 0
+    is_creation: bool = False
+
+    def __post_init__(self) -> None:
+        self.cloudformation = replace(self.cloudformation, stack_id=self._stack_id())
+
+    @property
+    def record(self) -> StackRecord:
+        """What CloudFormation tells of the stack."""
+        record = self.plane.stack(self.cloudformation.stack_id)
+        record.root = self.root
+        return record
+
+    @property
+    def status(self) -> str:
+        return self.record.status
 
     def deploy(self, template: Template, course: Course = SMOOTH) -> Deployment:
-        """Deploy *template*; on any failure roll back, which may fail too."""
+        """Deploy *template*; on any failure do what the course says, which may fail too."""
         removed = {name: resource for name, resource in self.resources.items() if name not in template}
         deployment = Deployment(course=course, removed=removed)
-        self.plane.status = "UPDATE_IN_PROGRESS" if self.resources else "CREATE_IN_PROGRESS"
+        self._begin()
         if self._go_forward(deployment, template):
-            self._clean_up(deployment)
-        else:
+            self._succeed(deployment)
+        elif course.on_failure == "ROLLBACK":
             self._roll_back(deployment)
+        else:
+            self._stop(deployment)
         return deployment
 
     def continue_rollback(self, deployment: Deployment) -> None:
@@ -152,18 +104,50 @@ class DeployedStack:
         assert deployment.status == "ROLLBACK_FAILED"
         self._roll_back(deployment)
 
+    def finish(self, deployment: Deployment) -> None:
+        """Clean up what a nested stack left until the stack around it has succeeded."""
+        self._clean_up(deployment)
+
+    def undo(self, deployment: Deployment) -> None:
+        """Undo what a nested stack did, in whatever state it is: the stack around it is rolled back."""
+        for change in deployment.changes:
+            if change.old:
+                self._undo(change, deployment)
+        for change in deployment.changes:
+            if change.old is None or change.is_replacement:
+                self._delete_new(change)
+
     def destroy(self, course: Course = SMOOTH) -> bool:
         """Delete all resources; return whether all are gone. Those that are not can be tried again."""
-        self.plane.status = "DELETE_IN_PROGRESS"
-        for name in list(_in_order(self.resources, course.order)):
-            resource = self.resources[name]
-            if self._delete(name, resource.physical_id, resource.properties):
-                del self.resources[name]
-        return not self.resources
+        self._pass(BETWEEN_DEPLOYMENTS_SECONDS)
+        return self._delete_all(course)
 
     def invented_id(self, logical_id: str) -> str:
         """Return an id as CloudFormation invents it for a resource whose Create it got no answer to."""
         return f"{self.name}-{logical_id}-1ABCDEFGHIJKL"
+
+    def _begin(self) -> None:
+        """Enter a deployment; a stack whose creation was rolled back, or that was deleted, is made anew."""
+        self._pass(BETWEEN_DEPLOYMENTS_SECONDS)
+        known = self.plane.stacks.get(self.cloudformation.stack_id)
+        is_new = known is None or not known.events or known.status in {"DELETE_COMPLETE", "ROLLBACK_COMPLETE"}
+        if known and is_new:
+            self.lives += 1
+            self.cloudformation.stack_id = self._stack_id()
+        self.is_creation = is_new
+        self._enter("CREATE_IN_PROGRESS" if is_new else "UPDATE_IN_PROGRESS")
+
+    def _stack_id(self) -> str:
+        identity = f"5a7d8f10-0000-4000-8000-{0x123456789ABC + self.lives:012x}"
+        return f"arn:aws:cloudformation:{self.region}:123456789012:stack/{self.name}/{identity}"
+
+    def _enter(self, status: str) -> None:
+        self.plane.status = status
+        self.record.enter(status)
+
+    def _pass(self, seconds: float) -> None:
+        if isinstance(self.cloudformation.clock, SteppingClock):
+            self.cloudformation.clock.pass_by(seconds)
 
     def _go_forward(self, deployment: Deployment, template: Template) -> bool:
         """Create and update; return whether everything succeeded, the stack's other resources too."""
@@ -172,7 +156,7 @@ class DeployedStack:
         todo = list(_in_order(changed, course.order))
         for batch in _batches(todo, together=course.together):
             if course.other_fails_after is not None and len(deployment.changes) >= course.other_fails_after:
-                return False
+                break
             started = len(deployment.changes)
             changes = [
                 Change(
@@ -187,6 +171,9 @@ class DeployedStack:
             _all_at_once(self._change, changes)
             if not all(change.succeeded for change in changes):
                 return False
+        if course.other_fails_after is not None:
+            self._pass(self.pace)
+            self.record.change("Bucket", "CREATE_FAILED", "bucket", "AWS::S3::Bucket")
         return course.other_fails_after is None
 
     def _is_deployed(self, name: str, new: Properties) -> bool:
@@ -194,47 +181,79 @@ class DeployedStack:
 
     def _change(self, change: Change) -> None:
         old = change.old
-        event = self.cloudformation.event(
-            "Update" if old else "Create",
+        request_type = "Update" if old else "Create"
+        change.event = self._event(
+            request_type,
             change.new,
             change.logical_id,
             old.physical_id if old else None,
             old.properties if old else None,
         )
-        change.answer = self._send(event, change.delivery)
+        change.answer = self._send(change.event, change.delivery)
         if old and change.answer and not change.answer.succeeded:
             assert change.answer.physical_id == old.physical_id, "a failed update that changes the id is a replacement"
 
-    def _clean_up(self, deployment: Deployment) -> None:
-        """Delete what is no longer declared, and the old ids of what was replaced; what cannot be is abandoned."""
-        for change in deployment.changes:
+    def _succeed(self, deployment: Deployment) -> None:
+        self._keep_new(deployment.changes)
+        if self.is_creation:
+            self._enter("CREATE_COMPLETE")
+        elif deployment.course.waits_for_root:
+            self._enter("UPDATE_COMPLETE")
+        else:
+            self._clean_up(deployment)
+
+    def _keep_new(self, changes: Sequence[Change]) -> None:
+        for change in changes:
             assert change.answer is not None
             self.resources[change.logical_id] = Deployed(change.new, change.answer.physical_id, change.answer.data)
-        self.plane.status = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+
+    def _clean_up(self, deployment: Deployment) -> None:
+        """Delete what is no longer declared, and the old ids of what was replaced; what cannot be is abandoned."""
+        self._enter("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
         leftovers = [(change.logical_id, change.old) for change in deployment.changes if change.is_replacement]
-        leftovers += deployment.removed.items()
+        leftovers += [*deployment.removed.items(), *self.failed.items()]
         for name, resource in leftovers:
             assert resource is not None
             any(self._delete(name, resource.physical_id, resource.properties) for _ in range(DELETE_ATTEMPTS))
         for name in deployment.removed:
-            del self.resources[name]
+            self.resources.pop(name, None)
+        self.failed.clear()
+        self._enter("UPDATE_COMPLETE")
 
     def _roll_back(self, deployment: Deployment) -> None:
         course = deployment.course
-        self.plane.status = "UPDATE_ROLLBACK_IN_PROGRESS" if self.resources else "ROLLBACK_IN_PROGRESS"
+        self._enter("ROLLBACK_IN_PROGRESS" if self.is_creation else "UPDATE_ROLLBACK_IN_PROGRESS")
         updated = {change.logical_id: change for change in deployment.changes if change.old}
         waiting = [updated[name] for name in _in_order(updated, course.order[::-1]) if not updated[name].is_rolled_back]
         for batch in _batches(waiting, together=course.together):
             _all_at_once(lambda change: self._undo(change, deployment), batch)
         if not all(change.is_rolled_back for change in updated.values()):
             deployment.status = "ROLLBACK_FAILED"
+            self._enter("UPDATE_ROLLBACK_FAILED")
             return
-        if self.resources:
-            self.plane.status = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"
+        if not self.is_creation:
+            self._enter("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         for change in deployment.changes:
             if change.old is None or change.is_replacement:
                 self._delete_new(change)
         deployment.status = "ROLLBACK_COMPLETE"
+        self._enter("ROLLBACK_COMPLETE" if self.is_creation else "UPDATE_ROLLBACK_COMPLETE")
+
+    def _stop(self, deployment: Deployment) -> None:
+        """Leave what succeeded; of what failed, undo the updates, and leave the creations for the next deployment."""
+        self._keep_new([change for change in deployment.changes if change.succeeded])
+        for change in deployment.changes:
+            if change.succeeded:
+                continue
+            if change.old:
+                self._undo(change, deployment)
+            else:
+                self.failed[change.logical_id] = Deployed(change.new, self._id_of_new(change), {})
+        self._enter("CREATE_FAILED" if self.is_creation else "UPDATE_FAILED")
+        deployment.status = "FAILED"
+        if deployment.course.on_failure == "DELETE":
+            self._delete_all(SMOOTH)
+            deployment.status = "DELETED"
 
     def _undo(self, change: Change, deployment: Deployment) -> None:
         """Send an update the other way round, with the id that the resource has by now."""
@@ -244,7 +263,7 @@ class DeployedStack:
             change.is_rolled_back = True
             return
         physical_id = answer.physical_id if answer and change.is_replacement else old.physical_id
-        event = self.cloudformation.event("Update", old.properties, change.logical_id, physical_id, change.new)
+        event = self._event("Update", old.properties, change.logical_id, physical_id, change.new)
         back = self._send(event)
         assert back is not None
         change.is_rolled_back = back.succeeded
@@ -254,23 +273,61 @@ class DeployedStack:
         else:
             deployment.reasons.append(back.reason)
 
+    def _delete_all(self, course: Course) -> bool:
+        self._enter("DELETE_IN_PROGRESS")
+        for held in (self.resources, self.failed):
+            for name in list(_in_order(held, course.order)):
+                if self._delete(name, held[name].physical_id, held[name].properties):
+                    del held[name]
+        self._enter("DELETE_FAILED" if self.resources or self.failed else "DELETE_COMPLETE")
+        return not (self.resources or self.failed)
+
     def _delete_new(self, change: Change) -> None:
-        physical_id = change.answer.physical_id if change.answer else self.invented_id(change.logical_id)
-        any(self._delete(change.logical_id, physical_id, change.new) for _ in range(DELETE_ATTEMPTS))
+        any(self._delete(change.logical_id, self._id_of_new(change), change.new) for _ in range(DELETE_ATTEMPTS))
+
+    def _id_of_new(self, change: Change) -> str:
+        return change.answer.physical_id if change.answer else self.invented_id(change.logical_id)
 
     def _delete(self, logical_id: str, physical_id: str, properties: Properties) -> bool:
-        answer = self._send(self.cloudformation.event("Delete", properties, logical_id, physical_id))
+        answer = self._send(self._event("Delete", properties, logical_id, physical_id))
         assert answer is not None
         assert answer.physical_id == physical_id, "the id may not change while a resource is deleted"
         return answer.succeeded
 
+    def _event(
+        self,
+        request_type: str,
+        properties: Properties,
+        logical_id: str,
+        physical_id: str | None,
+        old: Properties | None = None,
+    ) -> dict[str, Any]:
+        """Make the next request, which is signed now."""
+        self._pass(self.pace)
+        event = self.cloudformation.event(request_type, properties, logical_id, physical_id, old)
+        self.sent.append(event)
+        return event
+
     def _send(self, event: Mapping[str, Any], delivery: Delivery | None = None) -> Answer | None:
+        """Deliver an event, and note the resource's way from one status to the next."""
+        verb = str(event["RequestType"]).upper()
+        name = str(event["LogicalResourceId"])
+        self.record.change(name, f"{verb}_IN_PROGRESS", str(event.get("PhysicalResourceId", "")))
+        answer = self._sent(event, delivery or Delivery())
+        succeeded = answer is not None and answer.succeeded
+        physical_id = answer.physical_id if answer else ""
+        self.record.change(name, f"{verb}_{'COMPLETE' if succeeded else 'FAILED'}", physical_id)
+        return answer
+
+    def _sent(self, event: Mapping[str, Any], delivery: Delivery) -> Answer | None:
         """Deliver an event; every delivery gets exactly one answer, and the first one counts."""
-        delivery = delivery or Delivery()
-        if delivery.lost == "request":
-            return None
+        self._pass(delivery.queued_seconds)
+        timeout = float(event["ResourceProperties"]["ServiceTimeout"])
+        waited = timeout if delivery.given_up_after is None else delivery.given_up_after
         if delivery.lost == "answer":
-            self._send_in_vain(event, delivery)
+            waited -= self._send_in_vain(event, delivery)
+        if delivery.lost:
+            self._pass(max(waited, 0.0))
             return None
         copies = [event] * delivery.copies
         _all_at_once(self._deliver, [(copy, delivery) for copy in copies], together=delivery.at_once)
@@ -280,14 +337,16 @@ class DeployedStack:
         event, delivery = sent
         self.cloudformation.function(event, delivery.seconds)
 
-    def _send_in_vain(self, event: Mapping[str, Any], delivery: Delivery) -> None:
-        """Refuse every answer: the function raises, and Lambda invokes it again."""
+    def _send_in_vain(self, event: Mapping[str, Any], delivery: Delivery) -> float:
+        """Refuse every answer: the function raises, and Lambda invokes it again. Return the seconds that pass."""
         self.cloudformation.address.expired.add(event["RequestId"])
-        for _ in range(INVOCATIONS):
+        for seconds in RETRIED_AFTER_SECONDS:
+            self._pass(seconds)
             with suppress(DeliveryError):
                 self._deliver((event, delivery))
                 message = "an answer that was refused passed for delivered"
                 raise AssertionError(message)
+        return sum(RETRIED_AFTER_SECONDS)
 
     def _first_answer(self, event: Mapping[str, Any], deliveries: int) -> Answer:
         address = self.cloudformation.address

@@ -12,7 +12,14 @@ import pytest
 import urllib3
 
 from lambda_handler.clock import Deadline
-from lambda_handler.errors import AccessError, DeadlineError, IntegrityError, RejectedError, UploadLostError
+from lambda_handler.errors import (
+    AccessError,
+    DeadlineError,
+    IntegrityError,
+    RejectedError,
+    ThrottledError,
+    UploadLostError,
+)
 from lambda_handler.log import Log
 from lambda_handler.oci import Descriptor, Digest, RegistryHost, Repository
 from lambda_handler.registry import Transport, Uploads
@@ -136,7 +143,7 @@ def test_bytes_that_are_wrong_never_arrive_whole(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(503, UploadLostError), (429, UploadLostError), (404, UploadLostError), (403, AccessError)]
+    ("status", "error"), [(503, UploadLostError), (429, ThrottledError), (404, UploadLostError), (403, AccessError)]
 )
 def test_an_answer_before_the_last_byte_ends_an_upload(registry: Registry, status: int, error: type[Exception]) -> None:
     """The connection is closed on us while we send; what was answered may be lost with it."""

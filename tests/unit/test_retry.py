@@ -26,7 +26,7 @@ from lambda_handler.errors import (
     UnavailableError,
 )
 from lambda_handler.log import Log
-from lambda_handler.retry import ATTEMPTS, PATIENCE_SECONDS, Retry
+from lambda_handler.retry import ATTEMPTS, PATIENCE_SECONDS, SHORTEST_WAIT_SECONDS, Retry
 from tests.support.clock import SteppingClock
 
 THROTTLED = ThrottledError("too fast", operation="x")
@@ -81,14 +81,74 @@ def test_what_passes_is_outlived(error: ImageError, failures: int) -> None:
     assert Caller(*[error] * failures).run() == "done"
 
 
-def test_a_rate_limit_is_waited_for_a_minute_however_often() -> None:
+@pytest.mark.parametrize("seconds", [5.0, 60.0, 265.0])
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_a_rate_limit_is_waited_for_until_the_deadline_however_often(seconds: float, jitter: float) -> None:
+    caller = Caller(*[THROTTLED] * 10_000, seconds=seconds, jitter=jitter)
+
+    with pytest.raises(ThrottledError):
+        caller.run()
+
+    assert seconds - 2 * SHORTEST_WAIT_SECONDS <= caller.clock.time < seconds
+
+
+def test_waits_for_a_rate_limit_grow_to_a_limit_and_shrink_before_the_deadline() -> None:
     caller = always(THROTTLED)
 
     with pytest.raises(ThrottledError):
         caller.run()
 
-    assert caller.clock.slept == [0.5, 1, 2, *[4] * 15]
-    assert PATIENCE_SECONDS <= caller.clock.time < PATIENCE_SECONDS + 4.1
+    assert caller.clock.slept[:6] == [0.5, 1, 2, 4, 8, 10]
+    last = [seconds for seconds in caller.clock.slept if seconds < 10][5:]
+    assert last == sorted(last, reverse=True)
+    assert last[-1] == SHORTEST_WAIT_SECONDS
+
+
+@given(jitter=st.floats(0, 1))
+def test_a_wait_for_a_rate_limit_is_of_any_length_up_to_its_longest(jitter: float) -> None:
+    caller = Caller(THROTTLED, THROTTLED, jitter=jitter)
+
+    caller.run()
+
+    assert caller.clock.slept == [max(SHORTEST_WAIT_SECONDS, 0.5 * jitter), max(SHORTEST_WAIT_SECONDS, jitter)]
+
+
+def test_a_long_wait_for_a_rate_limit_leaves_other_failures_their_attempts() -> None:
+    caller = Caller(*[THROTTLED] * 20, *[UNAVAILABLE] * (ATTEMPTS - 1), *[THROTTLED] * 20)
+
+    assert caller.run() == "done"
+
+
+def test_a_long_wait_for_a_rate_limit_leaves_a_new_permission_its_minute() -> None:
+    caller = Caller(*[THROTTLED] * 20, DENIED, DENIED)
+
+    assert caller.run(settle=True) == "done"
+    assert caller.clock.time > 2 * PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize(("error", "limit"), [(UNAVAILABLE, 20.0), (DENIED, 70.0), (LAGGING, 70.0)])
+def test_no_limit_is_off_where_a_caller_repeats_by_itself(error: ImageError, limit: float) -> None:
+    caller = Caller()
+    attempts = caller.retry.start("reading", settle=True)
+
+    failures = 0
+    with suppress(ImageError):
+        for failures in range(1000):  # noqa: B007 - looked at below
+            attempts.pause(error)
+
+    assert failures < 1000 - 1
+    assert caller.clock.time < limit
+
+
+def test_progress_renews_the_patience() -> None:
+    caller = Caller()
+    attempts = caller.retry.start("reading")
+
+    for _ in range(100):
+        attempts.pause(UNAVAILABLE)
+        attempts.progressed()
+
+    assert caller.clock.slept == [0.5] * 100
 
 
 @pytest.mark.parametrize("settle", [True, False])

@@ -1,0 +1,219 @@
+"""One request, and what has to be known to serve it: each thing is asked for once, and only when it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..cfn.event import Event, RequestType
+from ..errors import AccessError, InvalidPropertiesError
+from ..log import Log
+from ..oci import Digest, is_account_id
+from ..publish.ports import Ports, StackHistory
+from ..publish.remove import Remover
+from ..spec import Declaration, decode
+from .record import Record, key_of
+from .records import MOVING, UNDO, Records, owner_of, owns_tags, remembers
+
+ID_PREFIX = "ecr-public:"
+
+ACCOUNT = 4
+"""The place of the account's id between the colons of an ARN."""
+
+
+@dataclass
+class Turn:
+    """
+    A request and its surroundings.
+
+    Attributes:
+        declaration: Of its properties.
+    """
+
+    event: Event
+    declaration: Declaration
+    ports: Ports
+    log: Log
+
+    @cached_property
+    def identity(self) -> str:
+        """
+        The physical id: never a digest, a tag or anything random.
+
+        So a new digest or tag is an update in place, and another registry or
+        repository a replacement.
+        """
+        repository = self.ports.destination
+        return f"{ID_PREFIX}{repository.registry_id}/{repository.name}:{self.event.logical_resource_id}"
+
+    @cached_property
+    def old(self) -> Declaration | None:
+        """What the resource was declared as, if it is updated in place, and this version can read it."""
+        if self.event.request_type is not RequestType.UPDATE or self.identity != self.event.physical_resource_id:
+            return None
+        return decoded(self.event.old_properties)
+
+    @property
+    def dropped(self) -> list[str]:
+        """The tags that are no longer declared, in their order."""
+        return [tag for tag in self.old.tags if tag not in self.declaration.tags] if self.old else []
+
+    @cached_property
+    def records(self) -> Records:
+        """Of the repository that is published to; that of the resource itself where it is deleted."""
+        is_deletion = self.event.request_type is RequestType.DELETE
+        registry_id = _registry_id(self.event, self.declaration) if is_deletion else None
+        name = self.declaration.repository_name
+        return Records(
+            parameters=self.ports.parameters,
+            first_parameters=self.ports.first_parameters,
+            registry_id=registry_id or self.ports.destination.registry_id,
+            repository_name=name,
+            owner=owner_of(self.event.stack_id, self.event.logical_resource_id),
+            first_name=self.declaration.state_parameter,
+        )
+
+    @cached_property
+    def history(self) -> StackHistory:
+        """Of the stack."""
+        return self.ports.history(self.event.stack_id)
+
+    @property
+    def remover(self) -> Remover:
+        """Removes from the repository."""
+        return Remover(self.ports.destination, self.records, self.log)
+
+    def recall(self, declaration: Declaration) -> Record | None:
+        """
+        Return what is remembered of the resource as it was declared; None when there is nothing.
+
+        Raises:
+            RemoteError: It may not, or cannot be read.
+        """
+        for segment in segments_of(declaration):
+            record = self.records.read(segment)
+            if record is not None and record.stack in {"", self.event.stack_id}:
+                return record
+        return self.records.read_first()
+
+    @cached_property
+    def record(self) -> Record | None:
+        """
+        What is remembered of the resource as it is declared in this request.
+
+        Raises:
+            RemoteError: It may not, or cannot be read.
+        """
+        return self.recall(self.declaration)
+
+    @cached_property
+    def old_record(self) -> Record | None:
+        """
+        What is remembered of the resource as it was declared before this request.
+
+        Raises:
+            RemoteError: It may not, or cannot be read.
+        """
+        return self.recall(self.old) if self.old else None
+
+    @cached_property
+    def is_rolled_back(self) -> bool:
+        """
+        Whether the stack says that an update undoes another one; where we may not ask, it does not, which the log says.
+
+        Raises:
+            RemoteError: CloudFormation did not respond; or it denied us what
+                decides whether a remembered image comes back.
+        """
+        try:
+            return self.event.request_type is RequestType.UPDATE and self.history.is_rolling_back
+        except AccessError as error:
+            if self.declaration.pinned is None and self.record is not None:
+                raise
+            self.log.warning(f"taken for a deployment and not for its rollback: {error.explain()}")
+            return False
+
+    @cached_property
+    def was_refused(self) -> bool:
+        """
+        Whether we answered the update with FAILED that this one undoes: with rollback disabled, no status says so.
+
+        Raises:
+            RemoteError: It cannot be read.
+        """
+        if self.event.request_type is not RequestType.UPDATE or self.record is None or not self.record.failed:
+            return False
+        was_this = self.record.failed == key_of(self.event.old_properties)
+        return was_this and self.is_current(self.record.failed_sent)
+
+    @cached_property
+    def is_undo(self) -> bool:
+        """
+        Whether an update undoes another one, as far as that matters.
+
+        A digest under new tags and its own is published in the same way
+        whatever the answer: then nothing is asked.
+
+        Raises:
+            RemoteError: It matters, and cannot be known.
+        """
+        is_remembered = remembers(self.declaration)
+        matters = is_remembered or self.dropped or (self.old is not None and owns_tags(self.old))
+        return bool(matters) and (self.is_rolled_back or (is_remembered and self.was_refused))
+
+    def resolved(self, declaration: Declaration, properties: Mapping[str, object]) -> Digest | None:
+        """
+        Return the image of one of the resource's declarations; None where it is not known.
+
+        Raises:
+            RemoteError: What is remembered of it may not, or cannot be read.
+        """
+        if declaration.pinned is not None:
+            return declaration.pinned
+        record = self.recall(declaration)
+        return record.deployed.get(key_of(properties)) if record else None
+
+    def is_current(self, sent: float) -> bool:
+        """
+        Whether no deployment has succeeded since then, so that what was there before still matters.
+
+        Where the stack's events do not tell, it counts as current: that is
+        asked only while something is undone.
+
+        Args:
+            sent: In seconds since the epoch; 0: not known, and long ago.
+        """
+        return sent > 0 and self.history.has_succeeded_since(sent) is not True
+
+
+def segments_of(declaration: Declaration) -> tuple[str, ...]:
+    """Return below which segments the record of a declaration may be."""
+    if declaration.pinned is None:
+        return (MOVING,)
+    return (declaration.pinned.hex,) if owns_tags(declaration) else (UNDO, declaration.pinned.hex)
+
+
+def decoded(properties: Mapping[str, object]) -> Declaration | None:
+    """Read properties; None when they are not such that this version reads."""
+    try:
+        return decode(properties)
+    except InvalidPropertiesError:
+        return None
+
+
+def _registry_id(event: Event, declaration: Declaration) -> str | None:
+    """
+    Tell the registry of a resource that is deleted without asking for it; None where that does not work.
+
+    Its physical id has it; where CloudFormation knows none of ours, it is the
+    account of the function, unless the declaration names another.
+    """
+    place, _, logical_id = event.physical_resource_id.rpartition(":")
+    if place.startswith(ID_PREFIX) and logical_id == event.logical_resource_id:
+        return place.removeprefix(ID_PREFIX).partition("/")[0]
+    if declaration.registry_id is not None:
+        return declaration.registry_id if is_account_id(declaration.registry_id) else None
+    arns = (str(event.properties.get("ServiceToken", "")), event.stack_id)
+    accounts = [arn.split(":")[ACCOUNT] for arn in arns if arn.count(":") > ACCOUNT]
+    return next(filter(is_account_id, accounts), None)

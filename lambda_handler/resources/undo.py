@@ -1,0 +1,189 @@
+"""What an update or a deletion takes back: tags to where they were, tags and images away, and records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ..errors import AccessError, ImageError, RuleViolationError
+from ..oci import Digest
+from ..publish.plan import is_protected
+from ..publish.ports import PublicRepository
+from ..publish.remove import Removal, give_back
+from ..publish.rule import Rule
+from ..spec import Declaration, Property
+from .record import Record, key_of
+from .records import MOVING, owns_tags, remembers
+from .turn import Turn, segments_of
+
+
+def leave_old_declaration(turn: Turn) -> Sequence[str]:
+    """
+    Take back what an update took over or does not declare any more, as far as that is meant.
+
+    Returns:
+        The tags that stay although they were to be removed; the log says why.
+    """
+    old = turn.old
+    if old is None:
+        return ()
+    if turn.is_undo:
+        return _undo_update(turn, old)
+    kept: Sequence[str] = ()
+    if turn.declaration.untags and turn.dropped:
+        ours = turn.resolved(old, turn.event.old_properties)
+        removal = Removal(tags=turn.dropped, image=False, keeps_last=True)
+        kept, _ = _remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)
+    _end_obsolete(turn, old)
+    return kept
+
+
+def delete(turn: Turn, *, is_created: bool) -> None:
+    """
+    Undo a creation, or remove what the declaration asks for; and end the resource's records.
+
+    Args:
+        is_created: CloudFormation knows that the resource was created. If not,
+            its creation failed, or CloudFormation got no response.
+    """
+    try:
+        record = turn.record
+    except ImageError as error:
+        if is_created:
+            raise
+        # Nothing is known of it, so nothing can be taken back; the rollback must not hang on that.
+        turn.log.warning(f"taken for never created: {error.explain()}")
+        return
+    if record is None and not (is_created and turn.declaration.deletes):
+        return
+    if record is not None and record.sent > turn.event.sent:
+        turn.log.info("nothing is touched: the resource was created again after it was to be deleted")
+        return
+    ours = turn.resolved(turn.declaration, turn.event.properties)
+    if not is_created or _is_creation_undone(turn, record):
+        _undo_creation(turn, record, ours)
+    elif turn.declaration.deletes and _destroy(turn, ours):
+        return
+    previous = [record.previous] if record and record.previous else []
+    _end(turn, [*segments_of(turn.declaration), *previous])
+
+
+def refuse_removal_elsewhere(declaration: Declaration, repository: PublicRepository) -> None:
+    """
+    Refuse to ever remove anything from another account's registry.
+
+    Raises:
+        RuleViolationError: *declaration* asks for that.
+    """
+    if repository.is_own or not (declaration.untags or declaration.deletes):
+        return
+    violation = (
+        f"{Property.ON_TAG_REMOVED} and {Property.ON_DELETE} must be Keep: in the registry "
+        f"{repository.registry_id!r} of another account it cannot be seen which other tags an image has"
+    )
+    raise RuleViolationError([violation])
+
+
+def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
+    """Give back what the undone update took over, and remove what it brought, where tags are removed at all."""
+    record = turn.recall(old)
+    if record is None or record.undoes_to != key_of(turn.event.properties):
+        return ()
+    kept: Sequence[str] = ()
+    ours, found = turn.resolved(old, turn.event.old_properties), record.found or {}
+    taken = {tag: found[tag] for tag in turn.dropped if tag in found}
+    if (taken or turn.declaration.untags) and turn.is_current(record.sent):
+        give_back(taken, ours, turn.ports.destination, turn.log)
+        if turn.declaration.untags and record.found is not None:
+            new = [tag for tag in turn.dropped if tag not in taken]
+            kept, _ = _remove(turn, (*old.rules, *turn.declaration.rules), ours, Removal(tags=new, image=False))
+    if turn.declaration.pinned is None and old.pinned is None:
+        turn.records.write(MOVING, replace(record, found={}, undoes_to=""), record)
+    else:
+        own = segments_of(turn.declaration) if owns_tags(turn.declaration) else ()
+        _end(turn, [segment for segment in segments_of(old) if segment not in own])
+    return kept
+
+
+def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> None:
+    """Give back what the creation took over, and remove what it brought, where the declaration removes at all."""
+    declaration = turn.declaration
+    if record is None or record.found is None:
+        turn.log.warning("nothing is removed: it is not known what was there before the deployment")
+        return
+    give_back(record.found, ours, turn.ports.destination, turn.log)
+    if not (declaration.untags or declaration.deletes):
+        if new := [tag for tag in declaration.tags if tag not in record.found]:
+            turn.log.info(f"tags that did not exist before stay: {', '.join(new)}")
+        return
+    existed = record.existed
+    goes = declaration.deletes and existed is not None and ours not in existed
+    new = [tag for tag in declaration.tags if tag not in record.found]
+    _remove(turn, declaration.rules, ours, Removal(tags=new, image=goes, spared=existed or frozenset()))
+
+
+def _is_creation_undone(turn: Turn, record: Record | None) -> bool:
+    """
+    Whether the deletion of a resource undoes its creation.
+
+    So it is while the stack rolls back: it deletes then only what the failed
+    deployment created. And so it is where a stack is deleted that was never
+    deployed with success since the resource took tags over.
+    """
+    if not (turn.declaration.untags or turn.declaration.deletes or (record and record.found)):
+        return False
+    try:
+        if turn.history.is_rolling_back:
+            return True
+        if record is None or not record.found or not record.sent or not turn.history.is_deleting:
+            return False
+        return turn.history.has_succeeded_since(record.sent) is False
+    except AccessError as error:
+        turn.log.warning(f"not taken for a rollback: {error.explain()}")
+        return False
+
+
+def _destroy(turn: Turn, ours: Digest | None) -> bool:
+    """Remove the declaration's tags and its image; return whether tags stay that wait for an index to go."""
+    removal = Removal(tags=turn.declaration.tags, image=True)
+    _, waiting = _remove(turn, turn.declaration.rules, ours, removal)
+    if not waiting or ours is None:
+        return False
+    # The index may be going at this moment: either it finds this record, or the next attempt succeeds.
+    record = Record(stack=turn.event.stack_id, request=turn.event.request_id, sent=turn.event.sent, tags=waiting)
+    turn.records.write(ours.hex, replace(record, left_over=True), None)
+    _, waiting = _remove(turn, turn.declaration.rules, ours, replace(removal, tags=waiting))
+    if waiting:
+        _end(turn, [segment for segment in segments_of(turn.declaration) if segment != ours.hex])
+    return bool(waiting)
+
+
+def _remove(
+    turn: Turn, rules: Iterable[Rule], ours: Digest | None, removal: Removal
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Remove tags; return those that stay, and those of them that wait for an index to go."""
+    rules = tuple(rules)
+    immutable = [tag for tag in removal.tags if is_protected(tag, rules)]
+    for tag in immutable:
+        turn.log.warning(f"tag {tag} stays: it is immutable", tag=tag)
+    if ours is None:
+        turn.log.warning("nothing is removed: it is not known which image the tags were put to")
+        return tuple(removal.tags), ()
+    tags = [tag for tag in removal.tags if tag not in immutable]
+    kept, waiting = turn.remover.remove(ours, replace(removal, tags=tags))
+    return (*immutable, *kept), waiting
+
+
+def _end_obsolete(turn: Turn, old: Declaration) -> None:
+    """End the record of the declaration before the old one: no rollback leads back to it any more."""
+    if remembers(old) and turn.old_record is not None:
+        needed = {*segments_of(turn.declaration), *segments_of(old)}
+        _end(turn, [segment for segment in [turn.old_record.previous] if segment and segment not in needed])
+
+
+def _end(turn: Turn, segments: Sequence[str]) -> None:
+    """End records; one that stays only forbids others to remove something, which is not worth a failure."""
+    try:
+        turn.records.end(*segments, first=True)
+    except ImageError as error:
+        turn.log.warning(f"a record of the resource stays: {error.explain()}")
