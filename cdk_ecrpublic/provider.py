@@ -181,6 +181,7 @@ class PublicImageProvider(Construct):
         if permissions_boundary is not None and role is None:
             iam.PermissionsBoundary.of(self.role).apply(permissions_boundary)
         self.function = _function(self, role=self.role, log_group=log_group, **of_function)
+        self.invocations = _invocations(self, self.function)
 
     @staticmethod
     def of(scope: Construct) -> PublicImageProvider:
@@ -384,12 +385,19 @@ def _function(scope: Construct, **options: Any) -> lambda_.Function:  # noqa: AN
         handler="lambda_handler.entrypoint.handler",
         runtime=lambda_.Runtime.PYTHON_3_14,
         architecture=lambda_.Architecture.ARM_64,
-        max_event_age=MAX_EVENT_AGE,
-        retry_attempts=RETRY_ATTEMPTS,
         **options,
     )
     _fix_logical_id(function, FUNCTION_LOGICAL_ID)
     return function
+
+
+def _invocations(scope: Construct, function: lambda_.Function) -> lambda_.EventInvokeConfig:
+    """Say how long Lambda keeps a request, and how often it repeats one: by default six hours, in vain."""
+    config = lambda_.EventInvokeConfig(
+        scope, "Invocations", function=function, max_event_age=MAX_EVENT_AGE, retry_attempts=RETRY_ATTEMPTS
+    )
+    _fix_logical_id(config, f"{FUNCTION_LOGICAL_ID}Invocations")
+    return config
 
 
 def _code() -> lambda_.Code:

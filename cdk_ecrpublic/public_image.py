@@ -219,8 +219,9 @@ class PublicImage(Construct):
         )
 
     def _keep_permissions(self, key: tuple[str, ...]) -> None:
-        """Let the function keep what it needs to clean up until the resource is deleted, or replaced."""
+        """Let the function remember, and clean up until the resource is deleted or replaced."""
         self._provider.allow_remembering()
+        self._resource.node.add_dependency(self._provider.invocations)
         policy = self._provider.keep_for_undo(self._repository, key, removes=self._removes)
         if policy is not None:
             self._resource.node.add_dependency(policy)

@@ -22,6 +22,9 @@ To a container tool both registries are one host, for which it keeps one login.
 It finds bearer authentication there, exchanges its login at ``/token/`` and
 shows that token to both: ministack's private ECR asks nobody who they are, and
 ``/token/`` knows private ECR's password too, which opens nothing here.
+
+Before all of that, ``gate`` refuses what a web page sent, and ``bodies`` what
+is too large.
 """
 
 from __future__ import annotations
@@ -37,8 +40,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from . import bodies
+from .bodies import Bounded
 from .control_api import PREFIX, ControlApi
 from .ecr_public_api import EcrPublicApi, is_api_request
+from .gate import Gate
 from .registry_api import RegistryApi
 from .world import World
 
@@ -74,9 +80,11 @@ class Gateway:
     def __init__(self, world: World, behind: Behind | None = None) -> None:
         self._world = world
         self._behind = behind
-        self._control = ControlApi(world).router()
-        self._api = EcrPublicApi(world)
-        self._registry = RegistryApi(world).router()
+        self._control = Bounded(ControlApi(world).router(), bodies.constant(bodies.CONTROL_BYTES))
+        self._api = Bounded(EcrPublicApi(world), bodies.constant(bodies.API_BYTES))
+        self._registry = Bounded(RegistryApi(world).router(), bodies.limit_of_registry)
+        self._others = Bounded(behind.app if behind else _nobody, bodies.limit_behind)
+        self._gate = Gate(self._pass_on, world.port)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,27 +92,30 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
-        app = self._choose(Request(scope)) if scope["type"] == "http" else None
         if task := asyncio.current_task():
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        await (app or self._others())(scope, receive, send)
+        await self._gate(scope, receive, send)
 
     def cancel(self) -> None:
         """Give up the requests that are under way: since Python 3.12 a server waits for all of them before it stops."""
         for task in self._tasks:
             task.cancel()
 
-    def _choose(self, request: Request) -> ASGIApp | None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._choose(Request(scope)) if scope["type"] == "http" else self._others
+        await app(scope, receive, send)
+
+    def _choose(self, request: Request) -> ASGIApp:
         path, authorization = request.url.path, request.headers.get("authorization", "")
         if path.startswith(f"{PREFIX}/"):
             return self._control
         if is_api_request(request):
             return self._api
         if authorization.startswith("AWS4-"):
-            return None
+            return self._others
         is_registry = path in REGISTRY_PATHS or path.startswith(BLOB_PREFIX) or self._is_public(path, authorization)
-        return self._registry if is_registry else None
+        return self._registry if is_registry else self._others
 
     def _is_public(self, path: str, authorization: str) -> bool:
         """Decide about ``/v2/`` as the table says."""
@@ -119,9 +130,6 @@ class Gateway:
             return True
         is_private = is_basic or self._world.private_repository(match["repository"]) is not None
         return self._behind is None or not is_private
-
-    def _others(self) -> ASGIApp:
-        return self._behind.app if self._behind else _nobody
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the start on, but not the end: what ministack holds is let go of by ``Behind.stop``."""

@@ -9,6 +9,7 @@ environment first, and only a process of its own can do that.
 from __future__ import annotations
 
 import base64
+import http.server
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from typing import Any
 from .cloudformation import CREATE_ONLY, RESOURCE_TYPE, ProvisioningError, PublicRepositories, physical_name
 from .gateway import Behind
 from .tokens import basic_credentials
+from .web_pages import Head, refusal
 from .world import World
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
@@ -92,12 +94,37 @@ def load(world: World) -> Behind:
     world.account_of = iam.account_of
     world.private_repository = _private_repository
     world.is_private_login = PRIVATE_LOGIN.__eq__
+    _guard_runtime_api()
     _miss_private_images()
     _change_private_login(lambda item: {**item, "proxyEndpoint": world.url})
     if AUTH:
         _evaluate_policies(world)
         app = PrivateEcr(world, iam.as_if_over_tls(app))
     return Behind(app, lambda_runtime.reset)
+
+
+def _guard_runtime_api() -> None:
+    """
+    Keep web pages out of the only other port that ministack opens.
+
+    A function with a ``bootstrap`` (``provided.al2023``: Go, Rust) fetches its
+    events there and answers them. A page could take an event away from it.
+    """
+    # Its handlers are classes inside functions: they take the base class when a function is first invoked.
+    http.server.BaseHTTPRequestHandler = _GuardedHandler  # type: ignore[misc]
+
+
+class _GuardedHandler(http.server.BaseHTTPRequestHandler):
+    error_message_format = "%(explain)s"
+    error_content_type = "text/plain; charset=utf-8"
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        why = refusal(Head(target=self.path, fields=self.headers.items(), port=self.connection.getsockname()[1]))
+        if why:
+            self.send_error(HTTPStatus.FORBIDDEN, explain=why)
+        return why is None
 
 
 def _evaluate_policies(world: World) -> None:

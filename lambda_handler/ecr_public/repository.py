@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..aws.errcode import translated
@@ -42,6 +43,9 @@ _NO_TAG = "null"
 
 BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
+
+NEW_IMAGE_SECONDS = 15.0
+"""How long an image is waited for that was put a moment ago, and perhaps never was: longer than any lag reported."""
 
 ASKERS = 4
 """How many requests that only read are under way at once; what the service allows is not published."""
@@ -221,12 +225,16 @@ class EcrPublicRepository:
         """Stream a blob that is here; see ``RegistryRepository.blob``."""
         return self.http.blob(self.repository, blob)
 
-    def manifest(self, digest: Digest) -> Manifest:
+    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:
         """
         Read a manifest, exact to the byte.
 
         The HTTP face may lag behind the API for some seconds after a push;
         an image that the API knows is therefore waited for.
+
+        Args:
+            is_new: It was put a moment ago, so that the API may lag, too:
+                it is waited for, for some seconds.
 
         Raises:
             NotFoundError: It is not in the repository.
@@ -235,13 +243,15 @@ class EcrPublicRepository:
         try:
             return self.retry.call(doing, lambda: self.http.read(self.repository, digest))
         except NotFoundError as error:
-            if self.missing_images([digest]):
-                message = (
-                    f"the image {digest} does not exist in repository {self.name!r} of registry {self.registry_id}"
-                )
-                hint = "push the image to this very repository before deploying, or correct the digest"
-                raise NotFoundError(message, operation=error.operation, hint=hint) from error
-        return self.retry.call(doing, lambda: self._read_known(digest))
+            if not self.missing_images([digest]):
+                return self.retry.call(doing, lambda: self._read_known(digest))
+            if is_new:
+                brief = replace(self.retry, deadline=self.retry.deadline.sooner(NEW_IMAGE_SECONDS))
+                with suppress(NotYetVisibleError):
+                    return brief.call(doing, lambda: self._read_known(digest))
+            message = f"the image {digest} does not exist in repository {self.name!r} of registry {self.registry_id}"
+            hint = "push the image to this very repository before deploying, or correct the digest"
+            raise NotFoundError(message, operation=error.operation, hint=hint) from error
 
     def _read_known(self, digest: Digest) -> Manifest:
         """Read an image that the API says is there."""

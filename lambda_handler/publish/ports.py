@@ -30,6 +30,18 @@ class PublicRepository(Origin, Protocol):
     def is_own(self) -> bool:
         """Whether its registry is the caller's own, so that all tags of an image can be seen."""
 
+    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:
+        """
+        Read a manifest, exact to the byte.
+
+        Args:
+            is_new: It was put a moment ago: where it is not seen, that is
+                waited for, for some seconds.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
+
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """Where *tags* point; a tag that does not exist is left out."""
 

@@ -73,12 +73,16 @@ class Removal:
             otherwise it stays, without a tag if need be.
         spared: Of the children, those that stay: they were there before.
         keeps_last: The last tag of the image stays.
+        is_undo: The image was put a moment ago, so that reads may not show it yet.
+        given_back: Tags that were just pointed to other images; reads may still show them at this one.
     """
 
     tags: Sequence[str]
     image: bool
     spared: AbstractSet[Digest] = frozenset()
     keeps_last: bool = False
+    is_undo: bool = False
+    given_back: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class Remover:
         owners = self.ownership.owners(digest)
         kept = self._spared(digest, removal, owners)
         try:
-            manifest = self.repository.manifest(digest)
+            manifest = self.repository.manifest(digest, is_new=removal.is_undo)
         except NotFoundError:
             self.log.info(f"nothing to remove: {digest} does not exist", imageDigest=str(digest))
             return kept, ()
@@ -111,8 +115,8 @@ class Remover:
         kept |= dict.fromkeys(listed, "its image is listed by an index")
         goes = removal.image and not owners.own_image(digest)
         removed = [tag for tag in doomed if tag not in listed]
-        if self._put_back(manifest, removed, keeps_image=not goes) and self._delete(manifest, removed):
-            self._sweep(manifest, removal.spared)
+        if self._put_back(manifest, removed, keeps_image=not goes) and self._delete(manifest, removed, removal):
+            self._sweep(manifest, removal)
         for tag, why in kept.items():
             self.log.warning(f"tag {tag} stays: {why}", tag=tag)
         return kept, listed
@@ -174,26 +178,38 @@ class Remover:
         self.repository.put(manifest, tag)
         self.log.warning(f"tag {tag} was put back to {digest}: {why}", tag=tag, imageDigest=str(digest))
 
-    def _delete(self, manifest: Manifest, removed: Collection[str]) -> bool:
+    def _delete(self, manifest: Manifest, removed: Collection[str], removal: Removal) -> bool:
         """Delete an image whose tags were *removed*, unless it has others; return whether it is gone."""
         there = self.repository.tags_of([manifest.digest])
-        if there.get(manifest.digest, frozenset()) - set(removed):
+        if there.get(manifest.digest, frozenset()) - {*removed, *removal.given_back}:
             return False
-        return not there or manifest.digest in self._delete_untagged([manifest])
+        if not there and not removal.is_undo:
+            return True
+        return manifest.digest in self._delete_untagged([manifest])
 
-    def _sweep(self, manifest: Manifest, spared: AbstractSet[Digest]) -> None:
+    def _sweep(self, manifest: Manifest, removal: Removal) -> None:
         """Delete what an index listed that is gone, as far as nothing else has it."""
-        children = [child.digest for child in manifest.children if child.digest not in spared]
+        children = [child.digest for child in manifest.children if child.digest not in removal.spared]
         there = self.repository.tags_of(children)
         for digest in there:
             if there[digest]:
                 self._take_left_over(digest)
-        untagged = [digest for digest in children if digest in there and not there[digest]]
+        untagged = [digest for digest in children if not there.get(digest) and (removal.is_undo or digest in there)]
         owners = side_by_side(self.ownership.owners, untagged, at_once=READERS)
         free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
-        manifests = side_by_side(self.repository.manifest, free, at_once=READERS)
-        for gone in self._delete_untagged(manifests).values():
-            self._sweep(gone, spared)
+        for gone in self._delete_untagged(self._known(free, is_new=removal.is_undo)).values():
+            self._sweep(gone, removal)
+
+    def _known(self, digests: Sequence[Digest], *, is_new: bool) -> list[Manifest]:
+        """Read the manifests of images, so that they could be put back; those that do not exist are left out."""
+
+        def read(digest: Digest) -> Manifest | None:
+            try:
+                return self.repository.manifest(digest, is_new=is_new)
+            except NotFoundError:
+                return None
+
+        return [manifest for manifest in side_by_side(read, digests, at_once=READERS) if manifest is not None]
 
     def _take_left_over(self, digest: Digest) -> None:
         """Remove the tags that waited for the index, and the image with the last of them."""
@@ -227,7 +243,9 @@ class Remover:
         return gone
 
 
-def give_back(found: Mapping[str, Digest], ours: Digest | None, repository: PublicRepository, log: Log) -> None:
+def give_back(
+    found: Mapping[str, Digest], ours: Digest | None, repository: PublicRepository, log: Log
+) -> Collection[str]:
     """
     Point tags that a deployment took over to where they pointed before.
 
@@ -238,8 +256,12 @@ def give_back(found: Mapping[str, Digest], ours: Digest | None, repository: Publ
     A tag that is seen at a third image was moved since, and one that does not
     exist was removed: both stay as they are. All others are put, also one
     that seems to be in place: reads lag.
+
+    Returns:
+        The tags that point to where they pointed before.
     """
     known: dict[Digest, Manifest | None] = {}
+    given_back: list[str] = []
     seen = repository.resolve(list(found))
     for tag, digest in found.items():
         if tag not in seen or seen[tag] not in {digest, ours}:
@@ -256,3 +278,5 @@ def give_back(found: Mapping[str, Digest], ours: Digest | None, repository: Publ
         else:
             repository.put(manifest, tag)
             log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
+            given_back.append(tag)
+    return given_back

@@ -49,10 +49,10 @@ def delete(turn: Turn, *, is_created: bool) -> None:
     try:
         record = turn.record
     except ImageError as error:
-        if is_created:
+        if is_created and turn.declaration.deletes:
             raise
-        # Nothing is known of it, so nothing can be taken back; the rollback must not hang on that.
-        turn.log.warning(f"taken for never created: {error.explain()}")
+        # Nothing is known of it, so nothing can be given back; neither a stack nor its rollback must hang on that.
+        turn.log.warning(f"nothing is touched, since what is remembered cannot be read: {error.explain()}")
         return
     if record is None and not (is_created and turn.declaration.deletes):
         return
@@ -94,9 +94,12 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     taken = {tag: found[tag] for tag in turn.dropped if tag in found}
     if (taken or turn.declaration.untags) and turn.is_current(record.sent):
         give_back(taken, ours, turn.ports.destination, turn.log)
+        new = [tag for tag in turn.dropped if tag not in taken]
         if turn.declaration.untags and record.found is not None:
-            new = [tag for tag in turn.dropped if tag not in taken]
-            kept, _ = _remove(turn, (*old.rules, *turn.declaration.rules), ours, Removal(tags=new, image=False))
+            removal = Removal(tags=new, image=False, is_undo=True)
+            kept, _ = _remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)
+        else:
+            _say_what_stays(turn, new)
     if turn.declaration.pinned is None and old.pinned is None:
         turn.records.write(MOVING, replace(record, found={}, undoes_to=""), record)
     else:
@@ -111,15 +114,20 @@ def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> No
     if record is None or record.found is None:
         turn.log.warning("nothing is removed: it is not known what was there before the deployment")
         return
-    give_back(record.found, ours, turn.ports.destination, turn.log)
+    given_back = give_back(record.found, ours, turn.ports.destination, turn.log)
     if not (declaration.untags or declaration.deletes):
-        if new := [tag for tag in declaration.tags if tag not in record.found]:
-            turn.log.info(f"tags that did not exist before stay: {', '.join(new)}")
+        _say_what_stays(turn, [tag for tag in declaration.tags if tag not in record.found])
         return
     existed = record.existed
     goes = declaration.deletes and existed is not None and ours not in existed
     new = [tag for tag in declaration.tags if tag not in record.found]
-    _remove(turn, declaration.rules, ours, Removal(tags=new, image=goes, spared=existed or frozenset()))
+    removal = Removal(tags=new, image=goes, spared=existed or frozenset(), is_undo=True, given_back=given_back)
+    _remove(turn, declaration.rules, ours, removal)
+
+
+def _say_what_stays(turn: Turn, tags: Sequence[str]) -> None:
+    for tag in tags:
+        turn.log.info(f"tag {tag} stays: it did not exist before, and is not removed unless that is declared", tag=tag)
 
 
 def _is_creation_undone(turn: Turn, record: Record | None) -> bool:

@@ -33,7 +33,7 @@ def images(project: Project) -> set[str]:
 
 
 def parameters(project: Project) -> list[str]:
-    path = f"/cdk-ecrpublic/{project.repository}"
+    path = f"/cdk-ecrpublic/state/{project.sandbox.account}/{project.repository.replace('/', '--')}"
     answer = project.sandbox.client("ssm").get_parameters_by_path(Path=path, Recursive=True)
     return [each["Name"] for each in answer["Parameters"]]
 

@@ -233,6 +233,20 @@ def test_other_services_keep_their_paths(process: SandboxProcess) -> None:
     assert process.client("apigatewayv2").get_apis()["Items"] == []
 
 
+@pytest.mark.parametrize("name", ["named.localhost", "named.s3.localhost", "named.s3.us-east-1.localhost"])
+def test_a_bucket_may_be_named_by_the_host(process: SandboxProcess, name: str) -> None:
+    """So do clients that are told ``http://localhost`` or ``http://s3.localhost``, where such names are looked up."""
+    bucket = process.client("s3")
+    bucket.create_bucket(Bucket="named")
+    bucket.put_object(Bucket="named", Key="key", Body=b"content")
+    port = process.url.rpartition(":")[2]
+
+    answer = urllib3.request("GET", f"{process.url}/key", headers={"Host": f"{name}:{port}"}, retries=False)
+
+    assert (answer.status, answer.data) == (200, b"content")
+    assert [header for header in answer.headers if header.lower().startswith("access-control-")] == []
+
+
 def test_a_function_sees_the_sandbox_and_nothing_else_of_the_machine(
     process: SandboxProcess, public: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -349,7 +349,7 @@ def test_stops_while_a_request_is_under_way() -> None:
     with Sandbox() as sandbox:
         sandbox.faults.add(Fault(operation="Ping", delay_seconds=30))
         with socket.create_connection(("127.0.0.1", sandbox.world.port)) as connection:
-            connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(f"GET /v2/ HTTP/1.1\r\nHost: {sandbox.registry_host}\r\n\r\n".encode())
             time.sleep(0.1)
             started = time.monotonic()
 

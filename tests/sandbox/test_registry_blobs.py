@@ -160,7 +160,7 @@ def test_a_chunk_that_breaks_off_leaves_no_trace(http: Http) -> None:
     location = start(http).headers["Location"]
     parts = urlsplit(location)
     with socket.create_connection((str(parts.hostname), parts.port or 0)) as connection:
-        head = ["PATCH", f"Host: x\r\nAuthorization: Bearer {http.token}\r\nContent-Length: 99\r\n\r\n"]
+        head = ["PATCH", f"Host: {parts.netloc}\r\nAuthorization: Bearer {http.token}\r\nContent-Length: 99\r\n\r\n"]
         connection.sendall(f" {parts.path} HTTP/1.1\r\n".join(head).encode() + b"half")
 
     while http.sandbox.requests.count("UploadChunk") == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +22,8 @@ class Delivery:
     Attributes:
         copies: How often it is delivered.
         at_once: Whether the copies arrive at the same time, or one after the other.
-        lost: The request never arrives, or no answer to it does.
+        lost: The request never arrives, or no answer to it does, or the
+            answer does, but not the confirmation of it.
         seconds: What Lambda leaves the function.
         queued_seconds: How long the request waits before it is delivered.
         given_up_after: When CloudFormation goes on without an answer, because
@@ -31,7 +32,7 @@ class Delivery:
 
     copies: int = 1
     at_once: bool = False
-    lost: Literal["request", "answer"] | None = None
+    lost: Literal["request", "answer", "confirmation"] | None = None
     seconds: float = 900.0
     queued_seconds: float = 0.0
     given_up_after: float | None = None
@@ -52,6 +53,7 @@ class Course:
             the other way round before its new id is deleted.
         on_failure: ``NOTHING`` is ``--no-rollback``: what failed is undone by
             itself, the rest stays. ``DELETE`` deletes a stack that was not created.
+        meanwhile: Runs when something has failed, before anything is undone.
         waits_for_root: The stack is nested: what it does no longer declare
             stays until the stack around it has succeeded.
     """
@@ -62,6 +64,7 @@ class Course:
     deliveries: Sequence[Delivery] = ()
     updates_replaced: bool = True
     on_failure: Literal["ROLLBACK", "NOTHING", "DELETE"] = "ROLLBACK"
+    meanwhile: Callable[[], object] = lambda: None
     waits_for_root: bool = False
 
 

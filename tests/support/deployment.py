@@ -93,7 +93,9 @@ class DeployedStack:
         self._begin()
         if self._go_forward(deployment, template):
             self._succeed(deployment)
-        elif course.on_failure == "ROLLBACK":
+            return deployment
+        course.meanwhile()
+        if course.on_failure == "ROLLBACK":
             self._roll_back(deployment)
         else:
             self._stop(deployment)
@@ -324,6 +326,8 @@ class DeployedStack:
         self._pass(delivery.queued_seconds)
         timeout = float(event["ResourceProperties"]["ServiceTimeout"])
         waited = timeout if delivery.given_up_after is None else delivery.given_up_after
+        if delivery.lost == "confirmation":
+            return self._send_unconfirmed(event, delivery)
         if delivery.lost == "answer":
             waited -= self._send_in_vain(event, delivery)
         if delivery.lost:
@@ -347,6 +351,19 @@ class DeployedStack:
                 message = "an answer that was refused passed for delivered"
                 raise AssertionError(message)
         return sum(RETRIED_AFTER_SECONDS)
+
+    def _send_unconfirmed(self, event: Mapping[str, Any], delivery: Delivery) -> Answer:
+        """Take the answer, of which the function never hears: it raises, and Lambda will invoke it again."""
+        address, request_id = self.cloudformation.address, event["RequestId"]
+        address.unconfirmed.add(request_id)
+        with suppress(DeliveryError):
+            self._deliver((event, delivery))
+            message = "an answer without a confirmation passed for delivered"
+            raise AssertionError(message)
+        address.unconfirmed.remove(request_id)
+        bodies = address.received.pop(request_id)
+        assert len(set(bodies)) == 1, "the function changed its answer"
+        return check(event, bodies[0])
 
     def _first_answer(self, event: Mapping[str, Any], deliveries: int) -> Answer:
         address = self.cloudformation.address
