@@ -32,6 +32,9 @@ PARAMETER_OPERATIONS = ("GetParameter", "PutParameter", "DeleteParameter", "GetP
 STACK_OPERATIONS = ("DescribeStacks", "DescribeStackEvents", "DescribeStackResource")
 HTTP_OPERATIONS = ("GetManifest", "GetBlob", "DownloadBlob", "StartUpload", "UploadChunk", "CompleteUpload")
 
+USUAL_SECONDS = 2.0
+"""A service that takes longer for a request may take too long for a deployment."""
+
 WARM_AGAIN_SECONDS = (8.0, 45.0, 150.0, 400.0)
 COLD_AGAIN_SECONDS = (45.0, 150.0, 400.0, 5000.0)
 """
@@ -86,9 +89,11 @@ class Circumstances:
 
 
 def _is_late(delivery: Delivery) -> bool:
-    usual = Run()
-    in_time = all(run == replace(usual, is_confirmed=run.is_confirmed) for run in delivery.runs)
-    return delivery.lost is not None or delivery.queued_seconds > 0 or not in_time
+    return delivery.lost in {"request", "answer"} or delivery.queued_seconds > 0 or any(map(_is_slow, delivery.runs))
+
+
+def _is_slow(run: Run) -> bool:
+    return replace(run, pace=()) != Run(pace=()) or max(run.pace) > USUAL_SECONDS
 
 
 def orders() -> st.SearchStrategy[tuple[int, ...]]:
@@ -181,7 +186,7 @@ def ended_deliveries() -> st.SearchStrategy[Delivery]:
 def repeated_deliveries() -> st.SearchStrategy[Delivery]:
     warm = st.builds(Delivery, later=st.tuples(st.sampled_from(WARM_AGAIN_SECONDS)))
     cold = st.builds(Delivery, later=st.tuples(st.sampled_from(COLD_AGAIN_SECONDS)), is_cold=st.just(value=True))
-    unconfirmed = st.builds(Delivery, runs=st.just((Run(is_confirmed=False), Run(is_confirmed=False))))
+    unconfirmed = st.builds(Delivery, lost=st.just("confirmation"))
     # Two deliveries of which one fails undo each other's work; nobody but a lock could help.
     twice = st.builds(Delivery, twice=st.sampled_from(["at once", "again"]))
     return st.one_of(warm, cold, unconfirmed, twice)

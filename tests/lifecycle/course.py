@@ -31,7 +31,8 @@ class Delivery:
     How a request reaches the function, and its answer CloudFormation.
 
     Attributes:
-        lost: The request never arrives, or no answer to it does.
+        lost: The request never arrives, or no answer to it does, or the function
+            does not learn that its answer has arrived.
         queued_seconds: How long Lambda keeps it before the function gets it.
         runs: How the function's invocations go; those that follow, as usual.
         twice: The request is delivered twice: at once, or the second time
@@ -40,7 +41,7 @@ class Delivery:
         is_cold: What comes later comes to a function that remembers nothing.
     """
 
-    lost: Literal["request", "answer"] | None = None
+    lost: Literal["request", "answer", "confirmation"] | None = None
     queued_seconds: float = 0.0
     runs: tuple[Run, ...] = ()
     twice: Literal["at once", "again"] | None = None

@@ -42,14 +42,12 @@ class Run:
         pace: How long its requests take, over and over.
         ends_before: The request (0: the first) before which the instance is ended; None: none.
         tick_seconds: What each look at the clock costs.
-        is_confirmed: Whether the function learns that its answer was taken.
     """
 
     seconds: float = 900.0
     pace: tuple[float, ...] = USUAL_PACE
     ends_before: int | None = None
     tick_seconds: float = 0.0
-    is_confirmed: bool = True
 
 
 class _Pool(urllib3.PoolManager):
@@ -61,11 +59,7 @@ class _Pool(urllib3.PoolManager):
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **more: Any) -> Any:  # type: ignore[override]  # noqa: FBT001, FBT002 - urllib3's own
         self._instance.before_request()
-        response = super().urlopen(method, url, redirect, **more)
-        if method == "PUT" and self._instance.loses_confirmation(url):
-            message = "the confirmation was lost"
-            raise urllib3.exceptions.ProtocolError(message)
-        return response
+        return super().urlopen(method, url, redirect, **more)
 
 
 @dataclass(eq=False)
@@ -78,7 +72,6 @@ class Instance:
     is_busy: bool = False
     is_dead: bool = False
     _run: Run = field(default_factory=Run)
-    _answers: str = ""
     _clock: StageClock | None = None
     _sent: Iterator[int] = field(default_factory=itertools.count)
     _known: dict[tuple[str, str | None], Any] = field(default_factory=dict)
@@ -94,7 +87,6 @@ class Instance:
     def invoke(self, event: Mapping[str, object], run: Run) -> bool:
         """Serve *event*; return whether Lambda would take it for done."""
         self._run, self.is_dead, self._sent = run, False, itertools.count()
-        self._answers = str(event["RequestId"])
         self._clock = StageClock(self.stage, run.tick_seconds, self.stage.time + run.seconds)
         try:
             serve(event, Context(run.seconds), self.clients, self._clock)
@@ -119,10 +111,6 @@ class Instance:
         self._clock.sleep(self._run.pace[number % len(self._run.pace)])
         if self.is_dead:
             raise GoneError
-
-    def loses_confirmation(self, url: str) -> bool:
-        """Whether a request to *url* has its effect, and the function does not learn of it."""
-        return not self._run.is_confirmed and self._answers in url
 
     def client(self, service: str, region: str | None, make: Callable[[], Any]) -> Any:
         """Return a client of botocore; made once, since that takes long."""

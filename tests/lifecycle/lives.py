@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -61,7 +62,9 @@ class Life:
         """Set everything back."""
         self.world.begin_anew()
         self.cloud.clear()
+        numbers = count()
         for each in self.owned:
+            each.stack.mail.numbers = numbers
             each.stack.begin_anew()
             each.function.get_cold()
             each.declared, each.origin = {}, None
@@ -113,10 +116,10 @@ class Life:
         if self.is_over or not sent:
             return
         self._set_up(Circumstances())
-        before = (self.world.state(), dict(self.cloud.parameters))
+        before = (self.world.state(), copy.deepcopy(self.cloud.regions))
         event = sent[-1 - number % len(sent)]
         self.world.stage.run(lambda: owned.stack.mail.repeat(event, is_cold=is_cold))
-        assert (self.world.state(), self.cloud.parameters) == before, "a late request was acted on"
+        assert (self.world.state(), self.cloud.regions) == before, "a late request was acted on"
 
     def do(self, deed: Deed) -> None:
         """Let a person do something while nothing is deployed."""
@@ -168,12 +171,13 @@ class Life:
         self._calm_down(around.waited_seconds)
         self.world.lag(around.lag_seconds)
         self.world.sandbox.faults.add(*around.faults)
-        self.cloud.trouble.update({operation: (kind, times) for operation, kind, times in around.trouble})
+        for trouble in around.trouble:
+            self.cloud.trouble(*trouble)
         self.world.meddling = Meddling()
 
     def _calm_down(self, seconds: float = 0.0) -> None:
         self.world.calm_down(seconds)
-        self.cloud.trouble.clear()
+        self.cloud.calm_down()
 
     def _go(self, operations: Sequence[Operation], actions: Sequence[Callable[[], None]]) -> None:
         deeds = [deed for operation in operations for deed in operation.around.deeds]
@@ -256,10 +260,10 @@ def living() -> Iterator[tuple[Life, Mapping[str, str]]]:
     with Sandbox() as sandbox:
         world = World(sandbox)
         with cloud(world.stage) as services, answer_address() as address:
-            owned, numbers = [], count()
+            owned = []
             for name, region in PLACES:
                 function = Function(world.stage, region, world.tell)
-                mail = Mail(world.stage, function, address, world.tell, numbers=numbers)
+                mail = Mail(world.stage, function, address, world.tell)
                 owned.append(Owned(Stack(services, mail, name, region), function))
             yield Life(world, services, owned), {**sandbox.environment(), **services.environment()}
             for each in owned:

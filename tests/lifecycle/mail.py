@@ -57,6 +57,8 @@ class Mail:
             ended = self._deliver(event, delivery)
         if delivery.lost == "answer":
             self.address.expired.add(identity)
+        if delivery.lost == "confirmation":
+            self.address.unconfirmed.add(identity)
 
         def is_answered() -> bool:
             return identity in self.address.received and (not delivery.twice or all(is_over() for is_over in ended))
@@ -76,7 +78,7 @@ class Mail:
     def clear(self) -> None:
         """Forget all requests and answers."""
         self.sent.clear()
-        for holds in (self.address.received, self.address.expired, self.address.problems, self.address.failures):
+        for holds in (self.address.received, self.address.expired, self.address.unconfirmed, self.address.problems):
             holds.clear()
 
     def _deliver(self, event: Mapping[str, Any], delivery: Delivery) -> list[Callable[[], bool]]:

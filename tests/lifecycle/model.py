@@ -174,7 +174,9 @@ class Operation:
             elif change.old is None:
                 why = f"{change.logical_id} could not be created"
                 for key in claims_of(change.new):
-                    left = self.digests(change) if _may_be_left(change, key[1]) else set()
+                    # A tag that is new may stay until the creation is undone, which comes with the next deployment.
+                    may_stay = key not in self.start.tags or _may_be_left(change, key[1])
+                    left = self.digests(change) if may_stay else set()
                     verdicts[key] = Verdict("undone", {*here.get(key, self._where(key)), *left}, why)
             else:
                 now = Before(self.start.tags, self.start.images, self.origin.seen)
@@ -381,7 +383,7 @@ def _may_be_left(change: Change, tag: str) -> bool:
     """Whether a failed creation may leave a tag at its image: nobody answered, or the answer says so."""
     if change.answer is None:
         return True
-    return f"{tag} (was " in change.answer.reason or "new and left in place" in change.answer.reason
+    return f"{tag} (was " in change.answer.reason
 
 
 def _with_parts(digest: str) -> set[str]:

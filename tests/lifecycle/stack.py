@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tests.protocol.cloudformation import Answer
+from tests.support.stack_records import StackRecord
 
 from .cloud import Cloud
 from .course import DELETE_ATTEMPTS, SMOOTH, Change, Course, Delivery, Deployed, Deployment, Template
@@ -60,7 +61,12 @@ class Stack:
 
     @property
     def stage(self) -> Stage:
-        return self.cloud.stage
+        return self.mail.stage
+
+    @property
+    def record(self) -> StackRecord:
+        """What CloudFormation tells of the stack."""
+        return self.cloud.stack(self.stack_id)
 
     def begin_anew(self) -> None:
         """Forget everything."""
@@ -71,7 +77,7 @@ class Stack:
 
     def deploy(self, template: Template, course: Course = SMOOTH) -> Deployment:
         """Deploy *template*; a failure is dealt with as the course says."""
-        if self.exists and self.cloud.stacks[self.stack_id].status == "ROLLBACK_COMPLETE":
+        if self.exists and self.record.status == "ROLLBACK_COMPLETE":
             # Such a stack can only be deleted; it holds nothing.
             self._end()
         deployment = Deployment(course=course, held=dict(self.resources))
@@ -104,8 +110,9 @@ class Stack:
         return deployment
 
     def continue_rollback(self, deployment: Deployment) -> None:
-        """Take up a rollback that failed: what was rolled back already is left as it is."""
+        """Take up a rollback that failed, with nothing in the way: what was rolled back already is left as it is."""
         assert deployment.status == "ROLLBACK FAILED"
+        deployment.course = replace(deployment.course, undoing=())
         self._roll_back(deployment, deployment.changes)
 
     def destroy(self, course: Course = SMOOTH) -> Deployment:
@@ -285,11 +292,11 @@ class Stack:
         return answer
 
     def _send(self, verb: str, request: Request, delivery: Delivery) -> Answer | None:
-        self.cloud.note(self.stack_id, f"{verb}_IN_PROGRESS", request.logical_id, request.physical_id or "")
+        self.record.change(request.logical_id, f"{verb}_IN_PROGRESS", request.physical_id or "")
         answer = self.mail.send(request, delivery)
         status = "COMPLETE" if answer and answer.succeeded else "FAILED"
         physical_id = answer.physical_id if answer else request.physical_id or ""
-        self.cloud.note(self.stack_id, f"{verb}_{status}", request.logical_id, physical_id)
+        self.record.change(request.logical_id, f"{verb}_{status}", physical_id)
         return answer
 
     def _become_stable(self) -> None:
@@ -304,7 +311,7 @@ class Stack:
 
     def _note(self, status: str) -> None:
         self.mail.tell(f"{self.name}: {status}")
-        self.cloud.note(self.stack_id, status)
+        self.record.enter(status)
 
 
 def _call(action: Callable[[T], object], item: T) -> Callable[[], object]:

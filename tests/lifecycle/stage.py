@@ -16,8 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-EPOCH = 1_780_000_000.0
-"""What a wall clock shows at the beginning of virtual time."""
+from tests.support.clock import EPOCH
 
 STUCK_SECONDS = 60.0
 """Of real time: nobody waits for longer than that for their turn."""

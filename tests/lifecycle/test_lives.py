@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from functools import wraps
@@ -23,12 +24,16 @@ from .course import Course
 from .declarations import NAMES, OPTIONS, TAGS, Declarations, Source, only, sources, templates
 from .lives import Life, Owned, living
 from .registry import FOREIGN, HOMES, RESIDENT, SOURCE_TAG, UPSTREAM, UPSTREAM_TAGS, Deed
+from .stage import GoneError
 
 EXAMPLES = int(os.environ.get("LIVES", "40"))
 """Lives for each set of options; ``LIVES=2000`` for a long search."""
 
 MINUTES = float(os.environ.get("MINUTES", "0"))
 """How long to go on searching, with other seeds; 0: one search of ``LIVES``."""
+
+SHRINKS = os.environ.get("SHRINK", "1") != "0"
+"""Whether a failure is made as small as possible, which takes minutes."""
 
 STEPS = 10
 
@@ -167,6 +172,10 @@ class Lives(RuleBasedStateMachine):
 
 @pytest.fixture
 def life(monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
+    report = threading.excepthook
+    monkeypatch.setattr(
+        threading, "excepthook", lambda args: None if issubclass(args.exc_type, GoneError) else report(args)
+    )
     with living() as (life, environment):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -194,7 +203,7 @@ def _search(life: Life, options: Collection[str]) -> None:
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
             suppress_health_check=list(HealthCheck),
-            phases=set(Phase) - {Phase.explain},
+            phases=set(Phase) - {Phase.explain, *(() if SHRINKS else (Phase.shrink,))},
             report_multiple_bugs=False,
         ),
     )
