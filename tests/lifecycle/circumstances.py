@@ -36,9 +36,9 @@ USUAL_SECONDS = 2.0
 """A service that takes longer for a request may take too long for a deployment."""
 
 WARM_AGAIN_SECONDS = (8.0, 45.0, 150.0, 400.0)
-COLD_AGAIN_SECONDS = (45.0, 150.0, 400.0, 5000.0)
+COLD_AGAIN_SECONDS = (15.0, 45.0, 150.0, 400.0, 5000.0)
 """
-Decision 0019, "When a request is acted on": one that is younger than half a minute is acted on by a cold function,
+Decision 0019, "When a request is acted on": one that is younger than ten seconds is acted on by a cold function,
 which cannot know that another one has answered it.
 """
 

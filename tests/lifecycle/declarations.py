@@ -102,9 +102,11 @@ def render(declared: Declarations, world: World, stack: str, *, named: bool) -> 
     Write a template.
 
     Args:
-        named: A resource has a parameter's name where the construct library of
-            0.1 gave it one: if its source may move, and wherever something may
-            be removed from its repository.
+        named: A resource whose source may move has a parameter's name, as the
+            construct library of 0.1 gave it.
+
+    As with the construct library, each resource has one wherever something
+    may be removed from its repository.
     """
     template: dict[str, Properties] = {}
     removed_from = {declaration.repository for declaration in declared.values() if declaration.removes}
@@ -113,7 +115,7 @@ def render(declared: Declarations, world: World, stack: str, *, named: bool) -> 
         chosen = properties.pop("StateParameterName", None)
         if chosen == "shared":
             properties["StateParameterName"] = SHARED
-        elif chosen or (named and (declaration.source.may_move or declaration.repository in removed_from)):
+        elif chosen or declaration.repository in removed_from or (named and declaration.source.may_move):
             properties["StateParameterName"] = f"/cdk-ecrpublic/{declaration.repository}/{stack}.{name}"
         template[name] = properties
     return template

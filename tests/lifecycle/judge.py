@@ -100,8 +100,8 @@ class Judge:
         assert lost <= may_go, named(f"images have gone from {name}: {sorted(lost - may_go)}")
         missed = {digest for digest in lost if self._is_needed(name, digest)}
         assert not missed, named(f"images have gone from {name} that are declared: {sorted(missed)}")
-        came = after - before - may_come
-        assert not came or self.meddling.tags, named(f"images came to {name} that nobody declared: {sorted(came)}")
+        came = after - before - may_come - self.meddling.brought.get(name, set())
+        assert not came, named(f"images came to {name} that nobody declared: {sorted(came)}")
 
     def _is_needed(self, name: str, digest: str) -> bool:
         for stack, now in self._live():

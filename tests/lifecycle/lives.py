@@ -184,7 +184,7 @@ class Life:
         self.world.stage.run(*actions, *(self._later(deed) for deed in deeds))
         self._calm_down()
         for operation in operations:
-            self._see_it_rolled_back(operation)
+            self._see_it_rolled_back(operation, operations)
         if self.is_over:
             return
         Judge(self.world, operations, [each.stack for each in self.owned], self.world.meddling).judge()
@@ -197,17 +197,18 @@ class Life:
 
         return act
 
-    def _see_it_rolled_back(self, operation: Operation) -> None:
+    def _see_it_rolled_back(self, operation: Operation, operations: Sequence[Operation]) -> None:
         """A rollback that is stuck goes on when nothing is in the way any more."""
-        deployment, around = operation.deployment, operation.around
+        deployment = operation.deployment
         if deployment.status != "ROLLBACK FAILED":
             return
-        assert not around.are_outlived or not operation.can_go_back, f"the rollback is stuck: {deployment.reasons}"
+        outlived = all(each.around.are_outlived for each in operations)
+        assert not outlived or not operation.can_go_back, f"the rollback is stuck: {deployment.reasons}"
         self.world.mend()
         self.world.stage.run(lambda: operation.stack.continue_rollback(deployment))
         # What could not be remembered cannot come back: the reason says so, and people have to decide.
         is_done = operation.deployment.status == "ROLLED BACK"
-        self.is_over = not is_done and bool(around.denied)
+        self.is_over = not is_done and operation.origin.is_denied
         assert self.is_over or is_done, f"the rollback is stuck: {deployment.reasons}"
 
     def _check_status(self, operation: Operation, operations: Sequence[Operation]) -> None:
@@ -215,7 +216,8 @@ class Life:
             return
         around = operation.around
         beside = len(operations) > 1 and any(each.deletes_anything or each.forbids_moves for each in operations)
-        excused = around.course.other_fails_after is not None or beside or not around.are_outlived
+        outlived = all(each.around.are_outlived for each in operations)
+        excused = around.course.other_fails_after is not None or beside or not outlived
         answers = [change.answer for change in operation.changes]
         assert excused or not operation.can_succeed, f"the deployment failed without a reason: {answers}"
 

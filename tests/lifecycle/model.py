@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from .circumstances import Circumstances
+from .circumstances import OUTLIVED, Circumstances
 from .course import Change, Deployed, Deployment, Properties, Template
 from .declarations import claims
 from .registry import PARTS, World
@@ -60,11 +60,13 @@ class Before:
     Attributes:
         tags: Where each tag was.
         seen: Where a taken-over tag was, too, as far as its taker could see or somebody moved it since.
+        is_denied: The function had no permission for something meanwhile.
     """
 
     tags: Mapping[Key, str]
     images: Mapping[str, frozenset[str]]
     seen: dict[Key, Places] = field(default_factory=dict)
+    is_denied: bool = False
 
     @classmethod
     def now(cls, world: World, lag_seconds: float) -> Before:
@@ -108,7 +110,7 @@ class Operation:
         self.held = dict(self.stack.resources)
         self.stable = dict(self.stack.stable)
         self.broken = dict(self.stack.broken)
-        self.was_open = self.stack.is_open
+        self.origin.is_denied = self.origin.is_denied or bool(self.around.denied)
 
     @property
     def deployment(self) -> Deployment:
@@ -206,15 +208,24 @@ class Operation:
             verdict = Verdict("undone", {before, change.old.digest}, f"{change.logical_id} had it before")
         elif before is not None:
             verdict = Verdict("undone", {before, *origin.seen.get(key, ())}, "it was there before")
-            if self.around.denied:
+            if None in (*origin.seen.get(key, ()), *self.world.meddling.tags.get(key, ())):
+                # It was not there when its taker looked.
+                verdict.places |= self._undone_new(change, key).places
+            if self.origin.is_denied:
                 # "A function without permission for the records … says what it could not remember".
                 verdict.places |= self.digests(change)
         else:
             verdict = self._undone_new(change, key)
             verdict.places |= origin.seen.get(key, set()) - {None}
-        if not change.is_undone:
+        if not change.is_undone or self._cannot_know_success:
             verdict.places |= {*self.digests(change), None}
         return verdict
+
+    @property
+    def _cannot_know_success(self) -> bool:
+        """U12: whether a deployment has succeeded before its stack is deleted, only the stack's events tell."""
+        troubled = [times for name, _, times in self.around.trouble if name == "DescribeStackEvents"]
+        return self.deployment.status in {"DELETED", "DELETE FAILED"} and sum(troubled) > OUTLIVED
 
     def _undone_new(self, change: Change, key: Key) -> Verdict:
         """Of a tag that did not exist: "it stays under KEEP; under UNTAG or DESTROY it goes"."""
@@ -227,7 +238,7 @@ class Operation:
         patterns = change.old.properties if change.old else change.new
         stays = self._is_listed(key[0], digests) or key in self._claimed_by_others() or _is_immutable(patterns, key[1])
         is_moved_away = change.old is not None and _home(change.old.properties) != _home(change.new)
-        may_stay = stays or self.around.denied or (is_moved_away and not change.is_replacement)
+        may_stay = stays or self.origin.is_denied or (is_moved_away and not change.is_replacement)
         return Verdict("undone", {None, *(digests if may_stay else ())}, "it is new, and is removed again")
 
     def _destroyed(self) -> dict[Key, Verdict]:
@@ -284,7 +295,9 @@ class Operation:
                 verdicts[key] = Verdict("kept", {old.digest}, "another stack declares it")
                 continue
             must = is_sure and self.around.are_smooth and self.is_alone and self.is_tidy and key not in claimed
-            may_stay = not must or self._is_listed(key[0], {old.digest}) or _is_immutable(old.properties, key[1])
+            is_last = not deletes(old.properties) and not self._has_other_tags(key[0], old.digest)
+            is_kept = self._is_listed(key[0], {old.digest}) or _is_immutable(old.properties, key[1])
+            may_stay = not must or is_last or is_kept
             verdicts[key] = Verdict("removed", {None, *([old.digest] if may_stay else [])}, f"{name} no longer has it")
         return verdicts
 
@@ -303,6 +316,15 @@ class Operation:
 
     def _where(self, key: Key) -> Places:
         return {self.start.tags.get(key)}
+
+    def _has_other_tags(self, repository: str, digest: str) -> bool:
+        """Whether an image has kept a tag that it had before."""
+        after = self.world.state().tags
+        return any(
+            digest == place == self.start.tags.get((home, tag))
+            for (home, tag), place in after.items()
+            if home == repository
+        )
 
     def _is_listed(self, repository: str, digests: Iterable[str | None]) -> bool:
         """Whether an index lists one of the images, so that its last tag cannot be removed."""
@@ -410,7 +432,7 @@ def has_record(properties: Properties) -> bool:
     source: Any = properties["Source"]
     may_move = "Tag" in source or ("Image" in source and "@" not in source["Image"]["Reference"])
     is_named = "StateParameterName" in properties
-    return may_move or is_named or untags(properties) or deletes(properties) or not properties["ImageTags"]
+    return may_move or is_named or untags(properties) or deletes(properties)
 
 
 def _home(properties: Properties) -> str:

@@ -6,11 +6,13 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 from cdk_ecrpublic.sandbox import Sandbox
+from cdk_ecrpublic.sandbox.faults import Faults
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
 from cdk_ecrpublic.sandbox.state import Registry, Repository
 from lambda_handler.oci import Digest, ManifestMediaType
@@ -69,6 +71,10 @@ _NAMES = {
     str(Digest.of(NEW_INDEX.encode())): "<new index>",
 }
 
+_BODIES = {repr(image.manifest.decode()): _NAMES[image.digest] for image in RESIDENT} | {repr(NEW_INDEX): "<new index>"}
+
+AGAIN = " (and again)"
+
 SETTLED_SECONDS = 600.0
 """So long after a write, every read sees it."""
 
@@ -113,10 +119,12 @@ class Meddling:
     Attributes:
         tags: All that they moved a tag to, the last of it last; None where they deleted it.
         images: By repository, those that they deleted.
+        brought: By repository, those that they pushed.
     """
 
     tags: dict[tuple[str, str], list[str | None]] = field(default_factory=dict)
     images: dict[str, set[str]] = field(default_factory=dict)
+    brought: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, before: State, after: State) -> None:
         """Add what made *after* of *before*."""
@@ -125,6 +133,7 @@ class Meddling:
                 self.tags.setdefault(key, []).append(after.tags.get(key))
         for name, images in before.images.items():
             self.images.setdefault(name, set()).update(images - after.images[name])
+            self.brought.setdefault(name, set()).update(after.images[name] - images)
 
 
 @dataclass
@@ -148,6 +157,7 @@ class World:
             push_image(self.sandbox, home, IMAGES[0], [SOURCE_TAG, BYSTANDER])
         for image, tag in zip(FOREIGN, UPSTREAM_TAGS, strict=True):
             push_image(self.sandbox, UPSTREAM, image, [tag])
+        assert self._upstream  # asked for before there are faults
         self.beginning = copy.deepcopy(self.sandbox.store.registries)
 
     def begin_anew(self) -> None:
@@ -174,8 +184,12 @@ class World:
         )
 
     def tell(self, text: str) -> None:
-        """Write down what happens."""
-        self.chronicle.append(f"{self.stage.time:9.2f} {named(text)}")
+        """Write down what happens; what happens again and again, once."""
+        text = named(text)
+        if self.chronicle and self.chronicle[-1][9:].removesuffix(AGAIN).strip() == text.strip():
+            self.chronicle[-1] = self.chronicle[-1].removesuffix(AGAIN) + AGAIN
+        else:
+            self.chronicle.append(f"{self.stage.time:9.2f} {text}")
 
     def state(self) -> State:
         tags = {(name, tag): str(found.digest) for name, home in self._repositories for tag, found in home.all_tags()}
@@ -203,16 +217,27 @@ class World:
         before = self.state()
         images = FOREIGN if deed.repository == UPSTREAM else RESIDENT
         image = images[deed.image % len(images)]
-        match deed.kind:
-            case "put a tag":
-                push_image(self.sandbox, deed.repository, image, [deed.tag])
-            case "delete a tag":
-                self._delete(deed.repository, {"imageTag": deed.tag})
-            case "delete an image":
-                self._delete(deed.repository, {"imageDigest": image.digest})
+        with self._without_faults():
+            match deed.kind:
+                case "put a tag":
+                    push_image(self.sandbox, deed.repository, image, [deed.tag])
+                case "delete a tag":
+                    self._delete(deed.repository, {"imageTag": deed.tag})
+                case "delete an image":
+                    self._delete(deed.repository, {"imageDigest": image.digest})
         what = image.digest if deed.kind == "delete an image" else f"{deed.tag} ({image.digest})"
         self.tell(f"a person: {deed.kind}, {deed.repository} {what}")
         self.meddling.add(before, self.state())
+
+    @contextmanager
+    def _without_faults(self) -> Iterator[None]:
+        """Faults are the function's: people try again until it works."""
+        world = self.sandbox.world
+        faults, world.faults = world.faults, Faults()
+        try:
+            yield
+        finally:
+            world.faults = faults
 
     def _delete(self, repository: str, image_id: Mapping[str, str]) -> None:
         self._client.batch_delete_image(repositoryName=repository, imageIds=[image_id])
@@ -230,7 +255,7 @@ class World:
 
     def upstream(self, reference: str) -> str:
         """Name an image of the upstream repository: ``:edge`` or ``@sha256:…``."""
-        return f"{self._repository(UPSTREAM)}{reference}"
+        return f"{self._upstream}{reference}"
 
     def resolve(self, properties: Mapping[str, Any], when: float) -> set[str | None]:
         """Return all that the source of *properties* has stood for since then; None where there is no such image."""
@@ -260,13 +285,17 @@ class World:
     def _named(self, name: str) -> Repository:
         return self.sandbox.store.registry_of(self.sandbox.account).repositories[name]
 
-    def _repository(self, name: str) -> str:
-        described = self._client.describe_repositories(repositoryNames=[name])["repositories"][0]
+    @cached_property
+    def _upstream(self) -> str:
+        described = self._client.describe_repositories(repositoryNames=[UPSTREAM])["repositories"][0]
         return str(described["repositoryUri"])
 
 
 def named(text: str) -> str:
-    """Write images by name instead of by digest."""
+    """Write images by name instead of by digest, and records without what says little."""
+    for known, name in _BODIES.items():
+        text = text.replace(known, name)
+    text = re.sub('"(?:version|stack|request)":[^,]*,', "", text)
     return re.sub("sha256:[0-9a-f]{64}", lambda match: _NAMES.get(match[0], match[0][:14]), text)
 
 
