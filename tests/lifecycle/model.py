@@ -23,7 +23,7 @@ from typing import Any, Literal
 from .circumstances import OUTLIVED, Circumstances
 from .course import Change, Deployed, Deployment, Properties, Template
 from .declarations import claims
-from .registry import PARTS, World
+from .registry import PARTS, SETTLED_SECONDS, World
 from .stack import Stack
 
 Key = tuple[str, str]
@@ -110,6 +110,7 @@ class Operation:
         self.held = dict(self.stack.resources)
         self.stable = dict(self.stack.stable)
         self.broken = dict(self.stack.broken)
+        self.was_open = self.stack.is_open
         self.origin.is_denied = self.origin.is_denied or bool(self.around.denied)
 
     @property
@@ -230,7 +231,9 @@ class Operation:
     def _undone_new(self, change: Change, key: Key) -> Verdict:
         """Of a tag that did not exist: "it stays under KEEP; under UNTAG or DESTROY it goes"."""
         is_made = change.old is None or change.is_replacement
-        removes = deletes(change.new) if is_made else change.old is not None and untags(change.old.properties)
+        # An update is undone by its old declaration, what was made by its own.
+        decides = change.new if is_made or change.old is None else change.old.properties
+        removes = untags(decides) or (is_made and deletes(decides))
         digests = self.digests(change)
         if not removes:
             is_known = change.succeeded and bool(is_made or change.old)
@@ -253,7 +256,7 @@ class Operation:
             change.is_undone = self._is_gone(name)
             self._merge(verdicts, self._undone([change]))
         for name, now in self.held.items():
-            if name in self.stable and self.stable[name].properties != now.properties:
+            if name in self.stable and self.was_open:
                 self._merge(verdicts, self._undone_since_success(name, now))
         return verdicts
 
@@ -261,8 +264,13 @@ class Operation:
         """Of a resource that was updated since the last success: it gives back what it took over since."""
         change = Change.to(name, now)
         change.is_undone = self._is_gone(name)
-        undone = self._undone([change])
-        return {key: verdict for key, verdict in undone.items() if key not in claims_of(self.stable[name].properties)}
+        own = claims_of(self.stable[name].properties)
+        verdicts = {key: verdict for key, verdict in self._undone([change]).items() if key not in own}
+        for key in own:
+            # Where people had moved it before, an update that was undone may have taken it over.
+            places = {*self._where(key), self.origin.tags.get(key)}
+            verdicts[key] = Verdict("undone", places, f"{name} had it before")
+        return verdicts
 
     def _is_gone(self, name: str) -> bool:
         return self.deployment.removed.get(name, False)
@@ -272,8 +280,11 @@ class Operation:
         deleted = [now.digest for now in self.held.values() if deletes(now.properties)]
         going = {part for digest in deleted for part in _with_parts(digest)}
         for key, verdict in undone.items():
-            if verdict.places & going or (key in verdicts and None in verdicts[key].places):
+            other = verdicts.get(key)
+            if verdict.places & going or (other and None in other.places):
                 verdict.places.add(None)
+            if other and other.kind == "undone":
+                verdict.places |= other.places
             verdicts[key] = verdict
 
     def _dropped(self, change: Change) -> dict[Key, Verdict]:
@@ -294,7 +305,10 @@ class Operation:
             if key in claimed and self._protects(claimed[key], name):
                 verdicts[key] = Verdict("kept", {old.digest}, "another stack declares it")
                 continue
-            must = is_sure and self.around.are_smooth and self.is_alone and self.is_tidy and key not in claimed
+            # A tag that was put moments ago may not be seen yet.
+            is_seen = not self.around.lag_seconds or self.around.waited_seconds >= SETTLED_SECONDS
+            is_smooth = self.around.are_smooth and is_seen and self.is_alone and self.is_tidy
+            must = is_sure and is_smooth and key not in claimed
             is_last = not deletes(old.properties) and not self._has_other_tags(key[0], old.digest)
             is_kept = self._is_listed(key[0], {old.digest}) or _is_immutable(old.properties, key[1])
             may_stay = not must or is_last or is_kept
