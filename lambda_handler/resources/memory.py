@@ -27,7 +27,7 @@ def remember(turn: Turn, content: Content, observed: Observed) -> Collection[str
         InvalidPropertiesError: More tags are taken over than a record holds.
         RemoteError: It was not stored, for another reason than a permission.
     """
-    digest, existing = content.root.digest, _existing_tags(turn, observed)
+    digest, existing = content.root.digest, existing_tags(turn, observed)
     found = _to_give_back(turn, digest, existing)
     try:
         segment = segment_of(turn.declaration, shares=_shares(turn, digest, existing))
@@ -58,7 +58,7 @@ def remember_failure(turn: Turn) -> None:
         turn.records.write(segments_of(old)[0], record, known)
 
 
-def _existing_tags(turn: Turn, observed: Observed) -> Mapping[str, Digest]:
+def existing_tags(turn: Turn, observed: Observed) -> Mapping[str, Digest]:
     """Return the declared tags that exist and are not the resource's own, each with its image."""
     if turn.is_undo:
         return {}
