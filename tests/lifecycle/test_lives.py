@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -125,7 +126,7 @@ class Lives(RuleBasedStateMachine):
     @told
     def deploy_both(self, one: Declarations, other: Declarations, course: Course, around: Circumstances) -> None:
         first, second = self.life.owned
-        beside = Circumstances(course=course, lag_seconds=around.lag_seconds)
+        beside = replace(around, course=course, deeds=())
         self.life.deploy((first, only(one, self.options), around), (second, only(other, self.options), beside))
 
     @rule(stack=one_of_both, around=circumstances())
