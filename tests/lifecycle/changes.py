@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .declarations import NAMES, Declaration, Declarations, Source
+from .declarations import NAMES, TAGS, Declaration, Declarations, Source
 from .registry import HOMES
 
 
@@ -43,6 +43,23 @@ def rename(declared: Declarations, number: int, source: Source | None) -> Declar
     free = next(other for other in NAMES if other not in declared)
     others = {other: kept for other, kept in declared.items() if other != name}
     return {**others, free: replace(declaration, source=source or declaration.source)}
+
+
+def bump(declared: Declarations, source: Source) -> Declarations:
+    """
+    Release what a catalog lists: each entry's logical id has its version, so another one takes its place.
+
+    It keeps the tags that move from version to version, and has a new one.
+    """
+    bumped: dict[str, Declaration] = {}
+    for number, declaration in enumerate(declared.values()):
+        free = [name for name in NAMES if name not in declared and name not in bumped]
+        if not free:
+            return declared
+        tags = tuple(tag for tag in TAGS if (tag in declaration.tags) != (tag == TAGS[0]))
+        other = replace(source, number=source.number + number)
+        bumped[free[0]] = replace(declaration, tags=tags, source=other)
+    return bumped
 
 
 def replace_the_repository(declared: Declarations, number: int) -> Declarations:

@@ -1,4 +1,4 @@
-"""Circumstances of a deployment: the order of events, what is lost, what fails, how time passes."""
+"""Circumstances of a deployment: the order of events, what is lost, what fails, how time passes, who comes between."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from cdk_ecrpublic.sandbox import Fault
 from lambda_handler.entrypoint import ANSWER_SECONDS, UNDO_SECONDS
 from lambda_handler.retry import ATTEMPTS
-from tests.support.deployment import SMOOTH, Course, Delivery
 
+from .cloud import Trouble
+from .course import SMOOTH, Course, Delivery
 from .declarations import TAGS
+from .function import Run
+from .registry import HOMES, RESIDENT, SETTLED_SECONDS, SOURCE_TAG, Deed
 
 OUTLIVED = 3
 """So many transient failures of one request the handler must outlive."""
 
-LAG_SECONDS = 20.0
-"""How old reads may be: longer than a deployment without any waits, shorter than the handler's patience."""
+LAGS_SECONDS = (0.0, 0.0, 5.0, 10.0)
+"""How old reads may be."""
 
 API_OPERATIONS = (
     "DescribeRepositories",
@@ -25,11 +28,19 @@ API_OPERATIONS = (
     "BatchDeleteImage",
     "BatchCheckLayerAvailability",
 )
-OTHER_OPERATIONS = ("GetParameter", "PutParameter", "DeleteParameter", "GetParametersByPath")
+PARAMETER_OPERATIONS = ("GetParameter", "PutParameter", "DeleteParameter", "GetParametersByPath")
+STACK_OPERATIONS = ("DescribeStacks", "DescribeStackEvents", "DescribeStackResource")
 HTTP_OPERATIONS = ("GetManifest", "GetBlob", "DownloadBlob", "StartUpload", "UploadChunk", "CompleteUpload")
 
+USUAL_SECONDS = 2.0
+"""A service that takes longer for a request may take too long for a deployment."""
 
-USUAL = st.builds(Delivery)
+WARM_AGAIN_SECONDS = (8.0, 45.0, 150.0, 400.0)
+COLD_AGAIN_SECONDS = (15.0, 45.0, 150.0, 400.0, 5000.0)
+"""
+Decision 0019, "When a request is acted on": one that is younger than ten seconds is acted on by a cold function,
+which cannot know that another one has answered it.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,30 +50,57 @@ class Circumstances:
 
     Attributes:
         faults: Of the registry, from the first event on until the rollback is over or stuck.
-        busy: Operations of the services beside it, and so many requests that they throttle.
+        trouble: Of the services beside it: of an operation, what kind, and how often.
         lag_seconds: How old reads are.
-        tick_seconds: What each look at the clock costs the function.
+        waited_seconds: How long ago the last deployment was over.
+        deeds: What people do meanwhile.
     """
 
     course: Course = SMOOTH
     faults: tuple[Fault, ...] = ()
-    busy: tuple[tuple[str, int], ...] = ()
+    trouble: tuple[tuple[str, Trouble, int], ...] = ()
     lag_seconds: float = 0.0
-    tick_seconds: float = 0.0
+    waited_seconds: float = SETTLED_SECONDS
+    deeds: tuple[Deed, ...] = ()
 
     @property
     def are_outlived(self) -> bool:
         """Whether the handler must succeed in spite of them."""
-        in_time = self.tick_seconds == 0 or all(
-            delivery.seconds >= Delivery.seconds for delivery in self.course.deliveries
-        )
-        times = [*(fault.times for fault in self.faults), *(times for _, times in self.busy)]
+        times = [*(fault.times for fault in self.faults), *(times for _, _, times in self.trouble)]
         transient = all(fault.code not in {"LimitExceededException", "AccessDeniedException"} for fault in self.faults)
-        return in_time and transient and None not in times and sum(time or 0 for time in times) <= OUTLIVED
+        few = None not in times and sum(time or 0 for time in times) <= OUTLIVED
+        return not self.is_late and transient and few and not self.denied and not self.deeds
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a function may have too little time, or an answer may not arrive."""
+        return any(map(_is_late, (*self.course.deliveries, *self.course.undoing)))
+
+    @property
+    def are_smooth(self) -> bool:
+        """Whether nothing at all comes between."""
+        deliveries = (*self.course.deliveries, *self.course.undoing)
+        return not (self.faults or self.trouble or self.deeds) and all(each == Delivery() for each in deliveries)
+
+    @property
+    def denied(self) -> frozenset[str]:
+        """What the function has no permission for."""
+        return frozenset(operation for operation, kind, _ in self.trouble if kind == "denied")
+
+
+def _is_late(delivery: Delivery) -> bool:
+    return delivery.lost in {"request", "answer"} or delivery.queued_seconds > 0 or any(map(_is_slow, delivery.runs))
+
+
+def _is_slow(run: Run) -> bool:
+    return replace(run, pace=()) != Run(pace=()) or max(run.pace) > USUAL_SECONDS
 
 
 def orders() -> st.SearchStrategy[tuple[int, ...]]:
     return st.permutations(range(3)).map(tuple)
+
+
+USUAL = st.builds(Delivery)
 
 
 def courses(deliveries: st.SearchStrategy[Delivery] = USUAL) -> st.SearchStrategy[Course]:
@@ -70,9 +108,11 @@ def courses(deliveries: st.SearchStrategy[Delivery] = USUAL) -> st.SearchStrateg
         Course,
         order=orders(),
         together=st.booleans(),
-        other_fails_after=st.sampled_from([None, None, None, 3, 2, 1]),
+        other_fails_after=st.sampled_from([None, None, 3, 2, 1]),
         deliveries=st.lists(deliveries, max_size=3).map(tuple),
+        undoing=st.lists(deliveries, max_size=2).map(tuple),
         updates_replaced=st.booleans(),
+        on_failure=st.sampled_from(["roll back", "roll back", "roll back", "keep", "delete"]),
     )
 
 
@@ -107,19 +147,73 @@ def half_known() -> st.SearchStrategy[tuple[Fault, ...]]:
     )
 
 
-def circumstances() -> st.SearchStrategy[Circumstances]:
-    lag = st.sampled_from([0.0, LAG_SECONDS])
-    some_faults = st.lists(faults(), min_size=1, max_size=2).map(tuple) | half_known()
-    busy = st.lists(st.tuples(st.sampled_from(OTHER_OPERATIONS), st.sampled_from([1, 3, 5000])), max_size=1).map(tuple)
-    # Two deliveries of which one fails undo each other's work; nobody but a lock could help.
-    twice = st.builds(Delivery, copies=st.integers(1, 2), at_once=st.booleans())
-    lost = st.builds(Delivery, lost=st.sampled_from([None, "request", "answer"]))
+def troubles() -> st.SearchStrategy[tuple[str, Trouble, int]]:
+    operations = st.sampled_from((*PARAMETER_OPERATIONS, *STACK_OPERATIONS))
+    passing = st.tuples(operations, st.sampled_from(["busy", "broken"]), st.sampled_from([1, 3, 7, 50]))
+    denied = st.tuples(operations, st.just("denied"), st.just(10_000))
+    return st.one_of(passing, passing, passing, denied)
+
+
+def deeds() -> st.SearchStrategy[Deed]:
+    when = st.sampled_from([0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 5.0, 60.0])
+    home, tag = st.sampled_from(HOMES), st.sampled_from((*TAGS, *TAGS, SOURCE_TAG))
+    image = st.integers(0, len(RESIDENT) - 1)
+    put = st.builds(Deed, when, st.just("put a tag"), home, tag, image)
+    delete = st.builds(Deed, when, st.just("delete a tag"), home, tag)
+    delete_image = st.builds(Deed, when, st.just("delete an image"), home, image=image)
+    return st.one_of(put, put, delete, delete_image)
+
+
+def paces() -> st.SearchStrategy[tuple[float, ...]]:
+    """How long requests take: in one run some may take seconds."""
+    return st.lists(st.sampled_from([0.05, 0.1, 0.5, 2.0]), min_size=1, max_size=4).map(tuple)
+
+
+def slow_deliveries() -> st.SearchStrategy[Delivery]:
     reserve = ANSWER_SECONDS + UNDO_SECONDS
-    late = st.builds(Delivery, seconds=st.floats(reserve + 1, reserve + 60).map(round))
+    short = st.builds(Run, seconds=st.floats(reserve + 1, reserve + 60).map(round), tick_seconds=st.just(1.0))
+    slow = st.builds(Run, pace=st.sampled_from([(5.0,), (20.0,), (0.05, 30.0), (60.0,)]))
+    queued = st.builds(Delivery, queued_seconds=st.sampled_from([20.0, 200.0, 310.0, 5000.0]), is_cold=st.booleans())
+    return st.one_of(st.builds(Delivery, runs=st.tuples(short | slow)), queued)
+
+
+def ended_deliveries() -> st.SearchStrategy[Delivery]:
+    """The function is ended in the middle, once or again."""
+    ended = st.builds(Run, ends_before=st.integers(0, 25))
+    return st.builds(Delivery, runs=st.lists(ended, min_size=1, max_size=3).map(tuple))
+
+
+def repeated_deliveries() -> st.SearchStrategy[Delivery]:
+    warm = st.builds(Delivery, later=st.tuples(st.sampled_from(WARM_AGAIN_SECONDS)))
+    cold = st.builds(Delivery, later=st.tuples(st.sampled_from(COLD_AGAIN_SECONDS)), is_cold=st.just(value=True))
+    unconfirmed = st.builds(Delivery, lost=st.just("confirmation"))
+    # Two deliveries of which one fails undo each other's work; nobody but a lock could help.
+    twice = st.builds(Delivery, twice=st.sampled_from(["at once", "again"]))
+    return st.one_of(warm, cold, unconfirmed, twice)
+
+
+def lost_deliveries() -> st.SearchStrategy[Delivery]:
+    return st.builds(Delivery, lost=st.sampled_from([None, "request", "answer"]))
+
+
+def paced_deliveries() -> st.SearchStrategy[Delivery]:
+    return st.builds(Delivery, runs=st.tuples(st.builds(Run, pace=paces())))
+
+
+def circumstances() -> st.SearchStrategy[Circumstances]:
+    lag = st.sampled_from(LAGS_SECONDS)
+    waited = st.sampled_from([SETTLED_SECONDS, SETTLED_SECONDS, 2.0])
+    some_faults = st.lists(faults(), min_size=1, max_size=2).map(tuple) | half_known()
+    trouble = st.lists(troubles(), max_size=2).map(tuple)
+    some_deeds = st.lists(deeds(), min_size=1, max_size=2).map(tuple)
+    common = {"lag_seconds": lag, "waited_seconds": waited}
     return st.one_of(
-        st.builds(Circumstances, course=courses(), lag_seconds=lag),
-        st.builds(Circumstances, course=courses(), lag_seconds=lag, faults=some_faults, busy=busy),
-        st.builds(Circumstances, course=courses(twice), lag_seconds=lag),
-        st.builds(Circumstances, course=courses(lost), lag_seconds=lag),
-        st.builds(Circumstances, course=courses(late), tick_seconds=st.just(1.0)),
+        st.builds(Circumstances, course=courses(), **common),
+        st.builds(Circumstances, course=courses(), faults=some_faults, trouble=trouble, **common),
+        st.builds(Circumstances, course=courses(), trouble=trouble, **common),
+        st.builds(Circumstances, course=courses(repeated_deliveries()), **common),
+        st.builds(Circumstances, course=courses(lost_deliveries()), **common),
+        st.builds(Circumstances, course=courses(ended_deliveries()), **common),
+        st.builds(Circumstances, course=courses(slow_deliveries()), **common),
+        st.builds(Circumstances, course=courses(paced_deliveries()), deeds=some_deeds, **common),
     )

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-from tests.support.deployment import Properties, Template
-
+from .course import Properties, Template
 from .registry import FOREIGN, HOMES, NEW_INDEX, RESIDENT, SOURCE_TAG, UPSTREAM_TAGS, World
 
 NAMES = ("Agent", "Nightly", "Release", "Renamed")
@@ -21,10 +20,14 @@ OPTIONS: Mapping[str, st.SearchStrategy[object]] = {
     "ImmutableTags": st.sampled_from([["1"], ["?"], ["*"]]),
     "OnTagRemoved": st.just("Untag"),
     "OnDelete": st.just("Delete"),
+    "StateParameterName": st.sampled_from(["own", "shared"]),
 }
 """Further properties, each with its values: what the handler comes to support joins the lives by a line here."""
 
 REMOVAL = {"OnTagRemoved", "OnDelete"}
+
+SHARED = "/cdk-ecrpublic/shared/state"
+"""What two resources, or two stacks of one template, may have written by hand."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +97,27 @@ def claims(template: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], s
     }
 
 
-def render(declared: Declarations, world: World) -> Template:
+def render(declared: Declarations, world: World, stack: str, *, named: bool) -> Template:
     """
-    Write a template as the construct library does.
+    Write a template.
 
-    A resource is remembered in a parameter if its source may move, and
-    wherever something may be removed from its repository.
+    Args:
+        named: A resource whose source may move has a parameter's name, as the
+            construct library of 0.1 gave it.
+
+    As with the construct library, each resource has one wherever something
+    may be removed from its repository.
     """
     template: dict[str, Properties] = {}
     removed_from = {declaration.repository for declaration in declared.values() if declaration.removes}
     for name, declaration in declared.items():
-        template[name] = declaration.render(world)
-        if declaration.source.may_move or declaration.repository in removed_from:
-            state = f"/cdk-ecrpublic/{declaration.repository}/Agent.{name}"
-            template[name] = {**template[name], "StateParameterName": state}
+        properties = dict(declaration.render(world))
+        chosen = properties.pop("StateParameterName", None)
+        if chosen == "shared":
+            properties["StateParameterName"] = SHARED
+        elif chosen or declaration.repository in removed_from or (named and declaration.source.may_move):
+            properties["StateParameterName"] = f"/cdk-ecrpublic/{declaration.repository}/{stack}.{name}"
+        template[name] = properties
     return template
 
 

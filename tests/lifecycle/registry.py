@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from cdk_ecrpublic.sandbox import Sandbox
+from cdk_ecrpublic.sandbox.faults import Faults
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
 from cdk_ecrpublic.sandbox.state import Registry, Repository
 from lambda_handler.oci import Digest, ManifestMediaType
-from tests.support.clock import SteppingClock
+
+from .stage import Stage
 
 HOMES = ("acme/agent", "acme/other")
 """Repositories that stacks publish to."""
@@ -56,6 +60,21 @@ PARTS = {
 }
 """What an image lists."""
 
+_NAMES = {
+    **{image.digest: f"<{name}>" for image, name in zip(RESIDENT, ("first", "second", "third", "both"), strict=True)},
+    **{image.digest: f"<upstream {number}>" for number, image in enumerate(FOREIGN, 1)},
+    **{
+        child.digest: f"<part of {name}>"
+        for image, name in zip((MULTI_ARCH, *FOREIGN), ("both", "upstream 1", "upstream 2"), strict=True)
+        for child in image.children
+    },
+    str(Digest.of(NEW_INDEX.encode())): "<new index>",
+}
+
+_BODIES = {repr(image.manifest.decode()): _NAMES[image.digest] for image in RESIDENT} | {repr(NEW_INDEX): "<new index>"}
+
+AGAIN = " (and again)"
+
 SETTLED_SECONDS = 600.0
 """So long after a write, every read sees it."""
 
@@ -76,27 +95,60 @@ class State:
     images: Mapping[str, frozenset[str]]
 
 
+@dataclass(frozen=True)
+class Deed:
+    """
+    What a person does to the repositories.
+
+    Attributes:
+        after_seconds: Since the beginning of the deployments that it comes into.
+    """
+
+    after_seconds: float
+    kind: Literal["put a tag", "delete a tag", "delete an image"]
+    repository: str
+    tag: str = ""
+    image: int = 0
+
+
 @dataclass
-class ManualClock(SteppingClock):
-    """Each look at the clock costs *tick* seconds, so that a deadline can fall between any two steps."""
+class Meddling:
+    """
+    What people did.
 
-    tick: float = 0.0
+    Attributes:
+        tags: All that they moved a tag to, the last of it last; None where they deleted it.
+        images: By repository, those that they deleted.
+        brought: By repository, those that they pushed.
+    """
 
-    def now(self) -> float:
-        self.time += self.tick
-        return self.time
+    tags: dict[tuple[str, str], list[str | None]] = field(default_factory=dict)
+    images: dict[str, set[str]] = field(default_factory=dict)
+    brought: dict[str, set[str]] = field(default_factory=dict)
+
+    def add(self, before: State, after: State) -> None:
+        """Add what made *after* of *before*."""
+        for key in before.tags.keys() | after.tags.keys():
+            if before.tags.get(key) != after.tags.get(key):
+                self.tags.setdefault(key, []).append(after.tags.get(key))
+        for name, images in before.images.items():
+            self.images.setdefault(name, set()).update(images - after.images[name])
+            self.brought.setdefault(name, set()).update(after.images[name] - images)
 
 
 @dataclass
 class World:
-    """A sandbox that is set back in an instant, and a clock that both it and the function go by."""
+    """A sandbox that is set back in an instant, and the time that both it and the functions go by."""
 
     sandbox: Sandbox
-    clock: ManualClock = field(default_factory=ManualClock)
+    stage: Stage = field(default_factory=Stage)
     beginning: dict[str, Registry] = field(default_factory=dict)
+    chronicle: list[str] = field(default_factory=list)
+    lag_seconds: float = 0.0
+    meddling: Meddling = field(default_factory=Meddling)
 
     def __post_init__(self) -> None:
-        self.sandbox.store.clock = lambda: self.clock.time
+        self.sandbox.store.clock = lambda: self.stage.time
         for name in (*HOMES, UPSTREAM):
             self._client.create_repository(repositoryName=name)
         for home in HOMES:
@@ -105,28 +157,39 @@ class World:
             push_image(self.sandbox, home, IMAGES[0], [SOURCE_TAG, BYSTANDER])
         for image, tag in zip(FOREIGN, UPSTREAM_TAGS, strict=True):
             push_image(self.sandbox, UPSTREAM, image, [tag])
+        assert self._upstream  # asked for before there are faults
         self.beginning = copy.deepcopy(self.sandbox.store.registries)
 
     def begin_anew(self) -> None:
         """Set everything back to the beginning."""
+        self.stage.begin_anew()
+        self.chronicle.clear()
         with self.sandbox.store.lock:
             self.sandbox.store.registries.clear()
             self.sandbox.store.registries.update(copy.deepcopy(self.beginning))
         self.calm_down()
 
-    def calm_down(self) -> None:
-        """End all faults, and let time pass until every write is seen."""
+    def calm_down(self, seconds: float = SETTLED_SECONDS) -> None:
+        """End all faults, and let time pass; by default, until every write is seen."""
         self.sandbox.faults.clear()
         self.sandbox.requests.clear()
-        self.sandbox.settings = type(self.sandbox.settings)()
-        self.clock.tick = 0.0
-        self.clock.time += SETTLED_SECONDS
+        self.lag(0.0)
+        self.stage.pass_by(seconds)
 
     def lag(self, seconds: float) -> None:
         """Let reads be as old as that."""
+        self.lag_seconds = seconds
         self.sandbox.settings = type(self.sandbox.settings)(
-            read_lag_describe_seconds=seconds, read_lag_digest_seconds=seconds
+            read_lag_describe_seconds=seconds, read_lag_digest_seconds=seconds, read_lag_tag_seconds=seconds
         )
+
+    def tell(self, text: str) -> None:
+        """Write down what happens; what happens again and again, once."""
+        text = named(text)
+        if self.chronicle and self.chronicle[-1][9:].removesuffix(AGAIN).strip() == text.strip():
+            self.chronicle[-1] = self.chronicle[-1].removesuffix(AGAIN) + AGAIN
+        else:
+            self.chronicle.append(f"{self.stage.time:9.2f} {text}")
 
     def state(self) -> State:
         tags = {(name, tag): str(found.digest) for name, home in self._repositories for tag, found in home.all_tags()}
@@ -135,42 +198,80 @@ class World:
         }
         return State(tags, images)
 
-    def put_tag(self, repository: str, tag: str, image: Image) -> None:
-        """Move a tag as a person does, with the image if it is gone."""
-        push_image(self.sandbox, repository, image, [tag])
+    def known_tags(self) -> set[tuple[str, str]]:
+        """Return all tags that there ever were."""
+        return {(name, tag) for name, home in self._repositories for tag in home.tags}
 
-    def delete_tag(self, repository: str, tag: str) -> None:
-        """Delete a tag as a person does; the last one takes its image along."""
-        self._client.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
+    def since(self, repository: str, tag: str, when: float) -> set[str | None]:
+        """Return all that a tag has pointed to since then; None where it did not exist."""
+        timeline = self._named(repository).tags.get(tag)
+        if timeline is None:
+            return {None}
+        changes = timeline._changes  # noqa: SLF001 - the sandbox has no call for the past
+        first = max((number for number, (at, _) in enumerate(changes) if at <= when), default=None)
+        values = [value for _, value in changes[first or 0 :]]
+        return {str(value.digest) if value else None for value in values} | ({None} if first is None else set())
+
+    def do(self, deed: Deed) -> None:
+        """Do what a person does; the last tag of an image takes it along."""
+        before = self.state()
+        images = FOREIGN if deed.repository == UPSTREAM else RESIDENT
+        image = images[deed.image % len(images)]
+        with self._without_faults():
+            match deed.kind:
+                case "put a tag":
+                    push_image(self.sandbox, deed.repository, image, [deed.tag])
+                case "delete a tag":
+                    self._delete(deed.repository, {"imageTag": deed.tag})
+                case "delete an image":
+                    self._delete(deed.repository, {"imageDigest": image.digest})
+        what = image.digest if deed.kind == "delete an image" else f"{deed.tag} ({image.digest})"
+        self.tell(f"a person: {deed.kind}, {deed.repository} {what}")
+        self.meddling.add(before, self.state())
+
+    @contextmanager
+    def _without_faults(self) -> Iterator[None]:
+        """Faults are the function's: people try again until it works."""
+        world = self.sandbox.world
+        faults, world.faults = world.faults, Faults()
+        try:
+            yield
+        finally:
+            world.faults = faults
+
+    def _delete(self, repository: str, image_id: Mapping[str, str]) -> None:
+        self._client.batch_delete_image(repositoryName=repository, imageIds=[image_id])
 
     def mend(self) -> None:
         """Bring back what people deleted of the images and tags that stacks take images from."""
-        tags = self.state().tags
+        before = self.state()
         for home in HOMES:
             for image in (*RESIDENT, *FOREIGN):
                 push_image(self.sandbox, home, image)
-            if (home, SOURCE_TAG) not in tags:
+            if (home, SOURCE_TAG) not in before.tags:
                 push_image(self.sandbox, home, IMAGES[0], [SOURCE_TAG])
+        self.meddling.add(before, self.state())
+        self.tell("a person brings back what was deleted of the sources")
 
     def upstream(self, reference: str) -> str:
         """Name an image of the upstream repository: ``:edge`` or ``@sha256:…``."""
-        return f"{self._repository(UPSTREAM)}{reference}"
+        return f"{self._upstream}{reference}"
 
-    def resolve(self, properties: Mapping[str, Any]) -> str | None:
-        """Return the digest that the source of *properties* has now; None when there is no such image."""
+    def resolve(self, properties: Mapping[str, Any], when: float) -> set[str | None]:
+        """Return all that the source of *properties* has stood for since then; None where there is no such image."""
         home, source = str(properties["RepositoryName"]), properties["Source"]
-        state = self.state()
+        held = self.state().images[home]
         match source:
             case {"Digest": digest}:
-                return str(digest) if digest in state.images[home] else None
+                return {str(digest) if digest in held else None}
             case {"Tag": tag}:
-                return state.tags.get((home, tag))
+                return self.since(home, tag, when)
             case {"Manifest": {"Body": body}}:
-                known = all(child in state.images[home] for child in _children(json.loads(body)))
-                return str(Digest.of(body.encode())) if known else None
+                known = all(child in held for child in _children(json.loads(body)))
+                return {str(Digest.of(body.encode())) if known else None}
             case {"Image": {"Reference": reference}}:
-                tag = reference.rpartition(":")[2]
-                return reference.partition("@")[2] or state.tags.get((UPSTREAM, tag))
+                digest, tag = reference.partition("@")[2], reference.rpartition(":")[2]
+                return {digest} if digest else self.since(UPSTREAM, tag, when)
         raise AssertionError(source)
 
     @cached_property
@@ -184,9 +285,18 @@ class World:
     def _named(self, name: str) -> Repository:
         return self.sandbox.store.registry_of(self.sandbox.account).repositories[name]
 
-    def _repository(self, name: str) -> str:
-        described = self._client.describe_repositories(repositoryNames=[name])["repositories"][0]
+    @cached_property
+    def _upstream(self) -> str:
+        described = self._client.describe_repositories(repositoryNames=[UPSTREAM])["repositories"][0]
         return str(described["repositoryUri"])
+
+
+def named(text: str) -> str:
+    """Write images by name instead of by digest, and records without what says little."""
+    for known, name in _BODIES.items():
+        text = text.replace(known, name)
+    text = re.sub('"(?:version|stack|request)":[^,]*,', "", text)
+    return re.sub("sha256:[0-9a-f]{64}", lambda match: _NAMES.get(match[0], match[0][:14]), text)
 
 
 def _children(manifest: Mapping[str, Any]) -> list[str]:

@@ -5,196 +5,206 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Collection, Iterator
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from functools import wraps
+from typing import Any
 
+import hypothesis.core
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from cdk_ecrpublic.sandbox import Sandbox
-from tests.protocol.cloudformation import CloudFormation, answer_address
-from tests.protocol.conftest import Lambda
-from tests.support.control_plane import control_plane
-from tests.support.deployment import SMOOTH, Course, DeployedStack, Deployment
-
 from . import changes
-from .circumstances import Circumstances, circumstances, orders
-from .declarations import (
-    NAMES,
-    OPTIONS,
-    TAGS,
-    Declarations,
-    Source,
-    only,
-    render,
-    sources,
-    templates,
-    without_conflicts,
-)
-from .model import Expectation
-from .registry import FOREIGN, HOMES, RESIDENT, SOURCE_TAG, UPSTREAM, UPSTREAM_TAGS, World
+from .circumstances import Circumstances, circumstances, courses, orders, paced_deliveries
+from .course import Course
+from .declarations import NAMES, OPTIONS, TAGS, Declarations, Source, only, sources, templates
+from .lives import Life, Owned, living
+from .registry import FOREIGN, HOMES, RESIDENT, SOURCE_TAG, UPSTREAM, UPSTREAM_TAGS, Deed
+from .stage import GoneError
 
-EXAMPLES = int(os.environ.get("LIVES", "120"))
+EXAMPLES = int(os.environ.get("LIVES", "40"))
 """Lives for each set of options; ``LIVES=2000`` for a long search."""
 
-STEPS = 15
+MINUTES = float(os.environ.get("MINUTES", "0"))
+"""How long to go on searching, with other seeds; 0: one search of ``LIVES``."""
+
+SHRINKS = os.environ.get("SHRINK", "1") != "0"
+"""Whether a failure is made as small as possible, which takes minutes."""
+
+STEPS = 10
 
 which = st.integers(0, len(NAMES) - 1)
+one_of_both = st.sampled_from([0, 0, 1])
 homes = st.sampled_from(HOMES)
 residents = st.integers(0, len(RESIDENT) - 1)
+
+Rule = Callable[..., None]
+
+
+def told(step: Rule) -> Rule:
+    """Let a failure tell the whole life."""
+
+    @wraps(step)
+    def tell(self: Lives, *args: Any, **kwargs: Any) -> None:
+        try:
+            step(self, *args, **kwargs)
+        except AssertionError as error:
+            life = "\n".join(self.life.world.chronicle)
+            message = f"{error}\n\nThe life until then, in seconds:\n{life}"
+            raise AssertionError(message) from error
+
+    return tell
 
 
 class Lives(RuleBasedStateMachine):
     """
-    One stack, and people beside it.
+    Two stacks, and people beside them.
 
-    No rule has a precondition: with threads at work an outcome may differ from
-    run to run, and then Hypothesis would be offered other rules than before.
-    A rule that finds nothing to do does nothing.
+    No rule has a precondition: one that finds nothing to do does nothing.
     """
 
-    def __init__(self, world: World, stack: DeployedStack, options: Collection[str]) -> None:
+    def __init__(self, life: Life, options: Collection[str]) -> None:
         super().__init__()
-        self.world, self.stack, self.options = world, stack, options
-        self.world.begin_anew()
-        self.stack.resources.clear()
-        self.stack.plane.clear()
-        self.declared: Declarations = {}
+        self.life, self.options = life, options
+        self.life.begin_anew()
 
-    # What the owner of the stack does
+    # What the owners of the stacks do
 
-    @initialize(declared=templates())
-    def begin(self, declared: Declarations) -> None:
-        self._deploy(declared, Circumstances())
+    @initialize(declared=templates(), is_named=st.booleans())
+    @told
+    def begin(self, declared: Declarations, is_named: bool) -> None:  # noqa: FBT001 - Hypothesis names it
+        self.life.is_named, self.life.is_tidy, self.life.is_over = is_named, True, False
+        self._deploy(self.life.owned[0], declared, Circumstances())
 
-    @rule(declared=templates(), around=circumstances())
-    def deploy(self, declared: Declarations, around: Circumstances) -> None:
-        self._deploy(declared, around)
+    @rule(stack=one_of_both, declared=templates(), around=circumstances())
+    @told
+    def deploy(self, stack: int, declared: Declarations, around: Circumstances) -> None:
+        self._deploy(self.life.owned[stack], declared, around)
 
-    @rule(number=which, source=sources(), around=circumstances())
-    def release(self, number: int, source: Source, around: Circumstances) -> None:
-        self._deploy(changes.release(self.declared, number, source), around)
+    @rule(stack=one_of_both, number=which, source=sources(), around=circumstances())
+    @told
+    def release(self, stack: int, number: int, source: Source, around: Circumstances) -> None:
+        owned = self.life.owned[stack]
+        self._deploy(owned, changes.release(owned.declared, number, source), around)
 
-    @rule(number=which, around=circumstances())
-    def swap_tags(self, number: int, around: Circumstances) -> None:
-        self._deploy(changes.swap_tags(self.declared, number), around)
+    @rule(stack=one_of_both, source=sources(), around=circumstances())
+    @told
+    def bump(self, stack: int, source: Source, around: Circumstances) -> None:
+        owned = self.life.owned[stack]
+        self._deploy(owned, changes.bump(owned.declared, source), around)
 
-    @rule(number=which, around=circumstances())
-    def move_a_tag(self, number: int, around: Circumstances) -> None:
-        self._deploy(changes.move_a_tag(self.declared, number), around)
+    @rule(stack=one_of_both, number=which, around=circumstances())
+    @told
+    def swap_tags(self, stack: int, number: int, around: Circumstances) -> None:
+        owned = self.life.owned[stack]
+        self._deploy(owned, changes.swap_tags(owned.declared, number), around)
 
-    @rule(number=which, source=st.none() | sources(), around=circumstances())
-    def rename(self, number: int, source: Source | None, around: Circumstances) -> None:
-        self._deploy(changes.rename(self.declared, number, source), around)
+    @rule(stack=one_of_both, number=which, around=circumstances())
+    @told
+    def move_a_tag(self, stack: int, number: int, around: Circumstances) -> None:
+        owned = self.life.owned[stack]
+        self._deploy(owned, changes.move_a_tag(owned.declared, number), around)
 
-    @rule(number=which, around=circumstances())
-    def replace_the_repository(self, number: int, around: Circumstances) -> None:
-        self._deploy(changes.replace_the_repository(self.declared, number), around)
+    @rule(stack=one_of_both, number=which, source=st.none() | sources(), around=circumstances())
+    @told
+    def rename(self, stack: int, number: int, source: Source | None, around: Circumstances) -> None:
+        owned = self.life.owned[stack]
+        self._deploy(owned, changes.rename(owned.declared, number, source), around)
 
-    @rule(order=orders(), declared=templates())
-    def destroy_and_begin_anew(self, order: tuple[int, ...], declared: Declarations) -> None:
-        self._calm_down()
-        expected = Expectation(self.world, {}, self.stack.resources)
-        assert self.stack.destroy(Course(order=order))
-        expected.check_success(Deployment(course=SMOOTH, removed=expected.resources))
-        self._deploy(declared, Circumstances())
+    @rule(stack=one_of_both, number=which, around=circumstances())
+    @told
+    def replace_the_repository(self, stack: int, number: int, around: Circumstances) -> None:
+        owned = self.life.owned[stack]
+        self._deploy(owned, changes.replace_the_repository(owned.declared, number), around)
+
+    @rule(one=templates(), other=templates(), course=courses(paced_deliveries()), around=circumstances())
+    @told
+    def deploy_both(self, one: Declarations, other: Declarations, course: Course, around: Circumstances) -> None:
+        first, second = self.life.owned
+        beside = replace(around, course=course, deeds=())
+        self.life.deploy((first, only(one, self.options), around), (second, only(other, self.options), beside))
+
+    @rule(stack=one_of_both, around=circumstances())
+    @told
+    def roll_back(self, stack: int, around: Circumstances) -> None:
+        self.life.roll_back(self.life.owned[stack], around)
+
+    @rule(stack=one_of_both, around=circumstances())
+    @told
+    def destroy(self, stack: int, around: Circumstances) -> None:
+        self.life.destroy(self.life.owned[stack], around)
+
+    @rule(stack=one_of_both, order=orders(), declared=templates())
+    @told
+    def destroy_and_begin_anew(self, stack: int, order: tuple[int, ...], declared: Declarations) -> None:
+        self.life.destroy(self.life.owned[stack], Circumstances(course=Course(order=order)))
+        self._deploy(self.life.owned[stack], declared, Circumstances())
 
     # What happens beside it
 
-    @rule(number=which)
-    def a_delete_of_an_invented_id_arrives(self, number: int) -> None:
-        for name, declaration in list(self.declared.items())[number:]:
-            expected = Expectation(self.world, {}, self.stack.resources)
-            invented = self.stack.invented_id(name)
-            assert self.stack.cloudformation.delete(invented, declaration.render(self.world), name).succeeded
-            assert self.world.state() == expected.before
+    @rule(stack=one_of_both, number=st.integers(0, 30), is_cold=st.booleans())
+    @told
+    def a_request_arrives_again(self, stack: int, number: int, is_cold: bool) -> None:  # noqa: FBT001
+        self.life.repeat(self.life.owned[stack], number, is_cold=is_cold)
 
     @rule(home=homes, tag=st.sampled_from((SOURCE_TAG, *TAGS)), image=residents)
     def a_person_moves_a_tag(self, home: str, tag: str, image: int) -> None:
-        self.world.put_tag(home, tag, RESIDENT[image])
+        self.life.do(Deed(0.0, "put a tag", home, tag, image))
 
     @rule(tag=st.sampled_from(UPSTREAM_TAGS), image=st.integers(0, len(FOREIGN) - 1))
     def a_person_moves_a_tag_upstream(self, tag: str, image: int) -> None:
-        self.world.put_tag(UPSTREAM, tag, FOREIGN[image])
+        self.life.do(Deed(0.0, "put a tag", UPSTREAM, tag, image))
 
     @rule(number=st.integers(0, 7))
     def a_person_deletes_a_tag(self, number: int) -> None:
-        if tags := self._own_tags():
-            self.world.delete_tag(*tags[number % len(tags)])
+        tags = sorted(self.life.world.state().tags)
+        own = [(home, tag) for home, tag in tags if home in HOMES and tag in (SOURCE_TAG, *TAGS)]
+        if own:
+            self.life.do(Deed(0.0, "delete a tag", *own[number % len(own)]))
 
-    def _own_tags(self) -> list[tuple[str, str]]:
-        tags = self.world.state().tags
-        return sorted((home, tag) for home, tag in tags if home in HOMES and tag in (SOURCE_TAG, *TAGS))
-
-    def _deploy(self, declared: Declarations, around: Circumstances) -> None:
-        declared = only(without_conflicts(declared), self.options)
-        self._calm_down()
-        template = render(declared, self.world)
-        expected = Expectation(self.world, template, self.stack.resources)
-        self._set_up(around)
-        deployment = self.stack.deploy(template, around.course)
-        self._calm_down()
-        if deployment.status == "COMPLETE":
-            self.declared = declared
-            expected.check_success(deployment)
-            return
-        lost = any(change.delivery.lost for change in deployment.changes)
-        excused = around.course.other_fails_after is not None or lost or not around.are_outlived
-        answers = [change.answer for change in deployment.changes]
-        assert excused or not expected.can_succeed, f"the deployment failed without a reason: {answers}"
-        self._see_it_rolled_back(expected, deployment, around)
-
-    def _set_up(self, around: Circumstances) -> None:
-        self.world.lag(around.lag_seconds)
-        self.world.clock.tick = around.tick_seconds
-        self.world.sandbox.faults.add(*around.faults)
-        self.stack.plane.busy.update(dict(around.busy))
-
-    def _calm_down(self) -> None:
-        self.world.calm_down()
-        self.stack.plane.busy.clear()
-
-    def _see_it_rolled_back(self, expected: Expectation, deployment: Deployment, around: Circumstances) -> None:
-        if deployment.status == "ROLLBACK_FAILED":
-            assert not around.are_outlived or not expected.can_go_back, f"the rollback is stuck: {deployment.reasons}"
-            earlier = self.world.state()
-            self.world.mend()
-            expected.a_person_changed(earlier, self.world.state())
-            self.stack.continue_rollback(deployment)
-        assert deployment.status == "ROLLBACK_COMPLETE", f"the rollback is stuck: {deployment.reasons}"
-        expected.check_rollback(deployment)
+    def _deploy(self, owned: Owned, declared: Declarations, around: Circumstances) -> None:
+        self.life.deploy((owned, only(declared, self.options), around))
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with Sandbox() as sandbox:
-        for name, value in sandbox.environment().items():
+def life(monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
+    report = threading.excepthook
+    monkeypatch.setattr(
+        threading, "excepthook", lambda args: None if issubclass(args.exc_type, GoneError) else report(args)
+    )
+    with living() as (life, environment):
+        for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        yield World(sandbox)
+        yield life
 
 
-@pytest.fixture
-def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployedStack]:
-    with control_plane() as plane, answer_address() as address:
-        for name, value in plane.environment().items():
-            monkeypatch.setenv(name, value)
-        yield DeployedStack(CloudFormation(Lambda(clock=world.clock), address), plane)
-
-
-@pytest.mark.timeout(900)  # a failure is shrunk for up to five minutes
+@pytest.mark.timeout(900 + 120 * MINUTES)  # a failure is shrunk for up to five minutes
 @pytest.mark.parametrize("options", [[], OPTIONS], ids=["by default", "with every option"])
-def test_whatever_happens_a_deployment_does_what_it_says_or_nothing(
-    world: World, stack: DeployedStack, options: Collection[str]
-) -> None:
+def test_whatever_happens_a_deployment_does_what_it_says_or_nothing(life: Life, options: Collection[str]) -> None:
+    until = time.monotonic() + 60 * MINUTES
     with contextlib.redirect_stdout(io.StringIO()):
-        run_state_machine_as_test(
-            lambda: Lives(world, stack, options),  # type: ignore[arg-type] # documented: anything that returns one
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                suppress_health_check=list(HealthCheck),
-                phases=set(Phase) - {Phase.explain},
-                report_multiple_bugs=False,
-            ),
-        )
+        _search(life, options)
+        seed = int(str(hypothesis.core.global_force_seed))
+        while time.monotonic() < until:
+            seed += 1
+            hypothesis.core.global_force_seed = seed  # type: ignore[assignment] # what --hypothesis-seed sets
+            print(f"--hypothesis-seed={seed}", file=sys.__stdout__, flush=True)
+            _search(life, options)
+
+
+def _search(life: Life, options: Collection[str]) -> None:
+    run_state_machine_as_test(
+        lambda: Lives(life, options),  # type: ignore[arg-type] # documented: anything that returns one
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            suppress_health_check=list(HealthCheck),
+            phases=set(Phase) - {Phase.explain, *(() if SHRINKS else (Phase.shrink,))},
+            report_multiple_bugs=False,
+        ),
+    )

@@ -1,0 +1,71 @@
+"""Systems Manager in every Region, and what CloudFormation says of several stacks, in virtual time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from tests.support.control_plane import HOME, ControlPlane, region_of, serving
+
+from .stage import Stage
+
+Trouble = Literal["busy", "broken", "denied"]
+"""Throttled; done, but the answer is an error of the server; not allowed."""
+
+
+@dataclass
+class Cloud(ControlPlane):
+    """
+    The two services.
+
+    Attributes:
+        broken: Operations, and so many requests that are answered with an error of the server.
+    """
+
+    broken: Counter[str] = field(default_factory=Counter)
+
+    def clear(self) -> None:
+        super().clear()
+        self.broken.clear()
+
+    def trouble(self, operation: str, kind: Trouble, times: int) -> None:
+        """Let an operation fail so often."""
+        match kind:
+            case "busy":
+                self.busy[operation] = times
+            case "broken":
+                self.broken[operation] = times
+            case "denied":
+                self.denied.add(operation)
+
+    def calm_down(self) -> None:
+        """Let everything work again."""
+        for holds in (self.busy, self.broken, self.denied, self.requests, self.calls):
+            holds.clear()
+
+    def answer(self, operation: str, data: Mapping[str, Any], region: str = HOME) -> tuple[int, str]:
+        status, text = super().answer(operation, data, region)
+        if self.broken[operation] > 0:
+            self.broken[operation] -= 1
+            return 500, "it was done, but who knows"
+        return status, text
+
+
+@contextmanager
+def cloud(stage: Stage) -> Iterator[Cloud]:
+    """Serve both services, on a port of this machine."""
+    services = Cloud(wall=lambda: stage.wall)
+
+    def answer(headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+        if target := headers.get("X-Amz-Target", ""):
+            return services.answer(target.partition(".")[2], json.loads(body), region_of(headers))
+        form = dict(parse_qsl(body.decode()))
+        return services.answer(form["Action"], form, region_of(headers))
+
+    with serving(answer) as services.url:
+        yield services

@@ -1,0 +1,208 @@
+"""
+The real Lambda function of a stack, in as many instances as are needed at once.
+
+Each request that an instance sends takes some of the virtual time before it
+has its effect, so that others come in between; and with any of them the
+instance can be ended.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import urllib3
+
+from lambda_handler.entrypoint import Clients, serve
+from lambda_handler.errors import DeliveryError
+from tests.protocol.conftest import Context
+
+from .stage import GoneError, Stage, StageClock
+
+WRITES = {"PutImage", "BatchDeleteImage", "PutParameter", "DeleteParameter"}
+
+USUAL_PACE = (0.05,)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """
+    How one invocation goes.
+
+    Attributes:
+        seconds: What Lambda leaves it.
+        pace: How long its requests take, over and over.
+        ends_before: The request (0: the first) before which the instance is ended; None: none.
+        tick_seconds: What each look at the clock costs.
+    """
+
+    seconds: float = 900.0
+    pace: tuple[float, ...] = USUAL_PACE
+    ends_before: int | None = None
+    tick_seconds: float = 0.0
+
+
+class _Pool(urllib3.PoolManager):
+    """Lets time pass before each request."""
+
+    def __init__(self, instance: Instance) -> None:
+        super().__init__(maxsize=16)
+        self._instance = instance
+
+    def urlopen(self, method: str, url: str, redirect: bool = True, **more: Any) -> Any:  # type: ignore[override]  # noqa: FBT001, FBT002 - urllib3's own
+        self._instance.before_request()
+        return super().urlopen(method, url, redirect, **more)
+
+
+@dataclass(eq=False)
+class Instance:
+    """One instance; what makes it warm can be taken from it."""
+
+    stage: Stage
+    region: str
+    tell: Tell
+    is_busy: bool = False
+    is_dead: bool = False
+    _run: Run = field(default_factory=Run)
+    _clock: StageClock | None = None
+    _sent: Iterator[int] = field(default_factory=itertools.count)
+    _known: dict[tuple[str, str | None], Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pool = _Pool(self)
+        self.get_cold()
+
+    def get_cold(self) -> None:
+        """Forget what an instance keeps from one invocation to the next."""
+        self.clients = _Clients(self)
+
+    def invoke(self, event: Mapping[str, object], run: Run) -> bool:
+        """Serve *event*; return whether Lambda would take it for done."""
+        self._run, self.is_dead, self._sent = run, False, itertools.count()
+        self._clock = StageClock(self.stage, run.tick_seconds, self.stage.time + run.seconds)
+        try:
+            serve(event, Context(run.seconds), self.clients, self._clock)
+        except (DeliveryError, GoneError):
+            # The environment of a function that failed is not used again.
+            self.get_cold()
+            return False
+        finally:
+            self.stage.dismiss(self._clock)
+            self.is_dead = True
+        return True
+
+    def before_request(self) -> None:
+        """Let time pass, or end."""
+        if self.is_dead or self._clock is None:
+            raise GoneError
+        number = next(self._sent)
+        if number == self._run.ends_before:
+            self.is_dead = True
+            self.tell("the function is ended")
+            raise GoneError
+        self._clock.sleep(self._run.pace[number % len(self._run.pace)])
+        if self.is_dead:
+            raise GoneError
+
+    def client(self, service: str, region: str | None, make: Callable[[], Any]) -> Any:
+        """Return a client of botocore; made once, since that takes long."""
+        if (service, region) not in self._known:
+            client = self._known[service, region] = make()
+            client.meta.events.register("before-call.*.*", self._before_call)
+        return self._known[service, region]
+
+    def _before_call(self, model: Any, params: Mapping[str, Any], **_: object) -> None:
+        self.before_request()
+        if model.name in WRITES:
+            self.tell(f"{model.name} {_told(model.name, json.loads(params['body']))}")
+
+    def close(self) -> None:
+        """Drop all connections."""
+        self.pool.clear()
+        for client in self._known.values():
+            client.close()
+
+
+class _Clients(Clients):
+    def __init__(self, instance: Instance) -> None:
+        super().__init__()
+        self.pool = instance.pool
+        self._instance = instance
+        self._session.set_config_variable("region", instance.region)
+
+    def get(self, service: str, region: str | None = None) -> Any:
+        return self._instance.client(service, region, lambda: super(_Clients, self).get(service, region))
+
+
+@dataclass(eq=False)
+class Function:
+    """
+    The function of one stack.
+
+    Attributes:
+        tell: Told what is written, and which instance is ended.
+    """
+
+    stage: Stage
+    region: str
+    tell: Tell
+    instances: list[Instance] = field(default_factory=list)
+
+    def invoke(self, event: Mapping[str, object], run: Run, *, cold: bool = False) -> bool:
+        """Serve *event* in an instance that is free; return whether Lambda would take it for done."""
+        instance = next((each for each in self.instances if not each.is_busy), None)
+        if instance is None:
+            instance = Instance(self.stage, self.region, self.tell)
+            self.instances.append(instance)
+        if cold:
+            instance.get_cold()
+        instance.is_busy = True
+        try:
+            return instance.invoke(event, run)
+        finally:
+            instance.is_busy = False
+
+    def get_cold(self) -> None:
+        """Take from all instances what makes them warm."""
+        for instance in self.instances:
+            instance.get_cold()
+
+    def close(self) -> None:
+        """Drop all connections."""
+        for instance in self.instances:
+            instance.close()
+
+
+def unlock_cached_properties() -> None:
+    """
+    Let two functions of this process evaluate a cached property at the same time, as functions apart do.
+
+    Until Python 3.11 such a property has a lock that all objects share, and
+    one who waits for their turn would keep it.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.startswith("lambda_handler"):
+            for kind in [each for each in vars(module).values() if isinstance(each, type)]:
+                for each in vars(kind).values():
+                    if isinstance(each, functools.cached_property) and hasattr(each, "lock"):
+                        each.lock = nullcontext()
+
+
+def _told(operation: str, data: Mapping[str, Any]) -> str:
+    match operation:
+        case "PutImage":
+            return f"{data['repositoryName']}:{data.get('imageTag', '(no tag)')} -> {data['imageDigest']}"
+        case "BatchDeleteImage":
+            ids = [f"{each.get('imageTag', '')}@{each.get('imageDigest', '')}" for each in data["imageIds"]]
+            return f"{data['repositoryName']} {ids}"
+        case "PutParameter":
+            return f"{data['Name']} = {data['Value']}"
+    return str(data.get("Name", ""))

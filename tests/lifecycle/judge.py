@@ -1,0 +1,133 @@
+"""Hold the registry to what the operations that went on together allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .course import Deployed
+from .model import KINDS, Key, Operation, Places, Verdict, claims_of, has_record, parts_of
+from .registry import Meddling, World, named
+from .stack import Stack
+
+
+@dataclass
+class Judge:
+    """
+    Compares what is with what may be.
+
+    Attributes:
+        operations: What went on together, from the same beginning on.
+        stacks: All that there are.
+        meddling: What people did meanwhile.
+    """
+
+    world: World
+    operations: Sequence[Operation]
+    stacks: Sequence[Stack]
+    meddling: Meddling
+
+    def __post_init__(self) -> None:
+        self.before, self.after = self.operations[0].start, self.world.state()
+
+    def judge(self) -> None:
+        """
+        Look at all tags and images.
+
+        Raises:
+            AssertionError: One is not where it must be.
+        """
+        verdicts = self._verdicts()
+        keys = sorted({*self.before.tags, *self.after.tags, *verdicts, *self.meddling.tags})
+        wrong = []
+        for key in keys:
+            allowed = self._allowed(key, verdicts.get(key))
+            if self.after.tags.get(key) not in allowed.places:
+                wrong.append(self._described(key, allowed))
+        assert not wrong, "\n".join(wrong)
+        for name in self.before.images:
+            self._judge_images(name)
+
+    def _verdicts(self) -> dict[Key, Verdict]:
+        apart = [operation.verdicts for operation in self.operations]
+        together: dict[Key, Verdict] = {}
+        for verdicts in apart:
+            for key, verdict in verdicts.items():
+                together[key] = _either(together[key], verdict) if key in together else verdict
+        if len(self.operations) > 1:
+            for key, verdict in together.items():
+                self._let_either_win(key, verdict)
+        return together
+
+    def _let_either_win(self, key: Key, verdict: Verdict) -> None:
+        """A tag that two stacks deploy at the same time may be either's, and it is not lost."""
+        involved = [each for each in self.operations if key in each.all_keys()]
+        if len(involved) < len(self.operations):
+            return
+        # What a failed deployment has taken over from the other one it gives back, even if that has failed as well.
+        verdict.places |= {digest for each in involved for change in each.changes for digest in each.digests(change)}
+        verdict.places |= {self.before.tags.get(key)}
+        live = [now for _, now in self._live() if key in claims_of(now.properties)]
+        # "What is not restored": a declaration without a record, and another stack's DESTROY.
+        may_be_lost = any(each.deletes_anything for each in involved) and not any(
+            has_record(now.properties) for now in live
+        )
+        if live and not may_be_lost and self.before.tags.get(key) is not None:
+            verdict.places -= {None}
+            verdict.why += "; never lost"
+
+    def _allowed(self, key: Key, verdict: Verdict | None) -> Verdict:
+        """Return where a tag may be, with what people did meanwhile."""
+        verdict = verdict or Verdict("kept", {self.before.tags.get(key)}, "nothing has to do with it")
+        if moves := self.meddling.tags.get(key):
+            verdict = _moved(verdict, moves)
+        if verdict.places & self.meddling.images.get(key[0], set()):
+            # "What is not restored": an image that somebody deleted.
+            return Verdict(verdict.kind, verdict.places | {None}, verdict.why)
+        return verdict
+
+    def _described(self, key: Key, allowed: Verdict) -> str:
+        places = ", ".join(sorted(str(place) for place in allowed.places))
+        was, now = self.before.tags.get(key), self.after.tags.get(key)
+        return named(f"{key[0]}:{key[1]} was at {was}, is at {now}; allowed: {places} ({allowed.why})")
+
+    def _judge_images(self, name: str) -> None:
+        """No image has gone but what may go; those that came are declared, or are part of one that is."""
+        before, after, people = self.before.images[name], self.after.images[name], self.meddling.images.get(name, set())
+        may_go = {digest for each in self.operations for home, digest in each.may_go() if home == name}
+        may_come = {digest for each in self.operations for home, digest in each.may_come() if home == name}
+        lost = before - after - people
+        assert lost <= may_go, named(f"images have gone from {name}: {sorted(lost - may_go)}")
+        missed = {digest for digest in lost if self._is_needed(name, digest)}
+        assert not missed, named(f"images have gone from {name} that are declared: {sorted(missed)}")
+        came = after - before - may_come - self.meddling.brought.get(name, set())
+        assert not came, named(f"images came to {name} that nobody declared: {sorted(came)}")
+
+    def _is_needed(self, name: str, digest: str) -> bool:
+        for stack, now in self._live():
+            if (name, digest) in set(parts_of(now.properties, {now.digest})):
+                # "What is not restored": a declaration without a record, and another stack's DESTROY.
+                others = any(each.stack is not stack and each.deletes_anything for each in self.operations)
+                if has_record(now.properties) or not others:
+                    return True
+        return False
+
+    def _live(self) -> Iterator[tuple[Stack, Deployed]]:
+        for stack in self.stacks:
+            for now in stack.resources.values():
+                yield stack, now
+
+
+def _either(one: Verdict, other: Verdict) -> Verdict:
+    first = min(one.kind, other.kind, key=KINDS.index)
+    return Verdict(first, one.places | other.places, f"{one.why}; {other.why}")
+
+
+def _moved(verdict: Verdict, moves: Sequence[str | None]) -> Verdict:
+    last: Places = {moves[-1]}
+    if verdict.kind in {"put", "undone"}:
+        return Verdict(verdict.kind, verdict.places | set(moves), f"{verdict.why}; people moved it")
+    if verdict.kind == "removed" and last <= verdict.places:
+        # They put it where it was already.
+        last |= {None}
+    return Verdict(verdict.kind, last, "people moved it")

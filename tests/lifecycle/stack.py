@@ -1,0 +1,344 @@
+"""
+A stack of several custom resources, deployed as CloudFormation deploys it.
+
+Everything here goes on in a stage's time; the same course makes the same
+requests. What CloudFormation does is in ``shared/CUSTOM_RESOURCES.md`` of the
+project's notes, 1.6 and "News", as far as anybody has seen it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from tests.protocol.cloudformation import Answer
+from tests.support.stack_records import StackRecord
+
+from .cloud import Cloud
+from .course import DELETE_ATTEMPTS, SMOOTH, Change, Course, Delivery, Deployed, Deployment, Template
+from .mail import Mail, Request
+from .stage import Stage
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class Stack:
+    """
+    The stack; at most one deployment is under way.
+
+    Attributes:
+        resources: What CloudFormation holds for created.
+        stable: What the last deployment that succeeded left.
+        broken: Resources whose creation failed, and which are still there since nothing was rolled back.
+        is_open: The last deployment failed, and was not rolled back.
+        life: Which stack of this name it is; a stack that was deleted comes back as another one.
+    """
+
+    cloud: Cloud
+    mail: Mail
+    name: str
+    region: str
+    resources: dict[str, Deployed] = field(default_factory=dict)
+    stable: dict[str, Deployed] = field(default_factory=dict)
+    broken: dict[str, Change] = field(default_factory=dict)
+    is_open: bool = False
+    life: int = 0
+    _lives: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def stack_id(self) -> str:
+        return (
+            f"arn:aws:cloudformation:{self.region}:123456789012:stack/{self.name}/"
+            f"5a7d8f10-0000-4000-8000-{self.life:012}"
+        )
+
+    @property
+    def exists(self) -> bool:
+        return self.life > 0
+
+    @property
+    def stage(self) -> Stage:
+        return self.mail.stage
+
+    @property
+    def record(self) -> StackRecord:
+        """What CloudFormation tells of the stack."""
+        return self.cloud.stack(self.stack_id)
+
+    def begin_anew(self) -> None:
+        """Forget everything."""
+        self.mail.clear()
+        for holds in (self.resources, self.stable, self.broken):
+            holds.clear()
+        self.is_open, self.life, self._lives = False, 0, itertools.count(1)
+
+    def deploy(self, template: Template, course: Course = SMOOTH) -> Deployment:
+        """Deploy *template*; a failure is dealt with as the course says."""
+        if self.exists and self.record.status == "ROLLBACK_COMPLETE":
+            # Such a stack can only be deleted; it holds nothing.
+            self._end()
+        deployment = Deployment(course=course, held=dict(self.resources))
+        is_new = not self.exists
+        if is_new:
+            self.life = next(self._lives)
+        self._note("CREATE_IN_PROGRESS" if is_new else "UPDATE_IN_PROGRESS")
+        if self._go_forward(deployment, template):
+            self._succeed(deployment, template, is_new=is_new)
+        elif course.on_failure == "keep" or self.is_open:
+            self._keep(deployment, is_new=is_new)
+        elif course.on_failure == "delete" and is_new:
+            self._give_up(deployment)
+        else:
+            self._roll_back(deployment, deployment.changes)
+        return deployment
+
+    def roll_back(self, course: Course = SMOOTH) -> Deployment:
+        """Go back from a failed deployment that was left as it is: ``cdk rollback``."""
+        assert self.is_open
+        deployment = Deployment(course=course, held=dict(self.resources))
+        changes = [
+            Change.to(name, now, self.stable.get(name))
+            for name, now in self.resources.items()
+            if name not in self.stable or self.stable[name].properties != now.properties
+        ]
+        changes += self.broken.values()
+        deployment.changes = changes
+        self._roll_back(deployment, changes)
+        return deployment
+
+    def continue_rollback(self, deployment: Deployment) -> None:
+        """Take up a rollback that failed, with nothing in the way: what was rolled back already is left as it is."""
+        assert deployment.status == "ROLLBACK FAILED"
+        deployment.course = replace(deployment.course, undoing=())
+        self._roll_back(deployment, deployment.changes)
+
+    def destroy(self, course: Course = SMOOTH) -> Deployment:
+        """Delete all resources. Those that cannot be deleted can be tried again."""
+        deployment = Deployment(course=course, held=dict(self.resources), status="DELETED")
+        self._note("DELETE_IN_PROGRESS")
+        known = {name: (now.physical_id, now.properties) for name, now in self.resources.items()}
+        known |= {name: (self._id_of(change), change.new) for name, change in self.broken.items()}
+        for number, name in enumerate(_in_order(known, course.order)):
+            answer = self._delete(name, *known[name], _nth(course.deliveries, number))
+            deployment.removed[name] = answer.succeeded
+            if answer.succeeded:
+                self.resources.pop(name, None)
+                self.broken.pop(name, None)
+            else:
+                deployment.status = "DELETE FAILED"
+                deployment.reasons.append(answer.reason)
+        if deployment.status == "DELETED":
+            self._end()
+        else:
+            self._note("DELETE_FAILED")
+        return deployment
+
+    def _go_forward(self, deployment: Deployment, template: Template) -> bool:
+        """Create and update; return whether everything succeeded, the stack's other resources too."""
+        course = deployment.course
+        for name in [name for name in self.broken if name in template]:
+            change = self.broken[name]
+            if not self._delete(name, self._id_of(change), change.new).succeeded:
+                return False
+            del self.broken[name]
+        todo = list(_in_order({name: new for name, new in template.items() if self._is_new(name, new)}, course.order))
+        for batch in _batches(todo, together=course.together):
+            if course.other_fails_after is not None and len(deployment.changes) >= course.other_fails_after:
+                return False
+            started = len(deployment.changes)
+            changes = [
+                Change(
+                    logical_id=name,
+                    old=self.resources.get(name),
+                    new=template[name],
+                    delivery=_nth(course.deliveries, started + place),
+                )
+                for place, name in enumerate(batch)
+            ]
+            deployment.changes += changes
+            self.stage.together(*(_call(self._change, change) for change in changes))
+            if not all(change.succeeded for change in changes):
+                return False
+        return course.other_fails_after is None
+
+    def _is_new(self, name: str, new: Mapping[str, object]) -> bool:
+        return name not in self.resources or self.resources[name].properties != new
+
+    def _change(self, change: Change) -> None:
+        old, verb = change.old, "UPDATE" if change.old else "CREATE"
+        request = Request(
+            "Update" if old else "Create",
+            self.stack_id,
+            change.logical_id,
+            change.new,
+            physical_id=old.physical_id if old else None,
+            old=old.properties if old else None,
+        )
+        change.sent = self.stage.time
+        change.answer = self._send(verb, request, change.delivery)
+        if old and change.answer and not change.answer.succeeded:
+            assert change.answer.physical_id == old.physical_id, "a failed update that changes the id is a replacement"
+
+    def _succeed(self, deployment: Deployment, template: Template, *, is_new: bool) -> None:
+        """Delete what is no longer declared, and the old ids of what was replaced; what cannot be is abandoned."""
+        self.resources |= {change.logical_id: change.deployed for change in deployment.changes}
+        gone = {name: old for name, old in deployment.held.items() if name not in template}
+        gone |= {change.logical_id: change.old for change in deployment.changes if change.is_replacement and change.old}
+        self._note("CREATE_COMPLETE" if is_new else "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+        for name, old in gone.items():
+            deployment.removed[name] = self._delete_surely(name, old.physical_id, old.properties).succeeded
+        for name, change in self.broken.items():
+            self._undo_creation(change, name)
+        for name in gone.keys() - template.keys():
+            del self.resources[name]
+        self.broken.clear()
+        self._become_stable()
+        if not is_new:
+            self._note("UPDATE_COMPLETE")
+
+    def _keep(self, deployment: Deployment, *, is_new: bool) -> None:
+        """Leave what has succeeded; each update that failed is undone while the stack is still being updated."""
+        deployment.status = "KEPT"
+        for change in deployment.changes:
+            if change.succeeded:
+                self.resources[change.logical_id] = change.deployed
+            elif change.old is None:
+                self.broken[change.logical_id] = change
+            else:
+                self._undo_update(change, deployment)
+        self._note("CREATE_FAILED" if is_new else "UPDATE_FAILED")
+        self.is_open = True
+
+    def _give_up(self, deployment: Deployment) -> None:
+        """Delete a stack whose creation failed, without a rollback."""
+        deployment.status = "DELETED"
+        self._note("DELETE_IN_PROGRESS")
+        for change in deployment.changes:
+            self._undo_creation(change, change.logical_id)
+        self._end()
+
+    def _roll_back(self, deployment: Deployment, changes: Sequence[Change]) -> None:
+        course, is_update = deployment.course, bool(self.stable)
+        self._note("UPDATE_ROLLBACK_IN_PROGRESS" if is_update else "ROLLBACK_IN_PROGRESS")
+        updated = {change.logical_id: change for change in changes if change.old}
+        waiting = [updated[name] for name in _in_order(updated, course.order[::-1]) if not updated[name].is_undone]
+        for batch in _batches(waiting, together=course.together):
+            self.stage.together(*(_call(lambda each: self._undo_update(each, deployment), change) for change in batch))
+        if not all(change.is_undone for change in updated.values()):
+            deployment.status = "ROLLBACK FAILED"
+            self._note("UPDATE_ROLLBACK_FAILED")
+            return
+        if is_update:
+            self._note("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+        for change in changes:
+            if change.old is None or change.is_replacement:
+                self._undo_creation(change, change.logical_id)
+        deployment.status = "ROLLED BACK"
+        self.broken.clear()
+        self.resources = {name: now for name, now in self.resources.items() if name in self.stable}
+        self._become_stable()
+        self._note("UPDATE_ROLLBACK_COMPLETE" if is_update else "ROLLBACK_COMPLETE")
+
+    def _undo_update(self, change: Change, deployment: Deployment) -> None:
+        """Send an update the other way round, with the id that the resource has by now."""
+        old = change.old
+        assert old is not None
+        if change.is_replacement and not deployment.course.updates_replaced:
+            change.is_undone = True
+            return
+        physical_id = change.answer.physical_id if change.answer and change.is_replacement else old.physical_id
+        request = Request(
+            "Update", self.stack_id, change.logical_id, old.properties, physical_id=physical_id, old=change.new
+        )
+        sent = self.stage.time
+        number = sum(other.undone is not None for other in deployment.changes)
+        change.undone = self._send("UPDATE", request, _nth(deployment.course.undoing, number))
+        change.is_undone = change.undone is not None and change.undone.succeeded
+        if change.undone is None:
+            deployment.reasons.append(f"{change.logical_id}: no answer")
+        elif not change.undone.succeeded:
+            deployment.reasons.append(change.undone.reason)
+        else:
+            assert change.undone.physical_id == old.physical_id
+            self.resources[change.logical_id] = Deployed(old.properties, old.physical_id, change.undone.data, sent)
+
+    def _undo_creation(self, change: Change, name: str) -> None:
+        change.undone = self._delete_surely(name, self._id_of(change), change.new)
+        change.is_undone = change.undone.succeeded
+
+    def _id_of(self, change: Change) -> str:
+        """The id of what was made, as CloudFormation knows it; it invents one where it got no answer."""
+        return change.answer.physical_id if change.answer else self.invented_id(change.logical_id)
+
+    def invented_id(self, logical_id: str) -> str:
+        return f"{self.name}-{logical_id}-1ABCDEFGHIJKL"
+
+    def _delete_surely(self, name: str, physical_id: str, properties: Mapping[str, object]) -> Answer:
+        answers = (self._delete(name, physical_id, properties) for _ in range(DELETE_ATTEMPTS))
+        *_, last = _up_to(answers, lambda answer: answer.succeeded)
+        return last
+
+    def _delete(
+        self, name: str, physical_id: str, properties: Mapping[str, object], delivery: Delivery | None = None
+    ) -> Answer:
+        request = Request("Delete", self.stack_id, name, properties, physical_id=physical_id)
+        answer = self._send("DELETE", request, delivery or Delivery())
+        if answer is None:
+            return Answer("FAILED", "no answer", physical_id, {})
+        assert answer.physical_id == physical_id, "the id may not change while a resource is deleted"
+        return answer
+
+    def _send(self, verb: str, request: Request, delivery: Delivery) -> Answer | None:
+        self.record.change(request.logical_id, f"{verb}_IN_PROGRESS", request.physical_id or "")
+        answer = self.mail.send(request, delivery)
+        status = "COMPLETE" if answer and answer.succeeded else "FAILED"
+        physical_id = answer.physical_id if answer else request.physical_id or ""
+        self.record.change(request.logical_id, f"{verb}_{status}", physical_id)
+        return answer
+
+    def _become_stable(self) -> None:
+        self.stable, self.is_open = dict(self.resources), False
+
+    def _end(self) -> None:
+        self._note("DELETE_COMPLETE")
+        self.resources.clear()
+        self.broken.clear()
+        self._become_stable()
+        self.life = 0
+
+    def _note(self, status: str) -> None:
+        self.mail.tell(f"{self.name}: {status}")
+        self.record.enter(status)
+
+
+def _call(action: Callable[[T], object], item: T) -> Callable[[], object]:
+    return lambda: action(item)
+
+
+def _up_to(items: Iterator[T], condition: Callable[[T], bool]) -> Iterator[T]:
+    """Take items until one fulfils *condition*, and that one."""
+    for item in items:
+        yield item
+        if condition(item):
+            return
+
+
+def _nth(deliveries: Sequence[Delivery], number: int) -> Delivery:
+    return deliveries[number] if number < len(deliveries) else Delivery()
+
+
+def _in_order(names: Mapping[str, object], order: Sequence[int]) -> Iterator[str]:
+    places = {name: order[place] if place < len(order) else 0 for place, name in enumerate(sorted(names))}
+    return iter(sorted(names, key=lambda name: (places[name], name)))
+
+
+def _batches(items: Sequence[T], *, together: bool) -> Iterator[Sequence[T]]:
+    """Take the first two at once, if *together*, and then one at a time."""
+    first = 2 if together else 1
+    if items:
+        yield items[:first]
+    for item in items[first:]:
+        yield [item]
