@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -95,7 +95,7 @@ def repository(clients: Clients) -> EcrPublicRepository:
 
 def history(clients: Clients) -> StackHistory:
     """Ask about a stack of which it is known already that it is not nested."""
-    known = {"Agent": {"StackStatus": "UPDATE_IN_PROGRESS", "RootId": None}}
+    known: dict[str, Mapping[str, Any]] = {"Agent": {"StackStatus": "UPDATE_IN_PROGRESS", "RootId": None}}
     return StackHistory(clients.get("cloudformation"), "Agent", ONCE, known)
 
 

@@ -117,7 +117,8 @@ class MemoryRepository:
         self.images[manifest.digest] = manifest
         return manifest
 
-    def manifest(self, digest: Digest) -> Manifest:
+    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:
+        del is_new  # nothing lags here
         if digest not in self.images:
             message = f"no {digest} here"
             raise NotFoundError(message, operation="GET manifest")
