@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from .drift import Finding
 from .effect import Effect
-from .words import verdict
+from .words import undo, verdict
 
 FORMAT_VERSION = 1
 """Fields may be added; none changes its meaning."""
@@ -25,9 +25,16 @@ def plan_as_data(effects: Sequence[Effect]) -> dict[str, object]:
         "writes": {"blobs": {"sha256:…": 3402}, "manifests": ["sha256:…"],
         "referrers": [], "deletes": []}, "images": {"sha256:…": {"mediaType": "…",
         "platforms": ["linux/amd64"], "size": 3402, "created": "…", …}},
-        "problems": [], "notes": []}]}``
+        "problems": [], "notes": [], "takenOver": [{"tags": ["latest"], "former":
+        "removed", "owner": "Agent/Old"}], "undo": {"stays": ["1.4.2"],
+        "problems": []}}], "undo": "If this deployment fails, …"}``
     """
-    return {"formatVersion": FORMAT_VERSION, "verdict": verdict(effects), "images": [_effect(each) for each in effects]}
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "verdict": verdict(effects),
+        "images": [_effect(each) for each in effects],
+        "undo": undo(effects),
+    }
 
 
 def drift_as_data(findings: Sequence[Finding]) -> dict[str, object]:
@@ -47,7 +54,7 @@ def _effect(effect: Effect) -> Mapping[str, object]:
         digest: {_camel(name): value for name, value in asdict(summary).items() if name != "digest"}
         for digest, summary in effect.images.items()
     }
-    return {**asdict(effect), "images": images}
+    return {_camel(name): value for name, value in asdict(effect).items()} | {"images": images}
 
 
 def _camel(name: str) -> str:

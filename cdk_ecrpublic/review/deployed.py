@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._assets.lambda_handler.aws.errcode import translated
 from .._assets.lambda_handler.errors import AccessError, ImageError
 from .assembly import Assembly
+from .intrinsics import unknowns
 from .registry import Registry
 from .template import DeclaredImage, Stack, Template
 
@@ -34,8 +35,18 @@ class DeployedStacks:
 
     def image(self, declared: DeclaredImage) -> DeclaredImage | None:
         """Return what *declared* is deployed as; None when it is not, or that is not known, as of a nested stack."""
+        return (self._images_of(declared) or {}).get(declared.logical_id)
+
+    def tells_of(self, declared: DeclaredImage) -> bool:
+        """Whether it is known what *declared* is deployed as, if it is."""
+        images = self._images_of(declared)
+        return images is not None and not (
+            declared.logical_id in images and any(unknowns(images[declared.logical_id].properties))
+        )
+
+    def _images_of(self, declared: DeclaredImage) -> Images | None:
         stack = self._stacks.get((declared.stack_name, declared.region, declared.account))
-        return None if stack is None else (self.images(stack) or {}).get(declared.logical_id)
+        return None if stack is None else self.images(stack)
 
     def gone(self) -> Iterator[DeclaredImage]:
         """Give what is deployed and no longer declared."""
@@ -70,7 +81,8 @@ class DeployedStacks:
         except ImageError as error:
             return {} if _NO_SUCH_STACK in error.message else None
         template = Template(stack, data, _parameters(described), self.assembly.exports)
-        return {image.logical_id: image for image in template.images()}
+        # What is deployed is there already.
+        return {image.logical_id: replace(image, created_here=False) for image in template.images()}
 
     def _described(self, stack: Stack) -> Mapping[str, Any]:
         """Return what DescribeStacks says; nothing where it may not be asked: then the template has to do."""

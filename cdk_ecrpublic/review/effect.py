@@ -58,6 +58,51 @@ class TagEffect:
     after: str | None
 
 
+class Former(StrEnum):
+    """Who had a tag until now that the resource itself did not have."""
+
+    REMOVED = "removed"
+    """A declaration of the app that goes with the same change: the usual case of a catalog."""
+    DROPPED = "dropped"
+    """A declaration of the app that stays, and has the tag no longer."""
+    DECLARED = "declared"
+    """A declaration of the app that still has the tag."""
+    STACK = "stack"
+    """A resource of another stack, which has a record."""
+    NONE = "none"
+    """No declaration that is on record."""
+    UNKNOWN = "unknown"
+    """The records of others may not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takeover:
+    """
+    Tags that exist and that the resource's previous declaration did not have.
+
+    Attributes:
+        owner: The path of a declaration of the app, or ``<Region>.<stack>.<logical id>``; empty: none is known.
+    """
+
+    tags: tuple[str, ...]
+    former: Former
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """
+    What is left of an image when its deployment fails, and CloudFormation rolls it back.
+
+    Attributes:
+        stays: Tags that did not exist before.
+        problems: What does not come back, and why.
+    """
+
+    stays: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writes:
     """
@@ -92,6 +137,7 @@ class Effect:
         images: What is to be said of the images before and after, by digest.
         problems: Why it is refused, unknown or unseen; each with what to do.
         notes: What else there is to know, such as a tag that stays although it is no longer declared.
+        taken_over: Its tags that others had; none where it is not known what is deployed.
     """
 
     stack: str
@@ -104,6 +150,8 @@ class Effect:
     images: Mapping[str, Summary] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    taken_over: tuple[Takeover, ...] = ()
+    undo: Undo = Undo()
 
 
 def problems_of(error: ImageError) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 What a deployment will do to the registry, found out before it does.
 
 The declarations come from the synthesized app, and the plan from the very
-planner that the function uses.
+planner that the function uses. What follows from it is rehearsed.
 """
 
 from __future__ import annotations
@@ -11,24 +11,28 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from .._assets.lambda_handler.errors import ImageError, NotFoundError, RuleViolationError
+from .._assets.lambda_handler.errors import ImageError, InvalidPropertiesError, NotFoundError, RuleViolationError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.content import Content
 from .._assets.lambda_handler.publish.observe import observe
 from .._assets.lambda_handler.publish.plan import Observed, Plan, make_plan
-from .._assets.lambda_handler.publish.ports import PublicRepository
+from .._assets.lambda_handler.publish.ports import PublicRepository, SourcePorts
+from .._assets.lambda_handler.resources.memory import existing_tags, remember
 from .._assets.lambda_handler.resources.planning import desire, resolve
-from .._assets.lambda_handler.resources.removal import refuse_removal_elsewhere
+from .._assets.lambda_handler.resources.undo import refuse_removal_elsewhere
 from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import Declaration, decode
 from .assembly import Assembly
+from .change import Change, tags_of
 from .deployed import DeployedStacks
 from .effect import AT_ONCE, UNANSWERED, Action, Effect, State, TagEffect, Writes, problems_of
 from .images import Summary, summarize
 from .intrinsics import unknowns
-from .registry import Registry, ReviewPorts
-from .removals import Change, Removals
+from .memories import Memories
+from .registry import Registry
+from .removals import Removals
 from .template import DeclaredImage
+from .turns import Turns
 from .untouched import left_alone
 
 
@@ -39,75 +43,93 @@ def find_effects(
     Find out what deploying *assembly* will do, several images at once.
 
     With credentials it is also known what is deployed now: an unchanged
-    declaration is no event to CloudFormation, and tags that are dropped from
-    one may be removed.
+    declaration is no event to CloudFormation, tags that are dropped from
+    one may be removed, and others are taken over.
 
     Args:
         done: Called with each effect as soon as it is known, by any thread.
     """
     stacks = DeployedStacks(registry, assembly)
+    turns = Turns(registry, Memories(registry))
 
     def find(image: DeclaredImage) -> Change:
-        deployed = stacks.image(image)
-        effect = find_effect(image, registry, deployed)
-        done(effect)
-        return Change(image=image, deployed=deployed, effect=effect)
+        change = _find(image, stacks, turns)
+        done(change.effect)
+        return change
 
     # Each once, before several images of one ask for it at the same time.
     side_by_side(stacks.images, assembly.stacks, at_once=AT_ONCE)
     changes = side_by_side(find, assembly.images, at_once=AT_ONCE)
-    return Removals(changes, list(stacks.gone()), registry).effects()
+    return Removals(changes, list(stacks.gone()), turns).effects()
 
 
-def find_effect(declared: DeclaredImage, registry: Registry, deployed: DeclaredImage | None = None) -> Effect:
+def _find(image: DeclaredImage, stacks: DeployedStacks, turns: Turns) -> Change:
+    """Find out what becomes of an image, without what is removed."""
+    deployed = stacks.image(image)
+    name = str(image.properties.get("RepositoryName", ""))
+    effect = Effect(stack=image.stack, path=image.path, repository=name, state=State.UNKNOWN)
+    change = Change(image=image, deployed=deployed, effect=effect)
+    if deployed is not None and deployed.template == image.template:
+        effect = left_alone(_looked_at(change, turns).effect, image, turns.registry)
+        return Change(image=image, deployed=deployed, effect=effect)
+    return _looked_at(change, turns, is_sent=stacks.tells_of(image))
+
+
+def _looked_at(change: Change, turns: Turns, *, is_sent: bool = False) -> Change:
     """
-    Find out what deploying *declared* will do, without what it removes.
+    Plan what is declared.
 
     Args:
-        deployed: What it is deployed as; None: it is not, or that is not known.
+        is_sent: It is known which request CloudFormation will send.
     """
-    effect = _found(declared, registry)
-    is_untouched = deployed is not None and deployed.template == declared.template
-    return left_alone(effect, declared, registry) if is_untouched else effect
-
-
-def _found(declared: DeclaredImage, registry: Registry) -> Effect:
-    name = str(declared.properties.get("RepositoryName", ""))
-    effect = Effect(stack=declared.stack, path=declared.path, repository=name, state=State.UNKNOWN)
-    if open_ends := sorted(set(map(str, unknowns(declared.properties)))):
-        return replace(effect, problems=tuple(f"only the deployment knows {each}" for each in open_ends))
+    image = change.image
+    if open_ends := sorted(set(map(str, unknowns(image.properties)))):
+        return change.having(problems=tuple(f"only the deployment knows {each}" for each in open_ends))
     try:
-        declaration = decode(declared.properties)
-        ports = registry.ports(declaration, account=declared.account, is_coming=declared.created_here)
-        effect = replace(effect, repository=str(ports.destination.repository))
-        return _planned(effect, declaration, ports)
-    except NotFoundError as error:
-        if declared.built_here:
-            return replace(effect, problems=("only the deployment builds and pushes the image",))
-        return replace(effect, state=State.REFUSED, problems=problems_of(error))
-    except UNANSWERED as error:
-        return replace(effect, state=State.UNSEEN, problems=problems_of(error))
+        declaration = decode(image.properties)
+        ports = turns.registry.ports(declaration, account=image.account, is_coming=image.created_here)
+        change = change.having(repository=str(ports.destination.repository))
+        if not is_sent:
+            return _planned(change, declaration, ports)
+        try:
+            turn = turns.update(change.deployed, image) if change.deployed else turns.create(image)
+        except ImageError as error:
+            return _hidden(_planned(change, declaration, ports), declaration, error)
+        return _planned(replace(change, turn=turn), declaration, turn.ports)
     except ImageError as error:
-        return replace(effect, state=State.REFUSED, problems=problems_of(error))
+        if isinstance(error, NotFoundError) and image.built_here:
+            return change.having(problems=("only the deployment builds and pushes the image",))
+        state = State.UNSEEN if isinstance(error, UNANSWERED) else State.REFUSED
+        return change.having(state=state, problems=problems_of(error))
 
 
-def _planned(effect: Effect, declaration: Declaration, ports: ReviewPorts) -> Effect:
-    repository = ports.destination
+def _hidden(change: Change, declaration: Declaration, error: ImageError) -> Change:
+    """Say that tags may be removed, where it may not be read of which image."""
+    dropped = set(tags_of(change.deployed) if change.deployed else ()).difference(declaration.tags)
+    if change.plan is None or not (declaration.untags and dropped):
+        return change
+    return change.having(state=State.UNSEEN, problems=problems_of(error))
+
+
+def _planned(change: Change, declaration: Declaration, ports: SourcePorts) -> Change:
+    repository, turn = ports.destination, change.turn
     refuse_removal_elsewhere(declaration, repository)
     content = resolve(declaration, ports)
     observed = observe(content, declaration.tags, repository)
-    effect = replace(effect, digest=str(content.root.digest), tags=tuple(_tags(declaration, content, observed)))
+    change = change.having(digest=str(content.root.digest), tags=tuple(_tags(declaration, content, observed)))
     try:
         plan = make_plan(desire(declaration, content), observed)
-    except RuleViolationError as error:
-        effect = replace(effect, state=State.REFUSED, problems=error.violations)
+        taken = existing_tags(turn, observed) if turn else {}
+        if turn:
+            remember(turn, content, observed)
+    except (RuleViolationError, InvalidPropertiesError) as error:
+        change = change.having(state=State.REFUSED, problems=problems_of(error))
     else:
-        effect = replace(
-            effect, state=State.UNCHANGED if plan.is_empty else State.CHANGED, writes=_writes(plan, repository)
-        )
-    if effect.state is State.UNCHANGED:
-        return effect
-    return replace(effect, images={summary.digest: summary for summary in _summaries(content, observed, repository)})
+        state = State.UNCHANGED if plan.is_empty else State.CHANGED
+        change = replace(change.having(state=state, writes=_writes(plan, repository)), plan=plan, taken=taken)
+    if change.effect.state is State.UNCHANGED:
+        return change
+    return change.having(images={summary.digest: summary for summary in _summaries(content, observed, repository)})
 
 
 def _tags(declaration: Declaration, content: Content, observed: Observed) -> Iterator[TagEffect]:

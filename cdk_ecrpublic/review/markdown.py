@@ -29,8 +29,10 @@ _SIGNS = {
 def as_markdown(effects: Sequence[Effect]) -> str:
     """Write a report that can be posted as it is."""
     parts = [f"{MARKER}\n### Amazon ECR Public: {_plain(words.verdict(effects))}\n"]
-    left = COMMENT_MAX_CHARACTERS - len(parts[0])
-    told = [effect for effect in effects if effect.state is not State.UNCHANGED or effect.notes]
+    if text := words.undo(effects):
+        parts.append(f"\n{_plain(text)}\n")
+    left = COMMENT_MAX_CHARACTERS - sum(map(len, parts))
+    told = [effect for effect in effects if effect.state is not State.UNCHANGED or any(_said(effect))]
     for number, effect in enumerate(told):
         section = "\n".join(_section(effect)) + "\n"
         if len(section) > left:
@@ -47,9 +49,9 @@ def _section(effect: Effect) -> Iterator[str]:
     yield ""
     for problem in effect.problems:
         yield f"- **{effect.state.value}**: {_plain(problem)}"
-    for note in effect.notes:
-        yield f"- {_plain(note)}"
-    if effect.problems or effect.notes:
+    for said in _said(effect):
+        yield f"- {_plain(said)}"
+    if effect.problems or any(_said(effect)):
         yield ""
     if effect.tags:
         yield "| tag | | before | after | platforms |"
@@ -66,6 +68,12 @@ def _section(effect: Effect) -> Iterator[str]:
         yield f"- published by digest only: {_code(effect.digest)}"
     if text := words.writes(effect):
         yield f"- {text}"
+
+
+def _said(effect: Effect) -> Iterator[str]:
+    yield from effect.undo.problems
+    yield from effect.notes
+    yield from words.takeovers(effect)
 
 
 def _digest(digest: str | None) -> str:

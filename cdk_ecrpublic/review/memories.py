@@ -1,100 +1,79 @@
-"""What the function remembers of images from one deployment to the next, where we may read it."""
+"""What Systems Manager has of the function's records: each is asked for once, and none is written."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from .._assets.lambda_handler.aws import Parameters
 from .._assets.lambda_handler.errors import AccessError, ImageError
-from .._assets.lambda_handler.oci import Digest
-from .._assets.lambda_handler.resources.memory import Claims, Memory
-from .._assets.lambda_handler.resources.memory import State as Remembered
-from .._assets.lambda_handler.spec import Property
 from .registry import Registry
-from .template import DeclaredImage
+
+T = TypeVar("T")
+
+
+@dataclass
+class KnownParameters:
+    """
+    The parameters of one account and Region.
+
+    Attributes:
+        store: None: it may not be asked; what was read until then is still known.
+    """
+
+    store: Parameters | None
+    _texts: dict[str, str | None] = field(default_factory=dict)
+    _paths: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    _refusals: dict[str, AccessError] = field(default_factory=dict)
+
+    def read(self, name: str) -> str | None:
+        """
+        Return the text; None when there is none.
+
+        Raises:
+            AccessError: We may not know.
+        """
+        if name not in self._texts:
+            self._texts[name] = self._ask("ssm:GetParameter", lambda store: store.read(name))
+        return self._texts[name]
+
+    def list(self, path: str) -> Mapping[str, str]:
+        """
+        Return name and text of all that is directly below *path*.
+
+        Raises:
+            AccessError: We may not know.
+        """
+        if path not in self._paths:
+            self._paths[path] = self._ask("ssm:GetParametersByPath", lambda store: store.list(path))
+        return self._paths[path]
+
+    def _ask(self, operation: str, ask: Callable[[Parameters], T]) -> T:
+        """Ask; what the service denies once, it denies each time."""
+        if self.store is None:
+            message = "what the function remembers is known only with AWS credentials of its account"
+            raise AccessError(message, operation=operation)
+        try:
+            if operation in self._refusals:
+                raise self._refusals[operation]
+            return ask(self.store)
+        except ImageError as error:
+            if isinstance(error, AccessError):
+                self._refusals[operation] = error
+            raise AccessError(error.message, operation=operation) from error
 
 
 @dataclass
 class Memories:
-    """The parameters of the images, in Systems Manager."""
+    """The parameters of all accounts and Regions that an app is deployed to."""
 
     registry: Registry
-    _below: dict[tuple[str | None, str], Mapping[str, str]] = field(default_factory=dict)
+    _known: dict[tuple[bool, str], KnownParameters] = field(default_factory=dict)
 
-    def of(self, image: DeclaredImage) -> Memory:
-        """Return the memory of an image, for reading only."""
-        clients = self.registry.clients
-        parameters = Parameters(lambda: clients.get("ssm", image.region), self.registry.prompt)
-        return Memory(parameters, parameter_of(image))
-
-    def digest_of(self, image: DeclaredImage) -> Digest | None:
-        """
-        Return what an image was resolved to when it was deployed as it is declared; None: it was not.
-
-        Raises:
-            ImageError: We may not know.
-        """
-        if not self.registry.clients.has_credentials or self.registry.is_elsewhere(image.account):
-            message = f"what {image.path} was deployed as is known only with AWS credentials of its account"
-            raise AccessError(message, operation="ssm:GetParameter")
-        return self.of(image).digest_of(as_sent(image.properties))
-
-    def claims(self, image: DeclaredImage, without: Collection[str]) -> Claims:
-        """
-        Return what others have of the same repository, who remember it beside *image*.
-
-        Args:
-            without: Parameters that do not count: of what the app itself declares, more is known.
-
-        Where they may not be read, there are none.
-        """
-        path = path_of(image)
-        # Several threads may ask at the same time, which costs a request; none waits for another.
-        if (image.region, path) not in self._below:
-            self._below[image.region, path] = self._list(image, path)
-        texts = self._below[image.region, path]
-        states = [Remembered.parse(text) for name, text in texts.items() if name not in without]
-        return claims_of([(state.tags, state.latest) for state in states if state.resource])
-
-    def _list(self, image: DeclaredImage, path: str) -> Mapping[str, str]:
-        try:
-            return self.of(image).parameters.list(path) if path else {}
-        except ImageError:
-            return {}
-
-
-def claims_of(claimed: Collection[tuple[Collection[str], Digest | None]]) -> Claims:
-    """Gather tags, each with the image that it is for."""
-    return Claims(
-        tags={tag: digest for tags, digest in claimed for tag in tags},
-        digests=frozenset(digest for _, digest in claimed if digest is not None),
-    )
-
-
-def parameter_of(image: DeclaredImage) -> str:
-    """Return the name of the parameter that an image is remembered in; empty: it is not, or the name is not known."""
-    name = image.properties.get(Property.STATE_PARAMETER_NAME)
-    return name if isinstance(name, str) else ""
-
-
-def path_of(image: DeclaredImage) -> str:
-    """Return what the parameters of all images of the same repository are below."""
-    return parameter_of(image).rpartition("/")[0]
-
-
-def as_sent(value: object) -> Mapping[str, object]:
-    """Return properties as CloudFormation sends them: whatever is no list and no map, as text."""
-    sent = _as_sent(value)
-    return sent if isinstance(sent, dict) else {}
-
-
-def _as_sent(value: object) -> object:
-    match value:
-        case Mapping():
-            return {str(name): _as_sent(item) for name, item in value.items()}
-        case list():
-            return [_as_sent(item) for item in value]
-        case bool():
-            return str(value).lower()
-    return str(value)
+    def of(self, account: str | None, region: str) -> KnownParameters:
+        """Return those of an account (None: whichever deploys) and Region."""
+        clients, registry = self.registry.clients, self.registry
+        is_ours = clients.has_credentials and not registry.is_elsewhere(account)
+        store = Parameters(lambda: clients.get("ssm", region), registry.prompt) if is_ours else None
+        return self._known.setdefault((is_ours, region), KnownParameters(store))

@@ -9,6 +9,8 @@ face, as everybody may.
 from __future__ import annotations
 
 import functools
+import io
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -50,11 +52,6 @@ class ReviewClients(Clients):
         super().__init__()
         self._lock = threading.Lock()
 
-    def get(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
-        """Return the client of a service."""
-        with self._lock:
-            return super().get(service, region)
-
     @functools.cached_property
     def has_credentials(self) -> bool:
         """
@@ -70,6 +67,11 @@ class ReviewClients(Clients):
             message = f"the AWS credentials cannot be read: {error.__cause__}"
             hint = "correct AWS_PROFILE and the AWS configuration, or unset it to read anonymously"
             raise AccessError(message, operation="reading AWS credentials", hint=hint) from error
+
+    @functools.cached_property
+    def region(self) -> str:
+        """The Region of stacks that name none; empty: it is not configured."""
+        return str(self._session.get_config_variable("region") or "")
 
     @functools.cached_property
     def account(self) -> str | None:
@@ -99,33 +101,40 @@ class ReviewRetry(Retry):
     """Outlives what passes by itself; no permission is about to take effect."""
 
     def start(self, doing: str, *, settle: bool = False) -> Attempts:  # noqa: ARG002
-        """Begin to count attempts at *doing* something."""
+        """Begin to count attempts."""
         return super().start(doing)
 
 
 class PromptRetry(ReviewRetry):
-    """Waits a minute where we have asked too often, and for nothing else: for what a review can do without."""
+    """Waits where we have asked too often, and for nothing else: for what a review can do without."""
 
-    def start(self, doing: str, *, settle: bool = False) -> Attempts:
-        """Begin to count attempts at *doing* something."""
-        deadline = Deadline.after(min(PROMPT_SECONDS, self.deadline.remaining), self.deadline.clock)
-        return replace(super().start(doing, settle=settle), deadline=deadline, most=1)
+    def start(self, doing: str, *, settle: bool = False) -> Attempts:  # noqa: ARG002
+        """Begin to count attempts."""
+        return replace(super().start(doing), most=1)
 
 
-class Notices(Log):
-    """Tells a person what is waited for, instead of writing a log."""
+class _Listener(io.StringIO):
+    """Takes the lines of a log, and passes the warnings on."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, hear: Callable[[Mapping[str, Any]], object]) -> None:
         super().__init__()
-        object.__setattr__(self, "_tell", tell)
+        self._hear = hear
 
-    def bind(self, **context: object) -> Log:  # noqa: ARG002 - a person knows where it comes from
-        """Return itself."""
-        return self
+    def write(self, line: str) -> int:
+        """Take a line."""
+        said = json.loads(line)
+        if said["level"] == "WARNING":
+            self._hear(said)
+        return len(line)
 
-    def _write(self, level: str, message: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002
-        if level == "WARNING":
-            self._tell(message)  # type: ignore[attr-defined] # set in __init__
+
+def warnings(hear: Callable[[Mapping[str, Any]], object]) -> Log:
+    """Return a log whose warnings are heard, with their fields, and nothing else is."""
+    return Log(stream=_Listener(hear))
+
+
+SILENT = warnings(lambda _: None)
+"""What a rehearsal writes down is read by no one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +174,9 @@ class Registry:
     tell: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.retry = ReviewRetry(Deadline.after(SECONDS, SystemClock()), Notices(self.tell))
+        self.retry = ReviewRetry(
+            Deadline.after(SECONDS, SystemClock()), warnings(lambda said: self.tell(said["message"]))
+        )
         self.prompt = PromptRetry(self.retry.deadline, self.retry.log)
         self.objects = {(file.bucket, file.key): file for file in self.files}
         self._repositories: dict[tuple[str | None, str], EcrPublicRepository] = {}

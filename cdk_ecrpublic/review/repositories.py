@@ -45,6 +45,10 @@ class ComingRepository(EcrPublicRepository):
         """Return no tag."""
         return {}
 
+    def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:  # noqa: ARG002
+        """Return no image."""
+        return {}
+
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return all of *digests*."""
         return frozenset(digests)
@@ -53,7 +57,7 @@ class ComingRepository(EcrPublicRepository):
         """Return all of *digests*."""
         return frozenset(digests)
 
-    def manifest(self, digest: Digest) -> Manifest:
+    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:  # noqa: ARG002
         """Find nothing."""
         message = f"{digest} cannot be in repository {self.name!r}, which does not exist yet"
         raise NotFoundError(message, operation="GET manifest")

@@ -27,6 +27,8 @@ def print_effects(effects: Sequence[Effect], console: Console) -> None:
         for line in _effect(effect):
             console.print(line)
     console.print(Text(words.verdict(effects), "bold"))
+    if text := words.undo(effects):
+        console.print(Text(text))
 
 
 def _effect(effect: Effect) -> Iterator[Text]:
@@ -35,10 +37,11 @@ def _effect(effect: Effect) -> Iterator[Text]:
         f"  {words.harmless(effect.repository)}  ",
         (effect.state.value, _STYLES[effect.state]),
     )
-    said = [Text(words.printable(each)) for each in (*effect.problems, *effect.notes)]
-    if effect.state is State.UNCHANGED and not said:
+    said = [Text(words.printable(each)) for each in (*effect.problems, *effect.undo.problems, *effect.notes)]
+    taken = [Text(each) for each in words.takeovers(effect)]
+    if effect.state is State.UNCHANGED and not (said or taken):
         return
-    for line in (*said, *_tags(effect), *map(Text, _facts(effect))):
+    for line in (*said, *_tags(effect), *taken, *map(Text, _facts(effect))):
         yield Text.assemble("  ", line)
     yield Text()
 

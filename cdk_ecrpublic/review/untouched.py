@@ -17,6 +17,7 @@ from .effect import Action, Effect, State, TagEffect, Writes
 from .memories import Memories
 from .registry import Registry
 from .template import DeclaredImage
+from .turns import Turns
 
 LEFT = (
     "the registry is not as declared, and the deployment will leave it so, since the declaration has not changed; "
@@ -66,7 +67,8 @@ def deployed_digest(image: DeclaredImage, declaration: Declaration, registry: Re
     if declaration.pinned is not None:
         return declaration.pinned
     try:
-        return Memories(registry).digest_of(image)
+        turn = Turns(registry, Memories(registry)).deployed(image)
+        return turn.resolved(declaration, turn.event.properties)
     except ImageError:
         return None
 

@@ -6,12 +6,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .effect import Action, Effect, State, TagEffect
+from .effect import Action, Effect, Former, State, TagEffect
 from .images import Summary
 
 _SHORT_HEX = 12
 _LABEL_MAX_CHARACTERS = 100
 _KIB = 1024
+_TAGS_SHOWN = 5
 
 
 def short(digest: str | None) -> str:
@@ -111,6 +112,50 @@ def verdict(effects: Sequence[Effect]) -> str:
     if size:
         parts.append(f"{amount(size)} to copy at most")
     return "; ".join(parts)
+
+
+_FORMERLY = {
+    Former.REMOVED: "taken over from {owner}, which this change removes",
+    Former.DROPPED: "taken over from {owner}, which stays without",
+    Former.DECLARED: "also declared by {owner}",
+    Former.STACK: "also declared by {owner}, a resource of another stack",
+    Former.NONE: "taken over from no declaration on record: pushed by hand or by a script",
+    Former.UNKNOWN: "taken over; the records that tell from whom cannot be read",
+}
+
+
+def takeovers(effect: Effect) -> Iterator[str]:
+    """Say from whom tags are taken over; of those that stay where they are, only that others declare them, too."""
+    moved = {tag.tag for tag in effect.tags if tag.action is Action.MOVE}
+    for each in effect.taken_over:
+        is_shared = each.former in {Former.DECLARED, Former.STACK}
+        if tags := [tag for tag in each.tags if is_shared or tag in moved]:
+            yield f"{_listed(tags)}: {_FORMERLY[each.former].format(owner=harmless(each.owner))}"
+
+
+def undo(effects: Sequence[Effect]) -> str:
+    """Say in one line what a failed deployment leaves; empty: it changes no tag."""
+    actions = {tag.action for effect in _going(effects) for tag in effect.tags}
+    stays = list(dict.fromkeys(tag for effect in effects for tag in effect.undo.stays))
+    number = sum(len(effect.undo.stays) for effect in effects)
+    lost = sum(bool(effect.undo.problems) for effect in effects)
+    parts = []
+    if lost:
+        parts.append(f"{count(lost, 'image')} cannot be restored, see above")
+    if Action.MOVE in actions:
+        parts.append("all other tags that moved go back" if lost else "tags that moved go back")
+    if stays:
+        parts.append(f"{count(number, 'new tag')} {'stays' if number == 1 else 'stay'}: {_listed(stays)}")
+    elif Action.CREATE in actions and not lost:
+        parts.append("new tags are removed")
+    return f"If this deployment fails, CloudFormation rolls it back: {'; '.join(parts)}" if parts else ""
+
+
+def _listed(tags: Sequence[str]) -> str:
+    """List tags, the first few by name."""
+    if len(tags) <= _TAGS_SHOWN:
+        return ", ".join(tags)
+    return f"{', '.join(tags[:_TAGS_SHOWN])} and {len(tags) - _TAGS_SHOWN} more"
 
 
 def _going(effects: Sequence[Effect]) -> Iterator[Effect]:

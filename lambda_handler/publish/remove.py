@@ -21,6 +21,9 @@ from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
 from .ports import PublicRepository
 
+OWNED = "another declaration has it"
+"""Why a tag stays; the other declaration may be about to end, too."""
+
 READERS = 4
 """How many children's records and manifests are read at once."""
 
@@ -129,7 +132,7 @@ class Remover:
             if not owners.is_complete:
                 kept[tag] = "it cannot be read who else declares it"
             elif tag in owners.tags:
-                kept[tag] = "another declaration has it"
+                kept[tag] = OWNED
             elif tag in seen and seen[tag] != digest:
                 kept[tag] = f"it points to {seen[tag]}, which this declaration did not put there"
         return kept
@@ -231,8 +234,8 @@ class Remover:
         removed, listed = self.repository.remove_images(list(known))
         gone = {digest: manifest for digest, manifest in known.items() if digest not in listed}
         for digest, tag in removed:
-            if tag and digest in gone:
-                del gone[digest]
+            if tag and digest in known:
+                gone.pop(digest, None)
                 self._restore(digest, known[digest], tag, "its image has just been tagged")
         owners = side_by_side(self.ownership.owners, list(gone), at_once=READERS)
         for digest, each in zip(list(gone), owners, strict=True):

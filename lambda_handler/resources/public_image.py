@@ -120,7 +120,7 @@ class PublicImageResource:
             NotFoundError: It is not remembered what was deployed, or the image is gone.
         """
         if turn.declaration.pinned is None and turn.is_undo:
-            digest, destination = _deployed(turn), turn.ports.destination
+            digest, destination = deployed(turn), turn.ports.destination
             self.log.info(f"rolling back to {digest}, as it was deployed", imageDigest=str(digest))
             return present(destination.manifest(digest), destination, ())
         return resolve(turn.declaration, turn.ports)
@@ -138,7 +138,7 @@ class PublicImageResource:
             return False
 
 
-def _deployed(turn: Turn) -> Digest:
+def deployed(turn: Turn) -> Digest:
     """
     Return what the declaration was resolved to when it was deployed.
 

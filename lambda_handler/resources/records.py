@@ -168,7 +168,7 @@ class Records:
         Raises:
             RemoteError: It may not, or cannot be read.
         """
-        texts = self.parameters.list(self._path(digest.hex))
+        texts = self.parameters.list(self.path(digest.hex))
         records = {name: _parse(text) for name, text in texts.items()}
         return {name: record.tags for name, record in records.items() if record.left_over and record.tags}
 
@@ -183,7 +183,7 @@ class Records:
 
     def _others(self, segment: str) -> Iterator[Record]:
         mine = self._name(segment)
-        texts = self.parameters.list(self._path(segment))
+        texts = self.parameters.list(self.path(segment))
         return (_parse(text) for name, text in texts.items() if name != mine)
 
     def _others_of_first_version(self) -> Iterator[Record]:
@@ -196,11 +196,12 @@ class Records:
             except ValueError:
                 yield UNREADABLE
 
-    def _path(self, segment: str) -> str:
+    def path(self, segment: str) -> str:
+        """Return below which path the records of a segment are."""
         return f"{ROOT}/{self.registry_id}/{self.repository_name.replace('/', '--')}/{segment}"
 
     def _name(self, segment: str) -> str:
-        return f"{self._path(segment)}/{self.owner}"
+        return f"{self.path(segment)}/{self.owner}"
 
 
 @dataclass

@@ -47,7 +47,7 @@ class Publisher:
             resource_type="Custom::ECRPublicImage",
             properties={"RepositoryName": "acme/agent", "ImageTags": list(tags), "Source": source, **properties},
         )
-        resource = PublicImageResource(lambda declaration: Adapters(declaration, event, clients, retry, retry), Log())
+        resource = PublicImageResource(lambda declaration: Adapters(declaration, clients, retry, retry), Log())
         return resource.create(event)
 
     def copy(self, reference: str, *tags: str, **properties: object) -> Outcome:

@@ -356,7 +356,8 @@ def test_what_was_answered_already_is_answered_again_without_asking_anyone(
 
     assert stack.cloudformation.send(event) == answer
 
-    assert (plane.requests, registry.sandbox.requests.all()) == ([], [])
+    assert plane.requests == []
+    assert registry.sandbox.requests.all() == []
 
 
 def test_what_is_remembered_already_is_not_written_again(

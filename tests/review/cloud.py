@@ -14,7 +14,7 @@ from cdk_ecrpublic.review.assembly import read_assembly
 from tests.protocol.cloudformation import CloudFormation, answer_address
 from tests.protocol.conftest import Lambda
 from tests.support.control_plane import ControlPlane, region_of, serving
-from tests.support.deployment import DeployedStack
+from tests.support.deployment import SMOOTH, Course, DeployedStack, Deployment
 
 REGION = "us-east-1"
 
@@ -67,16 +67,26 @@ class Cloud:
 
     def deploy(self, folder: Path) -> None:
         """Deploy an app's stacks, one after the other; nothing may fail."""
+        for deployment in self._deployed(folder, SMOOTH):
+            assert deployment.status == "COMPLETE", [change.answer for change in deployment.changes]
+        self.hold(folder, "UPDATE_COMPLETE")
+
+    def fail(self, folder: Path) -> list[Deployment]:
+        """Deploy an app's stacks, while something else in each of them fails at the very end."""
+        return list(self._deployed(folder, Course(other_fails_after=1000)))
+
+    def _deployed(self, folder: Path, course: Course) -> Iterator[Deployment]:
         assert self.formation is not None
         assembly = read_assembly(folder)
         for stack in assembly.stacks:
             template = {
                 image.logical_id: image.properties for image in assembly.images if image.stack_name == stack.name
             }
-            there = self.deployed.setdefault(stack.name, DeployedStack(self.formation, self.plane, name=stack.name))
-            deployment = there.deploy(template)
-            assert deployment.status == "COMPLETE", [change.answer for change in deployment.changes]
-        self.hold(folder, "UPDATE_COMPLETE")
+            region = stack.region or REGION
+            there = self.deployed.setdefault(
+                stack.name, DeployedStack(self.formation, self.plane, name=stack.name, region=region)
+            )
+            yield there.deploy(template, course)
 
     def describe(self, form: Mapping[str, str], region: str) -> tuple[int, str]:
         """Answer as CloudFormation does."""
@@ -110,7 +120,8 @@ def running_cloud() -> Iterator[Cloud]:
     cloud, function = Cloud(), Lambda()
     try:
         with serving(cloud.answer) as cloud.url, answer_address() as address:
-            cloud.formation = CloudFormation(function, address)
+            cloud.formation = CloudFormation(function, address, clock=function.clock)
+            cloud.plane.wall = function.clock.wall
             yield cloud
             assert address.problems == []
     finally:

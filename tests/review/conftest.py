@@ -25,11 +25,13 @@ from lambda_handler.entrypoint import Adapters, Clients
 from lambda_handler.log import Log
 from lambda_handler.resources.public_image import PublicImageResource
 from lambda_handler.retry import Retry
+from lambda_handler.spec import Declaration
 from tests.support.clock import SteppingClock
 
 from .cloud import Cloud, running_cloud
 
 HOME, UPSTREAM = "acme/agent", "up/stream"
+SENT = 1_790_000_000.0
 
 Body = Callable[[Stack, IPublicRepository], object]
 """Declares images of ``acme/agent`` in a stack."""
@@ -90,14 +92,15 @@ class World:
         retry = Retry(Deadline.after(600, SteppingClock()), Log())
         files = {(file.bucket, file.key): file for file in assembly.files}
 
-        def connect(declaration: object) -> Adapters:
-            adapters = Adapters(declaration, self.clients, retry, retry)  # type: ignore[arg-type]
+        def connect(declaration: Declaration) -> Adapters:
+            adapters = Adapters(declaration, self.clients, retry, retry)
             adapters.objects = KnownObjects(adapters.objects, files)
             return adapters
 
         event = Event(
             request_type=RequestType.CREATE,
             response_url="",
+            sent=SENT,
             stack_id="arn:stack",
             request_id="1",
             logical_resource_id=declared.logical_id,

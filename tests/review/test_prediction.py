@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from aws_cdk import Stack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -123,6 +124,7 @@ def begin(world: World, case: Case) -> None:
         world.push(FOREIGN[0].children[0])
 
 
+@pytest.mark.usefixtures("cloud")
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=CASES)
 def test_a_plan_says_what_the_deployment_does(world: World, case: Case) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from cdk_ecrpublic import ImageSource, IPublicRepository, OnTagRemoved, PublicImage, PublicRepository
 from cdk_ecrpublic.cli.commands import cli
 from cdk_ecrpublic.review.assembly import read_assembly
-from cdk_ecrpublic.review.effect import Action, Effect, State
+from cdk_ecrpublic.review.effect import Action, Effect, Former, State
 from cdk_ecrpublic.sandbox.images import build_image
 
 from .cloud import Cloud
@@ -120,7 +120,7 @@ def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
     effects = plan_and_deploy(images, cloud, app(neighbour, preview("preview-7")), app(neighbour))
 
     assert {child.digest for child in OLD.children} | {OLD.digest} <= images.images()
-    assert removed(effects) == (["preview-7"] if tags else [])
+    assert removed(effects) == ["preview-7"]
 
 
 def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
@@ -180,12 +180,12 @@ def test_what_is_kept_is_not_mentioned(images: World, cloud: Cloud, what: str) -
     assert images.review(images.read(app())) == []
 
 
-def test_an_image_that_another_one_still_has_stays_with_its_last_tag(images: World, cloud: Cloud) -> None:
+def test_an_image_that_another_one_still_has_stays_without_its_last_tag(images: World, cloud: Cloud) -> None:
     by_digest = image("Neighbour", OLD.digest, on_tag_removed=OnTagRemoved.UNTAG)
     effects = plan_and_deploy(images, cloud, app(preview("preview-7"), by_digest), app(by_digest))
 
-    assert removed(effects) == []
-    assert "tag preview-7 stays: its image is another declaration's too" in notes(effects)[0]
+    assert removed(effects) == ["preview-7"]
+    assert OLD.digest in images.images()
 
 
 def test_a_tag_that_somebody_moved_is_not_removed(images: World, cloud: Cloud) -> None:
@@ -230,7 +230,11 @@ def test_a_tag_that_moves_to_another_declaration_is_counted_once(images: World, 
     effects = plan_and_deploy(images, cloud, before, after)
 
     assert removed(effects) == []
-    assert notes(effects) == ["tag moves stays: another declaration has it"]
+    # Of a tag that moves, the plan of the declaration that takes it tells.
+    assert notes(effects) == (["tag moves stays: another declaration has it"] if digest == OLD.digest else [])
+    assert [(each.tags, each.former) for effect in effects for each in effect.taken_over] == [
+        (("moves",), Former.DROPPED)
+    ]
 
 
 def test_what_another_app_declares_stays_where_we_may_know_it(images: World, cloud: Cloud) -> None:

@@ -60,6 +60,7 @@ def synthesize(app: str, folder: Path) -> Path:
     return folder / "cdk.out"
 
 
+@pytest.mark.usefixtures("cloud")
 def test_an_app_that_declares_what_is_there(full: World, tmp_path: Path) -> None:
     result = take(HOME, UPSTREAM)
 

@@ -55,17 +55,27 @@ def remove(world: World, repository: str, **image: str) -> None:
     world.sandbox.client("ecr-public").batch_delete_image(repositoryName=repository, imageIds=[image])
 
 
-def test_a_copy_whose_source_is_gone_is_unchanged(world: World, pinned: Path) -> None:
+def test_a_copy_by_digest_needs_its_source_no_more(world: World, pinned: Path) -> None:
+    """The repository holds the image, so it can be applied again."""
     remove(world, UPSTREAM, imageDigest=FIRST.digest)
 
     result = run("plan", pinned)
 
     assert result.exit_code == 0
+    assert result.stdout.splitlines()[1:] == ["1 image: 1 unchanged"]
+    assert run("verify", pinned).exit_code == 0
+
+
+def test_a_copy_of_a_tag_that_is_gone_is_unchanged(world: World, mutable: Path) -> None:
+    remove(world, UPSTREAM, imageTag="v1")
+
+    result = run("plan", mutable)
+
+    assert result.exit_code == 0
     assert "1 image: 1 unchanged" in result.stdout
     assert "its source cannot be read any more, so it could not be applied again: NOT_FOUND" in result.stdout
     assert "set `refresh`" not in result.stdout
-    assert "cannot be read any more" in run("plan", "--format", "markdown", pinned).stdout
-    assert run("verify", pinned).exit_code == 0
+    assert "cannot be read any more" in run("plan", "--format", "markdown", mutable).stdout
 
 
 def test_what_has_drifted_is_shown_as_it_is_and_stays(world: World, pinned: Path) -> None:

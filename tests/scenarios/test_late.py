@@ -12,7 +12,7 @@ from lambda_handler.errors import DeliveryError
 from tests.protocol.cloudformation import Answer, check
 from tests.support.course import Course, Delivery, Deployment
 from tests.support.deployment import DeployedStack
-from tests.support.scene import DESTROY, HOME, KINDS, OPTIONS, Kind, Options, Scene, declare, template
+from tests.support.scene import DESTROY, HOME, OPTIONS, TWO_KINDS, Kind, Options, Scene, declare, template
 
 INSTANCES = pytest.mark.parametrize("instance", ["warm", "cold"])
 
@@ -48,7 +48,7 @@ def update_and_roll_back(
     return undone
 
 
-@KINDS
+@TWO_KINDS
 @OPTIONS
 def test_l1_an_update_that_comes_again_after_the_rollback_writes_nothing(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
@@ -118,8 +118,7 @@ def test_l1_a_delete_that_comes_again_after_a_new_deployment_removes_nothing(
         deliver(scene, stack, delete, instance)
 
 
-@pytest.mark.parametrize("signature", ["v4", "v2"])
-@pytest.mark.parametrize("timeout", [300, 3600])
+@pytest.mark.parametrize(("signature", "timeout"), [("v4", 300), ("v4", 3600), ("v2", 300)])
 @OPTIONS
 def test_l2_a_create_that_is_hours_late_writes_nothing(
     scene: Scene, stack: DeployedStack, options: Options, timeout: int, signature: Any
@@ -208,7 +207,7 @@ def test_l3_an_update_that_waited_until_the_rollback_was_done_writes_nothing(
 
 
 @pytest.mark.parametrize("seconds", [29, 31, 200])
-@KINDS
+@TWO_KINDS
 def test_l3_a_request_that_waited_while_cloudformation_did_is_acted_on(
     scene: Scene, stack: DeployedStack, kind: Kind, seconds: float
 ) -> None:

@@ -101,6 +101,9 @@ class MemoryRepository:
         del subject
         return []
 
+    def has_tag(self, tag: str) -> bool:
+        return tag in self.tags
+
     def tagged(self, tag: str) -> Manifest | None:
         return self.images.get(self.tags[tag]) if tag in self.tags else None
 
@@ -118,11 +121,18 @@ class MemoryRepository:
         return manifest
 
     def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:
-        del is_new  # nothing lags here
+        del is_new  # reads never lag here
         if digest not in self.images:
             message = f"no {digest} here"
             raise NotFoundError(message, operation="GET manifest")
         return self.images[digest]
+
+    def listed(self, entry: Descriptor) -> Manifest:
+        manifest = self.manifest(entry.digest)
+        if manifest.size != entry.size:
+            message = f"{manifest.size} bytes were sent"
+            raise IntegrityError(message)
+        return manifest
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         if blob.digest not in self.blobs:

@@ -20,7 +20,7 @@ from tests.support.clock import SteppingClock
 from tests.support.control_plane import ControlPlane
 from tests.support.course import Template
 from tests.support.deployment import DeployedStack
-from tests.support.hooks import Hooks
+from tests.support.hooks import Action, Hook, Hooks, Moment
 
 HOME, ELSEWHERE, UPSTREAM = "acme/agent", "acme/other", "up/stream"
 SOURCE_TAG, UPSTREAM_TAG = "stable", "edge"
@@ -46,6 +46,7 @@ DESTROY: Options = {"OnDelete": "Delete"}
 OPTIONS = pytest.mark.parametrize("options", [KEEP, UNTAG, DESTROY], ids=["keep", "untag", "destroy"])
 REMOVING = pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
 KINDS = pytest.mark.parametrize("kind", ["digest", "copy", "tag", "moving copy"])
+TWO_KINDS = pytest.mark.parametrize("kind", ["digest", "moving copy"])
 MOVING = pytest.mark.parametrize("kind", ["tag", "moving copy"])
 LAG = pytest.mark.parametrize("lag", [0, 5], ids=["fresh reads", "reads five seconds old"])
 
@@ -136,6 +137,11 @@ class Scene:
         for function in self.instances:
             for made in function.made:
                 made.close()
+
+    def when(self, moment: Moment, operation: str, action: Action) -> Hook:
+        """Run *action* before or after the next request of this kind, to whichever service it belongs."""
+        hooks = self.plane.hooks if "Parameter" in operation else self.hooks
+        return hooks.before(operation, action) if moment == "before" else hooks.after(operation, action)
 
     def lag(self, seconds: float) -> None:
         """Let reads be as old as that."""
@@ -271,6 +277,7 @@ def template(stack: DeployedStack, **resources: Properties) -> Template:
     return written
 
 
-def messages(output: str) -> list[str]:
-    """Return what the function's log says."""
-    return [json.loads(line)["message"] for line in output.splitlines() if line.startswith("{")]
+def messages(output: str, level: str = "") -> list[str]:
+    """Return what the function's log says, on one level or on all."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return [line["message"] for line in lines if level in ("", line["level"])]

@@ -1,0 +1,144 @@
+"""
+From whom a deployment takes tags over.
+
+A tag counts that exists, and that the resource itself did not have until now.
+Usually another declaration of the same app had it; else the records tell that
+the functions of other stacks keep, where we may read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+from .._assets.lambda_handler.errors import AccessError, ImageError
+from .._assets.lambda_handler.oci import Digest
+from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
+from .._assets.lambda_handler.resources.record import Record
+from .._assets.lambda_handler.resources.records import MOVING, UNDO
+from .._assets.lambda_handler.resources.turn import Turn
+from .._assets.lambda_handler.spec import Property
+from .change import Change, tags_of
+from .effect import Former, Takeover
+from .template import DeclaredImage
+from .turns import Turns
+
+REGION = 3
+"""The place of the Region between the colons of an ARN."""
+
+_Place = tuple[str, str]
+"""A repository's address, and a tag in it."""
+
+
+@dataclass
+class Takeovers:
+    """
+    The tags of one deployment that others have until now.
+
+    Attributes:
+        gone: What is deployed and no longer declared.
+    """
+
+    changes: Sequence[Change]
+    gone: Sequence[DeclaredImage]
+    turns: Turns
+
+    def told(self) -> list[Change]:
+        """Return the changes with what they take over."""
+        return [
+            change.having(taken_over=tuple(self._takeovers(change, change.turn)))
+            if change.turn is not None and change.plan is not None and change.taken
+            else change
+            for change in self.changes
+        ]
+
+    def _takeovers(self, change: Change, turn: Turn) -> Iterator[Takeover]:
+        tags: dict[tuple[Former, str], list[str]] = {}
+        for tag, digest in change.taken.items():
+            owner = self._in_app(change, tag) or self._elsewhere(change.image, turn, tag, digest)
+            tags.setdefault(owner, []).append(tag)
+        for (former, path), owned in tags.items():
+            yield Takeover(tags=tuple(owned), former=former, owner=path)
+
+    def _in_app(self, change: Change, tag: str) -> tuple[Former, str] | None:
+        """Return which declaration of the app has a tag until now."""
+        place = change.effect.repository, tag
+        if place in self._removed:
+            return Former.REMOVED, self._removed[place]
+        if place in self._dropped:
+            return Former.DROPPED, self._dropped[place]
+        others = [each.image.path for each in self._declared.get(place, ()) if each is not change]
+        return (Former.DECLARED, others[0]) if others else None
+
+    @cached_property
+    def _removed(self) -> Mapping[_Place, str]:
+        return {(address, tag): image.path for image in self.gone for address, tag in self._places(image)}
+
+    @cached_property
+    def _dropped(self) -> Mapping[_Place, str]:
+        return {
+            place: change.deployed.path
+            for change in self.changes
+            if change.deployed is not None and change.turn is not None
+            for place in self._places(change.deployed)
+            if place not in ((change.effect.repository, tag) for tag in tags_of(change.image))
+        }
+
+    @cached_property
+    def _declared(self) -> Mapping[_Place, Sequence[Change]]:
+        found: dict[_Place, list[Change]] = {}
+        for change in self.changes:
+            for tag in tags_of(change.image):
+                found.setdefault((change.effect.repository, tag), []).append(change)
+        return found
+
+    def _places(self, image: DeclaredImage) -> Iterator[_Place]:
+        # Where the repository is not known, neither is that it is the same.
+        with suppress(ImageError):
+            address = str(self.turns.repository(image).repository)
+            yield from ((address, tag) for tag in tags_of(image))
+
+    def _elsewhere(self, image: DeclaredImage, turn: Turn, tag: str, digest: Digest) -> tuple[Former, str]:
+        """Return which resource of another stack has a tag, by the records that there are."""
+        try:
+            for owner, record, is_of_image in self._records(image, turn, digest):
+                is_all = is_of_image and record.tags is None
+                if owner not in self._own and not record.left_over and (is_all or tag in (record.tags or ())):
+                    return Former.STACK, owner
+        except AccessError:
+            return Former.UNKNOWN, ""
+        return Former.NONE, ""
+
+    def _records(self, image: DeclaredImage, turn: Turn, digest: Digest) -> Iterator[tuple[str, Record, bool]]:
+        """
+        Give the records that may tell who has a tag of an image: owner, record, and whether it is of this very image.
+
+        Raises:
+            AccessError: They may not be read.
+        """
+        records, region = turn.records, turn.event.stack_id.split(":")[REGION]
+        known = self.turns.memories.of(image.account, ECR_PUBLIC_REGION)
+        for segment in (digest.hex, MOVING, UNDO):
+            for owner, record in _parsed(known.list(records.path(segment)), Record.parse):
+                yield owner, record, segment == digest.hex
+        if path := records.first_name.rpartition("/")[0]:
+            texts = self.turns.memories.of(image.account, region).list(path)
+            for owner, record in _parsed(texts, Record.parse_first_version):
+                yield owner, record, False
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """The owners of the app itself, of which more is known, and what version 0.1 called them."""
+        deployed = [change.deployed for change in self.changes if change.deployed]
+        images = [*(change.image for change in self.changes), *deployed, *self.gone]
+        names = [str(image.properties.get(Property.STATE_PARAMETER_NAME, "")) for image in images]
+        return frozenset({*map(self.turns.owner, images), *(name.rpartition("/")[2] for name in names)})
+
+
+def _parsed(texts: Mapping[str, str], parse: Callable[[str], Record]) -> Iterator[tuple[str, Record]]:
+    """Give what can be read of *texts*, each with the name of its owner."""
+    for name, text in texts.items():
+        with suppress(ValueError):
+            yield name.rpartition("/")[2], parse(text)

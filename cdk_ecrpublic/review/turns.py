@@ -1,0 +1,235 @@
+"""The requests of a deployment, as the function will see them, on repositories and records that are rehearsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from .._assets.lambda_handler.cfn.event import Event, RequestType
+from .._assets.lambda_handler.errors import AccessError, ImageError
+from .._assets.lambda_handler.oci import Repository
+from .._assets.lambda_handler.publish.ports import ObjectReader, RemoteRepository, SourcePorts
+from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
+from .._assets.lambda_handler.resources.records import MOVING, owner_of
+from .._assets.lambda_handler.resources.turn import Turn, decoded, segments_of
+from .._assets.lambda_handler.spec import RESOURCE_TYPE, Declaration, decode
+from .memories import Memories
+from .registry import SILENT, Registry
+from .rehearsal import RehearsedParameters, RehearsedRepository, Texts
+from .template import DeclaredImage
+
+SENT = 32_503_680_000.0
+"""The year 3000: each record that there is was written before the requests of a rehearsal are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsedStack:
+    """What CloudFormation will say of a stack whose last deployment has succeeded."""
+
+    is_rolling_back: bool
+    is_deleting: bool = False
+
+    def has_succeeded_since(self, sent: float) -> bool:  # noqa: ARG002
+        """Whether a deployment has succeeded since then: each one but that which is rehearsed."""
+        return not self.is_rolling_back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsedPorts:
+    """The ports of one request."""
+
+    sources: SourcePorts
+    destination: RehearsedRepository
+    parameters: RehearsedParameters
+    first_parameters: RehearsedParameters
+    stack: RehearsedStack
+
+    @property
+    def undoing(self) -> RehearsedRepository:
+        """The repository that is published to."""
+        return self.destination
+
+    @property
+    def objects(self) -> ObjectReader:
+        """Objects in S3."""
+        return self.sources.objects
+
+    def remote(self, repository: Repository, credentials_secret_arn: str) -> RemoteRepository:
+        """Open a repository of any registry."""
+        return self.sources.remote(repository, credentials_secret_arn)
+
+    def history(self, stack_id: str) -> RehearsedStack:  # noqa: ARG002
+        """Ask about the stack."""
+        return self.stack
+
+
+@dataclass
+class Turns:
+    """
+    Makes turns of the images of an app.
+
+    Attributes:
+        repositories: By address.
+        texts: What was remembered in the rehearsal.
+    """
+
+    registry: Registry
+    memories: Memories
+    repositories: dict[str, RehearsedRepository] = field(default_factory=dict)
+    texts: Texts = field(default_factory=dict)
+    is_rolling_back: bool = False
+
+    def rolling_back(self) -> Turns:
+        """Return those of a rollback, which begins with what is rehearsed until now."""
+        return replace(
+            self,
+            repositories={address: each.copy() for address, each in self.repositories.items()},
+            texts={place: dict(texts) for place, texts in self.texts.items()},
+            is_rolling_back=True,
+        )
+
+    def create(self, image: DeclaredImage) -> Turn:
+        """
+        Create an image that is not deployed yet.
+
+        Raises:
+            ImageError: Its repository cannot be found, or its stack has no name yet.
+        """
+        turn = self._turn(RequestType.CREATE, image, is_needed=False)
+        # So nothing is remembered of it, and nothing has to be asked for.
+        turn.records.end(*segments_of(turn.declaration))
+        return turn
+
+    def update(self, old: DeclaredImage, new: DeclaredImage) -> Turn:
+        """
+        Update an image, in place or to another one.
+
+        Raises:
+            ImageError: As for ``create``; or a source may move, and what is remembered of it may not be read.
+        """
+        try:
+            identity = self.deployed(old).identity
+        except ImageError:
+            # It cannot be in the same place, then.
+            identity = ""
+        is_needed = any(each is not None and each.pinned is None for each in map(_declaration, (old, new)))
+        return self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
+
+    def delete(self, image: DeclaredImage) -> Turn:
+        """
+        Delete an image.
+
+        Raises:
+            ImageError: As for ``update``.
+        """
+        turn = self.deployed(image)
+        return self._turn(RequestType.DELETE, image, None, turn.identity, is_needed=turn.declaration.pinned is None)
+
+    def deployed(self, image: DeclaredImage) -> Turn:
+        """
+        Look at an image as it is deployed.
+
+        Raises:
+            ImageError: As for ``update``.
+        """
+        return self._turn(RequestType.CREATE, image, is_needed=decode(image.properties).pinned is None)
+
+    def _turn(
+        self,
+        request_type: RequestType,
+        image: DeclaredImage,
+        old: DeclaredImage | None = None,
+        identity: str = "",
+        *,
+        is_needed: bool,
+    ) -> Turn:
+        declaration = decode(image.properties)
+        event = Event(
+            request_type=request_type,
+            response_url="",
+            sent=SENT,
+            stack_id=_stack_id(image, self._region(image)),
+            request_id="rehearsed",
+            logical_resource_id=image.logical_id,
+            resource_type=RESOURCE_TYPE,
+            physical_resource_id=identity,
+            properties=as_sent(image.properties),
+            old_properties=as_sent(old.properties) if old else {},
+        )
+        ports = self._ports(image, is_needed=is_needed)
+        turn = Turn(event, declaration, ports, SILENT)
+        # The stack's full id is in the record that belongs to it.
+        if is_needed and (record := turn.records.read(MOVING)) is not None and record.stack:
+            return Turn(replace(event, stack_id=record.stack), declaration, ports, SILENT)
+        return turn
+
+    def repository(self, image: DeclaredImage) -> RehearsedRepository:
+        """
+        Return the repository of an image.
+
+        Raises:
+            ImageError: It cannot be found.
+        """
+        return self._opened(self._sources(image))
+
+    def owner(self, image: DeclaredImage) -> str:
+        """Return what the records call an image; empty: its stack has no name yet."""
+        with suppress(AccessError):
+            return owner_of(_stack_id(image, self._region(image)), image.logical_id)
+        return ""
+
+    def _sources(self, image: DeclaredImage) -> SourcePorts:
+        return self.registry.ports(decode(image.properties), account=image.account, is_coming=image.created_here)
+
+    def _opened(self, sources: SourcePorts) -> RehearsedRepository:
+        repository = sources.destination
+        return self.repositories.setdefault(str(repository.repository), RehearsedRepository(repository))
+
+    def _ports(self, image: DeclaredImage, *, is_needed: bool) -> RehearsedPorts:
+        sources = self._sources(image)
+        return RehearsedPorts(
+            sources=sources,
+            destination=self._opened(sources),
+            parameters=self._parameters(image, ECR_PUBLIC_REGION, is_needed=is_needed),
+            first_parameters=self._parameters(image, self._region(image), is_needed=is_needed),
+            stack=RehearsedStack(self.is_rolling_back),
+        )
+
+    def _parameters(self, image: DeclaredImage, region: str, *, is_needed: bool) -> RehearsedParameters:
+        known = self.memories.of(image.account, region)
+        # Nothing that matters to a rollback was not asked for on the way forward.
+        known = replace(known, store=None) if self.is_rolling_back else known
+        return RehearsedParameters(known, region, self.texts, is_needed)
+
+    def _region(self, image: DeclaredImage) -> str:
+        region = image.region or self.registry.clients.region
+        if region and image.stack_name:
+            return region
+        message = f"the name or the Region of the stack of {image.path} is known at deployment only"
+        raise AccessError(message, operation="ssm:GetParameter")
+
+
+def _declaration(image: DeclaredImage) -> Declaration | None:
+    return decoded(image.properties)
+
+
+def _stack_id(image: DeclaredImage, region: str) -> str:
+    return f"arn:aws:cloudformation:{region}:{image.account or ''}:stack/{image.stack_name}"
+
+
+def as_sent(value: object) -> Mapping[str, object]:
+    """Return properties as CloudFormation sends them: whatever is no list and no map, as text."""
+    sent = _as_sent(value)
+    return sent if isinstance(sent, dict) else {}
+
+
+def _as_sent(value: object) -> object:
+    match value:
+        case Mapping():
+            return {str(name): _as_sent(item) for name, item in value.items()}
+        case list():
+            return [_as_sent(item) for item in value]
+        case bool():
+            return str(value).lower()
+    return str(value)
