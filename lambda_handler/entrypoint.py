@@ -182,18 +182,17 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
 
 def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float) -> str:
     """Say why CloudFormation does not wait for the request any more; empty: it does, as far as we can know."""
+    late = f"the request is too late: it came {waited:.0f} s after it was sent"
     if waited >= request.service_timeout:
-        return (
-            f"the request came {waited:.0f} s after it was sent, and CloudFormation waits {request.service_timeout} s"
-        )
+        return f"{late}, and CloudFormation waits {request.service_timeout} s"
     if waited < LATE_SECONDS:
         return ""
     history = StackHistory(clients.get("cloudformation"), request.stack_id, retry)
     try:
         if history.is_settled:
-            return f"the request came {waited:.0f} s after it was sent; by now nothing of the stack is in progress"
+            return f"{late}; by now nothing of the stack is in progress"
         if history.has_changed_since(request.logical_resource_id, request.sent):
-            return f"the request came {waited:.0f} s after it was sent; by now the resource is in another state"
+            return f"{late}; by now the resource is in another state"
     except ImageError as error:
         retry.log.warning(f"not known whether CloudFormation still waits for the request: {error.explain()}")
     return ""

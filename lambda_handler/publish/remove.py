@@ -278,8 +278,15 @@ def give_back(
                 known[digest] = None
         if (manifest := known[digest]) is None:
             log.warning(f"tag {tag} cannot be given back: {digest}, where it pointed, does not exist any more", tag=tag)
-        else:
+            continue
+        try:
             repository.put(manifest, tag)
-            log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
-            given_back.append(tag)
+        except ImageError as error:
+            if error.retryable or seen[tag] != digest:
+                raise
+            # What is refused for good now was refused before, so the tag never moved.
+            log.warning(f"tag {tag} seems to be where it was, and could not be put: {error.explain()}", tag=tag)
+            continue
+        log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
+        given_back.append(tag)
     return given_back

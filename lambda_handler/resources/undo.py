@@ -24,9 +24,18 @@ def leave_old_declaration(turn: Turn) -> Sequence[str]:
     Returns:
         The tags that stay although they were to be removed; the log says why.
     """
-    old = turn.old
-    if old is None:
+    if turn.old is None:
         return ()
+    try:
+        return _leave(turn, turn.old)
+    except AccessError as error:
+        if not error.operation.startswith("ssm:"):
+            raise
+        turn.log.warning(f"tags that are dropped stay, since it cannot be read who owns them: {error.explain()}")
+        return turn.dropped
+
+
+def _leave(turn: Turn, old: Declaration) -> Sequence[str]:
     if turn.is_undo:
         return _undo_update(turn, old)
     kept: Sequence[str] = ()
@@ -56,8 +65,8 @@ def delete(turn: Turn, *, is_created: bool) -> None:
         return
     if record is None and not (is_created and turn.declaration.deletes):
         return
-    if record is not None and record.sent > turn.event.sent:
-        turn.log.info("nothing is touched: the resource was created again after it was to be deleted")
+    if record is not None and (life := _other_life(turn, record, is_created=is_created)):
+        turn.log.info(f"nothing is touched: {life}")
         return
     ours = turn.resolved(turn.declaration, turn.event.properties)
     previous = [record.previous] if record and record.previous else []
@@ -75,6 +84,15 @@ def delete(turn: Turn, *, is_created: bool) -> None:
             _end(turn, ends)
             _remove_image(turn, ours, Removal(tags=owned, image=True))
     _end(turn, ends)
+
+
+def _other_life(turn: Turn, record: Record, *, is_created: bool) -> str:
+    """Say why a record is of another life of the resource than the one that ends; empty: it is of this one."""
+    if record.sent > turn.event.sent:
+        return "the resource was created again after it was to be deleted"
+    if not is_created and not turn.is_current(record.sent):
+        return "what is remembered is of an earlier life of the resource"
+    return ""
 
 
 def refuse_removal_elsewhere(declaration: Declaration, repository: PublicRepository) -> None:
@@ -121,9 +139,10 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
 def _give_back(turn: Turn, found: Mapping[str, Digest], ours: Digest | None) -> Collection[str]:
     """Point tags to where they pointed before, unless another declaration has them where they are."""
     owners = turn.records.owners(ours) if found and ours is not None else Owners()
-    for tag in (tag for tag in found if tag in owners.tags):
-        turn.log.warning(f"tag {tag} is not given back to {found[tag]}: another declaration has it", tag=tag)
-    free = {tag: digest for tag, digest in found.items() if tag not in owners.tags}
+    owned = [tag for tag in found if ours is not None and owners.tags.get(tag) == ours]
+    for tag in owned:
+        turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
+    free = {tag: digest for tag, digest in found.items() if tag not in owned}
     return give_back(free, ours, turn.ports.destination, turn.log)
 
 
