@@ -16,8 +16,13 @@ from lambda_handler.entrypoint import Adapters, Clients
 from lambda_handler.log import Log
 from lambda_handler.resources.public_image import PublicImageResource
 from lambda_handler.retry import Retry
+from tests.protocol.cloudformation import STACK_ID
+from tests.protocol.conftest import plane, running_plane
 from tests.support.clock import SteppingClock
+from tests.support.control_plane import ControlPlane
 from tests.support.s3 import Bucket, serve_bucket
+
+__all__ = ["plane", "running_plane"]
 
 
 @dataclass
@@ -32,19 +37,18 @@ class Publisher:
         deadline = Deadline.after(self.seconds, self.clock)
         clients = Clients()
         retry = Retry(deadline, Log())
-        resource = PublicImageResource(lambda declaration: Adapters(declaration, clients, retry, retry), Log())
-        values = {"RepositoryName": "acme/agent", "ImageTags": list(tags), "Source": source, **properties}
-        return resource.create(
-            Event(
-                request_type=RequestType.CREATE,
-                response_url="",
-                stack_id="arn:stack",
-                request_id="1",
-                logical_resource_id="Image",
-                resource_type="Custom::ECRPublicImage",
-                properties=values,
-            )
+        event = Event(
+            request_type=RequestType.CREATE,
+            response_url="",
+            sent=self.clock.wall(),
+            stack_id=STACK_ID,
+            request_id="1",
+            logical_resource_id="Image",
+            resource_type="Custom::ECRPublicImage",
+            properties={"RepositoryName": "acme/agent", "ImageTags": list(tags), "Source": source, **properties},
         )
+        resource = PublicImageResource(lambda declaration: Adapters(declaration, clients, retry, retry), Log())
+        return resource.create(event)
 
     def copy(self, reference: str, *tags: str, **properties: object) -> Outcome:
         """Publish an image of ``up/stream``."""
@@ -76,7 +80,8 @@ def server() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def publisher(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+def publisher(server: Sandbox, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    del plane  # sets the environment of what is remembered
     server.reset()
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
