@@ -13,6 +13,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct, IConstruct
@@ -110,7 +111,8 @@ class PublicImageProvider(Construct):
         log_encryption_key: Encrypts its log; the key's policy must let
             CloudWatch Logs use it. Default: CloudWatch's own encryption.
         tracing: Whether X-Ray follows its runs. Default: it does not.
-        dead_letter_queue: Gets the requests that Lambda could not have served.
+        dead_letter_queue: Gets the requests that Lambda could not have served,
+            each in two forms: as it was sent, and with what became of it.
             CloudFormation then waits in vain; nobody has to answer them.
             Default: none.
         reserved_concurrent_executions: How many images are published at
@@ -171,7 +173,7 @@ class PublicImageProvider(Construct):
         self._authenticated_reads = authenticated_reads
         self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
         self._resources: dict[tuple[str, ...], set[str]] = {}
-        self._kept: dict[tuple[str, ...], tuple[iam.PolicyStatement, Construct]] = {}
+        self._kept: dict[str, Construct] = {}
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
         inline = self.role.node.try_find_child("DefaultPolicy")
         if role is None and inline is not None:
@@ -181,7 +183,7 @@ class PublicImageProvider(Construct):
         if permissions_boundary is not None and role is None:
             iam.PermissionsBoundary.of(self.role).apply(permissions_boundary)
         self.function = _function(self, role=self.role, log_group=log_group, **of_function)
-        self.invocations = _invocations(self, self.function)
+        self.invocations = _invocations(self, self.function, dead_letter_queue)
 
     @staticmethod
     def of(scope: Construct) -> PublicImageProvider:
@@ -293,18 +295,15 @@ class PublicImageProvider(Construct):
             What has to be waited for; None where the role has no room for it:
             managed policies are few, and so are those of many repositories.
         """
-        kept = self._kept.get(key)
-        if kept is None:
+        construct_id = f"{'Removal' if removes else 'Undo'}{hashlib.sha256('/'.join(key).encode()).hexdigest()[:8]}"
+        if construct_id not in self._kept:
             is_managed = isinstance(self.role, ManagedPolicyRole)
             if not removes and (is_managed or len(self._kept) >= KEPT_REPOSITORIES_MAX):
                 return None
-            statement = iam.PolicyStatement(actions=[*UNDO_ACTIONS], resources=[repository.repository_arn])
-            construct_id = f"Undo{hashlib.sha256('/'.join(key).encode()).hexdigest()[:8]}"
-            self._kept[key] = kept = statement, self.attach(self, construct_id, [statement])
-        statement, policy = kept
-        if removes:
-            statement.add_actions(*REMOVAL_ACTIONS)
-        return policy
+            actions = REMOVAL_ACTIONS if removes else UNDO_ACTIONS
+            statement = iam.PolicyStatement(actions=[*actions], resources=[repository.repository_arn])
+            self._kept[construct_id] = self.attach(self, construct_id, [statement])
+        return self._kept[construct_id]
 
     def allow_reading(self) -> None:
         """Allow the function to read manifests over the registry's HTTP face; as an authenticated client, if it may."""
@@ -391,10 +390,16 @@ def _function(scope: Construct, **options: Any) -> lambda_.Function:  # noqa: AN
     return function
 
 
-def _invocations(scope: Construct, function: lambda_.Function) -> lambda_.EventInvokeConfig:
+def _invocations(scope: Construct, function: lambda_.Function, queue: sqs.IQueue | None) -> lambda_.EventInvokeConfig:
     """Say how long Lambda keeps a request, and how often it repeats one: by default six hours, in vain."""
     config = lambda_.EventInvokeConfig(
-        scope, "Invocations", function=function, max_event_age=MAX_EVENT_AGE, retry_attempts=RETRY_ATTEMPTS
+        scope,
+        "Invocations",
+        function=function,
+        max_event_age=MAX_EVENT_AGE,
+        retry_attempts=RETRY_ATTEMPTS,
+        # What rule packs ask for, beside a dead-letter queue, of a function that has such a configuration.
+        on_failure=destinations.SqsDestination(queue) if queue is not None else None,
     )
     _fix_logical_id(config, f"{FUNCTION_LOGICAL_ID}Invocations")
     return config

@@ -43,8 +43,10 @@ class PublicImage(Construct):
     An image that must be in a public repository, under these tags.
 
     ``cdk deploy`` puts the tags where they are declared; a rollback puts them
-    back. Removing the construct, or a tag from it, removes nothing from the
-    registry, unless ``removal_policy`` or ``on_tag_removed`` says so.
+    back where they were, also those that were taken over from elsewhere, and
+    leaves those that did not exist before. Removing the construct, or a tag
+    from it, removes nothing from the registry, unless ``removal_policy`` or
+    ``on_tag_removed`` says so.
 
     Args:
         repository: Where it is published.
@@ -74,9 +76,9 @@ class PublicImage(Construct):
             to a copied image come along: what the source's registry lists as
             referrers, and the tags ``sha256-<hex>`` with ``.sig``, ``.att``
             and ``.sbom`` of cosign. Default: they do not.
-        refresh: Any text. When it changes, the same declaration is applied
-            again, e.g. after a tag was moved by hand. Default: applied when
-            the declaration changes.
+        refresh: Any string. When it changes, all tags are put again, e.g.
+            after one was moved by hand. Default: applied when the declaration
+            changes.
         provider: The function that does it. Default: the stack's own; see
             ``PublicImageProvider``.
 

@@ -165,8 +165,12 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
     work = Deadline(end.clock, deadline.expires - UNDO_SECONDS)
     if why := _too_late(request, clients, Retry(work, log), waited):
         return cfn.refuse(request, TooLateError(why), log)
+    # What is deleted was created with the same permissions; one that is missing will not come.
+    may_wait = request.request_type is not cfn.RequestType.DELETE
     resource = PublicImageResource(
-        connect=lambda declaration: Adapters(declaration, request, clients, Retry(work, log), Retry(deadline, log)),
+        connect=lambda declaration: Adapters(
+            declaration, clients, Retry(work, log), Retry(deadline, log), may_wait=may_wait
+        ),
         log=log,
     )
     response = cfn.respond(request, resource, deadline, log)
@@ -257,15 +261,14 @@ class Adapters(SourceAdapters):
     Args:
         retry: Until time for the work runs out.
         undo: Until time for undoing it does.
+        may_wait: A permission to remember that was granted just now is waited for.
     """
 
     def __init__(
-        self, declaration: Declaration, request: cfn.Event, clients: Clients, retry: Retry, undo: Retry
+        self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry, *, may_wait: bool = True
     ) -> None:
         super().__init__(declaration, clients, retry)
         self._undo = undo
-        # What is deleted was created with the same permissions; one that is missing will not come.
-        may_wait = request.request_type is not cfn.RequestType.DELETE
         self.parameters = Parameters(lambda: clients.get("ssm", ECR_PUBLIC_REGION), retry, may_wait)
         self.first_parameters = Parameters(lambda: clients.get("ssm"), retry, may_wait)
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from .._assets.lambda_handler.ecr_public import EcrPublicRepository
 from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Digest, Manifest
-from .._assets.lambda_handler.publish.content import DEPTH_MAX
+from .._assets.lambda_handler.publish.tree import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
 from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import Declaration, decode

@@ -47,6 +47,9 @@ class Archive(Protocol):
             InvalidArchiveError: There is none, or more than one; lists what there is.
         """
 
+    def has_tag(self, tag: str) -> bool:
+        """Whether an image has exactly this tag."""
+
     def tagged(self, tag: str) -> Manifest | None:
         """Read the image that has exactly this tag; None where none has."""
 
@@ -59,6 +62,15 @@ class Archive(Protocol):
 
         Raises:
             NotFoundError: It is not there.
+        """
+
+    def listed(self, entry: Descriptor) -> Manifest:
+        """
+        Read a manifest that another lists, exact to the byte.
+
+        Raises:
+            NotFoundError: It is not there.
+            IntegrityError: It has another size.
         """
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:

@@ -15,13 +15,14 @@ Source:
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import ImageError, InvalidArchiveError, NotFoundError
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest
+from ..oci.bounded_json import parse_json
 from ..oci.image import CONFIG_TYPE, LAYER_TYPE, assemble_image
 from .files import OPERATION, Files
 from .inflate import GZIP_MAGIC
@@ -35,7 +36,7 @@ IMAGES_MAX = 1_000
 LAYERS_MAX = 1_000
 """How many layers an image may have; Docker itself stops at 127."""
 
-CONFIG_MAX_BYTES = 8 * 1024 * 1024
+CONFIG_MAX_BYTES = 4 * 1024 * 1024
 
 _COMPRESSIONS = {GZIP_MAGIC: "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
 """What a compressed layer begins with. Source: RFC 1952; RFC 8878."""
@@ -81,6 +82,10 @@ class DockerSave:
         )
         return self._assemble(self._saved[ids.index(choose(images, reference, self._files.name).digest)])
 
+    def has_tag(self, tag: str) -> bool:  # noqa: ARG002 - has the shape of a layout's
+        """Return False: Docker saves images, and nothing that refers to them."""
+        return False
+
     def tagged(self, tag: str) -> Manifest | None:  # noqa: ARG002 - has the shape of a layout's
         """Return nothing: Docker saves images, and nothing that refers to them."""
         return None
@@ -100,6 +105,15 @@ class DockerSave:
             message = f"{self._files.name} has no manifests of its own, so none of {digest}"
             raise NotFoundError(message, operation=OPERATION)
         return self._manifests[digest]
+
+    def listed(self, entry: Descriptor) -> Manifest:
+        """
+        Return a manifest that was written for an image that was found.
+
+        Raises:
+            NotFoundError: There is no such image.
+        """
+        return self.manifest(entry.digest)
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """
@@ -153,7 +167,7 @@ class DockerSave:
 
 def _list(files: Files) -> list[_Saved]:
     try:
-        saved = [_saved(item) for item in json.loads(files.read(MANIFEST_FILE, MANIFEST_MAX_BYTES))]
+        saved = [_saved(item) for item in _items(files)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ImageError):
             raise
@@ -163,6 +177,10 @@ def _list(files: Files) -> list[_Saved]:
         message = f"{MANIFEST_FILE} in {files.name} has more than {IMAGES_MAX} images, or one of {LAYERS_MAX} layers"
         raise InvalidArchiveError(message)
     return saved
+
+
+def _items(files: Files) -> Any:  # noqa: ANN401 - JSON, which its reader looks at
+    return parse_json(files.read(MANIFEST_FILE, MANIFEST_MAX_BYTES))
 
 
 def _saved(item: Mapping[str, object]) -> _Saved:
@@ -183,8 +201,8 @@ def _text(value: object) -> str:
 
 def _diff_ids(files: Files, path: str) -> list[Digest]:
     try:
-        found = json.loads(files.read(path, CONFIG_MAX_BYTES))["rootfs"]["diff_ids"]
-        return [Digest.parse(text) for text in found]
+        config: Any = parse_json(files.read(path, CONFIG_MAX_BYTES))
+        return [Digest.parse(text) for text in config["rootfs"]["diff_ids"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"{path} in {files.name} is no config of an image: it names no layers"
         raise InvalidArchiveError(message) from error

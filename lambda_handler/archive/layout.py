@@ -46,8 +46,7 @@ class ImageLayout:
         _check_version(files)
         self._files = files
         self._entries = _entries(files)
-        # A manifest may leave its media type to those that refer to it.
-        self._media_types = {entry.digest: entry.media_type for entry in self._entries}
+        self._listed = {entry.digest: entry for entry in self._entries}
         self._subjects: dict[Digest, Digest | None] = {}
 
     def find(self, reference: str) -> Manifest:
@@ -60,14 +59,21 @@ class ImageLayout:
         images = merged([Named(digest=entry.digest, names=_names(entry)) for entry in self._entries])
         if not reference and len(images) > 1:
             # Some tools list the parts of an index beside it.
-            parts = {child.digest for image in images for child in self.manifest(image.digest).children}
+            parts = {part for image in images for part in self._parts_of(image)}
             images = [image for image in images if image.digest not in parts and not self._is_referrer(image)]
         return self.manifest(choose(images, reference, self._files.name).digest)
 
+    def has_tag(self, tag: str) -> bool:
+        """Whether an image has exactly this tag."""
+        return self._tagged(tag) is not None
+
     def tagged(self, tag: str) -> Manifest | None:
         """Read the image that has exactly this tag; None where none has."""
-        found = [entry for entry in self._entries if entry.annotations.get(NAME) == tag]
-        return self.manifest(found[0].digest) if found else None
+        found = self._tagged(tag)
+        return self.listed(found) if found else None
+
+    def _tagged(self, tag: str) -> Descriptor | None:
+        return next((entry for entry in self._entries if entry.annotations.get(NAME) == tag), None)
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         """Return the entries whose manifests say that they refer to *subject*."""
@@ -81,10 +87,21 @@ class ImageLayout:
             NotFoundError: It is not there.
             IntegrityError: It has other bytes.
         """
-        content = self._files.read(_path(digest), MANIFEST_MAX_BYTES)
-        manifest = Manifest.parse(content, self._media_types.get(digest, ""), expected=digest)
-        self._media_types.update({child.digest: child.media_type for child in manifest.children})
-        return manifest
+        if entry := self._listed.get(digest):
+            return self.listed(entry)
+        return Manifest.parse(self._files.read(_path(digest), MANIFEST_MAX_BYTES), expected=digest)
+
+    def listed(self, entry: Descriptor) -> Manifest:
+        """
+        Read a manifest that the index or another manifest lists.
+
+        Raises:
+            NotFoundError: It is not there.
+            IntegrityError: It has another size, or other bytes.
+        """
+        path = self._sized(entry)
+        # A manifest may leave its media type to those that refer to it.
+        return Manifest.parse(self._files.read(path, MANIFEST_MAX_BYTES), entry.media_type, expected=entry.digest)
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """
@@ -94,11 +111,19 @@ class ImageLayout:
             NotFoundError: It is not there.
             IntegrityError: It has another size, or the archive is broken.
         """
-        path = _path(blob.digest)
-        if (size := self._files.size(path)) != blob.size:
-            message = f"{path} in {self._files.name} has {size} bytes; its manifest says {blob.size}"
+        yield from self._files.stream(self._sized(blob))
+
+    def _sized(self, entry: Descriptor) -> str:
+        """Return the path of what is listed, if it is as long as the list says."""
+        path = _path(entry.digest)
+        if (size := self._files.size(path)) != entry.size:
+            message = f"{path} in {self._files.name} has {size} bytes; what lists it says {entry.size}"
             raise IntegrityError(message)
-        yield from self._files.stream(path)
+        return path
+
+    def _parts_of(self, image: Named) -> set[Digest]:
+        """Return which of the images an image lists as its parts."""
+        return self._listed.keys() & {child.digest for child in self.manifest(image.digest).children}
 
     def _is_referrer(self, image: Named) -> bool:
         return any(map(_COSIGN_TAG.fullmatch, image.names)) or self._subject_of(image.digest) is not None

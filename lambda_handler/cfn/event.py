@@ -46,12 +46,12 @@ class Event:
 
     request_type: RequestType
     response_url: str = field(repr=False)
-    sent: float
     stack_id: str
     request_id: str
     logical_resource_id: str
     resource_type: str
     physical_resource_id: str = ""
+    sent: float = 0.0
     properties: Mapping[str, object] = field(default_factory=dict, repr=False)
     old_properties: Mapping[str, object] = field(default_factory=dict, repr=False)
 

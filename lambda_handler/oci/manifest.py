@@ -8,13 +8,12 @@ makes another image.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 from ..errors import IntegrityError, InvalidManifestError, shown
 from . import _fields
+from .bounded_json import parse_json
 from .descriptor import Descriptor
 from .digest import Digest
 from .mediatype import ManifestMediaType
@@ -100,23 +99,17 @@ def _load(content: bytes) -> dict[str, object]:
             f"the manifest is longer than {MANIFEST_MAX_BYTES} bytes (4 MiB), which is all that ECR Public takes"
         )
     try:
-        data = json.loads(content.decode(), parse_constant=_refuse_constant)
+        data = parse_json(content)
     except UnicodeDecodeError as error:
         message = f"the manifest is not UTF-8 text: {error.reason} at byte {error.start}"
         raise InvalidManifestError(message) from error
     except (ValueError, RecursionError) as error:
-        # ValueError also stands for integers of absurd length.
-        message = f"the manifest is not JSON: {error}"
+        # ValueError also stands for integers of absurd length, and for more values than a manifest has.
+        message = f"the manifest is not JSON that can be read: {error}"
         raise InvalidManifestError(message) from error
     if not isinstance(data, dict):
         _fields.refuse(f"the manifest is a JSON {type(data).__name__}; expected an object")
     return data
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and infinities, which Python takes for JSON, and nobody else does."""
-    message = f"{name} is no value of JSON"
-    raise ValueError(message)
 
 
 def _media_type(data: dict[str, object], given: str) -> ManifestMediaType:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import IntegrityError, InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
+from ..oci.bounded_json import parse_json
 from ..oci.index import filter_index
-from ..side_by_side import side_by_side
+from .tree import Allowance, Lists, descend
 
-DEPTH_MAX = 4
-"""How deep indexes may nest. Two levels are rare already; this ends what does not end."""
-
-MANIFESTS_MAX = 2_000
-"""How many manifests one image may have in all: 200 platforms with attestations are 400."""
-
-MANIFESTS_MAX_BYTES = 32 * 1024 * 1024
-"""How much memory they may take together; a manifest of a hundred layers has 20 KiB."""
-
-CONFIG_MAX_BYTES = 8 * 1024 * 1024
+CONFIG_MAX_BYTES = 4 * 1024 * 1024
 """The longest config to read for its platform. Real ones have a few KiB."""
-
-READERS = 8
-"""How many manifests are read at once."""
 
 _IMAGE_CONFIGS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
@@ -56,11 +44,14 @@ class Origin(Protocol):
         """
 
 
-class Upstream(Origin, Protocol):
+class Upstream(Origin, Lists, Protocol):
     """An origin other than the destination; it also knows what refers to a manifest."""
 
     def referrers(self, subject: Digest) -> Sequence[Descriptor]:
         """Return the manifests that name *subject* as theirs; none where nobody keeps such a list."""
+
+    def has_tag(self, tag: str) -> bool:
+        """Whether there is such a tag; much less is read than for its manifest."""
 
     def tagged(self, tag: str) -> Manifest | None:
         """Read the manifest that *tag* stands for now; None when there is no such tag."""
@@ -140,12 +131,15 @@ def copied(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> C
 
     Raises:
         InvalidManifestError: Indexes nest too deep, or list too much.
+        IntegrityError: A child is not what its index says of it.
         NotFoundError: A child is not at the origin.
         RuleViolationError: A platform is missing.
     """
     root, available = select(root, origin, platforms)
     parts: dict[Digest, Manifest] = {}
-    descend(root, origin, parts)
+    allowance = Allowance()
+    allowance.take_references(root)
+    descend(root, origin, parts, allowance)
     origins = dict.fromkeys((*parts, root.digest), origin)
     return Content(root=root, origin=origin, parts=tuple(parts.values()), origins=origins, looked_up=available)
 
@@ -240,30 +234,9 @@ def _read(blob: Descriptor, origin: Origin) -> bytes:
 
 def _platform(config: Descriptor, content: bytes) -> Platform:
     try:
-        data = json.loads(content)
+        data: Any = parse_json(content)
         variant, version = str(data.get("variant") or ""), str(data.get("os.version") or "")
         return Platform(str(data["os"]), str(data["architecture"]), variant, version)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"the config {config.digest} names no platform"
         raise InvalidManifestError(message) from error
-
-
-def descend(index: Manifest, origin: Origin, parts: dict[Digest, Manifest], depth: int = DEPTH_MAX) -> None:
-    """
-    Read what is below *index* into *parts*, children before their parents.
-
-    Raises:
-        InvalidManifestError: Indexes nest too deep, or there is too much of them.
-        NotFoundError: A child is not at the origin.
-    """
-    wanted = list(dict.fromkeys(child.digest for child in index.children if child.digest not in parts))
-    if wanted and depth == 0:
-        message = f"indexes are nested more than {DEPTH_MAX} deep below the image"
-        raise InvalidManifestError(message)
-    size = sum(part.size for part in parts.values()) + sum({c.digest: c.size for c in index.children}.values())
-    if len(parts) + len(wanted) > MANIFESTS_MAX or size > MANIFESTS_MAX_BYTES:
-        message = f"the image has more than {MANIFESTS_MAX} manifests, or {MANIFESTS_MAX_BYTES} bytes of them"
-        raise InvalidManifestError(message)
-    for child in side_by_side(origin.manifest, wanted, at_once=READERS):
-        descend(child, origin, parts, depth - 1)
-        parts[child.digest] = child

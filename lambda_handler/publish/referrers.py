@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..errors import InvalidManifestError
 from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
-from .content import MANIFESTS_MAX, READERS, Content, Upstream, descend
+from .content import Content, Upstream
+from .tree import READERS, Allowance, descend, read_listed
 
 TAG_SUFFIXES = ("", ".sig", ".att", ".sbom")
 """
@@ -18,6 +18,9 @@ Without any: the index of referrers that clients keep where a registry has no
 list of them (OCI distribution-spec v1.1, "Referrers Tag Schema"). The others
 are cosign's.
 """
+
+LISTS_AT_ONCE = 2
+"""How many lists are read at once. Nothing says how long they are: up to 4 MiB each."""
 
 LEVELS_MAX = 3
 """A signature of an SBOM of an image are two."""
@@ -30,16 +33,18 @@ def with_referrers(content: Content) -> Content:
     What the destination has already is not looked at: its referrers are there.
 
     Raises:
-        InvalidManifestError: There are more than 2,000 manifests in all.
+        InvalidManifestError: There are more than 2,000 manifests in all, or they are too long.
+        IntegrityError: One of them is not what its list says of it.
         NotFoundError: A list names what is not there.
     """
     origins = dict(content.origins)
     referrers: dict[Digest, Manifest] = {}
     tags: dict[str, Manifest] = {}
     subjects: Sequence[Digest] = tuple(origins)
+    allowance = Allowance("what refers to the image")
     for _ in range(LEVELS_MAX):
-        asked = [(subject, origins[subject]) for subject in subjects]
-        answers = side_by_side(lambda each: _referring_to(*each), asked, at_once=READERS)
+        asked = _with_their_tags({subject: origins[subject] for subject in subjects})
+        answers = side_by_side(lambda each: _referring_to(*each, allowance), asked, at_once=LISTS_AT_ONCE)
         found: dict[Digest, Manifest] = {}
         for subject, (manifests, tagged) in zip(subjects, answers, strict=True):
             tags |= tagged
@@ -47,20 +52,34 @@ def with_referrers(content: Content) -> Content:
             origins |= dict.fromkeys(new, origins[subject])
             found |= new
         referrers |= found
-        if len(referrers) > MANIFESTS_MAX:
-            message = f"more than {MANIFESTS_MAX} manifests refer to the image"
-            raise InvalidManifestError(message)
         subjects = tuple(found)
     return replace(content, origins=origins, referrers=tuple(referrers.values()), referrer_tags=tags)
 
 
-def _referring_to(subject: Digest, origin: Upstream) -> tuple[Mapping[Digest, Manifest], Mapping[str, Manifest]]:
+def _with_their_tags(origins: Mapping[Digest, Upstream]) -> list[tuple[Digest, Upstream, list[str]]]:
+    """Look which of their tags the subjects have: most have none, and registries count what is read."""
+    names = [(subject, f"sha256-{subject.hex}{suffix}") for subject in origins for suffix in TAG_SUFFIXES]
+    there = side_by_side(lambda each: origins[each[0]].has_tag(each[1]), names, at_once=READERS)
+    tags: dict[Digest, list[str]] = {subject: [] for subject in origins}
+    for (subject, name), is_there in zip(names, there, strict=True):
+        tags[subject] += [name] * is_there
+    return [(subject, origin, tags[subject]) for subject, origin in origins.items()]
+
+
+def _referring_to(
+    subject: Digest, origin: Upstream, names: Sequence[str], allowance: Allowance
+) -> tuple[Mapping[Digest, Manifest], Mapping[str, Manifest]]:
     """Return the manifests that refer to *subject*, children before parents, and the tags that some have."""
-    names = [f"sha256-{subject.hex}{suffix}" for suffix in TAG_SUFFIXES]
-    tags = {name: manifest for name in names if (manifest := origin.tagged(name)) is not None}
+    tags: dict[str, Manifest] = {}
+    for name in names:
+        if (tagged := origin.tagged(name)) is not None:
+            allowance.take_unlisted(tagged)
+            tags[name] = tagged
     manifests: dict[Digest, Manifest] = {}
-    listed = [origin.manifest(entry.digest) for entry in origin.referrers(subject)]
+    entries, by = origin.referrers(subject), f"the list of what refers to {subject}"
+    allowance.take(entries)
+    listed = [read_listed(entry, by, origin, allowance) for entry in entries]
     for root in (*listed, *tags.values()):
-        descend(root, origin, manifests)
+        descend(root, origin, manifests, allowance)
         manifests[root.digest] = root
     return manifests, tags

@@ -15,11 +15,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..errors import ImageError, NotFoundError
+from ..errors import AccessError, ImageError, NotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
 from .ports import PublicRepository
+
+OWNED = "another declaration has it"
+"""Why a tag stays; the other declaration may be about to end, too."""
 
 READERS = 4
 """How many children's records and manifests are read at once."""
@@ -129,7 +132,7 @@ class Remover:
             if not owners.is_complete:
                 kept[tag] = "it cannot be read who else declares it"
             elif tag in owners.tags:
-                kept[tag] = "another declaration has it"
+                kept[tag] = OWNED
             elif tag in seen and seen[tag] != digest:
                 kept[tag] = f"it points to {seen[tag]}, which this declaration did not put there"
         return kept
@@ -231,8 +234,8 @@ class Remover:
         removed, listed = self.repository.remove_images(list(known))
         gone = {digest: manifest for digest, manifest in known.items() if digest not in listed}
         for digest, tag in removed:
-            if tag and digest in gone:
-                del gone[digest]
+            if tag and digest in known:
+                gone.pop(digest, None)
                 self._restore(digest, known[digest], tag, "its image has just been tagged")
         owners = side_by_side(self.ownership.owners, list(gone), at_once=READERS)
         for digest, each in zip(list(gone), owners, strict=True):
@@ -275,8 +278,15 @@ def give_back(
                 known[digest] = None
         if (manifest := known[digest]) is None:
             log.warning(f"tag {tag} cannot be given back: {digest}, where it pointed, does not exist any more", tag=tag)
-        else:
+            continue
+        try:
             repository.put(manifest, tag)
-            log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
-            given_back.append(tag)
+        except AccessError as error:
+            if seen[tag] != digest:
+                raise
+            # What may not put now could not move it before, either.
+            log.warning(f"tag {tag} seems to be where it was, and could not be put: {error.explain()}", tag=tag)
+            continue
+        log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
+        given_back.append(tag)
     return given_back

@@ -8,6 +8,7 @@ the registry's HTTP face.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from ..errors import (
     AccessError,
     IntegrityError,
+    InvalidManifestError,
     NotFoundError,
     RemoteError,
     UnavailableError,
@@ -42,6 +44,11 @@ _NEXT_PAGE = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 REFERRERS_PAGES_MAX = 50
 """An image has a few signatures and SBOMs; registries give hundreds of entries on a page."""
 
+REFERRERS_MAX = 2_000
+"""Of all pages together."""
+
+_PARSING = threading.Lock()
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryClient:
@@ -55,24 +62,33 @@ class RegistryClient:
     transport: Transport
     tokens: Tokens
 
-    def read(self, repository: Repository, digest: Digest) -> Manifest:
+    def read(self, repository: Repository, digest: Digest, *, size: int | None = None) -> Manifest:
         """
         Read the manifest with this digest.
+
+        Args:
+            size: What lists it says so; no more is read. Default: nothing
+                lists it, and at most 4 MiB are read.
 
         Returns:
             A manifest whose bytes have been checked against *digest*.
 
         Raises:
             NotFoundError: The registry does not have it.
-            IntegrityError: It sent other bytes, or more than 4 MiB.
+            IntegrityError: It sent other bytes, more than 4 MiB, or another
+                number of them than *size*.
             InvalidManifestError: The bytes are no manifest.
             AccessError, ThrottledError, UnavailableError: As they say.
         """
-        reply = self._request("GET", repository, str(digest))
+        limit = MANIFEST_MAX_BYTES if size is None else min(size, MANIFEST_MAX_BYTES)
+        reply = self._request("GET", repository, str(digest), limit)
         if Digest.of(reply.body) != digest:
             message = f"{repository.host} sent other bytes for {digest}: they have the digest {Digest.of(reply.body)}"
             raise IntegrityError(message)
-        return Manifest.parse(reply.body, _media_type(reply))
+        if size not in {None, len(reply.body)}:
+            message = f"{repository.host} sent {len(reply.body)} bytes"
+            raise IntegrityError(message)
+        return _parsed(reply)
 
     def read_tag(self, repository: Repository, tag: str) -> Manifest:
         """
@@ -81,8 +97,7 @@ class RegistryClient:
         Raises:
             The same as ``read``.
         """
-        reply = self._request("GET", repository, tag)
-        return Manifest.parse(reply.body, _media_type(reply))
+        return _parsed(self._request("GET", repository, tag))
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
         """
@@ -119,7 +134,7 @@ class RegistryClient:
         an index: then there are none, and tags have to be looked at.
 
         Raises:
-            InvalidManifestError: The list is no index.
+            InvalidManifestError: The list is no index, or it has more than 2,000 entries.
             UnavailableError: It has more than 50 pages, or leads elsewhere.
             AccessError, ThrottledError: As they say.
 
@@ -135,7 +150,12 @@ class RegistryClient:
                 raise error
             if reply.status != _OK or _media_type(reply) != ManifestMediaType.OCI_INDEX:
                 return found
-            found.extend(Manifest.parse(reply.body, _media_type(reply)).children)
+            found.extend(_parsed(reply).children)
+            if len(found) > REFERRERS_MAX:
+                message = (
+                    f"registry {repository.host} lists more than {REFERRERS_MAX} manifests that refer to {subject}"
+                )
+                raise InvalidManifestError(message)
             if not (following := next_page(reply, url)):
                 return found
             url = following
@@ -178,17 +198,18 @@ class RegistryClient:
     def _open(self, url: str, headers: Mapping[str, str]) -> Stream:
         return self.transport.open("GET", url, {**headers, **self.tokens.header()}, doing="GET blob")
 
-    def _request(self, method: str, repository: Repository, reference: str) -> Reply:
-        reply = self._authenticated(method, f"{repository.host.url}/v2/{repository.path}/manifests/{reference}")
+    def _request(self, method: str, repository: Repository, reference: str, limit: int = MANIFEST_MAX_BYTES) -> Reply:
+        url = f"{repository.host.url}/v2/{repository.path}/manifests/{reference}"
+        reply = self._authenticated(method, url, limit)
         if reply.status != _OK:
             error = self._error(f"{method} manifest", reply.status)
             raise error
         return reply
 
-    def _authenticated(self, method: str, url: str) -> Reply:
+    def _authenticated(self, method: str, url: str, limit: int = MANIFEST_MAX_BYTES) -> Reply:
         def send(header: Mapping[str, str]) -> Reply:
             headers = {"Accept": _ACCEPT, **header}
-            return self.transport.send(method, url, headers, limit=MANIFEST_MAX_BYTES, doing=f"{method} manifest")
+            return self.transport.send(method, url, headers, limit=limit, doing=f"{method} manifest")
 
         return self.tokens.request(self.transport, send)
 
@@ -202,6 +223,12 @@ class RegistryClient:
             f"allow {' and '.join(self.tokens.role_needs)} on the repository in the role of the handler's function, "
             "and in the repository's own policy where it is another account's"
         )
+
+
+def _parsed(reply: Reply) -> Manifest:
+    """Read the manifest of an answer, one at a time: what JSON becomes is many times as long."""
+    with _PARSING:
+        return Manifest.parse(reply.body, _media_type(reply))
 
 
 def _media_type(reply: Reply) -> str:

@@ -50,6 +50,17 @@ class RegistryRepository:
         """
         return self._read(f"reading {digest}", lambda: self.client.read(self.repository, digest))
 
+    def listed(self, entry: Descriptor) -> Manifest:
+        """
+        Read a manifest that another lists; no more of it than *entry* says.
+
+        Raises:
+            NotFoundError: It is not there.
+            IntegrityError: It has another size.
+        """
+        doing = f"reading {entry.digest}"
+        return self._read(doing, lambda: self.client.read(self.repository, entry.digest, size=entry.size))
+
     def _read(self, doing: str, read: Callable[[], Manifest]) -> Manifest:
         """Read a manifest; where the role's own permissions decide, one granted just now is waited for."""
         return self.retry.call(doing, read, settle=bool(self.client.tokens.role_needs))
@@ -59,16 +70,16 @@ class RegistryRepository:
         doing = f"listing what refers to {subject}"
         return self.retry.call(doing, lambda: self.client.referrers(self.repository, subject))
 
-    def tagged(self, tag: str) -> Manifest | None:
-        """
-        Read the manifest that *tag* stands for now; None when there is no such tag.
+    def has_tag(self, tag: str) -> bool:
+        """Whether there is such a tag; asked for without its body."""
+        return self.retry.call(f"looking for {tag}", lambda: self.client.has(self.repository, tag))
 
-        It is asked for first without its body: most tags that are looked for
-        are not there, and registries count what is read.
-        """
-        if not self.retry.call(f"looking for {tag}", lambda: self.client.has(self.repository, tag)):
+    def tagged(self, tag: str) -> Manifest | None:
+        """Read the manifest that *tag* stands for now; None when there is no such tag."""
+        try:
+            return self.retry.call(f"reading {tag}", lambda: self.client.read_tag(self.repository, tag))
+        except NotFoundError:
             return None
-        return self.retry.call(f"reading {tag}", lambda: self.client.read_tag(self.repository, tag))
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """

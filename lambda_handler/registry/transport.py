@@ -18,7 +18,11 @@ READ_SECONDS = 15.0
 SEND_SECONDS = 20.0
 """For each piece of a body that is sent, and for the answer after the last of them."""
 
+ERROR_MAX_BYTES = 64 * 1024
+"""How much is read of a response that is not the content asked for; the rest is dropped."""
+
 _CHUNK_BYTES = 64 * 1024
+_CONTENT = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +115,8 @@ class Transport:
         Args:
             url: May carry nothing secret: it is not logged, but others may.
             headers: Sent to this address only.
-            limit: The longest body to accept, in bytes.
+            limit: The longest content to accept, in bytes. What an error
+                says is cut instead: it is for people.
             doing: For messages: ``GET manifest``.
             body: Sent piece by piece; *headers* say its length. What it raises ends the request.
 
@@ -121,14 +126,13 @@ class Transport:
             DeadlineError: There is no time left.
         """
         stream = self.open(method, url, headers, doing=doing, body=body)
-        answer = bytearray()
-        for piece in stream.pieces(_CHUNK_BYTES):
-            answer += piece
-            if len(answer) > limit:
-                stream.close()
-                message = f"{doing} failed: the answer is longer than the {limit} bytes allowed"
-                raise IntegrityError(message)
-        return Reply(status=stream.status, headers=stream.headers, body=bytes(answer))
+        is_content = stream.status in _CONTENT
+        most = limit if is_content else min(limit, ERROR_MAX_BYTES)
+        answer = _first(stream, most + 1)
+        if is_content and len(answer) > limit:
+            message = f"{doing} failed: the answer is longer than the {limit} bytes allowed"
+            raise IntegrityError(message)
+        return Reply(status=stream.status, headers=stream.headers, body=answer[:most])
 
     def open(
         self, method: str, url: str, headers: Mapping[str, str], *, doing: str, body: Iterable[bytes] | None = None
@@ -160,6 +164,17 @@ class Transport:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _broken(where, error, self.deadline) from error
         return Stream(response, self.deadline, where)
+
+
+def _first(stream: Stream, size: int) -> bytes:
+    """Return the first bytes of a body, or all of it where it is shorter; what follows is not read."""
+    content = bytearray()
+    for piece in stream.pieces(_CHUNK_BYTES):
+        content += piece
+        if len(content) >= size:
+            stream.close()
+            break
+    return bytes(content[:size])
 
 
 def _broken(doing: str, error: Exception, deadline: Deadline) -> UnavailableError:

@@ -32,7 +32,7 @@ def remember(turn: Turn, content: Content, observed: Observed) -> Collection[str
     try:
         segment = segment_of(turn.declaration, shares=_shares(turn, digest, existing))
         if segment == UNDO and not found:
-            return ()
+            return _gone_meanwhile(turn, digest, existing)
         _write(turn, segment, content, found)
     except AccessError as error:
         lasting = f"; a rollback will leave {', '.join(found)} at {digest}" if found else ""
@@ -60,10 +60,10 @@ def remember_failure(turn: Turn) -> None:
 
 def existing_tags(turn: Turn, observed: Observed) -> Mapping[str, Digest]:
     """Return the declared tags that exist and are not the resource's own, each with its image."""
-    if turn.is_undo:
-        return {}
     own = turn.old.tags if turn.old else ()
-    return {tag: observed.tags[tag] for tag in turn.declaration.tags if tag in observed.tags and tag not in own}
+    existing = {tag: observed.tags[tag] for tag in turn.declaration.tags if tag in observed.tags and tag not in own}
+    # An undo takes nothing over: what it declares was its own before.
+    return {} if existing and (turn.is_undo or turn.is_rolled_back) else existing
 
 
 def _to_give_back(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Mapping[str, Digest]:
@@ -87,6 +87,13 @@ def _shares(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> bool:
         return True
     in_place = [tag for tag, at in existing.items() if at == digest]
     return bool(in_place) and any(map(turn.records.owners(digest).own, in_place))
+
+
+def _gone_meanwhile(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Collection[str]:
+    """Of the tags in place that have no other owner, return those that one has removed before it ended."""
+    tags = [tag for tag, at in existing.items() if at == digest]
+    seen = turn.ports.destination.resolve(tags)
+    return [tag for tag in tags if seen.get(tag) != digest]
 
 
 def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Digest]) -> None:

@@ -20,8 +20,8 @@ from ..spec import Property
 RECORD_MAX_BYTES = 4096
 """What a standard parameter of Systems Manager takes."""
 
-DEPLOYED_MAX = 2
-"""The declaration of a deployment, and the one that it can be rolled back to."""
+DEPLOYED_MAX = 8
+"""The declaration of a deployment, the one that it can be rolled back to, and some that failed in between."""
 
 VERSION = 1
 

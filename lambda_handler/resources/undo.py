@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import AccessError, ImageError, RuleViolationError
 from ..oci import Digest
 from ..publish.plan import is_protected
 from ..publish.ports import PublicRepository
-from ..publish.remove import Removal, give_back
+from ..publish.remove import OWNED, Owners, Removal, give_back
 from ..publish.rule import Rule
 from ..spec import Declaration, Property
 from .record import Record, key_of
@@ -24,16 +24,25 @@ def leave_old_declaration(turn: Turn) -> Sequence[str]:
     Returns:
         The tags that stay although they were to be removed; the log says why.
     """
-    old = turn.old
-    if old is None:
+    if turn.old is None:
         return ()
+    try:
+        return _leave(turn, turn.old)
+    except AccessError as error:
+        if not error.operation.startswith("ssm:"):
+            raise
+        turn.log.warning(f"tags that are dropped stay, since it cannot be read who owns them: {error.explain()}")
+        return turn.dropped
+
+
+def _leave(turn: Turn, old: Declaration) -> Sequence[str]:
     if turn.is_undo:
         return _undo_update(turn, old)
     kept: Sequence[str] = ()
     if turn.declaration.untags and turn.dropped:
         ours = turn.resolved(old, turn.event.old_properties)
         removal = Removal(tags=turn.dropped, image=False, keeps_last=True)
-        kept, _ = _remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)
+        kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
     _end_obsolete(turn, old)
     return kept
 
@@ -56,16 +65,34 @@ def delete(turn: Turn, *, is_created: bool) -> None:
         return
     if record is None and not (is_created and turn.declaration.deletes):
         return
-    if record is not None and record.sent > turn.event.sent:
-        turn.log.info("nothing is touched: the resource was created again after it was to be deleted")
+    if record is not None and (life := _other_life(turn, record, is_created=is_created)):
+        turn.log.info(f"nothing is touched: {life}")
         return
     ours = turn.resolved(turn.declaration, turn.event.properties)
-    if not is_created or _is_creation_undone(turn, record):
-        _undo_creation(turn, record, ours)
-    elif turn.declaration.deletes and _destroy(turn, ours):
-        return
     previous = [record.previous] if record and record.previous else []
-    _end(turn, [*segments_of(turn.declaration), *previous])
+    ends = [*segments_of(turn.declaration), *previous]
+    if not is_created or _is_creation_undone(turn, record):
+        if _undo_creation(turn, record, ours):
+            return
+    elif turn.declaration.deletes:
+        kept, is_waiting = _remove_image(turn, ours, Removal(tags=turn.declaration.tags, image=True))
+        if is_waiting:
+            return
+        owned = [tag for tag in kept if kept[tag] == OWNED]
+        if owned:
+            # Two that are deleted at the same time must not leave a tag to each other: the last one sees no owner.
+            _end(turn, ends)
+            _remove_image(turn, ours, Removal(tags=owned, image=True))
+    _end(turn, ends)
+
+
+def _other_life(turn: Turn, record: Record, *, is_created: bool) -> str:
+    """Say why a record is of another life of the resource than the one that ends; empty: it is of this one."""
+    if record.sent > turn.event.sent:
+        return "the resource was created again after it was to be deleted"
+    if not is_created and not turn.is_current(record.sent):
+        return "what is remembered is of an earlier life of the resource"
+    return ""
 
 
 def refuse_removal_elsewhere(declaration: Declaration, repository: PublicRepository) -> None:
@@ -92,12 +119,13 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     kept: Sequence[str] = ()
     ours, found = turn.resolved(old, turn.event.old_properties), record.found or {}
     taken = {tag: found[tag] for tag in turn.dropped if tag in found}
-    if (taken or turn.declaration.untags) and turn.is_current(record.sent):
-        give_back(taken, ours, turn.ports.destination, turn.log)
+    removes = any(each.untags or each.deletes for each in (turn.declaration, old))
+    if (taken or removes) and turn.is_current(record.sent):
+        _give_back(turn, taken, ours)
         new = [tag for tag in turn.dropped if tag not in taken]
-        if turn.declaration.untags and record.found is not None:
+        if removes and record.found is not None:
             removal = Removal(tags=new, image=False, is_undo=True)
-            kept, _ = _remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)
+            kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
         else:
             _say_what_stays(turn, new)
     if turn.declaration.pinned is None and old.pinned is None:
@@ -108,21 +136,36 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     return kept
 
 
-def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> None:
-    """Give back what the creation took over, and remove what it brought, where the declaration removes at all."""
+def _give_back(turn: Turn, found: Mapping[str, Digest], ours: Digest | None) -> Collection[str]:
+    """Point tags to where they pointed before, unless another declaration has them where they are."""
+    owners = turn.records.owners(ours) if found and ours is not None else Owners()
+    owned = [tag for tag in found if ours is not None and owners.tags.get(tag) == ours]
+    for tag in owned:
+        turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
+    free = {tag: digest for tag, digest in found.items() if tag not in owned}
+    return give_back(free, ours, turn.ports.destination, turn.log)
+
+
+def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> bool:
+    """
+    Give back what the creation took over, and remove what it brought, where the declaration removes at all.
+
+    Returns:
+        Whether tags stay that wait for an index to go.
+    """
     declaration = turn.declaration
     if record is None or record.found is None:
         turn.log.warning("nothing is removed: it is not known what was there before the deployment")
-        return
-    given_back = give_back(record.found, ours, turn.ports.destination, turn.log)
+        return False
+    given_back = _give_back(turn, record.found, ours)
     if not (declaration.untags or declaration.deletes):
         _say_what_stays(turn, [tag for tag in declaration.tags if tag not in record.found])
-        return
+        return False
     existed = record.existed
     goes = declaration.deletes and existed is not None and ours not in existed
     new = [tag for tag in declaration.tags if tag not in record.found]
     removal = Removal(tags=new, image=goes, spared=existed or frozenset(), is_undo=True, given_back=given_back)
-    _remove(turn, declaration.rules, ours, removal)
+    return _remove_image(turn, ours, removal)[1]
 
 
 def _say_what_stays(turn: Turn, tags: Sequence[str]) -> None:
@@ -151,35 +194,39 @@ def _is_creation_undone(turn: Turn, record: Record | None) -> bool:
         return False
 
 
-def _destroy(turn: Turn, ours: Digest | None) -> bool:
-    """Remove the declaration's tags and its image; return whether tags stay that wait for an index to go."""
-    removal = Removal(tags=turn.declaration.tags, image=True)
-    _, waiting = _remove(turn, turn.declaration.rules, ours, removal)
-    if not waiting or ours is None:
-        return False
+def _remove_image(turn: Turn, ours: Digest | None, removal: Removal) -> tuple[Mapping[str, str], bool]:
+    """
+    Remove the declaration's tags, and its image with them.
+
+    Returns:
+        The tags that stay, each with the reason; and whether some wait for an index to go.
+    """
+    kept, waiting = _remove(turn, turn.declaration.rules, ours, removal)
+    if not waiting or ours is None or not removal.image:
+        return kept, False
     # The index may be going at this moment: either it finds this record, or the next attempt succeeds.
     record = Record(stack=turn.event.stack_id, request=turn.event.request_id, sent=turn.event.sent, tags=waiting)
     turn.records.write(ours.hex, replace(record, left_over=True), None)
     _, waiting = _remove(turn, turn.declaration.rules, ours, replace(removal, tags=waiting))
     if waiting:
         _end(turn, [segment for segment in segments_of(turn.declaration) if segment != ours.hex])
-    return bool(waiting)
+    return kept, bool(waiting)
 
 
 def _remove(
     turn: Turn, rules: Iterable[Rule], ours: Digest | None, removal: Removal
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Remove tags; return those that stay, and those of them that wait for an index to go."""
+) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Remove tags; return those that stay, each with the reason, and those of them that wait for an index to go."""
     rules = tuple(rules)
-    immutable = [tag for tag in removal.tags if is_protected(tag, rules)]
-    for tag in immutable:
-        turn.log.warning(f"tag {tag} stays: it is immutable", tag=tag)
+    immutable = dict.fromkeys((tag for tag in removal.tags if is_protected(tag, rules)), "it is immutable")
+    for tag, why in immutable.items():
+        turn.log.warning(f"tag {tag} stays: {why}", tag=tag)
     if ours is None:
         turn.log.warning("nothing is removed: it is not known which image the tags were put to")
-        return tuple(removal.tags), ()
+        return dict.fromkeys(removal.tags, "its image is not known"), ()
     tags = [tag for tag in removal.tags if tag not in immutable]
     kept, waiting = turn.remover.remove(ours, replace(removal, tags=tags))
-    return (*immutable, *kept), waiting
+    return {**immutable, **kept}, waiting
 
 
 def _end_obsolete(turn: Turn, old: Declaration) -> None:

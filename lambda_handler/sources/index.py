@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from ..errors import InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, ManifestMediaType, Platform
 from ..oci.index import assemble_index
-from ..publish.content import READERS, Content, assembled, select
+from ..publish.content import Content, assembled, select
 from ..publish.ports import SourcePorts
 from ..side_by_side import side_by_side
 from ..values import Value
@@ -17,6 +17,9 @@ from .base import Source
 
 NESTED_MAX = 10
 """How deep indexes may stand in one another. One is enough: all of them become one in the end."""
+
+RESOLVED_AT_ONCE = 8
+"""How many parts are resolved at once."""
 
 _ENTRY_KEYS = frozenset({"Source", "Platform", "Annotations"})
 _KEYS = frozenset({"Manifests", "MediaType", "Annotations"})
@@ -100,7 +103,7 @@ class IndexSource:
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Resolve every part, several at once, and assemble the index of them."""
-        resolved = side_by_side(lambda part: part.resolve(ports), self.parts, at_once=READERS)
+        resolved = side_by_side(lambda part: part.resolve(ports), self.parts, at_once=RESOLVED_AT_ONCE)
         contents = [content for content, _ in resolved]
         entries = [entry for _, entries in resolved for entry in entries]
         _refuse_doubles(entries)

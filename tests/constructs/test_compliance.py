@@ -18,6 +18,16 @@ PRIVATE_LOGIN = {"ecr:GetAuthorizationToken"}
 WILDCARD = "AwsSolutions-IAM5[Resource::*]"
 POLICY = "Images/Provider/Role/DefaultPolicy/Resource"
 
+_PARAMETERS = "arn:<AWS::Partition>:ssm:us-east-1:111111111111:parameter/cdk-ecrpublic"
+RECORDS = {
+    f"AwsSolutions-IAM5[Resource::{_PARAMETERS}/state/*]",
+    f"AwsSolutions-IAM5[Resource::{_PARAMETERS}/state/*/<AWS::Region>.<AWS::StackName>.*]",
+}
+"""What every function may read and write: the names of records have digests that synthesis does not know."""
+
+FIRST_RECORDS = f"AwsSolutions-IAM5[Resource::{_PARAMETERS}/acme/"
+"""What version 0.1 remembered of the stack's images; each repository has its own path."""
+
 NEEDS = {
     "digest": LOGIN,
     "tag": LOGIN,
@@ -55,6 +65,14 @@ def on_everything(everything: Everything) -> set[str]:
     return {action for each in statements if each["Resource"] == "*" for action in _list(each["Action"])}
 
 
+def rules(findings: set[tuple[str, str]]) -> set[str]:
+    """Return what was found beside the records."""
+    assert all(where == POLICY or where.startswith("Images/Provider/Role/ManagedPolicy") for _, where in findings)
+    found = {rule for rule, _ in findings}
+    assert found >= RECORDS
+    return {rule for rule in found - RECORDS if not rule.startswith(FIRST_RECORDS)}
+
+
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -70,7 +88,7 @@ def test_a_source_breaks_no_rule_of_aws_solutions_but_by_a_login(everything: Eve
 
     findings = everything.check("AwsSolutionsChecks").findings("Images/")
 
-    assert findings == ({(WILDCARD, POLICY)} if NEEDS[source] else set())
+    assert rules(findings) == ({WILDCARD} if NEEDS[source] else set())
     assert on_everything(everything) == NEEDS[source]
 
 
@@ -78,7 +96,7 @@ def test_all_sources_together_break_that_one_rule(everything: Everything) -> Non
     everything.provide()
     everything.publish_all(*NEEDS)
 
-    assert everything.check("AwsSolutionsChecks").findings("Images/") == {(WILDCARD, POLICY)}
+    assert rules(everything.check("AwsSolutionsChecks").findings("Images/")) == {WILDCARD}
     assert on_everything(everything) == LOGIN | PRIVATE_LOGIN
 
 
@@ -87,7 +105,7 @@ def test_anonymous_reads_break_none(everything: Everything) -> None:
     everything.provide(authenticated_reads=False)
     everything.publish_all(*READING)
 
-    assert everything.check("AwsSolutionsChecks").findings("Images/") == set()
+    assert rules(everything.check("AwsSolutionsChecks").findings("Images/")) == set()
     assert on_everything(everything) == set()
 
 
@@ -103,7 +121,7 @@ def test_what_remains_can_be_acknowledged_at_the_provider(everything: Everything
     )
 
     report = everything.check("AwsSolutionsChecks")
-    assert report.findings("Images/") == set()
+    assert rules(report.findings("Images/")) == set()
     assert report.acknowledged("Images/") == {(WILDCARD, POLICY)}
 
 
@@ -120,7 +138,7 @@ def test_with_all_options_aws_solutions_finds_what_lambda_needs_on_everything(ev
     everything.provide(**everything.all_options())
     everything.publish_all(*NEEDS)
 
-    assert {rule for rule, _ in everything.check("AwsSolutionsChecks").findings("Images/")} == {WILDCARD}
+    assert rules(everything.check("AwsSolutionsChecks").findings("Images/")) == {WILDCARD}
     assert {action.partition(":")[0] for action in on_everything(everything)} == {
         "ec2",
         "ecr",
@@ -139,5 +157,6 @@ def test_the_stack_for_other_languages_breaks_that_rule_too(everything: Everythi
     assert findings == {
         WILDCARD,
         "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:cloudformation:us-east-1:111111111111:stack/*]",
-        "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ssm:us-east-1:111111111111:parameter/cdk-ecrpublic/acme/agent/*]",
+        f"AwsSolutions-IAM5[Resource::{_PARAMETERS}/acme/agent/*]",
+        f"AwsSolutions-IAM5[Resource::{_PARAMETERS}/state/*]",
     }

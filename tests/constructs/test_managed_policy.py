@@ -128,7 +128,9 @@ def test_two_hundred_repositories_fill_policies_that_iam_takes(stack: Stack, nam
 
     lengths = [characters(document) for document in documents.values()]
     assert max(lengths) <= POLICY_MAX_CHARACTERS
-    assert min(sorted(lengths)[1:]) > 0.9 * POLICY_MAX_CHARACTERS
+    # The first one also has what all images share, after which the longest name does not fit again.
+    assert sorted(lengths)[1] > 0.85 * POLICY_MAX_CHARACTERS
+    assert min(sorted(lengths)[2:]) > 0.9 * POLICY_MAX_CHARACTERS
     stored = {resource for action, resource in pairs(documents) if action == "ecr-public:UploadLayerPart"}
     assert len(stored) == len(names)
 
@@ -159,8 +161,8 @@ def test_what_a_removal_needs_outlives_the_resource(stack: Stack) -> None:
     (image,) = Template.from_stack(stack).find_resources("Custom::ECRPublicImage").values()
     (logical_id,) = policies(stack).keys() - {"ECRPublicImageHandlerManagedPolicy1"}
 
-    assert image["DependsOn"] == [logical_id]
-    assert "StateManagedPolicy" in logical_id
+    assert logical_id in image["DependsOn"]
+    assert "ManagedPolicy" in logical_id
     assert "ecr-public:BatchDeleteImage" in {action for action, _ in pairs({"": policies(stack)[logical_id]})}
 
 

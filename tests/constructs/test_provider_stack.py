@@ -31,7 +31,7 @@ def test_it_may_do_what_its_repositories_take() -> None:
     removing = PublicImageProviderStack(App(), "Images", repositories=["acme/agent"], removes=True)
 
     assert {"ecr-public:PutImage", "ecr-public:UploadLayerPart", "ssm:PutParameter"} <= actions(keeping)
-    assert actions(removing) - actions(keeping) == {"ecr-public:BatchDeleteImage", "ssm:GetParametersByPath"}
+    assert actions(removing) - actions(keeping) == {"ecr-public:BatchDeleteImage"}
 
 
 def test_its_function_may_have_options() -> None:

@@ -88,7 +88,7 @@ def test_an_arn_of_another_account_is_named_by_its_alias(stack: Stack) -> None:
 
     template = Template.from_stack(stack)
     template.has_resource_properties("Custom::ECRPublicImage", {"RegistryId": "acme", "RepositoryName": "acme/agent"})
-    (policy,) = template.find_resources("AWS::IAM::Policy").values()
+    policy = template.find_resources("AWS::IAM::Policy")["ECRPublicImageHandlerPolicy"]
     resources = {str(statement["Resource"]) for statement in policy["Properties"]["PolicyDocument"]["Statement"]}
     assert ARN in resources
 

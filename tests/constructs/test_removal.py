@@ -10,6 +10,7 @@ from aws_cdk import App, CfnResource, RemovalPolicy, Stack
 from aws_cdk.assertions import Template
 
 from cdk_ecrpublic import ImageSource, OnTagRemoved, PublicImage, PublicRepository
+from cdk_ecrpublic.provider import KEPT_REPOSITORIES_MAX
 
 DIGEST = "sha256:" + "a" * 64
 RESOURCE = "Custom::ECRPublicImage"
@@ -35,10 +36,18 @@ def parameter(stack: Stack, construct_id: str = "Release") -> object:
     return rendered(stack)[construct_id]["Properties"].get("StateParameterName")
 
 
-def state_policy(stack: Stack, construct_id: str = "Release") -> dict[str, Any]:
+def undo_policy(stack: Stack) -> dict[str, Any]:
+    """Return the policy that outlives the images of the one repository."""
     policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
-    (policy,) = [each for name, each in policies.items() if name.startswith(f"{construct_id}State")]
-    return dict(policy)
+    (name,) = undo_policies(stack)
+    return dict(policies[name])
+
+
+def undo_policies(stack: Stack) -> list[str]:
+    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
+    return [
+        name for name in policies if name.startswith(("ECRPublicImageProviderUndo", "ECRPublicImageProviderRemoval"))
+    ]
 
 
 def actions(policy: dict[str, Any]) -> set[str]:
@@ -47,14 +56,8 @@ def actions(policy: dict[str, Any]) -> set[str]:
     return {action for one in lists for action in one}
 
 
-STATE = {"ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"}
-REMOVAL = {
-    "cloudformation:DescribeStacks",
-    "ecr-public:BatchDeleteImage",
-    "ecr-public:DescribeImages",
-    "ecr-public:DescribeRepositories",
-    "ssm:GetParametersByPath",
-}
+UNDO = {"ecr-public:DescribeImages", "ecr-public:DescribeRepositories", "ecr-public:PutImage"}
+REMOVAL = {"ecr-public:BatchDeleteImage", *UNDO}
 
 
 def test_by_default_nothing_is_removed_or_remembered(stack: Stack) -> None:
@@ -63,7 +66,7 @@ def test_by_default_nothing_is_removed_or_remembered(stack: Stack) -> None:
     assert rendered(stack)["Release"]["Properties"].keys() == {
         "ServiceToken", "ServiceTimeout", "RepositoryName", "ImageTags", "Source",
     }  # fmt: skip
-    assert len(Template.from_stack(stack).find_resources("AWS::IAM::Policy")) == 1
+    assert actions(undo_policy(stack)) == UNDO
 
 
 @pytest.mark.parametrize(
@@ -84,11 +87,11 @@ def test_rules_are_rendered(stack: Stack, options: dict[str, Any], properties: d
 @pytest.mark.parametrize(
     ("options", "granted"),
     [
-        ({"source": ImageSource.tag("stable")}, STATE),
-        ({"source": ImageSource.registry("ghcr.io/acme/agent:1")}, STATE),
-        ({"source": ImageSource.index({"linux/amd64": ImageSource.tag("amd")})}, STATE),
-        ({"on_tag_removed": OnTagRemoved.UNTAG}, STATE | REMOVAL),
-        ({"removal_policy": RemovalPolicy.DESTROY}, STATE | REMOVAL),
+        ({"source": ImageSource.tag("stable")}, UNDO),
+        ({"source": ImageSource.registry("ghcr.io/acme/agent:1")}, UNDO),
+        ({"source": ImageSource.index({"linux/amd64": ImageSource.tag("amd")})}, UNDO),
+        ({"on_tag_removed": OnTagRemoved.UNTAG}, REMOVAL),
+        ({"removal_policy": RemovalPolicy.DESTROY}, REMOVAL),
     ],
     ids=["tag", "registry", "index", "untag", "destroy"],
 )
@@ -99,7 +102,7 @@ def test_what_has_to_be_remembered_is(stack: Stack, options: dict[str, Any], gra
     assert isinstance(name, str)
     assert name.startswith("/cdk-ecrpublic/acme/agent/Stack.Release")
     assert name.rpartition(".")[2] in Template.from_stack(stack).find_resources(RESOURCE)
-    assert actions(state_policy(stack)) == granted
+    assert actions(undo_policy(stack)) == granted
 
 
 @pytest.mark.parametrize(
@@ -121,15 +124,31 @@ def test_what_a_removal_needs_outlives_the_resource(stack: Stack) -> None:
     """CloudFormation deletes in the reverse order of what depends on what."""
     image(stack, removal_policy=RemovalPolicy.DESTROY)
 
-    (policy,) = [name for name in Template.from_stack(stack).find_resources("AWS::IAM::Policy") if "State" in name]
-    assert rendered(stack)["Release"]["DependsOn"] == [policy]
-    assert state_policy(stack)["Properties"]["Roles"] == [{"Ref": "ECRPublicImageHandlerRole"}]
+    (policy,) = undo_policies(stack)
+    assert policy in rendered(stack)["Release"]["DependsOn"]
+    assert undo_policy(stack)["Properties"]["Roles"] == [{"Ref": "ECRPublicImageHandlerRole"}]
+    assert "*" not in str(undo_policy(stack))
 
 
-def test_no_statement_of_it_has_a_wildcard(stack: Stack) -> None:
+def test_r13_another_repository_is_another_policy(stack: Stack) -> None:
+    """What is replaced needs its permissions until it is deleted: a policy that changed would have lost them."""
+    other = Stack(App(), "Stack")
     image(stack, removal_policy=RemovalPolicy.DESTROY)
+    image(other, name="acme/other", removal_policy=RemovalPolicy.DESTROY)
 
-    assert "*" not in str(state_policy(stack))
+    before, after = undo_policies(stack), undo_policies(other)
+
+    assert len(before) == len(after) == 1
+    assert before != after
+
+
+def test_with_many_repositories_those_that_nothing_is_removed_from_share_the_function_s_policy(stack: Stack) -> None:
+    """A role has room for so many inline policies; removals need theirs in any case."""
+    for number in range(KEPT_REPOSITORIES_MAX + 1):
+        image(stack, f"Kept{number}", f"acme/kept-{number}")
+    image(stack, "Removed", "acme/removed", removal_policy=RemovalPolicy.DESTROY)
+
+    assert len(undo_policies(stack)) == KEPT_REPOSITORIES_MAX + 1
 
 
 @pytest.mark.parametrize("first", ["Keeps", "Removes"])
@@ -146,7 +165,6 @@ def test_all_images_of_a_repository_are_remembered_when_one_removes(stack: Stack
     assert parameter(stack, "Keeps") is not None
     assert parameter(stack, "Removes") is not None
     assert parameter(stack, "Elsewhere") is None
-    assert actions(state_policy(stack, "Keeps")) == STATE
 
 
 def test_images_of_two_stacks_are_neighbours() -> None:

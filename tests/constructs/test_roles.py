@@ -85,7 +85,7 @@ def test_a_role_that_is_not_ours_to_change_is_left_alone(
 
     assert policies(stack) == []
     (rendered,) = Template.from_stack(stack).find_resources("Custom::ECRPublicImage").values()
-    assert "DependsOn" not in rendered
+    assert rendered["DependsOn"] == ["ECRPublicImageHandlerInvocations"]
 
 
 @pytest.mark.parametrize("managed", [False, True], ids=["inline", "managed"])

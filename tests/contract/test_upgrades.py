@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lambda_handler.resources.public_image import ID_PREFIX
+from lambda_handler.resources.turn import ID_PREFIX
 from lambda_handler.sources import SOURCES
 from lambda_handler.spec import Property
 from tests.support.distribution import run

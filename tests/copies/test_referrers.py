@@ -12,7 +12,7 @@ from cdk_ecrpublic.sandbox.images import Image, resolve_tags
 from cdk_ecrpublic.sandbox.registry_client import RegistryClient
 from lambda_handler.errors import AccessError, InvalidManifestError, UnavailableError
 from lambda_handler.oci import Digest, ManifestMediaType
-from lambda_handler.publish import referrers as referrers_module
+from lambda_handler.publish import tree
 
 from .conftest import Publisher, two_platforms
 
@@ -204,11 +204,11 @@ def test_an_index_takes_what_refers_to_its_parts(publisher: Publisher) -> None:
 
 
 def test_more_than_anybody_has_is_refused(publisher: Publisher, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(referrers_module, "MANIFESTS_MAX", 2)
+    monkeypatch.setattr(tree, "MANIFESTS_MAX", 2)
     for number in range(3):
         publisher.push(artifact("signature", str(number).encode(), subject=image))
 
-    with pytest.raises(InvalidManifestError, match="more than 2 manifests refer to the image"):
+    with pytest.raises(InvalidManifestError, match="what refers to the image has more than 2 manifests"):
         publisher.copy("v1", "1", IncludeReferrers="true")
 
     assert publisher.is_empty()

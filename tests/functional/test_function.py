@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -25,8 +26,16 @@ from tests.support.clock import SteppingClock
 from tests.support.stack import Stack
 
 
+class Today:
+    """What time it is on this machine."""
+
+    def wall(self) -> float:
+        return time.time()
+
+
 def test_the_handler_serves_an_event_on_the_system_s_clock(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("first")
+    cloudformation.clock = Today()
     event = cloudformation.event("Create", declare(image, "1"))
     entrypoint._clients.cache_clear()  # noqa: SLF001 - the clients of another sandbox may be kept
 
@@ -52,6 +61,8 @@ def test_every_line_of_the_log_is_json_with_its_context(
     assert {line["requestType"] for line in lines} == {"Create", "Update", "Delete"}
     assert {line["awsRequestId"] for line in lines} == {"lambda-request"}
     assert any(line["message"] == f"plan for acme/agent: image {first.digest}; put 1 (new)" for line in lines)
+    answered = [line["message"] for line in lines if line["message"].startswith("answered ")]
+    assert answered == [f"answered {status}" for status in ("SUCCESS", "SUCCESS", "FAILED", "SUCCESS", "SUCCESS")]
 
 
 def test_no_secret_of_a_whole_life_is_told(
@@ -149,13 +160,3 @@ def accept(listener: socket.socket, heads: list[bytes]) -> None:
     with closing(connection):
         heads.append(connection.recv(65536))
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-
-@pytest.mark.parametrize("seconds", [1, 5])
-def test_an_answer_is_tried_even_when_the_time_is_over(
-    cloudformation: CloudFormation, registry: Registry, seconds: int
-) -> None:
-    """Whether it is too late is for CloudFormation to say: one attempt is always made."""
-    answer = cloudformation.create(declare(registry.push("first"), "1", ServiceTimeout=seconds))
-
-    assert answer.reason.startswith("DEADLINE: ")

@@ -31,6 +31,12 @@ def other(stack: Stack, name: str = "Other") -> Stack:
     return Stack(stack.cloudformation, name, stack.plane)
 
 
+def record_of(image: Image, name: str = "Release", repository: str = "acme--agent") -> str:
+    """Name the parameter of a declaration of *image*."""
+    digest = image.digest.removeprefix("sha256:")
+    return f"/cdk-ecrpublic/state/123456789012/{repository}/{digest}/eu-west-1.Agent.{name}"
+
+
 def named(properties: dict[str, Any], name: str) -> dict[str, Any]:
     return {**properties, "StateParameterName": f"/cdk-ecrpublic/acme/agent/Agent.{name}"}
 
@@ -39,7 +45,7 @@ def named(properties: dict[str, Any], name: str) -> dict[str, Any]:
 def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
     stack: Stack, registry: Registry, plane: ControlPlane, tags: tuple[str, ...]
 ) -> None:
-    """Where nothing is removed from a repository any more, its images have no parameter any more."""
+    """Where nothing is removed from a repository any more, its images are declared without a parameter's name."""
     image, neighbour = registry.push("first"), other(stack, "Neighbour")
     stack.deploy(declare(image, "preview", **DELETE))
     neighbour.deploy(declare(image, *tags, **named({**DELETE, "OnDelete": "Keep"}, "Neighbour")))
@@ -48,8 +54,8 @@ def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
     assert stack.destroy().succeeded
 
     assert images(registry) == whole(image)
-    assert registry.tags() == (dict.fromkeys(tags, image.digest) or {"preview": image.digest})
-    assert list(plane.parameters) == ["/cdk-ecrpublic/acme/agent/Agent.Neighbour"]
+    assert registry.tags() == dict.fromkeys(tags, image.digest)
+    assert list(plane.parameters) == [record_of(image, "Neighbour")]
 
 
 @pytest.mark.parametrize("properties", [UNTAG, {"OnTagRemoved": "Untag"}], ids=["with a memory", "without"])
@@ -336,7 +342,7 @@ def test_another_repository_is_a_replacement_that_leaves_nothing_behind(
     assert stack.deploy({**there, "StateParameterName": "/cdk-ecrpublic/acme/new/Agent.Release"}).succeeded
 
     assert images(registry) == set()
-    assert list(plane.parameters) == ["/cdk-ecrpublic/acme/new/Agent.Release"]
+    assert list(plane.parameters) == [record_of(image, repository="acme--new")]
 
 
 def test_a_replacement_that_is_undone_leaves_the_claims_of_what_was_there(
@@ -351,7 +357,7 @@ def test_a_replacement_that_is_undone_leaves_the_claims_of_what_was_there(
     tried = {**old, "RepositoryName": "acme/new", "StateParameterName": "/cdk-ecrpublic/acme/new/Agent.Release"}
     replaced = stack.cloudformation.update(stack.physical_id, tried, old)
     assert stack.cloudformation.delete(replaced.physical_id, tried).succeeded
-    assert list(plane.parameters) == ["/cdk-ecrpublic/acme/agent/Agent.Release"]
+    assert list(plane.parameters) == [record_of(image)]
 
     renamed = other(stack, "Renamed")
     renamed.deploy(named(declare(image, "1", **DELETE), "Renamed"))
@@ -360,19 +366,33 @@ def test_a_replacement_that_is_undone_leaves_the_claims_of_what_was_there(
     assert registry.tags() == {"1": image.digest}
 
 
-def test_claims_that_cannot_be_given_up_fail_nothing(
+def test_a_record_that_cannot_be_ended_fails_nothing(
     stack: Stack, registry: Registry, plane: ControlPlane, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All tags are put by then, and of a new one no rollback knows where it was before."""
-    image = registry.push("first")
-    registry.push("by hand", "latest")
-    stack.deploy(declare(image, "1", **UNTAG))
-    plane.busy["GetParameter"] = 5000
+    """All tags are put by then; a record that stays only forbids something."""
+    first, second, third = (registry.push(name) for name in ("first", "second", "third"))
+    stack.deploy(declare(first, "1", **UNTAG))
+    stack.deploy(declare(second, "1", **UNTAG))
+    plane.busy["DeleteParameter"] = 5000
 
-    assert stack.deploy(declare(image, "1", "latest")).succeeded
+    assert stack.deploy(declare(third, "1", **UNTAG)).succeeded
 
-    assert registry.tags()["latest"] == image.digest
-    assert "the claims in the parameter /cdk-ecrpublic/acme/agent/Agent.Release stay" in capsys.readouterr().out
+    assert registry.tags() == {"1": third.digest}
+    assert "a record of the resource stays: THROTTLED: ssm:DeleteParameter failed" in capsys.readouterr().out
+    assert set(plane.parameters) == {record_of(image) for image in (first, second, third)}
+
+
+def test_a_release_keeps_the_record_of_the_one_before_it_only(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
+    """A rollback may need that one."""
+    images = [registry.push(str(number)) for number in range(4)]
+    for image in images:
+        assert stack.deploy(declare(image, "1", **UNTAG)).succeeded
+
+    assert set(plane.parameters) == {record_of(image) for image in images[-2:]}
+    assert stack.destroy().succeeded
+    assert plane.parameters == {}
 
 
 def test_a_removal_that_is_denied_fails_and_says_which_permission_is_missing(stack: Stack, registry: Registry) -> None:

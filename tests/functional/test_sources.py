@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, ManifestMediaType, Repository
 from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push_image
 from cdk_ecrpublic.sandbox.registry_client import RegistryClient
-from tests.protocol.conftest import Registry, declare
+from tests.protocol.conftest import Lambda, Registry, declare
 from tests.support.stack import Stack
 
 OCI, DOCKER = ManifestMediaType.OCI_MANIFEST, ManifestMediaType.DOCKER_MANIFEST
@@ -115,16 +116,36 @@ def test_an_artifact_is_published(stack: Stack, registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("tags", [0, 1, 20, 150])
-def test_any_number_of_tags_is_put_and_the_next_run_puts_none(stack: Stack, registry: Registry, tags: int) -> None:
+def test_any_number_of_tags_is_put_and_the_next_run_puts_none(
+    stack: Stack, function: Lambda, registry: Registry, tags: int
+) -> None:
     image = registry.push("many")
     names = [f"1.{number}" for number in range(tags)]
+    event = stack.cloudformation.event("Create", declare(image, *names))
 
-    assert stack.deploy(declare(image, *names)).succeeded
+    assert stack.cloudformation.send(event).succeeded
     assert registry.tags() == dict.fromkeys(sorted(names), image.digest)
 
     registry.sandbox.requests.clear()
-    assert stack.deploy(declare(image, *names, Refresh="again")).succeeded
+    with closing(Lambda(clock=function.clock)) as another:
+        another(event, 900)
+    assert stack.cloudformation.answer_to(event).succeeded
     assert registry.sandbox.requests.count("PutImage") == 0
+
+
+@pytest.mark.parametrize("tags", [1, 20, 150])
+def test_a_refresh_puts_each_tag_once_without_trusting_what_it_reads(
+    stack: Stack, registry: Registry, tags: int
+) -> None:
+    image = registry.push("many")
+    names = [f"1.{number}" for number in range(tags)]
+    stack.deploy(declare(image, *names))
+    registry.sandbox.requests.clear()
+
+    assert stack.deploy(declare(image, *names, Refresh="again")).succeeded
+
+    assert [call.reference for call in registry.sandbox.requests.all("PutImage")] == names
+    assert registry.tags() == dict.fromkeys(sorted(names), image.digest)
 
 
 def test_an_image_without_tags_is_published_by_its_digest(stack: Stack, registry: Registry) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_handler.aws import Parameters, S3Objects, is_rolling_back
+from lambda_handler.aws import Parameters, S3Objects, StackHistory
 from lambda_handler.clock import Deadline
 from lambda_handler.ecr_public import EcrPublicRepository, locate
 from lambda_handler.entrypoint import Clients
@@ -50,6 +50,17 @@ STACKS = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><Stack
 <CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>UPDATE_IN_PROGRESS</StackStatus></member></Stacks>
 </DescribeStacksResult></DescribeStacksResponse>"""
 
+EVENTS = """<DescribeStackEventsResponse><DescribeStackEventsResult><StackEvents><member><StackId>Agent</StackId>
+<EventId>1</EventId><StackName>Agent</StackName><LogicalResourceId>Agent</LogicalResourceId>
+<PhysicalResourceId>Agent</PhysicalResourceId><ResourceType>AWS::CloudFormation::Stack</ResourceType>
+<Timestamp>2026-01-01T00:00:00Z</Timestamp><ResourceStatus>UPDATE_COMPLETE</ResourceStatus></member></StackEvents>
+</DescribeStackEventsResult></DescribeStackEventsResponse>"""
+
+RESOURCE = """<DescribeStackResourceResponse><DescribeStackResourceResult><StackResourceDetail><StackId>Agent</StackId>
+<LogicalResourceId>Release</LogicalResourceId><ResourceType>Custom::ECRPublicImage</ResourceType>
+<LastUpdatedTimestamp>2026-01-01T00:00:00Z</LastUpdatedTimestamp><ResourceStatus>UPDATE_IN_PROGRESS</ResourceStatus>
+</StackResourceDetail></DescribeStackResourceResult></DescribeStackResourceResponse>"""
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -82,6 +93,12 @@ def repository(clients: Clients) -> EcrPublicRepository:
     )
 
 
+def history(clients: Clients) -> StackHistory:
+    """Ask about a stack of which it is known already that it is not nested."""
+    known: dict[str, Mapping[str, Any]] = {"Agent": {"StackStatus": "UPDATE_IN_PROGRESS", "RootId": None}}
+    return StackHistory(clients.get("cloudformation"), "Agent", ONCE, known)
+
+
 def opened(clients: Clients, registry_id: str | None) -> object:
     return locate(clients.get("ecr-public", "us-east-1"), registry_id, "acme/agent", ONCE)
 
@@ -92,6 +109,12 @@ def private_ecr(clients: Clients) -> object:
 
 
 IMAGE_DETAILS = {"imageDetails": [{"imageDigest": str(DIGEST), "imageTags": ["1"], "imagePushedAt": 1.0}]}
+REMOVED = {
+    "imageIds": [{"imageDigest": str(DIGEST), "imageTag": "1"}],
+    "failures": [
+        {"imageId": {"imageDigest": str(DIGEST), "imageTag": "2"}, "failureCode": "ImageReferencedByManifestList"}
+    ],
+}
 OPERATIONS = {
     "DescribeRegistries": Operation(
         {
@@ -120,10 +143,8 @@ OPERATIONS = {
         {"image": {"imageId": {"imageDigest": str(MANIFEST.digest), "imageTag": "1"}}},
         lambda clients: repository(clients).put(MANIFEST, "1"),
     ),
-    "BatchDeleteImage": Operation(
-        {"failures": [{"imageId": {"imageDigest": str(DIGEST)}, "failureCode": "ImageReferencedByManifestList"}]},
-        lambda clients: repository(clients).remove_images([DIGEST]),
-    ),
+    "BatchDeleteImage of images": Operation(REMOVED, lambda clients: repository(clients).remove_images([DIGEST])),
+    "BatchDeleteImage of tags": Operation(REMOVED, lambda clients: repository(clients).remove_tags(DIGEST, ["1", "2"])),
     "ecr-public GetAuthorizationToken": Operation(
         {"authorizationData": {"authorizationToken": TOKEN, "expiresAt": 1.0}},
         lambda clients: clients.logins._ecr_public_password(),  # noqa: SLF001 - what a token is asked for with
@@ -144,7 +165,11 @@ OPERATIONS = {
         {"Parameters": [{"Name": "/a/b", "Value": "text"}]},
         lambda clients: Parameters(lambda: clients.get("ssm", "us-east-1"), ONCE).list("/a"),
     ),
-    "DescribeStacks": Operation(STACKS, lambda clients: is_rolling_back(clients.get("cloudformation"), "Agent", ONCE)),
+    "DescribeStacks": Operation(
+        STACKS, lambda clients: StackHistory(clients.get("cloudformation"), "Agent", ONCE).is_rolling_back
+    ),
+    "DescribeStackEvents": Operation(EVENTS, lambda clients: history(clients)._succeeded_since(1.0)),  # noqa: SLF001 - the caller takes an error for "not known"
+    "DescribeStackResource": Operation(RESOURCE, lambda clients: history(clients).has_changed_since("Release", 1.0)),
 }
 
 

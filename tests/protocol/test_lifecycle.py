@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -142,12 +143,16 @@ def test_a_delete_succeeds_whatever_the_properties_are(cloudformation: CloudForm
     assert cloudformation.delete(PHYSICAL_ID, {"Nonsense": "yes"}).succeeded
 
 
-def test_a_duplicate_writes_nothing(cloudformation: CloudFormation, registry: Registry, function: Lambda) -> None:
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_a_duplicate_writes_nothing(
+    cloudformation: CloudFormation, registry: Registry, function: Lambda, *, is_warm: bool
+) -> None:
     event = cloudformation.event("Create", declare(registry.push("first"), "1", "latest"))
     function(event, 900)
     registry.sandbox.requests.clear()
 
-    function(event, 900)
+    with closing(Lambda(clock=function.clock)) as another:
+        (function if is_warm else another)(event, 900)
 
     assert cloudformation.answer_to(event, answers=2).succeeded
     assert registry.sandbox.requests.count("PutImage") == 0

@@ -93,7 +93,7 @@ class World:
         files = {(file.bucket, file.key): file for file in assembly.files}
 
         def connect(declaration: Declaration) -> Adapters:
-            adapters = Adapters(declaration, event, self.clients, retry, retry)
+            adapters = Adapters(declaration, self.clients, retry, retry)
             adapters.objects = KnownObjects(adapters.objects, files)
             return adapters
 

@@ -12,12 +12,12 @@ import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import Queue
-from typing import Any
+from queue import Empty, Queue
+from typing import IO, Any
 
 import urllib3
 
@@ -40,13 +40,13 @@ FLAGS = (
     f"--host-resolver-rules=MAP {ATTACKER} 127.0.0.1,MAP {REBOUND} 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1",
 )
 
-REPORT_SECONDS = 60
+REPORT_SECONDS = 120
 
 PAGE = """\
 <!doctype html><title>kittens</title><iframe name="frame"></iframe><script>
 const target = $TARGET, code = $CODE, reports = {};
 const post = (path, body, more) => fetch(target + path, {method: "POST", mode: "no-cors", body, ...more});
-const ended = (element, event) => new Promise(done => { element[event] = done; setTimeout(done, 5000); });
+const ended = (element, event) => new Promise(done => { element[event] = done; setTimeout(done, 20000); });
 
 async function attempt(name, act) {
   try { reports[name] = String(await act()); } catch (error) { reports[name] = "failed"; }
@@ -82,12 +82,12 @@ async function read(path, more) {
 
 (async () => {
   const json = {"Content-Type": "application/json"};
+  await attempt("beacon", () => navigator.sendBeacon(target + "/_sandbox/faults", $FAULTS));
   await attempt("create", () => post("/2015-03-31/functions", JSON.stringify(code)));
   await attempt("invoke", () => post("/2015-03-31/functions/evil/invocations", "{}"));
   await attempt("image", image);
   await attempt("form", form);
   await attempt("frame", frame);
-  await attempt("beacon", () => navigator.sendBeacon(target + "/_sandbox/faults", $FAULTS));
   await attempt("preflight", () => read("/_sandbox/settings", {method: "PUT", headers: json, body: $SETTINGS}));
   await attempt("read settings", () => read("/_sandbox/settings"));
   await attempt("read users", () => read("/?Action=ListUsers"));
@@ -195,7 +195,12 @@ def serve(site: Site | Ungated) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Browser:
-    """Chromium, each time with a profile that was never used."""
+    """
+    Chromium, each time with a profile that was never used.
+
+    Attributes:
+        folder: Where it puts its files, a socket among them: its path must be short.
+    """
 
     folder: Path
 
@@ -207,18 +212,24 @@ class Browser:
 
     def visit(self, site: Site, url: str) -> dict[str, str]:
         """Open an address, and return what its page reports to its site."""
-        process = subprocess.Popen(
-            [*self._command("visit"), url],
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        log = self.folder / "log"
+        with log.open("wb") as said, self._running(url, said):
+            try:
+                return site.reports.get(timeout=REPORT_SECONDS)
+            except Empty:
+                message = f"the page reported nothing within {REPORT_SECONDS} seconds; chromium says: {log.read_text()}"
+                raise AssertionError(message) from None
+
+    @contextmanager
+    def _running(self, url: str, said: IO[bytes]) -> Iterator[None]:
+        command = [*self._command("visit"), url]
+        process = subprocess.Popen(command, env=self._environment, stdout=said, stderr=said, start_new_session=True)
         try:
-            return site.reports.get(timeout=REPORT_SECONDS)
+            yield
         finally:
             # It is many processes, and the first of them does not take the others along.
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def _command(self, name: str) -> list[str]:

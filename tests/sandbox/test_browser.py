@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +51,10 @@ def process(running: SandboxProcess) -> SandboxProcess:
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Browser:
-    return Browser(tmp_path)
+def browser() -> Iterator[Browser]:
+    # Not pytest's folder: a path of a socket has 107 bytes at most. Some process of the browser's may still write.
+    with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as folder:
+        yield Browser(Path(folder))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tests.support.scene import (
     KINDS,
     LAG,
     OPTIONS,
+    TWO_KINDS,
     UNTAG,
     Kind,
     Options,
@@ -66,7 +67,7 @@ def test_u1_the_log_names_the_tag_that_stays(
     assert [line for line in messages(capsys.readouterr().out) if "1.4.3" in line and "stays" in line]
 
 
-@KINDS
+@TWO_KINDS
 @OPTIONS
 def test_u1_u2_a_bump_that_succeeds_gives_nothing_back(
     scene: Scene, stack: DeployedStack, options: Options, kind: Kind
@@ -231,7 +232,7 @@ def test_u1_u2_a_nested_stack_that_is_deleted_with_its_root_gives_nothing_back(
 
 
 @LAG
-@KINDS
+@TWO_KINDS
 @OPTIONS
 def test_u3_u9_a_first_deployment_that_is_undone_gives_back_what_a_script_pushed(
     scene: Scene, options: Options, kind: Kind, lag: float

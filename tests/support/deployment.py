@@ -41,8 +41,6 @@ RETRIED_AFTER_SECONDS = (0, 60, 120)
 DELETE_ATTEMPTS = 3
 """How often a clean-up tries to delete a resource before it abandons it."""
 
-BETWEEN_DEPLOYMENTS_SECONDS = 600.0
-
 
 @dataclass
 class DeployedStack:
@@ -55,6 +53,7 @@ class DeployedStack:
         region: The stack's own.
         root: The stack that this one is nested in.
         pace: Seconds between two requests, where time is the test's to move.
+        rest: Seconds before a deployment or a removal begins.
         sent: All requests, in their order.
         lives: How often the stack was made anew; each life has an id of its own.
         is_creation: Whether the deployment that is under way creates the stack.
@@ -67,6 +66,7 @@ class DeployedStack:
     region: str = "eu-west-1"
     root: StackRecord | None = None
     pace: float = 5.0
+    rest: float = 600.0
     failed: dict[str, Deployed] = field(default_factory=dict)
     sent: list[Mapping[str, Any]] = field(default_factory=list)
     lives: int = 0
@@ -121,7 +121,7 @@ class DeployedStack:
 
     def destroy(self, course: Course = SMOOTH) -> bool:
         """Delete all resources; return whether all are gone. Those that are not can be tried again."""
-        self._pass(BETWEEN_DEPLOYMENTS_SECONDS)
+        self._pass(self.rest)
         return self._delete_all(course)
 
     def invented_id(self, logical_id: str) -> str:
@@ -130,7 +130,7 @@ class DeployedStack:
 
     def _begin(self) -> None:
         """Enter a deployment; a stack whose creation was rolled back, or that was deleted, is made anew."""
-        self._pass(BETWEEN_DEPLOYMENTS_SECONDS)
+        self._pass(self.rest)
         known = self.plane.stacks.get(self.cloudformation.stack_id)
         is_new = known is None or not known.events or known.status in {"DELETE_COMPLETE", "ROLLBACK_COMPLETE"}
         if known and is_new:

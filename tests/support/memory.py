@@ -2,7 +2,8 @@
 An ECR Public repository in memory, with the rules of the service that publishing relies on.
 
 It takes a manifest only when all that the manifest refers to is there, and a
-blob only when its bytes are what its digest says.
+blob only when its bytes are what its digest says. An image goes with its last
+tag, unless an index lists it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ OCI_MANIFEST = ManifestMediaType.OCI_MANIFEST.value
 OCI_INDEX = ManifestMediaType.OCI_INDEX.value
 
 
-def always_works(manifest: Manifest, tag: str | None) -> None:
-    """Let every put succeed."""
-    del manifest, tag
+def always_works(*_: object) -> None:
+    """Let every write succeed."""
 
 
 @dataclass
@@ -29,8 +29,11 @@ class MemoryRepository:
     A destination or an origin.
 
     Attributes:
-        writes: What was stored, in order: ``blob sha256:…``, ``image sha256:…``, ``tag 1.4``.
+        writes: What was stored and removed, in order: ``blob sha256:…``,
+            ``image sha256:…``, ``tag 1.4``, ``untag 1.4``, ``remove sha256:…``.
         before_put: Called before each put; may raise.
+        before_removal: Called before each removal, with the image and the tags, or none for all that it has.
+        is_conditional: Whether a tag that points to another image than the one that it is named with stays.
     """
 
     name: str = "acme/agent"
@@ -40,31 +43,66 @@ class MemoryRepository:
     tags: dict[str, Digest] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     before_put: Callable[[Manifest, str | None], None] = always_works
+    before_removal: Callable[[Digest, Sequence[str]], None] = always_works
     is_own: bool = True
+    is_conditional: bool = True
 
     @property
     def repository(self) -> Repository:
         return Repository.parse(f"public.ecr.aws/alias/{self.name}")
 
     def tags_of(self, digests: Iterable[Digest]) -> dict[Digest, frozenset[str]]:
-        there = [digest for digest in digests if digest in self.images]
-        return {digest: frozenset(tag for tag, of in self.tags.items() if of == digest) for digest in there}
+        return {digest: frozenset(self._tags_at(digest)) for digest in digests if digest in self.images}
 
-    def remove_tag(self, tag: str) -> bool:
-        digest = self.tags.pop(tag, None)
-        if digest is not None and digest not in self.tags.values():
-            del self.images[digest]
-        return True
+    def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[list[tuple[Digest, str]], frozenset[str]]:
+        self.before_removal(digest, tags)
+        removed: list[tuple[Digest, str]] = []
+        listed: set[str] = set()
+        for tag in tags:
+            found = self.tags.get(tag)
+            if found is None or (found != digest and self.is_conditional):
+                continue
+            if self._tags_at(found) == [tag]:
+                if self._is_listed(found):
+                    listed.add(tag)
+                    continue
+                del self.images[found]
+            del self.tags[tag]
+            removed.append((found, tag))
+        self.writes += [f"untag {tag}" for _, tag in removed]
+        return removed, frozenset(listed)
 
-    def remove_images(self, digests: Sequence[Digest]) -> frozenset[Digest]:
+    def remove_images(self, digests: Sequence[Digest]) -> tuple[list[tuple[Digest, str]], frozenset[Digest]]:
+        removed: list[tuple[Digest, str]] = []
+        listed: set[Digest] = set()
         for digest in digests:
-            self.images.pop(digest, None)
-        return frozenset()
+            self.before_removal(digest, ())
+            if digest not in self.images:
+                continue
+            if self._is_listed(digest):
+                listed.add(digest)
+                continue
+            tags = self._tags_at(digest)
+            removed += [(digest, tag) for tag in tags or [""]]
+            for tag in tags:
+                del self.tags[tag]
+            del self.images[digest]
+            self.writes.append(f"remove {digest}")
+        return removed, frozenset(listed)
+
+    def _tags_at(self, digest: Digest) -> list[str]:
+        return sorted(tag for tag, found in self.tags.items() if found == digest)
+
+    def _is_listed(self, digest: Digest) -> bool:
+        return any(child.digest == digest for image in self.images.values() for child in image.children)
 
     def referrers(self, subject: Digest) -> list[Descriptor]:
         """Nothing refers to anything here."""
         del subject
         return []
+
+    def has_tag(self, tag: str) -> bool:
+        return tag in self.tags
 
     def tagged(self, tag: str) -> Manifest | None:
         return self.images.get(self.tags[tag]) if tag in self.tags else None
@@ -82,11 +120,19 @@ class MemoryRepository:
         self.images[manifest.digest] = manifest
         return manifest
 
-    def manifest(self, digest: Digest) -> Manifest:
+    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:
+        del is_new  # reads never lag here
         if digest not in self.images:
             message = f"no {digest} here"
             raise NotFoundError(message, operation="GET manifest")
         return self.images[digest]
+
+    def listed(self, entry: Descriptor) -> Manifest:
+        manifest = self.manifest(entry.digest)
+        if manifest.size != entry.size:
+            message = f"{manifest.size} bytes were sent"
+            raise IntegrityError(message)
+        return manifest
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         if blob.digest not in self.blobs:

@@ -20,7 +20,7 @@ from tests.support.clock import SteppingClock
 from tests.support.control_plane import ControlPlane
 from tests.support.course import Template
 from tests.support.deployment import DeployedStack
-from tests.support.hooks import Hooks
+from tests.support.hooks import Action, Hook, Hooks, Moment
 
 HOME, ELSEWHERE, UPSTREAM = "acme/agent", "acme/other", "up/stream"
 SOURCE_TAG, UPSTREAM_TAG = "stable", "edge"
@@ -46,6 +46,7 @@ DESTROY: Options = {"OnDelete": "Delete"}
 OPTIONS = pytest.mark.parametrize("options", [KEEP, UNTAG, DESTROY], ids=["keep", "untag", "destroy"])
 REMOVING = pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
 KINDS = pytest.mark.parametrize("kind", ["digest", "copy", "tag", "moving copy"])
+TWO_KINDS = pytest.mark.parametrize("kind", ["digest", "moving copy"])
 MOVING = pytest.mark.parametrize("kind", ["tag", "moving copy"])
 LAG = pytest.mark.parametrize("lag", [0, 5], ids=["fresh reads", "reads five seconds old"])
 
@@ -68,25 +69,14 @@ class Instances:
         self.start_anew()
 
     def __call__(self, event: Mapping[str, object], remaining_seconds: float) -> None:
-        with in_region(self.region):
-            self.warm(event, remaining_seconds)
+        # Clients are made for the Region that is set when they are first needed; the fixture sets it back.
+        os.environ.update(AWS_REGION=self.region, AWS_DEFAULT_REGION=self.region)
+        self.warm(event, remaining_seconds)
 
     def start_anew(self) -> None:
         """Let a cold instance serve what follows."""
         self.warm = Lambda(clock=self.clock)
         self.made.append(self.warm)
-
-
-@contextmanager
-def in_region(region: str) -> Iterator[None]:
-    """Let clients that are made inside be made for a Region."""
-    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
-    before = {name: os.environ[name] for name in names}
-    os.environ.update(dict.fromkeys(names, region))
-    try:
-        yield
-    finally:
-        os.environ.update(before)
 
 
 @dataclass(frozen=True)
@@ -129,10 +119,14 @@ class Scene:
 
     def stack(self, name: str = "Agent", region: str = REGION, pace: float = 5.0) -> DeployedStack:
         """Make a stack, which has a function of its own."""
+        formation = CloudFormation(self.function(region), self.address, clock=self.clock)
+        return DeployedStack(formation, self.plane, name=name, region=region, pace=pace)
+
+    def function(self, region: str = REGION) -> Instances:
+        """Make a function."""
         function = Instances(self.clock, region)
         self.instances.append(function)
-        formation = CloudFormation(function, self.address, clock=self.clock)
-        return DeployedStack(formation, self.plane, name=name, region=region, pace=pace)
+        return function
 
     def start_anew(self) -> None:
         """Let cold instances of all functions serve what follows."""
@@ -143,6 +137,11 @@ class Scene:
         for function in self.instances:
             for made in function.made:
                 made.close()
+
+    def when(self, moment: Moment, operation: str, action: Action) -> Hook:
+        """Run *action* before or after the next request of this kind, to whichever service it belongs."""
+        hooks = self.plane.hooks if "Parameter" in operation else self.hooks
+        return hooks.before(operation, action) if moment == "before" else hooks.after(operation, action)
 
     def lag(self, seconds: float) -> None:
         """Let reads be as old as that."""
@@ -155,6 +154,21 @@ class Scene:
         self.names |= {child.digest: f"{name} {each}" for child, each in zip(image.children, PLATFORMS, strict=True)}
         push_image(self.sandbox, to, image, tags)
         return image
+
+    def variants(self, count: int) -> dict[str, str]:
+        """Push so many images that have only their layers in common, under a tag each; return the tags' images."""
+        base = build_image({"etc/name": b"variants"})
+        push_image(self.sandbox, HOME, base)
+        for number in range(count):
+            manifest = {**json.loads(base.manifest), "annotations": {"number": str(number)}}
+            put = self.sandbox.client("ecr-public").put_image(
+                repositoryName=HOME,
+                imageManifest=json.dumps(manifest),
+                imageManifestMediaType=base.media_type,
+                imageTag=f"t{number}",
+            )
+            self.names[put["image"]["imageId"]["imageDigest"]] = f"variant {number}"
+        return {f"t{number}": f"variant {number}" for number in range(count)}
 
     def move(self, image: Image, *tags: str, in_repository: str = HOME) -> None:
         """Point tags to an image as a person does."""
@@ -204,10 +218,14 @@ class Scene:
             if text is None:
                 names.clear()
 
+    def registry_writes(self) -> list[str]:
+        """Return the operations that wrote to the registry, or tried to, since the last ``nothing_so_far``."""
+        return [request.operation for request in self.sandbox.requests.all(*WRITES) if request.repository != UPSTREAM]
+
     def wrote(self) -> list[str]:
-        """Return the operations that wrote, or tried to, since the last ``nothing_so_far``."""
-        registry = [request.operation for request in self.sandbox.requests.all(*WRITES)]
-        return registry + [operation for operation in self.plane.requests if operation in PARAMETER_WRITES]
+        """Return those that wrote parameters, too."""
+        parameters = [operation for operation in self.plane.requests if operation in PARAMETER_WRITES]
+        return [*self.registry_writes(), *parameters]
 
     def nothing_so_far(self) -> None:
         """Forget all requests."""
@@ -222,8 +240,10 @@ class Scene:
         self.nothing_so_far()
         before = [(self.tags(name), self.images(name)) for name in repositories], self.parameters()
         yield
-        assert self.wrote() == []
-        assert before == ([(self.tags(name), self.images(name)) for name in repositories], self.parameters())
+        written = self.wrote()
+        assert not written, f"there were requests to write: {written}"
+        after = [(self.tags(name), self.images(name)) for name in repositories], self.parameters()
+        assert before == after, f"there was {before}, and is {after}"
 
     def _repository(self, name: str) -> Repository:
         return self.sandbox.store.registry_of(self.sandbox.account).repositories[name]
@@ -257,6 +277,7 @@ def template(stack: DeployedStack, **resources: Properties) -> Template:
     return written
 
 
-def messages(output: str) -> list[str]:
-    """Return what the function's log says."""
-    return [json.loads(line)["message"] for line in output.splitlines() if line.startswith("{")]
+def messages(output: str, level: str = "") -> list[str]:
+    """Return what the function's log says, on one level or on all."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return [line["message"] for line in lines if level in ("", line["level"])]

@@ -14,7 +14,7 @@ from lambda_handler.errors import DeliveryError
 from lambda_handler.log import Log
 from lambda_handler.retry import Retry
 
-from .test_cloudformation_protocol import EVENT
+from .test_cloudformation_protocol import EVENT, NOW
 
 
 class Clock:
@@ -32,6 +32,8 @@ class Clock:
 
 class Broken:
     """A resource with a defect whose text holds a secret."""
+
+    progress = ""
 
     def owns(self, physical_resource_id: str) -> bool:
         return bool(physical_resource_id)
@@ -62,7 +64,7 @@ def test_a_defect_is_answered_by_its_place_and_not_by_its_text(
     request_type: str, physical_id: str | None, answered_id: str
 ) -> None:
     stream = io.StringIO()
-    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": physical_id})
+    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": physical_id}, NOW)
 
     response = respond(event, Broken(), Deadline.after(60, Clock()), Log(stream=stream))
 

@@ -51,7 +51,7 @@ def test_a_layout_gives_manifests_and_blobs_to_the_byte(pack: Callable[[bytes], 
 
     assert (root.content, root.media_type) == (BOTH.manifest, BOTH.media_type)
     for child, image in zip(root.children, BOTH.children, strict=True):
-        manifest = archive.manifest(child.digest)
+        manifest = archive.listed(child)
         assert manifest.content == image.manifest
         assert [blob(archive, found) for found in manifest.blobs] == list(image.blobs.values())
 
@@ -68,7 +68,7 @@ def test_a_manifest_without_a_media_type_has_the_one_of_its_entry() -> None:
 
     archive = opened(layout_of((whole, {})))
 
-    assert archive.manifest(archive.find("").children[0].digest).media_type == OCI
+    assert archive.listed(archive.find("").children[0]).media_type == OCI
 
 
 FULL = "docker.io/library/agent:1.4"
@@ -147,6 +147,7 @@ def test_what_refers_to_an_image_is_found() -> None:
     assert found is not None
     assert found.content == TWO.manifest
     assert archive.tagged("none") is None
+    assert (archive.has_tag(tag), archive.has_tag("none")) == (True, False)
 
 
 def test_an_only_image_may_refer_to_another() -> None:
@@ -274,7 +275,7 @@ def test_refuses_a_blob_of_another_size_or_none() -> None:
     files[f"blobs/sha256/{packed.digest.hex}"] += b"more"
     archive = opened(without(files, config.digest.hex))
 
-    with pytest.raises(IntegrityError, match=f"; its manifest says {packed.size}"):
+    with pytest.raises(IntegrityError, match=f"has {packed.size + 4} bytes; what lists it says {packed.size}"):
         blob(archive, packed)
     with pytest.raises(NotFoundError, match="does not hold blobs/sha256/"):
         blob(archive, config)

@@ -14,6 +14,9 @@ from lambda_handler.cfn import Event, Response, Status
 from lambda_handler.errors import ImageError, ProtocolError
 from lambda_handler.spec import decode
 
+NOW = 1_795_870_860.0
+"""Saturday, 28 November 2026, 13:01 UTC."""
+
 EVENT = {
     "RequestType": "Create",
     "ResponseURL": "https://bucket.s3.amazonaws.com/x?X-Amz-Signature=s3cret",
@@ -26,14 +29,14 @@ EVENT = {
 
 
 def test_an_event_hides_its_response_url() -> None:
-    assert "s3cret" not in repr(Event.parse(EVENT))
+    assert "s3cret" not in repr(Event.parse(EVENT, NOW))
 
 
 @pytest.mark.parametrize("key", ["RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId"])
 @pytest.mark.parametrize("value", [None, "", 7, {}])
 def test_refuses_what_is_no_event(key: str, value: object) -> None:
     with pytest.raises(ProtocolError, match=key):
-        Event.parse({**EVENT, key: value})
+        Event.parse({**EVENT, key: value}, NOW)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_refuses_what_is_no_event(key: str, value: object) -> None:
     ],
 )
 def test_the_service_timeout_is_read_whatever_it_says(told: str, seconds: int) -> None:
-    assert Event.parse({**EVENT, "ResourceProperties": {"ServiceTimeout": told}}).service_timeout == seconds
+    assert Event.parse({**EVENT, "ResourceProperties": {"ServiceTimeout": told}}, NOW).service_timeout == seconds
 
 
 @given(
@@ -60,7 +63,7 @@ def test_the_service_timeout_is_read_whatever_it_says(told: str, seconds: int) -
     status=st.sampled_from(Status),
 )
 def test_every_answer_fits_and_is_whole(reason: str, data: dict[str, str], status: Status) -> None:
-    event = Event.parse(EVENT)
+    event = Event.parse(EVENT, NOW)
 
     body = Response(status=status, reason=reason, data=data, physical_resource_id="id").encode(event)
 

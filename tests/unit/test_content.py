@@ -8,7 +8,7 @@ import pytest
 
 from lambda_handler.errors import ImageError, IntegrityError, InvalidManifestError, NotFoundError, RuleViolationError
 from lambda_handler.oci import Digest, Manifest, Platform
-from lambda_handler.publish import content
+from lambda_handler.publish import tree
 from lambda_handler.publish.content import copied, platforms_of, present
 from tests.support.memory import OCI_MANIFEST, MemoryRepository, index_of
 
@@ -29,7 +29,7 @@ def nested(repository: MemoryRepository, depth: int) -> Manifest:
     return manifest
 
 
-@pytest.mark.parametrize("depth", range(content.DEPTH_MAX + 1))
+@pytest.mark.parametrize("depth", range(tree.DEPTH_MAX + 1))
 def test_indexes_may_nest(depth: int) -> None:
     origin = MemoryRepository()
 
@@ -40,11 +40,11 @@ def test_refuses_indexes_that_nest_deeper() -> None:
     origin = MemoryRepository()
 
     with pytest.raises(InvalidManifestError, match="nested more than 4 deep"):
-        copied(nested(origin, content.DEPTH_MAX + 1), origin, [])
+        copied(nested(origin, tree.DEPTH_MAX + 1), origin, [])
 
 
 def test_refuses_an_index_of_too_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "MANIFESTS_MAX", 3)
+    monkeypatch.setattr(tree, "MANIFESTS_MAX", 3)
     origin = MemoryRepository()
     whole = origin.add_index(*[origin.add(str(number).encode()) for number in range(4)])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,13 +13,23 @@ import pytest
 import urllib3
 
 from lambda_handler.clock import Clock, Deadline, SystemClock
-from lambda_handler.errors import AccessError, DeadlineError, IntegrityError, UnavailableError
+from lambda_handler.errors import (
+    AccessError,
+    DeadlineError,
+    IntegrityError,
+    InvalidManifestError,
+    NotFoundError,
+    ThrottledError,
+    UnavailableError,
+)
 from lambda_handler.oci import Digest, RegistryHost, Repository
 from lambda_handler.registry import RegistryClient, Transport
 from lambda_handler.registry.auth import Tokens
 from tests.support.clock import SteppingClock
+from tests.support.memory import image_of
 
 DIGEST = Digest.of(b"layer")
+IMAGE = image_of(b"config").content
 INDEX = "application/vnd.oci.image.index.v1+json"
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -272,3 +283,102 @@ def test_a_page_for_people_is_no_list_of_referrers(servers: list[Server]) -> Non
     servers[0].answer = lambda request: send(request, 200, b"<html>", "text/html")
 
     assert referrers(servers[0]) == []
+
+
+@pytest.mark.parametrize("size", [2, 4, 6, 5 * 1024 * 1024])
+def test_t5_a_manifest_of_another_size_than_was_stated_is_refused(servers: list[Server], size: int) -> None:
+    content = b"01234"
+    servers[0].answer = lambda request: send(request, 200, content)
+    registry, repository = client(servers[0])
+
+    with pytest.raises(IntegrityError, match=r"longer than the \d bytes allowed|sent 5 bytes"):
+        registry.read(repository, Digest.of(content), size=size)
+
+
+def test_t5_no_more_of_a_manifest_is_read_than_was_stated(servers: list[Server]) -> None:
+    sent = 0
+
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        request.send_response(200)
+        request.end_headers()
+        with suppress(OSError):
+            while True:
+                sent += request.wfile.write(b" " * 65536)
+        request.close_connection = True
+
+    servers[0].answer = endless
+    registry, repository = client(servers[0])
+
+    with pytest.raises(IntegrityError, match="longer than the 2 bytes allowed"):
+        registry.read(repository, DIGEST, size=2)
+
+    # What is under way between two sockets of one machine may be a few of these.
+    assert sent < 16 * 1024 * 1024
+
+
+def test_t5_a_refusal_may_be_longer_than_the_manifest_would_be(servers: list[Server]) -> None:
+    """A registry asks for a token first, in as many words as it likes."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path == "/token":
+            send(request, 200, b'{"token": "fresh"}')
+        elif request.headers.get("Authorization") != "Bearer fresh":
+            challenge = f'Bearer realm="http://{servers[0].host}/token"'
+            send(request, 401, b"x" * 1_000_000, WWW_Authenticate=challenge)
+        else:
+            send(request, 200, IMAGE, "application/vnd.oci.image.manifest.v1+json")
+
+    servers[0].answer = answer
+    registry, repository = client(servers[0])
+
+    assert registry.read(repository, Digest.of(IMAGE), size=len(IMAGE)).content == IMAGE
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (429, ThrottledError), (503, UnavailableError)])
+def test_an_error_without_end_is_cut_and_is_that_error(
+    servers: list[Server], status: int, error: type[Exception]
+) -> None:
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.end_headers()
+        with suppress(OSError):
+            while True:
+                request.wfile.write(b"x" * 65536)
+        request.close_connection = True
+
+    servers[0].answer = endless
+    registry, repository = client(servers[0])
+
+    with pytest.raises(error, match=f"answered {status}"):
+        registry.read(repository, DIGEST)
+
+
+def test_a_manifest_of_a_tag_without_end_is_ended(servers: list[Server]) -> None:
+    servers[0].answer = lambda request: send(request, 200, b" " * (4 * 1024 * 1024 + 1))
+    registry, repository = client(servers[0])
+
+    with pytest.raises(IntegrityError, match="longer than the 4194304 bytes allowed"):
+        registry.read_tag(repository, "1.4")
+
+
+def test_a_token_endpoint_that_sends_without_end_is_refused(servers: list[Server]) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path == "/token":
+            send(request, 200, b'{"token": "' + b"x" * 1_000_000 + b'"}')
+        else:
+            send(request, 401, WWW_Authenticate=f'Bearer realm="http://{servers[0].host}/token"')
+
+    servers[0].answer = answer
+    registry, repository = client(servers[0])
+
+    with pytest.raises(IntegrityError, match="longer than the 262144 bytes allowed"):
+        registry.read(repository, DIGEST)
+
+
+def test_a_list_of_more_referrers_than_anything_has_is_refused(servers: list[Server]) -> None:
+    page = listing(*[str(number).encode() for number in range(700)])
+    servers[0].answer = lambda request: send(request, 200, page, INDEX, Link="<?again>; rel=next")
+
+    with pytest.raises(InvalidManifestError, match="lists more than 2000 manifests that refer to"):
+        referrers(servers[0])

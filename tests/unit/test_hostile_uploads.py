@@ -175,10 +175,14 @@ def test_an_answer_that_says_nothing_is_no_trouble(registry: Registry, body: byt
         upload(registry)
 
 
-def test_an_answer_without_end_is_ended(registry: Registry) -> None:
-    registry.answers["POST"] = lambda: (403, {}, b"x" * 70_000)
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [(202, IntegrityError, "longer than the 65536 bytes allowed"), (403, AccessError, "answered 403")],
+)
+def test_an_answer_without_end_is_ended(registry: Registry, status: int, error: type[Exception], said: str) -> None:
+    registry.answers["POST"] = lambda: (status, {}, b"x" * 70_000)
 
-    with pytest.raises(IntegrityError, match="longer than the 65536 bytes allowed"):
+    with pytest.raises(error, match=said):
         upload(registry)
 
 

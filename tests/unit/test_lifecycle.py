@@ -15,7 +15,7 @@ from lambda_handler.errors import DeadlineError, ImageError, NotFoundError
 from lambda_handler.log import Log
 from tests.support.clock import SteppingClock
 
-from .test_cloudformation_protocol import EVENT
+from .test_cloudformation_protocol import EVENT, NOW
 
 OURS = "ecr-public:123456789012/acme/agent:Release"
 MARKER = "create-failed:Release"
@@ -29,6 +29,7 @@ class Recorder:
     failure: Exception | None = None
     physical_id: str = OURS
     asked: list[str] = field(default_factory=list)
+    progress: str = ""
 
     def owns(self, physical_resource_id: str) -> bool:
         return physical_resource_id.startswith("ecr-public:")
@@ -50,7 +51,7 @@ class Recorder:
 
 
 def serve(request_type: str, physical_id: str | None, resource: Any, seconds: float = 60) -> Response:
-    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": physical_id})
+    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": physical_id}, NOW)
     return respond(event, resource, Deadline.after(seconds, SteppingClock()), Log(stream=io.StringIO()))
 
 
@@ -77,23 +78,26 @@ def test_a_failure_answers_with_the_id_that_came_or_a_marker(
     )
 
 
-@pytest.mark.parametrize("physical_id", [MARKER, "Agent-Release-1ABCDEFGHIJKL", "2026/11/23/[$LATEST]0af3", None])
-def test_a_delete_of_what_is_not_ours_succeeds_without_asking(physical_id: str | None) -> None:
-    resource = Recorder(FAILURE)
+IDS = [OURS, MARKER, "Agent-Release-1ABCDEFGHIJKL", "2026/11/23/[$LATEST]0af3", None]
+
+
+@pytest.mark.parametrize("physical_id", IDS)
+def test_a_delete_of_any_id_is_carried_out_and_keeps_it(physical_id: str | None) -> None:
+    """Also one that CloudFormation invented: its Create may have been carried out, and only its response been lost."""
+    resource = Recorder(physical_id="another")
 
     response = serve("Delete", physical_id, resource)
 
     assert (response.status, response.physical_resource_id) == (Status.SUCCESS, physical_id or MARKER)
-    assert resource.asked == []
-
-
-def test_a_delete_of_ours_is_carried_out_and_keeps_the_id() -> None:
-    resource = Recorder(physical_id="another")
-
-    response = serve("Delete", OURS, resource)
-
-    assert (response.status, response.physical_resource_id) == (Status.SUCCESS, OURS)
     assert resource.asked == ["Delete"]
+
+
+@pytest.mark.parametrize("physical_id", IDS)
+def test_a_delete_that_fails_is_answered_so_that_it_is_tried_again(physical_id: str | None) -> None:
+    response = serve("Delete", physical_id, Recorder(FAILURE))
+
+    assert (response.status, response.physical_resource_id) == (Status.FAILED, physical_id or MARKER)
+    assert response.reason == FAILURE.explain()
 
 
 @pytest.mark.parametrize(
@@ -120,14 +124,29 @@ class Hanging(Recorder):
 @pytest.mark.parametrize(("request_type", "answered"), [("Create", MARKER), ("Update", OURS), ("Delete", OURS)])
 def test_a_call_that_hangs_is_left_behind_when_the_time_is_up(request_type: str, answered: str) -> None:
     resource = Hanging()
-    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": OURS})
-    event = event if request_type != "Create" else Event.parse({**EVENT, "RequestType": request_type})
+    event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": OURS}, NOW)
+    event = event if request_type != "Create" else Event.parse({**EVENT, "RequestType": request_type}, NOW)
 
     response = respond(event, resource, Deadline.after(0.05, SystemClock()), Log(stream=io.StringIO()))
     resource.go.set()
 
     assert (response.status, response.physical_resource_id) == (Status.FAILED, answered)
     assert response.reason.startswith("DEADLINE: ran out of time while a call did not return. Hint: deploy again")
+
+
+def test_a_call_that_hangs_half_way_tells_what_was_moved_by_then() -> None:
+    resource = Hanging()
+    resource.progress = "latest (was sha256:…), 1.4 (was new)"
+
+    response = respond(
+        Event.parse(EVENT, NOW), resource, Deadline.after(0.05, SystemClock()), Log(stream=io.StringIO())
+    )
+    resource.go.set()
+
+    assert response.reason.startswith(
+        "DEADLINE: ran out of time while a call did not return; "
+        "moved by then, and not moved back: latest (was sha256:…), 1.4 (was new). Hint: "
+    )
 
 
 class Writing(Recorder):
@@ -146,7 +165,7 @@ def test_a_delete_that_takes_a_moment_succeeds_when_no_time_is_left(physical_id:
 
 def test_every_failure_is_in_the_log() -> None:
     stream = io.StringIO()
-    event = Event.parse({**EVENT, "RequestType": "Create"})
+    event = Event.parse({**EVENT, "RequestType": "Create"}, NOW)
 
     respond(event, Recorder(FAILURE), Deadline.after(60, SteppingClock()), Log(stream=stream))
 

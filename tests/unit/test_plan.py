@@ -59,6 +59,13 @@ def test_tags_are_put_again_where_a_read_may_be_stale(content: Content) -> None:
     assert [move.tag for move in plan.moves] == ["1"]
 
 
+def test_an_image_is_put_again_where_another_one_may_remove_it(content: Content) -> None:
+    plan = make_plan(Desired(content=content, confirm_image=True), Observed(tags={}))
+
+    assert plan.put_image
+    assert str(plan) == f"put {content.root.digest}"
+
+
 def test_an_image_without_tags_is_put_by_its_digest(content: Content) -> None:
     plan = planned(content, observed=Observed(tags={}, missing_images=frozenset({content.root.digest})))
 

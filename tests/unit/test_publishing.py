@@ -24,7 +24,7 @@ from lambda_handler.errors import (
 from lambda_handler.log import Log
 from lambda_handler.oci import Digest, Manifest
 from lambda_handler.publish.content import Content, copied, present
-from lambda_handler.publish.execute import execute
+from lambda_handler.publish.execute import Progress, execute
 from lambda_handler.publish.observe import observe
 from lambda_handler.publish.plan import Desired, Plan, make_plan
 from tests.support.memory import MemoryRepository
@@ -260,3 +260,60 @@ def test_each_write_is_logged() -> None:
 
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["message"] for line in lines] == [f"blob copied: {Digest.of(b'config')}", "tag 1 put"]
+
+
+def progress_of(world: World, *tags: str, undoing: MemoryRepository | None = None) -> tuple[Progress, list[str]]:
+    """Publish; return the progress in the end, and as it read before each put."""
+    progress, told = Progress(), list[str]()
+    check = world.destination.before_put
+
+    def tell(manifest: Manifest, tag: str | None) -> None:
+        told.append(str(progress))
+        check(manifest, tag)
+
+    world.destination.before_put = tell
+    with suppress(ImageError):
+        execute(world.plan(tags), world.destination, Log(stream=io.StringIO()), undoing, progress)
+    return progress, told
+
+
+def test_at_each_moment_it_is_known_what_was_moved_and_where_from(retag: World) -> None:
+    old = retag.destination.tags["1"]
+
+    progress, told = progress_of(retag, "1", "new", "latest")
+
+    assert told == ["", f"1 (was {old})", f"1 (was {old}), new (was new)"]
+    assert str(progress) == f"1 (was {old}), new (was new), latest (was {old})"
+
+
+def test_what_was_moved_back_needs_no_mending(retag: World) -> None:
+    retag.destination.before_put = refuses("stable")
+
+    progress, told = progress_of(retag, "1", "latest", "stable")
+
+    old = retag.destination.tags["1"]
+    assert told[-2:] == [f"1 (was {old}), latest (was {old})", f"1 (was {old})"]
+    assert str(progress) == ""
+
+
+def test_a_tag_whose_put_got_no_response_counts_as_moved(retag: World) -> None:
+    """It is put back, although nobody knows whether it has moved."""
+    retag.destination.before_put = fails_at(0)
+    old = retag.destination.tags["1"]
+
+    progress, told = progress_of(retag, "1", "latest")
+
+    assert told == ["", f"1 (was {old})"]
+    assert str(progress) == ""
+    assert retag.destination.writes == ["tag 1"]
+
+
+def test_what_is_undone_has_its_own_time(retag: World) -> None:
+    """The repository that was published to has none any more."""
+    old = retag.destination.tags["1"]
+    undoing = MemoryRepository(images=retag.destination.images, blobs=retag.destination.blobs)
+    retag.destination.before_put = refuses("stable")
+
+    progress_of(retag, "1", "stable", undoing=undoing)
+
+    assert undoing.tags == {"1": old}

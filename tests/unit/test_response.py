@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from lambda_handler.cfn import Event, Response, Status
 from lambda_handler.cfn.response import RESPONSE_MAX_BYTES
 
-from .test_cloudformation_protocol import EVENT
+from .test_cloudformation_protocol import EVENT, NOW
 
-REQUEST = Event.parse(EVENT)
+REQUEST = Event.parse(EVENT, NOW)
 
 
 def encoded(**fields: Any) -> bytes:

@@ -1,0 +1,160 @@
+"""
+The manifests below an image, read from where an enemy may have put them.
+
+Nothing that is said about sizes is believed: an entry's size is the most that
+is read for it, and it has to be right. How many there are, how long they are
+and to how much they refer is counted over all of them together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..errors import IntegrityError, InvalidManifestError
+from ..oci import Descriptor, Digest, Manifest
+from ..side_by_side import side_by_side
+
+DEPTH_MAX = 4
+"""How deep indexes may nest. Two levels are rare already; this ends what does not end."""
+
+MANIFESTS_MAX = 2_000
+"""How many manifests one image may have in all: 200 platforms with attestations are 400."""
+
+MANIFESTS_MAX_BYTES = 16 * 1024 * 1024
+"""How much memory they may take together; a manifest of a hundred layers has 20 KiB."""
+
+REFERENCES_MAX = 10_000
+"""How many layers, configs and manifests they may list in all: 200 platforms of a hundred layers."""
+
+READERS = 8
+"""How many manifests are read at once."""
+
+BATCH_BYTES = 2 * 1024 * 1024
+"""How many bytes are read at once, but for a manifest that is longer itself: a hundred ordinary ones."""
+
+
+class Lists(Protocol):
+    """Holds what indexes list."""
+
+    def listed(self, entry: Descriptor) -> Manifest:
+        """
+        Read the manifest that an index lists, exact to the byte.
+
+        Raises:
+            NotFoundError: It is not there.
+            IntegrityError: It has another size, or another digest. No more of it was read than *entry* says.
+        """
+
+
+@dataclass(slots=True)
+class Allowance:
+    """
+    What the manifests of one image may come to, however they are found; several threads may take of it.
+
+    Raises:
+        InvalidManifestError: It is used up; from each method.
+    """
+
+    of: str = "the image"
+    _manifests: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)
+    _references: int = field(default=0, init=False)
+    _taking: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def take(self, entries: Iterable[Descriptor]) -> None:
+        """Count manifests before they are read, as long as they are said to be."""
+        sizes = [entry.size for entry in entries]
+        self._count(len(sizes), sum(sizes))
+
+    def take_unlisted(self, manifest: Manifest) -> None:
+        """Count a manifest whose size nobody said."""
+        self._count(1, manifest.size)
+        self.take_references(manifest)
+
+    def take_references(self, manifest: Manifest) -> None:
+        """Count what a manifest lists."""
+        with self._taking:
+            self._references += len(manifest.children) + len(manifest.blobs)
+        if self._references > REFERENCES_MAX:
+            message = f"{self.of} has more than {REFERENCES_MAX} layers, configs and manifests in all"
+            raise InvalidManifestError(message)
+
+    def _count(self, manifests: int, size: int) -> None:
+        with self._taking:
+            self._manifests += manifests
+            self._bytes += size
+        if self._manifests > MANIFESTS_MAX or self._bytes > MANIFESTS_MAX_BYTES:
+            message = f"{self.of} has more than {MANIFESTS_MAX} manifests, or {MANIFESTS_MAX_BYTES} bytes of them"
+            raise InvalidManifestError(message)
+
+
+def descend(
+    index: Manifest, origin: Lists, parts: dict[Digest, Manifest], allowance: Allowance, depth: int = DEPTH_MAX
+) -> None:
+    """
+    Read what is below *index* into *parts*, children before their parents.
+
+    Raises:
+        InvalidManifestError: Indexes nest too deep, or there is too much of them.
+        IntegrityError: A child is not what *index* says of it.
+        NotFoundError: A child is not at the origin.
+    """
+    wanted = _wanted(index, parts)
+    if wanted and depth == 0:
+        message = f"indexes are nested more than {DEPTH_MAX} deep below the image"
+        raise InvalidManifestError(message)
+    allowance.take(wanted)
+    by = f"the index {index.digest}"
+    for batch in _batches(wanted):
+        children = side_by_side(lambda entry: read_listed(entry, by, origin, allowance), batch, at_once=READERS)
+        for child in children:
+            descend(child, origin, parts, allowance, depth - 1)
+            parts[child.digest] = child
+
+
+def read_listed(entry: Descriptor, by: str, origin: Lists, allowance: Allowance) -> Manifest:
+    """
+    Read a manifest of a list, for which *allowance* was taken.
+
+    Args:
+        by: What lists it, for messages.
+
+    Raises:
+        The same as ``Lists.listed``.
+    """
+    try:
+        manifest = origin.listed(entry)
+    except IntegrityError as error:
+        message = f"{by} lists {entry.digest} with {entry.size} bytes: {error.message}"
+        raise IntegrityError(message) from error
+    allowance.take_references(manifest)
+    return manifest
+
+
+def _wanted(index: Manifest, parts: dict[Digest, Manifest]) -> Sequence[Descriptor]:
+    """Return the entries that were not read yet, each once."""
+    wanted: dict[Digest, Descriptor] = {}
+    for child in index.children:
+        known = parts.get(child.digest)
+        size = wanted.setdefault(child.digest, child).size if known is None else known.size
+        if size != child.size:
+            message = (
+                f"the index {index.digest} lists {child.digest} with {child.size} bytes, and elsewhere it has {size}"
+            )
+            raise IntegrityError(message)
+    return list(wanted.values())
+
+
+def _batches(entries: Sequence[Descriptor]) -> Iterator[Sequence[Descriptor]]:
+    batch, size = list[Descriptor](), 0
+    for entry in entries:
+        if batch and size + entry.size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry.size
+    if batch:
+        yield batch

@@ -1,0 +1,296 @@
+"""What CloudFormation says of a stack, and what follows from it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from lambda_handler.aws import StackHistory
+from lambda_handler.clock import Deadline
+from lambda_handler.entrypoint import Clients
+from lambda_handler.errors import AccessError
+from lambda_handler.log import Log
+from lambda_handler.retry import Retry
+from tests.support.clock import SteppingClock
+from tests.support.control_plane import ControlPlane
+from tests.support.stack_records import EVENTS_PAGE, StackRecord
+
+STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Nested/1"
+ROOT = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Root/2"
+
+FORWARD = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"]
+BACK = ["ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"]
+SUCCEEDED = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"]
+FAILED = ["CREATE_FAILED", "UPDATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE"]
+
+
+@dataclass
+class World:
+    """A stack, and the one that it may be nested in."""
+
+    plane: ControlPlane
+    clients: Clients
+    clock: SteppingClock = field(default_factory=SteppingClock)
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def stack(self) -> StackRecord:
+        return self.plane.stack(STACK)
+
+    @property
+    def root(self) -> StackRecord:
+        """The stack around it; it is nested from now on."""
+        root = self.stack.root = self.plane.stack(ROOT)
+        return root
+
+    def history(self, seconds: float = 200) -> StackHistory:
+        """Ask anew, as for another request."""
+        retry = Retry(Deadline.after(seconds, self.clock), Log(stream=self.log))
+        return StackHistory(self.clients.get("cloudformation"), STACK, retry)
+
+    def enter(self, *statuses: str, root: bool = False) -> None:
+        """Let one status after the other be reached, a minute each."""
+        for status in statuses:
+            self.clock.pass_by(60)
+            (self.root if root else self.stack).enter(status)
+
+    def write_events(self, number: int) -> None:
+        for place in range(number):
+            self.stack.change(f"Resource{place}", "UPDATE_COMPLETE")
+
+    def asked(self, operation: str) -> list[str]:
+        return [call.data["StackName"] for call in self.plane.calls if call.operation == operation]
+
+
+@pytest.fixture(scope="module")
+def clients(running_plane: ControlPlane) -> Iterator[Clients]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            **running_plane.environment(),
+            "AWS_ACCESS_KEY_ID": "AKIA",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        }.items():
+            patch.setenv(name, value)
+        clients = Clients()
+        yield clients
+        clients.get("cloudformation").close()
+
+
+@pytest.fixture
+def world(plane: ControlPlane, clients: Clients) -> World:
+    world = World(plane, clients)
+    plane.wall = world.clock.wall
+    return world
+
+
+@pytest.mark.parametrize("status", [*FORWARD, *BACK, *SUCCEEDED, *FAILED, "DELETE_IN_PROGRESS"])
+def test_a_stack_is_rolled_back_where_its_status_says_so(world: World, status: str) -> None:
+    world.stack.status = status
+
+    assert world.history().is_rolling_back == (status in BACK)
+
+
+@pytest.mark.parametrize("status", [*FORWARD, *BACK, *SUCCEEDED, *FAILED, "DELETE_IN_PROGRESS"])
+def test_a_stack_is_settled_where_nothing_is_in_progress(world: World, status: str) -> None:
+    world.stack.status = status
+
+    assert world.history().is_settled == (status in {*SUCCEEDED, *FAILED})
+
+
+@pytest.mark.parametrize(
+    "status", ["DELETE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "DELETE_FAILED"]
+)
+def test_a_stack_is_deleted_as_a_whole_where_its_status_says_so(world: World, status: str) -> None:
+    world.stack.status = status
+
+    assert world.history().is_deleting == (status == "DELETE_IN_PROGRESS")
+
+
+@pytest.mark.parametrize("status", BACK)
+def test_a_nested_stack_is_rolled_back_with_the_one_around_it(world: World, status: str) -> None:
+    """It is in DELETE_IN_PROGRESS or UPDATE_IN_PROGRESS itself, as in any other deployment."""
+    world.root.status = status
+    world.stack.status = "DELETE_IN_PROGRESS"
+
+    assert world.history().is_rolling_back
+
+
+def test_a_nested_stack_is_deleted_as_a_whole_only_with_the_one_around_it(world: World) -> None:
+    """Else the deployment of the stack around it does not declare it any more."""
+    world.root.status = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+    world.stack.status = "DELETE_IN_PROGRESS"
+    assert not world.history().is_deleting
+
+    world.root.status = "DELETE_IN_PROGRESS"
+    assert world.history().is_deleting
+
+
+def test_a_nested_stack_is_settled_with_the_one_around_it(world: World) -> None:
+    world.stack.status = "UPDATE_COMPLETE"
+    world.root.status = "UPDATE_IN_PROGRESS"
+    assert not world.history().is_settled
+
+    world.root.status = "UPDATE_COMPLETE"
+    assert world.history().is_settled
+
+
+def test_a_status_is_asked_for_once_in_a_request(world: World) -> None:
+    world.root.status = world.stack.status = "UPDATE_IN_PROGRESS"
+    history = world.history()
+
+    for _ in range(2):
+        assert [history.is_rolling_back, history.is_deleting, history.is_settled] == [False] * 3
+
+    assert world.asked("DescribeStacks") == [STACK, ROOT]
+
+
+def test_a_stack_that_is_not_nested_is_asked_about_once(world: World) -> None:
+    world.stack.status = "UPDATE_IN_PROGRESS"
+
+    assert not world.history().is_rolling_back
+    assert world.asked("DescribeStacks") == [STACK]
+
+
+def test_a_permission_that_is_missing_is_not_waited_for(world: World) -> None:
+    world.plane.denied.add("DescribeStacks")
+
+    for question in ("is_rolling_back", "is_deleting", "is_settled"):
+        with pytest.raises(AccessError, match="cloudformation:DescribeStacks failed"):
+            getattr(world.history(), question)
+
+    assert world.clock.slept == []
+
+
+def test_a_rate_limit_is_waited_for(world: World) -> None:
+    world.stack.status = "ROLLBACK_IN_PROGRESS"
+    world.plane.busy["DescribeStacks"] = 20
+
+    assert world.history().is_rolling_back
+
+
+def test_a_resource_that_may_not_be_asked_about_is_an_error(world: World) -> None:
+    world.plane.denied.add("DescribeStackResource")
+
+    with pytest.raises(AccessError, match="cloudformation:DescribeStackResource failed"):
+        world.history().has_changed_since("Release", 0)
+
+
+@pytest.mark.parametrize("status", [*SUCCEEDED, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"])
+def test_a_success_after_that_counts(world: World, status: str) -> None:
+    world.enter("UPDATE_IN_PROGRESS")
+    sent = world.clock.wall()
+    world.enter(status, "UPDATE_IN_PROGRESS")
+
+    assert world.history().has_succeeded_since(sent) is True
+
+
+@pytest.mark.parametrize("statuses", [["UPDATE_IN_PROGRESS", status] for status in [*FAILED, *BACK]], ids=str)
+def test_no_failure_and_no_rollback_is_a_success(world: World, statuses: list[str]) -> None:
+    world.enter("CREATE_IN_PROGRESS", "CREATE_COMPLETE")
+    sent = world.clock.wall() + 10
+    world.enter(*statuses)
+
+    assert world.history().has_succeeded_since(sent) is False
+
+
+def test_a_success_before_that_does_not_count(world: World) -> None:
+    world.enter("CREATE_COMPLETE", "UPDATE_IN_PROGRESS")
+
+    assert world.history().has_succeeded_since(world.clock.wall()) is False
+
+
+def test_the_success_of_a_resource_is_none_of_the_stack(world: World) -> None:
+    sent = world.clock.wall()
+    world.enter("UPDATE_IN_PROGRESS")
+    world.stack.change("Release", "UPDATE_COMPLETE", "ecr-public:123456789012/acme/agent:Release")
+
+    assert world.history().has_succeeded_since(sent) is False
+
+
+def test_a_nested_stack_succeeds_with_the_one_around_it(world: World) -> None:
+    """It comes to UPDATE_COMPLETE long before something else fails."""
+    sent = world.clock.wall()
+    world.enter("UPDATE_IN_PROGRESS", root=True)
+    world.enter("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
+    assert world.history().has_succeeded_since(sent) is False
+
+    world.enter("UPDATE_COMPLETE", root=True)
+    assert world.history().has_succeeded_since(sent) is True
+    assert set(world.asked("DescribeStackEvents")) == {ROOT}
+
+
+def test_events_are_read_until_the_answer_is_known(world: World) -> None:
+    world.enter("CREATE_COMPLETE", "UPDATE_IN_PROGRESS")
+    world.write_events(3 * EVENTS_PAGE)
+    sent = world.clock.wall() + 10
+    world.clock.pass_by(60)
+    world.write_events(EVENTS_PAGE)
+
+    assert world.history().has_succeeded_since(sent) is False
+    assert len(world.asked("DescribeStackEvents")) == 2
+
+
+def test_a_success_that_is_many_pages_back_is_found(world: World) -> None:
+    sent = world.clock.wall()
+    world.enter("CREATE_COMPLETE")
+    world.write_events(10 * EVENTS_PAGE)
+
+    assert world.history().has_succeeded_since(sent) is True
+
+
+def test_more_events_than_are_read_tell_nothing(world: World) -> None:
+    sent = world.clock.wall()
+    world.enter("CREATE_COMPLETE")
+    world.write_events(40 * EVENTS_PAGE)
+
+    assert world.history().has_succeeded_since(sent) is None
+
+
+def test_a_history_without_a_success_is_told_at_its_end(world: World) -> None:
+    world.enter("CREATE_IN_PROGRESS")
+    world.write_events(EVENTS_PAGE - 1)
+
+    assert world.history().has_succeeded_since(1.0) is False
+
+
+def test_a_stack_without_events_tells_nothing(world: World) -> None:
+    world.stack.status = "UPDATE_IN_PROGRESS"
+
+    assert world.history().has_succeeded_since(1.0) is None
+
+
+@pytest.mark.parametrize("operation", ["DescribeStacks", "DescribeStackEvents"])
+def test_events_that_may_not_be_read_tell_nothing_and_the_log_says_why(world: World, operation: str) -> None:
+    world.enter("CREATE_COMPLETE")
+    world.plane.denied.add(operation)
+
+    assert world.history().has_succeeded_since(1.0) is None
+    assert (
+        f"not known whether a deployment has succeeded since: ACCESS_DENIED: cloudformation:{operation} failed"
+        in world.log.getvalue()
+    )
+
+
+def test_events_that_cannot_be_read_do_not_take_all_the_time(world: World) -> None:
+    world.enter("CREATE_COMPLETE")
+    world.plane.busy["DescribeStackEvents"] = 5000
+    began = world.clock.time
+
+    assert world.history().has_succeeded_since(1.0) is None
+    assert world.clock.time - began <= 30
+
+
+@pytest.mark.parametrize(("seconds", "has_changed"), [(-60, False), (0, False), (1, False), (10, True), (600, True)])
+def test_a_resource_that_came_to_another_state_after_that_has_changed(
+    world: World, seconds: float, *, has_changed: bool
+) -> None:
+    """CloudFormation's clock, which dates the state, may go before or after the one of the signature."""
+    sent = world.clock.wall()
+    world.clock.pass_by(seconds)
+    world.stack.change("Release", "UPDATE_IN_PROGRESS")
+
+    assert world.history().has_changed_since("Release", sent) is has_changed

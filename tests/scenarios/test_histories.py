@@ -1,0 +1,175 @@
+"""What several deployments that failed, and earlier lives of a resource, leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Fault
+from tests.scenarios.released import state_of_version_0_1
+from tests.support.course import SMOOTH, Change, Course, Delivery, Deployed, Deployment
+from tests.support.deployment import DeployedStack
+from tests.support.scene import DESTROY, MOVING, OPTIONS, Kind, Options, Properties, Scene, declare, template
+
+FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
+FAILS = Course(other_fails_after=1)
+
+DENIED = "AccessDeniedException"
+
+
+def fail_with(stack: DeployedStack, *declared: Properties) -> None:
+    """Deploy one declaration after the other with ``--no-rollback``; another resource of the stack fails each time."""
+    for each in declared:
+        assert stack.deploy(template(stack, Agent=each), FAILS_WITHOUT_ROLLBACK).status == "FAILED"
+
+
+def roll_back(stack: DeployedStack, stable: Mapping[str, Deployed]) -> Deployment:
+    """Roll a stack that failed back to its last success, as ``cdk rollback`` does: over all that was tried since."""
+    changes = [
+        Change(logical_id=name, old=old, new=stack.resources[name].properties, delivery=Delivery())
+        for name, old in stable.items()
+    ]
+    deployment = Deployment(course=SMOOTH, changes=changes)
+    stack.record.enter("UPDATE_ROLLBACK_IN_PROGRESS")
+    stack.undo(deployment)
+    return deployment
+
+
+@MOVING
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_u10_a_rollback_over_several_failures_restores_what_was_deployed_before_them(
+    scene: Scene, stack: DeployedStack, kind: Kind, failures: int
+) -> None:
+    deployed = declare(scene.release(kind, "first"), "latest")
+    stack.deploy(template(stack, Agent=deployed))
+    stable = dict(stack.resources)
+    for number in range(failures):
+        scene.release(kind, f"moved {number}")
+        fail_with(stack, {**deployed, "Refresh": str(number)})
+
+    undone = roll_back(stack, stable)
+
+    assert undone.reasons == []
+    assert scene.tags() == {"latest": "first"}
+
+
+@OPTIONS
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (["1"], ["1", "latest"]),
+        (["1", "latest"], ["1", "latest"]),
+        (["1", "latest"], ["1"]),
+        (["1", "latest"], ["1", "latest", "other"]),
+    ],
+    ids=["by the second", "by the first", "by the first, and dropped by the second", "by both"],
+)
+def test_u4_a_rollback_over_two_failures_gives_back_what_was_taken_over(
+    scene: Scene, stack: DeployedStack, options: Options, one: list[str], two: list[str]
+) -> None:
+    by_hand = scene.push("by hand", "latest", "other")
+    stack.deploy(template(stack, Agent=declare(scene.release("digest", "first"), "1", **options)))
+    stable = dict(stack.resources)
+    fail_with(stack, declare(scene.release("digest", "second"), *one, **options))
+    fail_with(stack, declare(scene.release("digest", "third"), *two, **options))
+
+    undone = roll_back(stack, stable)
+
+    assert undone.reasons == []
+    assert scene.names[by_hand.digest] == "by hand"
+    assert scene.tags() == {"1": "first", "latest": "by hand", "other": "by hand"}
+
+
+def retain(stack: DeployedStack) -> None:
+    """Take the resource out of the template with a retention policy: CloudFormation sends no Delete for it."""
+    del stack.resources["Agent"]
+    assert stack.deploy({}).status == "COMPLETE"
+
+
+@OPTIONS
+def test_u1_a_creation_that_is_refused_takes_nothing_back_that_an_earlier_life_took_over(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """The record of the earlier life has stayed, since the resource was retained."""
+    scene.push("by hand", "latest")
+    declared = declare(scene.release("digest", "first"), "latest", "1", **options)
+    stack.deploy(template(stack, Agent=declared))
+    retain(stack)
+    before = scene.tags()
+
+    refused = {**declared, "RequiredPlatforms": ["linux/s390x"]}
+    assert stack.deploy(template(stack, Agent=refused)).status == "ROLLBACK_COMPLETE"
+
+    assert scene.tags() == before == {"latest": "first", "1": "first"}
+
+
+@OPTIONS
+def test_u1_a_creation_that_is_undone_leaves_what_an_earlier_life_has_put(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    scene.push("by hand", "latest")
+    declared = declare(scene.release("digest", "first"), "latest", "1", **options)
+    stack.deploy(template(stack, Agent=declared))
+    retain(stack)
+
+    assert stack.deploy(template(stack, Agent=declared), FAILS).status == "ROLLBACK_COMPLETE"
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+
+
+@OPTIONS
+def test_u12_a_stack_that_succeeded_and_whose_move_to_another_repository_was_undone_gives_nothing_back(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """A tag that a person takes while the move is under way is put back by its rollback; then the stack is deleted."""
+    declared = declare(scene.release("digest", "first"), "latest", **options)
+    scene.push("first", to="acme/other")
+    stack.deploy(template(stack, Agent=declared))
+    there = template(stack, Agent={**declared, "RepositoryName": "acme/other"})
+
+    def meanwhile() -> None:
+        scene.push("by hand", "latest")
+
+    assert stack.deploy(there, Course(other_fails_after=1, meanwhile=meanwhile)).status == "ROLLBACK_COMPLETE"
+    assert scene.tags() == {"latest": "first"}
+
+    assert stack.destroy()
+
+    assert scene.tags() == ({} if options == DESTROY else {"latest": "first"})
+
+
+@OPTIONS
+@pytest.mark.parametrize("operation", ["PutImage", "DescribeImages", "DescribeRepositories"])
+def test_u3_a_creation_without_a_permission_can_be_undone(
+    scene: Scene, stack: DeployedStack, options: Options, operation: str
+) -> None:
+    """Nothing was moved, so nothing has to be given back; else the stack is stuck in ROLLBACK_FAILED."""
+    scene.push("by hand", "latest")
+    release = scene.release("digest", "first")
+    scene.sandbox.faults.add(Fault(operation=operation, code=DENIED, times=None, face="api"))
+
+    undone = stack.deploy(template(stack, Agent=declare(release, "latest", "1", **options)))
+
+    assert undone.status == "ROLLBACK_COMPLETE"
+    assert stack.record.resources["Agent"].status == "DELETE_COMPLETE"
+    assert scene.tags() == {"latest": "by hand"}
+
+
+@OPTIONS
+def test_r7_what_version_0_1_remembers_of_another_resource_is_not_touched(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """Raw CloudFormation: a new resource is given the parameter of an old one, and its creation fails."""
+    name = "/cdk-ecrpublic/acme/agent/Agent.Agent"
+    shared = declare(scene.release("digest", "first"), "latest", "1", **options, StateParameterName=name)
+    scene.move(scene.push("first"), "latest", "1")
+    event = stack.cloudformation.event("Create", shared, "Old")
+    state = state_of_version_0_1(event, str(shared["Source"]["Digest"]))
+    scene.plane.regions["eu-west-1"] = {name: state}
+
+    refused = {**shared, "RequiredPlatforms": ["linux/s390x"]}
+    assert stack.deploy({"New": refused}).status == "ROLLBACK_COMPLETE"
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    assert scene.plane.regions["eu-west-1"] == {name: state}

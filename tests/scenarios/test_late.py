@@ -1,0 +1,355 @@
+"""A request is acted on while CloudFormation waits for it, and at no other time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from lambda_handler.errors import DeliveryError
+from tests.protocol.cloudformation import Answer, check
+from tests.support.course import Course, Delivery, Deployment
+from tests.support.deployment import DeployedStack
+from tests.support.scene import DESTROY, HOME, OPTIONS, TWO_KINDS, Kind, Options, Scene, declare, template
+
+INSTANCES = pytest.mark.parametrize("instance", ["warm", "cold"])
+
+LONG = {"ServiceTimeout": 3600}
+
+
+def deliver(scene: Scene, stack: DeployedStack, event: Mapping[str, Any], instance: str = "cold") -> Answer:
+    """Deliver a request, for the first time or again."""
+    if instance == "cold":
+        scene.start_anew()
+    return stack.cloudformation.send(event)
+
+
+def refuse(scene: Scene, stack: DeployedStack, event: Mapping[str, Any]) -> None:
+    """See to it that a request is refused because it is late, and changes nothing."""
+    with scene.nothing_changes():
+        answer = deliver(scene, stack, event)
+    assert not answer.succeeded
+    assert "late" in answer.reason
+    assert answer.physical_id == event.get("PhysicalResourceId", answer.physical_id)
+
+
+def update_and_roll_back(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, delivery: Delivery | None = None
+) -> Deployment:
+    """Deploy the first image and then the second, which is rolled back."""
+    first = scene.release(kind, "first")
+    stack.deploy(template(stack, Agent=declare(first, "latest", **options, **LONG)))
+    second = scene.release(kind, "second")
+    course = Course(other_fails_after=1, deliveries=[delivery or Delivery()])
+    undone = stack.deploy(template(stack, Agent=declare(second, "latest", Refresh="1", **options, **LONG)), course)
+    assert undone.status == "ROLLBACK_COMPLETE"
+    return undone
+
+
+@TWO_KINDS
+@OPTIONS
+def test_l1_an_update_that_comes_again_after_the_rollback_writes_nothing(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options
+) -> None:
+    """Two minutes later, another instance of the function has never heard of it."""
+    undone = update_and_roll_back(scene, stack, kind, options)
+    scene.clock.pass_by(120)
+
+    refuse(scene, stack, undone.changes[0].event)
+
+
+@OPTIONS
+def test_l1_the_instance_that_answered_repeats_its_answer(scene: Scene, stack: DeployedStack, options: Options) -> None:
+    undone = update_and_roll_back(scene, stack, "digest", options)
+    scene.clock.pass_by(120)
+
+    with scene.nothing_changes():
+        again = deliver(scene, stack, undone.changes[0].event, "warm")
+
+    assert again == undone.changes[0].answer
+    assert scene.sandbox.requests.all() == []
+    assert scene.plane.requests == []
+
+
+def test_l1_a_failure_is_repeated_in_the_same_words(scene: Scene, stack: DeployedStack) -> None:
+    wrong = {**declare(scene.push("first"), "latest"), "Source": {"Digest": "sha256:" + "0" * 64}}
+    failed = stack.deploy(template(stack, Agent=wrong))
+    scene.clock.pass_by(60)
+
+    with scene.nothing_changes():
+        again = deliver(scene, stack, failed.changes[0].event, "warm")
+
+    assert not again.succeeded
+    assert again == failed.changes[0].answer
+
+
+@INSTANCES
+@OPTIONS
+def test_l1_a_create_that_comes_again_after_the_rollback_writes_nothing(
+    scene: Scene, stack: DeployedStack, options: Options, instance: str
+) -> None:
+    scene.push("by hand", "latest")
+    first = scene.release("digest", "first")
+    undone = stack.deploy(
+        template(stack, Agent=declare(first, "latest", **options, **LONG)), Course(other_fails_after=1)
+    )
+    scene.clock.pass_by(120)
+
+    with scene.nothing_changes():
+        deliver(scene, stack, undone.changes[0].event, instance)
+
+
+@INSTANCES
+def test_l1_a_delete_that_comes_again_after_a_new_deployment_removes_nothing(
+    scene: Scene, stack: DeployedStack, instance: str
+) -> None:
+    """The same stack: the resource was dropped, and is declared again."""
+    first = scene.release("copy", "first")
+    declared = template(stack, Agent=declare(first, "latest", **DESTROY, **LONG))
+    stack.deploy(declared)
+    stack.deploy({})
+    delete = stack.sent[-1]
+    assert (delete["RequestType"], scene.tags()) == ("Delete", {})
+    stack.deploy(declared)
+
+    with scene.nothing_changes():
+        deliver(scene, stack, delete, instance)
+
+
+@pytest.mark.parametrize(("signature", "timeout"), [("v4", 300), ("v4", 3600), ("v2", 300)])
+@OPTIONS
+def test_l2_a_create_that_is_hours_late_writes_nothing(
+    scene: Scene, stack: DeployedStack, options: Options, timeout: int, signature: Any
+) -> None:
+    stack.cloudformation.signature = signature
+    first = scene.release("copy", "first")
+    properties = declare(first, "latest", **options, ServiceTimeout=timeout)
+
+    undone = stack.deploy(template(stack, Agent=properties), Course(deliveries=[Delivery(lost="request")]))
+    assert stack.status == "ROLLBACK_COMPLETE"
+    scene.clock.pass_by(5000 - timeout)
+
+    refuse(scene, stack, undone.changes[0].event)
+
+
+def test_l2_the_time_of_the_signature_is_enough_to_know_it(scene: Scene, stack: DeployedStack) -> None:
+    """CloudFormation need not be asked, so it does not matter that it cannot be."""
+    scene.plane.denied |= {"DescribeStacks", "DescribeStackResource"}
+    event = stack.cloudformation.event("Create", declare(scene.push("first"), "latest"))
+    scene.clock.pass_by(301)
+
+    refuse(scene, stack, event)
+
+
+@pytest.mark.parametrize("signature", ["v4", "v2"])
+def test_l2_a_request_without_delay_is_acted_on(scene: Scene, stack: DeployedStack, signature: Any) -> None:
+    stack.cloudformation.signature = signature
+
+    stack.deploy(template(stack, Agent=declare(scene.release("copy", "first"), "latest")))
+
+    assert scene.tags() == {"latest": "first"}
+
+
+def test_l2_a_request_without_a_date_is_acted_on(scene: Scene, stack: DeployedStack) -> None:
+    """Emulators of AWS sign nothing."""
+    stack.cloudformation.clock = None
+
+    stack.deploy(template(stack, Agent=declare(scene.release("copy", "first"), "latest")))
+
+    assert scene.tags() == {"latest": "first"}
+
+
+def test_l2_a_delete_that_is_hours_late_removes_nothing(scene: Scene, stack: DeployedStack) -> None:
+    """The stack could not be deleted, was deleted by a second request, and is there again."""
+    first = scene.release("copy", "first")
+    declared = template(stack, Agent=declare(first, "latest", **DESTROY))
+    stack.deploy(declared)
+    resource = stack.resources["Agent"]
+    late = stack.cloudformation.event("Delete", resource.properties, "Agent", resource.physical_id)
+    scene.clock.pass_by(400)
+    assert stack.destroy()
+    stack.deploy(declared)
+
+    refuse(scene, stack, late)
+
+
+WAITED = Delivery(lost="request", given_up_after=40)
+"""Lambda has no instance free; another resource fails meanwhile, and CloudFormation goes on without an answer."""
+
+
+@pytest.mark.parametrize(
+    ("stack_status", "resource_status"),
+    [
+        ("UPDATE_ROLLBACK_COMPLETE", None),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", None),
+        ("UPDATE_IN_PROGRESS", None),
+        ("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"),
+        ("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS"),
+    ],
+    ids=["all is done", "others roll back", "the next deployment", "the next request", "the removal"],
+)
+@OPTIONS
+def test_l3_an_update_that_waited_until_the_rollback_was_done_writes_nothing(
+    scene: Scene, stack: DeployedStack, options: Options, stack_status: str, resource_status: str | None
+) -> None:
+    undone = update_and_roll_back(scene, stack, "digest", options, WAITED)
+    assert scene.tags() == {"latest": "first"}
+    scene.clock.pass_by(20)
+    if stack_status != stack.status:
+        stack.record.enter(stack_status)
+    if resource_status:
+        stack.record.change("Agent", resource_status)
+    scene.clock.pass_by(20)
+
+    refuse(scene, stack, undone.changes[0].event)
+
+
+@pytest.mark.parametrize("seconds", [29, 31, 200])
+@TWO_KINDS
+def test_l3_a_request_that_waited_while_cloudformation_did_is_acted_on(
+    scene: Scene, stack: DeployedStack, kind: Kind, seconds: float
+) -> None:
+    """Create, Update and Delete alike."""
+    waits = Course(deliveries=[Delivery(queued_seconds=seconds)])
+    first = scene.release(kind, "first")
+    stack.deploy(template(stack, Agent=declare(first, "latest", **DESTROY)), waits)
+    assert scene.tags() == {"latest": "first"}
+
+    second = scene.release(kind, "second")
+    stack.deploy(template(stack, Agent=declare(second, "latest", Refresh="1", **DESTROY)), waits)
+    assert scene.tags() == {"latest": "second"}
+
+    resource = stack.resources["Agent"]
+    stack.record.enter("DELETE_IN_PROGRESS")
+    stack.record.change("Agent", "DELETE_IN_PROGRESS")
+    event = stack.cloudformation.event("Delete", resource.properties, "Agent", resource.physical_id)
+    scene.clock.pass_by(seconds)
+    assert deliver(scene, stack, event).succeeded
+    assert scene.tags() == {}
+
+
+@INSTANCES
+@OPTIONS
+def test_l4_an_answer_whose_confirmation_was_lost_is_no_reason_to_begin_again(
+    scene: Scene, stack: DeployedStack, options: Options, instance: str
+) -> None:
+    """The function raised, so Lambda repeats the request a minute or two later: the rollback is done by then."""
+    undone = update_and_roll_back(scene, stack, "digest", options, Delivery(lost="confirmation"))
+    assert undone.changes[0].succeeded
+    scene.clock.pass_by(90)
+
+    with scene.nothing_changes():
+        deliver(scene, stack, undone.changes[0].event, instance)
+
+
+@INSTANCES
+def test_l4_a_request_that_is_repeated_while_cloudformation_waits_is_answered(
+    scene: Scene, stack: DeployedStack, instance: str
+) -> None:
+    """The first answer got lost on its way; the second one must not."""
+    stack.record.enter("CREATE_IN_PROGRESS")
+    stack.record.change("Agent", "CREATE_IN_PROGRESS")
+    event = stack.cloudformation.event("Create", declare(scene.push("first"), "latest"), "Agent")
+    address = scene.address
+    address.expired.add(event["RequestId"])
+    with pytest.raises(DeliveryError):
+        stack.cloudformation.function(event, 900)
+    address.expired.clear()
+    scene.clock.pass_by(60)
+
+    answer = deliver(scene, stack, event, instance)
+
+    assert answer.succeeded
+    assert scene.tags() == {"latest": "first"}
+
+
+def slow_puts(scene: Scene, seconds: float) -> None:
+    """Let each tag that is put take so long."""
+    scene.hooks.before("PutImage", lambda: scene.clock.pass_by(seconds), times=None)
+
+
+@pytest.mark.parametrize("queued", [200, 250, 260, 290])
+@pytest.mark.parametrize("seconds", [5, 12])
+def test_l5_the_answer_comes_in_time_although_the_request_waited(
+    scene: Scene, stack: DeployedStack, queued: float, seconds: float
+) -> None:
+    """CloudFormation waits 300 seconds from when it sent the request; twenty tags take longer than what is left."""
+    tags = [f"t{number}" for number in range(20)]
+    slow_puts(scene, seconds)
+    properties = declare(scene.push("first"), *tags)
+
+    failed = stack.deploy(template(stack, Agent=properties), Course(deliveries=[Delivery(queued_seconds=queued)]))
+
+    record = stack.record
+    sent = next(
+        event.at for event in record.events if event.status == "CREATE_IN_PROGRESS" and event.logical_id == "Agent"
+    )
+    ended = next(event.at for event in record.events if event.status in {"CREATE_FAILED", "CREATE_COMPLETE"})
+    assert ended - sent <= 300
+    answer = failed.changes[0].answer
+    assert answer is not None
+    assert answer.succeeded == (len(scene.tags()) == 20)
+    assert answer.succeeded or answer.reason.startswith(("DEADLINE", "RELEASE_FAILED"))
+
+
+def test_l5_a_request_that_did_not_wait_has_all_the_time(scene: Scene, stack: DeployedStack) -> None:
+    tags = [f"t{number}" for number in range(20)]
+    slow_puts(scene, 12)
+
+    done = stack.deploy(template(stack, Agent=declare(scene.push("first"), *tags)))
+
+    assert done.status == "COMPLETE"
+    assert len(scene.tags()) == 20
+
+
+MOMENTS = pytest.mark.parametrize(
+    ("moment", "operation"),
+    [("before", "DescribeImages"), ("after", "DescribeImages"), ("before", "PutImage"), ("after", "PutImage")],
+    ids=["before it looks", "when it has looked", "before it puts", "when it has put"],
+)
+
+
+@MOMENTS
+@OPTIONS
+def test_l1_a_request_that_is_delivered_twice_at_once_knows_what_was_there_before(
+    scene: Scene, stack: DeployedStack, options: Options, moment: str, operation: str
+) -> None:
+    """The second instance does all of its work while the first one is in the middle of it."""
+    scene.push("by hand", "latest")
+    first = scene.release("copy", "first")
+    second, answers = scene.function(), []
+
+    def deliver_meanwhile() -> None:
+        event = stack.sent[-1]
+        second(event, 900)
+        answers.append(stack.cloudformation.answer_to(event))
+
+    hook = getattr(scene.hooks, moment)(operation, deliver_meanwhile, when=lambda call: call.repository == HOME)
+    undone = stack.deploy(template(stack, Agent=declare(first, "latest", "1", **options)), Course(other_fails_after=1))
+
+    assert hook.ran
+    assert answers == [undone.changes[0].answer]
+    assert undone.status == "ROLLBACK_COMPLETE"
+    assert scene.tags() == {"latest": "by hand", **({} if options else {"1": "first"})}
+
+
+@pytest.mark.parametrize("instances", [1, 2], ids=["by one instance", "by two instances"])
+@OPTIONS
+def test_l1_a_request_that_is_delivered_twice_at_once_is_answered_twice(
+    scene: Scene, stack: DeployedStack, options: Options, instances: int
+) -> None:
+    scene.push("by hand", "latest")
+    (properties,) = template(stack, Agent=declare(scene.release("copy", "first"), "latest", "1", **options)).values()
+    event = stack.cloudformation.event("Create", properties, "Agent")
+    functions = [stack.cloudformation.function, scene.function() if instances == 2 else stack.cloudformation.function]
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda function: function(event, 900), functions))
+
+    bodies = scene.address.received.pop(event["RequestId"])
+    assert len(bodies) == 2
+    assert [check(event, body).succeeded for body in bodies] == [True, True]
+    assert bodies[0] == bodies[1]
+    assert scene.tags() == {"latest": "first", "1": "first"}

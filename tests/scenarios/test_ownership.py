@@ -1,0 +1,362 @@
+"""A tag and an image stay for as long as one declaration has them, in whatever stack, Region or state it is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from tests.scenarios.released import state_of_version_0_1
+from tests.support.course import Course, Delivery, Deployment
+from tests.support.deployment import DeployedStack
+from tests.support.hooks import Moment
+from tests.support.scene import (
+    DESTROY,
+    ELSEWHERE,
+    HOME,
+    KEEP,
+    LAG,
+    MOVING,
+    OPTIONS,
+    REGION,
+    REGISTRY_REGION,
+    REMOVING,
+    TWO_KINDS,
+    UNTAG,
+    Kind,
+    Options,
+    Properties,
+    Scene,
+    declare,
+    messages,
+    template,
+    whole,
+)
+
+NAME = f"/cdk-ecrpublic/{HOME}/Shared"
+"""A name that a template gives its parameter by hand."""
+
+
+def neighbour(scene: Scene, region: str = REGION) -> DeployedStack:
+    """Make another stack, which deploys at once and without a pause: in the middle of what the first one does."""
+    other = scene.stack("Other", region)
+    other.rest = other.pace = 0.0
+    return other
+
+
+@LAG
+@pytest.mark.parametrize(
+    ("moment", "operation", "kind"),
+    [
+        ("after", "GetParametersByPath", "digest"),
+        ("before", "BatchDeleteImage", "digest"),
+        ("after", "GetParametersByPath", "copy"),
+        ("before", "BatchDeleteImage", "copy"),
+        # An image that has gone by now can only be brought again where its source has it.
+        ("after", "BatchDeleteImage", "copy"),
+    ],
+)
+def test_r1_what_a_second_stack_declares_while_the_first_one_removes_it_is_there(
+    scene: Scene, stack: DeployedStack, moment: Moment, operation: str, kind: Kind, lag: float
+) -> None:
+    other, release = neighbour(scene), scene.release(kind, "first")
+    shared = declare(release, "shared", "1", **DESTROY)
+    stack.deploy(template(stack, Agent=shared))
+    scene.lag(lag)
+    deployments: list[Deployment] = []
+    hook = scene.when(moment, operation, lambda: deployments.append(other.deploy(template(other, Agent=shared))))
+
+    assert stack.destroy()
+
+    assert hook.ran
+    assert [each.status for each in deployments] == ["COMPLETE"]
+    assert scene.tags() == {"shared": "first", "1": "first"}
+    assert scene.images() == whole("first")
+    assert other.destroy()
+    assert (scene.tags(), scene.images(), scene.parameters()) == ({}, set(), {})
+
+
+@pytest.mark.parametrize("operation", ["PutParameter", "DescribeImages", "PutImage"], ids=["claimed", "looked", "put"])
+def test_r1_what_the_first_stack_removes_while_a_second_one_declares_it_is_there(
+    scene: Scene, stack: DeployedStack, operation: str
+) -> None:
+    """The whole removal falls between two steps of the creation."""
+    other, release = neighbour(scene), scene.release("copy", "first")
+    shared = declare(release, "shared", "1", **DESTROY)
+    stack.deploy(template(stack, Agent=shared))
+    stack.rest = stack.pace = 0.0
+    gone: list[bool] = []
+    hook = scene.when("after", operation, lambda: gone.append(stack.destroy()))
+
+    created = other.deploy(template(other, Agent=shared))
+
+    # A creation may find that there is nothing to put.
+    assert hook.ran or operation == "PutImage"
+    assert gone == [True] * hook.ran
+    assert created.status == "COMPLETE"
+    assert scene.tags() == {"shared": "first", "1": "first"}
+    assert scene.images() == whole("first")
+
+
+def rename(scene: Scene, stack: DeployedStack, kind: Kind, course: Course) -> None:
+    """Give a resource another logical id, and leave its parameter's name as it is."""
+    declared = declare(scene.release(kind, "first"), "latest", "1", StateParameterName=NAME, **DESTROY)
+    stack.deploy({"Old": declared})
+    stack.deploy({"New": declared}, course)
+
+
+@TWO_KINDS
+@pytest.mark.parametrize("fails", [False, True], ids=["with success", "and rolled back"])
+def test_r5_a_resource_that_is_renamed_keeps_its_tags_and_its_image(
+    scene: Scene, stack: DeployedStack, kind: Kind, *, fails: bool
+) -> None:
+    rename(scene, stack, kind, Course(other_fails_after=1 if fails else None))
+
+    assert list(stack.resources) == ["Old" if fails else "New"]
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    assert scene.images() == whole("first")
+    assert stack.destroy()
+    assert scene.tags() == {}
+    assert scene.images() == (whole("first") if kind == "tag" else set())
+    assert scene.parameters() == {}
+
+
+@OPTIONS
+@TWO_KINDS
+def test_r6_what_two_stacks_of_one_template_declare_stays_until_the_last_of_them_goes(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options
+) -> None:
+    """Both name the same parameter; the second one may keep, untag or destroy."""
+    other, release = scene.stack("Other"), scene.release(kind, "first")
+    names = {"StateParameterName": NAME}
+    stack.deploy({"Agent": declare(release, "latest", "1", **names, **DESTROY)})
+    other.deploy({"Agent": declare(release, "latest", "1", **names, **options)})
+
+    assert stack.destroy()
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    assert scene.images() == whole("first")
+    assert other.destroy()
+    assert scene.tags() == ({} if options == DESTROY else {"latest": "first", "1": "first"})
+    assert scene.parameters() == {}
+
+
+@pytest.mark.parametrize("options", [KEEP, DESTROY], ids=["keep", "destroy"])
+def test_r6_a_tag_that_one_of_two_stacks_drops_stays(scene: Scene, stack: DeployedStack, options: Options) -> None:
+    other, release = scene.stack("Other"), scene.release("digest", "first")
+    stack.deploy(template(stack, Agent=declare(release, "latest", "1", **UNTAG)))
+    other.deploy(template(other, Agent=declare(release, "latest", **options)))
+
+    stack.deploy(template(stack, Agent=declare(release, "1", **UNTAG)))
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+
+
+@pytest.mark.parametrize("wrong", [{"ImageDigest": "sha256:" + "0" * 64}, {"RequiredPlatforms": ["linux/s390x"]}])
+@TWO_KINDS
+def test_r7_a_creation_that_breaks_a_rule_leaves_what_its_neighbour_remembers(
+    scene: Scene, stack: DeployedStack, kind: Kind, wrong: Properties
+) -> None:
+    declared = declare(scene.release(kind, "first"), "latest", "1", StateParameterName=NAME, **DESTROY, **UNTAG)
+    stack.deploy({"Agent": declared})
+    before, other = scene.parameters(), scene.stack("Other")
+
+    refused = other.deploy({"Agent": {**declared, **wrong, "ImageTags": ["2"]}})
+
+    assert refused.status == "ROLLBACK_COMPLETE"
+    assert before
+    assert scene.parameters() == before
+    assert stack.destroy()
+    assert (scene.tags(), scene.parameters()) == ({}, {})
+
+
+@MOVING
+def test_r7_the_neighbour_can_still_be_rolled_back(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+    declared = declare(scene.release(kind, "first"), "latest", StateParameterName=NAME)
+    stack.deploy({"Agent": declared})
+    scene.stack("Other").deploy({"Agent": {**declared, "ImageDigest": "sha256:" + "0" * 64}})
+    scene.release(kind, "second")
+
+    undone = stack.deploy({"Agent": {**declared, "Refresh": "1"}}, Course(other_fails_after=1))
+
+    assert undone.status == "ROLLBACK_COMPLETE"
+    assert scene.tags() == {"latest": "first"}
+
+
+UNREADABLE = pytest.mark.parametrize("text", ["?", "{}", '{"version": 99}'])
+PLACES = pytest.mark.parametrize("place", ["beside the parameter of version 0.1", "below the image"])
+
+
+def write_beside(scene: Scene, place: str, text: str) -> None:
+    """Let another declaration have remembered *text*."""
+    if place == "below the image":
+        own = [name for name in scene.plane.regions.get(REGISTRY_REGION, {}) if "/state/" in name]
+        assert own, "a declaration that may remove something has a record below its image, in us-east-1"
+        name = f"{own[0].rpartition('/')[0]}/eu-west-1.Other.Agent"
+        scene.plane.regions[REGISTRY_REGION][name] = text
+    else:
+        scene.plane.regions.setdefault(REGION, {})[f"/cdk-ecrpublic/{HOME}/Other.Agent"] = text
+
+
+@UNREADABLE
+@PLACES
+def test_r8_what_cannot_be_read_forbids_to_delete(scene: Scene, stack: DeployedStack, place: str, text: str) -> None:
+    release = scene.release("copy", "first")
+    stack.deploy(template(stack, Agent=declare(release, "latest", "1", **DESTROY)))
+    write_beside(scene, place, text)
+
+    assert stack.destroy()
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    assert scene.images() == whole("first")
+
+
+@UNREADABLE
+@PLACES
+def test_r8_what_cannot_be_read_forbids_to_untag(scene: Scene, stack: DeployedStack, place: str, text: str) -> None:
+    release = scene.release("copy", "first")
+    stack.deploy(template(stack, Agent=declare(release, "latest", "1", **UNTAG)))
+    write_beside(scene, place, text)
+
+    assert stack.deploy(template(stack, Agent=declare(release, "1", **UNTAG))).status == "COMPLETE"
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    assert stack.resources["Agent"].data["KeptTags"] == "latest"
+
+
+@pytest.mark.parametrize("tag", ["latest", "other"], ids=["the same tag", "another tag"])
+def test_r8_what_version_0_1_remembered_forbids_what_it_says(scene: Scene, stack: DeployedStack, tag: str) -> None:
+    release = scene.release("copy", "first")
+    stack.deploy(template(stack, Agent=declare(release, "latest", "1", **DESTROY)))
+    state = state_of_version_0_1(
+        stack.sent[-1], scene.push("second").digest, resource=f"ecr-public:123456789012/{HOME}:Other", tags=[tag]
+    )
+    write_beside(scene, "beside the parameter of version 0.1", state)
+
+    assert stack.destroy()
+
+    assert scene.tags() == ({"latest": "first"} if tag == "latest" else {})
+
+
+SYSTEMS_MANAGER = {"GetParameter", "GetParameters", "GetParametersByPath", "PutParameter", "DeleteParameter"}
+
+
+@OPTIONS
+@TWO_KINDS
+def test_r8_a_function_that_may_not_remember_publishes_and_says_what_it_could_not(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.push("by hand", "latest")
+    scene.plane.denied |= SYSTEMS_MANAGER
+    release = scene.release(kind, "first")
+    capsys.readouterr()
+
+    done = stack.deploy(template(stack, Agent=declare(release, "latest", "1", **options)))
+
+    assert done.status == "COMPLETE"
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    warnings = messages(capsys.readouterr().out, "WARNING")
+    assert [line for line in warnings if "latest" in line and "trying again" not in line]
+
+
+@TWO_KINDS
+def test_r8_a_function_that_may_not_read_removes_nothing(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+    release = scene.release(kind, "first")
+    both = {**UNTAG, **DESTROY}
+    stack.deploy(template(stack, Agent=declare(release, "latest", "1", **both)))
+    scene.plane.denied |= SYSTEMS_MANAGER
+
+    assert stack.deploy(template(stack, Agent=declare(release, "1", **both))).status == "COMPLETE"
+    assert stack.destroy()
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    assert scene.images() == whole("first")
+
+
+@OPTIONS
+@TWO_KINDS
+@pytest.mark.parametrize("lost", ["answer", "request"])
+def test_r9_a_creation_that_was_never_answered_ends_with_the_id_that_cloudformation_invents(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, lost: Literal["answer", "request"]
+) -> None:
+    scene.push("by hand", "latest")
+    release = scene.release(kind, "first")
+
+    stack.deploy(
+        template(stack, Agent=declare(release, "latest", "1", **options)), Course(deliveries=[Delivery(lost=lost)])
+    )
+
+    assert stack.status == "ROLLBACK_COMPLETE"
+    assert stack.sent[-1]["PhysicalResourceId"] == stack.invented_id("Agent")
+    came = lost == "answer" and not options
+    assert scene.tags() == {"latest": "by hand", **({"1": "first"} if came else {})}
+    assert scene.parameters() == {}
+
+
+@REMOVING
+def test_r9_what_it_claimed_can_be_removed_later(scene: Scene, stack: DeployedStack, options: Options) -> None:
+    release = scene.release("copy", "first")
+    declared = declare(release, "latest", "1", **options)
+    stack.deploy(template(stack, Agent=declared), Course(deliveries=[Delivery(lost="answer")]))
+    other = scene.stack("Other")
+    other.deploy(template(other, Agent=declare(release, "latest", "1", **DESTROY)))
+
+    assert other.destroy()
+
+    assert (scene.tags(), scene.images(), scene.parameters()) == ({}, set(), {})
+
+
+def test_r9_an_invented_id_is_no_reason_to_touch_what_another_resource_has(scene: Scene, stack: DeployedStack) -> None:
+    """The Create never arrived; the tags are those of an older resource of the stack."""
+    release = scene.release("digest", "first")
+    stack.deploy(template(stack, Old=declare(release, "latest", "1", **DESTROY)))
+
+    stack.deploy(
+        template(stack, New=declare(release, "latest", "1", **DESTROY)),
+        Course(deliveries=[Delivery(lost="request")]),
+    )
+
+    assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    assert scene.images() == whole("first")
+
+
+@TWO_KINDS
+def test_r15_stacks_of_two_regions_know_of_each_other(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+    other, release = scene.stack("Agent", "us-west-2"), scene.release(kind, "first")
+    shared = declare(release, "latest", "1", **DESTROY)
+    stack.deploy(template(stack, Agent=shared))
+    other.deploy(template(other, Agent=shared))
+    assert set(scene.parameters()) == {REGISTRY_REGION}
+
+    assert stack.destroy()
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+    assert scene.images() == whole("first")
+    assert other.destroy()
+    assert (scene.tags(), scene.parameters()) == ({}, {})
+
+
+def test_r15_a_tag_that_a_stack_of_another_region_has_stays_when_it_is_dropped(
+    scene: Scene, stack: DeployedStack
+) -> None:
+    other, release = scene.stack("Agent", "us-west-2"), scene.release("digest", "first")
+    stack.deploy(template(stack, Agent=declare(release, "latest", "1", **UNTAG)))
+    other.deploy(template(other, Agent=declare(release, "latest", **UNTAG)))
+
+    stack.deploy(template(stack, Agent=declare(release, "1", **UNTAG)))
+
+    assert scene.tags() == {"latest": "first", "1": "first"}
+
+
+def test_r15_a_stack_of_another_repository_is_no_obstacle(scene: Scene, stack: DeployedStack) -> None:
+    other, release = scene.stack("Agent", "us-west-2"), scene.release("digest", "first")
+    scene.push("first", to=ELSEWHERE)
+    shared = declare(release, "latest", "1", **DESTROY)
+    stack.deploy(template(stack, Agent=shared))
+    other.deploy(template(other, Agent={**shared, "RepositoryName": ELSEWHERE}))
+
+    assert stack.destroy()
+
+    assert scene.tags() == {}
+    assert scene.tags(ELSEWHERE) == {"latest": "first", "1": "first"}

@@ -1,0 +1,175 @@
+"""
+Whatever time is left, there is one answer, and it says what has become of the tags.
+
+T3 (what ``ImageAlreadyExistsException`` says) and T5 (an index that is larger
+than it states) are held elsewhere, where answers and contents are scripted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Fault
+from cdk_ecrpublic.sandbox.images import Image
+from tests.protocol.cloudformation import Answer
+from tests.support.clock import SteppingClock
+from tests.support.scene import DESTROY, KINDS, OPTIONS, Kind, Options, Scene, declare, template
+
+READ_TIMES_OUT_SECONDS = 20.0
+
+
+def hang(scene: Scene, operation: str, reference: str, *, skip: int = 0) -> None:
+    """Let a request hang until its client gives up; it never takes effect."""
+    scene.hooks.before(
+        operation,
+        lambda: scene.clock.pass_by(READ_TIMES_OUT_SECONDS),
+        when=lambda call: call.reference == reference,
+        skip=skip,
+        times=None,
+    )
+    scene.sandbox.faults.add(Fault(operation=operation, reference=reference, drop="before", skip=skip, times=None))
+
+
+def moved_and_unnamed(scene: Scene, before: Image, answer: Answer) -> list[str]:
+    """Return the tags that are not where they were, and of which the answer does not say so."""
+    moved = [tag for tag, name in scene.tags().items() if name != "by hand"]
+    return [tag for tag in moved if tag not in answer.reason or before.digest not in answer.reason]
+
+
+@pytest.mark.parametrize("timeout", [60, 300])
+@pytest.mark.parametrize("worse", ["", "reads hang too", "alpha cannot be moved back"])
+def test_t1_tags_that_were_moved_when_requests_hang_go_back_or_are_named(
+    scene: Scene, timeout: int, worse: str
+) -> None:
+    """Each request hangs until its client gives up."""
+    stack, before = scene.stack(), scene.push("by hand", "alpha", "beta")
+    declared = declare(scene.release("digest", "first"), "alpha", "beta", ServiceTimeout=timeout)
+    hang(scene, "PutImage", "beta")
+    if worse == "reads hang too":
+        hang(scene, "GetManifest", before.digest)
+    if worse == "alpha cannot be moved back":
+        hang(scene, "PutImage", "alpha", skip=1)
+
+    answer = stack.cloudformation.create(declared, "Agent")
+
+    assert not answer.succeeded
+    assert moved_and_unnamed(scene, before, answer) == []
+
+
+@pytest.fixture
+def waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """
+    Let a wait for a thread with an end cost its time at once, when the thread hangs.
+
+    The event says that it does.
+    """
+    hung, join, threads = threading.Event(), threading.Thread.join, []
+
+    def join_at_once(thread: threading.Thread, timeout: float | None = None) -> None:
+        if timeout is None or timeout < 1:
+            join(thread, timeout)
+            return
+        threads.append(thread)
+        while thread.is_alive() and not hung.is_set():
+            join(thread, 0.01)
+        if thread.is_alive():
+            scene.clock.pass_by(timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", join_at_once)
+    yield hung
+    for thread in threads:
+        join(thread)
+
+
+@OPTIONS
+def test_t1_tags_that_were_moved_when_a_request_never_returns_are_named(
+    scene: Scene, options: Options, waits: threading.Event
+) -> None:
+    """The answer has to be sent while the thread that moves tags still waits, so it cannot move them back."""
+    stack, before = scene.stack(), scene.push("by hand", "alpha", "beta")
+    (properties,) = template(
+        stack, Agent=declare(scene.release("digest", "first"), "alpha", "beta", ServiceTimeout=120, **options)
+    ).values()
+    answered = threading.Event()
+
+    def hang_until_the_answer_was_sent() -> None:
+        waits.set()
+        answered.wait(5)
+
+    scene.hooks.before("PutImage", hang_until_the_answer_was_sent, when=lambda call: call.reference == "beta")
+    scene.sandbox.faults.add(Fault(operation="PutImage", reference="beta", drop="before", times=None))
+
+    answer = stack.cloudformation.create(properties, "Agent")
+    unnamed = moved_and_unnamed(scene, before, answer)
+    answered.set()
+
+    assert not answer.succeeded
+    assert unnamed == []
+
+
+@OPTIONS
+def test_t1_tags_that_can_be_moved_back_are_not_left(scene: Scene, options: Options) -> None:
+    stack = scene.stack()
+    scene.push("by hand", "alpha", "beta")
+    declared = declare(scene.release("digest", "first"), "alpha", "beta", ServiceTimeout=300, **options)
+    scene.sandbox.faults.add(Fault(operation="PutImage", reference="beta", code="LimitExceededException", times=None))
+
+    stack.deploy(template(stack, Agent=declared))
+
+    assert stack.status == "ROLLBACK_COMPLETE"
+    assert scene.tags() == {"alpha": "by hand", "beta": "by hand"}
+    assert scene.parameters() == {}
+
+
+@KINDS
+def test_t2_a_refresh_repairs_a_tag_that_a_person_moved_a_moment_ago(scene: Scene, kind: Kind) -> None:
+    """Reads are ten seconds old: they show the tag where it should be."""
+    stack, release = scene.stack(pace=0.0), scene.release(kind, "first")
+    theirs = scene.push("theirs")
+    stack.deploy(template(stack, Agent=declare(release, "latest")))
+    scene.clock.pass_by(60)
+    scene.lag(10)
+    scene.move(theirs, "latest")
+    stack.rest = 5.0
+
+    done = stack.deploy(template(stack, Agent=declare(release, "latest", Refresh="1")))
+
+    assert done.status == "COMPLETE"
+    assert scene.tags() == {"latest": "first"}
+
+
+@dataclass
+class TickingClock(SteppingClock):
+    """Each look at the clock costs *tick* seconds."""
+
+    tick: float = 0.0
+
+    def now(self) -> float:
+        self.time += self.tick
+        return self.time
+
+
+@pytest.mark.parametrize("timeout", [1, 3, 6])
+@pytest.mark.parametrize(("tick", "queued"), [(0.0, 0.0), (0.3, 0.0), (0.0, 2.5)], ids=["at once", "slow", "queued"])
+@pytest.mark.parametrize("request_type", ["Create", "Update", "Delete"])
+def test_t4_however_short_the_service_timeout_is_there_is_one_answer(
+    scene: Scene, timeout: int, tick: float, queued: float, request_type: str
+) -> None:
+    scene.clock = TickingClock(tick=tick)
+    stack, release = scene.stack(), scene.release("digest", "first")
+    properties: Any = declare(release, "latest", ServiceTimeout=timeout, **DESTROY)
+    physical_id = None if request_type == "Create" else "ecr-public:123456789012/acme/agent:Agent"
+    old = properties if request_type == "Update" else None
+    event = stack.cloudformation.event(request_type, properties, "Agent", physical_id, old)
+    scene.clock.pass_by(queued)
+
+    answer = stack.cloudformation.send(event)
+
+    # It is a true one.
+    assert answer.succeeded or answer.reason
+    assert not answer.succeeded or scene.tags() == ({} if request_type == "Delete" else {"latest": "first"})

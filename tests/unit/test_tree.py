@@ -1,0 +1,223 @@
+"""What is below an image: read only as far as it was said, and bounded over all of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from lambda_handler.errors import IntegrityError, InvalidManifestError
+from lambda_handler.oci import Descriptor, Digest, Manifest
+from lambda_handler.publish import tree
+from lambda_handler.publish.content import copied
+from lambda_handler.publish.referrers import with_referrers
+from lambda_handler.publish.tree import Allowance, descend
+from tests.support.memory import OCI_INDEX, OCI_MANIFEST, MemoryRepository, image_of
+
+
+@dataclass
+class WatchedRepository(MemoryRepository):
+    """Remembers what was read of it, and how many bytes at once."""
+
+    reads: list[Digest] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    lists: dict[Digest, list[Descriptor]] = field(default_factory=dict)
+
+    def listed(self, entry: Descriptor) -> Manifest:
+        with self.lock:
+            self.reads.append(entry.digest)
+            self.at_once += entry.size
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return super().listed(entry)
+        finally:
+            with self.lock:
+                self.at_once -= entry.size
+
+    def referrers(self, subject: Digest) -> list[Descriptor]:
+        return self.lists.get(subject, [])
+
+
+@pytest.fixture
+def origin() -> WatchedRepository:
+    return WatchedRepository()
+
+
+def entry(manifest: Manifest, size: int | None = None) -> dict[str, object]:
+    return {
+        "mediaType": manifest.media_type.value,
+        "digest": str(manifest.digest),
+        "size": manifest.size if size is None else size,
+    }
+
+
+def index(*entries: dict[str, object], **more: object) -> Manifest:
+    data = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries, **more}
+    return Manifest.parse(json.dumps(data).encode())
+
+
+def padded(origin: MemoryRepository, number: int, length: int) -> Manifest:
+    """Add an image whose manifest is as long."""
+    config = {"mediaType": "a", "digest": str(Digest.of(b"")), "size": 0}
+    data = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "number": number, "padding": ""}
+    short = json.dumps(data)
+    manifest = Manifest.parse(f'{short[:-2]}{"x" * (length - len(short))}"}}'.encode())
+    origin.images[manifest.digest] = manifest
+    return manifest
+
+
+@pytest.mark.parametrize("change", [lambda size: size - 1, lambda size: size + 1, lambda _: 2, lambda _: 2**62])
+def test_t5_a_child_of_another_size_than_its_index_says_is_refused_with_both_names(
+    origin: WatchedRepository, change: Callable[[int], int]
+) -> None:
+    child = origin.add(b"config")
+    root = index(entry(child, change(child.size)))
+
+    with pytest.raises((IntegrityError, InvalidManifestError)) as failure:
+        copied(root, origin, [])
+
+    if change(0) != 2**62:
+        assert failure.value.message.startswith(
+            f"the index {root.digest} lists {child.digest} with {change(child.size)} bytes: {child.size} bytes"
+        )
+
+
+def test_t5_a_child_deep_below_is_refused_with_its_own_parent(origin: WatchedRepository) -> None:
+    child = origin.add(b"config")
+    inner = index(entry(child, 2))
+    origin.images[inner.digest] = inner
+
+    with pytest.raises(IntegrityError, match=f"the index {inner.digest} lists {child.digest} with 2 bytes"):
+        copied(index(entry(inner)), origin, [])
+
+
+def test_t5_two_sizes_for_one_manifest_are_refused_before_it_is_read(origin: WatchedRepository) -> None:
+    child = origin.add(b"config")
+    root = index(entry(child), entry(child, 2))
+
+    with pytest.raises(IntegrityError, match=f"with 2 bytes, and elsewhere it has {child.size}"):
+        copied(root, origin, [])
+
+    assert origin.reads == []
+
+
+def test_t5_another_size_for_a_manifest_that_was_read_already_is_refused(origin: WatchedRepository) -> None:
+    child = origin.add(b"config")
+    inner = index(entry(child, 2))
+    origin.images[inner.digest] = inner
+
+    with pytest.raises(IntegrityError, match=f"the index {inner.digest} lists .* and elsewhere it has {child.size}"):
+        copied(index(entry(child), entry(inner)), origin, [])
+
+
+def test_more_bytes_than_there_may_be_are_refused_before_any_is_read(
+    origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "MANIFESTS_MAX_BYTES", 2999)
+    children = [padded(origin, number, 1000) for number in range(3)]
+
+    with pytest.raises(InvalidManifestError, match="the image has more than 2000 manifests, or 2999 bytes of them"):
+        copied(index(*map(entry, children)), origin, [])
+
+    assert origin.reads == []
+
+
+def test_bytes_are_counted_over_all_indexes_together(
+    origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are read and not done with, too: siblings of the index that is descended into."""
+    inner = [index(entry(padded(origin, number, 1000))) for number in range(3)]
+    origin.images.update({each.digest: each for each in inner})
+    monkeypatch.setattr(tree, "MANIFESTS_MAX_BYTES", sum(each.size for each in inner) + 2999)
+
+    with pytest.raises(InvalidManifestError, match="bytes of them"):
+        copied(index(*map(entry, inner)), origin, [])
+
+    assert len(origin.reads) == 3 + 2
+
+
+def test_layers_are_counted_over_all_images_together(
+    origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "REFERENCES_MAX", 10)
+    children = [image_of(b"config", b"layer", bytes([number])) for number in range(3)]
+    origin.images.update({child.digest: child for child in children})
+
+    with pytest.raises(InvalidManifestError, match="more than 10 layers, configs and manifests in all"):
+        copied(index(*map(entry, children)), origin, [])
+
+
+def test_long_manifests_are_not_read_side_by_side(origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "BATCH_BYTES", 2500)
+    children = [padded(origin, number, length) for number, length in enumerate([1000] * 7 + [4000] + [1000] * 3)]
+
+    descend(index(*map(entry, children)), origin, {}, Allowance())
+
+    assert origin.reads.index(children[7].digest) == 7
+    assert origin.most_at_once <= 4000
+    assert len(origin.reads) == len(children)
+
+
+@pytest.mark.parametrize("sizes", [[], [1], [1] * 9, [5], [5, 1, 5], [9, 9], [1, 1, 1, 1, 1, 1]])
+def test_batches_are_all_of_it_in_its_order(sizes: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "BATCH_BYTES", 5)
+    entries = [
+        Descriptor(media_type="a", digest=Digest.of(bytes([number])), size=size) for number, size in enumerate(sizes)
+    ]
+
+    batches = list(tree._batches(entries))  # noqa: SLF001 - what is read at once
+
+    assert [each for batch in batches for each in batch] == entries
+    assert all(batch and (len(batch) == 1 or sum(each.size for each in batch) <= 5) for batch in batches)
+
+
+def referring(origin: WatchedRepository, image: Manifest, sizes: Sequence[int | None]) -> list[Manifest]:
+    """Let signatures refer to *image*, and state these sizes of them."""
+    signatures = [origin.add(bytes([number])) for number in range(len(sizes))]
+    origin.lists[image.digest] = [
+        Descriptor(media_type=OCI_MANIFEST, digest=each.digest, size=each.size if size is None else size)
+        for each, size in zip(signatures, sizes, strict=True)
+    ]
+    return signatures
+
+
+def test_t5_a_referrer_of_another_size_than_its_list_says_is_refused_with_both_names(origin: WatchedRepository) -> None:
+    image = origin.add(b"config")
+    signature, *_ = referring(origin, image, [2])
+
+    with pytest.raises(IntegrityError) as failure:
+        with_referrers(copied(image, origin, []))
+
+    said = f"the list of what refers to {image.digest} lists {signature.digest} with 2 bytes: {signature.size} bytes"
+    assert failure.value.message.startswith(said)
+
+
+def test_referrers_are_counted_over_all_subjects_before_they_are_read(
+    origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "MANIFESTS_MAX", 4)
+    images = [origin.add(f"config {number}".encode()) for number in range(3)]
+    for image in images:
+        referring(origin, image, [None, None])
+
+    with pytest.raises(InvalidManifestError, match="what refers to the image has more than 4 manifests"):
+        with_referrers(copied(index(*map(entry, images)), origin, []))
+
+    assert len(origin.reads) <= 3 + 4
+
+
+def test_what_a_tag_stands_for_counts_as_soon_as_it_is_read(
+    origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = origin.add(b"config")
+    for number, suffix in enumerate(("", ".sig", ".att", ".sbom")):
+        origin.tags[f"sha256-{image.digest.hex}{suffix}"] = padded(origin, number, 1000).digest
+    monkeypatch.setattr(tree, "MANIFESTS_MAX_BYTES", 1999)
+
+    with pytest.raises(InvalidManifestError, match=r"what refers to the image has more than .* 1999 bytes"):
+        with_referrers(copied(image, origin, []))
