@@ -48,16 +48,22 @@ class Cloud:
     """
 
     url: str = ""
-    stacks: dict[tuple[str, str], KnownStack] = field(default_factory=dict)
+    stacks: dict[tuple[str, str], KnownStack] = field(default_factory=dict, init=False)
     denied: set[str] = field(default_factory=set)
     busy: int = 0
-    plane: ControlPlane = field(default_factory=ControlPlane)
-    deployed: dict[str, DeployedStack] = field(default_factory=dict)
-    formation: CloudFormation | None = None
+    plane: ControlPlane = field(default_factory=ControlPlane, init=False)
+    deployed: dict[str, DeployedStack] = field(default_factory=dict, init=False)
+    formation: CloudFormation | None = field(default=None, init=False)
 
     def environment(self) -> dict[str, str]:
         """Return the variables that lead clients here."""
         return {"AWS_ENDPOINT_URL_SSM": self.url, "AWS_ENDPOINT_URL_CLOUDFORMATION": self.url}
+
+    def begin_anew(self) -> None:
+        """Forget all stacks and parameters."""
+        self.plane.clear()
+        for each in (self.stacks, self.deployed, self.denied):
+            each.clear()
 
     def hold(self, folder: Path, status: str = "CREATE_COMPLETE", *, region: str = REGION) -> None:
         """Let the stacks of an app be known as they are synthesized, without deploying anything."""
@@ -70,6 +76,13 @@ class Cloud:
         for deployment in self._deployed(folder, SMOOTH):
             assert deployment.status == "COMPLETE", [change.answer for change in deployment.changes]
         self.hold(folder, "UPDATE_COMPLETE")
+
+    def can_deploy(self, folder: Path) -> bool:
+        """Deploy an app's stacks, if nothing fails."""
+        succeeded = all(deployment.status == "COMPLETE" for deployment in self._deployed(folder, SMOOTH))
+        if succeeded:
+            self.hold(folder, "UPDATE_COMPLETE")
+        return succeeded
 
     def fail(self, folder: Path) -> list[Deployment]:
         """Deploy an app's stacks, while something else in each of them fails at the very end."""

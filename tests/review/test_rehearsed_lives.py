@@ -1,0 +1,182 @@
+"""
+Whatever is deployed and pushed by hand: a plan says what the next deployment does, and what is left if it fails.
+
+The deployment is the real function's work in a stack that is played; a model
+of a few lines says from whom tags are taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from cdk_ecrpublic.review.assembly import Assembly, read_assembly
+from cdk_ecrpublic.review.drift import Verdict, find_drift
+from cdk_ecrpublic.review.effect import Action, Effect, Former, State
+from cdk_ecrpublic.review.registry import Registry
+from cdk_ecrpublic.sandbox.images import build_image
+from tests.support.course import Deployment
+
+from .apps import Resources, declare, write_app
+from .cloud import Cloud
+from .conftest import HOME, World
+
+IMAGES = tuple(build_image({"etc/name": name}) for name in (b"one", b"two", b"three"))
+TAGS = ("1", "1.2", "1.3", "latest")
+NAMES = ("First", "Second", "Third")
+
+OPTIONS: Mapping[str, Mapping[str, object]] = {
+    "keep": {},
+    "untag": {"OnTagRemoved": "Untag"},
+    "destroy": {"OnDelete": "Delete"},
+    "both": {"OnTagRemoved": "Untag", "OnDelete": "Delete"},
+    "immutable": {"OnTagRemoved": "Untag", "OnDelete": "Delete", "ImmutableTags": ["1.3"]},
+}
+
+Pushed = Mapping[str, int]
+"""Where somebody puts tags: the number of an image by tag."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An image of an app."""
+
+    image: int | None
+    tags: tuple[str, ...]
+    options: str
+
+    @property
+    def removes(self) -> bool:
+        return self.options != "keep"
+
+    def properties(self, name: str, *, is_remembered: bool) -> dict[str, object]:
+        digest = IMAGES[0 if self.image is None else self.image].digest
+        moving = {"Source": {"Tag": "build"}} if self.image is None else {}
+        state = {"StateParameterName": f"/cdk-ecrpublic/{HOME}/Agent.{name}"} if is_remembered or moving else {}
+        return {**declare(digest, *self.tags), **OPTIONS[self.options], **moving, **state}
+
+
+App = Mapping[str, Declared]
+
+
+@st.composite
+def apps(draw: st.DrawFn) -> App:
+    """Declare up to three images, none with a tag of another one."""
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=3))
+    owners = draw(st.lists(st.sampled_from([*names, ""]), min_size=len(TAGS), max_size=len(TAGS)))
+    return {
+        name: Declared(
+            image=draw(st.sampled_from([0, 1, 2, None])),
+            tags=tuple(tag for tag, owner in zip(TAGS, owners, strict=True) if owner == name),
+            options=draw(st.sampled_from(["keep", "keep", *OPTIONS])),
+        )
+        for name in names
+    }
+
+
+def resources(app: App) -> Resources:
+    """Render an app as the constructs do: where one image removes something, all are remembered by name."""
+    is_remembered = any(each.removes for each in app.values())
+    return {name: each.properties(name, is_remembered=is_remembered) for name, each in app.items()}
+
+
+def push(world: World, pushed: Pushed) -> None:
+    for tag, number in pushed.items():
+        world.push(IMAGES[number], tag)
+
+
+def begin(world: World, cloud: Cloud) -> None:
+    world.begin_anew()
+    cloud.begin_anew()
+    for image in IMAGES:
+        world.push(image)
+    world.push(IMAGES[0], "build")
+
+
+PUSHED = st.dictionaries(st.sampled_from((*TAGS, "build")), st.integers(0, 2), max_size=3)
+
+
+def former(tag: str, name: str, before: App, after: App) -> tuple[Former, str]:
+    """Say who has had a tag, out of the two apps alone."""
+    for other, declared in before.items():
+        if tag in declared.tags and other != name:
+            return (Former.DROPPED if other in after else Former.REMOVED), other
+    return Former.NONE, ""
+
+
+def taken_over(effects: list[Effect]) -> dict[tuple[str, str], tuple[Former, str]]:
+    return {
+        (effect.path, tag): (each.former, each.owner)
+        for effect in effects
+        for each in effect.taken_over
+        for tag in each.tags
+    }
+
+
+def expected_takeovers(before: App, after: App, tags: Mapping[str, str]) -> dict[tuple[str, str], tuple[Former, str]]:
+    changed = {name: each for name, each in after.items() if resources(before).get(name) != resources(after)[name]}
+    return {
+        (name, tag): former(tag, name, before, after)
+        for name, each in changed.items()
+        for tag in each.tags
+        if tag in tags and tag not in (before[name].tags if name in before else ())
+    }
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(first=PUSHED, before=apps(), second=PUSHED, after=apps(), fails=st.booleans())
+def test_a_plan_says_what_happens(
+    world: World, cloud: Cloud, first: Pushed, before: App, second: Pushed, after: App, *, fails: bool
+) -> None:
+    begin(world, cloud)
+    push(world, first)
+    if before:
+        assume(cloud.can_deploy(write_app(world.folder, resources(before))))
+    push(world, second)
+    assembly = read_assembly(folder := write_app(world.folder, resources(after)))
+    tags, images = world.tags(), world.images()
+
+    effects = world.review(assembly)
+
+    assert (world.tags(), world.images()) == (tags, images), "a review writes nothing"
+    assume(not any(effect.state is State.REFUSED for effect in effects))
+    assert taken_over(effects) == expected_takeovers(before, after, tags)
+    if fails:
+        check_failure(effects, world, cloud.fail(folder), tags)
+    else:
+        cloud.deploy(folder)
+        check_success(effects, world, tags, images)
+        check_verified(effects, assembly)
+
+
+def check_success(effects: list[Effect], world: World, tags: Mapping[str, str], images: set[str]) -> None:
+    changes = [tag for effect in effects for tag in effect.tags if tag.action is not Action.UNCHANGED]
+    after = {**tags, **{tag.tag: tag.after for tag in changes}}
+    # Whether an update drops the last tag of an image depends on which other updates come before it.
+    dropped = [tag.tag for effect in effects if effect.digest for tag in effect.tags if tag.action is Action.REMOVE]
+    late = {tag: digest for tag, digest in world.tags().items() if tag in dropped and digest == tags[tag]}
+    assert world.tags() == {**{tag: digest for tag, digest in after.items() if digest is not None}, **late}
+    if not late:
+        assert images - world.images() == {digest for effect in effects for digest in effect.writes.deletes}
+
+
+def check_verified(effects: list[Effect], assembly: Assembly) -> None:
+    findings = find_drift(assembly.images, Registry())
+
+    assert [finding.verdict is Verdict.DIFFERENT for finding in findings] == [
+        effect.state is State.DRIFTED for effect in effects[: len(findings)]
+    ]
+
+
+def check_failure(effects: list[Effect], world: World, deployments: list[Deployment], tags: Mapping[str, str]) -> None:
+    (deployment,) = deployments
+    if any(effect.undo.problems for effect in effects):
+        assert deployment.status == "ROLLBACK_FAILED"
+        return
+    assert deployment.status == "ROLLBACK_COMPLETE"
+    digests = {(effect.path, tag.tag): tag.after for effect in effects for tag in effect.tags}
+    left = {tag: digests[effect.path, tag] for effect in effects for tag in effect.undo.stays}
+    assert world.tags() == {**tags, **left}

@@ -1,0 +1,197 @@
+"""What a plan says of a deployment that fails, and what its rollback then leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cdk_ecrpublic.cli.commands import cli
+from cdk_ecrpublic.review.assembly import read_assembly
+from cdk_ecrpublic.review.effect import Effect, State
+from cdk_ecrpublic.sandbox.images import build_image
+from tests.support.course import Deployment
+
+from .apps import Resources, declare, write_app
+from .cloud import Cloud
+from .conftest import HOME, World
+
+OLD, NEW = build_image({"etc/name": b"old"}), build_image({"etc/name": b"new"})
+RECORD = f"/cdk-ecrpublic/state/123456789012/{HOME.replace('/', '--')}"
+
+
+@pytest.fixture
+def images(world: World) -> World:
+    world.push(OLD)
+    world.push(NEW)
+    return world
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def plan(world: World, resources: Resources) -> tuple[Path, list[Effect]]:
+    folder = write_app(world.folder, resources)
+    return folder, world.review(read_assembly(folder))
+
+
+def fail(cloud: Cloud, folder: Path) -> Deployment:
+    (deployment,) = cloud.fail(folder)
+    return deployment
+
+
+def moving(*tags: str, **more: object) -> dict[str, object]:
+    return {**declare("", *tags), "Source": {"Tag": "build"}, **more}
+
+
+def last_line(folder: Path) -> str:
+    return run("plan", folder).stdout.splitlines()[-1]
+
+
+SENTENCE = "If this deployment fails, CloudFormation rolls it back: "
+
+
+def test_new_tags_stay_and_others_go_back(images: World, cloud: Cloud) -> None:
+    images.push(OLD, "latest")
+    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest")})
+
+    assert last_line(folder) == f"{SENTENCE}tags that moved go back; 1 new tag stays: 1.4.2"
+    assert effect.undo.stays == ("1.4.2",)
+    assert fail(cloud, folder).status == "ROLLBACK_COMPLETE"
+    assert images.tags() == {"latest": OLD.digest, "1.4.2": NEW.digest}
+
+
+@pytest.mark.parametrize("option", [{"OnTagRemoved": "Untag"}, {"OnDelete": "Delete"}], ids=["untag", "destroy"])
+def test_new_tags_go_where_tags_are_removed(images: World, cloud: Cloud, option: dict[str, str]) -> None:
+    images.push(OLD, "latest")
+    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest", **option)})
+
+    assert last_line(folder) == f"{SENTENCE}tags that moved go back; new tags are removed"
+    assert effect.undo.stays == ()
+    fail(cloud, folder)
+    assert images.tags() == {"latest": OLD.digest}
+
+
+def test_an_update_removes_new_tags_only_if_it_did_so_before(images: World, cloud: Cloud) -> None:
+    cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
+    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest", OnTagRemoved="Untag")})
+
+    assert effect.undo.stays == ("1.4.2",)
+    fail(cloud, folder)
+    assert images.tags() == {"latest": OLD.digest, "1.4.2": NEW.digest}
+
+
+def test_an_immutable_tag_stays_as_well(images: World, cloud: Cloud) -> None:
+    option = {"OnDelete": "Delete", "ImmutableTags": ["1.*"]}
+    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "1.4.2", "edge", **option)})
+
+    assert effect.undo.stays == ("1.4.2",)
+    fail(cloud, folder)
+    assert images.tags() == {"1.4.2": NEW.digest}
+
+
+def test_many_new_tags_are_one_line(images: World, cloud: Cloud) -> None:
+    del cloud
+    releases = {f"Release{number}": declare(NEW.digest, f"1.{number}") for number in range(8)}
+    folder, _ = plan(images, releases)
+
+    assert last_line(folder) == f"{SENTENCE}8 new tags stay: 1.0, 1.1, 1.2, 1.3, 1.4 and 3 more"
+
+
+def test_where_nothing_changes_nothing_is_said(images: World, cloud: Cloud) -> None:
+    cloud.deploy(folder := write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
+
+    assert last_line(folder) == "1 image: 1 unchanged"
+
+
+def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
+    del cloud
+    images.push(OLD, "latest")
+    folder, _ = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest")})
+
+    data = json.loads(run("plan", "--format", "json", folder).stdout)
+
+    assert data["undo"] == f"{SENTENCE}tags that moved go back; 1 new tag stays: 1.4.2"
+    assert data["images"][0]["undo"] == {"stays": ["1.4.2"], "problems": []}
+    assert "1 new tag stays: 1.4.2" in run("plan", "--format", "markdown", folder).stdout.splitlines()[3]
+
+
+def test_without_credentials_new_tags_are_still_named(without_credentials: World) -> None:
+    home = without_credentials.home
+    without_credentials.push(NEW)
+    folder = write_app(without_credentials.folder, {"Release": declare(NEW.digest, "1.4.2")})
+
+    assert run("plan", folder, "--registry", home).stdout.splitlines()[-1] == f"{SENTENCE}1 new tag stays: 1.4.2"
+
+
+def test_more_tags_than_a_record_holds_are_refused_with_the_function_s_own_words(images: World, cloud: Cloud) -> None:
+    tags = [f"{number:0>100}" for number in range(50)]
+    images.push(OLD, *tags)
+    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, *tags)})
+
+    assert run("plan", folder).exit_code == 2
+    assert effect.state is State.REFUSED
+    assert "takes over 50 tags that point to other images, more than the 4096 bytes" in effect.problems[0]
+    answer = fail(cloud, folder).changes[0].answer
+    assert answer is not None
+    assert answer.reason.endswith(effect.problems[0])
+    assert set(images.tags().values()) == {OLD.digest}
+
+
+@pytest.mark.parametrize("text", [None, '{"version": 99}'], ids=["missing", "of another version"])
+def test_a_source_that_may_move_and_is_not_remembered_cannot_be_rolled_back(
+    images: World, cloud: Cloud, text: str | None
+) -> None:
+    images.push(OLD, "build")
+    cloud.deploy(write_app(images.folder, {"Release": moving("latest")}))
+    (name,) = list(cloud.plane.parameters)
+    if text is None:
+        del cloud.plane.parameters[name]
+    else:
+        cloud.plane.parameters[name] = text
+    images.push(NEW, "build")
+    folder, (effect,) = plan(images, {"Release": moving("latest", Refresh="1")})
+
+    assert effect.state is State.CHANGED
+    assert "if this deployment fails, its rollback fails, too: NOT_FOUND: " in effect.undo.problems[0]
+    assert "which image the source stood for when it was deployed is not known" in run("plan", folder).stdout
+    assert last_line(folder) == f"{SENTENCE}1 image cannot be restored, see above; all other tags that moved go back"
+    deployment = fail(cloud, folder)
+    assert deployment.status == "ROLLBACK_FAILED"
+    assert deployment.reasons[0] in effect.undo.problems[0]
+
+
+def test_a_source_that_may_move_and_is_remembered_comes_back(images: World, cloud: Cloud) -> None:
+    images.push(OLD, "build")
+    cloud.deploy(write_app(images.folder, {"Release": moving("latest")}))
+    images.push(NEW, "build")
+    folder, (effect,) = plan(images, {"Release": moving("latest", Refresh="1")})
+
+    assert effect.undo.problems == ()
+    assert fail(cloud, folder).status == "ROLLBACK_COMPLETE"
+    assert images.tags()["latest"] == OLD.digest
+
+
+def test_what_we_may_not_read_is_not_claimed_to_be_missing(images: World, cloud: Cloud) -> None:
+    images.push(OLD, "build")
+    cloud.deploy(write_app(images.folder, {"Release": moving("latest")}))
+    images.push(NEW, "build")
+    cloud.denied = {"GetParameter", "GetParametersByPath"}
+    _, (effect,) = plan(images, {"Release": moving("latest", Refresh="1")})
+
+    assert effect.state is State.CHANGED
+    assert effect.undo.problems == ()
+
+
+def test_an_image_that_is_gone_cannot_come_back(images: World, cloud: Cloud) -> None:
+    cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
+    images.sandbox.client("ecr-public").batch_delete_image(repositoryName=HOME, imageIds=[{"imageDigest": OLD.digest}])
+    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "latest")})
+
+    assert f"the image {OLD.digest} does not exist" in effect.undo.problems[0]
+    deployment = fail(cloud, folder)
+    assert deployment.status == "ROLLBACK_FAILED"
+    assert deployment.reasons[0] in effect.undo.problems[0]
