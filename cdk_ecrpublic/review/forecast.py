@@ -28,7 +28,6 @@ from .deployed import DeployedStacks
 from .effect import AT_ONCE, UNANSWERED, Action, Effect, State, TagEffect, Writes, problems_of
 from .images import Summary, summarize
 from .intrinsics import unknowns
-from .memories import Memories
 from .registry import Registry
 from .removals import Removals
 from .template import DeclaredImage
@@ -50,7 +49,7 @@ def find_effects(
         done: Called with each effect as soon as it is known, by any thread.
     """
     stacks = DeployedStacks(registry, assembly)
-    turns = Turns(registry, Memories(registry))
+    turns = Turns(registry)
 
     def find(image: DeclaredImage) -> Change:
         change = _find(image, stacks, turns)

@@ -1,4 +1,4 @@
-"""What Systems Manager has of the function's records: each is asked for once, and none is written."""
+"""What Systems Manager has of the function's records: each is read once, and none is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from .._assets.lambda_handler.aws import Parameters
 from .._assets.lambda_handler.errors import AccessError, ImageError
-from .registry import Registry
 
 T = TypeVar("T")
 
@@ -62,18 +61,3 @@ class KnownParameters:
             if isinstance(error, AccessError):
                 self._refusals[operation] = error
             raise AccessError(error.message, operation=operation) from error
-
-
-@dataclass
-class Memories:
-    """The parameters of all accounts and Regions that an app is deployed to."""
-
-    registry: Registry
-    _known: dict[tuple[bool, str], KnownParameters] = field(default_factory=dict)
-
-    def of(self, account: str | None, region: str) -> KnownParameters:
-        """Return those of an account (None: whichever deploys) and Region."""
-        clients, registry = self.registry.clients, self.registry
-        is_ours = clients.has_credentials and not registry.is_elsewhere(account)
-        store = Parameters(lambda: clients.get("ssm", region), registry.prompt) if is_ours else None
-        return self._known.setdefault((is_ours, region), KnownParameters(store))

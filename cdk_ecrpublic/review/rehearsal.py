@@ -34,6 +34,7 @@ class RehearsedRepository:
     removed: dict[str, Digest] = field(default_factory=dict)
     deleted: dict[Digest, None] = field(default_factory=dict)
     _read: dict[Digest, Manifest] = field(default_factory=dict)
+    _resolved: dict[str, Digest | None] = field(default_factory=dict)
     _seen: set[Digest] = field(default_factory=set)
 
     def begin(self) -> None:
@@ -65,10 +66,13 @@ class RehearsedRepository:
         return self.base.is_own
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
-        """Return where *tags* point by now."""
-        found = self.base.resolve([tag for tag in tags if tag not in self.tags])
-        self._seen.update(found.values())
-        return {**found, **{tag: at for tag in tags if (at := self.tags.get(tag)) is not None}}
+        """Return where *tags* point by now; each is asked for once."""
+        if unknown := [tag for tag in tags if tag not in self.tags and tag not in self._resolved]:
+            found = self.base.resolve(unknown)
+            self._resolved |= {tag: found.get(tag) for tag in unknown}
+            self._seen |= set(found.values())
+        now = {tag: self.tags[tag] if tag in self.tags else self._resolved[tag] for tag in tags}
+        return {tag: digest for tag, digest in now.items() if digest is not None}
 
     def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
         """Return all tags of those of *digests* that are there by now."""

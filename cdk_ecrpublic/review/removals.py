@@ -169,8 +169,9 @@ def _removal(repository: RehearsedRepository, turn: Turn, remove: Callable[[Turn
     repository.begin()
     turn.log = warnings(said.append)
     remove(turn)
-    # Of what has just been put elsewhere, its new declaration tells.
-    notes = [each["message"] for each in said if repository.tags.get(each.get("tag", "")) is None]
+    # A tag that is put elsewhere is told of there; one that is removed at a second look did not stay.
+    told = repository.removed.keys() | {tag for tag, digest in repository.tags.items() if digest}
+    notes = dict.fromkeys(each["message"] for each in said if each.get("tag") not in told)
     return _Removal(repository, tuple(notes))
 
 

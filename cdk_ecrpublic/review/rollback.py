@@ -68,14 +68,14 @@ class Rollback:
         if change.turn is None or isinstance(failure, UNANSWERED):
             return Undo(stays=tuple(_kept(change)))
         if failure is not None:
-            return Undo(problems=(f"if this deployment fails, its rollback fails, too: {failure.explain()}",))
+            return Undo(problems=(f"if this deployment fails, its rollback will fail, too: {failure.explain()}",))
         tags = change.effect.tags if change.effect.state is State.CHANGED else ()
         now = self.turns.repository(change.image).resolve([tag.tag for tag in tags]) if tags else {}
         left = {tag: now.get(tag.tag) for tag in tags}
         return Undo(
             stays=tuple(tag.tag for tag, at in left.items() if at and tag.before is None),
             problems=tuple(
-                f"if this deployment fails, tag {tag.tag} stays at {at or 'no image'}"
+                f"if this deployment fails, tag {tag.tag} will stay at {at or 'no image'}"
                 for tag, at in left.items()
                 if tag.before not in {None, str(at)}
             ),

@@ -119,12 +119,12 @@ class Takeovers:
             AccessError: They may not be read.
         """
         records, region = turn.records, turn.event.stack_id.split(":")[REGION]
-        known = self.turns.memories.of(image.account, ECR_PUBLIC_REGION)
+        known = self.turns.known(image, ECR_PUBLIC_REGION)
         for segment in (digest.hex, MOVING, UNDO):
             for owner, record in _parsed(known.list(records.path(segment)), Record.parse):
                 yield owner, record, segment == digest.hex
         if path := records.first_name.rpartition("/")[0]:
-            texts = self.turns.memories.of(image.account, region).list(path)
+            texts = self.turns.known(image, region).list(path)
             for owner, record in _parsed(texts, Record.parse_first_version):
                 yield owner, record, False
 

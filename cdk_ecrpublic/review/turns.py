@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from .._assets.lambda_handler.aws import Parameters
 from .._assets.lambda_handler.cfn.event import Event, RequestType
 from .._assets.lambda_handler.errors import AccessError, ImageError
 from .._assets.lambda_handler.oci import Repository
 from .._assets.lambda_handler.publish.ports import ObjectReader, RemoteRepository, SourcePorts
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .._assets.lambda_handler.resources.records import MOVING, owner_of
-from .._assets.lambda_handler.resources.turn import Turn, decoded, segments_of
-from .._assets.lambda_handler.spec import RESOURCE_TYPE, Declaration, decode
-from .memories import Memories
+from .._assets.lambda_handler.resources.turn import Turn, segments_of
+from .._assets.lambda_handler.spec import RESOURCE_TYPE, decode
+from .memories import KnownParameters
 from .registry import SILENT, Registry
 from .rehearsal import RehearsedParameters, RehearsedRepository, Texts
 from .template import DeclaredImage
@@ -75,10 +76,10 @@ class Turns:
     """
 
     registry: Registry
-    memories: Memories
     repositories: dict[str, RehearsedRepository] = field(default_factory=dict)
     texts: Texts = field(default_factory=dict)
     is_rolling_back: bool = False
+    _known: dict[tuple[bool, str], KnownParameters] = field(default_factory=dict)
 
     def rolling_back(self) -> Turns:
         """Return those of a rollback, which begins with what is rehearsed until now."""
@@ -113,7 +114,7 @@ class Turns:
         except ImageError:
             # It cannot be in the same place, then.
             identity = ""
-        is_needed = any(each is not None and each.pinned is None for each in map(_declaration, (old, new)))
+        is_needed = any(decode(each.properties).pinned is None for each in (old, new))
         return self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
 
     def delete(self, image: DeclaredImage) -> Turn:
@@ -173,6 +174,13 @@ class Turns:
         """
         return self._opened(self._sources(image))
 
+    def known(self, image: DeclaredImage, region: str) -> KnownParameters:
+        """Return the parameters of an image's account in a Region."""
+        clients = self.registry.clients
+        is_ours = clients.has_credentials and not self.registry.is_elsewhere(image.account)
+        store = Parameters(lambda: clients.get("ssm", region), self.registry.prompt) if is_ours else None
+        return self._known.setdefault((is_ours, region), KnownParameters(store))
+
     def owner(self, image: DeclaredImage) -> str:
         """Return what the records call an image; empty: its stack has no name yet."""
         with suppress(AccessError):
@@ -197,8 +205,8 @@ class Turns:
         )
 
     def _parameters(self, image: DeclaredImage, region: str, *, is_needed: bool) -> RehearsedParameters:
-        known = self.memories.of(image.account, region)
-        # Nothing that matters to a rollback was not asked for on the way forward.
+        known = self.known(image, region)
+        # What matters to a rollback was read on the way forward.
         known = replace(known, store=None) if self.is_rolling_back else known
         return RehearsedParameters(known, region, self.texts, is_needed)
 
@@ -208,10 +216,6 @@ class Turns:
             return region
         message = f"the name or the Region of the stack of {image.path} is known at deployment only"
         raise AccessError(message, operation="ssm:GetParameter")
-
-
-def _declaration(image: DeclaredImage) -> Declaration | None:
-    return decoded(image.properties)
 
 
 def _stack_id(image: DeclaredImage, region: str) -> str:

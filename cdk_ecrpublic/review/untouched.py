@@ -14,7 +14,6 @@ from .._assets.lambda_handler.oci import Digest
 from .._assets.lambda_handler.publish.ports import PublicRepository
 from .._assets.lambda_handler.spec import Declaration, decode
 from .effect import Action, Effect, State, TagEffect, Writes
-from .memories import Memories
 from .registry import Registry
 from .template import DeclaredImage
 from .turns import Turns
@@ -67,7 +66,7 @@ def deployed_digest(image: DeclaredImage, declaration: Declaration, registry: Re
     if declaration.pinned is not None:
         return declaration.pinned
     try:
-        turn = Turns(registry, Memories(registry)).deployed(image)
+        turn = Turns(registry).deployed(image)
         return turn.resolved(declaration, turn.event.properties)
     except ImageError:
         return None

@@ -116,11 +116,11 @@ def verdict(effects: Sequence[Effect]) -> str:
 
 _FORMERLY = {
     Former.REMOVED: "taken over from {owner}, which this change removes",
-    Former.DROPPED: "taken over from {owner}, which stays without",
+    Former.DROPPED: "taken over from {owner}, which no longer declares {it}",
     Former.DECLARED: "also declared by {owner}",
-    Former.STACK: "also declared by {owner}, a resource of another stack",
+    Former.STACK: "also declared by {owner}, in another stack",
     Former.NONE: "taken over from no declaration on record: pushed by hand or by a script",
-    Former.UNKNOWN: "taken over; the records that tell from whom cannot be read",
+    Former.UNKNOWN: "taken over; the records of other declarations cannot be read",
 }
 
 
@@ -130,22 +130,23 @@ def takeovers(effect: Effect) -> Iterator[str]:
     for each in effect.taken_over:
         is_shared = each.former in {Former.DECLARED, Former.STACK}
         if tags := [tag for tag in each.tags if is_shared or tag in moved]:
-            yield f"{_listed(tags)}: {_FORMERLY[each.former].format(owner=harmless(each.owner))}"
+            it = "it" if len(tags) == 1 else "them"
+            yield f"{_listed(tags)}: {_FORMERLY[each.former].format(owner=harmless(each.owner), it=it)}"
 
 
 def undo(effects: Sequence[Effect]) -> str:
     """Say in one line what a failed deployment leaves; empty: it changes no tag."""
     actions = {tag.action for effect in _going(effects) for tag in effect.tags}
-    stays = list(dict.fromkeys(tag for effect in effects for tag in effect.undo.stays))
-    number = sum(len(effect.undo.stays) for effect in effects)
+    stays = [tag for effect in effects for tag in effect.undo.stays]
     lost = sum(bool(effect.undo.problems) for effect in effects)
     parts = []
     if lost:
-        parts.append(f"{count(lost, 'image')} cannot be restored, see above")
+        parts.append(f"that will fail for {count(lost, 'image')}")
     if Action.MOVE in actions:
-        parts.append("all other tags that moved go back" if lost else "tags that moved go back")
+        parts.append("other tags that moved go back" if lost else "tags that moved go back")
     if stays:
-        parts.append(f"{count(number, 'new tag')} {'stays' if number == 1 else 'stay'}: {_listed(stays)}")
+        names = _listed(list(dict.fromkeys(stays)))
+        parts.append(f"{count(len(stays), 'new tag')} {'stays' if len(stays) == 1 else 'stay'}: {names}")
     elif Action.CREATE in actions and not lost:
         parts.append("new tags are removed")
     return f"If this deployment fails, CloudFormation rolls it back: {'; '.join(parts)}" if parts else ""

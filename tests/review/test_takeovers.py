@@ -67,7 +67,7 @@ def test_a_tag_that_moves_from_one_declaration_to_another(images: World, cloud: 
         (),
         (Takeover(tags=("latest",), former=Former.DROPPED, owner="A"),),
     ]
-    assert "latest: taken over from A, which stays without" in lines(images, after)
+    assert "latest: taken over from A, which no longer declares it" in lines(images, after)
 
 
 def test_a_tag_that_was_pushed_by_hand(images: World, cloud: Cloud) -> None:
@@ -111,7 +111,7 @@ def test_a_tag_of_another_stack(images: World, cloud: Cloud, name: str, text: st
     (effect,) = plan(images, after)
 
     assert effect.taken_over == (Takeover(tags=("latest",), former=Former.STACK, owner=OTHER),)
-    assert f"latest: also declared by {OTHER}, a resource of another stack" in lines(images, after)
+    assert f"latest: also declared by {OTHER}, in another stack" in lines(images, after)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_where_the_records_may_not_be_read_that_is_said(images: World, cloud: Cl
     (effect,) = plan(images, after)
 
     assert [each.former for each in effect.taken_over] == [Former.UNKNOWN]
-    assert "latest: taken over; the records that tell from whom cannot be read" in lines(images, after)
+    assert "latest: taken over; the records of other declarations cannot be read" in lines(images, after)
 
 
 def test_what_is_in_place_is_adopted_without_a_word(images: World, cloud: Cloud) -> None:
@@ -160,7 +160,7 @@ def test_what_is_in_place_and_declared_elsewhere_is_said(images: World, cloud: C
     images.push(OLD, "latest")
     cloud.plane.parameters[f"{RECORDS}/moving/{OTHER}"] = record(tags=["latest"])
 
-    assert f"latest: also declared by {OTHER}, a resource of another stack" in lines(
+    assert f"latest: also declared by {OTHER}, in another stack" in lines(
         images, {"Release": declare(OLD.digest, "latest")}
     )
 

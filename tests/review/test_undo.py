@@ -75,13 +75,19 @@ def test_new_tags_go_where_tags_are_removed(images: World, cloud: Cloud, option:
     assert images.tags() == {"latest": OLD.digest}
 
 
-def test_an_update_removes_new_tags_only_if_it_did_so_before(images: World, cloud: Cloud) -> None:
-    cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
-    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest", OnTagRemoved="Untag")})
+@pytest.mark.parametrize(
+    ("before", "after"), [("Untag", "Keep"), ("Keep", "Untag"), ("Keep", "Keep")], ids=["before", "now", "never"]
+)
+def test_an_update_takes_its_new_tags_back_where_one_of_the_two_declarations_removes_tags(
+    images: World, cloud: Cloud, before: str, after: str
+) -> None:
+    cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest", OnTagRemoved=before)}))
+    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest", OnTagRemoved=after)})
 
-    assert effect.undo.stays == ("1.4.2",)
+    stays = {"1.4.2": NEW.digest} if before == after else {}
+    assert effect.undo.stays == tuple(stays)
     fail(cloud, folder)
-    assert images.tags() == {"latest": OLD.digest, "1.4.2": NEW.digest}
+    assert images.tags() == {"latest": OLD.digest, **stays}
 
 
 def test_an_immutable_tag_stays_as_well(images: World, cloud: Cloud) -> None:
@@ -156,9 +162,9 @@ def test_a_source_that_may_move_and_is_not_remembered_cannot_be_rolled_back(
     folder, (effect,) = plan(images, {"Release": moving("latest", Refresh="1")})
 
     assert effect.state is State.CHANGED
-    assert "if this deployment fails, its rollback fails, too: NOT_FOUND: " in effect.undo.problems[0]
+    assert "if this deployment fails, its rollback will fail, too: NOT_FOUND: " in effect.undo.problems[0]
     assert "which image the source stood for when it was deployed is not known" in run("plan", folder).stdout
-    assert last_line(folder) == f"{SENTENCE}1 image cannot be restored, see above; all other tags that moved go back"
+    assert last_line(folder) == f"{SENTENCE}that will fail for 1 image; other tags that moved go back"
     deployment = fail(cloud, folder)
     assert deployment.status == "ROLLBACK_FAILED"
     assert deployment.reasons[0] in effect.undo.problems[0]
