@@ -62,6 +62,10 @@ class Publisher:
     def pull(self, reference: str) -> Image:
         return pull(self.uri("acme/agent"), reference)
 
+    def puts(self) -> list[tuple[str, str]]:
+        """Return what was put, a tag or nothing, and the error that it was answered with."""
+        return [(call.reference, call.error) for call in self.sandbox.requests.all("PutImage")]
+
     def uri(self, repository: str) -> str:
         described = self.sandbox.client("ecr-public").describe_repositories(repositoryNames=[repository])
         uri: str = described["repositories"][0]["repositoryUri"]

@@ -67,7 +67,8 @@ def test_publishing_the_same_archive_again_writes_nothing(publisher: Publisher, 
 
     publisher.publish(source, "1")
 
-    assert publisher.sandbox.requests.count("PutImage", "StartUpload") == 0
+    assert publisher.sandbox.requests.count("StartUpload") == 0
+    assert publisher.puts() == [("1", "ImageAlreadyExistsException")]
 
 
 def test_an_archive_of_several_images_gives_the_one_that_is_meant(publisher: Publisher, bucket: Bucket) -> None:

@@ -48,14 +48,18 @@ def test_a_layer_that_two_platforms_share_is_sent_once(publisher: Publisher) -> 
     assert publisher.sandbox.requests.count("GetBlob") == len(blobs)
 
 
-def test_a_second_copy_sends_nothing(publisher: Publisher) -> None:
-    publisher.push(two_platforms(), "v1")
-    publisher.copy("v1", "1")
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_a_second_copy_sends_nothing(publisher: Publisher, by: str) -> None:
+    """A source that may move owns its tags: a second creation puts them again, since another one may remove them."""
+    image = publisher.push(two_platforms(), "v1")
+    reference = "v1" if by == "tag" else image.digest
+    publisher.copy(reference, "1")
     publisher.sandbox.requests.clear()
 
-    publisher.copy("v1", "1")
+    publisher.copy(reference, "1")
 
-    assert publisher.sandbox.requests.count("PutImage", "GetBlob", "BatchCheckLayerAvailability", *UPLOADS) == 0
+    assert publisher.sandbox.requests.count("GetBlob", "BatchCheckLayerAvailability", *UPLOADS) == 0
+    assert publisher.puts() == ([("1", "ImageAlreadyExistsException")] if by == "tag" else [])
 
 
 def test_only_what_is_missing_is_sent(publisher: Publisher) -> None:

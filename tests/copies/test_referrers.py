@@ -154,7 +154,8 @@ def test_a_second_copy_writes_nothing(publisher: Publisher, image: Image) -> Non
 
     publisher.copy("v1", "1", IncludeReferrers="true")
 
-    assert publisher.sandbox.requests.count("PutImage", "StartUpload") == 0
+    assert publisher.sandbox.requests.count("StartUpload") == 0
+    assert publisher.puts() == [("1", "ImageAlreadyExistsException")]
 
 
 def test_a_signature_that_came_later_is_added(publisher: Publisher, image: Image) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from cdk_ecrpublic.sandbox import Sandbox
@@ -21,6 +21,7 @@ from tests.fuzz.test_records import OF_VERSION_0_1, RECORD
 from tests.protocol.cloudformation import AnswerAddress, answer_address, check
 from tests.support.clock import SteppingClock
 from tests.support.control_plane import ControlPlane, control_plane
+from tests.support.parameters import VALUE_MAX_CHARACTERS
 
 NAME = "acme/agent"
 PARAMETER = "/cdk-ecrpublic/acme/agent/Stack.Release"
@@ -137,6 +138,7 @@ def test_what_was_remembered_breaks_nothing(
 ) -> None:
     """The parameters are the stack's own, but anyone may write anything into them who may write parameters."""
     text = content.decode("utf-8", "replace")
+    assume(len(text) <= VALUE_MAX_CHARACTERS)
     names = [f"{RECORDS}/{segment}/{OURS if is_ours else OTHER}" for segment in segments(world.image)]
     world.plane.parameters = dict.fromkeys([*names, PARAMETER if is_ours else f"{PARAMETER}2"], text)
     world.plane.status = status

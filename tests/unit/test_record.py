@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lambda_handler.errors import InvalidPropertiesError
 from lambda_handler.oci import Digest
-from lambda_handler.resources.record import RECORD_MAX_BYTES, Record, key_of
+from lambda_handler.resources.record import DEPLOYED_MAX, RECORD_MAX_BYTES, Record, key_of
 
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Agent/5a7d8f10-0000-4000-8000-123456789abc"
 X, Y, Z = Digest.of(b"x"), Digest.of(b"y"), Digest.of(b"z")
@@ -266,13 +266,14 @@ def test_no_text_is_longer_than_a_parameter_takes(number: int) -> None:
         assert Record.parse(text).found == found
 
 
-def test_a_declaration_and_the_one_before_it_are_remembered() -> None:
+def test_the_latest_declarations_are_remembered() -> None:
+    """One that is rolled back to may be several failed ones away."""
     record = Record()
-    for key, digest in (("a", X), ("b", Y), ("c", Z)):
-        record = record.with_deployed(key, digest)
+    for number in range(DEPLOYED_MAX + 2):
+        record = record.with_deployed(str(number), Digest.of(str(number).encode()))
 
-    assert record.deployed == {"b": Y, "c": Z}
-    assert record.latest == Z
+    assert list(record.deployed) == [str(number) for number in range(2, DEPLOYED_MAX + 2)]
+    assert record.latest == Digest.of(str(DEPLOYED_MAX + 1).encode())
 
 
 def test_a_declaration_that_comes_again_is_the_latest() -> None:
