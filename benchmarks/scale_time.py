@@ -122,7 +122,7 @@ class Pace:
                     self._look()
             join(thread)
 
-        threading.Thread.run = watched_run  # type: ignore[method-assign]
+        threading.Thread.run = watched_run  # type: ignore[method-assign,assignment]
         threading.Thread.join = watched_join  # type: ignore[method-assign,assignment]
 
     def keep(self, is_over: Callable[[], bool]) -> None:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jsii
-from aws_cdk import CfnElement, Duration, RemovalPolicy, Stack, SymlinkFollowMode
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
-from constructs import Construct, IConstruct
+from constructs import Construct
 
 from ._assets.lambda_handler.oci import is_account_id
 from ._checks import check_instance, check_list, check_repository, check_text, refuse, refuse_kind
+from ._function import FUNCTION_LOGICAL_ID, fix_logical_id, make_function, make_invocations, make_log_group, make_role
 from ._grants import (
     CHECK_ACTIONS,
     COPY_ACTIONS,
@@ -34,13 +33,6 @@ from ._provider_options import check_options
 from ._state import record_statements
 from .public_repository import IPublicRepository
 from .validation import check_partition
-
-FUNCTION_LOGICAL_ID = "ECRPublicImageHandler"
-"""
-Never changes. A resource's service token may not change once it is deployed
-(CloudFormation: "Modifying service token is not allowed"), and the token is
-made of this id.
-"""
 
 STATEMENT_MAX_RESOURCES = 18
 """
@@ -61,18 +53,9 @@ a further repository out, or is rolled back after it brought the first, cannot
 clean up there, and says so in the function's log.
 """
 
-MAX_EVENT_AGE = Duration.seconds(960)
-"""How long Lambda keeps a request: as long as CloudFormation waits at most, for a copy."""
-
-RETRY_ATTEMPTS = 2
-"""How often Lambda repeats a request whose function crashed: the only cure for one that ran out of memory."""
-
 DEFAULT_ID = "ECRPublicImageProvider"
 
 _STACK_PROVIDER = "_cdk_ecrpublic_provider"
-
-_ASSETS = Path(__file__).parent / "_assets"
-"""Holds the folder ``lambda_handler`` itself, so that the handler is ``lambda_handler.entrypoint.handler``."""
 
 _LOG_ACTIONS = ("logs:CreateLogStream", "logs:PutLogEvents")
 
@@ -168,8 +151,8 @@ class PublicImageProvider(Construct):
             managed_policy=managed_policy, authenticated_reads=authenticated_reads,
         )  # fmt: skip
         self._become_the_only_one()
-        log_group = _log_group(self, retention=log_retention, encryption_key=log_encryption_key)
-        self.role = _role(self, role, managed_policy=managed_policy)
+        log_group = make_log_group(self, retention=log_retention, encryption_key=log_encryption_key)
+        self.role = make_role(self, role, managed_policy=managed_policy)
         self._authenticated_reads = authenticated_reads
         self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
         self._resources: dict[tuple[str, ...], set[str]] = {}
@@ -177,13 +160,13 @@ class PublicImageProvider(Construct):
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
         inline = self.role.node.try_find_child("DefaultPolicy")
         if role is None and inline is not None:
-            _fix_logical_id(inline, f"{FUNCTION_LOGICAL_ID}Policy")
+            fix_logical_id(inline, f"{FUNCTION_LOGICAL_ID}Policy")
         if vpc is not None:
             self.allow(_VPC_ACTIONS, "*")
         if permissions_boundary is not None and role is None:
             iam.PermissionsBoundary.of(self.role).apply(permissions_boundary)
-        self.function = _function(self, role=self.role, log_group=log_group, **of_function)
-        self.invocations = _invocations(self, self.function, dead_letter_queue)
+        self.function = make_function(self, role=self.role, log_group=log_group, **of_function)
+        self.invocations = make_invocations(self, self.function, dead_letter_queue)
 
     @staticmethod
     def of(scope: Construct) -> PublicImageProvider:
@@ -349,73 +332,3 @@ def provider_of(
     provider = make_provider(scope)
     check_instance(f"{what}()", provider, PublicImageProvider, "a PublicImageProvider")
     return provider
-
-
-def _log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: ANN401 - of logs.LogGroup
-    log_group = logs.LogGroup(scope, "Logs", removal_policy=RemovalPolicy.DESTROY, **options)
-    _fix_logical_id(log_group, f"{FUNCTION_LOGICAL_ID}Logs")
-    return log_group
-
-
-def _role(scope: Construct, given: iam.IRole | None, *, managed_policy: bool) -> iam.IRole:
-    if given is not None:
-        if managed_policy:
-            refuse(f"{scope.node.path}: managed_policy", "is for the function's own role, and one is given as role=")
-        return given
-    options: dict[str, Any] = {
-        "assumed_by": iam.ServicePrincipal("lambda.amazonaws.com"),
-        "description": "Publishes images to Amazon ECR Public",
-    }
-    role = (
-        ManagedPolicyRole(scope, "Role", **options, prefix=FUNCTION_LOGICAL_ID)
-        if managed_policy
-        else iam.Role(scope, "Role", **options)
-    )
-    _fix_logical_id(role, f"{FUNCTION_LOGICAL_ID}Role")
-    return role
-
-
-def _function(scope: Construct, **options: Any) -> lambda_.Function:  # noqa: ANN401 - of lambda_.Function
-    function = lambda_.Function(
-        scope,
-        "Function",
-        description="Publishes images to Amazon ECR Public (Custom::ECRPublicImage)",
-        code=_code(),
-        handler="lambda_handler.entrypoint.handler",
-        runtime=lambda_.Runtime.PYTHON_3_14,
-        architecture=lambda_.Architecture.ARM_64,
-        **options,
-    )
-    _fix_logical_id(function, FUNCTION_LOGICAL_ID)
-    return function
-
-
-def _invocations(scope: Construct, function: lambda_.Function, queue: sqs.IQueue | None) -> lambda_.EventInvokeConfig:
-    """Say how long Lambda keeps a request, and how often it repeats one: by default six hours, in vain."""
-    config = lambda_.EventInvokeConfig(
-        scope,
-        "Invocations",
-        function=function,
-        max_event_age=MAX_EVENT_AGE,
-        retry_attempts=RETRY_ATTEMPTS,
-        # What rule packs ask for, beside a dead-letter queue, of a function that has such a configuration.
-        on_failure=destinations.SqsDestination(queue) if queue is not None else None,
-    )
-    _fix_logical_id(config, f"{FUNCTION_LOGICAL_ID}Invocations")
-    return config
-
-
-def _code() -> lambda_.Code:
-    return lambda_.Code.from_asset(
-        str(_ASSETS),
-        # Bare names under the default GLOB mode: other modes let caches below the root through.
-        exclude=["__pycache__", "*.pyc", ".*"],
-        # In a checkout the folder is a link to the sources; in a wheel it holds them.
-        follow_symlinks=SymlinkFollowMode.ALWAYS,
-    )
-
-
-def _fix_logical_id(construct: IConstruct, logical_id: str) -> None:
-    resource = construct.node.default_child
-    if isinstance(resource, CfnElement):
-        resource.override_logical_id(logical_id)

@@ -8,6 +8,7 @@ from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct
 
 from ._checks import check_flag, check_instance, check_list, check_text, refuse
+from ._function import FUNCTION_LOGICAL_ID
 from ._grants import (
     FIRST_RECORD_ACTIONS,
     FIRST_RECORD_LIST_ACTIONS,
@@ -17,7 +18,7 @@ from ._grants import (
     STATUS_ACTIONS,
 )
 from ._state import PARAMETER_ROOT, RECORD_REGION, RECORD_ROOT
-from .provider import FUNCTION_LOGICAL_ID, PublicImageProvider, provider_of
+from .provider import PublicImageProvider, provider_of
 from .public_repository import IPublicRepository, PublicRepository
 
 EXPORT_NAME = f"{FUNCTION_LOGICAL_ID}Arn"

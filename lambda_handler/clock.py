@@ -66,5 +66,10 @@ class Deadline:
             DeadlineError: The deadline has passed.
         """
         if self.remaining <= 0:
-            message = f"ran out of time before {doing}"
-            raise DeadlineError(message, hint="deploy again; what is done already is not done twice")
+            raise self.error(doing)
+
+    @staticmethod
+    def error(doing: str) -> DeadlineError:
+        """Say that there was no time for *doing* something."""
+        message = f"ran out of time before {doing}"
+        return DeadlineError(message, hint="deploy again; what is done already is not done twice")

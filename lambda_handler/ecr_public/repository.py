@@ -167,27 +167,34 @@ class EcrPublicRepository:
         gone: list[tuple[Digest, str]] = []
         listed: list[tuple[Digest, str]] = []
         for batch in _batches(image_ids):
-            removed, failures = self.retry.call("removing images", functools.partial(self._delete, batch), settle=True)
-            gone += [_image_id(each) for each in removed]
-            for image, code, reason in failures:
-                if code == _LISTED:
-                    listed.append(_image_id(image))
-                elif code not in _NOT_THERE:
-                    message = f"{_BATCH_DELETE} failed: {code}: {reason}"
-                    raise RejectedError(message, operation=_BATCH_DELETE)
+            removed, kept, refused = self.retry.call(
+                "removing images", functools.partial(self._delete, batch), settle=True
+            )
+            gone += removed
+            listed += kept
+            if refused:
+                message = f"{_BATCH_DELETE} failed: {refused[0]}"
+                raise RejectedError(message, operation=_BATCH_DELETE)
         return gone, listed
 
     def _delete(
         self, image_ids: Sequence[Mapping[str, str]]
-    ) -> tuple[list[Mapping[str, str]], list[tuple[Mapping[str, str], str, str]]]:
+    ) -> tuple[list[tuple[Digest, str]], list[tuple[Digest, str]], list[str]]:
+        """Return what is gone, what stays because an index lists it, and why anything else stays."""
         with translated(_BATCH_DELETE):
             response = self.client.batch_delete_image(
                 registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
             )
-            failures = response.get("failures", ())
-            return list(response.get("imageIds", ())), [
-                (each["imageId"], each["failureCode"], each.get("failureReason", "")) for each in failures
-            ]
+            failures = [(each["failureCode"], each) for each in response.get("failures", ())]
+            return (
+                [_image_id(each) for each in response.get("imageIds", ())],
+                [_image_id(each["imageId"]) for code, each in failures if code == _LISTED],
+                [
+                    f"{code}: {each.get('failureReason', '')}"
+                    for code, each in failures
+                    if code != _LISTED and code not in _NOT_THERE
+                ],
+            )
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* that no blob here has; others' blobs do not count."""
@@ -373,8 +380,8 @@ class ForeignRepository(EcrPublicRepository):
         return self.retry.call(f"resolving {reference}", lambda: self.http.resolve(self.repository, reference))
 
 
-def _image_id(data: Mapping[str, str]) -> tuple[Digest, str]:
-    return Digest.parse(data["imageDigest"]), data.get("imageTag") or ""
+def _image_id(data: Mapping[str, object]) -> tuple[Digest, str]:
+    return Digest.parse(str(data["imageDigest"])), str(data.get("imageTag") or "")
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

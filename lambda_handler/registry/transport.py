@@ -162,6 +162,8 @@ class Transport:
                 decode_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            if left < read and isinstance(error, urllib3.exceptions.TimeoutError):
+                raise self.deadline.error(where) from error
             raise _broken(where, error, self.deadline) from error
         return Stream(response, self.deadline, where)
 

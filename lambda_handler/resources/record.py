@@ -98,7 +98,7 @@ class Record:
                 failed=str(data.get("failed", "")),
                 failed_sent=float(data.get("failedSent", 0.0)),
                 previous=str(data.get("previous", "")),
-                left_over=bool(data.get("leftOver", False)),
+                left_over=_boolean(data.get("leftOver", False)),
             )
         except (TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             message = f"not a record ({type(error).__name__})"
@@ -181,7 +181,19 @@ class Record:
 
 
 def _tags(data: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - JSON
-    return None if data is None else tuple(map(str, data))
+    return None if data is None else _strings(data)
+
+
+def _strings(data: Any) -> tuple[str, ...]:  # noqa: ANN401
+    if not isinstance(data, list) or not all(isinstance(each, str) for each in data):
+        raise TypeError
+    return tuple(data)
+
+
+def _boolean(data: Any) -> bool:  # noqa: ANN401
+    if not isinstance(data, bool):
+        raise TypeError
+    return data
 
 
 def _digests(data: Any) -> frozenset[Digest] | None:  # noqa: ANN401
@@ -195,7 +207,7 @@ def _digest_by_key(data: Any) -> dict[str, Digest]:  # noqa: ANN401
 def _found(data: Any) -> dict[str, Digest] | None:  # noqa: ANN401
     if data is None:
         return None
-    return {str(tag): Digest.parse(digest) for digest, tags in data.items() for tag in tags}
+    return {tag: Digest.parse(digest) for digest, tags in data.items() for tag in _strings(tags)}
 
 
 def _by_digest(found: Mapping[str, Digest]) -> dict[str, list[str]]:

@@ -472,6 +472,15 @@ def test_what_fits_by_our_count_fits_by_that_of_aws(tmp_path: Path) -> None:
     assert len(found["Resources"]) <= 500
 
 
+REFERENCES = {
+    "AWS::Partition": "aws",
+    "AWS::AccountId": "1" * 12,
+    "AWS::Region": "ap-southeast-1",
+    "AWS::StackName": "s" * 128,
+    "AWS::StackId": f"arn:aws:cloudformation:ap-southeast-1:{'1' * 12}:stack/{'s' * 128}/{'1' * 36}",
+}
+
+
 def _characters(document: dict[str, Any]) -> int:
     """Count a policy as IAM does, which ignores white space, with the values that stand for ``Ref``."""
 
@@ -482,9 +491,7 @@ def _characters(document: dict[str, Any]) -> int:
             return value
         if "Fn::Join" in value:
             return "".join(resolved(value["Fn::Join"][1]))
-        return {"AWS::Partition": "aws", "AWS::AccountId": "1" * 12}.get(value.get("Ref", "")) or {
-            key: resolved(each) for key, each in value.items()
-        }
+        return REFERENCES.get(value.get("Ref", "")) or {key: resolved(each) for key, each in value.items()}
 
     return len(json.dumps(resolved(document), separators=(",", ":")))
 

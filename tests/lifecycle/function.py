@@ -188,12 +188,11 @@ def unlock_cached_properties() -> None:
     Until Python 3.11 such a property has a lock that all objects share, and
     one who waits for their turn would keep it.
     """
-    for name, module in list(sys.modules.items()):
-        if name.startswith("lambda_handler"):
-            for kind in [each for each in vars(module).values() if isinstance(each, type)]:
-                for each in vars(kind).values():
-                    if isinstance(each, functools.cached_property) and hasattr(each, "lock"):
-                        each.lock = nullcontext()
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("lambda_handler")]
+    kinds = [each for module in modules for each in vars(module).values() if isinstance(each, type)]
+    for each in (each for kind in kinds for each in vars(kind).values()):
+        if isinstance(each, functools.cached_property) and hasattr(each, "lock"):
+            each.lock = nullcontext()
 
 
 def _told(operation: str, data: Mapping[str, Any]) -> str:

@@ -89,7 +89,12 @@ def test_what_the_declaration_has_already_is_not_taken_over(images: World, cloud
     assert (effect.state, effect.taken_over) == (State.CHANGED, ())
 
 
-FIRST = {"resource": f"ecr-public:1/{HOME}:Release", "tags": ["latest"], "digests": {}, "before": None}
+FIRST: dict[str, object] = {
+    "resource": f"ecr-public:1/{HOME}:Release",
+    "tags": ["latest"],
+    "digests": {},
+    "before": None,
+}
 
 
 @pytest.mark.parametrize(
