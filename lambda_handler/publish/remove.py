@@ -22,6 +22,7 @@ from ..side_by_side import side_by_side
 from .ports import PublicRepository
 
 OWNED = "another declaration has it"
+TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
 """Why a tag stays; the other declaration may be about to end, too."""
 
 READERS = 4
@@ -149,7 +150,7 @@ class Remover:
             if digest == manifest.digest and tag in tags:
                 self.log.info(f"tag {tag} removed", tag=tag, imageDigest=str(digest))
             else:
-                self._restore(digest, manifest, tag, "it was removed along with others")
+                self.restore(digest, manifest, tag, "it was removed along with others")
         return tuple(tag for tag in tags if tag in listed)
 
     def _put_back(self, manifest: Manifest, removed: Sequence[str], *, keeps_image: bool) -> bool:
@@ -165,13 +166,14 @@ class Remover:
         owned = [tag for tag in removed if owners.own(tag)]
         for tag in owned:
             target = owners.tags.get(tag) or manifest.digest
-            self._restore(target, manifest, tag, "another declaration has taken it meanwhile")
+            self.restore(target, manifest, tag, TAKEN_MEANWHILE)
         if keeps_image or owned or owners.own_image(manifest.digest):
             self.repository.put(manifest, None)
             return False
         return True
 
-    def _restore(self, digest: Digest, known: Manifest, tag: str, why: str) -> None:
+    def restore(self, digest: Digest, known: Manifest, tag: str, why: str) -> None:
+        """Point a tag to an image again; *known* is that image, or another one."""
         try:
             manifest = known if digest == known.digest else self.repository.manifest(digest)
         except NotFoundError:
@@ -236,7 +238,7 @@ class Remover:
         for digest, tag in removed:
             if tag and digest in known:
                 gone.pop(digest, None)
-                self._restore(digest, known[digest], tag, "its image has just been tagged")
+                self.restore(digest, known[digest], tag, "its image has just been tagged")
         owners = side_by_side(self.ownership.owners, list(gone), at_once=READERS)
         for digest, each in zip(list(gone), owners, strict=True):
             if each.own_image(digest):

@@ -9,7 +9,7 @@ from ..errors import AccessError, ImageError, RuleViolationError
 from ..oci import Digest
 from ..publish.plan import is_protected
 from ..publish.ports import PublicRepository
-from ..publish.remove import OWNED, Owners, Removal, give_back
+from ..publish.remove import OWNED, TAKEN_MEANWHILE, Removal, give_back
 from ..publish.rule import Rule
 from ..spec import Declaration, Property
 from .record import Record, key_of
@@ -138,12 +138,26 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
 
 def _give_back(turn: Turn, found: Mapping[str, Digest], ours: Digest | None) -> Collection[str]:
     """Point tags to where they pointed before, unless another declaration has them where they are."""
-    owners = turn.records.owners(ours) if found and ours is not None else Owners()
-    owned = [tag for tag in found if ours is not None and owners.tags.get(tag) == ours]
+    owned = _owned(turn, found, ours)
     for tag in owned:
         turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
-    return give_back(free, ours, turn.ports.destination, turn.log)
+    given_back = give_back(free, ours, turn.ports.destination, turn.log)
+    # A declaration writes its record before it puts its tags: it is seen by now, or puts them after us.
+    retaken = _owned(turn, given_back, ours)
+    if ours is not None and retaken:
+        manifest = turn.ports.destination.manifest(ours)
+        for tag in retaken:
+            turn.remover.restore(ours, manifest, tag, TAKEN_MEANWHILE)
+    return [tag for tag in given_back if tag not in retaken]
+
+
+def _owned(turn: Turn, tags: Collection[str], ours: Digest | None) -> Collection[str]:
+    """Return those of *tags* that another declaration has at our image."""
+    if not tags or ours is None:
+        return ()
+    owners = turn.records.owners(ours)
+    return [tag for tag in tags if owners.tags.get(tag) == ours]
 
 
 def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> bool:
