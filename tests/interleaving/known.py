@@ -32,7 +32,7 @@ class Known:
 KNOWN: tuple[Known, ...] = (
     Known(
         "an index and an image that it lists are off at the same moment, and the index is not put back",
-        "undo-create.UNTAG+undo-create.DESTROY/child/far/nothing/digest#A:11s,22s",
+        "create.DESTROY+undo-gain.UNTAG/child/two/nothing/digest#A:",
         re.compile(r"/child/.*: (.* failed: MISSING_CONTENT|image I is gone)"),
     ),
     Known(
