@@ -82,8 +82,7 @@ def delete(turn: Turn, *, is_created: bool) -> None:
         # An update that never succeeded has taken tags over; what was there before it was the resource's own.
         given_back = _give_back(turn, record.found or {}, ours, record.put) if is_undone and record else ()
         is_waiting = turn.declaration.deletes and _remove_declared(turn, ours, given_back, ends)
-    if not is_waiting:
-        _end(turn, ends)
+    _end(turn, [segment for segment in ends if not (is_waiting and ours is not None and segment == ours.hex)])
 
 
 def _remove_declared(turn: Turn, ours: Digest | None, given_back: Collection[str], ends: Sequence[str]) -> bool:
@@ -128,7 +127,8 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     record = turn.recall(old)
     if record is None or not _is_undone_by(turn, record):
         return ()
-    kept: Sequence[str] = ()
+    kept: Mapping[str, str] = {}
+    is_waiting = False
     ours = turn.resolved(old, turn.event.old_properties)
     taken = {tag: at for tag, at in (record.found or {}).items() if tag not in turn.declaration.tags}
     removes = any(each.untags or each.deletes for each in (turn.declaration, old))
@@ -145,15 +145,16 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
                 # Those that are still declared point to the declared image by now.
                 given_back=[*given_back, *turn.declaration.tags],
             )
-            kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
+            kept, is_waiting = _remove_image(turn, ours, removal, old.rules)
         else:
             _say_what_stays(turn, new)
     if turn.declaration.pinned is None and old.pinned is None:
         turn.records.write(MOVING, replace(record, found={}, undoes_to=""), record)
     else:
-        own = segments_of(turn.declaration) if owns_tags(turn.declaration) else ()
-        _end(turn, [segment for segment in segments_of(old) if segment not in own])
-    return kept
+        stay = set(segments_of(turn.declaration) if owns_tags(turn.declaration) else ())
+        stay |= {ours.hex} if ours is not None and is_waiting else set()
+        _end(turn, [segment for segment in segments_of(old) if segment not in stay])
+    return tuple(kept)
 
 
 def _is_undone_by(turn: Turn, record: Record) -> bool:
@@ -251,23 +252,29 @@ def _is_undone(turn: Turn, record: Record | None) -> bool:
         return False
 
 
-def _remove_image(turn: Turn, ours: Digest | None, removal: Removal) -> tuple[Mapping[str, str], bool]:
+def _remove_image(
+    turn: Turn, ours: Digest | None, removal: Removal, rules: Sequence[Rule] = ()
+) -> tuple[Mapping[str, str], bool]:
     """
-    Remove the declaration's tags, and its image with them.
+    Remove tags of an image that the resource does not declare any more, and the image itself, as *removal* says.
+
+    Args:
+        rules: Beside those that are declared.
 
     Returns:
-        The tags that stay, each with the reason; and whether some wait for an index to go.
+        The tags that stay, each with the reason; and whether some wait for an
+        index to go, which the record at the image says from now on.
     """
-    kept, waiting = _remove(turn, turn.declaration.rules, ours, removal)
-    if not waiting or ours is None:
+    rules = (*turn.declaration.rules, *rules)
+    kept, waiting = _remove(turn, rules, ours, removal)
+    is_deleted = turn.event.request_type is RequestType.DELETE
+    if not waiting or ours is None or (not is_deleted and ours.hex in segments_of(turn.declaration)):
         return kept, False
     # The index may be going at this moment: either it finds this record, or the next attempt succeeds.
     record = Record(stack=turn.event.stack_id, request=turn.event.request_id, sent=turn.event.sent, tags=waiting)
     stays = frozenset() if removal.image else frozenset({ours})
     turn.records.write(ours.hex, replace(record, left_over=True, existed=stays), None)
-    _, waiting = _remove(turn, turn.declaration.rules, ours, replace(removal, tags=waiting))
-    if waiting:
-        _end(turn, [segment for segment in segments_of(turn.declaration) if segment != ours.hex])
+    _, waiting = _remove(turn, rules, ours, replace(removal, tags=waiting))
     return kept, bool(waiting)
 
 

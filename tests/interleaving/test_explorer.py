@@ -132,7 +132,7 @@ def test_less_is_run_than_there_is() -> None:
         runs = len(list(everything.runs())), len(list(enough.runs()))
 
     assert runs[1] < runs[0]
-    assert enough.tally.same > runs[1]
+    assert enough.tally.same > 0
 
 
 def test_a_lost_response_is_of_something_that_was_done() -> None:
