@@ -14,7 +14,7 @@ from cdk_ecrpublic import IPublicRepository, PublicRepository
 from cdk_ecrpublic.review.assembly import Assembly, read_assembly
 from cdk_ecrpublic.review.effect import Effect
 from cdk_ecrpublic.review.forecast import find_effects
-from cdk_ecrpublic.review.registry import KnownObjects, Registry
+from cdk_ecrpublic.review.registry import KnownObjects, Registry, ReviewClients
 from cdk_ecrpublic.review.template import DeclaredImage
 from cdk_ecrpublic.sandbox import Sandbox
 from cdk_ecrpublic.sandbox.images import Image, push_image, resolve_tags
@@ -84,8 +84,9 @@ class World:
     def read(self, body: Body) -> Assembly:
         return read_assembly(self.synthesize(body))
 
-    def review(self, assembly: Assembly, home: str = "") -> list[Effect]:
-        return find_effects(assembly, Registry(files=assembly.files, home=home, tell=self.told.append))
+    def review(self, assembly: Assembly, home: str = "", clients: ReviewClients | None = None) -> list[Effect]:
+        clients = clients or ReviewClients()
+        return find_effects(assembly, Registry(clients=clients, files=assembly.files, home=home, tell=self.told.append))
 
     def deploy(self, declared: DeclaredImage, assembly: Assembly) -> Outcome:
         """Create one image, as a stack that has not been there before does."""

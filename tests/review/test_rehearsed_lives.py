@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from cdk_ecrpublic.review.assembly import Assembly, read_assembly
 from cdk_ecrpublic.review.drift import Verdict, find_drift
 from cdk_ecrpublic.review.effect import Action, Effect, Former, State
-from cdk_ecrpublic.review.registry import Registry
+from cdk_ecrpublic.review.registry import Registry, ReviewClients
 from cdk_ecrpublic.sandbox.images import build_image
 from tests.support.course import Deployment
 
@@ -127,10 +128,25 @@ def expected_takeovers(before: App, after: App, tags: Mapping[str, str]) -> dict
     }
 
 
+@pytest.fixture
+def clients(cloud: Cloud) -> ReviewClients:
+    """The clients of all reviews: to make them costs more than a review."""
+    del cloud  # it sets the environment that they are made in
+    return ReviewClients()
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=PUSHED, before=apps(), second=PUSHED, after=apps(), fails=st.booleans())
 def test_a_plan_says_what_happens(
-    world: World, cloud: Cloud, first: Pushed, before: App, second: Pushed, after: App, *, fails: bool
+    world: World,
+    cloud: Cloud,
+    clients: ReviewClients,
+    first: Pushed,
+    before: App,
+    second: Pushed,
+    after: App,
+    *,
+    fails: bool,
 ) -> None:
     begin(world, cloud)
     push(world, first)
@@ -140,7 +156,7 @@ def test_a_plan_says_what_happens(
     assembly = read_assembly(folder := write_app(world.folder, resources(after)))
     tags, images = world.tags(), world.images()
 
-    effects = world.review(assembly)
+    effects = world.review(assembly, clients=clients)
 
     assert (world.tags(), world.images()) == (tags, images), "a review writes nothing"
     assume(not any(effect.state is State.REFUSED for effect in effects))
@@ -150,7 +166,7 @@ def test_a_plan_says_what_happens(
     else:
         cloud.deploy(folder)
         check_success(effects, world, tags, images)
-        check_verified(effects, assembly)
+        check_verified(effects, assembly, clients)
 
 
 def check_success(effects: list[Effect], world: World, tags: Mapping[str, str], images: set[str]) -> None:
@@ -164,8 +180,8 @@ def check_success(effects: list[Effect], world: World, tags: Mapping[str, str], 
         assert images - world.images() == {digest for effect in effects for digest in effect.writes.deletes}
 
 
-def check_verified(effects: list[Effect], assembly: Assembly) -> None:
-    findings = find_drift(assembly.images, Registry())
+def check_verified(effects: list[Effect], assembly: Assembly, clients: ReviewClients) -> None:
+    findings = find_drift(assembly.images, Registry(clients=clients))
 
     assert [finding.verdict is Verdict.DIFFERENT for finding in findings] == [
         effect.state is State.DRIFTED for effect in effects[: len(findings)]
