@@ -153,13 +153,15 @@ class RehearsedParameters:
     Parameters that only remember what is written.
 
     Attributes:
-        known: What is there otherwise.
+        own: What is there otherwise, of the resource itself.
+        others: Likewise, of all resources.
         texts: What was written, in all Regions.
         is_needed: A source may move, so that its record alone tells which
             image was deployed. Otherwise what may not be read counts as not there.
     """
 
-    known: KnownParameters
+    own: KnownParameters
+    others: KnownParameters
     region: str
     texts: Texts
     is_needed: bool
@@ -175,7 +177,7 @@ class RehearsedParameters:
         if name in written:
             return written[name]
         try:
-            return self.known.read(name)
+            return self.own.read(name)
         except ImageError:
             if self.is_needed:
                 raise
@@ -192,7 +194,7 @@ class RehearsedParameters:
     def list(self, path: str) -> Mapping[str, str]:
         """Return name and text of all that is directly below *path*, as far as it may be read."""
         try:
-            there = self.known.list(path)
+            there = self.others.list(path)
         except ImageError:
             there = {}
         now = {**there, **self.texts.get((self.region, path), {})}

@@ -51,7 +51,7 @@ class Removals:
                 execute(change.plan, self.turns.repository(change.image), SILENT)
         changes = [self._untagged(change) for change in self.changes]
         changes = Takeovers(changes, self.gone, self.turns).told()
-        changes = Rollback(changes, self.turns.rolling_back()).told()
+        changes = Rollback(changes, self.turns).told()
         return [*(change.effect for change in changes), *self._deleted()]
 
     def _untagged(self, change: Change) -> Change:

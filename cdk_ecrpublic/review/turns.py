@@ -12,7 +12,7 @@ from .._assets.lambda_handler.errors import AccessError, ImageError
 from .._assets.lambda_handler.oci import Repository
 from .._assets.lambda_handler.publish.ports import ObjectReader, RemoteRepository, SourcePorts
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
-from .._assets.lambda_handler.resources.records import MOVING, owner_of
+from .._assets.lambda_handler.resources.records import MOVING, owner_of, remembers
 from .._assets.lambda_handler.resources.turn import Turn, segments_of
 from .._assets.lambda_handler.spec import RESOURCE_TYPE, decode
 from .memories import KnownParameters
@@ -31,9 +31,9 @@ class RehearsedStack:
     is_rolling_back: bool
     is_deleting: bool = False
 
-    def has_succeeded_since(self, sent: float) -> bool:  # noqa: ARG002
+    def has_succeeded_since(self, sent: float) -> bool:
         """Whether a deployment has succeeded since then: each one but that which is rehearsed."""
-        return not self.is_rolling_back
+        return not self.is_rolling_back or sent < SENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,11 @@ class Turns:
             # It cannot be in the same place, then.
             identity = ""
         is_needed = any(decode(each.properties).pinned is None for each in (old, new))
-        return self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
+        turn = self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
+        if turn.old is not None and not remembers(turn.old):
+            # All that it would tell is what deployments have taken over that failed: the last one has succeeded.
+            turn.old_record = None
+        return turn
 
     def delete(self, image: DeclaredImage) -> Turn:
         """
@@ -205,10 +209,10 @@ class Turns:
         )
 
     def _parameters(self, image: DeclaredImage, region: str, *, is_needed: bool) -> RehearsedParameters:
-        known = self.known(image, region)
-        # What matters to a rollback was read on the way forward.
-        known = replace(known, store=None) if self.is_rolling_back else known
-        return RehearsedParameters(known, region, self.texts, is_needed)
+        others = self.known(image, region)
+        # What matters of a digest was read, or written, on the way forward.
+        own = replace(others, store=None) if self.is_rolling_back and not is_needed else others
+        return RehearsedParameters(own, others, region, self.texts, is_needed)
 
     def _region(self, image: DeclaredImage) -> str:
         region = image.region or self.registry.clients.region

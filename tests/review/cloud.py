@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,9 +84,9 @@ class Cloud:
             self.hold(folder, "UPDATE_COMPLETE")
         return succeeded
 
-    def fail(self, folder: Path) -> list[Deployment]:
+    def fail(self, folder: Path, order: Sequence[int] = ()) -> list[Deployment]:
         """Deploy an app's stacks, while something else in each of them fails at the very end."""
-        return list(self._deployed(folder, Course(other_fails_after=1000)))
+        return list(self._deployed(folder, Course(order=order, other_fails_after=1000)))
 
     def _deployed(self, folder: Path, course: Course) -> Iterator[Deployment]:
         assert self.formation is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 from cdk_ecrpublic.cli.commands import cli
 from cdk_ecrpublic.review.assembly import read_assembly
 from cdk_ecrpublic.review.effect import Effect, State
-from cdk_ecrpublic.sandbox.images import build_image
+from cdk_ecrpublic.sandbox.images import Image, build_image
 from tests.support.course import Deployment
 
 from .apps import Resources, declare, write_app
@@ -38,8 +39,8 @@ def plan(world: World, resources: Resources) -> tuple[Path, list[Effect]]:
     return folder, world.review(read_assembly(folder))
 
 
-def fail(cloud: Cloud, folder: Path) -> Deployment:
-    (deployment,) = cloud.fail(folder)
+def fail(cloud: Cloud, folder: Path, order: Sequence[int] = ()) -> Deployment:
+    (deployment,) = cloud.fail(folder, order)
     return deployment
 
 
@@ -201,3 +202,55 @@ def test_an_image_that_is_gone_cannot_come_back(images: World, cloud: Cloud) -> 
     deployment = fail(cloud, folder)
     assert deployment.status == "ROLLBACK_FAILED"
     assert deployment.reasons[0] in effect.undo.problems[0]
+
+
+def test_a_tag_that_was_moved_by_hand_to_where_it_goes_comes_back_to_what_is_declared(
+    images: World, cloud: Cloud
+) -> None:
+    cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
+    images.push(NEW, "latest")
+    folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "latest")})
+
+    assert effect.state is State.UNCHANGED
+    assert effect.undo.problems == (f"if this deployment fails, tag latest will stay at {OLD.digest}",)
+    fail(cloud, folder)
+    assert images.tags() == {"latest": OLD.digest}
+
+
+def test_a_tag_is_not_given_back_where_a_resource_that_is_to_go_has_it(images: World, cloud: Cloud) -> None:
+    cloud.deploy(write_app(images.folder, {"Old": declare(OLD.digest, "latest", OnDelete="Delete")}))
+    images.push(NEW, "latest")
+    folder, effects = plan(images, {"New": declare(OLD.digest, "latest")})
+
+    assert effects[0].undo.problems == (f"if this deployment fails, tag latest will stay at {OLD.digest}",)
+    fail(cloud, folder)
+    assert images.tags() == {"latest": OLD.digest}
+
+
+def test_what_a_moving_source_had_before_is_not_removed(images: World, cloud: Cloud) -> None:
+    images.push(OLD, "build")
+    cloud.deploy(write_app(images.folder, {"Moving": moving("latest")}))
+    images.push(NEW, "latest")
+    folder, effects = plan(images, {"Moving": moving("edge"), "New": declare(OLD.digest, "latest", OnDelete="Delete")})
+
+    assert [effect.undo.problems for effect in effects] == [
+        (f"if this deployment fails, tag latest will stay at {OLD.digest}",)
+    ] * 2
+    fail(cloud, folder)
+    assert images.tags()["latest"] == OLD.digest
+
+
+@pytest.mark.parametrize(("order", "last"), [((1, 0), NEW), ((0, 1), OLD)], ids=["takes", "had"])
+def test_where_the_order_of_a_rollback_decides_each_place_is_named(
+    images: World, cloud: Cloud, order: Sequence[int], last: Image
+) -> None:
+    cloud.deploy(write_app(images.folder, {"Had": declare(OLD.digest, "latest"), "Takes": declare(NEW.digest, "edge")}))
+    images.push(NEW, "latest")
+    folder, effects = plan(images, {"Had": declare(OLD.digest, "old"), "Takes": declare(OLD.digest, "edge", "latest")})
+
+    places = " or at ".join(sorted([OLD.digest, NEW.digest]))
+    depends = "that depends on the order in which CloudFormation rolls resources back"
+    problem = f"if this deployment fails, tag latest will stay at {places}: {depends}"
+    assert [effect.undo.problems for effect in effects] == [(problem,), (problem,)]
+    fail(cloud, folder, order)
+    assert images.tags()["latest"] == last.digest
