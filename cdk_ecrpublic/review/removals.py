@@ -79,24 +79,20 @@ class Removals:
             if change.deployed and change.may_replace and REPLACEMENT_POLICY not in change.deployed.outlives
         ]
         deleted = [*replaced, *((image, "") for image in self.gone if DELETION_POLICY not in image.outlives)]
-        # Of two that are deleted, neither keeps what the other one removes.
+        # Of two that are deleted, neither keeps what the other one removes; but it may, if it goes later.
+        earlier = self.turns.copy()
         for image, _ in deleted:
-            if not _removes(image):
-                self._end(image)
-        return list(filter(None, (self._delete(image, unless_in) for image, unless_in in deleted if _removes(image))))
+            _end(image, earlier if _removes(image) else self.turns)
+        removed = [each for each in deleted if _removes(each[0])]
+        return list(filter(None, (self._delete(image, unless_in, earlier) for image, unless_in in removed)))
 
-    def _end(self, image: DeclaredImage) -> None:
-        """End the records of an image that is deleted, and of which nothing is removed."""
-        with suppress(ImageError):
-            turn = self.turns.delete(image)
-            turn.records.end(*segments_of(turn.declaration), first=True)
-
-    def _delete(self, image: DeclaredImage, unless_in: str) -> Effect | None:
+    def _delete(self, image: DeclaredImage, unless_in: str, earlier: Turns) -> Effect | None:
         """
         Return what is removed with an image that is deleted; None: nothing.
 
         Args:
             unless_in: Where a replaced image goes to: in the very same repository it is the same resource.
+            earlier: With the records of what is deleted and removes nothing.
         """
         name = str(image.properties.get(Property.REPOSITORY_NAME, ""))
         effect = Effect(stack=image.stack, path=image.path, repository=name, state=State.UNKNOWN)
@@ -109,6 +105,7 @@ class Removals:
                 return None
             turn = self.turns.delete(image)
             removal = _removal(repository, turn, lambda turn: undo.delete(turn, is_created=True))
+            removal = replace(removal, notes=(*removal.notes, *_may_stay(repository, earlier.delete(image))))
         except RepositoryNotFoundError:
             return None
         except ImageError as error:
@@ -173,6 +170,22 @@ def _removal(repository: RehearsedRepository, turn: Turn, remove: Callable[[Turn
     told = repository.removed.keys() | {tag for tag, digest in repository.tags.items() if digest}
     notes = dict.fromkeys(each["message"] for each in said if each.get("tag") not in told)
     return _Removal(repository, tuple(notes))
+
+
+def _end(image: DeclaredImage, turns: Turns) -> None:
+    """End the records of an image that is deleted."""
+    with suppress(ImageError):
+        turn = turns.delete(image)
+        turn.records.end(*segments_of(turn.declaration), first=True)
+
+
+def _may_stay(repository: RehearsedRepository, turn: Turn) -> Iterator[str]:
+    """Name what was removed that another resource declares which is deleted, too, and removes nothing."""
+    tags = [f"tag {tag}" for tag, digest in repository.removed.items() if turn.records.owners(digest).own(tag)]
+    deleted = repository.deleted
+    images = [f"image {digest}" for digest in deleted if turn.records.owners(digest).own_image(digest)]
+    for each in (*tags, *images):
+        yield f"{each} stays if CloudFormation deletes this resource before another one that declares it"
 
 
 def _removes(image: DeclaredImage) -> bool:

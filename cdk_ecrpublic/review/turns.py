@@ -81,14 +81,17 @@ class Turns:
     is_rolling_back: bool = False
     _known: dict[tuple[bool, str], KnownParameters] = field(default_factory=dict)
 
-    def rolling_back(self) -> Turns:
-        """Return those of a rollback, which begins with what is rehearsed until now."""
+    def copy(self) -> Turns:
+        """Return others that begin with what is rehearsed until now, to go on in another way."""
         return replace(
             self,
             repositories={address: each.copy() for address, each in self.repositories.items()},
             texts={place: dict(texts) for place, texts in self.texts.items()},
-            is_rolling_back=True,
         )
+
+    def rolling_back(self) -> Turns:
+        """Return those of a rollback, which begins with what is rehearsed until now."""
+        return replace(self.copy(), is_rolling_back=True)
 
     def create(self, image: DeclaredImage) -> Turn:
         """

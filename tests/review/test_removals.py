@@ -123,6 +123,23 @@ def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
     assert removed(effects) == ["preview-7"]
 
 
+@pytest.mark.parametrize(("neighbour", "stays"), [("Neighbour", False), ("Release", True)], ids=["before", "after"])
+def test_where_the_order_of_deletions_decides_it_is_said(
+    images: World, cloud: Cloud, neighbour: str, *, stays: bool
+) -> None:
+    cloud.deploy(images.synthesize(app(image(neighbour, OLD.digest, "1"), preview("preview-7"))))
+    images.push(NEW, "1")
+    folder = images.synthesize(app())
+
+    effects = images.review(read_assembly(folder))
+
+    (note,) = notes(effects)
+    why = "if CloudFormation deletes this resource before another one that declares it"
+    assert note == f"image {OLD.digest} stays {why}"
+    cloud.deploy(folder)
+    assert (OLD.digest in images.images()) is stays
+
+
 def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
     cloud.deploy(images.synthesize(app(preview("preview-7"))))
     folder = images.synthesize(app())
