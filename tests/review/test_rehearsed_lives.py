@@ -146,6 +146,7 @@ def test_a_plan_says_what_happens(
     world: World,
     cloud: Cloud,
     clients: ReviewClients,
+    *,
     first: Pushed,
     before: App,
     second: Pushed,
