@@ -189,7 +189,10 @@ def test_credentials_are_for_their_host(stack: Stack) -> None:
             {"defaults": ImageSettings(include_referrers="no")},  # type: ignore[arg-type]
             "include_referrers: 'no' is a str; expected True or False",
         ),
-        ({"only": "agent"}, "Stack/Catalog: only: 'agent' is a str; expected a list of patterns, e.g. ['agent', 'tools/*'"),
+        (
+            {"only": "agent"},
+            "Stack/Catalog: only: 'agent' is a str; expected a list of patterns, e.g. ['agent'",
+        ),
         ({"only": []}, "Stack/Catalog: only: is empty, which would take nothing; name something, or leave it out"),
         ({"only": ["agent@sha256:0"]}, "Stack/Catalog: only[0]: 'agent@sha256:0' is not a pattern; expected <name> or"),
         ({"only": [Token.as_string({"Ref": "N"})]}, "Stack/Catalog: only: has to be known at synthesis"),
@@ -197,7 +200,15 @@ def test_credentials_are_for_their_host(stack: Stack) -> None:
         ({"stacks": Token.as_number({"Ref": "N"})}, "Stack/Catalog: stacks: has to be known at synthesis"),
         ({"make_provider": lambda _: None}, "Stack/Catalog: make_provider(): None; expected a PublicImageProvider"),
     ],
-    ids=["credentials", "defaults", "a setting", *(f"only {n}" for n in range(4)), "stacks", "a token", "make_provider"],
+    ids=[
+        "credentials",
+        "defaults",
+        "a setting",
+        *(f"only {n}" for n in range(4)),
+        "stacks",
+        "a token",
+        "make_provider",
+    ],
 )
 def test_an_option_of_another_kind_is_refused(stack: Stack, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
