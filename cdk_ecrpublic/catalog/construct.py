@@ -326,7 +326,7 @@ def _check_arguments(what: str, path: object, registries: object, texts: Mapping
 
 def _check_patterns(what: str, patterns: Sequence[str]) -> None:
     check_texts(what, patterns, "patterns, e.g. ['agent', 'tools/*', 'web:1.*']", parse_pattern)
-    if not is_known(patterns):
+    if not (is_known(patterns) and all(map(is_known, patterns))):
         refuse(what, "has to be known at synthesis")
     if not patterns:
         refuse(what, "is empty, which would take nothing; name something, or leave it out")

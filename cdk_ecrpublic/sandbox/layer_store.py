@@ -103,6 +103,8 @@ class LayerStore:
         upload = self.upload(identity)
         if not upload.size:
             raise errors.EMPTY_UPLOAD.error(upload=identity, **self._where)
+        if upload.size > self.settings.layer_max_bytes:
+            raise errors.LAYER_LIMIT.error(upload=identity, limit=self.settings.layer_max_bytes)
         if any(size < self.settings.min_part_bytes for size in upload.parts[:-1]):
             raise errors.PART_TOO_SMALL.error()
         digest = Digest("sha256:" + upload.hasher.hexdigest())

@@ -53,8 +53,13 @@ HTTP_OPERATIONS = (
     "ListReferrers",
     "Catalog",
     "Unsupported",
+    "NotFound",
 )
-"""Routes of ``/v2/`` and ``/token/``; DownloadBlob is the address that GetBlob redirects to."""
+"""
+Routes of ``/v2/`` and ``/token/``; DownloadBlob is the address that GetBlob redirects to.
+
+Unsupported is a method that a path does not take, NotFound a path that no route has.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

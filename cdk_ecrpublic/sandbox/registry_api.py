@@ -55,6 +55,11 @@ async def unsupported(context: RegistryContext) -> Response:
     raise errors.UNSUPPORTED.error(reason=f"ECR Public does not support {request.method} {request.url.path}")
 
 
+async def not_found(_context: RegistryContext) -> Response:
+    """Refuse a path that no route has."""
+    raise errors.NO_ROUTE.error()
+
+
 async def catalog(_context: RegistryContext) -> Response:
     """Answer that nobody can list the repositories of a registry."""
     return _error(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "there is no catalog of repositories")
@@ -76,7 +81,7 @@ ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("HEAD", f"{_REPOSITORY}/blobs/{{reference}}", "HeadBlob", registry_blobs.head_blob),
     ("GET", f"{_REPOSITORY}/blobs/{{reference}}", "GetBlob", registry_blobs.get_blob),
 )
-"""Method, path, operation and function. What fits none of them is refused as unsupported."""
+"""Method, path, operation and function. Other methods are refused as unsupported, other paths as not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class RegistryApi:
 
     def router(self) -> Router:
         """Return the application."""
+        paths = [path for _, path, _, _ in ROUTES]
         routes = [
             Route(path, self._endpoint(operation, handler), methods=[method])
             for method, path, operation, handler in ROUTES
@@ -99,7 +105,8 @@ class RegistryApi:
                     "/_blob/{reference}/{signed}", _Endpoint(self.world, "DownloadBlob", registry_blobs.download_blob)
                 ),
                 *routes,
-                Route("/{rest:path}", self._endpoint("Unsupported", unsupported)),
+                *(Route(path, self._endpoint("Unsupported", unsupported)) for path in dict.fromkeys(paths)),
+                Route("/{rest:path}", self._endpoint("NotFound", not_found)),
             ],
             redirect_slashes=False,
         )

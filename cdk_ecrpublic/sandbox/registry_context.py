@@ -70,15 +70,17 @@ class RegistryContext:
 
     def count_pull(self) -> None:
         """
-        Count a pull against the limit for anonymous ones.
+        Count a pull against the limit of an address, or of an account.
 
         Raises:
             ServiceError: Too many.
         """
-        client = self.request.client
-        name = f"pull {client.host if client else ''}"
-        limit = self.world.settings.anonymous_pulls_per_second
-        if self.grant.kind == "anonymous" and not self.world.rates.allows(name, limit):
+        client, settings = self.request.client, self.world.settings
+        if self.grant.kind == "anonymous":
+            name, limit = f"pull {client.host if client else ''}", settings.anonymous_pulls_per_second
+        else:
+            name, limit = f"pull of account {self.grant.subject}", settings.authenticated_pulls_per_second
+        if not self.world.rates.allows(name, limit):
             raise errors.THROTTLED.error()
 
     def readable(self) -> Repository:
