@@ -8,6 +8,9 @@ from typing import Literal
 Face = Literal["api", "http"]
 Authentication = Literal["none", "anonymous", "authenticated"]
 
+SERVICE = "ecr-public"
+"""What botocore, signatures and IAM call the service."""
+
 API_OPERATIONS = (
     "BatchCheckLayerAvailability",
     "BatchDeleteImage",

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from cdk_ecrpublic.sandbox import Fault, SandboxProcess, Settings
 from cdk_ecrpublic.sandbox.images import build_image, pull, push, push_image, resolve_tags, tags_of
-from cdk_ecrpublic.sandbox.registry_client import RegistryError
+from cdk_ecrpublic.sandbox.testing.client import RegistryError
 
 from .conftest import Api, make_api, wait_for_stack
 

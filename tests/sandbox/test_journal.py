@@ -11,7 +11,7 @@ import urllib3
 from cdk_ecrpublic.sandbox import Fault, Sandbox, Settings
 from cdk_ecrpublic.sandbox.images import Image
 from cdk_ecrpublic.sandbox.operations import HTTP_OPERATIONS
-from cdk_ecrpublic.sandbox.registry_api import ROUTES
+from cdk_ecrpublic.sandbox.registry.application import ROUTES
 
 from .conftest import REPOSITORY, Api
 from .test_registry_http import Http

@@ -10,8 +10,8 @@ from typing import Self
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 
-from . import errors
-from .settings import MIB, Settings
+from .. import errors
+from ..settings import MIB, Settings
 from .state import Layer, Repository, Upload
 
 PART_SIZE = 10 * MIB

@@ -20,11 +20,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from ..front.gateway import Behind
+from ..front.web_pages import Head, refusal
+from ..tokens import basic_credentials
+from ..world import World
 from .cloudformation import CREATE_ONLY, RESOURCE_TYPE, ProvisioningError, PublicRepositories, physical_name
-from .gateway import Behind
-from .tokens import basic_credentials
-from .web_pages import Head, refusal
-from .world import World
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 """What the server, and so every Lambda function, gets of the user's environment; Lambda's own is as empty."""

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import errors
-from .authorization import Permission
-from .exchange import Exchange
-from .image_store import ImageStore
-from .layer_store import LayerStore
-from .model import SERVICE
-from .state import Repository
-from .store import Caller
-from .tokens import Grant
-from .world import World
+from .. import errors
+from ..authorization import Permission
+from ..exchange import Exchange
+from ..operations import SERVICE
+from ..store.images import ImageStore
+from ..store.layers import LayerStore
+from ..store.registries import Caller
+from ..store.state import Repository
+from ..tokens import Grant
+from ..world import World
 
 ANONYMOUS = Grant(kind="anonymous")
 

@@ -19,12 +19,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from . import errors, registry_blobs, registry_manifests
-from .exchange import Exchange
-from .faults import Fault
-from .operations import Call
-from .registry_context import Handler, RegistryContext
-from .world import World
+from .. import errors
+from ..exchange import Exchange
+from ..faults import Fault
+from ..operations import Call
+from ..world import World
+from . import blobs, manifests
+from .context import Handler, RegistryContext
 
 VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 JSON = "application/json; charset=utf-8"
@@ -68,18 +69,18 @@ async def catalog(_context: RegistryContext) -> Response:
 ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", "/v2/", "Ping", ping),
     ("GET", "/v2/_catalog", "Catalog", catalog),
-    ("HEAD", f"{_REPOSITORY}/manifests/{{reference}}", "HeadManifest", registry_manifests.head_manifest),
-    ("GET", f"{_REPOSITORY}/manifests/{{reference}}", "GetManifest", registry_manifests.get_manifest),
-    ("PUT", f"{_REPOSITORY}/manifests/{{reference}}", "PutManifest", registry_manifests.put_manifest),
+    ("HEAD", f"{_REPOSITORY}/manifests/{{reference}}", "HeadManifest", manifests.head_manifest),
+    ("GET", f"{_REPOSITORY}/manifests/{{reference}}", "GetManifest", manifests.get_manifest),
+    ("PUT", f"{_REPOSITORY}/manifests/{{reference}}", "PutManifest", manifests.put_manifest),
     ("DELETE", f"{_REPOSITORY}/manifests/{{reference}}", "DeleteManifest", unsupported),
-    ("GET", f"{_REPOSITORY}/tags/list", "ListTags", registry_manifests.list_tags),
-    ("GET", f"{_REPOSITORY}/referrers/{{reference}}", "ListReferrers", registry_manifests.list_referrers),
-    ("POST", f"{_REPOSITORY}/blobs/uploads/", "StartUpload", registry_blobs.start_upload),
-    ("GET", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "GetUpload", registry_blobs.get_upload),
-    ("PATCH", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "UploadChunk", registry_blobs.upload_chunk),
-    ("PUT", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "CompleteUpload", registry_blobs.complete_upload),
-    ("HEAD", f"{_REPOSITORY}/blobs/{{reference}}", "HeadBlob", registry_blobs.head_blob),
-    ("GET", f"{_REPOSITORY}/blobs/{{reference}}", "GetBlob", registry_blobs.get_blob),
+    ("GET", f"{_REPOSITORY}/tags/list", "ListTags", manifests.list_tags),
+    ("GET", f"{_REPOSITORY}/referrers/{{reference}}", "ListReferrers", manifests.list_referrers),
+    ("POST", f"{_REPOSITORY}/blobs/uploads/", "StartUpload", blobs.start_upload),
+    ("GET", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "GetUpload", blobs.get_upload),
+    ("PATCH", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "UploadChunk", blobs.upload_chunk),
+    ("PUT", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "CompleteUpload", blobs.complete_upload),
+    ("HEAD", f"{_REPOSITORY}/blobs/{{reference}}", "HeadBlob", blobs.head_blob),
+    ("GET", f"{_REPOSITORY}/blobs/{{reference}}", "GetBlob", blobs.get_blob),
 )
 """Method, path, operation and function. Other methods are refused as unsupported, other paths as not found."""
 
@@ -100,10 +101,8 @@ class RegistryApi:
         return Router(
             [
                 Route("/token", _add_slash, methods=["GET"]),
-                Route("/token/", _Endpoint(self.world, "Token", registry_blobs.token), methods=["GET"]),
-                Route(
-                    "/_blob/{reference}/{signed}", _Endpoint(self.world, "DownloadBlob", registry_blobs.download_blob)
-                ),
+                Route("/token/", _Endpoint(self.world, "Token", blobs.token), methods=["GET"]),
+                Route("/_blob/{reference}/{signed}", _Endpoint(self.world, "DownloadBlob", blobs.download_blob)),
                 *routes,
                 *(Route(path, self._endpoint("Unsupported", unsupported)) for path in dict.fromkeys(paths)),
                 Route("/{rest:path}", self._endpoint("NotFound", not_found)),

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from cdk_ecrpublic._assets.lambda_handler.errors import InvalidInputError
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, Manifest
 
-from . import errors
-from .settings import Settings
+from .. import errors
+from ..settings import Settings
 from .state import Repository, StoredImage, StoredTag
 from .timeline import LATEST, Timeline, View
 
