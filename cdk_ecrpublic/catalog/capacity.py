@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -85,14 +86,19 @@ class Part:
     @property
     def too_much(self) -> str | None:
         """What does not fit, in words; None if all does."""
-        for amount, limit, what in (
+        found = (
+            f"{amount} {what}, and a stack takes {limit}" for amount, limit, what in self.amounts if amount > limit
+        )
+        return next(found, None)
+
+    @property
+    def amounts(self) -> tuple[tuple[int, int, str], ...]:
+        """How much there is of everything, how much one stack takes, and of what."""
+        return (
             (self.images, IMAGES_MAX, "images"),
             (len(self.permissions), PERMISSIONS_MAX, "permissions on repositories"),
             (self.template_bytes, TEMPLATE_MAX_BYTES, "bytes of template"),
-        ):
-            if amount > limit:
-                return f"{amount} {what}, and a stack takes {limit}"
-        return None
+        )
 
 
 ImageId = tuple[str, str]
@@ -146,7 +152,8 @@ class Spread:
             return None
         if stacks is not None and self.places(stacks) is not None:
             return None
-        least = max(-(-total.images // IMAGES_MAX), -(-total.template_bytes // TEMPLATE_MAX_BYTES), (stacks or 1) + 1)
+        least = max(math.ceil(amount / limit) for amount, limit, _ in total.amounts)
+        least = max(least, (stacks or 1) + 1)
         enough = next((number for number in range(least, STACKS_MAX + 1) if self.places(number) is not None), None)
         remedy = f"pass stacks={enough}, or more to leave room" if enough else "take it in several catalogs, with only="
         where = f"{stacks} nested stacks have no room for it: there are" if stacks else "there are"

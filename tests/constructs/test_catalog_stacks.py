@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from aws_cdk.assertions import Template
 
 from cdk_ecrpublic import ImageSettings, PublicImageCatalog, PublicImageProvider
 from cdk_ecrpublic.catalog import capacity
+from cdk_ecrpublic.catalog.model import Repository
 from cdk_ecrpublic.catalog.reader import Arguments, read_catalog
 
 from .test_catalog import ACME, CATALOGS, IMAGE, A, listed, template
@@ -279,3 +281,15 @@ def _characters(document: dict[str, Any]) -> int:
         return REFERENCES.get(value.get("Ref", "")) or {key: resolved(each) for key, each in value.items()}
 
     return len(json.dumps(resolved(document), separators=(",", ":")))
+
+
+def test_what_no_number_of_stacks_takes_is_said_at_once(tmp_path: Path) -> None:
+    """A stack takes 350 permissions, so that a hundred take 35,000 repositories."""
+    images = read_catalog(sized(tmp_path, {"agent": 1}), Arguments(destination=ACME)).repositories[0].images
+    repositories = [Repository(name=f"image-{n}", at=images[0].at, images=images) for n in range(36_000)]
+    started = time.process_time()
+
+    excess = capacity.Spread(repositories).excess(None)
+
+    assert excess == "there are 36000 images, and a stack takes 450; take it in several catalogs, with only="
+    assert time.process_time() - started < 10
