@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from cdk_ecrpublic.sandbox import Fault, Sandbox
 from cdk_ecrpublic.sandbox.environment import variables
-from cdk_ecrpublic.sandbox.image_store import ImageStore
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
 from cdk_ecrpublic.sandbox.journal import Journal
 from cdk_ecrpublic.sandbox.operations import Authentication, Call
 from cdk_ecrpublic.sandbox.rates import Rates
-from cdk_ecrpublic.sandbox.state import Repository
-from cdk_ecrpublic.sandbox.store import Caller
+from cdk_ecrpublic.sandbox.store.images import ImageStore
+from cdk_ecrpublic.sandbox.store.registries import Caller
+from cdk_ecrpublic.sandbox.store.state import Repository
 
 from .scale_quotas import Counts, Quotas
 from .scale_time import Time

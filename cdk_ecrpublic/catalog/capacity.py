@@ -1,17 +1,25 @@
-"""How images are spread over nested stacks, and how much fits into one."""
+"""
+How images are spread over nested stacks, and how much fits into one.
+
+Each repository has a stack of its own choice: the one with the highest hash of
+number and name. Its images are there as long as there is room, and move for
+nothing that happens to others. What has no room goes, image by image, to the
+stack of the image's own choice that has some.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from .._assets.lambda_handler.oci import Reference
 from .model import Image, ManifestFile, Repository, private_ecr
 
 STACKS_MAX = 100
-"""More nested stacks than anybody needs: a hundred of them hold tens of thousands of images."""
+"""A hundred nested stacks hold 45,000 images."""
 
 IMAGES_MAX = 450
 """
@@ -42,36 +50,114 @@ _INLINE_MAX_BYTES = 16 * 1024
 @dataclass(frozen=True, slots=True)
 class Load:
     """
-    What one stack has to hold.
+    What an image takes of its stack.
 
     Attributes:
-        images: Their number.
         permissions: Of the function, as kind and repository.
         template_bytes: Estimated.
     """
 
+    permissions: frozenset[tuple[str, str]]
+    template_bytes: int
+
+
+@dataclass(slots=True)
+class Part:
+    """What one stack holds so far."""
+
     images: int = 0
-    permissions: frozenset[tuple[str, str]] = frozenset()
+    permissions: set[tuple[str, str]] = field(default_factory=set)
     template_bytes: int = 0
 
-    def __add__(self, other: Load) -> Load:
-        return Load(
-            self.images + other.images,
-            self.permissions | other.permissions,
-            self.template_bytes + other.template_bytes,
+    def add(self, load: Load) -> None:
+        """Hold one more image."""
+        self.images += 1
+        self.permissions |= load.permissions
+        self.template_bytes += load.template_bytes
+
+    def has_room(self, load: Load) -> bool:
+        """Whether one more image fits."""
+        return (
+            self.images < IMAGES_MAX
+            and self.template_bytes + load.template_bytes <= TEMPLATE_MAX_BYTES
+            and len(self.permissions) + len(load.permissions - self.permissions) <= PERMISSIONS_MAX
         )
 
     @property
     def too_much(self) -> str | None:
         """What does not fit, in words; None if all does."""
-        for amount, limit, what in (
+        found = (
+            f"{amount} {what}, and a stack takes {limit}" for amount, limit, what in self.amounts if amount > limit
+        )
+        return next(found, None)
+
+    @property
+    def amounts(self) -> tuple[tuple[int, int, str], ...]:
+        """How much there is of everything, how much one stack takes, and of what."""
+        return (
             (self.images, IMAGES_MAX, "images"),
             (len(self.permissions), PERMISSIONS_MAX, "permissions on repositories"),
             (self.template_bytes, TEMPLATE_MAX_BYTES, "bytes of template"),
-        ):
-            if amount > limit:
-                return f"{amount} {what}, and a stack takes {limit}"
-        return None
+        )
+
+
+ImageId = tuple[str, str]
+"""The name of a repository, and the key of an image."""
+
+
+class Spread:
+    """
+    The images of a catalog, over nested stacks or in one.
+
+    Args:
+        repositories: All of them.
+    """
+
+    def __init__(self, repositories: Sequence[Repository]) -> None:
+        # By hash, so that another repository or image stands between two others, and moves few of them.
+        self._images = [
+            ((repository.name, image.key), _load_of(repository.name, image))
+            for repository in sorted(repositories, key=lambda each: _hash(each.name))
+            for image in sorted(repository.images, key=lambda each: _hash(repository.name, each.key))
+        ]
+
+    def places(self, stacks: int) -> Mapping[ImageId, int] | None:
+        """Choose one of *stacks* for each image; None if they have no room for all."""
+        parts = [Part() for _ in range(stacks)]
+        homes = {name: stack_of(name, stacks) for (name, _), _ in self._images}
+        places: dict[ImageId, int] = {}
+        away = []
+        for image, load in self._images:
+            home = homes[image[0]]
+            if parts[home].has_room(load):
+                parts[home].add(load)
+                places[image] = home
+            else:
+                away.append((image, load))
+        # Last, so that they take no room from images that are at home.
+        for image, load in away:
+            number = next((each for each in _ranking(stacks, *image) if parts[each].has_room(load)), None)
+            if number is None:
+                return None
+            parts[number].add(load)
+            places[image] = number
+        return places
+
+    def excess(self, stacks: int | None) -> str | None:
+        """Say what does not fit, and what would; None if all does."""
+        total = Part()
+        for _, load in self._images:
+            total.add(load)
+        if stacks is None and total.too_much is None:
+            return None
+        if stacks is not None and self.places(stacks) is not None:
+            return None
+        least = max(math.ceil(amount / limit) for amount, limit, _ in total.amounts)
+        least = max(least, (stacks or 1) + 1)
+        enough = next((number for number in range(least, STACKS_MAX + 1) if self.places(number) is not None), None)
+        remedy = f"pass stacks={enough}, or more to leave room" if enough else "take it in several catalogs, with only="
+        where = f"{stacks} nested stacks have no room for it: there are" if stacks else "there are"
+        return f"{where} {total.too_much}; {remedy}"
 
 
 def stack_of(repository_name: str, stacks: int) -> int:
@@ -80,46 +166,28 @@ def stack_of(repository_name: str, stacks: int) -> int:
 
     By the highest hash: when *stacks* grows, repositories move to the new
     stacks only, and when it shrinks, only those of the stacks that go.
+    Deployed catalogs rely on it: another choice would move their resources.
     """
-    return max(range(stacks), key=lambda number: hashlib.sha256(f"{number}:{repository_name}".encode()).digest())
+    return next(_ranking(stacks, repository_name))
 
 
-def load_of(repository: Repository) -> Load:
-    """Estimate what a repository takes of a stack."""
-    permissions = {("publish", repository.name)} if repository.images else set()
-    for image in repository.images:
-        if isinstance(image.source, ManifestFile):
-            permissions.add(("check", repository.name))
-        elif isinstance(image.source, Reference):
-            permissions.add(("copy", repository.name))
-            if private_ecr(image.source):
-                permissions.add(("read", str(image.source.repository)))
-    size = sum(_bytes_of(image) for image in repository.images)
-    return Load(len(repository.images), frozenset(permissions), size)
+def _ranking(stacks: int, *names: str) -> Iterator[int]:
+    yield from sorted(range(stacks), key=lambda number: _hash(str(number), *names), reverse=True)
 
 
-def excess(repositories: Sequence[Repository], stacks: int | None) -> str | None:
-    """Say what does not fit, and what would; None if all does."""
-    loads = {repository.name: load_of(repository) for repository in repositories}
-    for name, load in loads.items():
-        if load.too_much:
-            return f"repository {name!r} alone has {load.too_much}; split its images over two catalogs"
-    found = _first_excess(loads, stacks or 1)
-    if found is None:
-        return None
-    larger = range((stacks or 1) + 1, STACKS_MAX + 1)
-    enough = next((number for number in larger if _first_excess(loads, number) is None), None)
-    remedy = f"pass stacks={enough}, or more to leave room" if enough else "split it over several catalogs"
-    where = f"one of {stacks} nested stacks would have" if stacks else "there are"
-    return f"{where} {found}; {remedy}"
+def _hash(*names: str) -> bytes:
+    return hashlib.sha256(":".join(names).encode()).digest()
 
 
-def _first_excess(loads: Mapping[str, Load], stacks: int) -> str | None:
-    parts: dict[int, list[Load]] = {}
-    for name, load in loads.items():
-        parts.setdefault(stack_of(name, stacks), []).append(load)
-    totals = [sum(part, Load()) for part in parts.values()]
-    return next((total.too_much for total in totals if total.too_much), None)
+def _load_of(repository_name: str, image: Image) -> Load:
+    permissions = {("publish", repository_name)}
+    if isinstance(image.source, ManifestFile):
+        permissions.add(("check", repository_name))
+    elif isinstance(image.source, Reference):
+        permissions.add(("copy", repository_name))
+        if private_ecr(image.source):
+            permissions.add(("read", str(image.source.repository)))
+    return Load(frozenset(permissions), _bytes_of(image))
 
 
 def _bytes_of(image: Image) -> int:

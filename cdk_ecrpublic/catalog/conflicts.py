@@ -1,4 +1,4 @@
-"""What the grammar of a catalog cannot say: conflicts, addresses in the wrong place, and files that are none."""
+"""What the grammar of a catalog cannot say: conflicts, addresses in the wrong place, files that are not manifests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _check_name(repository: Repository, fields: Fields) -> None:
 
 
 def _check_source(image: Image, source: Reference, hosts: set[RegistryHost], fields: Fields) -> None:
-    """Note a host that is none, once: a file of the promoter names it once, for all of its images."""
+    """Note an invalid host once: a file of the promoter names it once, for all of its images."""
     if source.repository.host in hosts:
         return
     hosts.add(source.repository.host)
@@ -85,6 +85,6 @@ def _check_file(image: Image, source: ManifestFile, fields: Fields) -> None:
     except OSError as error:
         fields.refuse(image.at, f"manifest_file: {shown(str(source.path))} cannot be read: {error.strerror}")
     except ValueError as error:
-        # No text of ours: a character that no file system takes. Ours are ImageErrors, which are ValueErrors too.
+        # Not always ours: a path may have a character that no file system takes. An ImageError is a ValueError too.
         said = error.message if isinstance(error, ImageError) else str(error)
         fields.refuse(image.at, f"manifest_file: {shown(str(source.path))}: {said}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from .._checks import (
     check_path,
     check_secrets,
     check_text,
+    check_texts,
     is_known,
     refuse,
 )
@@ -30,6 +31,7 @@ from ..public_image import PublicImage
 from ..public_repository import IPublicRepository, PublicRepository
 from . import capacity
 from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source, private_ecr
+from .selection import parse_pattern
 
 _SHOWN_NAMES = 20
 
@@ -64,7 +66,11 @@ class PublicImageCatalog(Construct):
         super().__init__(scope, construct_id)
         check_instance(f"{self.node.path}: catalog", catalog, Catalog, "what PublicImageCatalog.from_file reads")
         credentials = {} if credentials is None else credentials
-        self._check(catalog, registry_id, credentials, stacks)
+        self._check(registry_id, credentials, stacks)
+        spread = capacity.Spread(catalog.repositories)
+        if excess := spread.excess(stacks):
+            refuse(self.node.path, excess)
+        self._places = spread.places(stacks or 1) or {}
         self._registry, self._registry_id = catalog.registry, registry_id
         self._credentials = {RegistryHost.parse(host): secret for host, secret in credentials.items()}
         self._warn_of_unused(catalog)
@@ -72,6 +78,7 @@ class PublicImageCatalog(Construct):
         self._number_of_stacks = stacks
         self._providers: dict[str, PublicImageProvider] = {}
         self._nested: dict[int, NestedStack] = {}
+        self._groups: dict[tuple[str, str], tuple[Construct, IPublicRepository]] = {}
         self._repositories: dict[str, IPublicRepository] = {}
         self._images: list[PublicImage] = []
         self._known: dict[str, dict[str, PublicImage]] = {}
@@ -92,6 +99,7 @@ class PublicImageCatalog(Construct):
         credentials: Mapping[str, secretsmanager.ISecret] | None = None,
         make_provider: Callable[[Construct], PublicImageProvider] | None = None,
         stacks: int | None = None,
+        only: Sequence[str] | None = None,
     ) -> PublicImageCatalog:
         """
         Declare all images of a YAML file.
@@ -99,10 +107,10 @@ class PublicImageCatalog(Construct):
         Args:
             scope: Where the images belong.
             construct_id: Its id there; part of the id of each image.
-            path: Relative to the working directory, at most 1 MiB. Of our own
+            path: Relative to the working directory, at most 16 MiB. Of our own
                 format, with ``repositories``; of the Kubernetes image
                 promoter's, with ``registries`` and ``images``; or a bare list
-                of its images.
+                of its images, which may be empty.
             registries: For a bare list: the promoter's other file, with the
                 ``registries``.
             source: For a bare list: the registry that images are copied from,
@@ -110,7 +118,7 @@ class PublicImageCatalog(Construct):
                 already, and are only tagged.
             destination: For a bare list: the registry that images go to,
                 ``public.ecr.aws/<alias>[/<prefix>]``. For a file that names
-                several: which of them.
+                several, or none in ECR Public: where its images go.
             registry_id: Account id of the destination, where it is not the
                 stack's own; the policies of its repositories must allow to
                 put images. An alias stands in for that of the file.
@@ -124,10 +132,14 @@ class PublicImageCatalog(Construct):
             make_provider: Makes the function of each stack, e.g. ``lambda
                 scope: PublicImageProvider(scope, "Provider", memory_size=1024)``.
                 Default: the stack's own, or one with the defaults.
-            stacks: From 1 to 100: that many nested stacks, over which
-                repositories are spread by their names. When it changes, some
-                move from one to another, which leaves their images alone.
-                Default: no nested stack.
+            stacks: From 1 to 100: that many nested stacks, over which images
+                are spread: those of a repository stay together where there is
+                room. When it changes, some move from one to another, which
+                leaves their images alone. Default: no nested stack.
+            only: What is taken of a file, for instance of somebody else's:
+                ``<name>`` or ``<name>:<tag>`` as the file has them, with ``*``
+                and ``?``. With a tag, an image is given no others; mistakes in
+                what is not taken do not matter. Default: everything.
 
         Raises:
             CatalogError: With all problems of the file. A ValueError.
@@ -142,6 +154,8 @@ class PublicImageCatalog(Construct):
             raise ModuleNotFoundError(message, name=error.name) from error
         what = f"{scope.node.path}/{construct_id}"
         _check_arguments(what, path, registries, {"source": source, "destination": destination})
+        if only is not None:
+            _check_patterns(f"{what}: only", only)
         defaults = ImageSettings() if defaults is None else defaults
         check_instance(f"{what}: defaults", defaults, ImageSettings, "ImageSettings(include_referrers=True), say")
         arguments = Arguments(
@@ -149,6 +163,7 @@ class PublicImageCatalog(Construct):
             source=source,
             destination=destination,
             defaults=defaults,
+            only=tuple(only or ()),
         )
         return PublicImageCatalog(
             scope,
@@ -199,17 +214,27 @@ class PublicImageCatalog(Construct):
         return self._known[repository_name][name]
 
     def _declare(self, repository: Repository) -> None:
-        part = self._part(repository.name)
-        # No name of a repository has two dashes in a row, so no two become one id.
-        group = Construct(part, repository.name.replace("/", "--"))
-        imported = self._import(group, repository.name)
-        self._repositories[repository.name] = imported
         known = self._known.setdefault(repository.name, {})
         for image in sorted(repository.images, key=lambda each: each.key):
+            part = self._part(self._places[repository.name, image.key])
+            group, imported = self._group(part, repository.name)
             declared = self._image(part, group, imported, image)
             self._images.append(declared)
             for name in (image.key, *(tag.text for tag in image.tags), str(image.digest)):
                 known.setdefault(name, declared)
+        if not repository.images:
+            # Not into a nested stack, which must not be empty.
+            self._group(self, repository.name)
+
+    def _group(self, part: Construct, repository_name: str) -> tuple[Construct, IPublicRepository]:
+        """Return what the images of a repository belong into within a stack, and the repository there."""
+        key = (part.node.path, repository_name)
+        if key not in self._groups:
+            # No name of a repository has two dashes in a row, so no two become one id.
+            group = Construct(part, repository_name.replace("/", "--"))
+            self._groups[key] = group, self._import(group, repository_name)
+            self._repositories.setdefault(repository_name, self._groups[key][1])
+        return self._groups[key]
 
     def _image(self, part: Construct, group: Construct, repository: IPublicRepository, image: Image) -> PublicImage:
         return PublicImage(
@@ -223,11 +248,10 @@ class PublicImageCatalog(Construct):
             **asdict(image.settings),
         )
 
-    def _part(self, repository_name: str) -> Construct:
-        """Return what the images of a repository belong into: a nested stack, or the catalog itself."""
+    def _part(self, number: int) -> Construct:
+        """Return what images belong into: a nested stack, or the catalog itself."""
         if self._number_of_stacks is None:
             return self
-        number = capacity.stack_of(repository_name, self._number_of_stacks)
         if number not in self._nested:
             self._nested[number] = NestedStack(self, f"Part{number}")
         return self._nested[number]
@@ -264,7 +288,6 @@ class PublicImageCatalog(Construct):
 
     def _check(
         self,
-        catalog: Catalog,
         registry_id: str | None,
         credentials: Mapping[str, secretsmanager.ISecret],
         stacks: int | None,
@@ -279,9 +302,6 @@ class PublicImageCatalog(Construct):
             check_number(f"{path}: stacks", stacks, range(1, capacity.STACKS_MAX + 1))
             if not isinstance(stacks, int):
                 refuse(f"{path}: stacks", "has to be known at synthesis")
-        excess = capacity.excess(catalog.repositories, stacks)
-        if excess:
-            refuse(path, excess)
 
     def _warn_of_unused(self, catalog: Catalog) -> None:
         """Warn of credentials that nothing needs: a slip of the pen, or several catalogs share them."""
@@ -302,6 +322,14 @@ def _check_arguments(what: str, path: object, registries: object, texts: Mapping
     for name, text in texts.items():
         if text is not None:
             check_text(f"{what}: {name}", text)
+
+
+def _check_patterns(what: str, patterns: Sequence[str]) -> None:
+    check_texts(what, patterns, "patterns, e.g. ['agent', 'tools/*', 'web:1.*']", parse_pattern)
+    if not (is_known(patterns) and all(map(is_known, patterns))):
+        refuse(what, "has to be known at synthesis")
+    if not patterns:
+        refuse(what, "is empty, which would take nothing; name something, or leave it out")
 
 
 def _host_with_credentials(source: Source) -> RegistryHost | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from .._assets.lambda_handler.oci import (
 )
 from .fields import Fields
 from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source, Tag
-from .nodes import Node
+from .nodes import Node, position
 from .problems import Position
+from .selection import Selection
 
 TOP = ("repositories",)
 TOP_OPTIONAL = ("registry", "defaults")
@@ -44,54 +45,67 @@ _ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
 _PATH = re.compile(r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,1023}")
 
 
-def read(node: Node, folder: Path, settings: ImageSettings, fields: Fields) -> Catalog:
+@dataclass(frozen=True, slots=True)
+class Context:
     """
-    Read a catalog.
+    What the document does not say itself.
 
-    Args:
-        node: The document.
+    Attributes:
         folder: What files are relative to.
         settings: For images of which the document says nothing.
-        fields: Takes what is wrong.
+        selection: The images that are taken.
     """
+
+    folder: Path
+    settings: ImageSettings = field(default_factory=ImageSettings)
+    selection: Selection = field(default_factory=Selection)
+
+
+def read(node: Node, context: Context, fields: Fields) -> Catalog:
+    """Read a catalog."""
     top = fields.mapping(node, "the catalog", required=TOP, optional=TOP_OPTIONAL) or {}
     registry = fields.text(top["registry"], "registry", parse_registry_id) if "registry" in top else None
     if "defaults" in top:
         given = fields.mapping(top["defaults"], "defaults", optional=SETTINGS) or {}
-        settings = replace(settings, **_settings(given, "defaults", fields))
+        settings = replace(context.settings, **_settings(given, "defaults", fields))
+        context = replace(context, settings=settings)
     repositories = []
     if "repositories" in top:
         table = fields.table(top["repositories"], "repositories", parse_repository_name, "names to their images")
-        repositories = [_repository(name, at, value, (folder, settings), fields) for name, at, value in table]
+        repositories = [
+            _repository(name, at, value, context, fields)
+            for name, at, value in table
+            if name is None or context.selection.has(name)
+        ]
     return Catalog(registry=registry, repositories=tuple(each for each in repositories if each))
 
 
-def _repository(
-    name: str | None, at: Position, node: Node, context: tuple[Path, ImageSettings], fields: Fields
-) -> Repository | None:
+def _repository(name: str | None, at: Position, node: Node, context: Context, fields: Fields) -> Repository | None:
     what = f"repositories.{name}" if name else "repositories"
     entry = fields.mapping(node, what, required=("images",)) or {}
     items = fields.items(entry["images"], f"{what}.images", "images") if "images" in entry else ()
     images = [_image(item, path, context, fields) for item, path in items]
-    found = tuple(image for image in images if image)
-    return Repository(name=name, at=at, images=found) if name else None
+    if name is None:
+        return None
+    selected = [(image, context.selection.tags(name, image.tags)) for image in images if image]
+    found = tuple(replace(image, tags=tags) for image, tags in selected if tags is not None)
+    return Repository(name=name, at=at, images=found)
 
 
-def _image(node: Node, what: str, context: tuple[Path, ImageSettings], fields: Fields) -> Image | None:
-    folder, settings = context
+def _image(node: Node, what: str, context: Context, fields: Fields) -> Image | None:
     entry = fields.mapping(node, what, optional=IMAGE)
     if entry is None:
         return None
-    source = _source(entry, node.at, what, folder, fields)
+    source = _source(entry, position(node), what, context.folder, fields)
     tags = fields.texts(entry["tags"], f"{what}.tags", parse_tag, "tags") if "tags" in entry else ()
     expected = entry.get("expected_digest")
     name = fields.text(entry["id"], f"{what}.id", _parse_id) if "id" in entry else None
     expected_digest = fields.text(expected, f"{what}.expected_digest", Digest.parse) if expected else None
-    settings = replace(settings, **_settings(entry, what, fields))
+    settings = replace(context.settings, **_settings(entry, what, fields))
     if source is None:
         return None
     return Image(
-        at=node.at,
+        at=position(node),
         source=source,
         tags=tuple(Tag(text, at) for text, at in tags),
         settings=settings,
@@ -144,8 +158,10 @@ def _parse_source(text: str) -> Reference:
 
 def _parse_path(text: str) -> str:
     if not _PATH.fullmatch(text):
-        message = f"{shown(text)} is no file; expected a path of up to {PATH_MAX_CHARACTERS} characters, relative to "
-        message += "the catalog's folder"
+        message = (
+            f"{shown(text)} is not a path of a file; expected one of up to {PATH_MAX_CHARACTERS} characters, relative "
+            "to the catalog's folder"
+        )
         raise InvalidInputError(message)
     return text
 
@@ -153,8 +169,8 @@ def _parse_path(text: str) -> str:
 def _parse_id(text: str) -> str:
     if not _ID.fullmatch(text):
         message = (
-            f"{shown(text)} is no id; allowed are 1 to 128 letters, digits, '.', '_' and '-', beginning with a letter "
-            "or a digit"
+            f"{shown(text)} is not an id; allowed are 1 to 128 letters, digits, '.', '_' and '-', beginning with a "
+            "letter or a digit"
         )
         raise InvalidInputError(message)
     return text

@@ -16,12 +16,15 @@ from .._assets.lambda_handler.oci import (
 from .._assets.lambda_handler.oci import Repository as RepositoryAddress
 from .fields import Fields
 from .model import Catalog, Image, ImageSettings, Repository, Source, Tag
-from .nodes import Mapping, Node
+from .nodes import Node, position
 from .problems import Position
+from .selection import Selection
 
 ECR_PUBLIC = "public.ecr.aws"
 
 TOP = ("registries", "images")
+IGNORED = ("imagesPath",)
+"""Once said where the images are; the promoter ignores it, too."""
 
 _REGISTRY = "public.ecr.aws/<alias>, with a prefix of names behind it if you like"
 
@@ -98,12 +101,12 @@ def parse_registry(text: str) -> str:
     return text
 
 
-def read(node: Node, fields: Fields) -> Listing:
+def read(node: Node, selection: Selection, fields: Fields) -> Listing:
     """Read registries and images that are in one file."""
-    top = fields.mapping(node, "the catalog", required=("registries", "images")) or {}
+    top = fields.mapping(node, "the catalog", required=TOP, optional=IGNORED) or {}
     registries = read_registries(top["registries"], fields) if "registries" in top else ()
-    images = read_images(top["images"], fields) if "images" in top else ()
-    return Listing(top.get("registries", node).at, images, registries)
+    images = read_images(top["images"], selection, fields) if "images" in top else ()
+    return Listing(position(top.get("registries", node)), images, registries)
 
 
 def read_registries(node: Node, fields: Fields) -> tuple[Registry, ...]:
@@ -117,19 +120,28 @@ def read_registries(node: Node, fields: Fields) -> tuple[Registry, ...]:
             # Google's; here the function's role decides what it may.
             fields.text(entry["service-account"], f"{what}.service-account", str)
         if name is not None and is_source is not None:
-            found.append(Registry(name, is_source, item.at))
+            found.append(Registry(name, is_source, position(item)))
     return tuple(found)
 
 
-def read_images(node: Node, fields: Fields, what: str = "images") -> tuple[Listed, ...]:
-    """Read ``images``: name, and digests with their tags."""
+def read_images(node: Node, selection: Selection, fields: Fields) -> tuple[Listed, ...]:
+    """
+    Read ``images``: name, and digests with their tags.
+
+    What *selection* does not take is not looked at: somebody else's mistakes
+    stop nobody who needs another image of the file.
+    """
     found = []
-    for item, path in fields.items(node, what, "images, each with a name and a dmap"):
-        entry = fields.mapping(item, path, required=("name", "dmap")) or {}
+    for item, path in fields.items(node, "images", "images, each with a name and a dmap"):
+        entry = fields.mapping(item, path, required=("name",), optional=("dmap",)) or {}
         name = fields.text(entry["name"], f"{path}.name", _parse_name) if "name" in entry else None
+        if name is not None and not selection.has(name):
+            continue
         images = _read_dmap(entry["dmap"], f"{path}.dmap", fields) if "dmap" in entry else ()
         if name is not None:
-            found.append(Listed(name, item.at, images))
+            selected = [(digest, at, selection.tags(name, tags)) for digest, at, tags in images]
+            images = tuple((digest, at, tags) for digest, at, tags in selected if tags is not None)
+            found.append(Listed(name, position(item), images))
     return tuple(found)
 
 
@@ -139,23 +151,25 @@ def choose(registries: tuple[Registry, ...], at: Position, destination: str | No
     for registry in sources[1:]:
         what = f"registries: {sources[0].name} has src: true already; images come from one registry: remove one"
         fields.refuse(registry.at, what)
-    if destination is None:
-        chosen = [registry for registry in registries if not registry.is_source]
-    else:
+    ours = [registry for registry in registries if not registry.is_source and _is_ecr_public(registry.name)]
+    if destination is not None:
         # The source may be the destination too: its images are tagged where they are.
-        chosen = [registry for registry in registries if registry.name == destination][:1]
-    if len(chosen) != 1:
-        fields.refuse(at, _which(registries, chosen, destination))
+        ours = [registry for registry in registries if registry.name == destination][:1] or ours
+        if not ours:
+            # Somebody else's file, which knows nothing of our registry.
+            return way(sources[0].name if sources else None, destination, None, fields)
+    if len(ours) != 1 or destination not in {None, ours[0].name}:
+        fields.refuse(at, _which(registries, ours, destination))
         return None
-    return way(sources[0].name if sources else None, chosen[0].name, chosen[0].at, fields)
+    return way(sources[0].name if sources else None, ours[0].name, ours[0].at, fields)
 
 
 def way(source: str | None, destination: str, at: Position | None, fields: Fields) -> Way | None:
     """Check that images can go to *destination*: it has to be ECR Public."""
-    host, _, path = destination.partition("/")
+    _, _, path = destination.partition("/")
     alias, _, prefix = path.partition("/")
-    if host != ECR_PUBLIC or not alias:
-        fields.refuse(at, f"{shown(destination)} is no registry of Amazon ECR Public; expected {_REGISTRY}")
+    if not _is_ecr_public(destination) or not alias:
+        fields.refuse(at, f"{shown(destination)} is not a registry of Amazon ECR Public; expected {_REGISTRY}")
         return None
     try:
         parse_registry_id(alias)
@@ -165,27 +179,43 @@ def way(source: str | None, destination: str, at: Position | None, fields: Field
     return Way(None if source == destination else source, alias, prefix)
 
 
-def catalog(listed: tuple[Listed, ...], where: Way, settings: ImageSettings, fields: Fields) -> Catalog:
-    """Make a catalog of a list of images, and of the way that they go."""
-    repositories: dict[str, Repository] = {}
+def catalog(listed: tuple[Listed, ...], where: Way, settings: ImageSettings) -> Catalog:
+    """
+    Make a catalog of a list of images, and of the way that they go.
+
+    Machines append to these lists: what several items say of one name counts together.
+    """
+    items: dict[str, list[Listed]] = {}
     for each in listed:
-        name = f"{where.prefix}/{each.name}" if where.prefix else each.name
-        if name in repositories:
-            what = f"image {shown(each.name)} is there already, on line {repositories[name].at.line}: merge the two"
-            fields.refuse(each.at, what)
-            continue
+        items.setdefault(each.name, []).append(each)
+    repositories = []
+    for name, same in items.items():
+        address = RepositoryAddress.parse(f"{where.source}/{name}") if where.source else None
         images = [
-            Image(at=at, source=_source(where, each.name, digest), tags=tags, settings=settings)
-            for digest, at, tags in each.images
+            Image(at=at, source=_source(address, digest), tags=tags, settings=settings)
+            for digest, (at, tags) in _united(same).items()
         ]
-        repositories[name] = Repository(name=name, at=each.at, images=tuple(images))
-    return Catalog(registry=where.alias, repositories=tuple(repositories.values()))
+        full_name = f"{where.prefix}/{name}" if where.prefix else name
+        repositories.append(Repository(name=full_name, at=same[0].at, images=tuple(images)))
+    return Catalog(registry=where.alias, repositories=tuple(repositories))
+
+
+def _united(items: list[Listed]) -> dict[Digest, tuple[Position, tuple[Tag, ...]]]:
+    """Unite what several items say of each digest: the tags of all of them, each once."""
+    found: dict[Digest, tuple[Position, dict[str, Tag]]] = {}
+    for digest, at, tags in (image for item in items for image in item.images):
+        _, known = found.setdefault(digest, (at, {}))
+        for tag in tags:
+            known.setdefault(tag.text, tag)
+    return {digest: (at, tuple(tags.values())) for digest, (at, tags) in found.items()}
+
+
+def _source(repository: RepositoryAddress | None, digest: Digest) -> Source:
+    return digest if repository is None else Reference(repository, digest=digest)
 
 
 def _read_dmap(node: Node, what: str, fields: Fields) -> tuple[tuple[Digest, Position, tuple[Tag, ...]], ...]:
     found = []
-    if isinstance(node, Mapping) and not node.entries:
-        fields.refuse(node.at, f"{what}: is empty; expected at least one digest")
     for digest, at, value in fields.table(node, what, Digest.parse, "digests to lists of tags"):
         path = f"{what}.{str(digest)[:19]}…" if digest else what
         tags = fields.texts(value, path, parse_tag, "tags; [] publishes by digest only")
@@ -194,22 +224,20 @@ def _read_dmap(node: Node, what: str, fields: Fields) -> tuple[tuple[Digest, Pos
     return tuple(found)
 
 
-def _source(where: Way, name: str, digest: Digest) -> Source:
-    if where.source is None:
-        return digest
-    return Reference(RepositoryAddress.parse(f"{where.source}/{name}"), digest=digest)
-
-
 def _parse_name(text: str) -> str:
     # A prefix may come before it, so a name alone may be shorter.
     parse_repository_name(text if len(text) > 1 else f"{text}{text}")
     return text
 
 
-def _which(registries: tuple[Registry, ...], others: list[Registry], destination: str | None) -> str:
+def _is_ecr_public(registry: str) -> bool:
+    return registry.partition("/")[0] == ECR_PUBLIC
+
+
+def _which(registries: tuple[Registry, ...], ours: list[Registry], destination: str | None) -> str:
     names = ", ".join(registry.name for registry in registries) or "none"
     if destination is not None:
         return f"registries: destination={shown(destination)} is none of them; there are: {names}"
-    if others:
+    if ours:
         return f"registries: several are destinations; choose one with destination=: {names}"
-    return f"registries: none is a destination; add {_REGISTRY}"
+    return f"registries: none is a destination in Amazon ECR Public; pass destination= or add {_REGISTRY}"

@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._assets.lambda_handler.errors import InvalidReferenceError, shown
-from . import conflicts, native, promoter
-from .fields import Fields
+from . import conflicts, foreign, native, promoter
+from .fields import Fields, StringFields
 from .model import Catalog, ImageSettings
-from .nodes import Items, Mapping, Node, Refused, parse
+from .nodes import Items, Mapping, Node, is_empty, is_refused, parse, position
 from .problems import Position, Problems
+from .selection import Selection
 
-CATALOG_MAX_BYTES = 1024 * 1024
-"""No more than a CloudFormation template may have, which a catalog is smaller than."""
-
-
-_FORMATS = "a mapping with repositories, one with registries and images, or a list of images"
+CATALOG_MAX_BYTES = 16 * 1024 * 1024
+"""A bound for what is read by mistake. The largest known file of the promoter has 32,422 images in 3 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +27,14 @@ class Arguments:
         source: Registry that images of a bare list come from.
         destination: Registry that images go to, where the file leaves it open.
         defaults: For images of which the file says nothing.
+        only: Patterns of what is taken of the file; none takes everything.
     """
 
     registries: Path | None = None
     source: str | None = None
     destination: str | None = None
     defaults: ImageSettings = field(default_factory=ImageSettings)
+    only: tuple[str, ...] = ()
 
 
 def read_catalog(path: Path, arguments: Arguments | None = None) -> Catalog:
@@ -42,54 +42,77 @@ def read_catalog(path: Path, arguments: Arguments | None = None) -> Catalog:
     Read a catalog of any format.
 
     Args:
-        path: At most 1 MiB of UTF-8.
+        path: At most 16 MiB of UTF-8.
         arguments: What the file does not say itself. Default: nothing.
 
     Raises:
         CatalogError: With all problems of the file.
     """
+    arguments = arguments or Arguments()
     problems = Problems(str(path))
     fields = Fields(problems)
-    node = _read_file(path, problems)
-    catalog = Catalog() if node is None else _read(node, path.parent, arguments or Arguments(), problems)
+    context = native.Context(path.parent, arguments.defaults, Selection(arguments.only))
+    catalog = _read(path, context, arguments, problems) or Catalog()
+    if context.selection.unused and not fields.refused:
+        fields.refuse(None, context.selection.unused)
     conflicts.check(catalog, fields)
     problems.raise_if_any()
     return catalog
 
 
-def read_form(node: Node, folder: Path, defaults: ImageSettings, fields: Fields) -> Catalog | promoter.Listing:
+def read_form(node: Node, context: native.Context, problems: Problems) -> Catalog | promoter.Listing | None:
     """
     Read a document by itself, as ``catalog.schema.json`` describes it.
 
     Args:
         node: The document.
-        folder: What files are relative to.
-        defaults: For images of which the document says nothing.
-        fields: Takes what is wrong.
+        context: What the document does not say itself.
+        problems: Takes what is wrong.
+
+    Returns:
+        None if it is of no known form, which is a problem.
     """
+    strings = StringFields(problems)
     if isinstance(node, Items):
-        return promoter.Listing(node.at, promoter.read_images(node, fields))
-    if isinstance(node, Mapping) and node.has("registries", "images"):
-        return promoter.read(node, fields)
-    if isinstance(node, Mapping) and node.has("repositories"):
-        return native.read(node, folder, defaults, fields)
-    if not isinstance(node, Refused):
-        fields.refuse(node.at, f"this is no catalog; expected {_FORMATS}")
-    return Catalog()
+        return promoter.Listing(position(node), promoter.read_images(node, context.selection, strings))
+    keys = {key.value for key, _ in node.value} if isinstance(node, Mapping) else set()
+    foreign_to_us = foreign.explain(node)
+    if foreign_to_us is None and keys & {*promoter.TOP}:
+        return promoter.read(node, context.selection, strings)
+    if foreign_to_us is None and keys & {*native.TOP}:
+        return native.read(node, context, Fields(problems))
+    if not is_refused(node):
+        strings.refuse(position(node), foreign_to_us or foreign.unknown(node))
+    return None
 
 
-def _read(node: Node, folder: Path, arguments: Arguments, problems: Problems) -> Catalog:
-    fields = Fields(problems)
-    form = read_form(node, folder, arguments.defaults, fields)
+def _read(path: Path, context: native.Context, arguments: Arguments, problems: Problems) -> Catalog | None:
+    node = _read_file(path, problems)
+    if node is None:
+        return None
+    if is_empty(node) and (arguments.destination is not None or arguments.registries is not None):
+        # A list of images that are still to come: the promoter's own repositories begin with such files.
+        form: Catalog | promoter.Listing | None = promoter.Listing(position(node), ())
+    elif is_empty(node):
+        problems.add(None, f"the file is empty; expected {foreign.EXPECTED}")
+        return None
+    else:
+        form = read_form(node, context, problems)
     if isinstance(form, Catalog):
-        _refuse_arguments(arguments, ("registries", "source", "destination"), fields)
+        _refuse_arguments(arguments, ("registries", "source", "destination"), Fields(problems))
         return form
+    return None if form is None else _catalog_of(form, arguments, problems)
+
+
+def _catalog_of(form: promoter.Listing, arguments: Arguments, problems: Problems) -> Catalog:
+    """Find where the images of a list go, and make a catalog of them."""
     if form.registries is not None:
+        fields = StringFields(problems)
         _refuse_arguments(arguments, ("registries", "source"), fields)
         way = promoter.choose(form.registries, form.at, arguments.destination, fields)
     else:
         way = _way(arguments, problems)
-    return promoter.catalog(form.images, way or promoter.NOWHERE, arguments.defaults, fields)
+    return promoter.catalog(form.images, way or promoter.NOWHERE, arguments.defaults)
 
 
 def _way(arguments: Arguments, problems: Problems) -> promoter.Way | None:
@@ -112,13 +135,13 @@ def _way(arguments: Arguments, problems: Problems) -> promoter.Way | None:
 
 
 def _way_of_file(path: Path, destination: str | None, problems: Problems) -> promoter.Way | None:
-    fields = Fields(problems)
+    fields = StringFields(problems)
     node = _read_file(path, problems)
-    top = fields.mapping(node, "the registries", required=("registries",)) if node else None
+    top = fields.mapping(node, "the registries", required=("registries",), optional=promoter.IGNORED) if node else None
     if not top or "registries" not in top:
         return None
     registries = promoter.read_registries(top["registries"], fields)
-    return promoter.choose(registries, top["registries"].at, destination, fields)
+    return promoter.choose(registries, position(top["registries"]), destination, fields)
 
 
 def _refuse_arguments(arguments: Arguments, names: tuple[str, ...], fields: Fields) -> None:
@@ -134,13 +157,11 @@ def _read_file(path: Path, problems: Problems) -> Node | None:
         if len(content) > CATALOG_MAX_BYTES:
             problems.add(None, f"has more than {CATALOG_MAX_BYTES} bytes, the limit; split it into several catalogs")
             return None
-        text = content.decode("utf-8-sig")
+        return parse(content.decode("utf-8-sig"), problems)
     except OSError as error:
         problems.add(None, f"cannot be read: {error.strerror}")
-        return None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
         problems.add(Position(line, column), "is not UTF-8 from here on; save it as UTF-8")
-        return None
-    return parse(text, problems)
+    return None

@@ -21,8 +21,8 @@ import click
 from rich.console import Console
 
 from cdk_ecrpublic.sandbox import Sandbox, SandboxError, Settings
-from cdk_ecrpublic.sandbox.connections import Listener
 from cdk_ecrpublic.sandbox.environment import inside, variables
+from cdk_ecrpublic.sandbox.front.connections import Listener
 from cdk_ecrpublic.sandbox.server import listen
 
 DEFAULT_PORT = 4566
@@ -99,7 +99,7 @@ def _sandbox(options: Options, folder: Path) -> Sandbox:
             )
             raise SandboxError(message)
         return Sandbox(listener, account=account, settings=settings)
-    from cdk_ecrpublic.sandbox import ministack  # noqa: PLC0415 - only where it is wanted
+    from cdk_ecrpublic.sandbox.aws import ministack  # noqa: PLC0415 - only where it is wanted
 
     port, values = listener.port, variables(f"http://127.0.0.1:{listener.port}", account)
     ministack.send_logs_to(options.log_file)

@@ -15,8 +15,8 @@ from starlette.types import Scope
 
 from cdk_ecrpublic._assets.lambda_handler.oci import is_account_id
 
-from .model import SERVICE
-from .store import Store
+from .operations import SERVICE
+from .store.registries import Store
 
 REGISTRY_OPERATIONS = frozenset({"DescribeRegistries", "GetRegistryCatalogData", "PutRegistryCatalogData"})
 """On the registry as a whole."""

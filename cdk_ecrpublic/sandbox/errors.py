@@ -123,7 +123,7 @@ CATALOG_DATA_NOT_FOUND = Refusal(
 TOO_MANY_TAGS = Refusal(code="TooManyTagsException", text="A resource has at most {limit} tags")
 INVALID_TAG = Refusal(code="InvalidTagParameterException", text="{reason}")
 
-# Images. The texts of DIGEST_MISMATCH and CHILDREN_NOT_FOUND are not known.
+# Images. The text of DIGEST_MISMATCH is not known.
 IMAGE_NOT_FOUND = Refusal(
     code="ImageNotFoundException",
     text=(
@@ -177,7 +177,7 @@ IMAGE_LIMIT = Refusal(
     oci=(HTTPStatus.FORBIDDEN, "DENIED"),
 )
 
-# Layers.
+# Layers. The text of LAYER_LIMIT is not known.
 UPLOAD_NOT_FOUND = Refusal(
     code="UploadNotFoundException",
     text=(
@@ -208,6 +208,11 @@ PART_TOO_SMALL = Refusal(
 PART_LIMIT = Refusal(
     code="LimitExceededException",
     text="The upload with id '{upload}' already has the maximum allowed number of layer parts which is '{limit}'",
+    oci=(HTTPStatus.FORBIDDEN, "DENIED"),
+)
+LAYER_LIMIT = Refusal(
+    code="LimitExceededException",
+    text="The upload with id '{upload}' has more than the maximum allowed size of a layer which is '{limit}' bytes",
     oci=(HTTPStatus.FORBIDDEN, "DENIED"),
 )
 INVALID_LAYER = Refusal(
@@ -242,6 +247,7 @@ TAG_INVALID = Refusal(
     oci=(BAD_REQUEST, "TAG_INVALID"),
 )
 UNSUPPORTED = Refusal(code="Unsupported", text="{reason}", oci=(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED"))
+NO_ROUTE = Refusal(code="NotFound", text="404 page not found", oci=(HTTPStatus.NOT_FOUND, "NOT_FOUND"))
 MOUNT_REFUSED = Refusal(
     code="MountRefused", text="blobs cannot be mounted", oci=(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED")
 )

@@ -13,7 +13,7 @@ from starlette.types import Message, Send
 from .errors import ServiceError
 from .faults import Fault
 from .operations import Authentication, Call
-from .timeline import View
+from .store.timeline import View
 from .world import World
 
 DRIP_PIECES = 20

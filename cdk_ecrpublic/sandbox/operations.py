@@ -8,6 +8,9 @@ from typing import Literal
 Face = Literal["api", "http"]
 Authentication = Literal["none", "anonymous", "authenticated"]
 
+SERVICE = "ecr-public"
+"""What botocore, signatures and IAM call the service."""
+
 API_OPERATIONS = (
     "BatchCheckLayerAvailability",
     "BatchDeleteImage",
@@ -53,8 +56,13 @@ HTTP_OPERATIONS = (
     "ListReferrers",
     "Catalog",
     "Unsupported",
+    "NotFound",
 )
-"""Routes of ``/v2/`` and ``/token/``; DownloadBlob is the address that GetBlob redirects to."""
+"""
+Routes of ``/v2/`` and ``/token/``; DownloadBlob is the address that GetBlob redirects to.
+
+Unsupported is a method that a path does not take, NotFound a path that no route has.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,12 @@ from hypercorn.config import Config, Sockets
 from hypercorn.utils import wrap_app
 
 from . import environment
-from .connections import Listener
 from .faults import Faults
-from .gateway import Behind, Gateway
+from .front.connections import Listener
+from .front.gateway import Behind, Gateway
 from .journal import Journal
 from .settings import DEFAULT_ACCOUNT, Settings
-from .store import Store
+from .store.registries import Store
 from .world import World
 
 if TYPE_CHECKING:

@@ -38,7 +38,11 @@ class Settings:
         raw_bearer: ``Bearer <authorizationToken>`` without the exchange at ``/token/`` works, or not.
         translate_on_accept_mismatch: A manifest read by tag is converted when
             its type is not among those accepted.
+        media_type_parameters: A manifest in which a media type has parameters
+            (``application/vnd.dev.sigstore.bundle+json;version=0.2``) is stored, or refused.
         anonymous_pulls_per_second: More are answered 429. Default: no limit.
+        authenticated_pulls_per_second: More pulls of one account are answered
+            429; the quota of pulls to AWS resources. Default: no limit.
         put_images_per_second: More PutImage calls are throttled. Default: no limit.
         initiate_layer_uploads_per_second: More InitiateLayerUpload calls, or
             uploads begun over HTTP, are throttled. Default: no limit.
@@ -52,6 +56,7 @@ class Settings:
         subject_must_exist: A referrer whose subject is not there is refused.
         images_per_repository: The quota.
         tags_per_image: The quota.
+        layer_max_bytes: The quota; a larger layer cannot be completed.
     """
 
     alias: str = ""
@@ -70,7 +75,9 @@ class Settings:
     basic_on_v2: Literal[400, 401] = 400
     raw_bearer: Literal["accept", "reject"] = "accept"
     translate_on_accept_mismatch: bool = False
+    media_type_parameters: Literal["accept", "reject"] = "accept"
     anonymous_pulls_per_second: float | None = None
+    authenticated_pulls_per_second: float | None = None
     put_images_per_second: float | None = None
     initiate_layer_uploads_per_second: float | None = None
     complete_layer_uploads_per_second: float | None = None
@@ -82,6 +89,7 @@ class Settings:
     subject_must_exist: bool = False
     images_per_repository: int = 100_000
     tags_per_image: int = 1000
+    layer_max_bytes: int = 10_000 * MIB
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))

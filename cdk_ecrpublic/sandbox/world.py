@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from . import errors
 from .authorization import Authorize, AuthorizeLogin, allow_every_login, allow_everybody
-from .connections import Connections
 from .faults import Faults
+from .front.connections import Connections
 from .journal import Journal
 from .rates import Rates
 from .settings import DEFAULT_ACCOUNT, Settings
-from .store import Store
+from .store.registries import Store
 from .tokens import Grant, Tokens
 
 

@@ -37,6 +37,13 @@ def library(*shipped: str, ours: tuple[str, ...] = (), others: tuple[str, ...] =
     return Layer(ours=frozenset({*(f"{SHIPPED}.{name}" for name in shipped), *ours}), others=frozenset(others))
 
 
+def sandbox(*modules: str) -> tuple[str, ...]:
+    return tuple(f"cdk_ecrpublic.sandbox.{module}" for module in modules)
+
+
+ONE_REQUEST = ("authorization", "errors", "exchange", "faults", "operations", "settings", "tokens", "world")
+"""Modules of the sandbox that both of its APIs are built on."""
+
 LAYERS = {
     # The function that runs in Lambda, from the inside out.
     "lambda_handler.errors": handler(),
@@ -66,8 +73,23 @@ LAYERS = {
     "lambda_handler.entrypoint": Layer(ours=frozenset({HANDLER}), others=frozenset({"botocore", "urllib3"})),
     "lambda_handler": Layer(),
     # The construct library, and what runs beside it on a person's machine.
+    # The sandbox: what is kept, two APIs that do not know each other, and what stands before them.
     "cdk_ecrpublic.sandbox": library(
-        "errors", "oci", others=("boto3", "botocore", "hypercorn", "ministack", "starlette", "urllib3")
+        "errors",
+        "oci",
+        ours=sandbox("store", "api", "registry", "testing"),
+        others=("boto3", "botocore", "hypercorn", "starlette", "urllib3"),
+    ),
+    "cdk_ecrpublic.sandbox.store": library("errors", "oci", ours=sandbox("errors", "settings")),
+    "cdk_ecrpublic.sandbox.api": library(
+        "errors", "oci", ours=sandbox("store", *ONE_REQUEST), others=("botocore", "starlette")
+    ),
+    "cdk_ecrpublic.sandbox.registry": library(
+        "errors", "oci", ours=sandbox("store", *ONE_REQUEST), others=("starlette",)
+    ),
+    "cdk_ecrpublic.sandbox.testing": library("errors", "oci", others=("urllib3",)),
+    "cdk_ecrpublic.sandbox.aws": Layer(
+        ours=frozenset({"cdk_ecrpublic.sandbox"}), others=frozenset({"ministack", "starlette"})
     ),
     # A review is the handler without its writes; reading an app takes no CDK.
     "cdk_ecrpublic.review": Layer(
@@ -188,9 +210,15 @@ def test_a_module_imports_only_what_its_layer_may(module: Module) -> None:
         ("cdk_ecrpublic.review.assembly", "import aws_cdk"),
         ("cdk_ecrpublic.review.registry", "import boto3"),
         ("cdk_ecrpublic.review.effect", "from ..sandbox import Sandbox"),
-        ("cdk_ecrpublic.sandbox.store", "import aws_cdk"),
-        ("cdk_ecrpublic.sandbox.store", "from ..public_image import PublicImage"),
-        ("cdk_ecrpublic.sandbox.store", "from .._assets.lambda_handler.spec import decode"),
+        ("cdk_ecrpublic.sandbox.store.registries", "import aws_cdk"),
+        ("cdk_ecrpublic.sandbox.store.registries", "from ...public_image import PublicImage"),
+        ("cdk_ecrpublic.sandbox.store.registries", "from ..._assets.lambda_handler.spec import decode"),
+        ("cdk_ecrpublic.sandbox.store.registries", "from ..api.context import ApiContext"),
+        ("cdk_ecrpublic.sandbox.api.images", "from ..front.gateway import Gateway"),
+        ("cdk_ecrpublic.sandbox.api.images", "from ..registry.blobs import token"),
+        ("cdk_ecrpublic.sandbox.registry.blobs", "import ministack"),
+        ("cdk_ecrpublic.sandbox.server", "import ministack"),
+        ("cdk_ecrpublic.sandbox.testing.images", "from ..store.state import Repository"),
     ],
 )
 def test_refuses_an_import_against_the_direction(name: str, text: str) -> None:

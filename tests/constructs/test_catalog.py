@@ -13,8 +13,7 @@ from aws_cdk import App, CfnOutput, Stack, Token
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Annotations, Match, Template
 
-from cdk_ecrpublic import ImageSettings, ImageSource, PublicImage, PublicImageCatalog, PublicImageProvider
-from cdk_ecrpublic.catalog import capacity
+from cdk_ecrpublic import ImageSettings, ImageSource, PublicImage, PublicImageCatalog
 
 from .messages import warnings
 
@@ -157,6 +156,15 @@ def test_another_public_repository_is_read_as_an_authenticated_client(stack: Sta
     assert "sts:GetServiceBearerToken" in json.dumps(policy)
 
 
+def test_a_part_of_a_file_is_declared_as_all_of_it_would_be(tmp_path: Path) -> None:
+    path = listed(tmp_path, {"agent": {A: ["1.0.0", "latest"], B: []}, "web": {C: ["2"]}})
+
+    whole, part = images(template(path)), images(template(path, only=["agent:1.*", "web"]))
+
+    assert set(part) < set(whole)
+    assert sorted(each.get("ImageTags", []) for each in part.values()) == [["1.0.0"], ["2"]]
+
+
 def test_credentials_are_for_their_host(stack: Stack) -> None:
     secret = secretsmanager.Secret(stack, "Secret")
 
@@ -181,11 +189,26 @@ def test_credentials_are_for_their_host(stack: Stack) -> None:
             {"defaults": ImageSettings(include_referrers="no")},  # type: ignore[arg-type]
             "include_referrers: 'no' is a str; expected True or False",
         ),
+        (
+            {"only": "agent"},
+            "Stack/Catalog: only: 'agent' is a str; expected a list of patterns, e.g. ['agent'",
+        ),
+        ({"only": []}, "Stack/Catalog: only: is empty, which would take nothing; name something, or leave it out"),
+        ({"only": ["agent@sha256:0"]}, "Stack/Catalog: only[0]: 'agent@sha256:0' is not a pattern; expected <name> or"),
+        ({"only": [Token.as_string({"Ref": "N"})]}, "Stack/Catalog: only: has to be known at synthesis"),
         ({"stacks": "4"}, "Stack/Catalog: stacks: '4' is a str; expected a whole number from 1 to 100"),
         ({"stacks": Token.as_number({"Ref": "N"})}, "Stack/Catalog: stacks: has to be known at synthesis"),
         ({"make_provider": lambda _: None}, "Stack/Catalog: make_provider(): None; expected a PublicImageProvider"),
     ],
-    ids=["credentials", "defaults", "a setting", "stacks", "a token", "make_provider"],
+    ids=[
+        "credentials",
+        "defaults",
+        "a setting",
+        *(f"only {n}" for n in range(4)),
+        "stacks",
+        "a token",
+        "make_provider",
+    ],
 )
 def test_an_option_of_another_kind_is_refused(stack: Stack, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
@@ -340,160 +363,13 @@ def test_logical_ids_never_change(tmp_path: Path) -> None:
     ]
 
 
-def many(folder: Path, number: int, tags: int = 1) -> Path:
-    return listed(
-        folder,
-        {f"image-{n}": {f"sha256:{n * 1000 + t:064x}": [f"1.{t}"] for t in range(tags)} for n in range(number)},
-    )
-
-
-def spread(path: Path, stacks: int) -> dict[str, str]:
-    """Return the nested stack of each repository."""
-    stack = Stack(App(), "Stack")
-    catalog = PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME, stacks=stacks)
-    return {image.node.path.split("/")[3]: image.node.path.split("/")[2] for image in catalog.images}
-
-
-def test_repositories_are_spread_over_nested_stacks_each_with_a_function(tmp_path: Path, stack: Stack) -> None:
-    path = many(tmp_path, 40)
-
-    catalog = PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME, stacks=4)
-
-    assert [nested.node.id for nested in catalog.stacks] == ["Part0", "Part1", "Part2", "Part3"]
-    found = [Template.from_stack(nested) for nested in catalog.stacks]
-    sizes = [len(each.find_resources(IMAGE)) for each in found]
-    assert sum(sizes) == len(catalog.images) == 40
-    assert min(sizes) > 0
-    for each in found:
-        each.resource_count_is("AWS::Lambda::Function", 1)
-    Template.from_stack(stack).resource_count_is("AWS::CloudFormation::Stack", 4)
-    Template.from_stack(stack).resource_count_is(IMAGE, 0)
-
-
-def test_a_nested_stack_without_images_is_not_made(tmp_path: Path, stack: Stack) -> None:
-    catalog = PublicImageCatalog.from_file(stack, "Catalog", many(tmp_path, 1), destination=ACME, stacks=9)
-
-    assert len(catalog.stacks) == 1
-
-
-def test_another_repository_moves_none_from_one_nested_stack_to_another(tmp_path: Path) -> None:
-    before, after = spread(many(tmp_path, 30), 4), spread(many(tmp_path, 31), 4)
-
-    assert {name: after[name] for name in before} == before
-
-
-def test_another_nested_stack_takes_repositories_but_moves_none_between_others(tmp_path: Path) -> None:
-    before, after = spread(many(tmp_path, 30), 4), spread(many(tmp_path, 30), 5)
-
-    assert {after[name] for name in before if after[name] != before[name]} == {"Part4"}
-
-
-def test_an_attribute_of_an_image_in_a_nested_stack_is_at_hand(tmp_path: Path, stack: Stack) -> None:
-    catalog = PublicImageCatalog.from_file(stack, "Catalog", many(tmp_path, 1), destination=ACME, stacks=1)
-    CfnOutput(stack, "Uri", value=catalog.image("image-0", "1.0").image_uri)
-
-    (output,) = Template.from_stack(stack).find_outputs("Uri").values()
-    assert output["Value"]["Fn::GetAtt"][1].startswith("Outputs.StackCatalogPart0")
-
-
-def test_the_function_of_each_stack_is_made_as_the_app_likes(tmp_path: Path, stack: Stack) -> None:
-    catalog = PublicImageCatalog.from_file(
-        stack,
-        "Catalog",
-        many(tmp_path, 20),
-        destination=ACME,
-        stacks=2,
-        make_provider=lambda scope: PublicImageProvider(scope, "Provider", memory_size=1024),
-    )
-
-    for nested in catalog.stacks:
-        Template.from_stack(nested).has_resource_properties("AWS::Lambda::Function", {"MemorySize": 1024})
-
-
 def test_refuses_a_tag_that_the_app_declares_too(tmp_path: Path, stack: Stack) -> None:
-    path = many(tmp_path, 2)
+    path = listed(tmp_path, {"image-0": {A: ["1.0"]}, "image-1": {B: ["1.0"]}})
     catalog = PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME)
     repository = catalog.repositories["image-1"]
 
     with pytest.raises(ValueError, match=r"tag '1\.0' of repository 'image-1' is declared by 'Stack/Catalog/image-1/1"):
         PublicImage(stack, "Own", repository=repository, source=ImageSource.digest(A), tags=["1.0"])
-
-
-@pytest.mark.parametrize(
-    ("repositories", "tags", "options", "said"),
-    [
-        (451, 1, {}, "Stack/Catalog: there are 451 images, and a stack takes 450; pass stacks=2, or more to leave"),
-        (351, 1, {}, "there are 351 permissions on repositories, and a stack takes 350; pass stacks=2"),
-        (176, 1, {"source": "ghcr.io/x"}, "there are 352 permissions on repositories"),
-        (1, 451, {}, "repository 'image-0' alone has 451 images, and a stack takes 450; split its images over two"),
-        (1000, 1, {"stacks": 2}, "one of 2 nested stacks would have"),
-        (1, 1, {"stacks": 0}, "Stack/Catalog: stacks: 0; allowed are 1 to 100"),
-        (1, 1, {"stacks": 101}, "Stack/Catalog: stacks: 101; allowed are 1 to 100"),
-        (1, 1, {"registry_id": "A"}, "Stack/Catalog: registry_id: 'A' is not a registry"),
-        (1, 1, {"registry_id": Token.as_string({"Ref": "X"})}, "has to be known at synthesis"),
-        (1, 1, {"credentials": {"a/b": None}}, "Stack/Catalog: credentials: 'a/b' is not a registry host"),
-        (1, 1, {"defaults": ImageSettings(platforms=("x",))}, "image-0/1.0: platforms[0]: 'x' is not a platform"),
-    ],
-)
-def test_refuses_with_place_and_what_would_do(
-    stack: Stack, tmp_path: Path, repositories: int, tags: int, options: dict[str, Any], said: str
-) -> None:
-    path = many(tmp_path, repositories, tags)
-
-    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
-        PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME, **options)
-
-    assert said in str(failure.value)
-
-
-def test_refuses_more_manifests_than_a_template_takes(tmp_path: Path, stack: Stack) -> None:
-    base = json.loads((CATALOGS / "manifests/index.json").read_text())
-    (tmp_path / "index.json").write_text(json.dumps({**base, "annotations": {"x": "x" * 10_000}}))
-    entries = [{"manifest_file": "index.json", "tags": [f"a{number}"]} for number in range(100)]
-    (tmp_path / "catalog.yaml").write_text(json.dumps({"repositories": {"ab": {"images": entries}}}))
-
-    with pytest.raises(ValueError, match=r"repository 'ab' alone has 1\d{6} bytes of template, and a stack takes"):
-        PublicImageCatalog.from_file(stack, "Catalog", tmp_path / "catalog.yaml")
-
-
-def test_what_fits_by_our_count_fits_by_that_of_aws(tmp_path: Path) -> None:
-    """As many permissions as a stack takes, and long names: quotas of IAM."""
-    names = [f"image-{number}-".ljust(100, "x") for number in range(capacity.PERMISSIONS_MAX // 2)]
-
-    found = template(listed(tmp_path, {name: {A: []} for name in names}), source="ghcr.io/acme")
-
-    sizes: dict[str, list[int]] = {"AWS::IAM::ManagedPolicy": [], "AWS::IAM::Policy": []}
-    for each in found["Resources"].values():
-        if each["Type"] in sizes:
-            sizes[each["Type"]].append(_characters(each["Properties"]["PolicyDocument"]))
-    assert len(sizes["AWS::IAM::ManagedPolicy"]) <= 10
-    assert max(sizes["AWS::IAM::ManagedPolicy"]) <= 6_144
-    assert sum(sizes["AWS::IAM::Policy"]) <= 10_240
-    assert len(found["Resources"]) <= 500
-
-
-REFERENCES = {
-    "AWS::Partition": "aws",
-    "AWS::AccountId": "1" * 12,
-    "AWS::Region": "ap-southeast-1",
-    "AWS::StackName": "s" * 128,
-    "AWS::StackId": f"arn:aws:cloudformation:ap-southeast-1:{'1' * 12}:stack/{'s' * 128}/{'1' * 36}",
-}
-
-
-def _characters(document: dict[str, Any]) -> int:
-    """Count a policy as IAM does, which ignores white space, with the values that stand for ``Ref``."""
-
-    def resolved(value: Any) -> Any:
-        if isinstance(value, list):
-            return [resolved(each) for each in value]
-        if not isinstance(value, dict):
-            return value
-        if "Fn::Join" in value:
-            return "".join(resolved(value["Fn::Join"][1]))
-        return REFERENCES.get(value.get("Ref", "")) or {key: resolved(each) for key, each in value.items()}
-
-    return len(json.dumps(resolved(document), separators=(",", ":")))
 
 
 def test_says_how_to_install_what_reads_yaml(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

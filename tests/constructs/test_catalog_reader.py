@@ -89,7 +89,7 @@ def test_one_of_several_destinations_is_chosen(destination: str, registry: str, 
     [
         (None, "4:3|2:3: registries: several are destinations; choose one with destination=: ghcr.io/acme-staging, "),
         ("public.ecr.aws/other", "destination='public.ecr.aws/other' is none of them; there are: ghcr.io/acme-"),
-        ("gcr.io/acme", "6:5: 'gcr.io/acme' is no registry of Amazon ECR Public; expected public.ecr.aws/<alias>"),
+        ("gcr.io/acme", "6:5: 'gcr.io/acme' is not a registry of Amazon ECR Public; expected public.ecr.aws/<alias>"),
     ],
 )
 def test_refuses_a_destination_that_is_not_clear(destination: str | None, said: str) -> None:
@@ -158,31 +158,40 @@ def test_all_problems_of_a_file_are_named_each_with_its_line(name: str) -> None:
 
 
 def test_the_column_is_that_of_the_value(tmp_path: Path) -> None:
-    text = f'- name: agent\n  dmap: {{"{A}": ["1.0", 1.10]}}\n'
+    text = f'- name: agent\n  dmap: {{"{A}": ["1.0", a/b]}}\n'
 
-    assert refused(text, tmp_path, destination=ACME).startswith("2:93: images[0].dmap.sha256:aaaaaaaaaaaa…[1]: YAML")
+    assert refused(text, tmp_path, destination=ACME).startswith("2:93: images[0].dmap.sha256:aaaaaaaaaaaa…[1]: 'a/b'")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", " the file is empty; expected registries, images or repositories"),
+        (
+            "",
+            " the file is empty; expected a mapping with repositories, one with registries and images, or a list of",
+        ),
         ("# nothing\n", " the file is empty"),
-        ("images", "1:1: this is no catalog; expected a mapping with repositories, one with registries and images"),
-        ("{}", "1:1: this is no catalog"),
+        ("images", "1:1: this is not a catalog; expected a mapping with repositories, one with registries and images"),
+        ("{}", "1:1: this is not a catalog"),
         ("images: []", "1:1: the catalog: 'registries' is missing; add it"),
         ("repositories: {}\nimages: []", "1:1: the catalog: 'repositories' is an unknown key; allowed: registries"),
         ("repositories: {}\n---\n", "2:1: a second document begins; a catalog is one: remove the '---'"),
-        ("repositories:\n  - a: [\n", "3:1: no YAML: while parsing a flow node expected the node content, but found"),
-        ("repositories:\n\t- a", "2:1: no YAML: while scanning for the next token found character '\\t' that cannot"),
-        ('repositories: "\\UFFFFFFFF"', "1:18: no YAML: a number that stands for no character or version"),
-        ("%YAML " + "9" * 5000 + ".1\n---\na", "no YAML: a number that stands for no character or version"),
+        (
+            "repositories:\n  - a: [\n",
+            "3:1: is not YAML: while parsing a flow node expected the node content, but found",
+        ),
+        (
+            "repositories:\n\t- a",
+            "2:1: is not YAML: while scanning for the next token found character '\\t' that cannot",
+        ),
+        ('repositories: "\\UFFFFFFFF"', "1:18: is not YAML: a number that is not a character or a version"),
+        ("%YAML " + "9" * 5000 + ".1\n---\na", "is not YAML: a number that is not a character or a version"),
         ("repositories:\n  \x01: 1", "2:3: '\\x01' is a character that YAML does not allow"),
-        ("? [a]\n: b\n? {c: d}\n: e", "1:3: a list or mapping is no key; expected a text"),
+        ("? [a]\n: b\n? {c: d}\n: e", "1:3: a list or mapping is not a key; expected a string"),
         ("repositories: " + "[" * 5000, "1:30: nested deeper than 16 levels, which no catalog needs"),
         ("repositories: " + "{a: " * 5000, "nested deeper than 16 levels, which no catalog needs"),
-        ("x" * (CATALOG_MAX_BYTES + 1), " has more than 1048576 bytes, the limit; split it into several catalogs"),
-        ("repositories:\n  <<: {a: b}", "2:3: repositories: YAML reads << as a merge key, not as text"),
+        ("x" * (CATALOG_MAX_BYTES + 1), " has more than 16777216 bytes, the limit; split it into several catalogs"),
+        ("repositories:\n  <<: {a: b}", "2:3: repositories: YAML reads << as a merge key, not as a string"),
     ],
 )
 def test_refuses_what_is_no_catalog(tmp_path: Path, text: str, said: str) -> None:
@@ -217,14 +226,18 @@ def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     ("text", "arguments", "said"),
     [
         ("[]", {}, " a list of images does not say where they go; pass destination='public.ecr.aws/<alias>' or"),
-        ("[]", {"destination": "ghcr.io/acme"}, " 'ghcr.io/acme' is no registry of Amazon ECR Public; expected"),
-        ("[]", {"destination": "public.ecr.aws"}, " 'public.ecr.aws' is no registry of Amazon ECR Public"),
+        ("[]", {"destination": "ghcr.io/acme"}, " 'ghcr.io/acme' is not a registry of Amazon ECR Public; expected"),
+        ("[]", {"destination": "public.ecr.aws"}, " 'public.ecr.aws' is not a registry of Amazon ECR Public"),
         ("[]", {"destination": "public.ecr.aws/A"}, " 'public.ecr.aws/A': 'A' is not a registry"),
         ("[]", {"destination": ACME, "source": "a b"}, " source='a b': 'a b' is not a registry host"),
         ("repositories: {}", {"destination": ACME}, " destination= is for other files: this one says by itself"),
         ("repositories: {}", {"source": ACME}, " source= is for other files"),
         (f"registries: [{{name: {ACME}}}]\nimages: []", {"source": ACME}, " source= is for other files"),
-        ("registries: []\nimages: []", {}, "1:13: registries: none is a destination; add public.ecr.aws/<alias>"),
+        (
+            "registries: []\nimages: []",
+            {},
+            "1:13: registries: none is a destination in Amazon ECR Public; pass destination= or add",
+        ),
         (
             f"registries: [{{name: {ACME}/{'x' * 200}}}]\nimages: [{{name: {'y' * 9}, dmap: {{{A}: []}}}}]",
             {},
@@ -251,16 +264,16 @@ def test_problems_of_both_files_of_a_bare_list_are_named(tmp_path: Path) -> None
 
     said = str(failure.value).replace(f"{tmp_path}/", "").splitlines()
     assert [line.split(": ")[0] for line in said] == [
-        "images.yaml", "images.yaml:1:3", "images.yaml:1:9", "registries.yaml:1:13", "registries.yaml:2:1",
+        "images.yaml", "images.yaml:1:9", "registries.yaml:1:13", "registries.yaml:2:1",
     ]  # fmt: skip
 
 
 def test_the_registries_of_a_bare_list_have_to_be_registries(tmp_path: Path) -> None:
-    (tmp_path / "registries.yaml").write_text("imagesPath: x\n")
+    (tmp_path / "registries.yaml").write_text("imagesPath: x\nimages: []\n")
 
     said = refused("[]", tmp_path, registries=tmp_path / "registries.yaml")  # type: ignore[arg-type]
 
-    assert "registries.yaml:1:1: the registries: 'imagesPath' is an unknown key; allowed: registries\n" in said
+    assert "registries.yaml:2:1: the registries: 'images' is an unknown key; allowed: registries, imagesPath" in said
     assert "registries.yaml:1:1: the registries: 'registries' is missing; add it" in said
 
 

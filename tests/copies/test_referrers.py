@@ -9,7 +9,7 @@ import pytest
 from cdk_ecrpublic._assets.lambda_handler.oci import Repository
 from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import Image, resolve_tags
-from cdk_ecrpublic.sandbox.registry_client import RegistryClient
+from cdk_ecrpublic.sandbox.testing.client import RegistryClient
 from lambda_handler.errors import AccessError, InvalidManifestError, UnavailableError
 from lambda_handler.oci import Digest, ManifestMediaType
 from lambda_handler.publish import tree

@@ -28,6 +28,10 @@ FILES: Mapping[str, object] = {
     "images/a/images.yaml": [{"name": "agent", "dmap": {DIGEST: ["1.4.2"]}}],
     "images/tools/images.yaml": [{"name": "lamp", "dmap": {DIGEST: ["1.4.2"]}}],
     "manifests/a/promoter-manifest.yaml": THIN,
+    "theirs/images.yaml": [
+        {"name": "kube-proxy", "dmap": {DIGEST: ["v1.34.0"]}},
+        {"name": "tools/lamp", "dmap": {DIGEST: ["1.4.2"]}},
+    ],
     "images.yaml": {"repositories": {"acme/agent": {"images": [{"digest": DIGEST, "tags": ["latest"]}]}}},
 }
 """What pages speak of and do not show; JSON is YAML."""

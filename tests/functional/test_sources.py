@@ -10,7 +10,7 @@ import pytest
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, ManifestMediaType, Repository
 from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push_image
-from cdk_ecrpublic.sandbox.registry_client import RegistryClient
+from cdk_ecrpublic.sandbox.testing.client import RegistryClient
 from tests.protocol.conftest import Lambda, Registry, declare
 from tests.support.stack import Stack
 

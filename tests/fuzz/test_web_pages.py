@@ -8,7 +8,7 @@ import urllib3
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cdk_ecrpublic.sandbox.web_pages import Head, refusal
+from cdk_ecrpublic.sandbox.front.web_pages import Head, refusal
 from tests.fuzz.hostile import TEXTS
 
 PORT = 4566

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cdk_ecrpublic.sandbox.errors import ServiceError
-from cdk_ecrpublic.sandbox.image_store import Deleted, ImageId
-from cdk_ecrpublic.sandbox.state import StoredImage
+from cdk_ecrpublic.sandbox.store.images import Deleted, ImageId
+from cdk_ecrpublic.sandbox.store.state import StoredImage
 
 from .effects import Effect, Refusal
 from .run import Call

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from cdk_ecrpublic.sandbox.image_store import ImageId
+from cdk_ecrpublic.sandbox.store.images import ImageId
 from lambda_handler.entrypoint import Clients
 
 from .aws_registry import depend_on

@@ -19,7 +19,7 @@ from functools import cached_property
 from io import StringIO
 from typing import Any, TypeVar
 
-from cdk_ecrpublic.sandbox.timeline import LATEST, View
+from cdk_ecrpublic.sandbox.store.timeline import LATEST, View
 from lambda_handler.entrypoint import Clients, serve
 
 from .events import SERVICE_TIMEOUT

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest as StoredDigest
-from cdk_ecrpublic.sandbox.image_store import ImageId, ImageStore
 from cdk_ecrpublic.sandbox.images import Image, build_image
 from cdk_ecrpublic.sandbox.settings import Settings
-from cdk_ecrpublic.sandbox.state import Layer, Repository
-from cdk_ecrpublic.sandbox.timeline import LATEST, Timeline, View
+from cdk_ecrpublic.sandbox.store.images import ImageId, ImageStore
+from cdk_ecrpublic.sandbox.store.state import Layer, Repository
+from cdk_ecrpublic.sandbox.store.timeline import LATEST, Timeline, View
 
 from .stacks import Stack
 

@@ -15,7 +15,7 @@ from cdk_ecrpublic.cli.commands import cli
 from cdk_ecrpublic.review.markdown import COMMENT_MAX_CHARACTERS, MARKER, as_markdown
 from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import build_image
-from cdk_ecrpublic.sandbox.store import Caller
+from cdk_ecrpublic.sandbox.store.registries import Caller
 
 from .conftest import HOME, UPSTREAM, Body, World
 

@@ -10,7 +10,7 @@ import urllib3
 from botocore.loaders import Loader
 
 from cdk_ecrpublic.sandbox import Sandbox
-from cdk_ecrpublic.sandbox.ecr_public_api import OPERATIONS
+from cdk_ecrpublic.sandbox.api.application import OPERATIONS
 from cdk_ecrpublic.sandbox.operations import API_OPERATIONS
 
 from .conftest import Api, make_api

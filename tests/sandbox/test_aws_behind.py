@@ -14,8 +14,8 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from cdk_ecrpublic.sandbox import Fault, SandboxProcess, Settings
-from cdk_ecrpublic.sandbox.images import build_image, push, push_image, resolve_tags, tags_of
-from cdk_ecrpublic.sandbox.registry_client import RegistryError
+from cdk_ecrpublic.sandbox.images import build_image, pull, push, push_image, resolve_tags, tags_of
+from cdk_ecrpublic.sandbox.testing.client import RegistryError
 
 from .conftest import Api, make_api, wait_for_stack
 
@@ -180,6 +180,34 @@ def test_private_ecr_is_another_registry(process: SandboxProcess, public: Api) -
 
 def test_private_ecr_says_that_it_is_at_this_port(process: SandboxProcess) -> None:
     assert process.client("ecr").get_authorization_token()["authorizationData"][0]["proxyEndpoint"] == process.url
+
+
+def test_an_archived_image_of_private_ecr_is_described_and_cannot_be_pulled(process: SandboxProcess) -> None:
+    private, name = process.client("ecr"), "private/archive"
+    private.create_repository(repositoryName=name)
+    data = private.get_authorization_token()["authorizationData"][0]
+    login = base64.b64decode(data["authorizationToken"]).decode()
+    image = build_image({"a": b"b"})
+    uri = f"{process.registry_host}/{name}"
+    push(uri, image, ["1"], login=login)
+
+    def move(storage_class: str) -> tuple[str, str]:
+        """Return what the answer says, and what the description says afterwards."""
+        answer = private.update_image_storage_class(
+            repositoryName=name, imageId={"imageTag": "1"}, targetStorageClass=storage_class
+        )
+        (detail,) = private.describe_images(repositoryName=name)["imageDetails"]
+        return answer["imageStatus"], detail["imageStatus"]
+
+    assert move("ARCHIVE") == ("ARCHIVED", "ARCHIVED")
+    for reference in ("1", image.digest):
+        with pytest.raises(RegistryError, match="404"):
+            pull(uri, reference, login=login)
+    assert move("STANDARD") == ("ACTIVE", "ACTIVE")
+    assert pull(uri, "1", login=login).digest == image.digest
+    with pytest.raises(ClientError, match="ImageNotFoundException"):
+        private.update_image_storage_class(repositoryName=name, imageId={"imageTag": "2"}, targetStorageClass="ARCHIVE")
+    private.delete_repository(repositoryName=name, force=True)
 
 
 @pytest.mark.parametrize("service", ["ecr-public", "ecr"])

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdk_ecrpublic.sandbox import Settings, bodies
+from cdk_ecrpublic.sandbox import Settings
+from cdk_ecrpublic.sandbox.front import bodies
 from cdk_ecrpublic.sandbox.settings import MIB
 
 from .conftest import REPOSITORY, make_api

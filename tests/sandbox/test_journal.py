@@ -11,7 +11,7 @@ import urllib3
 from cdk_ecrpublic.sandbox import Fault, Sandbox, Settings
 from cdk_ecrpublic.sandbox.images import Image
 from cdk_ecrpublic.sandbox.operations import HTTP_OPERATIONS
-from cdk_ecrpublic.sandbox.registry_api import ROUTES
+from cdk_ecrpublic.sandbox.registry.application import ROUTES
 
 from .conftest import REPOSITORY, Api
 from .test_registry_http import Http
@@ -31,7 +31,7 @@ def control(sandbox: Sandbox, method: str, path: str, body: object = None) -> An
 def test_names_every_route() -> None:
     routed = {operation for _, _, operation, _ in ROUTES}
 
-    assert {*routed, "Token", "DownloadBlob", "Unsupported"} == set(HTTP_OPERATIONS)
+    assert {*routed, "Token", "DownloadBlob", "Unsupported", "NotFound"} == set(HTTP_OPERATIONS)
 
 
 def test_counts_requests_on_both_faces(sandbox: Sandbox, http: Http, image: Image) -> None:

@@ -248,3 +248,13 @@ class TestOperationsForOthersToo:
         refusal = api.refusal(operation, registryId="acme", repositoryName="no/such", **arguments)
 
         assert "in the registry with id 'acme'" in refusal.message
+
+
+def test_a_layer_larger_than_the_quota_cannot_be_completed(sandbox: Sandbox, upload: Uploading) -> None:
+    sandbox.settings = Settings(layer_max_bytes=10)
+    upload.part(b"x" * 11)
+
+    code, message = upload.refusal(digest_of(b"x" * 11))
+
+    assert code == "LimitExceededException"
+    assert "'10' bytes" in message

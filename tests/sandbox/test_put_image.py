@@ -293,6 +293,31 @@ def test_refuses_a_referrer_without_subject_if_so_set(sandbox: Sandbox, api: Api
     assert api.refused_put(changed(other, subject=subject), "1").code == "ReferencedImagesNotFoundException"
 
 
+@pytest.mark.parametrize("key", ["layers", "config", "artifactType"])
+def test_media_types_with_parameters_are_stored_or_refused_as_set(
+    sandbox: Sandbox, api: Api, other: Image, key: str
+) -> None:
+    bundle = "application/vnd.dev.sigstore.bundle+json;version=0.2"
+    part = json.loads(other.manifest).get(key)
+    value = (
+        bundle
+        if part is None
+        else [{**part[0], "mediaType": bundle}]
+        if key == "layers"
+        else {**part, "mediaType": bundle}
+    )
+    changed_image = changed(other, **{key: value})
+
+    sandbox.settings = Settings(media_type_parameters="reject")
+    refusal = api.refused_put(changed_image, "1")
+    api.put(changed(other, annotations={"a": "b;c"}), "2")
+    sandbox.settings = Settings()
+    api.put(changed_image, "1")
+
+    assert (refusal.code, "'Invalid JSON syntax'" in refusal.message) == ("InvalidParameterException", True)
+    assert {"1", "2"} <= api.digests().keys()
+
+
 def test_sizes_are_those_of_the_layers_and_of_the_largest_child(sandbox: Sandbox, api: Api) -> None:
     big = build_image({"data": bytes(range(256)) * 64}, platforms=("linux/amd64", "linux/arm64"))
     push_image(sandbox, REPOSITORY, big, tags=["big"])

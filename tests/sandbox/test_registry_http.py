@@ -318,13 +318,20 @@ def test_refuses_a_push_by_another_account(http: Http, other: Image) -> None:
         ("DELETE", "manifests/latest"),
         ("DELETE", f"blobs/{MISSING}"),
         ("DELETE", "blobs/uploads/x"),
-        ("GET", "unknown/latest"),
     ],
 )
 def test_refuses_by_name_what_the_service_does_not_have(pusher: Http, method: str, path: str) -> None:
     answer = pusher.send(method, f"{pusher.repository}/{path}")
 
     assert (answer.status, error(answer)[0]) == (405, "UNSUPPORTED")
+
+
+@pytest.mark.parametrize("path", ["unknown/latest", "manifests", "blobs/uploads/x/y/z", "../../../unknown"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_does_not_find_a_path_that_no_route_has(pusher: Http, method: str, path: str) -> None:
+    answer = pusher.send(method, f"{pusher.repository}/{path}")
+
+    assert (answer.status, error(answer)) == (404, ("NOT_FOUND", "404 page not found"))
 
 
 def test_has_no_catalog_of_repositories(pusher: Http) -> None:
@@ -378,6 +385,15 @@ def test_limits_anonymous_pulls_if_so_set(http: Http, image: Image) -> None:
     assert error(anonymous[2]) == ("TOOMANYREQUESTS", "Rate exceeded")
     assert "Retry-After" not in anonymous[2].headers
     assert authenticated == [200, 200, 200]
+
+
+def test_limits_pulls_of_an_account_if_so_set(http: Http, image: Image) -> None:
+    http.sandbox.settings = Settings(authenticated_pulls_per_second=2)
+    http.login()
+
+    assert [http.get(f"manifests/{image.digest}").status for _ in range(3)] == [200, 200, 429]
+    http.login("")
+    assert [http.get(f"manifests/{image.digest}").status for _ in range(3)] == [200, 200, 200]
 
 
 def test_reads_lag_behind_writes_if_so_set(anonymous: Http, other: Image) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from starlette.types import Receive, Scope, Send
 
 from cdk_ecrpublic.sandbox import Sandbox
-from cdk_ecrpublic.sandbox.gateway import Behind
+from cdk_ecrpublic.sandbox.front.gateway import Behind
 
 Fields = Iterable[tuple[str, str]]
 

@@ -13,7 +13,7 @@ import pytest
 
 from cdk_ecrpublic.sandbox import Sandbox, Settings
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
-from cdk_ecrpublic.sandbox.state import Repository
+from cdk_ecrpublic.sandbox.store.state import Repository
 from tests.protocol.cloudformation import AnswerAddress, CloudFormation
 from tests.protocol.conftest import Lambda
 from tests.support.clock import SteppingClock

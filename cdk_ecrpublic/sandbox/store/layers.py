@@ -10,8 +10,8 @@ from typing import Self
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 
-from . import errors
-from .settings import MIB, Settings
+from .. import errors
+from ..settings import MIB, Settings
 from .state import Layer, Repository, Upload
 
 PART_SIZE = 10 * MIB
@@ -103,6 +103,8 @@ class LayerStore:
         upload = self.upload(identity)
         if not upload.size:
             raise errors.EMPTY_UPLOAD.error(upload=identity, **self._where)
+        if upload.size > self.settings.layer_max_bytes:
+            raise errors.LAYER_LIMIT.error(upload=identity, limit=self.settings.layer_max_bytes)
         if any(size < self.settings.min_part_bytes for size in upload.parts[:-1]):
             raise errors.PART_TOO_SMALL.error()
         digest = Digest("sha256:" + upload.hasher.hexdigest())

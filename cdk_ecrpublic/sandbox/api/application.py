@@ -19,18 +19,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from . import api_images, api_repositories, errors, model
-from .api_context import ApiContext, Operation
-from .authorization import Attempt, needed
-from .exchange import Exchange
-from .faults import Fault
-from .operations import Call
-from .world import World
+from .. import errors
+from ..authorization import Attempt, needed
+from ..exchange import Exchange
+from ..faults import Fault
+from ..operations import SERVICE, Call
+from ..world import World
+from . import images, model, repositories
+from .context import ApiContext, Operation
 
 TARGET_PREFIX = "SpencerFrontendService."
 JSON = "application/x-amz-json-1.1"
 
-OPERATIONS: Mapping[str, Operation] = {**api_repositories.OPERATIONS, **api_images.OPERATIONS}
+OPERATIONS: Mapping[str, Operation] = {**repositories.OPERATIONS, **images.OPERATIONS}
 
 FAULT_STATUS = {
     "ServerException": HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -61,7 +62,7 @@ class Signature:
 def is_api_request(request: Request) -> bool:
     """Tell whether a request is for ECR Public's API, by its target or by its signature."""
     signature = Signature.of(request)
-    is_signed_for_us = signature is not None and signature.service == model.SERVICE
+    is_signed_for_us = signature is not None and signature.service == SERVICE
     return request.headers.get("x-amz-target", "").startswith(TARGET_PREFIX) or is_signed_for_us
 
 
@@ -122,7 +123,7 @@ class EcrPublicApi:
         signature = Signature.of(exchange.request)
         if signature is None:
             raise errors.NOT_SIGNED.error()
-        if signature.service != model.SERVICE:
+        if signature.service != SERVICE:
             raise errors.WRONG_SCOPE.error()
         region = self.world.settings.region
         if signature.region != region:

@@ -40,13 +40,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..api.application import EcrPublicApi, is_api_request
+from ..registry.application import RegistryApi
+from ..world import World
 from . import bodies
 from .bodies import Bounded
-from .control_api import PREFIX, ControlApi
-from .ecr_public_api import EcrPublicApi, is_api_request
+from .control import PREFIX, ControlApi
 from .gate import Gate
-from .registry_api import RegistryApi
-from .world import World
 
 REGISTRY_PATHS = ("/token", "/token/")
 BLOB_PREFIX = "/_blob/"

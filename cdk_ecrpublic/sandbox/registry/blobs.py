@@ -14,11 +14,11 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from cdk_ecrpublic._assets.lambda_handler.errors import InvalidInputError
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 
-from . import errors
-from .errors import ServiceError
-from .layer_store import PART_SIZE, LayerStore, PartWriter
-from .registry_context import RegistryContext
-from .state import Layer, Upload
+from .. import errors
+from ..errors import ServiceError
+from ..store.layers import PART_SIZE, LayerStore, PartWriter
+from ..store.state import Layer, Upload
+from .context import RegistryContext
 
 CHUNK_BYTES = 512 * 1024
 

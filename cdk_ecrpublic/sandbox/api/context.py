@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .image_store import ImageStore
-from .layer_store import LayerStore
-from .state import Repository
-from .store import Caller, Store
-from .timeline import View
-from .world import World
+from ..store.images import ImageStore
+from ..store.layers import LayerStore
+from ..store.registries import Caller, Store
+from ..store.state import Repository
+from ..store.timeline import View
+from ..world import World
 
 Result = dict[str, object]
 

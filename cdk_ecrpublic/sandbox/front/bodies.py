@@ -17,8 +17,8 @@ from http import HTTPStatus
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .layer_store import PART_SIZE, PARTS_MAX
-from .settings import MIB
+from ..settings import MIB
+from ..store.layers import PART_SIZE, PARTS_MAX
 
 CONTROL_BYTES = 1 * MIB
 """The sandbox's controls: settings, and lists of faults."""

@@ -8,13 +8,13 @@ from typing import Any
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 
-from . import errors
-from .api_context import ApiContext, Operation, Result
-from .image_store import DIGEST_PATTERN, Deleted, ImageId
-from .layer_store import PART_SIZE
-from .paging import PAGE_SIZE, page
-from .state import Layer, StoredImage
-from .tokens import basic_credentials
+from .. import errors
+from ..store.images import DIGEST_PATTERN, Deleted, ImageId
+from ..store.layers import PART_SIZE
+from ..store.paging import PAGE_SIZE, page
+from ..store.state import Layer, StoredImage
+from ..tokens import basic_credentials
+from .context import ApiContext, Operation, Result
 
 
 def put_image(context: ApiContext, data: Mapping[str, Any]) -> Result:

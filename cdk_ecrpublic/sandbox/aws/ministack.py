@@ -20,11 +20,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from ..front.gateway import Behind
+from ..front.web_pages import Head, refusal
+from ..tokens import basic_credentials
+from ..world import World
 from .cloudformation import CREATE_ONLY, RESOURCE_TYPE, ProvisioningError, PublicRepositories, physical_name
-from .gateway import Behind
-from .tokens import basic_credentials
-from .web_pages import Head, refusal
-from .world import World
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 """What the server, and so every Lambda function, gets of the user's environment; Lambda's own is as empty."""
@@ -96,6 +96,7 @@ def load(world: World) -> Behind:
     world.is_private_login = PRIVATE_LOGIN.__eq__
     _guard_runtime_api()
     _miss_private_images()
+    _archive_private_images()
     _change_private_login(lambda item: {**item, "proxyEndpoint": world.url})
     if AUTH:
         _evaluate_policies(world)
@@ -180,6 +181,52 @@ def _miss_private_images() -> None:
         return status, headers, body
 
     ecr._describe_images = answer  # noqa: SLF001
+
+
+def _archive_private_images() -> None:
+    """
+    Let UpdateImageStorageClass archive an image, which ministack does not know.
+
+    It is described as ``ARCHIVED`` then, and cannot be pulled until it is
+    ``STANDARD`` again. On AWS restoring takes minutes; here it is done at once.
+    """
+    from ministack.core.responses import json_response  # noqa: PLC0415
+    from ministack.services import ecr  # noqa: PLC0415
+
+    describe, resolve, handle = ecr._describe_images, ecr._resolve_manifest, ecr.handle_request  # noqa: SLF001
+
+    def find(name: str, reference: str) -> dict[str, Any]:
+        image_id = {"imageDigest" if ":" in reference else "imageTag": reference}
+        return ecr._find_image(name, image_id) or {}  # noqa: SLF001
+
+    def described(data: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        status, headers, body = describe(data)
+        told = json.loads(body)
+        for detail in told.get("imageDetails", ()):
+            image = find(data["repositoryName"], detail["imageDigest"])
+            detail["imageStatus"] = image.get("imageStatus", "ACTIVE")
+        return status, headers, json.dumps(told).encode()
+
+    def resolved(name: str, reference: str) -> tuple[str | None, bytes | None, str | None]:
+        if find(name, reference).get("imageStatus") == "ARCHIVED":
+            return None, None, None
+        manifest: tuple[str | None, bytes | None, str | None] = resolve(name, reference)
+        return manifest
+
+    async def handled(method: str, path: str, headers: dict[str, str], body: bytes, query: object) -> Any:  # noqa: ANN401
+        if not headers.get("x-amz-target", "").endswith(".UpdateImageStorageClass"):
+            return await handle(method, path, headers, body, query)
+        data = json.loads(body)
+        status, answer_headers, answer = ecr._describe_images({**data, "imageIds": [data["imageId"]]})  # noqa: SLF001
+        if status != HTTPStatus.OK:
+            return status, answer_headers, answer
+        digest = json.loads(answer)["imageDetails"][0]["imageDigest"]
+        image = find(data["repositoryName"], digest)
+        image["imageStatus"] = "ARCHIVED" if data["targetStorageClass"] == "ARCHIVE" else "ACTIVE"
+        names = {name: data[name] for name in ("repositoryName", "imageId")}
+        return json_response({**names, "imageStatus": image["imageStatus"]})
+
+    ecr._describe_images, ecr._resolve_manifest, ecr.handle_request = described, resolved, handled  # noqa: SLF001
 
 
 def _private_repository(name: str) -> tuple[str, str] | None:

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import errors
-from .authorization import Permission
-from .exchange import Exchange
-from .image_store import ImageStore
-from .layer_store import LayerStore
-from .model import SERVICE
-from .state import Repository
-from .store import Caller
-from .tokens import Grant
-from .world import World
+from .. import errors
+from ..authorization import Permission
+from ..exchange import Exchange
+from ..operations import SERVICE
+from ..store.images import ImageStore
+from ..store.layers import LayerStore
+from ..store.registries import Caller
+from ..store.state import Repository
+from ..tokens import Grant
+from ..world import World
 
 ANONYMOUS = Grant(kind="anonymous")
 
@@ -70,15 +70,17 @@ class RegistryContext:
 
     def count_pull(self) -> None:
         """
-        Count a pull against the limit for anonymous ones.
+        Count a pull against the limit of an address, or of an account.
 
         Raises:
             ServiceError: Too many.
         """
-        client = self.request.client
-        name = f"pull {client.host if client else ''}"
-        limit = self.world.settings.anonymous_pulls_per_second
-        if self.grant.kind == "anonymous" and not self.world.rates.allows(name, limit):
+        client, settings = self.request.client, self.world.settings
+        if self.grant.kind == "anonymous":
+            name, limit = f"pull {client.host if client else ''}", settings.anonymous_pulls_per_second
+        else:
+            name, limit = f"pull of account {self.grant.subject}", settings.authenticated_pulls_per_second
+        if not self.world.rates.allows(name, limit):
             raise errors.THROTTLED.error()
 
     def readable(self) -> Repository:

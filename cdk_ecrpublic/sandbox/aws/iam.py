@@ -17,9 +17,9 @@ from urllib.parse import parse_qs
 from ministack.core import iam_actions, iam_evaluator, responses
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import errors
-from .authorization import Attempt, Permission
-from .model import SERVICE
+from .. import errors
+from ..authorization import Attempt, Permission
+from ..operations import SERVICE
 
 
 def authorize(attempt: Attempt) -> None:

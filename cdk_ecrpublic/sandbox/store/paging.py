@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from . import errors
+from .. import errors
 
 T = TypeVar("T")
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from . import errors, policy
-from .api_context import ApiContext, Operation, Result
-from .paging import PAGE_SIZE, page
-from .state import Registry, Repository
+from .. import errors
+from ..store import policy
+from ..store.paging import PAGE_SIZE, page
+from ..store.state import Registry, Repository
+from .context import ApiContext, Operation, Result
 
 _ARN = re.compile(r"arn:aws:ecr-public::(?P<account>[0-9]{12}):repository/(?P<name>.+)")
 

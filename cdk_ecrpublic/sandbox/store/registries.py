@@ -1,7 +1,7 @@
 """
 The store behind both faces: registries and repositories, and the folder that layers live in.
 
-Every rule about images is in ``image_store``, about layers in ``layer_store``.
+Every rule about images is in ``images``, about layers in ``layers``.
 Whoever changes something holds ``Store.lock``: stacks do it in threads of theirs.
 """
 
@@ -17,8 +17,9 @@ from pathlib import Path
 
 from cdk_ecrpublic._assets.lambda_handler.oci import is_account_id
 
-from . import errors, policy
-from .settings import DEFAULT_ACCOUNT, Settings
+from .. import errors
+from ..settings import DEFAULT_ACCOUNT, Settings
+from . import policy
 from .state import Registry, Repository, default_alias
 
 REPOSITORY_TAGS_MAX = 50

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..authorization import Permission
+from ..errors import ServiceError
+from ..world import World
 from . import iam
-from .authorization import Permission
-from .errors import ServiceError
-from .world import World
 
 ACTIONS: Mapping[tuple[str, str], str] = {
     ("GET", "manifests"): "BatchGetImage",

@@ -19,12 +19,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from . import errors, registry_blobs, registry_manifests
-from .exchange import Exchange
-from .faults import Fault
-from .operations import Call
-from .registry_context import Handler, RegistryContext
-from .world import World
+from .. import errors
+from ..exchange import Exchange
+from ..faults import Fault
+from ..operations import Call
+from ..world import World
+from . import blobs, manifests
+from .context import Handler, RegistryContext
 
 VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 JSON = "application/json; charset=utf-8"
@@ -55,6 +56,11 @@ async def unsupported(context: RegistryContext) -> Response:
     raise errors.UNSUPPORTED.error(reason=f"ECR Public does not support {request.method} {request.url.path}")
 
 
+async def not_found(_context: RegistryContext) -> Response:
+    """Refuse a path that no route has."""
+    raise errors.NO_ROUTE.error()
+
+
 async def catalog(_context: RegistryContext) -> Response:
     """Answer that nobody can list the repositories of a registry."""
     return _error(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "there is no catalog of repositories")
@@ -63,20 +69,20 @@ async def catalog(_context: RegistryContext) -> Response:
 ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("GET", "/v2/", "Ping", ping),
     ("GET", "/v2/_catalog", "Catalog", catalog),
-    ("HEAD", f"{_REPOSITORY}/manifests/{{reference}}", "HeadManifest", registry_manifests.head_manifest),
-    ("GET", f"{_REPOSITORY}/manifests/{{reference}}", "GetManifest", registry_manifests.get_manifest),
-    ("PUT", f"{_REPOSITORY}/manifests/{{reference}}", "PutManifest", registry_manifests.put_manifest),
+    ("HEAD", f"{_REPOSITORY}/manifests/{{reference}}", "HeadManifest", manifests.head_manifest),
+    ("GET", f"{_REPOSITORY}/manifests/{{reference}}", "GetManifest", manifests.get_manifest),
+    ("PUT", f"{_REPOSITORY}/manifests/{{reference}}", "PutManifest", manifests.put_manifest),
     ("DELETE", f"{_REPOSITORY}/manifests/{{reference}}", "DeleteManifest", unsupported),
-    ("GET", f"{_REPOSITORY}/tags/list", "ListTags", registry_manifests.list_tags),
-    ("GET", f"{_REPOSITORY}/referrers/{{reference}}", "ListReferrers", registry_manifests.list_referrers),
-    ("POST", f"{_REPOSITORY}/blobs/uploads/", "StartUpload", registry_blobs.start_upload),
-    ("GET", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "GetUpload", registry_blobs.get_upload),
-    ("PATCH", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "UploadChunk", registry_blobs.upload_chunk),
-    ("PUT", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "CompleteUpload", registry_blobs.complete_upload),
-    ("HEAD", f"{_REPOSITORY}/blobs/{{reference}}", "HeadBlob", registry_blobs.head_blob),
-    ("GET", f"{_REPOSITORY}/blobs/{{reference}}", "GetBlob", registry_blobs.get_blob),
+    ("GET", f"{_REPOSITORY}/tags/list", "ListTags", manifests.list_tags),
+    ("GET", f"{_REPOSITORY}/referrers/{{reference}}", "ListReferrers", manifests.list_referrers),
+    ("POST", f"{_REPOSITORY}/blobs/uploads/", "StartUpload", blobs.start_upload),
+    ("GET", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "GetUpload", blobs.get_upload),
+    ("PATCH", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "UploadChunk", blobs.upload_chunk),
+    ("PUT", f"{_REPOSITORY}/blobs/uploads/{{upload}}", "CompleteUpload", blobs.complete_upload),
+    ("HEAD", f"{_REPOSITORY}/blobs/{{reference}}", "HeadBlob", blobs.head_blob),
+    ("GET", f"{_REPOSITORY}/blobs/{{reference}}", "GetBlob", blobs.get_blob),
 )
-"""Method, path, operation and function. What fits none of them is refused as unsupported."""
+"""Method, path, operation and function. Other methods are refused as unsupported, other paths as not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ class RegistryApi:
 
     def router(self) -> Router:
         """Return the application."""
+        paths = [path for _, path, _, _ in ROUTES]
         routes = [
             Route(path, self._endpoint(operation, handler), methods=[method])
             for method, path, operation, handler in ROUTES
@@ -94,12 +101,11 @@ class RegistryApi:
         return Router(
             [
                 Route("/token", _add_slash, methods=["GET"]),
-                Route("/token/", _Endpoint(self.world, "Token", registry_blobs.token), methods=["GET"]),
-                Route(
-                    "/_blob/{reference}/{signed}", _Endpoint(self.world, "DownloadBlob", registry_blobs.download_blob)
-                ),
+                Route("/token/", _Endpoint(self.world, "Token", blobs.token), methods=["GET"]),
+                Route("/_blob/{reference}/{signed}", _Endpoint(self.world, "DownloadBlob", blobs.download_blob)),
                 *routes,
-                Route("/{rest:path}", self._endpoint("Unsupported", unsupported)),
+                *(Route(path, self._endpoint("Unsupported", unsupported)) for path in dict.fromkeys(paths)),
+                Route("/{rest:path}", self._endpoint("NotFound", not_found)),
             ],
             redirect_slashes=False,
         )

@@ -21,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from .faults import Fault
-from .settings import Settings
-from .world import World
+from ..faults import Fault
+from ..settings import Settings
+from ..world import World
 
 PREFIX = "/_sandbox"
 

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from cdk_ecrpublic._assets.lambda_handler.oci import MANIFEST_MAX_BYTES
 
-from . import errors
-from .errors import ServiceError
-from .image_store import TAG_PATTERN, ImageId, translate
-from .paging import PAGE_MAX, page
-from .registry_context import RegistryContext
-from .state import StoredImage
+from .. import errors
+from ..errors import ServiceError
+from ..store.images import TAG_PATTERN, ImageId, translate
+from ..store.paging import PAGE_MAX, page
+from ..store.state import StoredImage
+from .context import RegistryContext
 
 DIGEST_HEADER = "Docker-Content-Digest"
 INDEX = "application/vnd.oci.image.index.v1+json"

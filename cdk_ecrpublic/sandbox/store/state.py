@@ -2,7 +2,7 @@
 What the sandbox keeps: registries, repositories, images, tags, layers and uploads.
 
 Values and look-ups only; what may change and when is in the modules that
-change it (``registries``, ``image_store``, ``layer_store``).
+change it (``registries``, ``images``, ``layers``).
 """
 
 from __future__ import annotations

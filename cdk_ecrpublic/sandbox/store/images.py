@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from cdk_ecrpublic._assets.lambda_handler.errors import InvalidInputError
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, Manifest
 
-from . import errors
-from .settings import Settings
+from .. import errors
+from ..settings import Settings
 from .state import Repository, StoredImage, StoredTag
 from .timeline import LATEST, Timeline, View
 
@@ -25,6 +25,8 @@ SCHEMA1 = (
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
 )
+
+_WITH_PARAMETERS = re.compile(rb'"(?:mediaType|artifactType)"\s*:\s*"[^"]*;')
 
 DOCKER_TO_OCI = {
     "application/vnd.docker.distribution.manifest.v2+json": "application/vnd.oci.image.manifest.v1+json",
@@ -146,6 +148,8 @@ class ImageStore:
         except InvalidInputError as error:
             # The service's catch-all: it says this of everything that it does not take for a manifest.
             raise errors.INVALID_PARAMETER.error(member="ImageManifest", constraint="Invalid JSON syntax") from error
+        if self.settings.media_type_parameters == "reject" and _WITH_PARAMETERS.search(content):
+            raise errors.INVALID_PARAMETER.error(member="ImageManifest", constraint="Invalid JSON syntax")
         if not manifest.media_type.is_index and len(manifest.blobs) < 2:  # noqa: PLR2004 - the config and a layer
             raise errors.INVALID_PARAMETER.error(
                 member="ImageManifest", constraint="Image has to have at least 1 layer"

@@ -19,10 +19,9 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
 
-from . import errors
-from .image_store import TAG_PATTERN
-
-SERVICE = "ecr-public"
+from .. import errors
+from ..operations import SERVICE
+from ..store.images import TAG_PATTERN
 
 EXTRA_PATTERNS = {("PutImageRequest", "imageTag"): TAG_PATTERN}
 """What the service enforces although the model does not say so (alexjurkiewicz/ecr-scan-image#40)."""

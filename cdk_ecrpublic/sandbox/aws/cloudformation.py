@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ServiceError
-from .state import Repository
-from .store import Caller, Store
+from ..errors import ServiceError
+from ..store.registries import Caller, Store
+from ..store.state import Repository
 
 RESOURCE_TYPE = "AWS::ECR::PublicRepository"
 

@@ -1,0 +1,1 @@
+"""What the sandbox keeps, and the rules about it, whoever asks."""

@@ -1,0 +1,1 @@
+"""Images for tests, and a container tool to push and read them with."""
