@@ -65,6 +65,11 @@ class PublicImageResource:
         try:
             outcome = self._publish(turn)
             kept = undo.leave_old_declaration(turn)
+            if turn.lost is not None:
+                lost = replace(
+                    event, request_type=RequestType.DELETE, physical_resource_id="", properties=event.old_properties
+                )
+                self._delete(lost, turn.lost)
         except ImageError:
             memory.remember_failure(turn)
             raise
@@ -80,6 +85,9 @@ class PublicImageResource:
         if declaration is None:
             self.log.info("nothing was ever published with properties like these")
             return
+        self._delete(event, declaration)
+
+    def _delete(self, event: Event, declaration: Declaration) -> None:
         turn = self._turn(event, declaration)
         try:
             undo.delete(turn, is_created=self.owns(event.physical_resource_id))

@@ -52,7 +52,20 @@ class Turn:
         """What the resource was declared as, if it is updated in place, and this version can read it."""
         if self.event.request_type is not RequestType.UPDATE or self.identity != self.event.physical_resource_id:
             return None
-        return decoded(self.event.old_properties)
+        old = decoded(self.event.old_properties)
+        return old if old is not None and not is_elsewhere(old, self.declaration) else None
+
+    @property
+    def lost(self) -> Declaration | None:
+        """
+        What a replacement declared that CloudFormation got no response to: an update leads back from it.
+
+        It knows no id of it, so it will not ask to delete it.
+        """
+        if self.event.request_type is not RequestType.UPDATE or self.identity != self.event.physical_resource_id:
+            return None
+        old = decoded(self.event.old_properties)
+        return old if old is not None and is_elsewhere(old, self.declaration) else None
 
     @property
     def dropped(self) -> list[str]:
@@ -197,6 +210,13 @@ def segments_of(declaration: Declaration) -> tuple[str, ...]:
     if declaration.pinned is None:
         return (MOVING,)
     return (declaration.pinned.hex,) if owns_tags(declaration) else (UNDO, declaration.pinned.hex)
+
+
+def is_elsewhere(one: Declaration, other: Declaration) -> bool:
+    """Whether two declarations are of two repositories, as far as they say: a registry has several names."""
+    registries = {one.registry_id, other.registry_id} - {None}
+    differ = len(registries) > 1 and all(is_account_id(each) for each in registries if each)
+    return differ or one.repository_name != other.repository_name
 
 
 def decoded(properties: Mapping[str, object]) -> Declaration | None:

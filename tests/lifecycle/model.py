@@ -231,9 +231,8 @@ class Operation:
     def _undone_new(self, change: Change, key: Key) -> Verdict:
         """Of a tag that did not exist: "it stays under KEEP; under UNTAG or DESTROY it goes"."""
         is_made = change.old is None or change.is_replacement
-        # An update is undone by its old declaration, what was made by its own.
-        decides = change.new if is_made or change.old is None else change.old.properties
-        removes = untags(decides) or (is_made and deletes(decides))
+        sides = [change.new] if is_made or change.old is None else [change.new, change.old.properties]
+        removes = any(untags(side) or deletes(side) for side in sides)
         digests = self.digests(change)
         if not removes:
             is_known = change.succeeded and bool(is_made or change.old)
