@@ -59,7 +59,9 @@ class RegistryRepository:
             IntegrityError: It has another size.
         """
         doing = f"reading {entry.digest}"
-        return self._read(doing, lambda: self.client.read(self.repository, entry.digest, size=entry.size))
+        return self._read(
+            doing, lambda: self.client.read(self.repository, entry.digest, size=entry.size, listed_as=entry.media_type)
+        )
 
     def _read(self, doing: str, read: Callable[[], Manifest]) -> Manifest:
         """Read a manifest; where the role's own permissions decide, one granted just now is waited for."""
@@ -95,7 +97,7 @@ class RegistryRepository:
         done, attempts = 0, self.retry.start(f"reading {blob.digest}")
         while done < blob.size:
             try:
-                for piece in self.client.open_blob(self.repository, blob.digest, done):
+                for piece in self.client.open_blob(self.repository, blob.digest, done, blob.size):
                     done += len(piece)
                     attempts.progressed()
                     yield piece
