@@ -141,5 +141,5 @@ def _names_registry(secret: secretsmanager.ISecret) -> bool:
     template = generator.get("secretStringTemplate") if isinstance(generator, dict) else None
     for text in (value, template):
         with suppress(ValueError, TypeError):
-            return "registry" in json.loads(text)
+            return "registry" in json.loads(str(text or ""))
     return False
