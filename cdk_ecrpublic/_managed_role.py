@@ -8,36 +8,20 @@ of its own, and of another one where the first is full.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from aws_cdk import Annotations, CfnElement, Stack
+from aws_cdk import Annotations, CfnElement
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+
+from ._policy_size import policy_characters
 
 POLICY_MAX_CHARACTERS = 6_144
 """Of a managed policy, white space not counted: IAM quotas."""
 
 ROLE_MAX_POLICIES = 10
 """That a role may have, unless the account's quota was raised: IAM quotas."""
-
-REFERENCE_CHARACTERS = 256
-"""
-What is kept for a value that only the deployment knows.
-
-The ARN of a public repository has at most 248, since its name has at most 205.
-"""
-
-_PSEUDO_PARAMETERS = {
-    "AWS::AccountId": 12,
-    "AWS::Partition": len("aws"),
-    "AWS::Region": len("ap-southeast-2"),
-    "AWS::StackName": 128,
-    "AWS::URLSuffix": len("amazonaws.com"),
-}
-"""The longest values in the partition that has ECR Public."""
 
 
 @dataclass
@@ -73,7 +57,7 @@ class ManagedPolicyRole(iam.Role):
     def add_to_principal_policy(self, statement: iam.PolicyStatement) -> iam.AddToPrincipalPolicyResult:
         """Put a statement into the first policy that has room for it; the CDK calls this for every grant."""
         # With the brackets of a list, and a comma.
-        needed = self._characters(statement.to_statement_json()) + len("[],")
+        needed = policy_characters(self, statement.to_statement_json()) + len("[],")
         page = next((page for page in self._pages if page.has_room(needed)), None) or self._new_page()
         page.policy.add_statements(statement)
         page.characters += needed
@@ -83,7 +67,7 @@ class ManagedPolicyRole(iam.Role):
     def widen(self, statement: iam.PolicyStatement, resource_arn: str) -> bool:
         """Add a resource to a statement that the role has; False where the policy has no room for it."""
         page = self._page_of[statement]
-        needed = self._characters(resource_arn) + len(",")
+        needed = policy_characters(self, resource_arn) + len(",")
         if not page.has_room(needed):
             return False
         statement.add_resources(resource_arn)
@@ -114,22 +98,3 @@ class ManagedPolicyRole(iam.Role):
                 "account's quota is raised (Service Quotas, IAM, 'Managed policies attached to an IAM role'); divide "
                 "the images among stacks, or leave managed_policy out: inline policies are not counted",
             )
-
-    def _characters(self, value: object) -> int:
-        """Count the characters that a value has as JSON, at most, when CloudFormation has resolved it."""
-        return len(json.dumps(_resolved(Stack.of(self).resolve(value)), separators=(",", ":")))
-
-
-def _resolved(value: Any) -> Any:  # noqa: ANN401 - a rendered part of a template
-    match value:
-        case list():
-            return [_resolved(each) for each in value]
-        case {"Ref": str(name)}:
-            return "x" * _PSEUDO_PARAMETERS.get(name, REFERENCE_CHARACTERS)
-        case {"Fn::Join": [str(separator), [*parts]]}:
-            return separator.join(map(_resolved, parts))
-        case dict() if any(name.startswith("Fn::") for name in value):
-            return "x" * REFERENCE_CHARACTERS
-        case dict():
-            return {name: _resolved(each) for name, each in value.items()}
-    return value

@@ -14,7 +14,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from ._assets.lambda_handler.oci import is_account_id
 from ._checks import check_instance, check_list, check_repository, check_text, refuse, refuse_kind
@@ -31,6 +31,7 @@ from ._grants import (
 from ._managed_role import ManagedPolicyRole
 from ._provider_options import check_options
 from ._state import record_statements
+from ._undo_policies import UndoPolicies
 from .public_repository import IPublicRepository
 from .validation import check_partition
 
@@ -41,16 +42,6 @@ More resources go into another statement with the same actions.
 The CDK spreads the statements of a large role over several managed policies,
 of 6,144 characters each (IAM quotas), but it never divides a statement. Two of
 this size fit into one, for names of repositories up to 100 characters.
-"""
-
-KEPT_REPOSITORIES_MAX = 12
-"""
-Of so many repositories the function keeps its permissions until their resources are gone.
-
-Each takes some 250 of the 10,240 characters that the inline policies of one
-role may have together. With more, the deployment that takes the last image of
-a further repository out, or is rolled back after it brought the first, cannot
-clean up there, and says so in the function's log.
 """
 
 DEFAULT_ID = "ECRPublicImageProvider"
@@ -156,11 +147,11 @@ class PublicImageProvider(Construct):
         self._authenticated_reads = authenticated_reads
         self._statements: dict[tuple[str, ...], iam.PolicyStatement] = {}
         self._resources: dict[tuple[str, ...], set[str]] = {}
-        self._kept: dict[str, Construct] = {}
+        self._policies: list[iam.Policy] = []
+        self._undo_policies = UndoPolicies(self)
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
-        inline = self.role.node.try_find_child("DefaultPolicy")
-        if role is None and inline is not None:
-            fix_logical_id(inline, f"{FUNCTION_LOGICAL_ID}Policy")
+        if role is None and self._default_policy is not None:
+            fix_logical_id(self._default_policy, f"{FUNCTION_LOGICAL_ID}Policy")
         if vpc is not None:
             self.allow(_VPC_ACTIONS, "*")
         if permissions_boundary is not None and role is None:
@@ -228,6 +219,7 @@ class PublicImageProvider(Construct):
         policy = iam.Policy(scope, construct_id, statements=list(statements))
         # Not policy.attach_to_role: it would also write to a role that was given to be left alone.
         self.role.attach_inline_policy(policy)
+        self._policies.append(policy)
         return policy
 
     def allow_publishing(
@@ -262,36 +254,40 @@ class PublicImageProvider(Construct):
         for actions, resource_arn in record_statements(self):
             self.allow(actions, resource_arn)
 
-    def keep_for_undo(self, repository: IPublicRepository, key: tuple[str, ...], *, removes: bool) -> Construct | None:
+    def keep_for_undo(
+        self, dependent: IConstruct, repository: IPublicRepository, key: tuple[str, ...], *, removes: bool
+    ) -> None:
         """
-        Allow the function to take back what it did in *repository*, by a policy of its own.
-
-        A resource that is deleted or replaced needs its permissions until the
-        very end, when CloudFormation has changed the function's own policy
-        already. What depends on a policy of its own is deleted before it.
+        Allow the function to take back what it did in *repository*, by a policy that outlives its images.
 
         Args:
+            dependent: The image's resource, which is deleted before the policy.
             key: Tells the repository from all others of the app.
-            removes: Tags and images may be removed from it.
-
-        Returns:
-            What has to be waited for; None where the role has no room for it:
-            managed policies are few, and so are those of many repositories.
+            removes: Tags and images may be removed from it. If not, there is a
+                policy only where the role and the stack have room for it.
         """
         construct_id = f"{'Removal' if removes else 'Undo'}{hashlib.sha256('/'.join(key).encode()).hexdigest()[:8]}"
-        if construct_id not in self._kept:
-            is_managed = isinstance(self.role, ManagedPolicyRole)
-            if not removes and (is_managed or len(self._kept) >= KEPT_REPOSITORIES_MAX):
-                return None
-            actions = REMOVAL_ACTIONS if removes else UNDO_ACTIONS
-            statement = iam.PolicyStatement(actions=[*actions], resources=[repository.repository_arn])
-            self._kept[construct_id] = self.attach(self, construct_id, [statement])
-        return self._kept[construct_id]
+        actions = REMOVAL_ACTIONS if removes else UNDO_ACTIONS
+        statement = iam.PolicyStatement(actions=[*actions], resources=[repository.repository_arn])
+        if removes:
+            self._undo_policies.require(construct_id, statement, dependent)
+        elif not isinstance(self.role, ManagedPolicyRole):  # which has ten policies at most
+            self._undo_policies.offer(construct_id, statement, dependent)
 
     def allow_reading(self) -> None:
         """Allow the function to read manifests over the registry's HTTP face; as an authenticated client, if it may."""
         if self._authenticated_reads:
             self.allow(LOGIN_ACTIONS, "*")
+
+    @property
+    def inline_policies(self) -> list[iam.Policy]:
+        """What the role has that is not managed, as far as this stack makes it."""
+        return [*self._policies, *filter(None, [self._default_policy])]
+
+    @property
+    def _default_policy(self) -> iam.Policy | None:
+        policy = self.role.node.try_find_child("DefaultPolicy")
+        return policy if isinstance(policy, iam.Policy) else None
 
     def _widen(self, key: tuple[str, ...], resource_arn: str) -> bool:
         """Add a resource to the last statement with these actions; False where it takes no more."""

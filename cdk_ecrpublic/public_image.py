@@ -224,9 +224,7 @@ class PublicImage(Construct):
         """Let the function remember, and clean up until the resource is deleted or replaced."""
         self._provider.allow_remembering()
         self._resource.node.add_dependency(self._provider.invocations)
-        policy = self._provider.keep_for_undo(self._repository, key, removes=self._removes)
-        if policy is not None:
-            self._resource.node.add_dependency(policy)
+        self._provider.keep_for_undo(self._resource, self._repository, key, removes=self._removes)
 
     def _provider_or_default(self, provider: PublicImageProvider | None) -> PublicImageProvider:
         if provider is None:

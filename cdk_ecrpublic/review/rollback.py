@@ -69,15 +69,20 @@ class Rollback:
             return Undo(stays=tuple(_kept(change)))
         if failure is not None:
             return Undo(problems=(f"if this deployment fails, its rollback will fail, too: {failure.explain()}",))
+        repository = self.turns.repository(change.image)
         tags = change.effect.tags if change.effect.state is State.CHANGED else ()
-        now = self.turns.repository(change.image).resolve([tag.tag for tag in tags]) if tags else {}
-        left = {tag: now.get(tag.tag) for tag in tags}
+        before = {tag.tag: tag.before for tag in tags}
+        if dropped := [tag for tag in change.turn.dropped if tag not in before]:
+            there = repository.base.resolve(dropped)
+            before |= {tag: str(there[tag]) if tag in there else None for tag in dropped}
+        now = repository.resolve(list(before)) if before else {}
+        new = [tag.tag for tag in tags if tag.before is None]
         return Undo(
-            stays=tuple(tag.tag for tag, at in left.items() if at and tag.before is None),
+            stays=tuple(tag for tag in new if tag in now),
             problems=tuple(
-                f"if this deployment fails, tag {tag.tag} will stay at {at or 'no image'}"
-                for tag, at in left.items()
-                if tag.before not in {None, str(at)}
+                f"if this deployment fails, tag {tag} will stay at {now.get(tag) or 'no image'}"
+                for tag, at in before.items()
+                if tag not in new and str(now.get(tag)) != str(at)
             ),
         )
 

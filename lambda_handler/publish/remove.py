@@ -15,13 +15,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..errors import ImageError, NotFoundError
+from ..errors import AccessError, ImageError, NotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
 from .ports import PublicRepository
 
 OWNED = "another declaration has it"
+TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
 """Why a tag stays; the other declaration may be about to end, too."""
 
 READERS = 4
@@ -58,8 +59,8 @@ class Ownership(Protocol):
     def owners(self, digest: Digest) -> Owners:
         """Return what others own of an image."""
 
-    def left_over(self, digest: Digest) -> Mapping[str, Collection[str]]:
-        """Return the tags of resources that have ended, which an index kept from being removed, by record."""
+    def left_over(self, digest: Digest) -> Mapping[str, Removal]:
+        """Return what an index kept from being removed when its resource ended, by record."""
 
     def forget(self, name: str) -> None:
         """Delete a record that is left over."""
@@ -149,7 +150,7 @@ class Remover:
             if digest == manifest.digest and tag in tags:
                 self.log.info(f"tag {tag} removed", tag=tag, imageDigest=str(digest))
             else:
-                self._restore(digest, manifest, tag, "it was removed along with others")
+                self.restore(digest, manifest, tag, "it was removed along with others")
         return tuple(tag for tag in tags if tag in listed)
 
     def _put_back(self, manifest: Manifest, removed: Sequence[str], *, keeps_image: bool) -> bool:
@@ -165,13 +166,23 @@ class Remover:
         owned = [tag for tag in removed if owners.own(tag)]
         for tag in owned:
             target = owners.tags.get(tag) or manifest.digest
-            self._restore(target, manifest, tag, "another declaration has taken it meanwhile")
+            self.restore(target, manifest, tag, TAKEN_MEANWHILE)
         if keeps_image or owned or owners.own_image(manifest.digest):
-            self.repository.put(manifest, None)
+            self._keep(manifest)
             return False
         return True
 
-    def _restore(self, digest: Digest, known: Manifest, tag: str, why: str) -> None:
+    def _keep(self, manifest: Manifest) -> None:
+        """Put an image that may have gone with its last tag; where it has not, a permission that is missing is fine."""
+        try:
+            self.repository.put(manifest, None)
+        except AccessError as error:
+            if self.repository.missing_images([manifest.digest]):
+                raise
+            self.log.warning(f"image {manifest.digest} could not be put, and is there: {error.explain()}")
+
+    def restore(self, digest: Digest, known: Manifest, tag: str, why: str) -> None:
+        """Point a tag to an image again; *known* is that image, or another one."""
         try:
             manifest = known if digest == known.digest else self.repository.manifest(digest)
         except NotFoundError:
@@ -192,11 +203,12 @@ class Remover:
 
     def _sweep(self, manifest: Manifest, removal: Removal) -> None:
         """Delete what an index listed that is gone, as far as nothing else has it."""
-        children = [child.digest for child in manifest.children if child.digest not in removal.spared]
+        children = [child.digest for child in manifest.children]
         there = self.repository.tags_of(children)
         for digest in there:
             if there[digest]:
                 self._take_left_over(digest)
+        children = [digest for digest in children if digest not in removal.spared]
         untagged = [digest for digest in children if not there.get(digest) and (removal.is_undo or digest in there)]
         owners = side_by_side(self.ownership.owners, untagged, at_once=READERS)
         free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
@@ -216,8 +228,8 @@ class Remover:
 
     def _take_left_over(self, digest: Digest) -> None:
         """Remove the tags that waited for the index, and the image with the last of them."""
-        for name, tags in self.ownership.left_over(digest).items():
-            _, listed = self.remove(digest, Removal(tags=tuple(tags), image=True))
+        for name, removal in self.ownership.left_over(digest).items():
+            _, listed = self.remove(digest, removal)
             if not listed:
                 self._forget(name)
 
@@ -236,7 +248,7 @@ class Remover:
         for digest, tag in removed:
             if tag and digest in known:
                 gone.pop(digest, None)
-                self._restore(digest, known[digest], tag, "its image has just been tagged")
+                self.restore(digest, known[digest], tag, "its image has just been tagged")
         owners = side_by_side(self.ownership.owners, list(gone), at_once=READERS)
         for digest, each in zip(list(gone), owners, strict=True):
             if each.own_image(digest):
@@ -247,14 +259,14 @@ class Remover:
 
 
 def give_back(
-    found: Mapping[str, Digest], ours: Digest | None, repository: PublicRepository, log: Log
+    found: Mapping[str, Digest], ours: AbstractSet[Digest], repository: PublicRepository, log: Log
 ) -> Collection[str]:
     """
     Point tags that a deployment took over to where they pointed before.
 
     Args:
         found: The tags, each with its image then.
-        ours: What the deployment put them to; None: not known.
+        ours: What the deployment put them to, as far as that is known.
 
     A tag that is seen at a third image was moved since, and one that does not
     exist was removed: both stay as they are. All others are put, also one
@@ -267,13 +279,14 @@ def give_back(
     given_back: list[str] = []
     seen = repository.resolve(list(found))
     for tag, digest in found.items():
-        if tag not in seen or seen[tag] not in {digest, ours}:
+        if tag not in seen or seen[tag] not in {digest, *ours}:
             what = f"points to {seen[tag]}" if tag in seen else "does not exist"
             log.warning(f"tag {tag} is not given back to {digest}: by now it {what}", tag=tag)
             continue
         if digest not in known:
             try:
-                known[digest] = repository.manifest(digest)
+                # Another declaration may be removing its last tag at this moment, and puts it back.
+                known[digest] = repository.manifest(digest, is_new=True)
             except NotFoundError:
                 known[digest] = None
         if (manifest := known[digest]) is None:

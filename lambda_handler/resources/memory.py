@@ -31,6 +31,8 @@ def remember(turn: Turn, content: Content, observed: Observed) -> Collection[str
     found = _to_give_back(turn, digest, existing)
     try:
         segment = segment_of(turn.declaration, shares=_shares(turn, digest, existing))
+        if turn.old is None and not remembers(turn.declaration) and digest in existing.values():
+            _end_earlier_life(turn)
         if segment == UNDO and not found:
             return _gone_meanwhile(turn, digest, existing)
         _write(turn, segment, content, found)
@@ -106,7 +108,8 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
         # The same request once more: what the first time has put was not there before.
         record = mine
     else:
-        record = _since_last_success(turn, _new(turn, found, existed=_existed(turn, content)), mine)
+        record = _new(turn, found, put=content.root.digest, existed=_existed(turn, content))
+        record = _since_last_success(turn, record, mine)
     if turn.declaration.pinned is None:
         deployed = (mine or first or record).deployed
         record = replace(record, deployed=deployed).with_deployed(key_of(turn.event.properties), content.root.digest)
@@ -115,7 +118,23 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
         turn.records.end(first=True)
 
 
-def _new(turn: Turn, found: Mapping[str, Digest] | None = None, *, existed: frozenset[Digest] | None) -> Record:
+def _end_earlier_life(turn: Turn) -> None:
+    """End what is remembered of a resource of this name that ended without a Delete, since it was retained."""
+    for segment in segments_of(turn.declaration):
+        record = turn.records.read(segment)
+        if record is None or record.request == turn.event.request_id:
+            continue
+        if record.stack != turn.event.stack_id or turn.history.has_succeeded_since(record.sent) is not False:
+            turn.records.end(segment)
+
+
+def _new(
+    turn: Turn,
+    found: Mapping[str, Digest] | None = None,
+    *,
+    put: Digest | None = None,
+    existed: frozenset[Digest] | None,
+) -> Record:
     event, old = turn.event, turn.old
     return Record(
         stack=event.stack_id,
@@ -124,6 +143,7 @@ def _new(turn: Turn, found: Mapping[str, Digest] | None = None, *, existed: froz
         undoes_to=key_of(event.old_properties) if old else "",
         tags=turn.declaration.tags,
         found=found or {},
+        put=frozenset([put] if found and put else []),
         existed=existed,
         previous=_previous(turn),
     )
@@ -147,7 +167,8 @@ def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Reco
     if turn.history.has_succeeded_since(earlier.sent) is not False:
         return record
     found = {**(record.found or {}), **earlier.found}
-    return replace(record, found=found, sent=earlier.sent, undoes_to=earlier.undoes_to)
+    put = record.put | earlier.put
+    return replace(record, found=found, put=put, sent=earlier.sent, undoes_to=earlier.undoes_to)
 
 
 def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:

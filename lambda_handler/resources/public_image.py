@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from ..cfn.event import Event, RequestType
 from ..cfn.lifecycle import Outcome
-from ..errors import AccessError, ImageError, NotFoundError, RemoteError, RepositoryNotFoundError
+from ..errors import AccessError, ImageError, MissingContentError, NotFoundError, RemoteError, RepositoryNotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..publish.content import Content, present
 from ..publish.execute import Progress, execute
 from ..publish.observe import observe
-from ..publish.plan import Desired, Observed, broken, make_plan
+from ..publish.plan import Desired, Observed, Plan, broken, make_plan
 from ..publish.ports import Ports, PublicRepository
 from ..spec import Declaration, Property, decode
 from . import memory, undo
@@ -95,9 +95,28 @@ class PublicImageResource:
         return Turn(event, declaration, self.connect(declaration), self.log)
 
     def _publish(self, turn: Turn) -> Outcome:
-        declaration, repository = turn.declaration, turn.ports.destination
-        undo.refuse_removal_elsewhere(declaration, repository)
+        undo.refuse_removal_elsewhere(turn.declaration, turn.ports.destination)
         content = self._resolve(turn)
+        plan = self._planned(turn, content)
+        try:
+            self._execute(turn, plan)
+        except MissingContentError:
+            # Another declaration may have removed what was there a moment ago.
+            content = self._resolve(turn)
+            again = self._planned(turn, content)
+            if again == plan:
+                raise
+            self._execute(turn, again)
+        return Outcome(turn.identity, _attributes(content.root, turn.ports.destination))
+
+    def _execute(self, turn: Turn, plan: Plan) -> None:
+        repository = turn.ports.destination
+        self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
+        execute(plan, repository, self.log, turn.ports.undoing, self.progress)
+
+    def _planned(self, turn: Turn, content: Content) -> Plan:
+        """Check everything, write the record that the request needs, and say what else is to be written."""
+        declaration, repository = turn.declaration, turn.ports.destination
         observed = observe(content, declaration.tags, repository)
         desired = desire(
             declaration, content, confirm=_doubtful(turn), confirm_image=not declaration.tags and remembers(declaration)
@@ -107,10 +126,7 @@ class PublicImageResource:
         # All is checked before anything is written, the record too.
         make_plan(desired, observed)
         shared = memory.remember(turn, content, observed)
-        plan = make_plan(replace(desired, confirm=desired.confirm | frozenset(shared)), observed)
-        self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
-        execute(plan, repository, self.log, turn.ports.undoing, self.progress)
-        return Outcome(turn.identity, _attributes(content.root, repository))
+        return make_plan(replace(desired, confirm=desired.confirm | frozenset(shared)), observed)
 
     def _resolve(self, turn: Turn) -> Content:
         """
@@ -122,7 +138,7 @@ class PublicImageResource:
         if turn.declaration.pinned is None and turn.is_undo:
             digest, destination = deployed(turn), turn.ports.destination
             self.log.info(f"rolling back to {digest}, as it was deployed", imageDigest=str(digest))
-            return present(destination.manifest(digest), destination, ())
+            return present(destination.manifest(digest, is_new=True), destination, ())
         return resolve(turn.declaration, turn.ports)
 
     def _may_break_rules(self, turn: Turn, desired: Desired, observed: Observed) -> bool:

@@ -49,6 +49,8 @@ class Record:
         tags: What is declared; None where that did not fit: all of the image's.
         found: The tags that existed and were not the resource's own, each with
             its image, before the request wrote anything; None: not known.
+        put: The images that *found* was taken over for, by this request and by
+            those before it since a deployment has succeeded.
         existed: Which of the image's manifests existed before; None: not known.
         deployed: What declarations were resolved to, by their keys, the latest
             last; only where the source may move.
@@ -66,6 +68,7 @@ class Record:
     undoes_to: str = ""
     tags: tuple[str, ...] | None = ()
     found: Mapping[str, Digest] | None = field(default_factory=dict)
+    put: frozenset[Digest] = frozenset()
     existed: frozenset[Digest] | None = frozenset()
     deployed: Mapping[str, Digest] = field(default_factory=dict)
     failed: str = ""
@@ -93,6 +96,7 @@ class Record:
                 undoes_to=str(data.get("undoesTo", "")),
                 tags=_tags(data["tags"]),
                 found=_found(data.get("found", {})),
+                put=_digests(data.get("put", [])) or frozenset(),
                 existed=_digests(data.get("existed", [])),
                 deployed=_digest_by_key(data.get("deployed", {})),
                 failed=str(data.get("failed", "")),
@@ -163,6 +167,7 @@ class Record:
         optional = {
             "undoesTo": self.undoes_to,
             "found": None if self.found is None else _by_digest(self.found),
+            "put": sorted(map(str, self.put)),
             "existed": None if self.existed is None else sorted(map(str, self.existed)),
             "deployed": {key: str(digest) for key, digest in self.deployed.items()},
             "failed": self.failed,

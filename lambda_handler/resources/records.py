@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from ..oci import Digest
 from ..publish.ports import ParameterStore
-from ..publish.remove import Owners
+from ..publish.remove import Owners, Removal
 from ..spec import Declaration
 from .record import Record
 
@@ -161,16 +161,20 @@ class Records:
             found.add(record, record.latest, record.deployed.values())
         return Owners(tags=found.tags, digests=frozenset(found.digests), is_complete=found.is_complete)
 
-    def left_over(self, digest: Digest) -> Mapping[str, tuple[str, ...]]:
+    def left_over(self, digest: Digest) -> Mapping[str, Removal]:
         """
-        Return the tags that resources which have ended could not remove from an image, by the names of their records.
+        Return what resources that have ended could not remove of an image, by the names of their records.
 
         Raises:
             RemoteError: It may not, or cannot be read.
         """
         texts = self.parameters.list(self.path(digest.hex))
         records = {name: _parse(text) for name, text in texts.items()}
-        return {name: record.tags for name, record in records.items() if record.left_over and record.tags}
+        return {
+            name: Removal(tags=record.tags, image=digest not in (record.existed or ()))
+            for name, record in records.items()
+            if record.left_over and record.tags
+        }
 
     def forget(self, name: str) -> None:
         """

@@ -142,7 +142,12 @@ class Turn:
         Raises:
             RemoteError: It cannot be read.
         """
-        if self.event.request_type is not RequestType.UPDATE or self.record is None or not self.record.failed:
+        try:
+            if self.event.request_type is not RequestType.UPDATE or self.record is None or not self.record.failed:
+                return False
+        except AccessError as error:
+            # Where nothing may be read, nothing can have been remembered.
+            self.log.warning(f"taken for a deployment and not for its rollback: {error.explain()}")
             return False
         was_this = self.record.failed == key_of(self.event.old_properties)
         return was_this and self.is_current(self.record.failed_sent)

@@ -9,7 +9,7 @@ from ..errors import AccessError, ImageError, RuleViolationError
 from ..oci import Digest
 from ..publish.plan import is_protected
 from ..publish.ports import PublicRepository
-from ..publish.remove import OWNED, Owners, Removal, give_back
+from ..publish.remove import OWNED, TAKEN_MEANWHILE, Removal, give_back
 from ..publish.rule import Rule
 from ..spec import Declaration, Property
 from .record import Record, key_of
@@ -31,6 +31,8 @@ def leave_old_declaration(turn: Turn) -> Sequence[str]:
     except AccessError as error:
         if not error.operation.startswith("ssm:"):
             raise
+        if not turn.declaration.untags:
+            return ()
         turn.log.warning(f"tags that are dropped stay, since it cannot be read who owns them: {error.explain()}")
         return turn.dropped
 
@@ -39,9 +41,13 @@ def _leave(turn: Turn, old: Declaration) -> Sequence[str]:
     if turn.is_undo:
         return _undo_update(turn, old)
     kept: Sequence[str] = ()
-    if turn.declaration.untags and turn.dropped:
+    if turn.dropped:
         ours = turn.resolved(old, turn.event.old_properties)
-        removal = Removal(tags=turn.dropped, image=False, keeps_last=True)
+        # What a deployment took over that never succeeded is not the resource's own.
+        given_back = _give_back_failed(turn, turn.old_record, ours, turn.dropped)
+    if turn.declaration.untags and turn.dropped:
+        tags = [tag for tag in turn.dropped if tag not in given_back]
+        removal = Removal(tags=tags, image=False, keeps_last=True, given_back=given_back)
         kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
     _end_obsolete(turn, old)
     return kept
@@ -58,7 +64,7 @@ def delete(turn: Turn, *, is_created: bool) -> None:
     try:
         record = turn.record
     except ImageError as error:
-        if is_created and turn.declaration.deletes:
+        if is_created and turn.declaration.deletes and not isinstance(error, AccessError):
             raise
         # Nothing is known of it, so nothing can be given back; neither a stack nor its rollback must hang on that.
         turn.log.warning(f"nothing is touched, since what is remembered cannot be read: {error.explain()}")
@@ -71,19 +77,27 @@ def delete(turn: Turn, *, is_created: bool) -> None:
     ours = turn.resolved(turn.declaration, turn.event.properties)
     previous = [record.previous] if record and record.previous else []
     ends = [*segments_of(turn.declaration), *previous]
-    if not is_created or _is_creation_undone(turn, record):
-        if _undo_creation(turn, record, ours):
-            return
-    elif turn.declaration.deletes:
-        kept, is_waiting = _remove_image(turn, ours, Removal(tags=turn.declaration.tags, image=True))
-        if is_waiting:
-            return
-        owned = [tag for tag in kept if kept[tag] == OWNED]
-        if owned:
-            # Two that are deleted at the same time must not leave a tag to each other: the last one sees no owner.
-            _end(turn, ends)
-            _remove_image(turn, ours, Removal(tags=owned, image=True))
-    _end(turn, ends)
+    is_undone = not is_created or _is_undone(turn, record)
+    if is_undone and not (record and record.undoes_to):
+        is_waiting = _undo_creation(turn, record, ours)
+    else:
+        # An update that never succeeded has taken tags over; what was there before it was the resource's own.
+        given_back = _give_back(turn, record.found or {}, ours, record.put) if is_undone and record else ()
+        is_waiting = turn.declaration.deletes and _remove_declared(turn, ours, given_back, ends)
+    if not is_waiting:
+        _end(turn, ends)
+
+
+def _remove_declared(turn: Turn, ours: Digest | None, given_back: Collection[str], ends: Sequence[str]) -> bool:
+    """Remove the declaration's image and its tags; return whether tags stay that wait for an index to go."""
+    tags = [tag for tag in turn.declaration.tags if tag not in given_back]
+    kept, is_waiting = _remove_image(turn, ours, Removal(tags=tags, image=True, given_back=given_back))
+    owned = [tag for tag in kept if kept[tag] == OWNED]
+    if owned and not is_waiting:
+        # Two that are deleted at the same time must not leave a tag to each other: the last one sees no owner.
+        _end(turn, ends)
+        _remove_image(turn, ours, Removal(tags=owned, image=True))
+    return is_waiting
 
 
 def _other_life(turn: Turn, record: Record, *, is_created: bool) -> str:
@@ -114,17 +128,17 @@ def refuse_removal_elsewhere(declaration: Declaration, repository: PublicReposit
 def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     """Give back what the undone update took over, and remove what it brought, where tags are removed at all."""
     record = turn.recall(old)
-    if record is None or record.undoes_to != key_of(turn.event.properties):
+    if record is None or not _is_undone_by(turn, record):
         return ()
     kept: Sequence[str] = ()
-    ours, found = turn.resolved(old, turn.event.old_properties), record.found or {}
-    taken = {tag: found[tag] for tag in turn.dropped if tag in found}
+    ours = turn.resolved(old, turn.event.old_properties)
+    taken = {tag: at for tag, at in (record.found or {}).items() if tag not in turn.declaration.tags}
     removes = any(each.untags or each.deletes for each in (turn.declaration, old))
     if (taken or removes) and turn.is_current(record.sent):
-        _give_back(turn, taken, ours)
+        given_back = _give_back(turn, taken, ours, record.put)
         new = [tag for tag in turn.dropped if tag not in taken]
         if removes and record.found is not None:
-            removal = Removal(tags=new, image=False, is_undo=True)
+            removal = Removal(tags=new, image=False, is_undo=True, given_back=given_back)
             kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
         else:
             _say_what_stays(turn, new)
@@ -136,14 +150,51 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     return kept
 
 
-def _give_back(turn: Turn, found: Mapping[str, Digest], ours: Digest | None) -> Collection[str]:
-    """Point tags to where they pointed before, unless another declaration has them where they are."""
-    owners = turn.records.owners(ours) if found and ours is not None else Owners()
-    owned = [tag for tag in found if ours is not None and owners.tags.get(tag) == ours]
+def _is_undone_by(turn: Turn, record: Record) -> bool:
+    """Whether an update returns to what was declared before the one that wrote the record, or earlier than that."""
+    if record.undoes_to == key_of(turn.event.properties):
+        return True
+    return bool(record.found) and turn.history.has_succeeded_since(record.sent) is False
+
+
+def _give_back_failed(turn: Turn, record: Record | None, ours: Digest | None, tags: Collection[str]) -> Collection[str]:
+    """Give those of *tags* back that were taken over since a deployment has last succeeded."""
+    taken = {tag: at for tag, at in (record.found or {}).items() if tag in tags} if record else {}
+    if record is None or not taken or turn.history.has_succeeded_since(record.sent) is not False:
+        return ()
+    return _give_back(turn, taken, ours, record.put)
+
+
+def _give_back(
+    turn: Turn, found: Mapping[str, Digest], ours: Digest | None, put: Collection[Digest] = ()
+) -> Collection[str]:
+    """
+    Point tags to where they pointed before, unless another declaration has them where they are.
+
+    Args:
+        ours: The image that the declaration stands for; None: not known.
+        put: The images that earlier deployments have put the tags to.
+    """
+    owned = _owned(turn, found, ours)
     for tag in owned:
         turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
-    return give_back(free, ours, turn.ports.destination, turn.log)
+    given_back = give_back(free, {*put, *filter(None, [ours])}, turn.ports.destination, turn.log)
+    # A declaration writes its record before it puts its tags: it is seen by now, or puts them after us.
+    retaken = _owned(turn, given_back, ours)
+    if ours is not None and retaken:
+        manifest = turn.ports.destination.manifest(ours)
+        for tag in retaken:
+            turn.remover.restore(ours, manifest, tag, TAKEN_MEANWHILE)
+    return [tag for tag in given_back if tag not in retaken]
+
+
+def _owned(turn: Turn, tags: Collection[str], ours: Digest | None) -> Collection[str]:
+    """Return those of *tags* that another declaration has at our image."""
+    if not tags or ours is None:
+        return ()
+    owners = turn.records.owners(ours)
+    return [tag for tag in tags if owners.tags.get(tag) == ours]
 
 
 def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> bool:
@@ -157,7 +208,7 @@ def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> bo
     if record is None or record.found is None:
         turn.log.warning("nothing is removed: it is not known what was there before the deployment")
         return False
-    given_back = _give_back(turn, record.found, ours)
+    given_back = _give_back(turn, record.found, ours, record.put)
     if not (declaration.untags or declaration.deletes):
         _say_what_stays(turn, [tag for tag in declaration.tags if tag not in record.found])
         return False
@@ -173,9 +224,9 @@ def _say_what_stays(turn: Turn, tags: Sequence[str]) -> None:
         turn.log.info(f"tag {tag} stays: it did not exist before, and is not removed unless that is declared", tag=tag)
 
 
-def _is_creation_undone(turn: Turn, record: Record | None) -> bool:
+def _is_undone(turn: Turn, record: Record | None) -> bool:
     """
-    Whether the deletion of a resource undoes its creation.
+    Whether the deletion of a resource undoes what a deployment did that failed.
 
     So it is while the stack rolls back: it deletes then only what the failed
     deployment created. And so it is where a stack is deleted that was never
@@ -202,11 +253,12 @@ def _remove_image(turn: Turn, ours: Digest | None, removal: Removal) -> tuple[Ma
         The tags that stay, each with the reason; and whether some wait for an index to go.
     """
     kept, waiting = _remove(turn, turn.declaration.rules, ours, removal)
-    if not waiting or ours is None or not removal.image:
+    if not waiting or ours is None:
         return kept, False
     # The index may be going at this moment: either it finds this record, or the next attempt succeeds.
     record = Record(stack=turn.event.stack_id, request=turn.event.request_id, sent=turn.event.sent, tags=waiting)
-    turn.records.write(ours.hex, replace(record, left_over=True), None)
+    stays = frozenset() if removal.image else frozenset({ours})
+    turn.records.write(ours.hex, replace(record, left_over=True, existed=stays), None)
     _, waiting = _remove(turn, turn.declaration.rules, ours, replace(removal, tags=waiting))
     if waiting:
         _end(turn, [segment for segment in segments_of(turn.declaration) if segment != ours.hex])

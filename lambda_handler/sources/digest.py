@@ -34,4 +34,5 @@ class DigestSource:
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the manifest of that digest; what it refers to is in place."""
-        return present(ports.destination.manifest(self.digest), ports.destination, platforms)
+        # It may have been pushed a moment ago; or another declaration is removing its last tag, and puts it back.
+        return present(ports.destination.manifest(self.digest, is_new=True), ports.destination, platforms)

@@ -143,7 +143,7 @@ def test_a_lost_response_is_of_something_that_was_done() -> None:
 
 
 def test_a_late_read_sees_what_was_there_before() -> None:
-    lived = run("undo-create.KEEP/same/one/person/digest", "A:2stale")
+    lived = run("undo-create.KEEP/same/one/person/digest", "A:4stale")
 
     look = next(step for step in lived.steps if step.operation == "DescribeImages")
     assert look.tags["s"] == "X"

@@ -27,7 +27,7 @@ class World:
         """Return what the log says."""
         log = io.StringIO()
         found = to or dict.fromkeys(tags, self.before.digest)
-        give_back(found, ours or self.ours.digest, self.repository, Log(stream=log))
+        give_back(found, {ours or self.ours.digest}, self.repository, Log(stream=log))
         return log.getvalue()
 
 
@@ -93,6 +93,6 @@ def test_where_our_image_is_not_known_only_what_seems_to_be_back_is_put(world: W
     world.repository.tags.update({"1": world.before.digest, "2": world.third.digest})
     log = io.StringIO()
 
-    give_back(dict.fromkeys(("1", "2"), world.before.digest), None, world.repository, Log(stream=log))
+    give_back(dict.fromkeys(("1", "2"), world.before.digest), frozenset(), world.repository, Log(stream=log))
 
     assert world.repository.tags == {"1": world.before.digest, "2": world.third.digest}

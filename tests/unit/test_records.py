@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from lambda_handler.oci import Digest
-from lambda_handler.publish.remove import Owners
+from lambda_handler.publish.remove import Owners, Removal
 from lambda_handler.resources.record import Record
 from lambda_handler.resources.records import (
     MOVING,
@@ -292,7 +292,7 @@ def test_what_is_left_over_owns_nothing_and_is_found_by_its_image(world: World) 
 
     assert world.owners() == Owners(tags={"3": X}, digests=frozenset({X}))
     name = f"{FOLDER}/{X.hex}/{OTHER}"
-    assert world.records().left_over(X) == {name: ("1", "2")}
+    assert world.records().left_over(X) == {name: Removal(tags=("1", "2"), image=True)}
 
     world.records().forget(name)
     assert world.records().left_over(X) == {}

@@ -42,8 +42,8 @@ class Ledger:
             return self.images[digest]
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
-    def left_over(self, digest: Digest) -> Mapping[str, Sequence[str]]:
-        return self.left.get(digest, {})
+    def left_over(self, digest: Digest) -> Mapping[str, Removal]:
+        return {name: Removal(tags=tags, image=True) for name, tags in self.left.get(digest, {}).items()}
 
     def forget(self, name: str) -> None:
         if self.failure:
