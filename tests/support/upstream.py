@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
 from cdk_ecrpublic.sandbox.images import Image
+from lambda_handler.oci import Digest
 from tests.support.web_server import WebServer, send, web_server
 
 Behaviour = Callable[[BaseHTTPRequestHandler], bool]
@@ -53,9 +54,9 @@ class UpstreamRegistry:
             send(request, 200, b"{}", "application/json")
         elif path.endswith("/manifests") and reference in self.manifests:
             content, kind = self.manifests[reference]
-            send(request, 200, content, kind)
+            send(request, 200, content, kind, Docker_Content_Digest=str(Digest.of(content)))
         elif path.endswith("/blobs") and reference in self.blobs:
-            send(request, 200, self.blobs[reference], "application/octet-stream")
+            send(request, 200, self.blobs[reference], "application/octet-stream", Accept_Ranges="bytes")
         else:
             send(request, 404, b"{}", "application/json")
 

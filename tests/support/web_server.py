@@ -74,7 +74,11 @@ def web_server() -> Iterator[WebServer]:
         def log_message(self, *_: object) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Clients hang up as they like."""
+
+    http = Server(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     server.host = f"127.0.0.1:{http.server_port}"
     threading.Thread(target=http.serve_forever, args=[0.01], daemon=True).start()
