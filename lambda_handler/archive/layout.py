@@ -54,6 +54,11 @@ class ImageLayout:
         self._listed = {entry.digest: entry for entry in self._entries}
         self._subjects: dict[Digest, Digest | None] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lists no images."""
+        return not self._entries
+
     def find(self, reference: str) -> Manifest:
         """
         Read the image that *reference* stands for; see ``choose``.

@@ -105,7 +105,7 @@ def descend(
         IntegrityError: A child is not what *index* says of it.
         NotFoundError: A child of an inner index is not at the origin.
     """
-    absent: set[Digest] = set()
+    absent: dict[Digest, NotFoundError] = {}
     wanted = _wanted(index, parts)
     if wanted and depth == 0:
         message = f"indexes are nested more than {DEPTH_MAX} deep below the image"
@@ -115,13 +115,14 @@ def descend(
     for batch in _batches(wanted):
         children = side_by_side(lambda entry: _found(entry, by, origin, allowance), batch, at_once=READERS)
         for entry, child in zip(batch, children, strict=True):
-            if isinstance(child, NotFoundError):
-                if depth < DEPTH_MAX:
-                    raise child
-                absent.add(entry.digest)
-                continue
-            descend(child, origin, parts, allowance, depth - 1)
-            parts[child.digest] = child
+            if isinstance(child, Manifest):
+                descend(child, origin, parts, allowance, depth - 1)
+                parts[child.digest] = child
+            else:
+                absent[entry.digest] = child
+    for error in absent.values():
+        if depth < DEPTH_MAX:
+            raise error
     return frozenset(absent)
 
 

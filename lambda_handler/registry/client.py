@@ -130,8 +130,8 @@ class RegistryClient:
             self._request("HEAD", repository, reference)
         except NotFoundError:
             return False
-        except RejectedError:
-            # It may not know HEAD.
+        except (RejectedError, AccessError):
+            # It may not know HEAD, or redirect it to an address that is signed for GET.
             with suppress(NotFoundError):
                 self._request("GET", repository, reference)
                 return True

@@ -18,7 +18,7 @@ from lambda_handler.errors import (
     UnavailableError,
 )
 from lambda_handler.oci import Digest
-from tests.support.archives import CONTAINERD_NAME, NAME, layout_of, tar_of
+from tests.support.archives import CONTAINERD_NAME, LAYOUT, NAME, layout_of, saved, tar_of
 from tests.support.s3 import Bucket
 from tests.support.upstream import UpstreamRegistry, upstream_registry
 from tests.support.web_server import send
@@ -140,6 +140,19 @@ def test_an_image_of_which_only_the_manifest_is_held_is_not_held(publisher: Publ
     publisher.publish(bucket.put("saved.tar", tar_of(files)), "1")
 
     assert publisher.pull("1").children == (first,)
+
+
+@pytest.mark.parametrize("manifests", [b"null", b"[]"])
+def test_a_docker_save_whose_layout_lists_nothing_is_read_by_its_own_list(
+    publisher: Publisher, bucket: Bucket, manifests: bytes
+) -> None:
+    """Docker 25.0.0, asked for an image by digest, lists nothing in the layout (moby/moby#47210)."""
+    index = b'{"schemaVersion": 2, "mediaType": "%s", "manifests": %s}' % (INDEX.encode(), manifests)
+    files = {"oci-layout": LAYOUT, "index.json": index, **saved(tar_of({"a": b"1"}))}
+
+    publisher.publish(bucket.put("saved.tar", tar_of(files)), "1")
+
+    assert len(publisher.pull("1").blobs) == 2
 
 
 def test_a_registry_that_mirrors_a_part_gives_that_part(publisher: Publisher, upstream: UpstreamRegistry) -> None:

@@ -342,3 +342,15 @@ def test_a_registry_that_does_not_know_head_is_asked_with_get(servers: list[WebS
 
     assert asked.has(repository, "1")
     assert not asked.has(repository, "2")
+
+
+def test_a_head_that_is_redirected_to_what_is_signed_for_get_is_asked_with_get(servers: list[WebServer]) -> None:
+    """As GitLab's virtual registries do (moby/moby#50065)."""
+    registry, storage = servers
+    registry.answer = lambda request: send(request, 307, Location=f"{storage.url}/signed")
+    storage.answer = lambda request: (
+        send(request, 403) if request.command == "HEAD" else send(request, 200, IMAGE, TYPE)
+    )
+    asked, repository = client(registry)
+
+    assert asked.has(repository, "1")
