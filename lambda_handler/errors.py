@@ -79,9 +79,9 @@ class ImageError(Exception):
         self.hint = hint
 
     def about(self, what: str) -> ImageError:
-        """Name what it is about before the message, once, and return the error itself."""
+        """Name what it is about behind the message, once, and return the error itself."""
         if what not in self.message:
-            self.message = f"{what}: {self.message}"
+            self.message = f"{self.message} ({what})"
             self.args = (self.message,)
         return self
 

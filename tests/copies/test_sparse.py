@@ -300,12 +300,12 @@ def test_tags_of_referrers_are_in_the_plan(publisher: Publisher, capsys: pytest.
             "/manifests/{child}",
             403,
             AccessError,
-            "the index {root} lists {child}: GET manifest failed: registry {host}",
+            "registry {host} answered 403 (the index {root} lists {child})",
         ),
-        ("/manifests/{child}", 503, UnavailableError, "the index {root} lists {child}: GET manifest failed"),
-        ("/manifests/{root}", 403, AccessError, "{host}/team/app@{root}: GET manifest failed: registry {host}"),
-        ("/blobs/{blob}", 404, NotFoundError, "{host}/team/app@{blob}: GET blob failed: registry {host} answered 404"),
-        ("/referrers/{root}", 503, UnavailableError, "{host}/team/app@{root}: GET referrers failed"),
+        ("/manifests/{child}", 503, UnavailableError, "registry {host} answered 503 (the index {root} lists {child})"),
+        ("/manifests/{root}", 403, AccessError, "registry {host} answered 403 ({host}/team/app@{root})"),
+        ("/blobs/{blob}", 404, NotFoundError, "registry {host} answered 404 ({host}/team/app@{blob})"),
+        ("/referrers/{root}", 503, UnavailableError, "registry {host} answered 503 ({host}/team/app@{root})"),
     ],
 )
 def test_an_error_names_the_child_and_its_parent(
@@ -327,7 +327,7 @@ def test_an_error_names_the_child_and_its_parent(
     with pytest.raises(error) as failure:
         publisher.publish({"Image": {"Reference": reference}}, "1", IncludeReferrers="true")
 
-    assert failure.value.message.startswith(said.format(**names))
+    assert said.format(**names) in failure.value.message
     assert publisher.is_empty()
 
 
