@@ -68,6 +68,16 @@ class Deadline:
         if self.remaining <= 0:
             raise self.error(doing)
 
+    def check_room(self, seconds: float, doing: str) -> None:
+        """
+        Refuse to begin *doing* something that has to end in time.
+
+        Raises:
+            DeadlineError: There are fewer *seconds* left.
+        """
+        if self.remaining < seconds:
+            raise self.error(doing)
+
     @staticmethod
     def error(doing: str) -> DeadlineError:
         """Say that there was no time for *doing* something."""

@@ -44,6 +44,13 @@ _NO_TAG = "null"
 BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
 
+REMOVAL_SECONDS = 15.0
+"""
+What a removal needs at most, so that time is left to put back what goes by mistake.
+
+As long as the client waits for a connection and a response.
+"""
+
 NEW_IMAGE_SECONDS = 15.0
 """How long an image is waited for that was put a moment ago, and perhaps never was: longer than any lag reported."""
 
@@ -167,6 +174,7 @@ class EcrPublicRepository:
         gone: list[tuple[Digest, str]] = []
         listed: list[tuple[Digest, str]] = []
         for batch in _batches(image_ids):
+            self.retry.deadline.check_room(REMOVAL_SECONDS, "removing images")
             removed, kept, refused = self.retry.call(
                 "removing images", functools.partial(self._delete, batch), settle=True
             )

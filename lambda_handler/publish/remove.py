@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..errors import AccessError, ImageError, NotFoundError
+from ..errors import AccessError, DeadlineError, ImageError, NotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
@@ -91,11 +91,17 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Remover:
-    """Removes from one repository."""
+    """
+    Removes from one repository.
+
+    Attributes:
+        undoing: The same repository, with time left to put an image back when time for the rest is up.
+    """
 
     repository: PublicRepository
     ownership: Ownership
     log: Log
+    undoing: PublicRepository | None = None
 
     def remove(self, digest: Digest, removal: Removal) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """
@@ -115,11 +121,17 @@ class Remover:
         doomed = [tag for tag in removal.tags if tag not in kept]
         if doomed and removal.keeps_last and not self._other_tags(digest, doomed):
             kept[doomed.pop(0)] = "it is the last tag of its image"
-        listed = self._untag(manifest, doomed)
-        kept |= dict.fromkeys(listed, "its image is listed by an index")
         goes = removal.image and not owners.own_image(digest)
-        removed = [tag for tag in doomed if tag not in listed]
-        if self._put_back(manifest, removed, keeps_image=not goes) and self._delete(manifest, removed, removal):
+        try:
+            listed = self._untag(manifest, doomed)
+            removed = [tag for tag in doomed if tag not in listed]
+            may_go = self._put_back(manifest, removed, keeps_image=not goes)
+        except DeadlineError:
+            # The image may have gone with its last tag, and it is not known whether it may.
+            (self.undoing or self.repository).put(manifest, None)
+            raise
+        kept |= dict.fromkeys(listed, "its image is listed by an index")
+        if may_go and self._delete(manifest, removed, removal):
             self._sweep(manifest, removal)
         for tag, why in kept.items():
             self.log.warning(f"tag {tag} stays: {why}", tag=tag)
@@ -162,15 +174,17 @@ class Remover:
         """
         if not removed and keeps_image:
             return False
+        if keeps_image:
+            # Before all else: it went with its last tag.
+            self._keep(manifest)
         owners = self.ownership.owners(manifest.digest)
         owned = [tag for tag in removed if owners.own(tag)]
         for tag in owned:
             target = owners.tags.get(tag) or manifest.digest
             self.restore(target, manifest, tag, TAKEN_MEANWHILE)
-        if keeps_image or owned or owners.own_image(manifest.digest):
+        if not keeps_image and not owned and owners.own_image(manifest.digest):
             self._keep(manifest)
-            return False
-        return True
+        return not (keeps_image or owned or owners.own_image(manifest.digest))
 
     def _keep(self, manifest: Manifest) -> None:
         """Put an image that may have gone with its last tag; where it has not, a permission that is missing is fine."""
@@ -208,6 +222,8 @@ class Remover:
         for digest in there:
             if there[digest]:
                 self._take_left_over(digest)
+        if any(there.values()):
+            there = self.repository.tags_of(children)
         children = [digest for digest in children if digest not in removal.spared]
         untagged = [digest for digest in children if not there.get(digest) and (removal.is_undo or digest in there)]
         owners = side_by_side(self.ownership.owners, untagged, at_once=READERS)
@@ -249,7 +265,12 @@ class Remover:
             if tag and digest in known:
                 gone.pop(digest, None)
                 self.restore(digest, known[digest], tag, "its image has just been tagged")
-        owners = side_by_side(self.ownership.owners, list(gone), at_once=READERS)
+        try:
+            owners = side_by_side(self.ownership.owners, list(gone), at_once=READERS)
+        except DeadlineError:
+            for manifest in gone.values():
+                (self.undoing or self.repository).put(manifest, None)
+            raise
         for digest, each in zip(list(gone), owners, strict=True):
             if each.own_image(digest):
                 self.repository.put(gone.pop(digest), None)

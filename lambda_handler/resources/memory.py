@@ -177,7 +177,7 @@ def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:
 
     Where the image itself is, so are all of its parts.
     """
-    if turn.old is not None or not turn.declaration.deletes:
+    if not turn.declaration.deletes:
         return None
     digests = {content.root.digest, *(child.digest for child in content.root.children)}
     digests |= {part.digest for part in content.parts}

@@ -82,7 +82,7 @@ class Turn:
     @property
     def remover(self) -> Remover:
         """Removes from the repository."""
-        return Remover(self.ports.destination, self.records, self.log)
+        return Remover(self.ports.destination, self.records, self.log, self.ports.undoing)
 
     def recall(self, declaration: Declaration) -> Record | None:
         """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ..errors import AccessError, ImageError, RuleViolationError
+from ..cfn.event import RequestType
+from ..errors import AccessError, DeadlineError, ImageError, RuleViolationError
 from ..oci import Digest
 from ..publish.plan import is_protected
 from ..publish.ports import PublicRepository
@@ -31,8 +32,6 @@ def leave_old_declaration(turn: Turn) -> Sequence[str]:
     except AccessError as error:
         if not error.operation.startswith("ssm:"):
             raise
-        if not turn.declaration.untags:
-            return ()
         turn.log.warning(f"tags that are dropped stay, since it cannot be read who owns them: {error.explain()}")
         return turn.dropped
 
@@ -41,11 +40,10 @@ def _leave(turn: Turn, old: Declaration) -> Sequence[str]:
     if turn.is_undo:
         return _undo_update(turn, old)
     kept: Sequence[str] = ()
-    if turn.dropped:
+    if turn.declaration.untags and turn.dropped:
         ours = turn.resolved(old, turn.event.old_properties)
         # What a deployment took over that never succeeded is not the resource's own.
         given_back = _give_back_failed(turn, turn.old_record, ours, turn.dropped)
-    if turn.declaration.untags and turn.dropped:
         tags = [tag for tag in turn.dropped if tag not in given_back]
         removal = Removal(tags=tags, image=False, keeps_last=True, given_back=given_back)
         kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
@@ -138,7 +136,15 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
         given_back = _give_back(turn, taken, ours, record.put)
         new = [tag for tag in turn.dropped if tag not in taken]
         if removes and record.found is not None:
-            removal = Removal(tags=new, image=False, is_undo=True, given_back=given_back)
+            existed = record.existed
+            removal = Removal(
+                tags=new,
+                image=old.deletes and existed is not None and ours not in existed,
+                spared=existed or frozenset(),
+                is_undo=True,
+                # Those that are still declared point to the declared image by now.
+                given_back=[*given_back, *turn.declaration.tags],
+            )
             kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
         else:
             _say_what_stays(turn, new)
@@ -289,8 +295,15 @@ def _end_obsolete(turn: Turn, old: Declaration) -> None:
 
 
 def _end(turn: Turn, segments: Sequence[str]) -> None:
-    """End records; one that stays only forbids others to remove something, which is not worth a failure."""
+    """
+    End records; one that stays only forbids others to remove something, which is not worth a failure.
+
+    Raises:
+        DeadlineError: There was no time, in a deletion, which CloudFormation repeats.
+    """
     try:
         turn.records.end(*segments, first=True)
     except ImageError as error:
+        if isinstance(error, DeadlineError) and turn.event.request_type is RequestType.DELETE:
+            raise
         turn.log.warning(f"a record of the resource stays: {error.explain()}")

@@ -38,6 +38,9 @@ LAG_SECONDS = 5.0
 JUMPS = {Fault.SLOW: SERVICE_TIMEOUT - 30.0, Fault.LATE: SERVICE_TIMEOUT - 12.0}
 """Until so many seconds after the request was sent a call takes; see `lambda_handler.entrypoint`."""
 
+ATTEMPT_SECONDS = 15.0
+"""As long as the function's clients wait for a connection and a response."""
+
 LIFE_SECONDS = 60.0
 """Of this machine's time: a run that takes so long hangs."""
 
@@ -151,7 +154,9 @@ class Agent:
 
     def _end(self, call: Call, fault: Fault | None, lost: Callable[[], Exception] | None) -> None:
         if fault in JUMPS:
-            self.offset = max(self.offset, self.request.sent + JUMPS[fault] - self.run.world.time)
+            offset = self.request.sent + JUMPS[fault] - self.run.world.time
+            # What reads is repeated while it is throttled; what has written something came within one attempt.
+            self.offset = max(self.offset, min(offset, self.offset + ATTEMPT_SECONDS) if call.writes else offset)
         if fault is Fault.LOST and lost:
             call.outcome += ", response lost"
             raise lost()

@@ -131,7 +131,7 @@ def test_less_is_run_than_there_is() -> None:
     with controlled():
         runs = len(list(everything.runs())), len(list(enough.runs()))
 
-    assert runs[1] < runs[0] / 2
+    assert runs[1] < runs[0]
     assert enough.tally.same > runs[1]
 
 
