@@ -53,6 +53,10 @@ docs: setup ## build the documentation into build/site; a broken link is an erro
 fault-table: setup ## write the tables of docs/explanation/faults.md anew
 	@$(BIN)/python -m tests.faults.write_table
 
+.PHONY: differential-table
+differential-table: setup ## write the tables of docs/explanation/other-registries.md anew; takes crane, skopeo, regctl, oras
+	@$(BIN)/python -m tests.differential.table
+
 .PHONY: interleavings
 interleavings: setup ## try every order of the calls of two requests, for some 40 minutes; ARGS="--help" says how
 	@$(BIN)/python -m tests.interleaving.command $(ARGS)

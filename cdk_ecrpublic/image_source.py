@@ -104,9 +104,10 @@ class ImageSource:
                 ``docker.io/library/nginx:1.27``. ``cdk diff`` cannot see a tag
                 move; prefer a digest. For private ECR there is ``ecr``, which
                 also allows the function to read from there.
-            credentials: A secret with ``{"username": …, "password": …}`` or a
-                token, for that registry and no other. Default: the image is
-                read anonymously.
+            credentials: A secret with ``{"username": …, "password": …,
+                "registry": "ghcr.io"}`` or a token. With ``registry`` it is
+                sent to no other; without, synthesis warns. Default: the image
+                is read anonymously.
 
         Raises:
             ValueError: Not a reference with a host, and a tag or a digest.

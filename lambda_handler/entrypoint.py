@@ -175,8 +175,9 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
     )
     response = cfn.respond(request, resource, deadline, log)
     if response.status is cfn.Status.FAILED:
-        # A place may be another one by now: a registry can be given another alias.
+        # A place may be another one by now: a registry can be given another alias. And a token may be what failed.
         clients.places.clear()
+        clients.logins.forget()
     return response
 
 
@@ -204,6 +205,7 @@ class SourceAdapters:
     def __init__(self, declaration: Declaration, clients: Clients, retry: Retry) -> None:
         self._declaration, self._clients, self._retry = declaration, clients, retry
         self._transport = Transport(clients.pool, retry.deadline)
+        self._with_secrets: dict[tuple[Repository, str], Login] = {}
         self.objects: ObjectReader = S3Objects(lambda: clients.get("s3"), retry)
 
     @functools.cached_property
@@ -222,11 +224,20 @@ class SourceAdapters:
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
         """Open a repository of any registry; one of ECR Public itself as what it is."""
-        if repository.host == self.destination.repository.host and not credentials_secret_arn:
+        is_here = repository.host.canonical == self.destination.repository.host.canonical
+        if is_here and not credentials_secret_arn:
             return self._open(self._clients.logins.ecr_public(repository))
-        doing = f"logging in to {repository.host}"
-        return self._open(
-            self._retry.call(doing, lambda: self._clients.logins.other(repository, credentials_secret_arn), settle=True)
+        known = self._with_secrets.get((repository, credentials_secret_arn))
+        login = known or self._log_in(repository, credentials_secret_arn)
+        if credentials_secret_arn:
+            self._with_secrets[repository, credentials_secret_arn] = login
+        return self._open(login)
+
+    def _log_in(self, repository: Repository, credentials_secret_arn: str) -> Login:
+        return self._retry.call(
+            f"logging in to {repository.host}",
+            lambda: self._clients.logins.other(repository, credentials_secret_arn),
+            settle=True,
         )
 
     def read(self, repository: Repository, digest: Digest) -> Manifest:

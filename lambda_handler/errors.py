@@ -20,6 +20,7 @@ Every exception that the handler raises on purpose.
     │  ├─ AlreadyThereError          what was to be stored is, the service says
     │  ├─ UnconfirmedError           it says so, and a look shows something else
     │  ├─ AccessError                unauthenticated or denied
+    │  │  └─ CredentialsError        declared ones that are none, or for another registry
     │  ├─ ConflictError              a tag may not be moved
     │  ├─ MissingContentError        a layer or child manifest is not there
     │  ├─ QuotaExceededError         a limit of the account
@@ -76,6 +77,13 @@ class ImageError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def about(self, what: str) -> ImageError:
+        """Name what it is about behind the message, once, and return the error itself."""
+        if what not in self.message:
+            self.message = f"{self.message} ({what})"
+            self.args = (self.message,)
+        return self
 
     def explain(self) -> str:
         """Code, message and hint in one line, as people read it in a stack event."""
@@ -203,6 +211,10 @@ class AccessError(RemoteError):
     """Not authenticated, or not allowed."""
 
     code = "ACCESS_DENIED"
+
+
+class CredentialsError(AccessError):
+    """Declared credentials that are none, or that must not go where they are asked for; no wait cures that."""
 
 
 class ConflictError(RemoteError):

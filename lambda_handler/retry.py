@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from .clock import Deadline
-from .errors import AccessError, ImageError, NotYetVisibleError, ThrottledError, UnavailableError
+from .errors import AccessError, CredentialsError, ImageError, NotYetVisibleError, ThrottledError, UnavailableError
 from .log import Log
 
 T = TypeVar("T")
@@ -148,7 +148,8 @@ class Attempts:
         """Return how long to wait, in seconds; None when waiting does not help."""
         if isinstance(error, ThrottledError):
             return self._until_there_is_room()
-        if isinstance(error, NotYetVisibleError) or (self.settle and isinstance(error, AccessError)):
+        may_settle = self.settle and isinstance(error, AccessError) and not isinstance(error, CredentialsError)
+        if may_settle or isinstance(error, NotYetVisibleError):
             return self._until_it_is_seen()
         self._failed += 1
         if not error.retryable or self._failed >= self.most:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from aws_cdk import Annotations
+import json
+from contextlib import suppress
+from typing import Any
+
+from aws_cdk import Annotations, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -30,6 +34,7 @@ class RegistrySource:
         if self._credentials is not None:
             self._credentials.grant_read(provider)
             image["CredentialsSecretArn"] = self._credentials.secret_arn
+            _warn_of_secret_for_any_registry(self._credentials)
         elif parsed and parsed.repository.host.is_private_ecr:
             _warn_of_private_ecr(scope, parsed)
         mutable = parsed is not None and parsed.digest is None
@@ -107,3 +112,34 @@ def _warn_of_private_ecr(scope: Construct, reference: Reference) -> None:
         "there; use ImageSource.ecr, which does: ImageSource.ecr(ecr.Repository.from_repository_arn(…), tag=… or "
         "digest=…)",
     )
+
+
+_ANY_REGISTRY = "@cdk-ecrpublic:credentialsRegistry"
+
+
+def _warn_of_secret_for_any_registry(secret: secretsmanager.ISecret) -> None:
+    """Warn of a secret that is not known to say where it may go: once for each secret, however many images use it."""
+    texts = [str(entry.data) for entry in secret.node.metadata]
+    if _names_registry(secret) or any(_ANY_REGISTRY in text for text in texts):
+        return
+    Annotations.of(secret).add_warning_v2(
+        _ANY_REGISTRY,
+        "it is not known whether this secret names the registry that it is for; where it does not, it is sent to any "
+        'registry that a template names. Add "registry": "ghcr.io" (your registry\'s host) to its value, and '
+        "acknowledge this warning",
+    )
+
+
+def _names_registry(secret: secretsmanager.ISecret) -> bool:
+    """Whether the app makes the secret, and its value has the key."""
+    resource = secret.node.default_child
+    if not isinstance(resource, secretsmanager.CfnSecret):
+        return False
+    stack = Stack.of(secret)
+    value: Any = stack.resolve(resource.secret_string)
+    generator: Any = stack.resolve(resource.generate_secret_string)
+    template = generator.get("secretStringTemplate") if isinstance(generator, dict) else None
+    for text in (value, template):
+        with suppress(ValueError, TypeError):
+            return "registry" in json.loads(str(text or ""))
+    return False

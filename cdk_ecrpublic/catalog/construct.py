@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from .._assets.lambda_handler.oci import Digest, Reference, RegistryHost, is_account_id, parse_registry_id
+from .._assets.lambda_handler.oci import Digest, PrivateEcr, Reference, RegistryHost, is_account_id, parse_registry_id
 from .._checks import (
     check,
     check_instance,
@@ -340,12 +339,12 @@ def _host_with_credentials(source: Source) -> RegistryHost | None:
     return None if host.is_ecr_public or private_ecr(source) else host
 
 
-def _private(part: Construct, host: re.Match[str], source: Reference) -> ecr.IRepository:
+def _private(part: Construct, registry: PrivateEcr, source: Reference) -> ecr.IRepository:
     """Import a repository of private ECR, once for each stack."""
     name = source.repository.path
-    construct_id = f"@{host[0]}--{name.replace('/', '--')}"
+    construct_id = f"@{source.repository.host}--{name.replace('/', '--')}"
     found = part.node.try_find_child(construct_id)
     if isinstance(found, ecr.RepositoryBase):
         return found
-    arn = f"arn:aws:ecr:{host['region']}:{host['account']}:repository/{name}"
+    arn = f"arn:aws:ecr:{registry.region}:{registry.account}:repository/{name}"
     return ecr.Repository.from_repository_attributes(part, construct_id, repository_arn=arn, repository_name=name)

@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._assets.lambda_handler.oci import Digest, Reference
+from .._assets.lambda_handler.oci import Digest, PrivateEcr, Reference
 from .problems import Position
-
-_PRIVATE_ECR = re.compile(r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +113,9 @@ class Catalog:
     repositories: tuple[Repository, ...] = ()
 
 
-def private_ecr(reference: Reference) -> re.Match[str] | None:
-    """Match the host of private ECR, with ``account`` and ``region``; None if it is another."""
-    return _PRIVATE_ECR.fullmatch(str(reference.repository.host))
+def private_ecr(reference: Reference) -> PrivateEcr | None:
+    """Return whose registry of private ECR an image is in; None if it is in another registry."""
+    return reference.repository.host.private_ecr
 
 
 def _digest_of(source: Digest | Reference) -> Digest | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from .._assets.lambda_handler.errors import UnavailableError
 from .._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Digest, Repository
 from .._assets.lambda_handler.registry import RegistryClient
-from .._assets.lambda_handler.registry.client import next_page
+from .._assets.lambda_handler.registry.lists import next_page
 from .._assets.lambda_handler.registry.transport import Reply
 
 TAG_PAGES_MAX = 200
@@ -27,7 +27,7 @@ class ListingClient(RegistryClient):
         Raises:
             AccessError, ThrottledError, UnavailableError: As they say.
         """
-        reply = self._asked("HEAD", f"{repository.host.url}/v2/{repository.path}/blobs/{digest}", "blob")
+        reply = self._asked("HEAD", f"{repository.url}/blobs/{digest}", "blob")
         if reply.status == _NOT_FOUND:
             return False
         if reply.status >= _BAD_REQUEST:
@@ -46,7 +46,7 @@ class ListingClient(RegistryClient):
         Raises:
             AccessError, ThrottledError, UnavailableError: As they say.
         """
-        reply = self._asked("GET", f"{repository.host.url}/v2/{repository.path}/tags/list?n=1", "tags")
+        reply = self._asked("GET", f"{repository.url}/tags/list?n=1", "tags")
         if reply.status in {_OK, _NOT_FOUND}:
             return reply.status == _OK
         error = self._error("GET tags", reply.status)
@@ -61,7 +61,7 @@ class ListingClient(RegistryClient):
             UnavailableError: The list is none, leads elsewhere, or never ends.
             AccessError, ThrottledError: As they say.
         """
-        url = f"{repository.host.url}/v2/{repository.path}/tags/list?n=1000"
+        url = f"{repository.url}/tags/list?n=1000"
         found: list[str] = []
         for _ in range(TAG_PAGES_MAX):
             reply = self._asked("GET", url, "tags")

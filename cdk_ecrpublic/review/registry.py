@@ -51,6 +51,7 @@ class ReviewClients(Clients):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
+        self.logins.keeps_secrets = True
 
     @functools.cached_property
     def has_credentials(self) -> bool:
@@ -205,7 +206,8 @@ class Registry:
             AccessError: Its credentials cannot be had.
         """
         logins = self.clients.logins
-        if repository.host.name in (PUBLIC_HOST, self.home.partition("/")[0]) and not credentials_secret_arn:
+        is_public = repository.host.is_ecr_public or repository.host.name == self.home.partition("/")[0]
+        if is_public and not credentials_secret_arn:
             login = logins.ecr_public(repository)
         else:
             doing = f"logging in to {repository.host}"

@@ -88,7 +88,8 @@ def open_archive(stored: StoredObject) -> Archive:
     Find out what is in an archive.
 
     Where Docker wrote a layout and its own format into one archive, the
-    layout counts: it has the manifests, and so the digests.
+    layout counts, unless it lists nothing: it has the manifests, and so the
+    digests.
 
     Raises:
         InvalidArchiveError: Neither of the two, or no tar file at all.
@@ -97,7 +98,9 @@ def open_archive(stored: StoredObject) -> Archive:
     tar = _content(stored)
     files = Files(tar, list_members(tar))
     if LAYOUT_FILE in files and INDEX_FILE in files:
-        return ImageLayout(files)
+        layout = ImageLayout(files)
+        # Docker 25.0.0 lists nothing in the layout of what it saves by digest.
+        return DockerSave(files) if layout.is_empty and MANIFEST_FILE in files else layout
     if MANIFEST_FILE in files:
         return DockerSave(files)
     return _refuse(files)

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from ..errors import IntegrityError, InvalidArchiveError, NotFoundError
+from ..oci import Digest
 from .stored import ByteRanges
 from .tar import Extent
 
@@ -14,6 +15,11 @@ OPERATION = "reading the archive"
 
 _HINT = "write the archive again with all of the image, or publish only the platforms that are in it"
 """Docker saves an index whole, but only those of its images that it has pulled."""
+
+
+def path_of(digest: Digest) -> str:
+    """Return where a layout keeps what has this digest."""
+    return f"blobs/sha256/{digest.hex}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 
-from ..errors import IntegrityError, InvalidArchiveError, InvalidManifestError
+from ..errors import IntegrityError, InvalidArchiveError, InvalidDigestError, InvalidManifestError
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType
-from .files import Files
+from .agreement import check_held, check_order
+from .files import Files, path_of
 from .naming import Named, choose, merged
 
 LAYOUT_FILE = "oci-layout"
@@ -21,6 +23,9 @@ INDEX_FILE = "index.json"
 
 ENTRIES_MAX = 2_000
 """How many images an archive may list; each may have to be read."""
+
+DEPTH_MAX = 4
+"""How deep an image may stand in indexes, to be named by its digest."""
 
 NAME = "org.opencontainers.image.ref.name"
 """The annotation of OCI: a tag mostly, or a whole name."""
@@ -49,6 +54,11 @@ class ImageLayout:
         self._listed = {entry.digest: entry for entry in self._entries}
         self._subjects: dict[Digest, Digest | None] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lists no images."""
+        return not self._entries
+
     def find(self, reference: str) -> Manifest:
         """
         Read the image that *reference* stands for; see ``choose``.
@@ -56,12 +66,32 @@ class ImageLayout:
         Raises:
             InvalidArchiveError: There is none, or more than one.
         """
+        if (part := self._part(reference)) is not None:
+            return part
         images = merged([Named(digest=entry.digest, names=_names(entry)) for entry in self._entries])
         if not reference and len(images) > 1:
             # Some tools list the parts of an index beside it.
             parts = {part for image in images for part in self._parts_of(image)}
             images = [image for image in images if image.digest not in parts and not self._is_referrer(image)]
         return self.manifest(choose(images, reference, self._files.name).digest)
+
+    def _part(self, reference: str) -> Manifest | None:
+        """Read what an index of the archive lists, by its digest; None where it is no such thing."""
+        with suppress(InvalidDigestError):
+            wanted = Digest.parse(reference)
+            if wanted not in self._listed:
+                found = next((entry for entry in self._below() if entry.digest == wanted), None)
+                return self.listed(found) if found else None
+        return None
+
+    def _below(self) -> Iterator[Descriptor]:
+        """Give all that indexes of the archive list, as far as the archive holds them."""
+        level: Sequence[Descriptor] = [entry for entry in self._entries if entry.is_index]
+        for _ in range(DEPTH_MAX):
+            held = [entry for entry in level[:ENTRIES_MAX] if path_of(entry.digest) in self._files]
+            children = [child for entry in held for child in self._read(entry).children]
+            yield from children
+            level = [child for child in children if child.is_index]
 
     def has_tag(self, tag: str) -> bool:
         """Whether an image has exactly this tag."""
@@ -89,7 +119,7 @@ class ImageLayout:
         """
         if entry := self._listed.get(digest):
             return self.listed(entry)
-        return Manifest.parse(self._files.read(_path(digest), MANIFEST_MAX_BYTES), expected=digest)
+        return Manifest.parse(self._files.read(path_of(digest), MANIFEST_MAX_BYTES), expected=digest)
 
     def listed(self, entry: Descriptor) -> Manifest:
         """
@@ -99,6 +129,12 @@ class ImageLayout:
             NotFoundError: It is not there.
             IntegrityError: It has another size, or other bytes.
         """
+        manifest = self._read(entry)
+        check_held(manifest, self._files)
+        check_order(manifest, self._files)
+        return manifest
+
+    def _read(self, entry: Descriptor) -> Manifest:
         path = self._sized(entry)
         # A manifest may leave its media type to those that refer to it.
         return Manifest.parse(self._files.read(path, MANIFEST_MAX_BYTES), entry.media_type, expected=entry.digest)
@@ -115,7 +151,7 @@ class ImageLayout:
 
     def _sized(self, entry: Descriptor) -> str:
         """Return the path of what is listed, if it is as long as the list says."""
-        path = _path(entry.digest)
+        path = path_of(entry.digest)
         if (size := self._files.size(path)) != entry.size:
             message = f"{path} in {self._files.name} has {size} bytes; what lists it says {entry.size}"
             raise IntegrityError(message)
@@ -130,7 +166,7 @@ class ImageLayout:
 
     def _subject_of(self, digest: Digest) -> Digest | None:
         if digest not in self._subjects:
-            subject = self.manifest(digest).subject
+            subject = self._read(self._listed[digest]).subject
             self._subjects[digest] = None if subject is None else subject.digest
         return self._subjects[digest]
 
@@ -164,7 +200,3 @@ def _entries(files: Files) -> Sequence[Descriptor]:
 def _names(entry: Descriptor) -> tuple[str, ...]:
     names = (entry.annotations.get(CONTAINERD_NAME), entry.annotations.get(NAME))
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def _path(digest: Digest) -> str:
-    return f"blobs/sha256/{digest.hex}"

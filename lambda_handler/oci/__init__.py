@@ -7,12 +7,12 @@ valid, because every string from outside passes a ``parse``.
 
 from .descriptor import Descriptor
 from .digest import Digest
+from .host import PrivateEcr, RegistryHost
 from .manifest import MANIFEST_MAX_BYTES, Manifest
 from .mediatype import ManifestMediaType
 from .platform import Platform
 from .reference import (
     Reference,
-    RegistryHost,
     Repository,
     is_account_id,
     parse_registry_id,
@@ -28,6 +28,7 @@ __all__ = [
     "Manifest",
     "ManifestMediaType",
     "Platform",
+    "PrivateEcr",
     "Reference",
     "RegistryHost",
     "Repository",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import NoReturn
 
+from ..errors import shown
+
 VALUES_MAX = 100_000
 """
 How many values one document may have, 25 MiB of objects at most.
@@ -18,14 +20,26 @@ def parse_json(content: bytes) -> object:
     Read JSON in UTF-8.
 
     Raises:
-        ValueError: Not JSON, or more than 100,000 values.
+        ValueError: Not JSON, or more than 100,000 values; or a key that an
+            object has twice, with two values, of which every reader takes
+            another one.
         RecursionError: It is nested without end.
     """
     # A comma or a bracket comes before each value but the first; those in strings count, too.
     if content.count(b",") + content.count(b"[") + content.count(b"{") > VALUES_MAX:
         message = f"it has more than {VALUES_MAX} values"
         raise ValueError(message)
-    return json.loads(content.decode(), parse_constant=_refuse_constant)
+    return json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                message = f"the key {shown(key)} is there twice, with different values"
+                raise ValueError(message)
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -11,6 +11,14 @@ from .digest import Digest
 from .mediatype import ManifestMediaType
 from .platform import Platform
 
+_KEYS = ("mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform")
+_PLATFORM_KEYS = ("os", "architecture", "variant", "os.version", "os.features", "features")
+
+_IMAGE_ARTIFACTS = frozenset(
+    {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+)
+"""What some tools call the ``artifactType`` of an ordinary image: the type of its config."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
@@ -45,6 +53,7 @@ class Descriptor:
         Raises:
             InvalidManifestError: A field is missing or has another type.
         """
+        _fields.check_keys(data, _KEYS, path)
         return cls(
             media_type=_fields.required_text(data, "mediaType", path),
             digest=_digest(_fields.required_text(data, "digest", path), path),
@@ -59,6 +68,17 @@ class Descriptor:
     def is_index(self) -> bool:
         """Whether the content is a manifest that lists others."""
         return self.media_type in {ManifestMediaType.OCI_INDEX, ManifestMediaType.DOCKER_LIST}
+
+    @property
+    def image_platform(self) -> Platform | None:
+        """
+        The platform that the content runs on; None where it is no image.
+
+        An attestation has the platform ``unknown``; an artifact beside an
+        image, such as a SOCI index, has the image's platform, and a type.
+        """
+        is_artifact = bool(self.artifact_type) and self.artifact_type not in _IMAGE_ARTIFACTS
+        return None if self.platform is None or self.platform.is_unknown or is_artifact else self.platform
 
     @property
     def is_foreign(self) -> bool:
@@ -78,6 +98,7 @@ def _platform(data: Mapping[str, object], path: str) -> Platform | None:
     if platform is None:
         return None
     where = f"{path}platform."
+    _fields.check_keys(platform, _PLATFORM_KEYS, where)
     return Platform(
         _fields.required_text(platform, "os", where),
         _fields.required_text(platform, "architecture", where),

@@ -7,7 +7,7 @@ The same entries always make the same bytes, in whatever order they are given.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..errors import InvalidManifestError
 from . import _write
@@ -29,9 +29,10 @@ def assemble_index(
     """
     Write an index of *entries*.
 
-    They are sorted by platform, attestations last, then by digest; an entry
-    that is given twice is written once. Where the two differ, the one counts
-    that is sorted last, whichever was given first.
+    They are sorted by platform, attestations last, then by digest. One image
+    may run on several platforms, and has an entry for each. An entry that is
+    given twice is written once; where the two differ, the one counts that is
+    sorted last, whichever was given first.
 
     Raises:
         InvalidManifestError: *media_type* is no index, or a Docker list is to
@@ -43,7 +44,7 @@ def assemble_index(
     if media_type is ManifestMediaType.DOCKER_LIST and annotations:
         message = "a Docker manifest list has no annotations; leave them out, or make an OCI index"
         raise InvalidManifestError(message)
-    unique = {entry.digest: entry for entry in sorted(entries, key=_order)}
+    unique = {(entry.digest, entry.platform): entry for entry in sorted(entries, key=_order)}
     data: dict[str, object] = {
         "schemaVersion": 2,
         "mediaType": media_type.value,
@@ -65,22 +66,38 @@ def filter_index(index: Manifest, keep: Callable[[Platform], bool]) -> Manifest:
     Raises:
         InvalidManifestError: Nothing would be left.
     """
-    kept = {child.digest for child in index.children if _is_kept(child, keep)}
-    kept |= {
-        child.digest for child in index.children if child.annotations.get(ATTESTED) in {str(digest) for digest in kept}
-    }
-    if not kept:
+    places = _kept(index, keep)
+    if not places:
         has = ", ".join(sorted(str(child.platform) for child in index.children if child.platform)) or "none"
         message = f"the index has none of the platforms asked for; it has: {has}"
         raise InvalidManifestError(message)
-    if len(kept) == len({child.digest for child in index.children}):
+    return only_entries(index, places)
+
+
+def only_entries(index: Manifest, places: Collection[int]) -> Manifest:
+    """
+    Write *index* again with only the entries at *places*, counted from 0.
+
+    Everything else stays, in its order; an index that keeps all entries is
+    returned as it is, to the byte.
+    """
+    if len(places) == len(index.children):
         return index
     data = json.loads(index.content)
-    data["manifests"] = [entry for entry in data["manifests"] if entry["digest"] in {str(digest) for digest in kept}]
+    data["manifests"] = [entry for place, entry in enumerate(data["manifests"]) if place in places]
     return Manifest.parse(_write.dump(data), index.media_type)
 
 
+def _kept(index: Manifest, keep: Callable[[Platform], bool]) -> set[int]:
+    """Return which entries are of a platform to keep, or attest one of those."""
+    entries = list(enumerate(index.children))
+    places = {place for place, child in entries if _is_kept(child, keep)}
+    images = {str(index.children[place].digest) for place in places}
+    return places | {place for place, child in entries if child.annotations.get(ATTESTED) in images}
+
+
 def _is_kept(child: Descriptor, keep: Callable[[Platform], bool]) -> bool:
+    """Whether an entry is an image of a platform to keep, or an artifact beside one."""
     return child.platform is not None and not child.platform.is_unknown and keep(child.platform)
 
 

@@ -21,6 +21,10 @@ from .mediatype import ManifestMediaType
 MANIFEST_MAX_BYTES = 4 * 1024 * 1024
 """4 MiB: the longest manifest that PutImage takes (4 194 304 characters)."""
 
+_KEYS = (
+    "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations", "fsLayers",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -64,6 +68,7 @@ class Manifest:
             message = f"the manifest has the digest {digest}, not the expected {expected}"
             raise IntegrityError(message)
         data = _load(content)
+        _fields.check_keys(data, _KEYS, "")
         kind = _media_type(data, media_type)
         _refuse_mixture(data, kind)
         if data.get("schemaVersion") != 2:  # noqa: PLR2004 - both specifications fix it

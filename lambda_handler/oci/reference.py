@@ -6,12 +6,12 @@ Hosts are compared as parsed hosts, never by what a text contains.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 
 from ..errors import InvalidReferenceError, shown
 from .digest import Digest
+from .host import RegistryHost
 
 TAG_MAX_CHARACTERS = 128
 """The OCI grammar's limit; PutImage would take 300, but no registry client could pull that."""
@@ -26,16 +26,6 @@ _PATH = re.compile(rf"{_PATH_PART}(?:/{_PATH_PART})*")
 _ECR_PUBLIC_NAME = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _ALIAS = re.compile(r"[a-z][a-z0-9]+(?:[._-][a-z0-9]+)*")
-_PRIVATE_ECR = re.compile(r"[0-9]{12}\.dkr[.-]ecr[.-].+")
-"""Hosts of private ECR, those of FIPS and of IPv6 too."""
-
-_REGISTRIES = re.compile(
-    r"(registry-1\.|index\.)?docker\.io|ghcr\.io|quay\.io|(.+\.)?gcr\.io|.+\.pkg\.dev|.+\.azurecr\.io|mcr\.microsoft\.com"
-    r"|registry\.(k8s\.io|gitlab\.com|redhat\.io)|registry\.access\.redhat\.com|nvcr\.io|cgr\.dev|lscr\.io"
-)
-"""Registries of others that everybody knows; no repository of ECR Public is called so on purpose."""
-
-_HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::(?P<port>[0-9]{1,5}))?")
 
 
 def parse_tag(text: str) -> str:
@@ -101,18 +91,27 @@ def parse_declared_name(text: str) -> str:
         InvalidReferenceError: No name, or the address of another registry.
     """
     host, slash, rest = text.partition("/")
-    if slash and _PRIVATE_ECR.fullmatch(host):
+    name, colon, port = host.partition(":")
+    registry = RegistryHost(name)
+    if slash and registry.is_private_ecr:
         message = (
             f"{shown(text)} is an address in private ECR, not the name of an ECR Public repository; expected a name "
             "such as 'acme/agent': a private image can be the source of a public one"
         )
         raise InvalidReferenceError(message)
-    name, colon, port = host.partition(":")
-    if slash and (_REGISTRIES.fullmatch(name) or (colon and port.isdigit())):
+    if slash and (registry.is_foreign or (colon and port.isdigit())):
         message = (
             f"{shown(text)} is an address in the registry {shown(host)}, not the name of an ECR Public repository; "
             f"expected a name without a host, e.g. {shown(rest)}"
         )
+        raise InvalidReferenceError(message)
+    if slash and registry.is_ecr_public:
+        message = (
+            f"{shown(text)} is an address, not the name of an ECR Public repository; expected the name alone, without "
+            "registry host and alias, e.g. 'acme/agent'"
+        )
+        # What `parse_repository_name` refuses itself keeps its message.
+        parse_repository_name(text)
         raise InvalidReferenceError(message)
     return parse_repository_name(text)
 
@@ -139,75 +138,6 @@ def is_account_id(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryHost:
-    """A registry's host name or address, in lower case, and its port if it names one."""
-
-    name: str
-    port: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> RegistryHost:
-        """
-        Read ``host[:port]``.
-
-        Raises:
-            InvalidReferenceError: For any other form.
-        """
-        match = _HOST.fullmatch(text)
-        port = int(match["port"]) if match and match["port"] else None
-        if match is None or (port is not None and port not in range(1, 65536)):
-            message = f"{shown(text)} is not a registry host; expected host or host:port, e.g. 'public.ecr.aws'"
-            raise InvalidReferenceError(message)
-        return cls(match["name"].lower(), port)
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the host is this machine, which container tools speak plain HTTP with."""
-        if self.name == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.name.strip("[]")).is_loopback
-        except ValueError:
-            return False
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether it can only be a host, by Docker's rule: a dot, a port or ``localhost`` tells it from a name."""
-        return "." in self.name or self.port is not None or self.name.startswith("[") or self.name == "localhost"
-
-    @property
-    def is_ecr_public(self) -> bool:
-        """Whether it is ECR Public's."""
-        return self == _ECR_PUBLIC
-
-    @property
-    def is_private_ecr(self) -> bool:
-        """Whether it is a registry of private ECR."""
-        return bool(_PRIVATE_ECR.fullmatch(self.name))
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether it is surely a registry of somebody else than ECR Public."""
-        return self.is_private_ecr or bool(_REGISTRIES.fullmatch(self.name))
-
-    @property
-    def url(self) -> str:
-        """The registry's base address: TLS for all but loopback hosts."""
-        if self == _DOCKER_HUB:
-            return "https://registry-1.docker.io"
-        return f"{'http' if self.is_loopback else 'https'}://{self}"
-
-    def __str__(self) -> str:
-        return self.name if self.port is None else f"{self.name}:{self.port}"
-
-
-_DOCKER_HUB = RegistryHost("docker.io")
-"""Docker Hub's name in references; its registry answers under another."""
-
-_ECR_PUBLIC = RegistryHost("public.ecr.aws")
-
-
-@dataclass(frozen=True, slots=True)
 class Repository:
     """
     A repository as image references name it: ``public.ecr.aws/acme/agent``.
@@ -231,6 +161,28 @@ class Repository:
             message = f"{shown(text)} is not a repository; {_remedy(text, path)}"
             raise InvalidReferenceError(message)
         return cls(RegistryHost.parse(host), path)
+
+    @property
+    def url(self) -> str:
+        """
+        The address that its manifests and blobs are below.
+
+        Docker Hub keeps its official images below ``library/``, which people leave out.
+        """
+        is_official = self.host.is_docker_hub and "/" not in self.path
+        return f"{self.host.url}/v2/{'library/' if is_official else ''}{self.path}"
+
+    @property
+    def scope(self) -> str:
+        """
+        What a token for reading it is asked for, where the registry does not say.
+
+        References:
+            Distribution's token specification, "Token Scope Documentation". ECR Public's own scope is ``aws``.
+        """
+        if self.host.is_ecr_public:
+            return "aws"
+        return f"repository:{self.url.removeprefix(f'{self.host.url}/v2/')}:pull"
 
     def __str__(self) -> str:
         return f"{self.host}/{self.path}"

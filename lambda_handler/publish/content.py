@@ -11,6 +11,7 @@ from ..errors import IntegrityError, InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
 from ..oci.bounded_json import parse_json
 from ..oci.index import filter_index
+from .sparse import without
 from .tree import Allowance, Lists, descend
 
 CONFIG_MAX_BYTES = 4 * 1024 * 1024
@@ -76,6 +77,7 @@ class Content:
             in this order, after *root*.
         referrer_tags: The tags by which some of them are found.
         looked_up: What *root* can run on, where that was looked up already.
+        left_out: What *root* listed at its source, and the source does not hold.
         held: Manifests that the destination certainly has: one of them was
             read there, and others are listed by it. The API may not show
             them yet.
@@ -89,6 +91,7 @@ class Content:
     referrers: tuple[Manifest, ...] = ()
     referrer_tags: Mapping[str, Manifest] = field(default_factory=dict)
     looked_up: frozenset[Platform] | None = None
+    left_out: tuple[str, ...] = ()
     held: frozenset[Digest] = frozenset()
 
     @property
@@ -129,19 +132,36 @@ def copied(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> C
     """
     Read everything below *root* from *origin*, to be copied from there.
 
+    An index may list more than its source holds: Docker saves an index whole,
+    but only those of its images that it has pulled, and some registries keep
+    only a part of what they mirror. What is there is published.
+
     Raises:
         InvalidManifestError: Indexes nest too deep, or list too much.
         IntegrityError: A child is not what its index says of it.
-        NotFoundError: A child is not at the origin.
+        NotFoundError: No image that an index lists is at the origin.
         RuleViolationError: A platform is missing.
     """
     root, available = select(root, origin, platforms)
     parts: dict[Digest, Manifest] = {}
     allowance = Allowance()
     allowance.take_references(root)
-    descend(root, origin, parts, allowance)
+    absent = descend(root, origin, parts, allowance)
+    left_out: tuple[str, ...] = ()
+    if absent:
+        listed = {child.digest for child in root.children}
+        root, left_out = without(root, absent, platforms)
+        for digest in listed - {child.digest for child in root.children}:
+            parts.pop(digest, None)
     origins = dict.fromkeys((*parts, root.digest), origin)
-    return Content(root=root, origin=origin, parts=tuple(parts.values()), origins=origins, looked_up=available)
+    return Content(
+        root=root,
+        origin=origin,
+        parts=tuple(parts.values()),
+        origins=origins,
+        looked_up=available,
+        left_out=left_out,
+    )
 
 
 def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Content:
@@ -150,6 +170,7 @@ def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Co
     origins: dict[Digest, Upstream] = {}
     given: dict[Digest, Manifest] = {}
     held: frozenset[Digest] = frozenset()
+    left_out: dict[str, None] = {}
     for content in contents:
         # An index among them was taken apart: its children are entries here, and nobody needs itself.
         taken_apart = content.root.digest if content.root.is_index else None
@@ -157,12 +178,14 @@ def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Co
         origins = {**content.origins, **origins}
         given |= {manifest.digest: manifest for manifest in content.given}
         held |= content.held
+        left_out |= dict.fromkeys(content.left_out)
     return Content(
         root=root,
         origin=origin,
         parts=tuple(parts.values()),
         origins={digest: origin for digest, origin in origins.items() if digest in parts},
         given=tuple(given.values()),
+        left_out=tuple(left_out),
         held=held,
     )
 
@@ -207,9 +230,7 @@ def platforms_of(root: Manifest, origin: Origin) -> frozenset[Platform]:
         InvalidManifestError: The config is no image config, or absurdly long.
     """
     if root.is_index:
-        return frozenset(
-            child.platform for child in root.children if child.platform is not None and not child.platform.is_unknown
-        )
+        return frozenset(filter(None, (child.image_platform for child in root.children)))
     config = root.blobs[0]
     if config.media_type not in _IMAGE_CONFIGS:
         return frozenset()

@@ -86,6 +86,7 @@ class Plan:
         kept: Tags of referrers that have something which the source's lack.
         moves: Tags to put.
         unchanged: Tags that point to the image already.
+        left_out: What the source lists, and does not hold.
     """
 
     manifest: Manifest
@@ -96,6 +97,7 @@ class Plan:
     kept: tuple[str, ...] = ()
     moves: tuple[TagMove, ...]
     unchanged: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -117,13 +119,16 @@ class Plan:
         if self.parts:
             yield f"put {len(self.parts)} manifests below it"
         if self.referrers:
-            yield f"put {len(self.referrers)} manifests that refer to it"
+            tags = ", ".join(tag for _, tag in self.referrers if tag)
+            yield f"put {len(self.referrers)} manifests that refer to it" + (f" (tags {tags})" if tags else "")
         if self.kept:
             yield f"left as they are, having more than the source's: {', '.join(self.kept)}"
         if self.moves:
             yield f"put {', '.join(map(str, self.moves))}"
         if self.unchanged:
             yield f"unchanged: {', '.join(self.unchanged)}"
+        if self.left_out:
+            yield f"left out, since the source lists but does not hold it: {', '.join(self.left_out)}"
 
     def summary(self) -> dict[str, object]:
         """
@@ -172,6 +177,7 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
         kept=tuple(tag for tag in observed.held if not _replaces(content.referrer_tags[tag], observed.held[tag])),
         moves=moves,
         unchanged=unchanged,
+        left_out=content.left_out,
     )
 
 

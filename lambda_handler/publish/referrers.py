@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..oci import Digest, Manifest
+from ..oci import Digest, Manifest, ManifestMediaType
 from ..side_by_side import side_by_side
 from .content import Content, Upstream
-from .tree import READERS, Allowance, descend, read_listed
+from .tree import READERS, Allowance, descend_whole, read_listed
 
 TAG_SUFFIXES = ("", ".sig", ".att", ".sbom")
 """
@@ -44,7 +45,8 @@ def with_referrers(content: Content) -> Content:
     allowance = Allowance("what refers to the image")
     for _ in range(LEVELS_MAX):
         asked = _with_their_tags({subject: origins[subject] for subject in subjects})
-        answers = side_by_side(lambda each: _referring_to(*each, allowance), asked, at_once=LISTS_AT_ONCE)
+        refer = functools.partial(_referring_to, known=frozenset(origins), allowance=allowance)
+        answers = side_by_side(refer, asked, at_once=LISTS_AT_ONCE)
         found: dict[Digest, Manifest] = {}
         for subject, (manifests, tagged) in zip(subjects, answers, strict=True):
             tags |= tagged
@@ -67,19 +69,59 @@ def _with_their_tags(origins: Mapping[Digest, Upstream]) -> list[tuple[Digest, U
 
 
 def _referring_to(
-    subject: Digest, origin: Upstream, names: Sequence[str], allowance: Allowance
+    asked: tuple[Digest, Upstream, Sequence[str]], *, known: frozenset[Digest], allowance: Allowance
 ) -> tuple[Mapping[Digest, Manifest], Mapping[str, Manifest]]:
-    """Return the manifests that refer to *subject*, children before parents, and the tags that some have."""
+    """
+    Return the manifests that refer to a subject, children before parents, and the tags that some have.
+
+    Args:
+        asked: The subject, where it is, and which of its tags are there.
+        known: What is copied already: a registry may answer a tag that looks
+            like a digest with the image of that digest.
+    """
+    subject, origin, names = asked
     tags: dict[str, Manifest] = {}
-    for name in names:
-        if (tagged := origin.tagged(name)) is not None:
-            allowance.take_unlisted(tagged)
-            tags[name] = tagged
     manifests: dict[Digest, Manifest] = {}
+    for name in names:
+        tagged = origin.tagged(name)
+        if tagged is None or tagged.digest in known:
+            continue
+        allowance.take_unlisted(tagged)
+        if _is_list(name):
+            listed, is_whole = _listed_under(tagged, name, subject, origin, allowance)
+            manifests |= listed
+        else:
+            is_whole = not tagged.is_index
+        tags |= {name: tagged} if is_whole else {}
     entries, by = origin.referrers(subject), f"the list of what refers to {subject}"
     allowance.take(entries)
-    listed = [read_listed(entry, by, origin, allowance) for entry in entries]
-    for root in (*listed, *tags.values()):
-        descend(root, origin, manifests, allowance)
-        manifests[root.digest] = root
+    listed_by_registry = [read_listed(entry, by, origin, allowance) for entry in entries]
+    for root in (*listed_by_registry, *tags.values()):
+        descend_whole(root, origin, manifests, allowance)
     return manifests, tags
+
+
+def _is_list(name: str) -> bool:
+    """Whether a tag is one of a list of referrers, and not of a signature itself."""
+    return "." not in name
+
+
+def _listed_under(
+    tagged: Manifest, name: str, subject: Digest, origin: Upstream, allowance: Allowance
+) -> tuple[Mapping[Digest, Manifest], bool]:
+    """
+    Return what the list under a tag holds that refers to *subject*, and whether that is all of it.
+
+    Anything may have such a tag. The tag itself comes along only where it is
+    such a list, the rest without.
+    """
+    manifests: dict[Digest, Manifest] = {}
+    if tagged.media_type is not ManifestMediaType.OCI_INDEX:
+        return manifests, False
+    allowance.take(tagged.children)
+    by = f"the tag {name}"
+    listed = [read_listed(entry, by, origin, allowance) for entry in tagged.children]
+    fitting = [manifest for manifest in listed if manifest.subject and manifest.subject.digest == subject]
+    for manifest in fitting:
+        descend_whole(manifest, origin, manifests, allowance)
+    return manifests, len(fitting) == len(listed)

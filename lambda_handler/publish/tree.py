@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..errors import IntegrityError, InvalidManifestError
+from ..errors import ImageError, IntegrityError, InvalidManifestError, NotFoundError
 from ..oci import Descriptor, Digest, Manifest
 from ..side_by_side import side_by_side
 
@@ -93,15 +93,19 @@ class Allowance:
 
 def descend(
     index: Manifest, origin: Lists, parts: dict[Digest, Manifest], allowance: Allowance, depth: int = DEPTH_MAX
-) -> None:
+) -> frozenset[Digest]:
     """
     Read what is below *index* into *parts*, children before their parents.
+
+    Returns:
+        What the outermost index lists, and the origin does not hold.
 
     Raises:
         InvalidManifestError: Indexes nest too deep, or there is too much of them.
         IntegrityError: A child is not what *index* says of it.
-        NotFoundError: A child is not at the origin.
+        NotFoundError: A child of an inner index is not at the origin.
     """
+    absent: dict[Digest, NotFoundError] = {}
     wanted = _wanted(index, parts)
     if wanted and depth == 0:
         message = f"indexes are nested more than {DEPTH_MAX} deep below the image"
@@ -109,10 +113,37 @@ def descend(
     allowance.take(wanted)
     by = f"the index {index.digest}"
     for batch in _batches(wanted):
-        children = side_by_side(lambda entry: read_listed(entry, by, origin, allowance), batch, at_once=READERS)
-        for child in children:
-            descend(child, origin, parts, allowance, depth - 1)
-            parts[child.digest] = child
+        children = side_by_side(lambda entry: _found(entry, by, origin, allowance), batch, at_once=READERS)
+        for entry, child in zip(batch, children, strict=True):
+            if isinstance(child, Manifest):
+                descend(child, origin, parts, allowance, depth - 1)
+                parts[child.digest] = child
+            else:
+                absent[entry.digest] = child
+    for error in absent.values():
+        if depth < DEPTH_MAX:
+            raise error
+    return frozenset(absent)
+
+
+def descend_whole(root: Manifest, origin: Lists, parts: dict[Digest, Manifest], allowance: Allowance) -> None:
+    """
+    Read *root* and what is below it into *parts*, all of it.
+
+    Raises:
+        NotFoundError: A child is not at the origin.
+    """
+    if absent := descend(root, origin, parts, allowance):
+        message = f"{root.digest} lists {', '.join(sorted(map(str, absent)))}, which its source does not hold"
+        raise NotFoundError(message, operation="reading what refers to an image")
+    parts[root.digest] = root
+
+
+def _found(entry: Descriptor, by: str, origin: Lists, allowance: Allowance) -> Manifest | NotFoundError:
+    try:
+        return read_listed(entry, by, origin, allowance)
+    except NotFoundError as error:
+        return error
 
 
 def read_listed(entry: Descriptor, by: str, origin: Lists, allowance: Allowance) -> Manifest:
@@ -130,6 +161,9 @@ def read_listed(entry: Descriptor, by: str, origin: Lists, allowance: Allowance)
     except IntegrityError as error:
         message = f"{by} lists {entry.digest} with {entry.size} bytes: {error.message}"
         raise IntegrityError(message) from error
+    except ImageError as error:
+        error.about(f"{by} lists {entry.digest}")
+        raise
     allowance.take_references(manifest)
     return manifest
 

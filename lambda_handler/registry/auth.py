@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urlsplit
 
-from ..errors import AccessError, ImageError, ThrottledError, UnavailableError, shown
+from ..errors import ImageError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
+from .challenge import OPERATION, Challenge, refused
 from .failures import SERVER_ERRORS, THROTTLED, UNAUTHENTICATED
+from .redirects import REDIRECTS, Trail
 from .transport import Reply, Transport
 
 TOKEN_ANSWER_MAX_BYTES = 256 * 1024
 """ECR Public's tokens have a few KiB."""
-
-KNOWN_PAIRS = frozenset({("docker.io", "auth.docker.io")})
-"""Registries whose token endpoint is on a host beside theirs: registry, endpoint."""
 
 Password = Callable[[], str | None]
 """Gives ``user:password`` for a registry, or None where there is none (anonymous)."""
@@ -27,63 +24,8 @@ Password = Callable[[], str | None]
 Send = Callable[[Mapping[str, str]], Reply]
 """Sends a request with these headers beside its own."""
 
-_PARAMETER = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
-_OK = 200
-_OPERATION = "GET token"
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """
-    How a registry wants its clients to authenticate.
-
-    Attributes:
-        realm: Where bearer tokens come from; empty when the registry takes
-            user and password itself (``Basic``).
-
-    Source:
-        Distribution's token specification; RFC 6750 and 7617. ECR Public sends
-        ``Bearer realm="https://public.ecr.aws/token/",service="public.ecr.aws",scope="aws"``.
-    """
-
-    realm: str
-    parameters: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def parse(cls, header: str, registry: RegistryHost) -> Challenge:
-        """
-        Read a ``WWW-Authenticate`` header.
-
-        Raises:
-            AccessError: Neither a bearer nor a basic challenge, or a token
-                endpoint that cannot be asked safely.
-        """
-        scheme, _, rest = header.partition(" ")
-        values = dict(_PARAMETER.findall(rest))
-        realm = values.pop("realm", "")
-        if scheme.lower() == "basic":
-            return cls("")
-        if scheme.lower() != "bearer" or not realm:
-            raise _refused(registry, f"it asks for authentication by {scheme[:40]!r}; expected Bearer or Basic")
-        if not _is_safe(realm, registry):
-            raise _refused(registry, f"its token endpoint {shown(realm)} is no address with TLS")
-        return cls(realm, tuple((name, values[name]) for name in ("service", "scope") if name in values))
-
-    @property
-    def url(self) -> str:
-        """The address to get a token from."""
-        return f"{self.realm}?{urlencode(self.parameters)}" if self.parameters else self.realm
-
-    def may_have_credentials_of(self, registry: RegistryHost) -> bool:
-        """
-        Whether the token endpoint belongs to *registry*: its own host, one above it, or a known pair.
-
-        Whoever holds ``gitlab.com`` holds ``registry.gitlab.com`` too; the
-        other way round, or beside it, says nothing.
-        """
-        host = RegistryHost.parse(urlsplit(self.realm).netloc)
-        above = host.port is None and "." in host.name and registry.name.endswith(f".{host.name}")
-        return host == registry or above or (registry.name, host.name) in KNOWN_PAIRS
+_OK, _DENIED, _NOT_FOUND = 200, 401, 404
+_CHALLENGE = "WWW-Authenticate"
 
 
 @dataclass(slots=True)
@@ -96,6 +38,11 @@ class Tokens:
     Attributes:
         password: The credentials that were declared for this very registry.
         current: What follows ``Bearer`` (or ``Basic``); empty: nothing yet.
+        scope: What to ask a token for where the registry does not say.
+        is_declared: Whether there are credentials that nobody asked for yet:
+            a registry may hide from anonymous readers what they open.
+        endpoints: Hosts beside the registry's that may have the credentials, too.
+        refusal: What became of the declared credentials, where they were refused.
         is_open: Whether everybody may read: credentials that cannot be had are
             no reason not to.
         role_needs: IAM actions that reading takes, where the credentials are
@@ -106,7 +53,11 @@ class Tokens:
     password: Password
     current: str = field(default="", repr=False)
     scheme: str = "Bearer"
+    scope: str = ""
     is_open: bool = False
+    is_declared: bool = False
+    endpoints: frozenset[RegistryHost] = frozenset()
+    refusal: str = field(default="", init=False)
     role_needs: tuple[str, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -130,27 +81,47 @@ class Tokens:
         """
         used = self.header()
         reply = send(used)
-        if reply.status not in UNAUTHENTICATED:
+        if not self._is_refused(reply, used):
             return reply
         with self._lock:
             if self.header() != used:
-                reply = send(self.header())
-            return self._renewed(transport, send, reply, writes=writes) if reply.status in UNAUTHENTICATED else reply
+                used = self.header()
+                reply = send(used)
+            is_refused = self._is_refused(reply, used)
+            return self._renewed(transport, send, reply, writes=writes) if is_refused else reply
+
+    def _is_refused(self, reply: Reply, used: Mapping[str, str]) -> bool:
+        """Whether a token may help; some registries say 404 to anonymous readers, of what is there."""
+        hidden = reply.status == _NOT_FOUND and self.is_declared and not used
+        return hidden or reply.status in UNAUTHENTICATED
 
     def _renewed(self, transport: Transport, send: Send, reply: Reply, *, writes: bool) -> Reply:
-        if "WWW-Authenticate" not in reply.headers:
+        if _CHALLENGE not in reply.headers and reply.status in UNAUTHENTICATED:
             # A token that is no good draws no challenge; no token at all does.
             reply = send({})
-        if "WWW-Authenticate" not in reply.headers:
+        header = reply.headers.get(_CHALLENGE)
+        if header is None and reply.status in {_DENIED, _NOT_FOUND}:
+            header = self._ask_for_challenge(transport)
+        if header is None:
             return reply
-        challenge = Challenge.parse(reply.headers["WWW-Authenticate"], self.registry)
+        challenge = Challenge.parse(header, self.registry, self.scope)
+        self.refusal = f"the registry answered {reply.status} to them" if self.current and self.is_declared else ""
         with_credentials = self.renew(challenge, transport, anonymous=False, writes=writes)
         reply = send(self.header())
         if reply.status in UNAUTHENTICATED and with_credentials and challenge.realm and not writes:
             # Stale credentials break even the reading of public images. (Basic authentication has no anonymous users.)
+            self.refusal = f"the registry answered {reply.status} to a token got with them"
             self.renew(challenge, transport, anonymous=True)
             reply = send(self.header())
         return reply
+
+    def _ask_for_challenge(self, transport: Transport) -> str | None:
+        """Ask where every registry has to say how to authenticate. One that does not need it is asked once."""
+        url = f"{self.registry.url}/v2/"
+        reply = transport.send("GET", url, {}, limit=TOKEN_ANSWER_MAX_BYTES, doing="GET /v2/")
+        header = reply.headers.get(_CHALLENGE)
+        self.is_declared = self.is_declared and header is not None
+        return header
 
     def renew(self, challenge: Challenge, transport: Transport, *, anonymous: bool, writes: bool = False) -> bool:
         """
@@ -171,18 +142,27 @@ class Tokens:
         if not challenge.realm:
             return self._use_basic(password)
         if password is not None:
-            if not challenge.may_have_credentials_of(self.registry):
-                host = urlsplit(challenge.realm).netloc[:100]
-                raise _refused(self.registry, f"it sends clients for a token to {host!r}, which is another site")
+            self._check_trusted(challenge)
             reply = _ask(challenge, transport, password)
             if reply.status == _OK:
                 self._use_bearer(reply)
                 return True
+            self.refusal = f"the token endpoint {challenge.host} answered {reply.status} to them"
         reply = _ask(challenge, transport, None)
         if reply.status != _OK:
-            raise _refused(self.registry, f"its token endpoint answered {reply.status}")
+            raise refused(self.registry, f"its token endpoint answered {reply.status}")
         self._use_bearer(reply)
         return False
+
+    def _check_trusted(self, challenge: Challenge) -> None:
+        if not challenge.may_have_credentials_of(self.registry, self.endpoints):
+            why = f"it sends clients for a token to {challenge.host!r}, which is another site"
+            hint = (
+                f'if that is where its tokens come from, add "tokenEndpoint": "{challenge.host}" to the secret'
+                if self.is_declared
+                else None
+            )
+            raise refused(self.registry, why, hint=hint)
 
     def _password(self, *, writes: bool) -> str | None:
         try:
@@ -194,7 +174,7 @@ class Tokens:
 
     def _use_basic(self, password: str | None) -> bool:
         if password is None:
-            raise _refused(self.registry, "it asks for user and password, and none are declared")
+            raise refused(self.registry, "it asks for user and password, and none are declared")
         self.scheme, self.current = "Basic", base64.b64encode(password.encode()).decode()
         return True
 
@@ -206,13 +186,19 @@ def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Re
     headers = {}
     if password is not None:
         headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
-    reply = transport.send("GET", challenge.url, headers, limit=TOKEN_ANSWER_MAX_BYTES, doing=_OPERATION)
+    trail = Trail(challenge.url, OPERATION)
+    while True:
+        sent = headers if trail.is_home else {}
+        reply = transport.send("GET", trail.url, sent, limit=TOKEN_ANSWER_MAX_BYTES, doing=OPERATION)
+        if reply.status not in REDIRECTS:
+            break
+        trail.follow(reply.headers.get("Location", ""))
     # These say nothing of the credentials: the caller asks again.
-    message = f"{_OPERATION} failed: {urlsplit(challenge.realm).netloc} answered {reply.status}"
+    message = f"{OPERATION} failed: {challenge.host} answered {reply.status}"
     if reply.status == THROTTLED:
-        raise ThrottledError(message, operation=_OPERATION)
+        raise ThrottledError(message, operation=OPERATION)
     if reply.status in SERVER_ERRORS:
-        raise UnavailableError(message, operation=_OPERATION)
+        raise UnavailableError(message, operation=OPERATION)
     return reply
 
 
@@ -220,25 +206,8 @@ def _token(reply: Reply, registry: RegistryHost) -> str:
     try:
         answer = json.loads(reply.body)
     except (ValueError, RecursionError) as error:
-        raise _refused(registry, "its token endpoint answered no JSON") from error
+        raise refused(registry, "its token endpoint answered no JSON") from error
     token = answer.get("token") or answer.get("access_token") if isinstance(answer, dict) else None
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-        raise _refused(registry, "its token endpoint answered no token")
+        raise refused(registry, "its token endpoint answered no token")
     return token
-
-
-def _is_safe(realm: str, registry: RegistryHost) -> bool:
-    """Whether a token endpoint has TLS; only registries of this machine may have one of this machine."""
-    try:
-        parts = urlsplit(realm)
-        host = RegistryHost.parse(parts.netloc)
-    except ValueError:
-        # Of urlsplit too: a bracket that is not closed, say.
-        return False
-    if host.is_loopback != registry.is_loopback:
-        return parts.scheme == "https" and not host.is_loopback
-    return parts.scheme == urlsplit(host.url).scheme
-
-
-def _refused(registry: RegistryHost, why: str) -> AccessError:
-    return AccessError(f"cannot authenticate to registry {registry}: {why}", operation=_OPERATION)

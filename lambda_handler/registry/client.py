@@ -7,26 +7,27 @@ the registry's HTTP face.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from dataclasses import dataclass, field
 
 from ..errors import (
     AccessError,
     IntegrityError,
     InvalidManifestError,
     NotFoundError,
+    RejectedError,
     RemoteError,
     UnavailableError,
-    shown,
 )
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Repository
 from .auth import Tokens
-from .blobs import PIECE_BYTES, follow
-from .failures import SERVER_ERRORS, THROTTLED, UNAUTHENTICATED, failure
+from .failures import UNAUTHENTICATED, failure
+from .guests import Guests
+from .lists import GENERIC_TYPES, NO_SUCH_LIST, is_list, media_type, next_page
+from .ranges import range_header, skipped
+from .redirects import REDIRECTS, Trail
 from .transport import Reply, Stream, Transport
 
 _ACCEPT = ", ".join(ManifestMediaType)
@@ -34,12 +35,13 @@ _ACCEPT = ", ".join(ManifestMediaType)
 
 _OK = 200
 _PARTIAL = 206
-_NO_SUCH_LIST = 501
-"""Of a list that a registry need not have: it says that it has none."""
+_UNAUTHORIZED = 401
+_RANGE_REFUSED = frozenset({400, 405, 416, 501})
+"""How registries refuse a range; then a blob is read from its beginning."""
 
-_FAILURES = frozenset({401, 403, THROTTLED, *SERVER_ERRORS}) - {_NO_SUCH_LIST}
+PIECE_BYTES = 1024 * 1024
 
-_NEXT_PAGE = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
+_BLOB, _LIST = "GET blob", "GET referrers"
 
 REFERRERS_PAGES_MAX = 50
 """An image has a few signatures and SBOMs; registries give hundreds of entries on a page."""
@@ -57,18 +59,22 @@ class RegistryClient:
 
     Attributes:
         tokens: Outlive the invocation; a warm function need not ask again.
+        guests: What authenticates us where the registry redirects us.
     """
 
     transport: Transport
     tokens: Tokens
+    guests: Guests = field(default_factory=Guests)
 
-    def read(self, repository: Repository, digest: Digest, *, size: int | None = None) -> Manifest:
+    def read(self, repository: Repository, digest: Digest, *, size: int | None = None, listed_as: str = "") -> Manifest:
         """
         Read the manifest with this digest.
 
         Args:
             size: What lists it says so; no more is read. Default: nothing
                 lists it, and at most 4 MiB are read.
+            listed_as: The media type that what lists it says, for a registry
+                that does not. Default: the manifest's own.
 
         Returns:
             A manifest whose bytes have been checked against *digest*.
@@ -88,7 +94,7 @@ class RegistryClient:
         if size not in {None, len(reply.body)}:
             message = f"{repository.host} sent {len(reply.body)} bytes"
             raise IntegrityError(message)
-        return _parsed(reply)
+        return _parsed(reply, listed_as)
 
     def read_tag(self, repository: Repository, tag: str) -> Manifest:
         """
@@ -124,33 +130,40 @@ class RegistryClient:
             self._request("HEAD", repository, reference)
         except NotFoundError:
             return False
+        except (RejectedError, AccessError):
+            # It may not know HEAD, or redirect it to an address that is signed for GET.
+            with suppress(NotFoundError):
+                self._request("GET", repository, reference)
+                return True
+            return False
         return True
 
     def referrers(self, repository: Repository, subject: Digest) -> list[Descriptor]:
         """
         Return the manifests that the registry lists as referring to *subject*.
 
-        A registry without such a list answers in many ways, none of which is
-        an index: then there are none, and tags have to be looked at.
+        A registry without such a list says so in one of many ways: then there
+        are none, and tags have to be looked at. What may be a list, and
+        cannot be read, is an error: silence would lose signatures.
 
         Raises:
             InvalidManifestError: The list is no index, or it has more than 2,000 entries.
             UnavailableError: It has more than 50 pages, or leads elsewhere.
-            AccessError, ThrottledError: As they say.
+            AccessError, ThrottledError, RejectedError: As they say.
 
-        Source:
+        References:
             OCI distribution-spec v1.1, "Listing Referrers".
         """
-        url = f"{repository.host.url}/v2/{repository.path}/referrers/{subject}"
+        url = f"{repository.url}/referrers/{subject}"
         found: list[Descriptor] = []
         for _ in range(REFERRERS_PAGES_MAX):
-            reply = self._authenticated("GET", url)
-            if reply.status in _FAILURES:
-                error = self._error("GET referrers", reply.status)
-                raise error
-            if reply.status != _OK or _media_type(reply) != ManifestMediaType.OCI_INDEX:
+            reply = self._authenticated("GET", url, doing=_LIST)
+            if reply.status in NO_SUCH_LIST or (reply.status == _OK and not is_list(reply)):
                 return found
-            found.extend(_parsed(reply).children)
+            if reply.status != _OK:
+                error = self._error(_LIST, reply.status)
+                raise error
+            found.extend(_listed(reply))
             if len(found) > REFERRERS_MAX:
                 message = (
                     f"registry {repository.host} lists more than {REFERRERS_MAX} manifests that refer to {subject}"
@@ -160,63 +173,98 @@ class RegistryClient:
                 return found
             url = following
         message = f"registry {repository.host} lists what refers to {subject} on more than {REFERRERS_PAGES_MAX} pages"
-        raise UnavailableError(message, operation="GET referrers")
+        raise UnavailableError(message, operation=_LIST)
 
-    def open_blob(self, repository: Repository, digest: Digest, start: int) -> Iterator[bytes]:
+    def open_blob(self, repository: Repository, digest: Digest, start: int, size: int | None = None) -> Iterator[bytes]:
         """
         Stream a blob from offset *start* on, in pieces of at most 1 MiB.
 
         The registry may lead elsewhere for the bytes; no credentials go
-        there. One that ignores the range sends everything, and what the
-        caller has already is dropped.
+        there. One that ignores or refuses the range sends everything, and
+        what the caller has already is dropped.
+
+        Args:
+            size: Of the whole blob, in bytes. Default: not known.
 
         Raises:
             NotFoundError: The registry does not have it.
             UnavailableError: The stream broke off; at any piece.
             AccessError: Not allowed, or a redirect that must not be followed.
         """
-        url = f"{repository.host.url}/v2/{repository.path}/blobs/{digest}"
-        headers = {"Range": f"bytes={start}-"} if start else {}
-        stream = self._open(url, headers)
-        if stream.status in UNAUTHENTICATED:
+        url = f"{repository.url}/blobs/{digest}"
+        trail, stream = self._follow(url, range_header(start, size))
+        if start and stream.status in _RANGE_REFUSED:
             stream.close()
-            self._authenticated("HEAD", url)
-            stream = self._open(url, headers)
-        answer, stream = stream, follow(self.transport, stream, url, headers)
+            trail, stream = self._follow(url, {})
         if stream.status not in {_OK, _PARTIAL}:
             stream.close()
-            error = self._error("GET blob", stream.status)
-            if stream is not answer and isinstance(error, AccessError):
+            error = self._error(_BLOB, stream.status)
+            if trail.hops and isinstance(error, AccessError):
                 # The registry let us in; a signed address of its storage is good for minutes only.
                 raise UnavailableError(error.message, operation=error.operation, hint=error.hint)
             raise error
-        skip = start if stream.status == _OK else 0
+        is_part = stream.status == _PARTIAL
+        skip = skipped(start, stream.headers.get("Content-Range", ""), _BLOB) if is_part else start
         for piece in stream.pieces(PIECE_BYTES):
             yield piece[skip:]
             skip = max(0, skip - len(piece))
 
+    def _follow(self, url: str, headers: Mapping[str, str]) -> tuple[Trail, Stream]:
+        """Open a blob, wherever the registry sends us for it: storage, mostly, which wants no credentials."""
+        trail, tokens, sent = Trail(url, _BLOB), self.tokens, self.tokens.header()
+        while True:
+            stream = self._open(trail.url, {**headers, **sent})
+            if stream.status == _UNAUTHORIZED or (not trail.hops and stream.status in UNAUTHENTICATED):
+                stream.close()
+                self._log_in(tokens, trail.url)
+                stream = self._open(trail.url, {**headers, **tokens.header()})
+            if stream.status not in REDIRECTS:
+                return trail, stream
+            stream.close()
+            trail.follow(stream.headers.get("Location", ""))
+            tokens = self.tokens if trail.is_home else self.guests.at(trail.url)
+            sent = {} if trail.is_home else tokens.header()
+
     def _open(self, url: str, headers: Mapping[str, str]) -> Stream:
-        return self.transport.open("GET", url, {**headers, **self.tokens.header()}, doing="GET blob")
+        return self.transport.open("GET", url, headers, doing=_BLOB)
+
+    def _log_in(self, tokens: Tokens, url: str) -> None:
+        """Get a token for a blob, without its bytes."""
+
+        def send(header: Mapping[str, str]) -> Reply:
+            return self.transport.send("HEAD", url, header, limit=MANIFEST_MAX_BYTES, doing="HEAD blob")
+
+        tokens.request(self.transport, send)
 
     def _request(self, method: str, repository: Repository, reference: str, limit: int = MANIFEST_MAX_BYTES) -> Reply:
-        url = f"{repository.host.url}/v2/{repository.path}/manifests/{reference}"
+        url = f"{repository.url}/manifests/{reference}"
         reply = self._authenticated(method, url, limit)
         if reply.status != _OK:
             error = self._error(f"{method} manifest", reply.status)
             raise error
         return reply
 
-    def _authenticated(self, method: str, url: str, limit: int = MANIFEST_MAX_BYTES) -> Reply:
+    def _authenticated(self, method: str, url: str, limit: int = MANIFEST_MAX_BYTES, doing: str = "") -> Reply:
+        """Send a request, and follow redirects: with our credentials on the registry's own host, elsewhere without."""
+        trail = Trail(url, doing or f"{method} manifest")
+
         def send(header: Mapping[str, str]) -> Reply:
             headers = {"Accept": _ACCEPT, **header}
-            return self.transport.send(method, url, headers, limit=limit, doing=f"{method} manifest")
+            return self.transport.send(method, trail.url, headers, limit=limit, doing=trail.doing)
 
-        return self.tokens.request(self.transport, send)
+        while True:
+            tokens = self.tokens if trail.is_home else self.guests.at(trail.url)
+            reply = tokens.request(self.transport, send)
+            if reply.status not in REDIRECTS:
+                return reply
+            trail.follow(reply.headers.get("Location", ""))
 
     def _error(self, operation: str, status: int) -> RemoteError:
         return failure(operation, self.tokens.registry, status, hint=self._hint())
 
     def _hint(self) -> str:
+        if self.tokens.refusal:
+            return f"check the credentials in the secret: {self.tokens.refusal}"
         if not self.tokens.role_needs:
             return "the registry does not let us read; check the credentials that are declared for it"
         return (
@@ -225,29 +273,20 @@ class RegistryClient:
         )
 
 
-def _parsed(reply: Reply) -> Manifest:
-    """Read the manifest of an answer, one at a time: what JSON becomes is many times as long."""
+def _parsed(reply: Reply, listed_as: str = "") -> Manifest:
+    """
+    Read the manifest of a response, one at a time: what JSON becomes is many times as long.
+
+    Args:
+        listed_as: Its media type by the index that lists it, where the
+            response has a type that says nothing.
+    """
+    kind = media_type(reply)
     with _PARSING:
-        return Manifest.parse(reply.body, _media_type(reply))
+        return Manifest.parse(reply.body, listed_as if kind in GENERIC_TYPES else kind)
 
 
-def _media_type(reply: Reply) -> str:
-    return reply.headers.get("Content-Type", "").partition(";")[0].strip()
-
-
-def next_page(reply: Reply, url: str) -> str:
-    """
-    Return where a list goes on; empty: it ends here.
-
-    Raises:
-        UnavailableError: On another registry, to which our credentials must not go.
-    """
-    match = _NEXT_PAGE.search(reply.headers.get("Link", ""))
-    if match is None:
-        return ""
-    with suppress(ValueError):  # a bracket that is not closed, say
-        target: str = urljoin(url, match[1])
-        if urlsplit(target)[:2] == urlsplit(url)[:2]:
-            return target
-    message = f"a list leads from {urlsplit(url).netloc} to {shown(match[1])}"
-    raise UnavailableError(message, operation="GET referrers")
+def _listed(reply: Reply) -> tuple[Descriptor, ...]:
+    """Read a list of referrers; its type is known by now, and may be a generic one."""
+    with _PARSING:
+        return Manifest.parse(reply.body, ManifestMediaType.OCI_INDEX).children

@@ -18,6 +18,9 @@ UNAUTHENTICATED = frozenset({400, 401, 403})
 THROTTLED = 429
 SERVER_ERRORS = range(500, 600)
 
+PASSING = frozenset({408, 421, 423, 424, 425, *SERVER_ERRORS})
+"""What another attempt may cure: time-outs, and dependencies (424) that failed."""
+
 _NOT_FOUND = 404
 
 
@@ -40,7 +43,7 @@ def failure(
         kind = AccessError
     elif status == THROTTLED:
         kind = ThrottledError
-    elif status in SERVER_ERRORS:
+    elif status in PASSING:
         kind = UnavailableError
     message = f"{operation} failed: registry {registry} answered {status}{said and f': {said}'}"
     return kind(message, operation=operation, hint=hint if denied else None)

@@ -9,34 +9,26 @@ its form, and a secret's to the registry that it was declared for.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from ..errors import AccessError
-from ..oci import RegistryHost, Repository
+from ..errors import CredentialsError
+from ..oci import PrivateEcr, RegistryHost, Repository
 from .auth import Tokens
+from .secret import OPERATION, Secret
 
 T = TypeVar("T")
 
 ECR_PUBLIC_REGION = "us-east-1"
 """Amazon ECR Public's API is served here only, whatever the Region of the stack."""
 
-_PRIVATE_ECR = re.compile(
-    r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)"
-)
-"""Private registries: Amazon ECR user guide, "Amazon ECR private registry" and "Dual-stack endpoints"."""
-
 _SECRET_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:.+")
 
 _PRIVATE_ECR_READ = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 """What private ECR wants for manifests and for layers over HTTP."""
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-"""JSON can escape one that stands alone, and no bytes of a header stand for it."""
 
 
 class Call(Protocol):
@@ -63,11 +55,17 @@ class Logins:
 
     A token is asked for when it is first needed, and again when it stops
     working.
+
+    Attributes:
+        keeps_secrets: Whether a login with a secret is kept, too: for who
+            ends soon.
     """
 
     call: Call
-    kept: dict[tuple[str, str], Login] = field(default_factory=dict, repr=False)
+    kept: dict[Repository, Login] = field(default_factory=dict, repr=False)
     public: dict[RegistryHost, Tokens] = field(default_factory=dict, repr=False)
+    keeps_secrets: bool = False
+    _with_secrets: dict[tuple[Repository, str], Login] = field(default_factory=dict, init=False, repr=False)
 
     def ecr_public(self, repository: Repository) -> Login:
         """
@@ -75,38 +73,58 @@ class Logins:
 
         One token serves all repositories there: the challenge's scope is ``aws``.
         """
-        tokens = Tokens(repository.host, self._ecr_public_password, is_open=True)
-        tokens = self.public.setdefault(repository.host, tokens)
-        return Login(repository, tokens)
+        host = repository.host.canonical
+        tokens = Tokens(host, self._ecr_public_password, scope=repository.scope, is_open=True)
+        return Login(repository, self.public.setdefault(host, tokens))
 
     def other(self, repository: Repository, credentials_secret_arn: str) -> Login:
         """
         Return the login for a repository of any other registry.
+
+        What comes from a secret is not kept, unless that is asked for: a secret
+        that is corrected counts at once, and so does a password that was changed.
 
         Args:
             credentials_secret_arn: Of a secret with its credentials; empty:
                 the role's own for private ECR, none for others.
 
         Raises:
-            AccessError: There are credentials, but they cannot be had or read.
+            CredentialsError: The secret is none, or is for another registry.
+            AccessError: There are credentials, but they cannot be had.
         """
-        return self._keep(repository, credentials_secret_arn, lambda: self._other(repository, credentials_secret_arn))
+        if credentials_secret_arn:
+            known = self._with_secrets.get((repository, credentials_secret_arn))
+            return known or self._with_secret(repository, credentials_secret_arn)
+        if repository not in self.kept:
+            self.kept[repository] = self._without_secret(repository)
+        return self.kept[repository]
 
-    def _keep(self, repository: Repository, secret_arn: str, make: Callable[[], Login]) -> Login:
-        key = (str(repository), secret_arn)
-        if key not in self.kept:
-            self.kept[key] = make()
-        return self.kept[key]
+    def forget(self) -> None:
+        """Forget everything: after a failure, nobody knows which of it is still good."""
+        self.kept.clear()
+        self.public.clear()
 
-    def _other(self, repository: Repository, secret_arn: str) -> Login:
-        if secret_arn:
-            username, password = self._secret(secret_arn)
-            if not username:
-                return Login(repository, Tokens(repository.host, lambda: None, current=password))
-            return Login(repository, Tokens(repository.host, lambda: f"{username}:{password}"))
-        if match := _PRIVATE_ECR.fullmatch(repository.host.name):
-            return self._private_ecr(repository, match["account"], match["region"])
-        return Login(repository, Tokens(repository.host, lambda: None))
+    def _with_secret(self, repository: Repository, arn: str) -> Login:
+        secret = self._secret(arn)
+        secret.check(repository.host, arn)
+        tokens = Tokens(
+            repository.host,
+            lambda: secret.password or None,
+            current=secret.token,
+            scope=repository.scope,
+            is_declared=True,
+            endpoints=secret.token_endpoints,
+        )
+        login = Login(repository, tokens)
+        if self.keeps_secrets:
+            self._with_secrets[repository, arn] = login
+        return login
+
+    def _without_secret(self, repository: Repository) -> Login:
+        registry = repository.host.private_ecr
+        if registry is not None:
+            return self._private_ecr(repository, registry)
+        return Login(repository, Tokens(repository.host, lambda: None, scope=repository.scope))
 
     def _ecr_public_password(self) -> str:
         return self.call(
@@ -117,25 +135,29 @@ class Logins:
             lambda answer: _password(answer["authorizationData"]),
         )
 
-    def _private_ecr(self, repository: Repository, account: str, region: str) -> Login:
+    def _private_ecr(self, repository: Repository, registry: PrivateEcr) -> Login:
         """Log in where the API says that the registry is."""
 
         def authorized(read: Callable[[Any], T]) -> T:
-            parameters = {"registryIds": [account]}
+            parameters = {"registryIds": [registry.account]}
             return self.call(
-                "ecr", region, "GetAuthorizationToken", parameters, lambda answer: read(answer["authorizationData"][0])
+                "ecr",
+                registry.region,
+                "GetAuthorizationToken",
+                parameters,
+                lambda answer: read(answer["authorizationData"][0]),
             )
 
         host = authorized(lambda data: RegistryHost.parse(urlsplit(data["proxyEndpoint"]).netloc))
         tokens = Tokens(host, lambda: authorized(_password), role_needs=_PRIVATE_ECR_READ)
         return Login(Repository(host, repository.path), tokens)
 
-    def _secret(self, arn: str) -> tuple[str, str]:
-        """Return user and password, or an empty user and a token."""
+    def _secret(self, arn: str) -> Secret:
         match = _SECRET_ARN.fullmatch(arn)
         if match is None:
+            # What it is instead may be the secret itself.
             message = "CredentialsSecretArn is not the ARN of a secret in AWS Secrets Manager"
-            raise AccessError(message, operation="secretsmanager:GetSecretValue")
+            raise CredentialsError(message, operation=OPERATION)
         text = self.call(
             "secretsmanager",
             match["region"],
@@ -143,24 +165,7 @@ class Logins:
             {"SecretId": arn},
             lambda answer: str(answer.get("SecretString") or ""),
         )
-        return _credentials(text, arn)
-
-
-def _credentials(text: str, arn: str) -> tuple[str, str]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        data = {"token": text.strip()}
-    items = data.items() if isinstance(data, dict) else ()
-    values = {key: value for key, value in items if isinstance(value, str) and _SURROGATE.search(value) is None}
-    if values.get("username") and "password" in values:
-        return values["username"], values["password"]
-    token = values.get("token", "")
-    if token and token.isascii() and token.isprintable():
-        return "", token
-    message = f"the secret {arn} holds no credentials"
-    hint = 'make it {"username": "…", "password": "…"}, or a token'
-    raise AccessError(message, operation="secretsmanager:GetSecretValue", hint=hint)
+        return Secret.parse(text, arn)
 
 
 def _password(data: Mapping[str, Any]) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..errors import ImageError, NotFoundError, UnavailableError
 from ..oci import Descriptor, Digest, Manifest, Reference, Repository
 from ..retry import Retry
 from .client import RegistryClient
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ class RegistryRepository:
             message = f"the source image {reference} does not exist, or is not shown to us"
             hint = "check its name, and whether reading it needs credentials"
             raise NotFoundError(message, operation=error.operation, hint=hint) from error
+        except ImageError as error:
+            error.about(str(reference))
+            raise
 
     def manifest(self, digest: Digest) -> Manifest:
         """
@@ -48,7 +55,8 @@ class RegistryRepository:
         Raises:
             NotFoundError: It is not there.
         """
-        return self._read(f"reading {digest}", lambda: self.client.read(self.repository, digest))
+        read = functools.partial(self.client.read, self.repository, digest)
+        return self._named(f"{self.repository}@{digest}", lambda: self._read(f"reading {digest}", read))
 
     def listed(self, entry: Descriptor) -> Manifest:
         """
@@ -58,8 +66,17 @@ class RegistryRepository:
             NotFoundError: It is not there.
             IntegrityError: It has another size.
         """
-        doing = f"reading {entry.digest}"
-        return self._read(doing, lambda: self.client.read(self.repository, entry.digest, size=entry.size))
+        read = functools.partial(
+            self.client.read, self.repository, entry.digest, size=entry.size, listed_as=entry.media_type
+        )
+        return self._read(f"reading {entry.digest}", read)
+
+    def _named(self, what: str, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except ImageError as error:
+            error.about(what)
+            raise
 
     def _read(self, doing: str, read: Callable[[], Manifest]) -> Manifest:
         """Read a manifest; where the role's own permissions decide, one granted just now is waited for."""
@@ -68,7 +85,8 @@ class RegistryRepository:
     def referrers(self, subject: Digest) -> list[Descriptor]:
         """Return what the registry lists as referring to *subject*; nothing where it keeps no such list."""
         doing = f"listing what refers to {subject}"
-        return self.retry.call(doing, lambda: self.client.referrers(self.repository, subject))
+        read = functools.partial(self.client.referrers, self.repository, subject)
+        return self._named(f"{self.repository}@{subject}", lambda: self.retry.call(doing, read))
 
     def has_tag(self, tag: str) -> bool:
         """Whether there is such a tag; asked for without its body."""
@@ -95,7 +113,7 @@ class RegistryRepository:
         done, attempts = 0, self.retry.start(f"reading {blob.digest}")
         while done < blob.size:
             try:
-                for piece in self.client.open_blob(self.repository, blob.digest, done):
+                for piece in self.client.open_blob(self.repository, blob.digest, done, blob.size):
                     done += len(piece)
                     attempts.progressed()
                     yield piece
@@ -103,4 +121,4 @@ class RegistryRepository:
                     message = f"the blob {blob.digest} ended after {done} of {blob.size} bytes"
                     raise UnavailableError(message, operation="GET blob")
             except ImageError as error:
-                attempts.pause(error)
+                attempts.pause(error.about(f"{self.repository}@{blob.digest}"))

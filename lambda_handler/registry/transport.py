@@ -10,6 +10,7 @@ import urllib3
 
 from ..clock import Deadline
 from ..errors import IntegrityError, UnavailableError
+from .wire import Wire, headers_for, pool_for
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
@@ -23,6 +24,9 @@ ERROR_MAX_BYTES = 64 * 1024
 
 _CHUNK_BYTES = 64 * 1024
 _CONTENT = range(200, 300)
+_WITHOUT_BODY = frozenset({204, 304})
+_DIGITS = 20
+"""A length has fewer: what is longer is none that anybody could send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +45,16 @@ class Stream:
 
     Neither an endless nor a dripping body goes on for ever: every piece
     checks the deadline.
+
+    Attributes:
+        length: Of the body, in bytes, where the response says it; not all
+            versions of urllib3 look whether it is all there.
     """
 
     response: urllib3.BaseHTTPResponse
     deadline: Deadline
     doing: str
+    length: int | None = None
 
     @property
     def status(self) -> int:
@@ -66,11 +75,15 @@ class Stream:
             DeadlineError: There is no time left.
         """
         # read() waits until a piece is full, however slowly it comes. Old versions of urllib3 have nothing else.
-        read = getattr(self.response, "read1", self.response.read)
+        read, left = getattr(self.response, "read1", self.response.read), self.length
         try:
             while piece := read(size):
+                left = None if left is None else left - len(piece)
                 yield piece
                 self.deadline.check(self.doing)
+            if left:
+                message = f"{self.doing} failed: the response is {abs(left)} bytes shorter or longer than it says"
+                raise UnavailableError(message, operation=self.doing)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _broken(self.doing, error, self.deadline) from error
         finally:
@@ -150,11 +163,14 @@ class Transport:
         # urllib3 takes the time to connect for the time to send, too.
         connect, read = (CONNECT_SECONDS, READ_SECONDS) if body is None else (SEND_SECONDS, SEND_SECONDS)
         try:
-            response = self.pool.request(
+            pool = pool_for(self.pool, url)
+            target = _target(url)
+            wire = Wire(target, lambda: self.deadline.check(where))
+            response = pool.urlopen(
                 method,
-                url,
+                target,
                 body=body if body is None else iter(body),
-                headers=dict(headers),
+                headers={**headers, **headers_for(wire)},
                 timeout=urllib3.Timeout(connect=min(connect, left), read=min(read, left)),
                 retries=False,
                 redirect=False,
@@ -165,7 +181,22 @@ class Transport:
             if left < read and isinstance(error, urllib3.exceptions.TimeoutError):
                 raise self.deadline.error(where) from error
             raise _broken(where, error, self.deadline) from error
-        return Stream(response, self.deadline, where)
+        return Stream(response, self.deadline, where, _length(method, response))
+
+
+def _target(url: str) -> str:
+    """Return path and query of an address, to the byte."""
+    _, _, rest = url.partition("://")
+    start = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    target = rest[start:].partition("#")[0]
+    return target if target.startswith("/") else f"/{target}"
+
+
+def _length(method: str, response: urllib3.BaseHTTPResponse) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    has_body = method != "HEAD" and response.status not in _WITHOUT_BODY
+    is_plain = "Transfer-Encoding" not in response.headers
+    return int(text) if has_body and is_plain and text.isascii() and text.isdigit() and len(text) < _DIGITS else None
 
 
 def _first(stream: Stream, size: int) -> bytes:

@@ -101,7 +101,7 @@ class Uploads:
         return self.retry.call(f"completing {blob.digest}", lambda: self._complete(location, blob), settle=True)
 
     def _begin(self) -> str:
-        url = f"{self.repository.host.url}/v2/{self.repository.path}/blobs/uploads/"
+        url = f"{self.repository.url}/blobs/uploads/"
 
         def send(header: Mapping[str, str]) -> Reply:
             return self.transport.send("POST", url, header, limit=_ANSWER_MAX_BYTES, doing=_BEGIN)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import ImageError, RemoteError
+from ..errors import ImageError, NotFoundError, RemoteError
 from ..oci import Digest, Platform, Reference
 from ..publish.content import Content, copied, present
 from ..publish.ports import SourcePorts
@@ -49,9 +49,20 @@ class RegistryImageSource:
         """
         try:
             remote = ports.remote(self.reference.repository, self.credentials_secret_arn)
-            return copied(remote.resolve(self.reference), remote, platforms)
+            return self._whole(copied(remote.resolve(self.reference), remote, platforms), platforms)
         except RemoteError:
             with suppress(ImageError):
                 if self.reference.digest is not None:
                     return present(ports.destination.manifest(self.reference.digest), ports.destination, platforms)
             raise
+
+    def _whole(self, content: Content, platforms: Sequence[Platform]) -> Content:
+        """Refuse to publish less than a digest stands for, unless platforms were asked for."""
+        if content.left_out and self.reference.digest is not None and not platforms:
+            message = (
+                f"{self.reference} lists what its registry does not hold, so that it cannot be published under this "
+                f"digest: {', '.join(content.left_out)}"
+            )
+            has = ", ".join(sorted(map(str, content.platforms)))
+            raise NotFoundError(message, operation="GET manifest", hint=f"ask for the platforms that it holds: {has}")
+        return content

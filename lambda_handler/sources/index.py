@@ -48,8 +48,8 @@ class IndexPart:
         root = content.root
         if root.is_index:
             for child in root.children:
-                is_image = child.platform is not None and not child.platform.is_unknown
-                yield replace(child, annotations={**child.annotations, **self.annotations}) if is_image else child
+                notes = {**child.annotations, **self.annotations}
+                yield replace(child, annotations=notes) if child.image_platform else child
             return
         found = next(iter(content.platforms), None)
         yield Descriptor(
@@ -135,7 +135,7 @@ def _part(value: Value) -> IndexPart:
 
 def _refuse_doubles(entries: Sequence[Descriptor]) -> None:
     """Refuse two different images for one platform: which of them is pulled would be left to chance."""
-    images = {entry.digest: entry.platform for entry in entries if entry.platform and not entry.platform.is_unknown}
-    doubles = sorted(str(platform) for platform, count in Counter(images.values()).items() if count > 1)
+    images = {(entry.digest, entry.image_platform) for entry in entries if entry.image_platform}
+    doubles = sorted(str(platform) for platform, count in Counter(each for _, each in images).items() if count > 1)
     if doubles:
         raise RuleViolationError([f"the index would have two images for {', '.join(doubles)}"])

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
 from cdk_ecrpublic.sandbox import Settings
+from cdk_ecrpublic.sandbox.images import Image, build_image
 from tests.protocol.cloudformation import CloudFormation
 from tests.protocol.conftest import Registry, declare
+from tests.support.web_server import WebServer, send, web_server
+
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:upstream-a1b2c3"
+IMAGE = build_image({"etc/text": b"upstream"})
 
 
 def test_where_a_repository_is_is_asked_for_once(cloudformation: CloudFormation, registry: Registry) -> None:
@@ -56,3 +68,100 @@ def test_after_a_failure_it_looks_again(cloudformation: CloudFormation, registry
     assert cloudformation.create(declare(image, "2")).succeeded
 
     assert registry.sandbox.requests.count("DescribeRepositories") == 1
+
+
+class Upstream:
+    """A registry that asks for a token, and the secret with what it takes; both can be changed."""
+
+    def __init__(self, server: WebServer) -> None:
+        self.server, self.password, self.kept = server, "old", "old"
+        self.by_token = True
+        server.answer = self.answer
+
+    def reference(self, image: Image = IMAGE) -> str:
+        return f"{self.server.host}/team/app@{image.digest}"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        authorization = request.headers.get("Authorization")
+        basic = "Basic " + base64.b64encode(f"me:{self.password}".encode()).decode()
+        if request.path.startswith("/token"):
+            given = f"of {self.password}" if authorization == basic else "anonymous"
+            status = 401 if authorization not in {None, basic} else 200
+            send(request, status, json.dumps({"token": given}).encode(), "application/json")
+        elif authorization in {f"Bearer of {self.password}", f"Bearer {self.password}"}:
+            self._serve(request)
+        else:
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{self.server.url}/token"')
+
+    @staticmethod
+    def _serve(request: BaseHTTPRequestHandler) -> None:
+        contents = {IMAGE.digest: IMAGE.manifest, **IMAGE.blobs}
+        digest = request.path.rpartition("/")[2]
+        kind = IMAGE.media_type if "/manifests/" in request.path else "application/octet-stream"
+        send(request, 200, contents[digest], kind)
+
+    def tell_secret(self, request: BaseHTTPRequestHandler) -> None:
+        request.rfile.read(int(request.headers["Content-Length"]))
+        value = {"username": "me", "password": self.kept} if self.by_token else {"token": self.kept}
+        send(request, 200, json.dumps({"SecretString": json.dumps(value)}).encode(), "application/x-amz-json-1.1")
+
+
+@pytest.fixture
+def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
+    with web_server() as registry, web_server() as secrets:
+        upstream = Upstream(registry)
+        secrets.answer = upstream.tell_secret
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.url)
+        yield upstream
+
+
+@pytest.mark.parametrize("by_token", [True, False])
+def test_a_secret_that_is_corrected_counts_at_once(
+    upstream: Upstream,
+    cloudformation: CloudFormation,
+    by_token: bool,  # noqa: FBT001 - a table
+) -> None:
+    source = {"Image": {"Reference": upstream.reference(), "CredentialsSecretArn": SECRET}}
+    declared = {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": source}
+    upstream.by_token, upstream.kept = by_token, "wrong"
+
+    failed = cloudformation.create(declared)
+    upstream.kept = "old"
+    corrected = cloudformation.create(declared)
+
+    assert failed.reason.startswith("ACCESS_DENIED")
+    assert "wrong" not in failed.reason
+    assert corrected.succeeded, corrected.reason
+
+
+@pytest.mark.parametrize("by_token", [True, False])
+def test_a_password_that_was_changed_counts_at_once(
+    upstream: Upstream,
+    registry: Registry,
+    cloudformation: CloudFormation,
+    by_token: bool,  # noqa: FBT001 - a table
+) -> None:
+    source = {"Image": {"Reference": upstream.reference(), "CredentialsSecretArn": SECRET}}
+    upstream.by_token = by_token
+    assert cloudformation.create({"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": source}).succeeded
+    client = registry.sandbox.client("ecr-public")
+    client.delete_repository(repositoryName="acme/agent", force=True)
+    client.create_repository(repositoryName="acme/agent")
+
+    upstream.password = upstream.kept = "new"
+
+    again = cloudformation.create({"RepositoryName": "acme/agent", "ImageTags": ["2"], "Source": source})
+    assert again.succeeded, again.reason
+
+
+def test_anonymous_tokens_of_a_failure_are_not_kept(upstream: Upstream, cloudformation: CloudFormation) -> None:
+    """A registry that opens an image to everybody, after it was refused."""
+    source = {"Image": {"Reference": upstream.reference()}}
+    declared = {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": source}
+    assert not cloudformation.create(declared).succeeded
+
+    upstream.server.answer = Upstream._serve  # noqa: SLF001 - as it is to everybody
+    opened = cloudformation.create(declared)
+
+    assert opened.succeeded, opened.reason
+    assert upstream.server.authorizations[-1] is None

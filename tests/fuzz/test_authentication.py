@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from lambda_handler.cfn.delivery import _check
 from lambda_handler.errors import AccessError, DeliveryError, ImageError, UnavailableError
 from lambda_handler.oci import RegistryHost, Repository
-from lambda_handler.registry.auth import Challenge, _token
-from lambda_handler.registry.blobs import _target
-from lambda_handler.registry.client import next_page
+from lambda_handler.registry.auth import _token
+from lambda_handler.registry.challenge import Challenge
+from lambda_handler.registry.lists import next_page
 from lambda_handler.registry.logins import Logins
+from lambda_handler.registry.redirects import target as redirect_target
 from lambda_handler.registry.transport import Reply
 from tests.fuzz.hostile import JSON, TEXTS, changed, damaged, outcome, written
 
@@ -61,7 +62,7 @@ def is_elsewhere_with_tls(url: str) -> bool:
 @settings(max_examples=300)
 @given(URLS | TEXTS)
 def test_a_redirect_leads_to_a_place_with_tls_or_nowhere(location: str) -> None:
-    target = outcome(lambda: _target("https://registry.example.com/v2/a/blobs/x", location))
+    target = outcome(lambda: redirect_target("https://registry.example.com/v2/a/blobs/x", location, "GET blob"))
 
     assert isinstance(target, str | AccessError | UnavailableError)
     assert not isinstance(target, str) or is_elsewhere_with_tls(target)

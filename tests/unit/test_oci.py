@@ -70,6 +70,9 @@ def test_refuses_a_repository_name(text: str) -> None:
         ("registry-1.docker.io/library/nginx", "in the registry 'registry-1.docker.io'"),
         ("localhost:5000/acme/agent", "in the registry 'localhost:5000'"),
         ("public.ecr.aws/acme/agent", "(without registry host and alias)"),
+        ("ecr-public.aws.com/acme/agent", "without registry host and alias"),
+        ("123456789012.dkr-ecr-fips.us-east-2.on.aws/acme/agent", "is an address in private ECR"),
+        ("registry.hub.docker.com/library/nginx", "in the registry 'registry.hub.docker.com'"),
         ("Acme", "is not the name of an ECR Public repository"),
     ],
 )

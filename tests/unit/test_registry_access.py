@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from lambda_handler.aws.errcode import ERRORS
 from lambda_handler.errors import AccessError, ImageError
 from lambda_handler.oci import RegistryHost, Repository
-from lambda_handler.registry.auth import Challenge, Tokens
+from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.challenge import Challenge
 from lambda_handler.registry.logins import Logins
 
 OPERATIONS = (

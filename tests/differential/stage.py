@@ -1,0 +1,129 @@
+"""What a case is played on: two registries on this machine, or a file; and what came of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+from cdk_ecrpublic.sandbox.images import build_image
+from tests.support.upstream import UpstreamRegistry, upstream_registry
+from tests.support.web_server import send
+
+USER, PASSWORD = "me", "s3cret"
+BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+INDEX = "application/vnd.oci.image.index.v1+json"
+IMAGE = build_image({"etc/text": b"an image"}, platforms=("linux/amd64", "linux/arm64"))
+
+READ, REFUSED, NONE = "read", "refused", "none"
+
+
+@dataclass
+class Stage:
+    """
+    Two registries, of which the first is asked, and a folder for files.
+
+    Attributes:
+        archive: The file that is given instead, once there is one.
+        signatures: Digests of what refers to the image.
+    """
+
+    registry: UpstreamRegistry
+    other: UpstreamRegistry
+    folder: Path
+    archive: Path | None = None
+    signatures: list[str] = field(default_factory=list)
+
+    @property
+    def reference(self) -> str:
+        return f"{self.registry.host}/team/app:1"
+
+    def write(self, content: bytes) -> None:
+        """Let a file be what is given."""
+        self.archive = self.folder / "image.tar"
+        self.archive.write_bytes(content)
+
+    @property
+    def leaked(self) -> bool:
+        """Whether the other host was sent the password, or the first one's token."""
+        secrets = {BASIC, "Bearer t"}
+        return any(each.authorization in secrets for each in self.other.server.asked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """
+    A row of the table.
+
+    Attributes:
+        name: In the words of the page.
+        arrange: Sets the stage.
+        login: Whether there are credentials for the registry.
+        lists: Whether what refers to the image is listed, instead of the image read.
+        secret: What our secret says beside them; ``{other}`` stands for the other host.
+        reason: Why ours differs from all others, where it does.
+    """
+
+    name: str
+    arrange: Callable[[Stage], None]
+    login: bool = False
+    lists: bool = False
+    secret: str = ""
+    reason: str = ""
+
+
+@dataclass
+class Guard:
+    """
+    Lets nobody read without a token.
+
+    Attributes:
+        challenge: What the registry asks for; ``{url}`` and ``{other}`` are the two hosts.
+        hidden: The status for who has no token.
+        open_to_all: Whether an anonymous token will do.
+        token: What it gives.
+    """
+
+    stage: Stage
+    challenge: str
+    hidden: int = 401
+    open_to_all: bool = False
+    token: str = "t"
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> bool:
+        if request.path.partition("?")[0] in {"/token", "/other"}:
+            self.give_token(request)
+            return True
+        if request.headers.get("Authorization") in {f"Bearer {self.token}", BASIC}:
+            return False
+        if self.hidden == 401 or request.path == "/v2/":
+            urls = {"url": self.stage.registry.url, "other": self.stage.other.url}
+            headers = {"WWW_Authenticate": self.challenge.format(**urls)}
+            send(request, 401, b"{}", "application/json", **headers)
+        else:
+            send(request, self.hidden, b"{}", "application/json")
+        return True
+
+    def give_token(self, request: BaseHTTPRequestHandler) -> None:
+        """Give a token to who knows the password, and asks for this repository, if that is asked for."""
+        known = self.open_to_all or request.headers.get("Authorization") == BASIC
+        scoped = (
+            "scope=repository%3Ateam%2Fapp%3Apull" in request.path or "scope=repository:team/app:pull" in request.path
+        )
+        has_query = request.path.count("?") == 1
+        good = known and scoped and has_query
+        body = json.dumps({"token": self.token} if good else {}).encode()
+        send(request, 200 if good else 401, body, "application/json")
+
+
+@contextmanager
+def staged(case: Case, folder: Path) -> Iterator[Stage]:
+    """Set the stage for a case."""
+    with upstream_registry() as registry, upstream_registry() as other:
+        stage = Stage(registry, other, folder)
+        case.arrange(stage)
+        yield stage

@@ -1,0 +1,89 @@
+"""Servers on this machine that respond by a function, and note what they were sent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Asked(NamedTuple):
+    """A request that came."""
+
+    method: str
+    path: str
+    authorization: str | None
+    byte_range: str | None
+
+
+@dataclass
+class WebServer:
+    """Responds to every request by a function, and notes what it was sent."""
+
+    host: str
+    answer: Answer
+    asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}"
+
+    @property
+    def authorizations(self) -> list[str | None]:
+        return [each.authorization for each in self.asked]
+
+    @property
+    def paths(self) -> list[str]:
+        return [each.path for each in self.asked]
+
+
+def send(
+    request: BaseHTTPRequestHandler, status: int, body: bytes = b"", media_type: str = "text/plain", **headers: str
+) -> None:
+    """Respond; an underscore in the name of a header stands for a hyphen."""
+    request.send_response(status)
+    if media_type:
+        request.send_header("Content-Type", media_type)
+    for name, value in {"Content_Length": str(len(body)), **headers}.items():
+        request.send_header(name.replace("_", "-"), value)
+    request.end_headers()
+    if request.command != "HEAD":
+        request.wfile.write(body)
+
+
+@contextmanager
+def web_server() -> Iterator[WebServer]:
+    """Run a server, which says 404 until it is told otherwise."""
+    server = WebServer("", lambda request: send(request, 404))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            found = Asked(self.command, self.path, self.headers.get("Authorization"), self.headers.get("Range"))
+            server.asked.append(found)
+            server.answer(self)
+
+        do_HEAD = do_POST = do_GET  # noqa: N815 - so http.server calls it
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Clients hang up as they like."""
+
+    http = Server(("127.0.0.1", 0), Handler)
+    http.daemon_threads = True
+    server.host = f"127.0.0.1:{http.server_port}"
+    threading.Thread(target=http.serve_forever, args=[0.01], daemon=True).start()
+    try:
+        yield server
+    finally:
+        http.shutdown()
+        http.server_close()

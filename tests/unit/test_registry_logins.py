@@ -1,0 +1,276 @@
+"""How a registry wants its clients to authenticate, in the forms that registries have, over real sockets."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+import urllib3
+
+from lambda_handler.clock import Deadline, SystemClock
+from lambda_handler.errors import AccessError, CredentialsError, ImageError, NotFoundError
+from lambda_handler.log import Log
+from lambda_handler.oci import Digest, Repository
+from lambda_handler.registry import RegistryClient, Transport
+from lambda_handler.registry.logins import Logins
+from lambda_handler.retry import Retry
+from tests.support.clock import SteppingClock
+from tests.support.memory import image_of
+from tests.support.web_server import WebServer, send, web_server
+
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1"
+IMAGE = image_of(b"config").content
+TYPE = "application/vnd.oci.image.manifest.v1+json"
+BASIC = "Basic " + base64.b64encode(b"me:s3cret").decode()
+
+
+@pytest.fixture
+def servers() -> Iterator[list[WebServer]]:
+    """Two servers on this machine; the first is the registry."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(web_server()) for _ in range(2)]
+
+
+def read(registry: WebServer, secret: str = "") -> bytes:
+    """Read the image ``a/b:1`` with what a secret says; empty: anonymously."""
+    logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
+    login = logins.other(Repository.parse(f"{registry.host}/a/b"), ARN if secret else "")
+    transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
+    return RegistryClient(transport, login.tokens).read_tag(login.repository, "1").content
+
+
+SECRET = '{"username": "me", "password": "s3cret"}'
+
+
+def guarded(challenge: str, *, hidden: int = 401) -> object:
+    """Respond as a registry whose images take the token, or the password where it asks for that itself."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        authorization = request.headers.get("Authorization")
+        if request.path.startswith("/token"):
+            given = "t" if authorization in {None, BASIC} else "none"
+            send(request, 200, b'{"token": "%s"}' % given.encode(), "application/json")
+        elif authorization in {"Bearer t", BASIC}:
+            send(request, 200, IMAGE, TYPE)
+        elif hidden == 401 or request.path == "/v2/":
+            send(request, 401, WWW_Authenticate=challenge)
+        else:
+            send(request, hidden)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        'Bearer realm="{url}/token",service="s", Basic realm="Artifactory Realm"',
+        'Basic realm="Artifactory Realm", Bearer realm="{url}/token",service="s"',
+        'Negotiate, Bearer realm="{url}/token",service="s"',
+        'bearer Realm = "{url}/token" , Service="s"',
+        "Bearer realm={url}/token,service=s",
+        'Bearer realm="/token",service="s"',
+        'Bearer realm="{url}/token?account=me",service="s"',
+        'Basic realm="here"',
+    ],
+)
+def test_every_form_of_challenge_is_read_with_credentials(servers: list[WebServer], form: str) -> None:
+    servers[0].answer = guarded(form.format(url=servers[0].url))  # type: ignore[assignment]
+
+    assert read(servers[0], SECRET) == IMAGE
+
+
+def test_several_fields_are_one_list(servers: list[WebServer]) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path.startswith("/token"):
+            send(request, 200, b'{"access_token": "t"}')
+        elif request.headers.get("Authorization") == "Bearer t":
+            send(request, 200, IMAGE, TYPE)
+        else:
+            request.send_response(401)
+            request.send_header("WWW-Authenticate", 'Basic realm="x"')
+            request.send_header("WWW-Authenticate", f'Bearer realm="{servers[0].url}/token"')
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+
+    servers[0].answer = answer
+
+    assert read(servers[0]) == IMAGE
+
+
+@pytest.mark.parametrize("more", ["", ',scope=""', ',scope="repository:a/b:pull"'])
+def test_a_challenge_without_a_scope_gets_a_token_for_this_repository(servers: list[WebServer], more: str) -> None:
+    servers[0].answer = guarded(f'Bearer realm="{servers[0].url}/token",service="s"{more}')  # type: ignore[assignment]
+
+    assert read(servers[0]) == IMAGE
+    assert "/token?service=s&scope=repository%3Aa%2Fb%3Apull" in servers[0].paths
+
+
+@pytest.mark.parametrize("hidden", [401, 404])
+def test_a_registry_that_hides_what_is_private_is_asked_how_to_authenticate(
+    servers: list[WebServer], hidden: int
+) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        authorization = request.headers.get("Authorization")
+        if request.path == "/v2/":
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token",service="s"')
+        elif request.path.startswith("/token"):
+            send(request, 200, b'{"token": "t"}' if authorization == BASIC else b'{"token": "anonymous"}')
+        else:
+            send(request, *((200, IMAGE, TYPE) if authorization == "Bearer t" else (hidden,)))
+
+    servers[0].answer = answer
+
+    assert read(servers[0], SECRET) == IMAGE
+    assert servers[0].paths.count("/v2/") == 1
+
+
+def test_an_open_registry_without_the_image_is_asked_for_a_challenge_once(servers: list[WebServer]) -> None:
+    servers[0].answer = lambda request: send(request, 200 if request.path == "/v2/" else 404)
+    logins = Logins(lambda *asked: asked[-1]({"SecretString": SECRET}))
+    login = logins.other(Repository.parse(f"{servers[0].host}/a/b"), ARN)
+    client = RegistryClient(Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock())), login.tokens)
+
+    assert not any(client.has(login.repository, tag) for tag in "123")
+
+    assert servers[0].paths.count("/v2/") == 1
+    assert BASIC not in servers[0].authorizations
+
+
+def test_an_anonymous_reader_of_what_is_not_there_asks_nothing_more(servers: list[WebServer]) -> None:
+    with pytest.raises(NotFoundError):
+        read(servers[0])
+
+    assert servers[0].paths == ["/v2/a/b/manifests/1"]
+
+
+def test_a_token_endpoint_elsewhere_gets_no_credentials_and_the_error_says_how_to_trust_it(
+    servers: list[WebServer],
+) -> None:
+    registry, other = servers
+    registry.answer = guarded(f'Bearer realm="{other.url}/token",service="s"')  # type: ignore[assignment]
+
+    with pytest.raises(AccessError) as failure:
+        read(registry, SECRET)
+
+    assert f'add "tokenEndpoint": "{other.host}" to the secret' in failure.value.explain()
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("form", ['"{host}"', '"{url}"', '"{url}/token"', '["auth.example.com", "{host}"]'])
+def test_a_token_endpoint_that_the_secret_trusts_gets_them(servers: list[WebServer], form: str) -> None:
+    registry, other = servers
+    registry.answer = other.answer = guarded(f'Bearer realm="{other.url}/token"')  # type: ignore[assignment]
+    trusted = form.format(host=other.host, url=other.url)
+
+    assert read(registry, f'{SECRET[:-1]}, "tokenEndpoint": {trusted}}}') == IMAGE
+    assert other.authorizations == [BASIC]
+
+
+@pytest.mark.parametrize("form", ['"{host}"', '"http://{host}/v1/"', '["ghcr.io", "{host}"]'])
+def test_a_secret_is_sent_to_the_registry_that_it_names(servers: list[WebServer], form: str) -> None:
+    servers[0].answer = guarded('Basic realm="x"')  # type: ignore[assignment]
+    named = form.format(host=servers[0].host)
+
+    assert read(servers[0], f'{SECRET[:-1]}, "registry": {named}}}') == IMAGE
+
+
+@pytest.mark.parametrize("named", ['"ghcr.io"', '["docker.io", "127.0.0.1"]', '"evil.127.0.0.1"'])
+@pytest.mark.parametrize("secret", [SECRET, '{"token": "s3cret"}'])
+def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> None:
+    with pytest.raises(CredentialsError, match=f"and is not sent to {servers[0].host}") as failure:
+        read(servers[0], f'{secret[:-1]}, "registry": {named}}}')
+
+    assert servers[0].asked == []
+    assert "s3cret" not in failure.value.explain()
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ('{"username": "me", "password": "s3cret", "Registry": "ghcr.io"}', "has a key 'Registry'; its keys are"),
+        ('{"username": "me", "password": "s3cret", "tokenendpoint": "x.y"}', "has a key 'tokenendpoint'"),
+        ('{"username": "me", "password": "a", "password": "s3cret"}', "has the key 'password' twice"),
+        ('{"username": "me", "password": "s3cret", "registry": "a b"}', "has a key 'registry' that is no host"),
+        ('{"username": "me", "password": "s3cret", "registry": 7}', "has a key 'registry' that is no host"),
+        ('{"username": "me", "password": "s3cret", "tokenEndpoint": [null]}', "has a key 'tokenEndpoint' that is no"),
+        ('{"username": "me"}', "holds no credentials"),
+    ],
+)
+def test_a_secret_whose_meaning_is_not_certain_is_refused_at_once(
+    servers: list[WebServer], secret: str, said: str
+) -> None:
+    """No wait cures it, though what AWS denies is waited for: it may have been granted just now."""
+    clock = SteppingClock()
+    retry = Retry(Deadline.after(600, clock), Log())
+
+    with pytest.raises(CredentialsError, match=said) as failure:
+        retry.call("logging in", lambda: read(servers[0], secret), settle=True)
+
+    assert clock.now() == SteppingClock().now()
+    assert "s3cret" not in failure.value.explain()
+    assert servers[0].asked == []
+
+
+def test_the_error_says_that_the_credentials_were_refused(servers: list[WebServer]) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path.startswith("/token") and "Authorization" not in request.headers:
+            send(request, 200, b'{"token": "anonymous"}')
+        else:
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token"')
+
+    servers[0].answer = answer
+
+    with pytest.raises(AccessError) as failure:
+        read(servers[0], SECRET)
+
+    assert f"check the credentials in the secret: the token endpoint {servers[0].host} answered 401 to them" in str(
+        failure.value.explain()
+    )
+    assert "s3cret" not in failure.value.explain()
+
+
+def test_a_token_endpoint_that_redirects_is_followed_with_credentials_on_its_own_host_only(
+    servers: list[WebServer],
+) -> None:
+    registry, other = servers
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        path = request.path.partition("?")[0]
+        if path == "/token":
+            send(request, 301, Location="/token/")
+        elif path == "/token/":
+            send(request, 302, Location=f"{other.url}/other")
+        else:
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{registry.url}/token"')
+
+    registry.answer = answer
+
+    with pytest.raises(ImageError):
+        read(registry, SECRET)
+
+    assert ("/token/", BASIC) in [(each.path, each.authorization) for each in registry.asked]
+    assert {each.authorization for each in other.asked} == {None}
+
+
+def test_nothing_of_a_registry_s_refusal_of_a_secret_s_token_is_kept(servers: list[WebServer]) -> None:
+    """The token of a secret counts again in the next invocation, whatever a registry said to it once."""
+    logins = Logins(lambda *asked: asked[-1]({"SecretString": "t0ken"}))
+    repository = Repository.parse(f"{servers[0].host}/a/b")
+    transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
+    servers[0].answer = lambda request: (
+        send(request, 200, b'{"token": "anonymous"}')
+        if request.path == "/token"
+        else send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token"')
+    )
+    with pytest.raises(AccessError):
+        RegistryClient(transport, logins.other(repository, ARN).tokens).read(repository, Digest.of(IMAGE))
+    servers[0].answer = lambda request: (
+        send(request, 200, IMAGE, TYPE) if request.headers["Authorization"] == "Bearer t0ken" else send(request, 403)
+    )
+
+    found = RegistryClient(transport, logins.other(repository, ARN).tokens).read(repository, Digest.of(IMAGE))
+
+    assert found.content == IMAGE

@@ -1,0 +1,356 @@
+"""Registries that send us elsewhere, for manifests, lists and blobs, over real sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+import urllib3
+
+from lambda_handler.clock import Deadline, SystemClock
+from lambda_handler.errors import AccessError, ImageError, InvalidManifestError, RemoteError, UnavailableError
+from lambda_handler.oci import Digest, RegistryHost, Repository
+from lambda_handler.registry import RegistryClient, Transport
+from lambda_handler.registry.auth import Tokens
+from tests.support.memory import image_of
+from tests.support.web_server import WebServer, send, web_server
+
+IMAGE = image_of(b"config").content
+TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+LAYER = bytes(range(256)) * 4
+DIGEST = Digest.of(LAYER)
+
+
+@pytest.fixture
+def servers() -> Iterator[list[WebServer]]:
+    """Two servers on this machine; the first is the registry."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(web_server()) for _ in range(2)]
+
+
+def client(server: WebServer, current: str = "t0ken") -> tuple[RegistryClient, Repository]:
+    host = RegistryHost.parse(server.host)
+    transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
+    tokens = Tokens(host, lambda: "me:s3cret", current=current)
+    return RegistryClient(transport, tokens), Repository(host, "a/b")
+
+
+def download(server: WebServer, start: int = 0, size: int | None = len(LAYER)) -> bytes:
+    registry, repository = client(server)
+    return b"".join(registry.open_blob(repository, DIGEST, start, size))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_manifest_is_read_where_its_registry_sends_us(servers: list[WebServer], status: int) -> None:
+    registry, other = servers
+    registry.answer = lambda request: send(request, status, Location=f"{other.url}/v2/x/y/manifests/1")
+    other.answer = lambda request: send(request, 200, IMAGE, TYPE)
+    asked, repository = client(registry)
+
+    assert asked.read_tag(repository, "1").content == IMAGE
+    assert asked.has(repository, "1")
+    assert registry.authorizations == ["Bearer t0ken"] * 2
+    assert other.authorizations == [None] * 2
+
+
+def test_credentials_stay_where_the_host_does_not_change(servers: list[WebServer]) -> None:
+    registry = servers[0]
+    registry.answer = lambda request: (
+        send(request, 200, IMAGE, TYPE)
+        if request.path == "/v2/new/manifests/1"
+        else send(request, 307, Location="../../../new/manifests/1")
+    )
+    asked, repository = client(registry)
+
+    assert asked.read_tag(repository, "1").content == IMAGE
+    assert registry.authorizations == ["Bearer t0ken"] * 2
+
+
+def test_and_do_not_come_back_once_it_has(servers: list[WebServer]) -> None:
+    registry, other = servers
+    registry.answer = lambda request: (
+        send(request, 200, IMAGE, TYPE) if request.path == "/back" else send(request, 302, Location=f"{other.url}/on")
+    )
+    other.answer = lambda request: send(request, 302, Location=f"{registry.url}/back")
+    asked, repository = client(registry)
+
+    asked.read_tag(repository, "1")
+
+    assert registry.authorizations == ["Bearer t0ken", None]
+    assert other.authorizations == [None]
+
+
+def asks_for_a_token(server: WebServer, contents: Mapping[str, bytes]) -> object:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        path = request.path.partition("?")[0]
+        if path == "/token":
+            send(request, 200, b'{"token": "visitor"}')
+        elif request.headers.get("Authorization") != "Bearer visitor":
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{server.url}/token",service="s"')
+        else:
+            send(request, 200, contents[path], TYPE)
+
+    return answer
+
+
+def test_the_other_host_may_ask_for_an_anonymous_token_of_its_own(servers: list[WebServer]) -> None:
+    """A name of one's own in front of a registry: manifests and blobs are at the other, which knows no credentials."""
+    registry, other = servers
+    contents = {"/v2/x/y/manifests/1": IMAGE, f"/v2/x/y/blobs/{DIGEST}": LAYER}
+    other.answer = asks_for_a_token(other, contents)  # type: ignore[assignment]
+    registry.answer = lambda request: send(request, 302, Location=other.url + request.path.replace("/a/b/", "/x/y/"))
+    asked, repository = client(registry)
+
+    assert asked.read_tag(repository, "1").content == IMAGE
+    assert b"".join(asked.open_blob(repository, DIGEST, 0, len(LAYER))) == LAYER
+    assert [path for path in other.paths if "token" in path] == ["/token?service=s&scope=repository%3Ax%2Fy%3Apull"]
+    assert {"Bearer t0ken", "Basic bWU6czNjcmV0"} & {*other.authorizations} == set()
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://example.com/x",
+        "ftp://example.com/x",
+        "https://127.0.0.1.:1/",
+        "https://me@example.com/",
+        "//[",
+        "http://",
+    ],
+)
+def test_refuses_a_redirect_of_a_manifest_that_leads_astray(servers: list[WebServer], location: str) -> None:
+    servers[0].answer = lambda request: send(request, 302, Location=location)
+    asked, repository = client(servers[0])
+
+    with pytest.raises((AccessError, UnavailableError)):
+        asked.read_tag(repository, "1")
+
+
+def test_redirects_of_a_manifest_without_end_are_ended(servers: list[WebServer]) -> None:
+    servers[0].answer = lambda request: send(request, 302, Location=request.path)
+    asked, repository = client(servers[0])
+
+    with pytest.raises(UnavailableError, match="more than 5 redirects"):
+        asked.read_tag(repository, "1")
+
+    assert len(servers[0].asked) == 6
+
+
+@pytest.mark.parametrize(
+    "signed",
+    [
+        "/bucket/a%2fb?X-Sig=ab%2bcd%3d&k=a+b",
+        "/a/../b/./c?x=%7e~",
+        "/a//b?u=http://x/y",
+        "/a?q='[]|{}^`\"",
+        "/%E2%82%ac?%zz",
+        "/a?",
+        "?a=b",
+    ],
+)
+def test_a_signed_address_is_sent_on_to_the_byte(servers: list[WebServer], signed: str) -> None:
+    registry, storage = servers
+    registry.answer = lambda request: send(request, 307, Location=storage.url + signed)
+    storage.answer = lambda request: send(request, 200, LAYER)
+
+    assert download(registry) == LAYER
+    assert storage.paths == [signed if signed.startswith("/") else f"/{signed}"]
+
+
+def test_what_no_address_may_have_is_percent_encoded(servers: list[WebServer]) -> None:
+    registry, storage = servers
+    registry.answer = lambda request: send(request, 307, Location=f"{storage.url}/a b")
+    storage.answer = lambda request: send(request, 200, LAYER)
+
+    assert download(registry) == LAYER
+    assert storage.paths == ["/a%20b"]
+
+
+def test_a_download_goes_on_with_a_range_that_has_both_ends(servers: list[WebServer]) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.headers["Range"] == "bytes=1000-1023":
+            send(request, 206, LAYER[1000:], Content_Range="bytes 1000-1023/1024")
+        else:
+            send(request, 416)
+
+    servers[0].answer = answer
+
+    assert download(servers[0], 1000) == LAYER[1000:]
+
+
+@pytest.mark.parametrize("status", [400, 405, 416, 501])
+def test_where_a_range_is_refused_it_begins_again(servers: list[WebServer], status: int) -> None:
+    servers[0].answer = lambda request: (
+        send(request, status) if "Range" in request.headers else send(request, 200, LAYER)
+    )
+
+    assert download(servers[0], 1000) == LAYER[1000:]
+
+
+@pytest.mark.parametrize(
+    ("content_range", "first"), [("bytes 900-1023/1024", 900), ("bytes 0-1023/*", 0), ("", 1000), ("x", 1000)]
+)
+def test_of_a_part_that_begins_earlier_the_beginning_is_dropped(
+    servers: list[WebServer], content_range: str, first: int
+) -> None:
+    servers[0].answer = lambda request: send(request, 206, LAYER[first:], Content_Range=content_range)
+
+    assert download(servers[0], 1000) == LAYER[1000:]
+
+
+def test_a_part_that_begins_too_late_is_refused(servers: list[WebServer]) -> None:
+    servers[0].answer = lambda request: send(request, 206, LAYER[1010:], Content_Range="bytes 1010-1023/1024")
+
+    with pytest.raises(UnavailableError, match="asked for bytes from 1000 on, the registry sent those from 1010 on"):
+        download(servers[0], 1000)
+
+
+def listing(*subjects: bytes) -> bytes:
+    entries = [{"mediaType": TYPE, "digest": str(Digest.of(each)), "size": len(each)} for each in subjects]
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
+def referrers(server: WebServer) -> list[Digest]:
+    registry, repository = client(server)
+    return [entry.digest for entry in registry.referrers(repository, DIGEST)]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        INDEX,
+        INDEX.upper(),
+        f"{INDEX}; charset=utf-8",
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/vnd.oci.image.index.v2+json",
+        "application/octet-stream",
+        "text/plain",
+        "",
+    ],
+)
+def test_a_list_is_one_whatever_its_type_is_called(servers: list[WebServer], kind: str) -> None:
+    servers[0].answer = lambda request: send(request, 200, listing(b"1"), kind)
+
+    assert referrers(servers[0]) == [Digest.of(b"1")]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(b"<html>", "text/html"), (listing(b"1"), "text/html; charset=utf-8"), (b"no", "text/plain"), (b"", "")],
+)
+def test_a_page_for_people_is_none(servers: list[WebServer], body: bytes, kind: str) -> None:
+    servers[0].answer = lambda request: send(request, 200, body, kind)
+
+    assert referrers(servers[0]) == []
+
+
+@pytest.mark.parametrize("body", [b'{"errors": []}', b"{}", b"[]", b"", b"<html>", IMAGE])
+def test_json_that_is_no_list_is_an_error(servers: list[WebServer], body: bytes) -> None:
+    servers[0].answer = lambda request: send(request, 200, body, "application/json")
+
+    with pytest.raises(InvalidManifestError):
+        referrers(servers[0])
+
+
+def test_a_list_that_is_elsewhere_is_read_there_and_a_page_there_is_none(servers: list[WebServer]) -> None:
+    registry, other = servers
+    registry.answer = lambda request: send(request, 302, Location=f"{other.url}/list")
+    other.answer = lambda request: send(request, 200, listing(b"1"), INDEX)
+    assert referrers(registry) == [Digest.of(b"1")]
+
+    other.answer = lambda request: send(request, 200, b"<html>", "text/html")
+    assert referrers(registry) == []
+
+
+@pytest.mark.parametrize("status", [204, 400, 404, 405, 406, 410, 501])
+def test_a_registry_says_in_many_ways_that_it_has_no_list(servers: list[WebServer], status: int) -> None:
+    servers[0].answer = lambda request: send(request, status)
+
+    assert referrers(servers[0]) == []
+
+
+@pytest.mark.parametrize("status", [402, 403, 408, 409, 424, 425, 429, 451, 500, 503, 504])
+def test_any_other_answer_is_an_error_since_silence_would_lose_signatures(
+    servers: list[WebServer], status: int
+) -> None:
+    servers[0].answer = lambda request: send(request, status)
+
+    with pytest.raises(RemoteError, match=f"answered {status}"):
+        referrers(servers[0])
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "</v2/a/b/referrers/more>; rel=next",
+        '</v2/a/b/referrers/more>; title="a, b"; REL="Next"',
+        '</x>; rel="prev", </v2/a/b/referrers/more>; rel="last next"',
+        "<more>;rel = next",
+        '<{url}/v2/a/b/referrers/more>; rel="next"',
+    ],
+)
+def test_a_list_goes_on_by_any_form_of_link(servers: list[WebServer], link: str) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path.endswith("/more"):
+            send(request, 200, listing(b"2"), INDEX)
+        else:
+            send(request, 200, listing(b"1"), INDEX, Link=link.format(url=servers[0].url))
+
+    servers[0].answer = answer
+
+    assert referrers(servers[0]) == [Digest.of(b"1"), Digest.of(b"2")]
+
+
+@pytest.mark.parametrize("link", ["/v2/a/b/referrers/more; rel=next", "<more; rel=next", "more"])
+def test_a_link_that_cannot_be_read_is_an_error(servers: list[WebServer], link: str) -> None:
+    servers[0].answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link=link)
+
+    with pytest.raises(UnavailableError, match="which is no link"):
+        referrers(servers[0])
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain; charset=utf-8", "application/octet-stream", ""])
+def test_a_manifest_that_names_its_type_needs_none_from_the_registry(servers: list[WebServer], kind: str) -> None:
+    servers[0].answer = lambda request: send(request, 200, IMAGE, kind)
+    asked, repository = client(servers[0])
+
+    assert asked.read_tag(repository, "1").content == IMAGE
+
+
+def test_one_that_does_not_has_the_type_that_its_list_says(servers: list[WebServer]) -> None:
+    content = json.dumps({key: value for key, value in json.loads(IMAGE).items() if key != "mediaType"}).encode()
+    servers[0].answer = lambda request: send(request, 200, content, "application/octet-stream")
+    asked, repository = client(servers[0])
+
+    assert asked.read(repository, Digest.of(content), listed_as=TYPE).media_type == TYPE
+    with pytest.raises(ImageError, match="has no mediaType"):
+        asked.read(repository, Digest.of(content))
+
+
+def test_a_registry_that_does_not_know_head_is_asked_with_get(servers: list[WebServer]) -> None:
+    servers[0].answer = lambda request: (
+        send(request, 405)
+        if request.command == "HEAD"
+        else send(request, *((200, IMAGE, TYPE) if request.path.endswith("/1") else (404,)))
+    )
+    asked, repository = client(servers[0])
+
+    assert asked.has(repository, "1")
+    assert not asked.has(repository, "2")
+
+
+def test_a_head_that_is_redirected_to_what_is_signed_for_get_is_asked_with_get(servers: list[WebServer]) -> None:
+    """As GitLab's virtual registries do (moby/moby#50065)."""
+    registry, storage = servers
+    registry.answer = lambda request: send(request, 307, Location=f"{storage.url}/signed")
+    storage.answer = lambda request: (
+        send(request, 403) if request.command == "HEAD" else send(request, 200, IMAGE, TYPE)
+    )
+    asked, repository = client(registry)
+
+    assert asked.has(repository, "1")

@@ -1,0 +1,101 @@
+"""Heads of responses that never end: no thread of ours waits for them, and none stays behind."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+import urllib3
+
+from lambda_handler.clock import Deadline, SystemClock
+from lambda_handler.errors import DeadlineError, UnavailableError
+from lambda_handler.registry import Transport
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@contextmanager
+def endless(first: bytes, then: bytes, pause: float = 0.0) -> Iterator[str]:
+    """Send *first*, and *then* again and again until nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(first)
+                    while then:
+                        connection.sendall(then)
+                        time.sleep(pause)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    thread.join(5)
+    assert not thread.is_alive(), "the connection was left open"
+
+
+def get(url: str, seconds: float = 20) -> bytes:
+    transport = Transport(urllib3.PoolManager(), Deadline.after(seconds, SystemClock()))
+    return transport.send("GET", url, {}, limit=1000, doing="GET manifest").body
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (HEAD, b"X-Header: x\r\n"),
+        (HEAD, b"x" * 1000),
+        (b"HTTP/1.1 ", b"2" * 1000),
+        (CHUNKED + b"0\r\n", b"X-Trailer: x\r\n"),
+        (CHUNKED, b"0" * 1000),
+        (CHUNKED + b"1;", b"x" * 1000),
+    ],
+)
+def test_a_head_without_end_is_ended(first: bytes, then: bytes) -> None:
+    with endless(first, then) as url, pytest.raises(UnavailableError, match=r"no complete answer|shorter or longer"):
+        get(url)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (HEAD, b"x"),
+        (HEAD + b"A: ", b"\r\nB: "),
+        (CHUNKED, b"0"),
+        (CHUNKED + b"0\r\n", b"x"),
+    ],
+)
+def test_one_that_drips_is_ended_when_the_time_is_up(first: bytes, then: bytes) -> None:
+    began = time.monotonic()
+
+    with endless(first, then, pause=0.05) as url, pytest.raises((DeadlineError, UnavailableError)):
+        get(url, seconds=1)
+
+    assert time.monotonic() - began < 5
+
+
+def test_an_interim_response_is_passed_over() -> None:
+    with endless(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + HEAD + b"Content-Length: 2\r\n\r\nok", b"") as url:
+        assert get(url) == b"ok"
+
+
+@pytest.mark.parametrize("body", [CHUNKED + b"1\r\no\r\n1;x=y\r\nk\r\n0\r\nX-T: 1\r\n\r\n", HEAD + b"\r\nok"])
+def test_bodies_of_every_framing_are_read(body: bytes) -> None:
+    with endless(body, b"") as url:
+        assert get(url) == b"ok"
+
+
+def test_a_body_that_ends_early_is_an_error() -> None:
+    with (
+        endless(HEAD + b"Content-Length: 5\r\n\r\nok", b"") as url,
+        pytest.raises(UnavailableError, match=r"no complete answer|shorter"),
+    ):
+        get(url)
