@@ -45,11 +45,7 @@ BATCH_MAX = 100
 """The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
 
 REMOVAL_SECONDS = 15.0
-"""
-What a removal needs at most, so that time is left to put back what goes by mistake.
-
-As long as the client waits for a connection and a response.
-"""
+"""As long as the client waits for a removal: then there is time left to put back what goes by mistake."""
 
 NEW_IMAGE_SECONDS = 15.0
 """How long an image is waited for that was put a moment ago, and perhaps never was: longer than any lag reported."""
