@@ -94,7 +94,7 @@ class RehearsedRepository:
         """Return those of *digests* that are not there already."""
         return self.base.missing_blobs(digests)
 
-    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:  # noqa: ARG002 - what is rehearsed is seen at once
+    def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:  # noqa: ARG002 - what is rehearsed is seen at once
         """Read a manifest, each once."""
         if (known := self.images.get(digest, self._read.get(digest))) is not None:
             return known

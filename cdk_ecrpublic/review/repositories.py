@@ -57,7 +57,7 @@ class ComingRepository(EcrPublicRepository):
         """Return all of *digests*."""
         return frozenset(digests)
 
-    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:  # noqa: ARG002
+    def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:  # noqa: ARG002
         """Find nothing."""
         message = f"{digest} cannot be in repository {self.name!r}, which does not exist yet"
         raise NotFoundError(message, operation="GET manifest")

@@ -47,8 +47,6 @@ BATCH_MAX = 100
 REMOVAL_SECONDS = 15.0
 """As long as the client waits for a removal: then there is time left to put back what goes by mistake."""
 
-NEW_IMAGE_SECONDS = 15.0
-"""How long an image is waited for that was put a moment ago, and perhaps never was: longer than any lag reported."""
 
 ASKERS = 4
 """How many requests that only read are under way at once; what the service allows is not published."""
@@ -236,7 +234,7 @@ class EcrPublicRepository:
         """Stream a blob that is here; see ``RegistryRepository.blob``."""
         return self.http.blob(self.repository, blob)
 
-    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:
+    def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:
         """
         Read a manifest, exact to the byte.
 
@@ -244,8 +242,8 @@ class EcrPublicRepository:
         an image that the API knows is therefore waited for.
 
         Args:
-            is_new: It was put a moment ago, so that the API may lag, too:
-                it is waited for, for some seconds.
+            wait_seconds: How long it is waited for where the API does not
+                know it either, which may lag, too.
 
         Raises:
             NotFoundError: It is not in the repository.
@@ -256,8 +254,8 @@ class EcrPublicRepository:
         except NotFoundError as error:
             if not self.missing_images([digest]):
                 return self.retry.call(doing, lambda: self._read_known(digest))
-            if is_new:
-                brief = replace(self.retry, deadline=self.retry.deadline.sooner(NEW_IMAGE_SECONDS))
+            if wait_seconds:
+                brief = replace(self.retry, deadline=self.retry.deadline.sooner(wait_seconds))
                 with suppress(NotYetVisibleError):
                     return brief.call(doing, lambda: self._read_known(digest))
             message = f"the image {digest} does not exist in repository {self.name!r} of registry {self.registry_id}"

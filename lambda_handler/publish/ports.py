@@ -11,6 +11,13 @@ from ..oci import Descriptor, Digest, Manifest, Reference, Repository
 from .content import Origin, Upstream
 
 
+PUT_SECONDS = 15.0
+"""How long an image is waited for that was put a moment ago, and perhaps never was: longer than any lag reported."""
+
+GONE_SECONDS = 5.0
+"""As long as a removal of the last tag takes to put its image back, or a build's last push to be seen."""
+
+
 class PublicRepository(Origin, Protocol):
     """The ECR Public repository that is published to; as an origin it gives what it holds."""
 
@@ -30,13 +37,14 @@ class PublicRepository(Origin, Protocol):
     def is_own(self) -> bool:
         """Whether its registry is the caller's own, so that all tags of an image can be seen."""
 
-    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:
+    def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:
         """
         Read a manifest, exact to the byte.
 
         Args:
-            is_new: It was put a moment ago: where it is not seen, that is
-                waited for, for some seconds.
+            wait_seconds: How long it is waited for, where it is not seen:
+                ``PUT_SECONDS`` if it was put a moment ago, ``GONE_SECONDS``
+                if another declaration may be removing its last tag.
 
         Raises:
             NotFoundError: It is not there.

@@ -19,7 +19,7 @@ from ..errors import AccessError, DeadlineError, ImageError, NotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest
 from ..side_by_side import side_by_side
-from .ports import PublicRepository
+from .ports import GONE_SECONDS, PUT_SECONDS, PublicRepository
 
 OWNED = "another declaration has it"
 TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
@@ -88,6 +88,11 @@ class Removal:
     is_undo: bool = False
     given_back: Collection[str] = ()
 
+    @property
+    def wait_seconds(self) -> float:
+        """How long its image is waited for, where it is not seen."""
+        return PUT_SECONDS if self.is_undo else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Remover:
@@ -114,7 +119,7 @@ class Remover:
         owners = self.ownership.owners(digest)
         kept = self._spared(digest, removal, owners)
         try:
-            manifest = self.repository.manifest(digest, is_new=removal.is_undo)
+            manifest = self.repository.manifest(digest, wait_seconds=removal.wait_seconds)
         except NotFoundError:
             self.log.info(f"nothing to remove: {digest} does not exist", imageDigest=str(digest))
             return kept, ()
@@ -228,15 +233,15 @@ class Remover:
         untagged = [digest for digest in children if not there.get(digest) and (removal.is_undo or digest in there)]
         owners = side_by_side(self.ownership.owners, untagged, at_once=READERS)
         free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
-        for gone in self._delete_untagged(self._known(free, is_new=removal.is_undo)).values():
+        for gone in self._delete_untagged(self._known(free, removal.wait_seconds)).values():
             self._sweep(gone, removal)
 
-    def _known(self, digests: Sequence[Digest], *, is_new: bool) -> list[Manifest]:
+    def _known(self, digests: Sequence[Digest], wait_seconds: float) -> list[Manifest]:
         """Read the manifests of images, so that they could be put back; those that do not exist are left out."""
 
         def read(digest: Digest) -> Manifest | None:
             try:
-                return self.repository.manifest(digest, is_new=is_new)
+                return self.repository.manifest(digest, wait_seconds=wait_seconds)
             except NotFoundError:
                 return None
 
@@ -307,7 +312,7 @@ def give_back(
         if digest not in known:
             try:
                 # Another declaration may be removing its last tag at this moment, and puts it back.
-                known[digest] = repository.manifest(digest, is_new=True)
+                known[digest] = repository.manifest(digest, wait_seconds=GONE_SECONDS)
             except NotFoundError:
                 known[digest] = None
         if (manifest := known[digest]) is None:

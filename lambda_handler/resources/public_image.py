@@ -14,7 +14,7 @@ from ..publish.content import Content, present
 from ..publish.execute import Progress, execute
 from ..publish.observe import observe
 from ..publish.plan import Desired, Observed, Plan, broken, make_plan
-from ..publish.ports import Ports, PublicRepository
+from ..publish.ports import GONE_SECONDS, Ports, PublicRepository
 from ..spec import Declaration, Property, decode
 from . import memory, undo
 from .planning import desire, resolve
@@ -146,7 +146,7 @@ class PublicImageResource:
         if turn.declaration.pinned is None and turn.is_undo:
             digest, destination = deployed(turn), turn.ports.destination
             self.log.info(f"rolling back to {digest}, as it was deployed", imageDigest=str(digest))
-            return present(destination.manifest(digest, is_new=True), destination, ())
+            return present(destination.manifest(digest, wait_seconds=GONE_SECONDS), destination, ())
         return resolve(turn.declaration, turn.ports)
 
     def _may_break_rules(self, turn: Turn, desired: Desired, observed: Observed) -> bool:

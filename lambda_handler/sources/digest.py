@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..oci import Digest, Platform
 from ..publish.content import Content, present
-from ..publish.ports import SourcePorts
+from ..publish.ports import GONE_SECONDS, SourcePorts
 from ..values import Value
 
 
@@ -35,4 +35,4 @@ class DigestSource:
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the manifest of that digest; what it refers to is in place."""
         # It may have been pushed a moment ago; or another declaration is removing its last tag, and puts it back.
-        return present(ports.destination.manifest(self.digest, is_new=True), ports.destination, platforms)
+        return present(ports.destination.manifest(self.digest, wait_seconds=GONE_SECONDS), ports.destination, platforms)

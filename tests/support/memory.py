@@ -120,8 +120,8 @@ class MemoryRepository:
         self.images[manifest.digest] = manifest
         return manifest
 
-    def manifest(self, digest: Digest, *, is_new: bool = False) -> Manifest:
-        del is_new  # reads never lag here
+    def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:
+        del wait_seconds  # reads never lag here
         if digest not in self.images:
             message = f"no {digest} here"
             raise NotFoundError(message, operation="GET manifest")
