@@ -10,7 +10,6 @@ from ..archive.stored import StoredObject
 from ..oci import Descriptor, Digest, Manifest, Reference, Repository
 from .content import Origin, Upstream
 
-
 PUT_SECONDS = 15.0
 """How long an image is waited for that was put a moment ago, and perhaps never was: longer than any lag reported."""
 
