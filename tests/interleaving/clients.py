@@ -6,8 +6,9 @@ import copy
 import functools
 import io
 import re
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
@@ -60,11 +61,31 @@ def clients_for(agent: Agent, *, like: Clients | None = None, client: type[Clien
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """Connections to one host of the world."""
+
+    pool: _Pool
+    url: str
+
+    def urlopen(self, method: str, target: str, **options: Any) -> urllib3.HTTPResponse:
+        """Send a request."""
+        return self.pool.request(method, urljoin(self.url, target), **options)
+
+
 class _Pool(urllib3.PoolManager):
     """Connections that lead to the same world."""
 
     def __init__(self, agent: Agent) -> None:  # a real pool is not needed
         self._agent = agent
+        self.pool_classes_by_scheme = {}
+
+    def clear(self) -> None:
+        """There is nothing to close."""
+
+    def connection_from_url(self, url: str, pool_kwargs: Any = None) -> Any:  # noqa: ARG002
+        """Return what sends requests to the host of *url*."""
+        return _Host(self, url)
 
     def request(self, method: str, url: str, *_: Any, **options: Any) -> urllib3.HTTPResponse:
         parts = urlsplit(url)

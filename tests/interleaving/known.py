@@ -32,8 +32,8 @@ class Known:
 KNOWN: tuple[Known, ...] = (
     Known(
         "an index and an image that it lists are off at the same moment, and the index is not put back",
-        "create.DESTROY+undo-gain.UNTAG/child/two/nothing/digest#A:",
-        re.compile(r"/child/.*: (.* failed: MISSING_CONTENT|image I is gone)"),
+        "undo-create.UNTAG+delete.DESTROY/child/two/nothing/digest#A:8s",
+        re.compile(r"/child/.*: (.* failed: MISSING_CONTENT|image [IX] is gone|tag s?[ab] is gone; it must be at X)"),
     ),
     Known(
         "time runs out right before an undone update ends its record, which forbids others to remove that image",
