@@ -19,16 +19,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._sources.base import IImageSource, SourceBinding
     from .catalog.construct import PublicImageCatalog
     from .catalog.model import ImageSettings
     from .catalog.problems import CatalogError
-    from .image_source import ImageSource
-    from .provider import PublicImageProvider
-    from .provider_stack import PublicImageProviderStack
-    from .public_image import PublicImage
-    from .public_repository import IPublicRepository, PublicRepository
-    from .removal import OnTagRemoved
+    from .constructs._sources.base import IImageSource, SourceBinding
+    from .constructs.image_source import ImageSource
+    from .constructs.on_tag_removed import OnTagRemoved
+    from .constructs.provider import PublicImageProvider
+    from .constructs.provider_stack import PublicImageProviderStack
+    from .constructs.public_image import PublicImage
+    from .constructs.public_repository import IPublicRepository, PublicRepository
 
 __all__ = [
     "CatalogError",
@@ -47,17 +47,17 @@ __all__ = [
 
 _MODULES = {
     "CatalogError": "catalog.problems",
-    "IImageSource": "_sources.base",
-    "IPublicRepository": "public_repository",
+    "IImageSource": "constructs._sources.base",
+    "IPublicRepository": "constructs.public_repository",
     "ImageSettings": "catalog.model",
-    "ImageSource": "image_source",
-    "OnTagRemoved": "removal",
-    "PublicImage": "public_image",
+    "ImageSource": "constructs.image_source",
+    "OnTagRemoved": "constructs.on_tag_removed",
+    "PublicImage": "constructs.public_image",
     "PublicImageCatalog": "catalog.construct",
-    "PublicImageProvider": "provider",
-    "PublicImageProviderStack": "provider_stack",
-    "PublicRepository": "public_repository",
-    "SourceBinding": "_sources.base",
+    "PublicImageProvider": "constructs.provider",
+    "PublicImageProviderStack": "constructs.provider_stack",
+    "PublicRepository": "constructs.public_repository",
+    "SourceBinding": "constructs._sources.base",
 }
 
 

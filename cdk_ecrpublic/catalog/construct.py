@@ -12,7 +12,8 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from .._assets.lambda_handler.oci import Digest, PrivateEcr, Reference, RegistryHost, is_account_id, parse_registry_id
-from .._checks import (
+from ..constructs._sources.base import IImageSource
+from ..constructs._validation.values import (
     check,
     check_instance,
     check_number,
@@ -23,11 +24,10 @@ from .._checks import (
     is_known,
     refuse,
 )
-from .._sources.base import IImageSource
-from ..image_source import ImageSource
-from ..provider import PublicImageProvider, provider_of
-from ..public_image import PublicImage
-from ..public_repository import IPublicRepository, PublicRepository
+from ..constructs.image_source import ImageSource
+from ..constructs.provider import PublicImageProvider, provider_of
+from ..constructs.public_image import PublicImage
+from ..constructs.public_repository import IPublicRepository, PublicRepository
 from . import capacity
 from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source, private_ecr
 from .selection import parse_pattern

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from cdk_ecrpublic.review.assembly import AssemblyError
-from cdk_ecrpublic.review.data import FORMAT_VERSION
+from cdk_ecrpublic.cli.output.data import FORMAT_VERSION
+from cdk_ecrpublic.cli.output.words import count, printable, short
+from cdk_ecrpublic.review.app.assembly import AssemblyError
 from cdk_ecrpublic.review.pins import Pin, find_pins, read_context, read_names, unused, write_context
-from cdk_ecrpublic.review.words import count, printable, short
 
 from .reviewing import Trouble, output, waiting
 

@@ -9,11 +9,11 @@ from typing import Literal
 
 import click
 
-from cdk_ecrpublic.review.data import plan_as_data
+from cdk_ecrpublic.cli.output.data import plan_as_data
+from cdk_ecrpublic.cli.output.markdown import as_markdown
+from cdk_ecrpublic.cli.output.text import print_effects
 from cdk_ecrpublic.review.effect import State
 from cdk_ecrpublic.review.forecast import find_effects
-from cdk_ecrpublic.review.markdown import as_markdown
-from cdk_ecrpublic.review.text import print_effects
 
 from .reviewing import output, reviewing
 

@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cdk_ecrpublic.review.assembly import Assembly, AssemblyError, StoredFile, read_assembly
-from cdk_ecrpublic.review.registry import Registry
-from cdk_ecrpublic.review.words import printable
+from cdk_ecrpublic.cli.output.words import printable
+from cdk_ecrpublic.review.app.assembly import Assembly, AssemblyError, StoredFile, read_assembly
+from cdk_ecrpublic.review.live.registry import Registry
 
 _NO_LINE_IS_LONGER = 10_000
 

@@ -9,10 +9,10 @@ from typing import Literal
 import click
 
 from cdk_ecrpublic._assets.lambda_handler.errors import ImageError
+from cdk_ecrpublic.cli.output.words import count, printable
 from cdk_ecrpublic.review.declaration import as_catalog, as_python
-from cdk_ecrpublic.review.registry import Registry
+from cdk_ecrpublic.review.live.registry import Registry
 from cdk_ecrpublic.review.snapshot import Snapshot, take_snapshot
-from cdk_ecrpublic.review.words import count, printable
 
 from .reviewing import errors
 

@@ -11,9 +11,9 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from cdk_ecrpublic.review.data import drift_as_data
+from cdk_ecrpublic.cli.output.data import drift_as_data
+from cdk_ecrpublic.cli.output.words import count, printable
 from cdk_ecrpublic.review.drift import Finding, Verdict, find_drift
-from cdk_ecrpublic.review.words import count, printable
 
 from .reviewing import Trouble, output, reviewing
 

@@ -10,9 +10,9 @@ from .._assets.lambda_handler.oci import Digest
 from .._assets.lambda_handler.publish.plan import Plan
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import Property
+from .app.intrinsics import unknowns
+from .app.template import DeclaredImage
 from .effect import Effect, State
-from .intrinsics import unknowns
-from .template import DeclaredImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from .._assets.lambda_handler.publish.tree import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
 from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import Declaration, decode
+from .app.intrinsics import unknowns
+from .app.template import DeclaredImage
 from .effect import AT_ONCE, UNANSWERED, problems_of
-from .intrinsics import unknowns
-from .registry import Registry
-from .template import DeclaredImage
+from .live.registry import Registry
 from .untouched import NOT_REMEMBERED, UNREADABLE, deployed_digest, moved, tag_differences
 
 

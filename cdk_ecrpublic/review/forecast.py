@@ -22,15 +22,15 @@ from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.undo import refuse_removal_elsewhere
 from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import Declaration, decode
-from .assembly import Assembly
+from .app.assembly import Assembly
+from .app.intrinsics import unknowns
+from .app.template import DeclaredImage
 from .change import Change, tags_of
-from .deployed import DeployedStacks
 from .effect import AT_ONCE, UNANSWERED, Action, Effect, State, TagEffect, Writes, problems_of
 from .images import Summary, summarize
-from .intrinsics import unknowns
-from .registry import Registry
+from .live.deployed import DeployedStacks
+from .live.registry import Registry
 from .removals import Removals
-from .template import DeclaredImage
 from .turns import Turns
 from .untouched import left_alone
 

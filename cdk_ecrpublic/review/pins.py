@@ -13,10 +13,10 @@ from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Reference, is_account_id
 from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import decode
-from .._pin_names import KEY, METADATA
-from .assembly import AssemblyError, metadata_of
+from ..constructs._pin_names import KEY, METADATA
+from .app.assembly import AssemblyError, metadata_of
 from .effect import AT_ONCE
-from .registry import Registry
+from .live.registry import Registry
 
 CONTEXT_MAX_BYTES = 16 * 1024 * 1024
 

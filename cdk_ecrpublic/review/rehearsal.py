@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Descriptor, Digest, Manifest, Repository
 from .._assets.lambda_handler.publish.ports import PublicRepository
-from .memories import KnownParameters
+from .live.memories import KnownParameters
 
 
 @dataclass

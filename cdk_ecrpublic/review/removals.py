@@ -18,15 +18,15 @@ from .._assets.lambda_handler.publish.execute import execute
 from .._assets.lambda_handler.resources import undo
 from .._assets.lambda_handler.resources.turn import Turn, segments_of
 from .._assets.lambda_handler.spec import Property
+from .app.intrinsics import unknowns
+from .app.template import DELETION_POLICY, REPLACEMENT_POLICY, DeclaredImage
 from .change import Change
 from .effect import Action, Effect, State, TagEffect, Writes, problems_of
 from .images import Summary, summarize
-from .intrinsics import unknowns
-from .registry import SILENT, warnings
+from .live.registry import SILENT, warnings
 from .rehearsal import RehearsedRepository
 from .rollback import Rollback
 from .takeovers import Takeovers
-from .template import DELETION_POLICY, REPLACEMENT_POLICY, DeclaredImage
 from .turns import Turns
 
 

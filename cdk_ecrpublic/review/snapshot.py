@@ -16,8 +16,8 @@ from .._assets.lambda_handler.registry import Transport
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .._assets.lambda_handler.side_by_side import side_by_side
 from .effect import AT_ONCE
-from .listing import ListingClient
-from .registry import PUBLIC_HOST, Registry
+from .live.listing import ListingClient
+from .live.registry import PUBLIC_HOST, Registry
 
 _REFERRER = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
 """Tags by which signatures and the like are found; ``include_referrers`` takes them along."""

@@ -20,9 +20,9 @@ from .._assets.lambda_handler.resources.record import Record
 from .._assets.lambda_handler.resources.records import MOVING, UNDO
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import Property
+from .app.template import DeclaredImage
 from .change import Change, tags_of
 from .effect import Former, Takeover
-from .template import DeclaredImage
 from .turns import Turns
 
 REGION = 3

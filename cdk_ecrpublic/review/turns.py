@@ -15,10 +15,10 @@ from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .._assets.lambda_handler.resources.records import MOVING, owner_of, remembers
 from .._assets.lambda_handler.resources.turn import Turn, segments_of
 from .._assets.lambda_handler.spec import RESOURCE_TYPE, decode
-from .memories import KnownParameters
-from .registry import SILENT, Registry
+from .app.template import DeclaredImage
+from .live.memories import KnownParameters
+from .live.registry import SILENT, Registry
 from .rehearsal import RehearsedParameters, RehearsedRepository, Texts
-from .template import DeclaredImage
 
 SENT = 32_503_680_000.0
 """The year 3000: each record that there is was written before the requests of a rehearsal are sent."""

@@ -44,6 +44,9 @@ def sandbox(*modules: str) -> tuple[str, ...]:
 ONE_REQUEST = ("authorization", "errors", "exchange", "faults", "operations", "settings", "tokens", "world")
 """Modules of the sandbox that both of its APIs are built on."""
 
+WITHOUT_CDK = ("cdk_ecrpublic.constructs._sources.archive_file", "cdk_ecrpublic.constructs._pin_names")
+"""What of the constructs a program can import that does not start the CDK."""
+
 LAYERS = {
     # The function that runs in Lambda, from the inside out.
     "lambda_handler.errors": handler(),
@@ -92,24 +95,26 @@ LAYERS = {
         ours=frozenset({"cdk_ecrpublic.sandbox"}), others=frozenset({"ministack", "starlette"})
     ),
     # A review is the handler without its writes; reading an app takes no CDK.
-    "cdk_ecrpublic.review": Layer(
-        ours=frozenset({SHIPPED, "cdk_ecrpublic._sources.archive_file", "cdk_ecrpublic._pin_names"})
-    ),
-    "cdk_ecrpublic.review.text": library(ours=("cdk_ecrpublic.review",), others=("rich",)),
-    "cdk_ecrpublic.cli": library(
-        "errors", "oci", ours=("cdk_ecrpublic.review", "cdk_ecrpublic.sandbox"), others=("click", "rich")
-    ),
-    "cdk_ecrpublic": library(
-        "archive",
+    "cdk_ecrpublic.review": Layer(ours=frozenset({SHIPPED, "cdk_ecrpublic.review.app", *WITHOUT_CDK})),
+    # What is declared, without looking at anything that is there.
+    "cdk_ecrpublic.review.app": library(
         "errors",
         "oci",
-        "values",
-        "sources",
         "spec",
-        # The names that the package exports; no construct uses them.
-        ours=("cdk_ecrpublic.catalog.construct", "cdk_ecrpublic.catalog.model", "cdk_ecrpublic.catalog.problems"),
-        others=("aws_cdk", "constructs", "jsii"),
+        ours=WITHOUT_CDK,
     ),
+    "cdk_ecrpublic.cli.output": library("oci", "spec", ours=("cdk_ecrpublic.review",), others=("rich",)),
+    "cdk_ecrpublic.cli": library(
+        "errors",
+        "oci",
+        ours=("cdk_ecrpublic.review", "cdk_ecrpublic.cli.output", "cdk_ecrpublic.sandbox"),
+        others=("click", "rich"),
+    ),
+    "cdk_ecrpublic.constructs": library(
+        "archive", "errors", "oci", "values", "sources", "spec", others=("aws_cdk", "constructs", "jsii")
+    ),
+    # The names that the package exports.
+    "cdk_ecrpublic": Layer(ours=frozenset({"cdk_ecrpublic.constructs", "cdk_ecrpublic.catalog"})),
     # Catalogs are read without the CDK, and without the constructs; one module makes images of them.
     "cdk_ecrpublic.catalog": library("errors", "oci", ours=("cdk_ecrpublic.catalog.nodes",)),
     "cdk_ecrpublic.catalog.nodes": library("errors", "oci", ours=("cdk_ecrpublic.catalog.problems",), others=("yaml",)),
@@ -118,12 +123,12 @@ LAYERS = {
         "oci",
         ours=(
             "cdk_ecrpublic.catalog",
-            "cdk_ecrpublic.image_source",
-            "cdk_ecrpublic.provider",
-            "cdk_ecrpublic.public_image",
-            "cdk_ecrpublic.public_repository",
-            "cdk_ecrpublic._checks",
-            "cdk_ecrpublic._sources.base",
+            "cdk_ecrpublic.constructs.image_source",
+            "cdk_ecrpublic.constructs.provider",
+            "cdk_ecrpublic.constructs.public_image",
+            "cdk_ecrpublic.constructs.public_repository",
+            "cdk_ecrpublic.constructs._validation.values",
+            "cdk_ecrpublic.constructs._sources.base",
         ),
         others=("aws_cdk", "constructs"),
     ),
@@ -199,16 +204,16 @@ def test_a_module_imports_only_what_its_layer_may(module: Module) -> None:
         ("lambda_handler.entrypoint", "import cdk_ecrpublic"),
         ("lambda_handler.entrypoint", "import boto3"),
         ("lambda_handler.sources.tag", "def f():\n    from ..publish.execute import execute"),
-        ("cdk_ecrpublic.provider", "from lambda_handler.oci import Digest"),
-        ("cdk_ecrpublic.provider", "from ._assets.lambda_handler.registry import RegistryClient"),
-        ("cdk_ecrpublic.provider", "import boto3"),
-        ("cdk_ecrpublic.provider", "from .sandbox import Sandbox"),
-        ("cdk_ecrpublic.provider", "import yaml"),
+        ("cdk_ecrpublic.constructs.provider", "from lambda_handler.oci import Digest"),
+        ("cdk_ecrpublic.constructs.provider", "from .._assets.lambda_handler.registry import RegistryClient"),
+        ("cdk_ecrpublic.constructs.provider", "import boto3"),
+        ("cdk_ecrpublic.constructs.provider", "from ..sandbox import Sandbox"),
+        ("cdk_ecrpublic.constructs.provider", "import yaml"),
         ("cdk_ecrpublic.catalog.reader", "import aws_cdk"),
         ("cdk_ecrpublic.catalog.reader", "import yaml"),
         ("cdk_ecrpublic.catalog.reader", "from ..public_image import PublicImage"),
-        ("cdk_ecrpublic.review.assembly", "import aws_cdk"),
-        ("cdk_ecrpublic.review.registry", "import boto3"),
+        ("cdk_ecrpublic.review.app.assembly", "import aws_cdk"),
+        ("cdk_ecrpublic.review.live.registry", "import boto3"),
         ("cdk_ecrpublic.review.effect", "from ..sandbox import Sandbox"),
         ("cdk_ecrpublic.sandbox.store.registries", "import aws_cdk"),
         ("cdk_ecrpublic.sandbox.store.registries", "from ...public_image import PublicImage"),

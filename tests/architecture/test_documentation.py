@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cdk_ecrpublic.cli.commands import cli
-from cdk_ecrpublic.review.markdown import MARKER
+from cdk_ecrpublic.cli.output.markdown import MARKER
 from tests.architecture.source import CHECKOUT
 
 FETCHED = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?((?:https?:)?//[^"'\s>]+)""")

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from cdk_ecrpublic.review.intrinsics import Resolver
+from cdk_ecrpublic.review.app.intrinsics import Resolver
 from cdk_ecrpublic.sandbox import SandboxProcess
 from cdk_ecrpublic.sandbox.images import push_image
 from tests.support.distribution import CHECKOUT

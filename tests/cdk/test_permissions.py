@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdk_ecrpublic._grants import LOGIN_ACTIONS, PUBLISH_ACTIONS
+from cdk_ecrpublic.constructs._iam.actions import LOGIN_ACTIONS, PUBLISH_ACTIONS
 from cdk_ecrpublic.sandbox import SandboxProcess
 from cdk_ecrpublic.sandbox.images import build_image, pull
 

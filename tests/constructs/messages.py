@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aws_cdk import App, Stack
 
-from cdk_ecrpublic.review.assembly import metadata_of
+from cdk_ecrpublic.review.app.assembly import metadata_of
 
 
 def warnings(stack: Stack) -> list[str]:

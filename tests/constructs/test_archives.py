@@ -18,7 +18,7 @@ from aws_cdk.assertions import Annotations, Match, Template
 
 from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository
 from cdk_ecrpublic._assets.lambda_handler.archive import open_archive
-from cdk_ecrpublic._sources.archive_file import LayoutFolder
+from cdk_ecrpublic.constructs._sources.archive_file import LayoutFolder
 from cdk_ecrpublic.sandbox.images import build_image
 from tests.support.archives import NAME, MemoryObject, layout_of, saved, tar_of
 

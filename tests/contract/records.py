@@ -27,7 +27,7 @@ from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 from packaging.version import Version
 
-from cdk_ecrpublic.review.intrinsics import Resolver
+from cdk_ecrpublic.review.app.intrinsics import Resolver
 from cdk_ecrpublic.sandbox import SandboxProcess
 from cdk_ecrpublic.sandbox.images import push, push_image
 from tests.protocol.cloudformation import Answer, CloudFormation, answer_address

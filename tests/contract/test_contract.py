@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository, _grants, provider
+from cdk_ecrpublic import IImageSource, ImageSource, PublicImage, PublicRepository
+from cdk_ecrpublic.constructs import provider
+from cdk_ecrpublic.constructs._iam import actions as _grants
 from lambda_handler import errors
 from lambda_handler.errors import ImageError, InvalidPropertiesError
 from lambda_handler.oci import Digest, Platform

@@ -111,7 +111,7 @@ def test_says_that_an_upgrade_redeploys_no_image(maintainer: Maintainer) -> None
 def test_refuses_a_changelog_that_denies_what_the_records_say(maintainer: Maintainer) -> None:
     begin_the_next_version(maintainer, "No.")
     maintainer.replace(
-        "cdk_ecrpublic/public_image.py",
+        "cdk_ecrpublic/constructs/public_image.py",
         "SERVICE_TIMEOUT = Duration.seconds(300)",
         "SERVICE_TIMEOUT = Duration.seconds(301)",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from cdk_ecrpublic.review.assembly import read_assembly
+from cdk_ecrpublic.review.app.assembly import read_assembly
 from tests.protocol.cloudformation import CloudFormation, answer_address
 from tests.protocol.conftest import Lambda
 from tests.support.control_plane import ControlPlane, region_of, serving

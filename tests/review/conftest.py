@@ -11,11 +11,11 @@ import pytest
 from aws_cdk import App, Stack
 
 from cdk_ecrpublic import IPublicRepository, PublicRepository
-from cdk_ecrpublic.review.assembly import Assembly, read_assembly
+from cdk_ecrpublic.review.app.assembly import Assembly, read_assembly
+from cdk_ecrpublic.review.app.template import DeclaredImage
 from cdk_ecrpublic.review.effect import Effect
 from cdk_ecrpublic.review.forecast import find_effects
-from cdk_ecrpublic.review.registry import KnownObjects, Registry, ReviewClients
-from cdk_ecrpublic.review.template import DeclaredImage
+from cdk_ecrpublic.review.live.registry import KnownObjects, Registry, ReviewClients
 from cdk_ecrpublic.sandbox import Sandbox
 from cdk_ecrpublic.sandbox.images import Image, push_image, resolve_tags
 from lambda_handler.cfn import Event, Outcome

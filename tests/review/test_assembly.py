@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
-from cdk_ecrpublic.review.assembly import Assembly, AssemblyError, read_assembly
-from cdk_ecrpublic.review.intrinsics import Resolver, Unknown, unknowns
-from cdk_ecrpublic.review.template import DeclaredImage
+from cdk_ecrpublic.review.app.assembly import Assembly, AssemblyError, read_assembly
+from cdk_ecrpublic.review.app.intrinsics import Resolver, Unknown, unknowns
+from cdk_ecrpublic.review.app.template import DeclaredImage
 
 DIGEST = "sha256:" + "a" * 64
 SOMEWHERE = Environment(account="123456789012", region="eu-west-1")

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from cdk_ecrpublic import IImageSource, ImageSource, IPublicRepository, PublicImage, PublicRepository
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 from cdk_ecrpublic.cli.commands import cli
-from cdk_ecrpublic.review.markdown import COMMENT_MAX_CHARACTERS, MARKER, as_markdown
+from cdk_ecrpublic.cli.output.markdown import COMMENT_MAX_CHARACTERS, MARKER, as_markdown
 from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import build_image
 from cdk_ecrpublic.sandbox.store.registries import Caller

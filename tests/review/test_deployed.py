@@ -8,7 +8,7 @@ import pytest
 from aws_cdk import App, Environment, Stack
 
 from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
-from cdk_ecrpublic.review.assembly import read_assembly
+from cdk_ecrpublic.review.app.assembly import read_assembly
 from cdk_ecrpublic.review.effect import Action, State
 from cdk_ecrpublic.sandbox.images import build_image
 

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from cdk_ecrpublic.review.assembly import Assembly, read_assembly
+from cdk_ecrpublic.review.app.assembly import Assembly, read_assembly
 from cdk_ecrpublic.review.drift import Verdict, find_drift
 from cdk_ecrpublic.review.effect import Action, Effect, Former, State
-from cdk_ecrpublic.review.registry import Registry, ReviewClients
+from cdk_ecrpublic.review.live.registry import Registry, ReviewClients
 from cdk_ecrpublic.sandbox.images import build_image
 from tests.support.course import Deployment
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from cdk_ecrpublic import ImageSource, IPublicRepository, OnTagRemoved, PublicImage, PublicRepository
 from cdk_ecrpublic.cli.commands import cli
-from cdk_ecrpublic.review.assembly import read_assembly
+from cdk_ecrpublic.review.app.assembly import read_assembly
 from cdk_ecrpublic.review.effect import Action, Effect, Former, State
 from cdk_ecrpublic.sandbox.images import build_image
 

@@ -16,9 +16,9 @@ from cdk_ecrpublic._assets.lambda_handler.clock import Deadline
 from cdk_ecrpublic._assets.lambda_handler.errors import UnavailableError
 from cdk_ecrpublic._assets.lambda_handler.log import Log
 from cdk_ecrpublic.cli.commands import cli
-from cdk_ecrpublic.review.assembly import read_assembly
+from cdk_ecrpublic.review.app.assembly import read_assembly
 from cdk_ecrpublic.review.effect import State
-from cdk_ecrpublic.review.registry import Registry, ReviewRetry
+from cdk_ecrpublic.review.live.registry import Registry, ReviewRetry
 from cdk_ecrpublic.review.snapshot import take_snapshot
 from cdk_ecrpublic.sandbox.images import build_image
 from tests.support.clock import SteppingClock

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cdk_ecrpublic.cli.commands import cli
-from cdk_ecrpublic.review.assembly import read_assembly
+from cdk_ecrpublic.review.app.assembly import read_assembly
 from cdk_ecrpublic.review.effect import Effect, State
 from cdk_ecrpublic.sandbox.images import Image, build_image
 from tests.support.course import Deployment

@@ -1,0 +1,89 @@
+"""The effect as Markdown, for a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ...review.effect import Action, Effect, State
+from . import words
+
+MARKER = "<!-- cdk-ecrpublic plan -->"
+"""By which a comment is found again, to be replaced by the next one."""
+
+COMMENT_MAX_CHARACTERS = 60_000
+"""GitHub takes 65,536 for a comment."""
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~@-])")
+
+_SIGNS = {
+    State.CHANGED: "✏️",
+    State.UNCHANGED: "✔️",
+    State.DRIFTED: "⚠️",
+    State.REFUSED: "❌",
+    State.UNKNOWN: "❔",
+    State.UNSEEN: "⚠️",
+}
+
+
+def as_markdown(effects: Sequence[Effect]) -> str:
+    """Write a report that can be posted as it is."""
+    parts = [f"{MARKER}\n### Amazon ECR Public: {_plain(words.verdict(effects))}\n"]
+    if text := words.undo(effects):
+        parts.append(f"\n{_plain(text)}\n")
+    left = COMMENT_MAX_CHARACTERS - sum(map(len, parts))
+    told = [effect for effect in effects if effect.state is not State.UNCHANGED or any(_said(effect))]
+    for number, effect in enumerate(told):
+        section = "\n".join(_section(effect)) + "\n"
+        if len(section) > left:
+            parts.append(f"\n… and {words.count(len(told) - number, 'image')} more; the job's log has them all.\n")
+            break
+        left -= len(section)
+        parts.append(section)
+    return "".join(parts)
+
+
+def _section(effect: Effect) -> Iterator[str]:
+    yield ""
+    yield f"#### {_SIGNS[effect.state]} {_plain(effect.path)} → {_code(effect.repository)}"
+    yield ""
+    for problem in effect.problems:
+        yield f"- **{effect.state.value}**: {_plain(problem)}"
+    for said in _said(effect):
+        yield f"- {_plain(said)}"
+    if effect.problems or any(_said(effect)):
+        yield ""
+    if effect.tags:
+        yield "| tag | | before | after | platforms |"
+        yield "|---|---|---|---|---|"
+        for tag in effect.tags:
+            after = "" if tag.action is Action.UNCHANGED else _digest(tag.after)
+            change = _plain(str(words.platform_change(effect, tag)))
+            yield f"| {_code(tag.tag)} | {tag.action.value} | {_digest(tag.before)} | {after} | {change} |"
+        yield ""
+    for digest, summary in effect.images.items():
+        side = "after" if digest == effect.digest else "before"
+        yield f"- {side}, {_digest(digest)}: {', '.join(map(_code, words.facts(summary)))}"
+    if not effect.tags and effect.digest:
+        yield f"- published by digest only: {_code(effect.digest)}"
+    if text := words.writes(effect):
+        yield f"- {text}"
+
+
+def _said(effect: Effect) -> Iterator[str]:
+    yield from effect.undo.problems
+    yield from effect.notes
+    yield from words.takeovers(effect)
+
+
+def _digest(digest: str | None) -> str:
+    return _code(words.short(digest)) if digest else ""
+
+
+def _code(text: str) -> str:
+    """Quote somebody else's text, so that it neither links nor notifies anybody."""
+    return f"`{words.harmless(text).replace('`', chr(39)).replace('|', '¦')}`"
+
+
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", words.printable(text))

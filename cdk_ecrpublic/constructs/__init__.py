@@ -1,0 +1,1 @@
+"""What an app declares, and what is rendered from it."""

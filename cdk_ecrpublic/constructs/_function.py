@@ -1,0 +1,105 @@
+"""What serves the requests: the function with its code, its role, its log group, and how it is invoked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import CfnElement, Duration, RemovalPolicy, SymlinkFollowMode
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct, IConstruct
+
+from ._iam.managed_role import ManagedPolicyRole
+from ._validation.values import refuse
+
+FUNCTION_LOGICAL_ID = "ECRPublicImageHandler"
+"""
+Never changes. A resource's service token may not change once it is deployed
+(CloudFormation: "Modifying service token is not allowed"), and the token is
+made of this id.
+"""
+
+MAX_EVENT_AGE = Duration.seconds(960)
+"""How long Lambda keeps a request: as long as CloudFormation waits at most, for a copy."""
+
+RETRY_ATTEMPTS = 2
+"""How often Lambda repeats a request whose function crashed: the only cure for one that ran out of memory."""
+
+_ASSETS = Path(__file__).parents[1] / "_assets"
+"""Holds the folder ``lambda_handler`` itself, so that the handler is ``lambda_handler.entrypoint.handler``."""
+
+
+def make_log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: ANN401 - of logs.LogGroup
+    log_group = logs.LogGroup(scope, "Logs", removal_policy=RemovalPolicy.DESTROY, **options)
+    fix_logical_id(log_group, f"{FUNCTION_LOGICAL_ID}Logs")
+    return log_group
+
+
+def make_role(scope: Construct, given: iam.IRole | None, *, managed_policy: bool) -> iam.IRole:
+    if given is not None:
+        if managed_policy:
+            refuse(f"{scope.node.path}: managed_policy", "is for the function's own role, and one is given as role=")
+        return given
+    options: dict[str, Any] = {
+        "assumed_by": iam.ServicePrincipal("lambda.amazonaws.com"),
+        "description": "Publishes images to Amazon ECR Public",
+    }
+    role = (
+        ManagedPolicyRole(scope, "Role", **options, prefix=FUNCTION_LOGICAL_ID)
+        if managed_policy
+        else iam.Role(scope, "Role", **options)
+    )
+    fix_logical_id(role, f"{FUNCTION_LOGICAL_ID}Role")
+    return role
+
+
+def make_function(scope: Construct, **options: Any) -> lambda_.Function:  # noqa: ANN401 - of lambda_.Function
+    function = lambda_.Function(
+        scope,
+        "Function",
+        description="Publishes images to Amazon ECR Public (Custom::ECRPublicImage)",
+        code=_code(),
+        handler="lambda_handler.entrypoint.handler",
+        runtime=lambda_.Runtime.PYTHON_3_14,
+        architecture=lambda_.Architecture.ARM_64,
+        **options,
+    )
+    fix_logical_id(function, FUNCTION_LOGICAL_ID)
+    return function
+
+
+def make_invocations(
+    scope: Construct, function: lambda_.Function, queue: sqs.IQueue | None
+) -> lambda_.EventInvokeConfig:
+    """Say how long Lambda keeps a request, and how often it repeats one: by default six hours, in vain."""
+    config = lambda_.EventInvokeConfig(
+        scope,
+        "Invocations",
+        function=function,
+        max_event_age=MAX_EVENT_AGE,
+        retry_attempts=RETRY_ATTEMPTS,
+        # What rule packs ask for, beside a dead-letter queue, of a function that has such a configuration.
+        on_failure=destinations.SqsDestination(queue) if queue is not None else None,
+    )
+    fix_logical_id(config, f"{FUNCTION_LOGICAL_ID}Invocations")
+    return config
+
+
+def _code() -> lambda_.Code:
+    return lambda_.Code.from_asset(
+        str(_ASSETS),
+        # Bare names under the default GLOB mode: other modes let caches below the root through.
+        exclude=["__pycache__", "*.pyc", ".*"],
+        # In a checkout the folder is a link to the sources; in a wheel it holds them.
+        follow_symlinks=SymlinkFollowMode.ALWAYS,
+    )
+
+
+def fix_logical_id(construct: IConstruct, logical_id: str) -> None:
+    resource = construct.node.default_child
+    if isinstance(resource, CfnElement):
+        resource.override_logical_id(logical_id)

@@ -1,0 +1,1 @@
+"""The function's permissions: which actions, in which policies, and how many fit."""

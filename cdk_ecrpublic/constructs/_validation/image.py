@@ -1,0 +1,151 @@
+"""What PublicImage checks at synthesis: its tags, its partition, and that no tag is declared twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import RemovalPolicy, Stack, Stage
+from aws_cdk.region_info import RegionInfo
+from constructs import Construct
+
+from ..._assets.lambda_handler.oci import Digest, Platform, is_account_id, parse_tag, parse_tag_pattern
+from ..on_tag_removed import OnTagRemoved
+from ..public_repository import IPublicRepository
+from .values import (
+    check,
+    check_flag,
+    check_member,
+    check_repository,
+    check_source,
+    check_text,
+    check_texts,
+    is_known,
+    refuse,
+)
+
+_CLAIMS = "_cdk_ecrpublic_claims"
+
+
+def check_kinds(path: str, repository: object, source: object) -> None:
+    """
+    Refuse what is neither a repository nor a source.
+
+    Raises:
+        ValueError: Says how to make one.
+    """
+    check_repository(f"{path}: repository", repository)
+    check_source(f"{path}: source", source)
+
+
+def check_tags(path: str, tags: Sequence[str]) -> None:
+    """
+    Check the tags of one image.
+
+    Raises:
+        ValueError: A tag outside the grammar, or one named twice.
+    """
+    check_texts(f"{path}: tags", tags, "tags, e.g. ['1.4.2']", parse_tag)
+    twice = sorted({tag for tag in tags if tags.count(tag) > 1})
+    if twice:
+        refuse(f"{path}: tags", f"named twice: {', '.join(map(repr, twice))}")
+
+
+def check_rules(
+    path: str,
+    expected_digest: str | None,
+    *,
+    platforms: Sequence[str],
+    required_platforms: Sequence[str],
+    immutable_tags: Sequence[str],
+    on_tag_removed: OnTagRemoved,
+    removal_policy: RemovalPolicy,
+    include_referrers: bool,
+    refresh: str | None,
+) -> None:
+    """
+    Check the rules of one image.
+
+    Raises:
+        ValueError: A value of another kind or outside its grammar; names the first.
+    """
+    if expected_digest is not None:
+        check(f"{path}: expected_digest", expected_digest, Digest.parse)
+    of = "platforms, e.g. ['linux/amd64']"
+    check_texts(f"{path}: platforms", platforms, of, Platform.parse)
+    check_texts(f"{path}: required_platforms", required_platforms, of, Platform.parse)
+    check_texts(f"{path}: immutable_tags", immutable_tags, "tags or patterns, e.g. ['1.4.*']", parse_tag_pattern)
+    check_member(f"{path}: on_tag_removed", on_tag_removed, tuple(OnTagRemoved))
+    check_member(f"{path}: removal_policy", removal_policy, (RemovalPolicy.RETAIN, RemovalPolicy.DESTROY))
+    check_flag(f"{path}: include_referrers", include_referrers)
+    if refresh is not None:
+        check_text(f"{path}: refresh", refresh, "any text, e.g. '2'")
+
+
+def check_partition(scope: Construct) -> None:
+    """
+    Refuse a stack where ECR Public does not exist.
+
+    Raises:
+        ValueError: The partition is known, and is not ``aws``.
+    """
+    region = Stack.of(scope).region
+    # The stack's own `partition` is a token unless a feature flag of the app says otherwise.
+    partition = RegionInfo.get(region).partition if is_known(region) else None
+    if partition not in {None, "aws"}:
+        refuse(
+            scope.node.path,
+            f"Amazon ECR Public does not exist in partition {partition!r} (this stack is in {region}); "
+            "deploy it in a commercial Region",
+        )
+
+
+def claim_tags(image: Construct, key: tuple[str, str, str], tags: Sequence[str]) -> None:
+    """
+    Claim *tags* for *image*: two declarations of one tag would overwrite each other at every deployment.
+
+    The check spans the whole app. Where accounts are not known at synthesis
+    it spans one stage, since the stacks of two stages mostly go to two
+    accounts.
+
+    Args:
+        key: Of the repository, as ``repository_key`` has it.
+
+    Raises:
+        ValueError: Another image declares one of them already; names both.
+    """
+    if not is_known(tags):
+        return
+    # The app is an object of the user's own process, so it can carry the table.
+    node = image.node
+    root, path = node.root, node.path
+    claims: dict[tuple[str, ...], str] = getattr(root, _CLAIMS, {})
+    setattr(root, _CLAIMS, claims)
+    # One token can be two tags: a pseudo parameter such as the Region has a value for each stack.
+    for tag in filter(is_known, tags):
+        owner = claims.setdefault((*key, tag), path)
+        if owner != path:
+            refuse(
+                f"{path}: tags",
+                f"tag {tag!r} of repository {key[-1]!r} is declared by {owner!r} already; "
+                "declare each tag once, or the two overwrite each other at every deployment",
+            )
+
+
+def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str, str, str]:
+    """Return what tells a repository from all others of the app: stage, registry, name, as far as they matter."""
+    registry = _account(image, repository)
+    if is_known(registry):
+        return "", registry, repository.identity
+    stage = Stage.of(image)
+    return (stage.node.path if stage else ""), "the stack's account", repository.identity
+
+
+def _account(image: Construct, repository: IPublicRepository) -> str:
+    """Return the account that a repository is in; an alias and the account that it belongs to are one registry."""
+    registry = repository.registry_id
+    if registry is None:
+        return Stack.of(image).account
+    if not is_known(registry) or is_account_id(registry):
+        return registry
+    arn = repository.repository_arn
+    return arn.split(":")[4] if is_known(arn) else Stack.of(image).account

@@ -1,0 +1,101 @@
+"""The function as a stack of its own, for images that are declared in other languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aws_cdk import CfnOutput, Environment, Stack
+from constructs import Construct
+
+from ._function import FUNCTION_LOGICAL_ID
+from ._iam.actions import (
+    FIRST_RECORD_ACTIONS,
+    FIRST_RECORD_LIST_ACTIONS,
+    RECORD_READ_ACTIONS,
+    RECORD_WRITE_ACTIONS,
+    REMOVAL_ACTIONS,
+    STATUS_ACTIONS,
+)
+from ._records import PARAMETER_ROOT, RECORD_REGION, RECORD_ROOT
+from ._validation.values import check_flag, check_instance, check_list, check_text, refuse
+from .provider import PublicImageProvider, provider_of
+from .public_repository import IPublicRepository, PublicRepository
+
+EXPORT_NAME = f"{FUNCTION_LOGICAL_ID}Arn"
+"""Never changes: templates of others import it."""
+
+
+class PublicImageProviderStack(Stack):
+    """
+    A stack that has nothing but the function, and exports its ARN as ``ECRPublicImageHandlerArn``.
+
+    Raw CloudFormation, SAM and apps in other languages declare
+    ``Custom::ECRPublicImage`` with this ARN as their ``ServiceToken``. The
+    function may do what is declared here, since their templates cannot tell
+    it: publish to *repositories*, read images of ECR Public, and remember
+    what it published. Whatever else sources need is granted to ``provider``:
+
+    ```python
+    stack = PublicImageProviderStack(app, "Images", repositories=["acme/agent"])
+    secret.grant_read(stack.provider)
+    ```
+
+    Args:
+        repositories: Names of repositories of the stack's account. At least one.
+        removes: Whether tags and images may be removed from them.
+            Default: nothing is ever removed.
+        make_provider: Makes the function, e.g. ``lambda scope:
+            PublicImageProvider(scope, "Provider", memory_size=1024)``.
+            Default: one with the defaults.
+        env: Account and Region of the stack. Default: the command line's.
+        description: Of the stack.
+
+    Raises:
+        ValueError: A name outside its grammar, none, or an option of another kind.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        repositories: Sequence[str],
+        removes: bool = False,
+        make_provider: Callable[[Construct], PublicImageProvider] | None = None,
+        env: Environment | None = None,
+        description: str = "Publishes images to Amazon ECR Public for Custom::ECRPublicImage",
+    ) -> None:
+        if env is not None:
+            # jsii takes a mapping for what is only data.
+            expected = "an Environment(account=…, region=…)"
+            check_instance(f"{construct_id}: env", env, (Environment, dict), expected)
+        check_text(f"{construct_id}: description", description)
+        super().__init__(scope, construct_id, env=env, description=description)
+        path = self.node.path
+        check_list(f"{path}: repositories", repositories, "names, e.g. ['acme/agent']")
+        if not repositories:
+            refuse(f"{path}: repositories", "is empty; expected a list of names, e.g. ['acme/agent']")
+        for number, name in enumerate(repositories):
+            check_text(f"{path}: repositories[{number}]", name)
+        check_flag(f"{path}: removes", removes)
+        self.provider = provider_of(f"{path}: make_provider", make_provider, self)
+        self.provider.allow_reading()
+        self.provider.allow(STATUS_ACTIONS, self.format_arn(service="cloudformation", resource="stack/*"))
+        # The stacks of others have names that nobody knows here.
+        records = self._parameter(f"{RECORD_ROOT}/*", RECORD_REGION)
+        self.provider.allow(RECORD_READ_ACTIONS, records)
+        self.provider.allow(RECORD_WRITE_ACTIONS, records)
+        for name in repositories:
+            self._allow(PublicRepository.from_repository_name(self, name.replace("/", "."), name), removes=removes)
+        CfnOutput(self, "ServiceToken", value=self.provider.service_token, export_name=EXPORT_NAME)
+
+    def _allow(self, repository: IPublicRepository, *, removes: bool) -> None:
+        self.provider.allow_publishing(repository, copies=True)
+        path = f"{PARAMETER_ROOT}/{repository.repository_name}"
+        self.provider.allow(FIRST_RECORD_LIST_ACTIONS, self._parameter(path))
+        self.provider.allow(FIRST_RECORD_ACTIONS, self._parameter(f"{path}/*"))
+        if removes:
+            self.provider.allow(REMOVAL_ACTIONS, repository.repository_arn)
+
+    def _parameter(self, name: str, region: str | None = None) -> str:
+        return self.format_arn(service="ssm", region=region, resource="parameter", resource_name=name)

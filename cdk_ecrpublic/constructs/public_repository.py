@@ -1,0 +1,365 @@
+"""Public repositories: created, or imported by name, ARN or L1 construct."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+import jsii
+from aws_cdk import Annotations, Fn, RemovalPolicy, Resource, Stack
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from .._assets.lambda_handler.errors import InvalidReferenceError, shown
+from .._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse_repository_name
+from .._assets.lambda_handler.oci.reference import parse_declared_name
+from ._iam.actions import DESCRIBE_ACTIONS, LOGIN_ACTIONS, PUSH_ACTIONS
+from ._validation.values import (
+    check,
+    check_choices,
+    check_instance,
+    check_length,
+    check_member,
+    is_known,
+    refuse,
+    refuse_kind,
+)
+
+ABOUT_MAX_CHARACTERS = 10_240
+USAGE_MAX_CHARACTERS = 10_240
+DESCRIPTION_MAX_CHARACTERS = 1_024
+"""Limits of catalog data: CloudFormation's schema of ``AWS::ECR::PublicRepository``."""
+
+ARCHITECTURES = ("ARM", "ARM 64", "x86", "x86-64")
+OPERATING_SYSTEMS = ("Linux", "Windows")
+"""What the public gallery knows: ECR Public API reference, ``RepositoryCatalogDataInput``."""
+
+_ARN = re.compile(r"arn:aws:ecr-public::[0-9]{12}:repository/.+")
+"""Without a Region: service authorization reference, Amazon ECR Public. The name has its own grammar."""
+
+_FROM_L1 = "@FromCfnPublicRepository"
+
+_REGION = "us-east-1"
+"""CloudFormation knows ``AWS::ECR::PublicRepository`` in this Region only."""
+
+
+class IPublicRepository(Protocol):
+    """A public repository, created by this app or imported."""
+
+    @property
+    def repository_name(self) -> str:
+        """Its name, without registry host and alias; may be a token."""
+
+    @property
+    def repository_arn(self) -> str:
+        """Its ARN, which has no Region; may be a token."""
+
+    @property
+    def registry_id(self) -> str | None:
+        """Account id or alias of its registry; None is the stack's own account."""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from others at synthesis: its name where that is known, else its construct's path."""
+
+    def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        """Allow *actions* on this repository."""
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to list the repository's images and tags by the API."""
+
+    def grant_pull(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to log in; everybody may pull, and who is logged in may do so ten times as often."""
+
+    def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to push images."""
+
+    def grant_pull_push(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to pull and to push images."""
+
+
+@jsii.implements(iam.IResourceWithPolicy)
+class _Repository(Resource):
+    """What created and imported repositories share. Strictly private."""
+
+    repository_name: str
+    """Its name, without registry host and alias; may be a token."""
+
+    repository_arn: str
+    """Its ARN, ``arn:aws:ecr-public::<account>:repository/<name>``; may be a token."""
+
+    registry_id: str | None = None
+    """Account id or alias of its registry; None is the stack's own account."""
+
+    _given_name: str | None = None
+    """The name that a resource of this app was given; its ``repository_name`` is a token."""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from others at synthesis: its name where that is known, else its construct's path."""
+        name = self._given_name or self.repository_name
+        return name if is_known(name) else self.node.path
+
+    def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
+        """
+        Allow *actions* on this repository.
+
+        A principal of another account is allowed in the repository's policy
+        too, if this app creates the repository.
+
+        Args:
+            grantee: Who may.
+            actions: E.g. ``ecr-public:DescribeImages``.
+
+        Raises:
+            ValueError: *grantee* is nobody who can be granted anything, or an
+                action is no text.
+        """
+        self._check_grant(grantee, actions)
+        return iam.Grant.add_to_principal_or_resource(
+            grantee=grantee,
+            actions=list(actions),
+            resource_arns=[self.repository_arn],
+            # The policy of a repository is about that repository: its statements have no resource.
+            resource_self_arns=[],
+            resource=self,
+        )
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """
+        Allow *grantee* to describe the repository, its images and its tags by the API.
+
+        The API is in us-east-1 only. The images themselves are everybody's.
+        """
+        return self.grant(grantee, *DESCRIBE_ACTIONS)
+
+    def grant_pull(self, grantee: iam.IGrantable) -> iam.Grant:
+        """
+        Allow *grantee* to log in to ECR Public.
+
+        Everybody may pull; who is logged in may do so ten times as often. AWS
+        cannot restrict a login to a repository, so this is a permission on ``*``.
+        """
+        self._check_grant(grantee, LOGIN_ACTIONS)
+        return iam.Grant.add_to_principal(grantee=grantee, actions=list(LOGIN_ACTIONS), resource_arns=["*"])
+
+    def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
+        """
+        Allow *grantee* to push images, by ``docker push`` as well as by the API.
+
+        This includes logging in, as with ``grant_pull``.
+        """
+        return self.grant_pull(grantee).combine(self.grant(grantee, *PUSH_ACTIONS))
+
+    def grant_pull_push(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Allow *grantee* to pull and to push images: the same as ``grant_push``, since everybody may pull."""
+        return self.grant_push(grantee)
+
+    def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
+        """
+        Warn that the policy of an imported repository is not this app's to change.
+
+        Returns:
+            That the statement was not added.
+        """
+        Annotations.of(self).add_warning_v2(
+            "@cdk-ecrpublic:importedRepositoryPolicy",
+            f"{', '.join(statement.actions)}: granted to another account, which the repository's own policy has to "
+            "allow, too; only a PublicRepository that this app creates can be told so here, so add the statement "
+            "where the repository is created",
+        )
+        return iam.AddToResourcePolicyResult(statement_added=False)
+
+    def _check_grant(self, grantee: object, actions: Sequence[object]) -> None:
+        if not hasattr(type(grantee), "grant_principal") and not hasattr(grantee, "grant_principal"):
+            refuse_kind(f"{self.node.path}: grantee", grantee, "a role, a function or whoever else may be allowed to")
+        for action in actions:
+            if not isinstance(action, str):
+                refuse_kind(f"{self.node.path}: actions", action, "IAM actions, each a text of its own")
+
+
+class PublicRepository(_Repository):
+    """
+    A repository of Amazon ECR Public, with what the gallery shows of it.
+
+    Only in stacks in us-east-1, where CloudFormation can create one; stacks
+    elsewhere import it with ``from_repository_name``.
+
+    Args:
+        repository_name: E.g. ``acme/agent``. Default: CloudFormation makes one up.
+        description: One line, at most 1,024 characters. Default: none is shown.
+        about_text: Markdown, at most 10,240 characters. Default: none is shown.
+        usage_text: Markdown, at most 10,240 characters. Default: none is shown.
+        architectures: Of ``ARM``, ``ARM 64``, ``x86``, ``x86-64``. Default: none is shown.
+        operating_systems: Of ``Linux``, ``Windows``. Default: none is shown.
+        repository_policy: Who else may push. Default: only this account.
+        removal_policy: What happens when it leaves the stack. Default:
+            RETAIN, the repository and its images stay.
+
+    Raises:
+        ValueError: A value outside the service's limits, or a stack that is
+            known to be in another Region.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        repository_name: str | None = None,
+        description: str | None = None,
+        about_text: str | None = None,
+        usage_text: str | None = None,
+        architectures: Sequence[str] = (),
+        operating_systems: Sequence[str] = (),
+        repository_policy: iam.PolicyDocument | None = None,
+        removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        path = self.node.path
+        region = Stack.of(self).region
+        if is_known(region) and region != _REGION:
+            refuse(
+                path, f"CloudFormation creates public repositories in {_REGION} only, and this stack is in {region!r}"
+            )
+        if repository_name is not None:
+            check(f"{path}: repository_name", repository_name, parse_declared_name)
+        check_length(f"{path}: description", description, DESCRIPTION_MAX_CHARACTERS)
+        check_length(f"{path}: about_text", about_text, ABOUT_MAX_CHARACTERS)
+        check_length(f"{path}: usage_text", usage_text, USAGE_MAX_CHARACTERS)
+        check_choices(f"{path}: architectures", architectures, ARCHITECTURES)
+        check_choices(f"{path}: operating_systems", operating_systems, OPERATING_SYSTEMS)
+        if repository_policy is not None:
+            expected = "an iam.PolicyDocument: iam.PolicyDocument.from_json({…})"
+            check_instance(f"{path}: repository_policy", repository_policy, iam.PolicyDocument, expected)
+        check_member(f"{path}: removal_policy", removal_policy, tuple(RemovalPolicy))
+        catalog_data = {
+            "RepositoryDescription": description,
+            "AboutText": about_text,
+            "UsageText": usage_text,
+            "Architectures": list(architectures),
+            "OperatingSystems": list(operating_systems),
+        }
+        resource = ecr.CfnPublicRepository(
+            self,
+            "Resource",
+            repository_name=repository_name,
+            repository_catalog_data={key: value for key, value in catalog_data.items() if value} or None,
+            repository_policy_text=repository_policy,
+        )
+        resource.apply_removal_policy(removal_policy)
+        self._resource, self._policy = resource, repository_policy
+        self._given_name = repository_name
+        self.repository_name = resource.ref
+        self.repository_arn = resource.attr_arn
+
+    def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
+        """
+        Add a statement to ``repository_policy``; like all statements there, it has principals and no resource.
+
+        Returns:
+            That it was added.
+        """
+        self._policy = self._policy or iam.PolicyDocument()
+        self._policy.add_statements(statement)
+        self._resource.repository_policy_text = self._policy
+        return iam.AddToResourcePolicyResult(statement_added=True, policy_dependable=self._resource)
+
+    @staticmethod
+    def from_repository_name(
+        scope: Construct, construct_id: str, repository_name: str, *, registry_id: str | None = None
+    ) -> IPublicRepository:
+        """
+        Import a repository by its name.
+
+        Args:
+            scope: Where the import belongs.
+            construct_id: Its id there.
+            repository_name: Without registry host and alias: ``acme/agent``. One
+                that is called like an address elsewhere, ``ghcr.io/acme/agent``,
+                is imported by ``from_repository_arn``.
+            registry_id: Account id, or an alias of the stack's own account;
+                for a repository of another account use
+                ``from_repository_arn``. Default: the stack's own account.
+
+        Raises:
+            ValueError: A value outside its grammar.
+        """
+        what = f"{scope.node.path}/{construct_id}"
+        check(f"{what}: repository_name", repository_name, parse_declared_name)
+        if registry_id is not None:
+            check(f"{what}: registry_id", registry_id, parse_registry_id)
+        account = registry_id if registry_id and is_account_id(registry_id) else None
+        repository = _Repository(scope, construct_id, account=account)
+        repository.repository_name = repository_name
+        repository.registry_id = registry_id
+        repository.repository_arn = Stack.of(repository).format_arn(
+            service="ecr-public", region="", account=account, resource="repository", resource_name=repository_name
+        )
+        return repository
+
+    @staticmethod
+    def from_repository_arn(
+        scope: Construct, construct_id: str, repository_arn: str, *, registry_alias: str | None = None
+    ) -> IPublicRepository:
+        """
+        Import a repository by its ARN.
+
+        Args:
+            scope: Where the import belongs.
+            construct_id: Its id there.
+            repository_arn: ``arn:aws:ecr-public::<account>:repository/<name>``.
+            registry_alias: Needed for a repository of another account, whose
+                policy must allow to put images: the API describes no registry
+                but one's own. Default: none is needed.
+
+        Raises:
+            ValueError: Another kind of ARN.
+        """
+        what = f"{scope.node.path}/{construct_id}: repository_arn"
+        check(what, repository_arn, _parse_arn)
+        # Arn.split would cut the name of a token at its first slash.
+        name = Fn.select(1, Fn.split(":repository/", repository_arn))
+        account = Fn.select(4, Fn.split(":", repository_arn))
+        check(what, name, parse_repository_name)
+        repository = _Repository(scope, construct_id, account=account if is_known(account) else None)
+        repository.repository_name = name
+        repository.repository_arn = repository_arn
+        own = account == Stack.of(scope).account
+        if registry_alias is not None:
+            check(f"{scope.node.path}/{construct_id}: registry_alias", registry_alias, parse_registry_id)
+        repository.registry_id = registry_alias or (None if own else account)
+        return repository
+
+    @staticmethod
+    def from_cfn_public_repository(cfn_public_repository: ecr.CfnPublicRepository) -> IPublicRepository:
+        """
+        Wrap an L1 construct of this app, as often as it is asked for; what uses it waits for it.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        expected = "an ecr.CfnPublicRepository of this app"
+        check_instance(
+            "PublicRepository.from_cfn_public_repository", cfn_public_repository, ecr.CfnPublicRepository, expected
+        )
+        wrapped = cfn_public_repository.node.try_find_child(_FROM_L1)
+        if isinstance(wrapped, _Repository):
+            return wrapped
+        repository = _Repository(cfn_public_repository, _FROM_L1)
+        repository._given_name = cfn_public_repository.repository_name  # noqa: SLF001 - a class of this module
+        repository.repository_name = cfn_public_repository.ref
+        repository.repository_arn = cfn_public_repository.attr_arn
+        return repository
+
+
+def _parse_arn(text: str) -> str:
+    if not _ARN.fullmatch(text):
+        message = (
+            f"{shown(text)} is not the ARN of a public repository; "
+            "expected arn:aws:ecr-public::<account>:repository/<name>"
+        )
+        raise InvalidReferenceError(message)
+    return text

@@ -1,0 +1,1 @@
+"""What is declared: the synthesized app, its templates and their intrinsics."""

@@ -1,0 +1,93 @@
+"""What only a review asks of a registry: which tags there are, and whether a blob is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ..._assets.lambda_handler.errors import UnavailableError
+from ..._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Digest, Repository
+from ..._assets.lambda_handler.registry import RegistryClient
+from ..._assets.lambda_handler.registry.lists import next_page
+from ..._assets.lambda_handler.registry.transport import Reply
+
+TAG_PAGES_MAX = 200
+"""Of up to 1,000 tags each; ECR Public's quota is 10,000 images for a repository."""
+
+_OK, _BAD_REQUEST, _NOT_FOUND = 200, 400, 404
+
+
+class ListingClient(RegistryClient):
+    """A client that can also look around."""
+
+    def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """
+        Return whether there is a blob; none of its bytes are asked for.
+
+        Raises:
+            AccessError, ThrottledError, UnavailableError: As they say.
+        """
+        reply = self._asked("HEAD", f"{repository.url}/blobs/{digest}", "blob")
+        if reply.status == _NOT_FOUND:
+            return False
+        if reply.status >= _BAD_REQUEST:
+            error = self._error("HEAD blob", reply.status)
+            raise error
+        # It may also lead to where the bytes are.
+        return True
+
+    def exists(self, repository: Repository) -> bool:
+        """
+        Return whether there is a repository, with tags or without.
+
+        HEAD would not do: a manifest that is missing and a repository that is
+        differ in the body of the answer only.
+
+        Raises:
+            AccessError, ThrottledError, UnavailableError: As they say.
+        """
+        reply = self._asked("GET", f"{repository.url}/tags/list?n=1", "tags")
+        if reply.status in {_OK, _NOT_FOUND}:
+            return reply.status == _OK
+        error = self._error("GET tags", reply.status)
+        raise error
+
+    def tags(self, repository: Repository) -> list[str]:
+        """
+        Return all tags, in the registry's order.
+
+        Raises:
+            NotFoundError: There is no such repository.
+            UnavailableError: The list is none, leads elsewhere, or never ends.
+            AccessError, ThrottledError: As they say.
+        """
+        url = f"{repository.url}/tags/list?n=1000"
+        found: list[str] = []
+        for _ in range(TAG_PAGES_MAX):
+            reply = self._asked("GET", url, "tags")
+            if reply.status != _OK:
+                error = self._error("GET tags", reply.status)
+                raise error
+            found.extend(_tags(reply.body))
+            if not (following := next_page(reply, url)):
+                return found
+            url = following
+        message = f"{repository} lists its tags on more than {TAG_PAGES_MAX} pages"
+        raise UnavailableError(message, operation="GET tags")
+
+    def _asked(self, method: str, url: str, what: str) -> Reply:
+        """Send a request for something that is no manifest; messages name it as *what*."""
+
+        def send(header: Mapping[str, str]) -> Reply:
+            return self.transport.send(method, url, header, limit=MANIFEST_MAX_BYTES, doing=f"{method} {what}")
+
+        return self.tokens.request(self.transport, send)
+
+
+def _tags(body: bytes) -> list[str]:
+    try:
+        tags = json.loads(body)["tags"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = "the registry's list of tags is none"
+        raise UnavailableError(message, operation="GET tags") from error
+    return [str(tag) for tag in tags or ()]
