@@ -21,7 +21,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from .clock import Deadline
-from .errors import AccessError, CredentialsError, ImageError, NotYetVisibleError, ThrottledError, UnavailableError
+from .errors import (
+    AccessError,
+    CredentialsError,
+    DeadlineError,
+    ImageError,
+    NotYetVisibleError,
+    ThrottledError,
+    UnavailableError,
+)
 from .log import Log
 
 T = TypeVar("T")
@@ -88,11 +96,13 @@ class Retry:
         """
         attempts, unanswered = self.start(doing, settle=settle), False
         while True:
-            attempts.deadline.check(doing)
             try:
+                attempts.deadline.check(doing)
                 return action()
             except ImageError as error:
                 unanswered = error.unanswered = unanswered or isinstance(error, UnavailableError)
+                if isinstance(error, DeadlineError):
+                    raise
                 attempts.pause(error)
 
     def start(self, doing: str, *, settle: bool = False) -> Attempts:

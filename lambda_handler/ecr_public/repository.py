@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from ..aws.errcode import translated
 from ..errors import (
     AlreadyThereError,
+    DeadlineError,
     ImageNotFoundError,
     IntegrityError,
     MissingContentError,
@@ -270,13 +271,16 @@ class EcrPublicRepository:
             message = f"{digest} is in repository {self.name!r}, but its manifest cannot be read over HTTP yet"
             raise NotYetVisibleError(message, operation=error.operation) from error
 
-    def put(self, manifest: Manifest, tag: str | None) -> None:
+    def put(self, manifest: Manifest, tag: str | None) -> bool:
         """
         Store *manifest*, and let *tag* (if any) point to it.
 
         Media type and digest are always sent, so that the service checks what
         we checked. "Already exists" is success where its text names this
         digest and this tag, or where a look shows them.
+
+        Returns:
+            Whether this put it, as far as that is known; False: it was in place.
 
         Raises:
             MissingContentError: A layer or child manifest is not there.
@@ -293,15 +297,19 @@ class EcrPublicRepository:
         if tag is not None:
             parameters["imageTag"] = tag
         what = f"tag {tag!r}" if tag else str(manifest.digest)
+        is_new = True
         try:
             stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
         except AlreadyThereError as error:
             self._confirm(manifest.digest, tag, error)
             stored = str(manifest.digest)
+            # Where an attempt before got no response, that one may have put it.
+            is_new = error.unanswered
         self.written.add(manifest.digest)
         if stored != str(manifest.digest):
             message = f"ECR Public stored {what} as {stored}, not as {manifest.digest}"
             raise IntegrityError(message)
+        return is_new
 
     def _put(self, parameters: Mapping[str, str]) -> str:
         try:
@@ -333,6 +341,9 @@ class EcrPublicRepository:
         except NotYetVisibleError as error:
             hint = "look where the tag points, and deploy again"
             raise UnconfirmedError(error.message, operation=error.operation, hint=hint) from error
+        except DeadlineError as error:
+            error.unanswered = True
+            raise
 
     def _look(self, digest: Digest, tag: str | None) -> Digest | None:
         """Return where *tag* points; without one, *digest* where it exists."""

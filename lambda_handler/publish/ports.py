@@ -69,11 +69,14 @@ class PublicRepository(Origin, Protocol):
             IntegrityError: They are not what *blob* says; nothing is stored.
         """
 
-    def put(self, manifest: Manifest, tag: str | None) -> None:
+    def put(self, manifest: Manifest, tag: str | None) -> bool:
         """
         Store *manifest*, and let *tag* (if any) point to it.
 
         Succeeds as well when that is so already.
+
+        Returns:
+            Whether this put it, as far as that is known.
 
         Raises:
             MissingContentError: A layer or child manifest is not there.

@@ -131,13 +131,13 @@ class Remover:
             listed = self._untag(manifest, doomed)
             removed = [tag for tag in doomed if tag not in listed]
             may_go = self._put_back(manifest, removed, keeps_image=not goes)
+            if may_go and self._delete(manifest, removed, removal):
+                self._sweep(manifest, removal)
         except DeadlineError:
-            # The image may have gone with its last tag, and it is not known whether it may.
+            # It may have gone with its last tag. The next attempt reads there whether it may, and what it lists.
             (self.undoing or self.repository).put(manifest, None)
             raise
         kept |= dict.fromkeys(listed, "its image is listed by an index")
-        if may_go and self._delete(manifest, removed, removal):
-            self._sweep(manifest, removal)
         for tag, why in kept.items():
             self.log.warning(f"tag {tag} stays: {why}", tag=tag)
         return kept, listed

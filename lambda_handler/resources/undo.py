@@ -306,11 +306,11 @@ def _end(turn: Turn, segments: Sequence[str]) -> None:
     End records; one that stays only forbids others to remove something, which is not worth a failure.
 
     Raises:
-        DeadlineError: There was no time, in a deletion, which CloudFormation repeats.
+        DeadlineError: There was no time, in a deletion or in an undo. Both are repeated, and nothing else ends it.
     """
     try:
         turn.records.end(*segments, first=True)
     except ImageError as error:
-        if isinstance(error, DeadlineError) and turn.event.request_type is RequestType.DELETE:
+        if isinstance(error, DeadlineError) and (turn.event.request_type is RequestType.DELETE or turn.is_undo):
             raise
         turn.log.warning(f"a record of the resource stays: {error.explain()}")

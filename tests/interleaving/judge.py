@@ -83,13 +83,16 @@ class Judge:
         before = self.prepared.course.world.answers
         for agent in run.agents:
             hit = fault if any(call.fault for call in run.steps if call.who == agent.name) else None
+            # Of a request that is delivered twice the first answer counts, whichever delivery it is of.
+            same = {name for name, request in self.prepared.requests.items() if request.id == agent.request.id}
+            hit_same = fault if any(call.fault for call in run.steps if call.who in same) else None
             if agent.error and hit is not Fault.UNANSWERED:
                 yield f"{agent.error!r} escaped from {agent.name}"
             bodies = run.world.answers.get(agent.request.id, [])
             wanted = deliveries.count(agent.request.id) + len(before.get(agent.request.id, ()))
             if fault not in {Fault.UNANSWERED, Fault.LOST} and len(bodies) != wanted:
                 yield f"{len(bodies)} answers to {wanted} deliveries of the request of {agent.name}"
-            excused = hit in FATAL or _deletes_an_image(run) or agent.name in outlook.may_fail
+            excused = hit_same in FATAL or _deletes_an_image(run) or agent.name in outlook.may_fail
             excused = excused or (agent.name == "B" and self.prepared.is_second)
             if bodies and b'"SUCCESS"' not in bodies[0] and not excused:
                 yield f"{agent.name} failed: {reason_of(bodies[0])}"

@@ -36,19 +36,9 @@ KNOWN: tuple[Known, ...] = (
         re.compile(r"/child/.*: (.* failed: MISSING_CONTENT|image [IX] is gone|tag s?[ab] is gone; it must be at X)"),
     ),
     Known(
-        "time runs out right before an undone update ends its record, which forbids others to remove that image",
-        "undo-gain.UNTAG/same/one/nothing/digest#A:16slow",
-        re.compile(r"undo-gain.*slow.*: a record of nobody"),
-    ),
-    Known(
         "an index is off, and time runs out, also that for undoing: its children stay",
         "delete.DESTROY/index/one/nothing/digest#A:8late",
         re.compile(r"delete.DESTROY.*late.*: image [A-Z] is there"),
-    ),
-    Known(
-        "a delivery that fails puts tags back that it never moved, and that another delivery has put",
-        "undo-gain.KEEP+again.KEEP/same/one/nothing/digest#A:2slow,3s",
-        re.compile(r"\+again.*(slow|late)"),
     ),
 )
 
