@@ -104,6 +104,8 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
     first = turn.records.read_first() if mine is None else None
     if turn.is_undo:
         record = replace(mine or _new(turn, existed=None), tags=turn.declaration.tags, failed="")
+        if turn.old is not None and not set(turn.declaration.tags) <= set(turn.old.tags):
+            record = replace(record, regained=turn.event.sent)
     elif mine is not None and mine.request == turn.event.request_id:
         # The same request once more: what the first time has put was not there before.
         record = mine

@@ -58,6 +58,8 @@ class Record:
         failed_sent: When that update was sent, in seconds since the epoch.
         previous: Segment of the record of the declaration before, which a
             rollback may need.
+        regained: When an undo gave the resource tags back that it had dropped,
+            in seconds since the epoch.
         left_over: The resource has ended, and these tags wait for the index
             that lists their image.
     """
@@ -74,6 +76,7 @@ class Record:
     failed: str = ""
     failed_sent: float = 0.0
     previous: str = ""
+    regained: float = 0.0
     left_over: bool = False
 
     @classmethod
@@ -102,6 +105,7 @@ class Record:
                 failed=str(data.get("failed", "")),
                 failed_sent=float(data.get("failedSent", 0.0)),
                 previous=str(data.get("previous", "")),
+                regained=float(data.get("regained", 0.0)),
                 left_over=_boolean(data.get("leftOver", False)),
             )
         except (TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -162,6 +166,11 @@ class Record:
         """What the last declaration of a moving source was resolved to."""
         return list(self.deployed.values())[-1] if self.deployed else None
 
+    @property
+    def claimed(self) -> float:
+        """When the resource got its tags, in seconds since the epoch."""
+        return max(self.sent, self.regained)
+
     def data(self) -> dict[str, object]:
         """Return it for JSON."""
         optional = {
@@ -173,6 +182,7 @@ class Record:
             "failed": self.failed,
             "failedSent": round(self.failed_sent, 3),
             "previous": self.previous,
+            "regained": round(self.regained, 3),
             "leftOver": self.left_over,
         }
         return {

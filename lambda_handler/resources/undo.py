@@ -45,7 +45,8 @@ def _leave(turn: Turn, old: Declaration) -> Sequence[str]:
         # What a deployment took over that never succeeded is not the resource's own.
         given_back = _give_back_failed(turn, turn.old_record, ours, turn.dropped)
         tags = [tag for tag in turn.dropped if tag not in given_back]
-        removal = Removal(tags=tags, image=False, keeps_last=True, given_back=given_back)
+        since = turn.old_record.claimed if turn.old_record else 0.0
+        removal = Removal(tags=tags, image=False, keeps_last=True, since=since, given_back=given_back)
         kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
     _end_obsolete(turn, old)
     return kept
@@ -80,7 +81,7 @@ def delete(turn: Turn, *, is_created: bool) -> None:
         is_waiting = _undo_creation(turn, record, ours)
     else:
         # An update that never succeeded has taken tags over; what was there before it was the resource's own.
-        given_back = _give_back(turn, record.found or {}, ours, record.put) if is_undone and record else ()
+        given_back = _give_back(turn, record, record.found or {}, ours) if is_undone and record else ()
         is_waiting = turn.declaration.deletes and _remove_declared(turn, ours, given_back, ends)
     _end(turn, [segment for segment in ends if not (is_waiting and ours is not None and segment == ours.hex)])
 
@@ -88,12 +89,13 @@ def delete(turn: Turn, *, is_created: bool) -> None:
 def _remove_declared(turn: Turn, ours: Digest | None, given_back: Collection[str], ends: Sequence[str]) -> bool:
     """Remove the declaration's image and its tags; return whether tags stay that wait for an index to go."""
     tags = [tag for tag in turn.declaration.tags if tag not in given_back]
-    kept, is_waiting = _remove_image(turn, ours, Removal(tags=tags, image=True, given_back=given_back))
+    since = turn.record.claimed if turn.record else 0.0
+    kept, is_waiting = _remove_image(turn, ours, Removal(tags=tags, image=True, since=since, given_back=given_back))
     owned = [tag for tag in kept if kept[tag] == OWNED]
     if owned and not is_waiting:
         # Two that are deleted at the same time must not leave a tag to each other: the last one sees no owner.
         _end(turn, ends)
-        _remove_image(turn, ours, Removal(tags=owned, image=True))
+        _remove_image(turn, ours, Removal(tags=owned, image=True, since=since))
     return is_waiting
 
 
@@ -133,7 +135,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     taken = {tag: at for tag, at in (record.found or {}).items() if tag not in turn.declaration.tags}
     removes = any(each.untags or each.deletes for each in (turn.declaration, old))
     if (taken or removes) and turn.is_current(record.sent):
-        given_back = _give_back(turn, taken, ours, record.put)
+        given_back = _give_back(turn, record, taken, ours)
         new = [tag for tag in turn.dropped if tag not in taken]
         if removes and record.found is not None:
             existed = record.existed
@@ -141,6 +143,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
                 tags=new,
                 image=old.deletes and existed is not None and ours not in existed,
                 spared=existed or frozenset(),
+                since=record.claimed,
                 is_undo=True,
                 # Those that are still declared point to the declared image by now.
                 given_back=[*given_back, *turn.declaration.tags],
@@ -169,26 +172,25 @@ def _give_back_failed(turn: Turn, record: Record | None, ours: Digest | None, ta
     taken = {tag: at for tag, at in (record.found or {}).items() if tag in tags} if record else {}
     if record is None or not taken or turn.history.has_succeeded_since(record.sent) is not False:
         return ()
-    return _give_back(turn, taken, ours, record.put)
+    return _give_back(turn, record, taken, ours)
 
 
-def _give_back(
-    turn: Turn, found: Mapping[str, Digest], ours: Digest | None, put: Collection[Digest] = ()
-) -> Collection[str]:
+def _give_back(turn: Turn, record: Record, found: Mapping[str, Digest], ours: Digest | None) -> Collection[str]:
     """
     Point tags to where they pointed before, unless another declaration has them where they are.
 
     Args:
+        record: Of what took them over.
+        found: The tags, each with its image then.
         ours: The image that the declaration stands for; None: not known.
-        put: The images that earlier deployments have put the tags to.
     """
-    owned = _owned(turn, found, ours)
+    owned = _owned(turn, record, found, ours)
     for tag in owned:
         turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
-    given_back = give_back(free, {*put, *filter(None, [ours])}, turn.ports.destination, turn.log)
+    given_back = give_back(free, {*record.put, *filter(None, [ours])}, turn.ports.destination, turn.log)
     # A declaration writes its record before it puts its tags: it is seen by now, or puts them after us.
-    retaken = _owned(turn, given_back, ours)
+    retaken = _owned(turn, record, given_back, ours)
     if ours is not None and retaken:
         manifest = turn.ports.destination.manifest(ours)
         for tag in retaken:
@@ -196,11 +198,11 @@ def _give_back(
     return [tag for tag in given_back if tag not in retaken]
 
 
-def _owned(turn: Turn, tags: Collection[str], ours: Digest | None) -> Collection[str]:
+def _owned(turn: Turn, record: Record, tags: Collection[str], ours: Digest | None) -> Collection[str]:
     """Return those of *tags* that another declaration has at our image."""
     if not tags or ours is None:
         return ()
-    owners = turn.records.owners(ours)
+    owners = turn.records.owners(ours, record.claimed)
     return [tag for tag in tags if owners.tags.get(tag) == ours]
 
 
@@ -215,14 +217,21 @@ def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> bo
     if record is None or record.found is None:
         turn.log.warning("nothing is removed: it is not known what was there before the deployment")
         return False
-    given_back = _give_back(turn, record.found, ours, record.put)
+    given_back = _give_back(turn, record, record.found, ours)
     if not (declaration.untags or declaration.deletes):
         _say_what_stays(turn, [tag for tag in declaration.tags if tag not in record.found])
         return False
     existed = record.existed
     goes = declaration.deletes and existed is not None and ours not in existed
     new = [tag for tag in declaration.tags if tag not in record.found]
-    removal = Removal(tags=new, image=goes, spared=existed or frozenset(), is_undo=True, given_back=given_back)
+    removal = Removal(
+        tags=new,
+        image=goes,
+        spared=existed or frozenset(),
+        since=record.claimed,
+        is_undo=True,
+        given_back=given_back,
+    )
     return _remove_image(turn, ours, removal)[1]
 
 

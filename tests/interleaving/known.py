@@ -31,11 +31,6 @@ class Known:
 
 KNOWN: tuple[Known, ...] = (
     Known(
-        "an index and an image that it lists are off at the same moment, and the index is not put back",
-        "undo-create.UNTAG+delete.DESTROY/child/two/nothing/digest#A:8s",
-        re.compile(r"/child/.*: (.* failed: MISSING_CONTENT|image [IX] is gone|tag s?[ab] is gone; it must be at X)"),
-    ),
-    Known(
         "an index is off, and time runs out, also that for undoing: its children stay",
         "delete.DESTROY/index/one/nothing/digest#A:8late",
         re.compile(r"delete.DESTROY.*late.*: image [A-Z] is there"),

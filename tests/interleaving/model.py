@@ -272,15 +272,17 @@ def _removable(state: Model, owner: Owner, image: str, tags: Sequence[str]) -> I
 
 
 def _without_tags(state: Model, image: str, tags: Sequence[str]) -> Iterator[Model]:
-    """Remove tags of an image; one stays where an index lists it and it has no other: the registry refuses."""
-    if not tags:
-        yield state
-    elif state.is_listed(image) and state.tags_of(image) <= set(tags):
+    """
+    Remove tags of an image.
+
+    One stays where an index lists the image and it has no other: the registry
+    refuses, except in the moment in which the index is off to lose its own tags.
+    """
+    if tags and state.is_listed(image) and state.tags_of(image) <= set(tags):
         for kept in tags:
             after = replace(state, left_over=state.left_over | {(kept, image)})
             yield replace(after, tags=frozenset(item for item in after.tags if item[0] == kept or item[0] not in tags))
-    else:
-        yield replace(state, tags=frozenset(item for item in state.tags if item[0] not in tags))
+    yield replace(state, tags=frozenset(item for item in state.tags if item[0] not in tags))
 
 
 def _undo(state: Model, operation: Operation) -> Iterator[Model]:
