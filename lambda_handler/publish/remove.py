@@ -78,6 +78,7 @@ class Removal:
         tags: As far as they point to it.
         image: The image goes with its last tag, and its children with it;
             otherwise it stays, without a tag if need be.
+        lists: The children, as far as they are known although the image is gone.
         spared: Of the children, those that stay: they were there before.
         keeps_last: The last tag of the image stays.
         since: When the tags were declared, in seconds since the epoch; 0: not known.
@@ -87,6 +88,7 @@ class Removal:
 
     tags: Sequence[str]
     image: bool
+    lists: Sequence[Digest] = ()
     spared: AbstractSet[Digest] = frozenset()
     keeps_last: bool = False
     since: float = 0.0
@@ -129,6 +131,9 @@ class Remover:
             manifest = self.repository.manifest(digest, wait_seconds=removal.wait_seconds)
         except NotFoundError:
             self.log.info(f"nothing to remove: {digest} does not exist", imageDigest=str(digest))
+            if removal.image and not owners.own_image(digest):
+                # An attempt before this one may have removed it, and had no time for what it lists.
+                self._sweep(removal.lists, removal)
             return kept, ()
         doomed = [tag for tag in removal.tags if tag not in kept]
         if doomed and removal.keeps_last and not self._other_tags(digest, doomed):
@@ -143,7 +148,7 @@ class Remover:
             removed = [tag for tag in doomed if tag not in listed]
             may_go = self._put_back(manifest, removed, removal.since, keeps_image=not goes)
             if may_go and self._delete(manifest, removed, removal):
-                self._sweep(manifest, removal)
+                self._sweep([child.digest for child in manifest.children], removal)
         except DeadlineError:
             # It may have gone with its last tag. The next attempt reads there whether it may, and what it lists.
             self._put(manifest, None, self.undoing)
@@ -244,9 +249,8 @@ class Remover:
             return True
         return manifest.digest in self._delete_untagged([manifest])
 
-    def _sweep(self, manifest: Manifest, removal: Removal) -> None:
+    def _sweep(self, children: Sequence[Digest], removal: Removal) -> None:
         """Delete what an index listed that is gone, as far as nothing else has it."""
-        children = [child.digest for child in manifest.children]
         there = self.repository.tags_of(children)
         for digest in there:
             if there[digest]:
@@ -258,7 +262,7 @@ class Remover:
         owners = side_by_side(self.ownership.owners, untagged, at_once=READERS)
         free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
         for gone in self._delete_untagged(self._known(free, removal.wait_seconds)).values():
-            self._sweep(gone, removal)
+            self._sweep([child.digest for child in gone.children], removal)
 
     def _known(self, digests: Sequence[Digest], wait_seconds: float) -> list[Manifest]:
         """Read the manifests of images, so that they could be put back; those that do not exist are left out."""

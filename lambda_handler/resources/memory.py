@@ -112,6 +112,8 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
     else:
         record = _new(turn, found, put=content.root.digest, existed=_existed(turn, content))
         record = _since_last_success(turn, record, mine)
+    if turn.declaration.deletes:
+        record = replace(record, lists=tuple(child.digest for child in content.root.children))
     if turn.declaration.pinned is None:
         deployed = (mine or first or record).deployed
         record = replace(record, deployed=deployed).with_deployed(key_of(turn.event.properties), content.root.digest)

@@ -89,13 +89,14 @@ def delete(turn: Turn, *, is_created: bool) -> None:
 def _remove_declared(turn: Turn, ours: Digest | None, given_back: Collection[str], ends: Sequence[str]) -> bool:
     """Remove the declaration's image and its tags; return whether tags stay that wait for an index to go."""
     tags = [tag for tag in turn.declaration.tags if tag not in given_back]
-    since = turn.record.claimed if turn.record else 0.0
-    kept, is_waiting = _remove_image(turn, ours, Removal(tags=tags, image=True, since=since, given_back=given_back))
+    record = turn.record or Record()
+    removal = Removal(tags=tags, image=True, lists=record.lists, since=record.claimed, given_back=given_back)
+    kept, is_waiting = _remove_image(turn, ours, removal)
     owned = [tag for tag in kept if kept[tag] == OWNED]
     if owned and not is_waiting:
         # Two that are deleted at the same time must not leave a tag to each other: the last one sees no owner.
         _end(turn, ends)
-        _remove_image(turn, ours, Removal(tags=owned, image=True, since=since))
+        _remove_image(turn, ours, replace(removal, tags=owned, given_back=()))
     return is_waiting
 
 
@@ -142,6 +143,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
             removal = Removal(
                 tags=new,
                 image=old.deletes and existed is not None and ours not in existed,
+                lists=record.lists,
                 spared=existed or frozenset(),
                 since=record.claimed,
                 is_undo=True,
@@ -227,6 +229,7 @@ def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> bo
     removal = Removal(
         tags=new,
         image=goes,
+        lists=record.lists,
         spared=existed or frozenset(),
         since=record.claimed,
         is_undo=True,
