@@ -10,7 +10,7 @@ from constructs import Construct
 from .._assets.lambda_handler.oci import parse_tag
 from .._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
 from ._pins import Pinning
-from ._records import Neighbours, first_record_statements, parameter_name
+from ._records import Neighbours, parameter_name
 from ._sources.base import IImageSource, SourceBinding, check_whole
 from ._validation.image import (
     check_kinds,
@@ -160,8 +160,6 @@ class PublicImage(Construct):
         stack = Stack.of(self)
         name = parameter_name(self._repository, stack, resource.logical_id)
         resource.add_property_override(Property.STATE_PARAMETER_NAME.value, name)
-        for actions, resource_arn in first_record_statements(self._repository, stack):
-            self._provider.allow(actions, resource_arn)
 
     @property
     def image_digest(self) -> str:
@@ -221,8 +219,7 @@ class PublicImage(Construct):
         )
 
     def _keep_permissions(self, key: tuple[str, ...]) -> None:
-        """Let the function remember, and clean up until the resource is deleted or replaced."""
-        self._provider.allow_remembering()
+        """Let the function clean up until the resource is deleted or replaced."""
         self._resource.node.add_dependency(self._provider.invocations)
         self._provider.keep_for_undo(self._resource, self._repository, key, removes=self._removes)
 

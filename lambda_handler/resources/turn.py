@@ -228,6 +228,14 @@ def decoded(properties: Mapping[str, object]) -> Declaration | None:
         return None
 
 
+def registry_in_id(event: Event) -> str | None:
+    """Return the registry that the physical id names; None where the id is not one of ours."""
+    place, _, logical_id = event.physical_resource_id.rpartition(":")
+    if place.startswith(ID_PREFIX) and logical_id == event.logical_resource_id:
+        return place.removeprefix(ID_PREFIX).partition("/")[0]
+    return None
+
+
 def _registry_id(event: Event, declaration: Declaration) -> str | None:
     """
     Tell the registry of a resource that is deleted without asking for it; None where that does not work.
@@ -235,9 +243,8 @@ def _registry_id(event: Event, declaration: Declaration) -> str | None:
     Its physical id has it; where CloudFormation knows none of ours, it is the
     account of the function, unless the declaration names another.
     """
-    place, _, logical_id = event.physical_resource_id.rpartition(":")
-    if place.startswith(ID_PREFIX) and logical_id == event.logical_resource_id:
-        return place.removeprefix(ID_PREFIX).partition("/")[0]
+    if (known := registry_in_id(event)) is not None:
+        return known
     if declaration.registry_id is not None:
         return declaration.registry_id if is_account_id(declaration.registry_id) else None
     arns = (str(event.properties.get("ServiceToken", "")), event.stack_id)
