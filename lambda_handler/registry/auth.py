@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from ..errors import ImageError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
@@ -25,6 +26,10 @@ Send = Callable[[Mapping[str, str]], Reply]
 """Sends a request with these headers beside its own."""
 
 _OK, _DENIED, _NOT_FOUND = 200, 401, 404
+_NO_GET = frozenset({404, 405, 501})
+"""How a token endpoint says that it takes requests of OAuth 2 only, which are POST."""
+
+_FORM = "application/x-www-form-urlencoded"
 _CHALLENGE = "WWW-Authenticate"
 
 
@@ -183,16 +188,14 @@ class Tokens:
 
 
 def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Reply:
-    headers = {}
-    if password is not None:
-        headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
+    """Ask for a token, as Docker does first (GET), or as OAuth 2 does where that is all the endpoint takes."""
     trail = Trail(challenge.url, OPERATION)
-    while True:
-        sent = headers if trail.is_home else {}
-        reply = transport.send("GET", trail.url, sent, limit=TOKEN_ANSWER_MAX_BYTES, doing=OPERATION)
-        if reply.status not in REDIRECTS:
-            break
+    basic = {} if password is None else {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+    while (reply := _get(trail, transport, basic)).status in REDIRECTS:
         trail.follow(reply.headers.get("Location", ""))
+    if reply.status in _NO_GET:
+        url = trail.url if trail.hops else challenge.realm
+        reply = _post(url, transport, challenge.form(password if trail.is_home else None))
     # These say nothing of the credentials: the caller asks again.
     message = f"{OPERATION} failed: {challenge.host} answered {reply.status}"
     if reply.status == THROTTLED:
@@ -200,6 +203,18 @@ def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Re
     if reply.status in SERVER_ERRORS:
         raise UnavailableError(message, operation=OPERATION)
     return reply
+
+
+def _get(trail: Trail, transport: Transport, headers: Mapping[str, str]) -> Reply:
+    sent = headers if trail.is_home else {}
+    return transport.send("GET", trail.url, sent, limit=TOKEN_ANSWER_MAX_BYTES, doing=OPERATION)
+
+
+def _post(url: str, transport: Transport, fields: Mapping[str, str]) -> Reply:
+    """Send a form, and no further than there: a redirect of it would be one of a password."""
+    form = urlencode(fields).encode()
+    headers = {"Content-Type": _FORM, "Content-Length": str(len(form))}
+    return transport.send("POST", url, headers, limit=TOKEN_ANSWER_MAX_BYTES, doing=OPERATION, body=[form])
 
 
 def _token(reply: Reply, registry: RegistryHost) -> str:

@@ -3,8 +3,10 @@ Connections that send an address to the byte, and read no endless head of a resp
 
 urllib3 writes an address anew before it sends it: ``%2f`` becomes ``%2F``, and
 dots go. Whoever signed it signed other bytes. http.client reads as many
-interim responses (``100 Continue``) as a server sends, and waits for each byte
-of a header as long as for the first.
+interim responses (``100 Continue``) as a server sends, waits for each byte of
+a header as long as for the first, and takes the other interim responses
+(``103 Early Hints``) for the response itself, which the next request on that
+connection would then be given.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ LINES_MAX_BYTES = 256 * 1024
 
 LINE_MAX_BYTES = 64 * 1024
 """Of one line; http.client allows a header as much."""
+
+_INTERIM = range(100, 200)
+_SWITCHING = 101
 
 _EXACT = re.compile(r"/[\x21-\x7e]*")
 _WIRE = "cdk-ecrpublic-wire"
@@ -94,6 +99,17 @@ class _Response(http.client.HTTPResponse):
         lines = _Lines(self.fp.detach())
         lines.check = check
         self.fp = lines
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read a status line, and pass over all interim responses before it; their lines count like others."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status not in _INTERIM:
+                return version, status, reason
+            if status == _SWITCHING:
+                # There is no HTTP after it, and nobody asked for anything else.
+                raise http.client.UnknownProtocol(reason)
+            http.client.parse_headers(self.fp)
 
 
 class _Exact:
