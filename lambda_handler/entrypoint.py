@@ -1,5 +1,5 @@
 """
-The Lambda's entry point, and the only place where adapters meet use cases.
+The Lambda's entry point, and the only location where adapters meet use cases.
 
 ``lambda_handler.entrypoint.handler`` is part of the public contract.
 """
@@ -23,7 +23,7 @@ from . import cfn
 from .aws import Parameters, S3Objects, StackHistory
 from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock, wall_time
-from .ecr_public import Content, EcrPublicRepository, Place, locate
+from .ecr_public import Content, EcrPublicRepository, RepositoryLocation, find_repository
 from .errors import ImageError, TooLateError
 from .library_logs import withhold_library_logs
 from .log import Log
@@ -39,26 +39,26 @@ T = TypeVar("T")
 
 withhold_library_logs()
 
-ANSWER_SECONDS = 15.0
+RESPONSE_RESERVE_SECONDS = 15.0
 """Kept back from the work, for handing over the response: one attempt of 10 s and a retry."""
 
-UNDO_SECONDS = 15.0
+UNDO_RESERVE_SECONDS = 15.0
 """Kept back from the work, for pointing tags back when time runs out: the longest call, and time for others."""
 
-ATTEMPT_SECONDS = 1.0
+LAST_ATTEMPT_SECONDS = 1.0
 """However little time is left, one attempt to answer is made."""
 
-START_SECONDS = 5.0
+CLOCK_SKEW_SECONDS = 5.0
 """CloudFormation's clock is not ours, and begins before it signs the request."""
 
-LATE_SECONDS = 10.0
+LATE_AFTER_SECONDS = 10.0
 """
 A request that is older was queued, or is repeated: a cold start takes two or three seconds.
 
 Then CloudFormation is asked whether it still waits for it.
 """
 
-REMEMBERED_RESPONSES = 200
+CACHED_RESPONSES_MAX = 200
 """So many of the last responses a warm function gives again to a request that is repeated."""
 
 
@@ -85,7 +85,7 @@ class Clients:
     def __init__(self) -> None:
         self.pool = urllib3.PoolManager(maxsize=16)
         self.logins = Logins(self._call)
-        self.places: dict[tuple[str | None, str], Place] = {}
+        self.locations: dict[tuple[str | None, str], RepositoryLocation] = {}
         self.responses: OrderedDict[str, bytes] = OrderedDict()
         self._session = botocore.session.get_session()
         self._clients: dict[tuple[str, str | None], Any] = {}
@@ -146,23 +146,23 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
         awsRequestId=context.aws_request_id,
     )
     waited = now - request.sent
-    left = request.service_timeout - waited - START_SECONDS
+    left = request.service_timeout - waited - CLOCK_SKEW_SECONDS
     seconds = min(context.get_remaining_time_in_millis() / 1000, left)
-    end = Deadline.after(max(seconds, ATTEMPT_SECONDS), clock)
+    end = Deadline.after(max(seconds, LAST_ATTEMPT_SECONDS), clock)
     body = clients.responses.get(request.request_id)
     if body is None:
         response = _respond(request, clients, log, end, waited)
         body = response.encode(request)
         clients.responses[request.request_id] = body
-        if len(clients.responses) > REMEMBERED_RESPONSES:
+        if len(clients.responses) > CACHED_RESPONSES_MAX:
             clients.responses.popitem(last=False)
     cfn.deliver(request.response_url, body, clients.pool, Retry(end, log))
     log.info(f"answered {json.loads(body)['Status']}")
 
 
 def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, waited: float) -> cfn.Response:
-    deadline = Deadline(end.clock, end.expires - ANSWER_SECONDS)
-    work = Deadline(end.clock, deadline.expires - UNDO_SECONDS)
+    deadline = Deadline(end.clock, end.expires - RESPONSE_RESERVE_SECONDS)
+    work = Deadline(end.clock, deadline.expires - UNDO_RESERVE_SECONDS)
     if why := _too_late(request, clients, Retry(work, log), waited):
         return cfn.refuse(request, TooLateError(why), log)
     # What is deleted was created with the same permissions; one that is missing will not come.
@@ -175,9 +175,9 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
     )
     response = cfn.respond(request, resource, deadline, log)
     if response.status is cfn.Status.FAILED:
-        # A place may be another one by now: a registry can be given another alias. And a token may be what failed.
-        clients.places.clear()
-        clients.logins.forget()
+        # A location may be another one by now: a registry can be given another alias. And a token may be what failed.
+        clients.locations.clear()
+        clients.logins.clear()
     return response
 
 
@@ -186,7 +186,7 @@ def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float)
     late = f"the request is too late: it came {waited:.0f} s after it was sent"
     if waited >= request.service_timeout:
         return f"{late}, and CloudFormation waits {request.service_timeout} s"
-    if waited < LATE_SECONDS:
+    if waited < LATE_AFTER_SECONDS:
         return ""
     history = StackHistory(clients.get("cloudformation"), request.stack_id, retry)
     try:
@@ -217,10 +217,10 @@ class SourceAdapters:
         """Find the repository that is published to, over the API unless a warm function knows it already."""
         client, declared = self._clients.get("ecr-public", ECR_PUBLIC_REGION), self._declaration
         named = (declared.registry_id, declared.repository_name)
-        place = self._clients.places.get(named) or locate(client, *named, self._retry)
-        if place.is_own:
-            self._clients.places[named] = place
-        return place.open(client, retry=self._retry, http=self)
+        location = self._clients.locations.get(named) or find_repository(client, *named, self._retry)
+        if location.is_own:
+            self._clients.locations[named] = location
+        return location.open(client, retry=self._retry, http=self)
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
         """Open a repository of any registry; one of ECR Public itself as what it is."""
@@ -236,8 +236,8 @@ class SourceAdapters:
     def _log_in(self, repository: Repository, credentials_secret_arn: str) -> Login:
         return self._retry.call(
             f"logging in to {repository.host}",
-            lambda: self._clients.logins.other(repository, credentials_secret_arn),
-            settle=True,
+            lambda: self._clients.logins.for_registry(repository, credentials_secret_arn),
+            retry_access_denied=True,
         )
 
     def read(self, repository: Repository, digest: Digest) -> Manifest:
@@ -255,13 +255,13 @@ class SourceAdapters:
     def upload(self, repository: Repository, blob: Descriptor, content: Content) -> None:
         """Store a blob in ECR Public."""
         login = self._clients.logins.ecr_public(repository)
-        Uploads(self._transport, login.tokens, login.repository, self._retry).upload(blob, content)
+        Uploads(self._transport, login.auth, login.repository, self._retry).upload(blob, content)
 
     def _ecr_public(self, repository: Repository) -> RegistryRepository:
         return self._open(self._clients.logins.ecr_public(repository))
 
     def _open(self, login: Login) -> RegistryRepository:
-        return RegistryRepository(RegistryClient(self._transport, login.tokens), login.repository, self._retry)
+        return RegistryRepository(RegistryClient(self._transport, login.auth), login.repository, self._retry)
 
 
 class Adapters(SourceAdapters):

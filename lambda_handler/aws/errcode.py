@@ -21,7 +21,7 @@ from botocore.parsers import ResponseParserError
 
 from ..errors import (
     AccessError,
-    AlreadyThereError,
+    AlreadyExistsError,
     ConflictError,
     ImageNotFoundError,
     MissingContentError,
@@ -45,7 +45,7 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "InvalidSignatureException": AccessError,
     "UnrecognizedClientException": AccessError,
     "ImageNotFoundException": ImageNotFoundError,
-    "ImageAlreadyExistsException": AlreadyThereError,
+    "ImageAlreadyExistsException": AlreadyExistsError,
     "NoSuchBucket": NotFoundError,
     "NoSuchKey": NotFoundError,
     "ParameterNotFound": NotFoundError,

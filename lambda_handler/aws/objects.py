@@ -10,7 +10,7 @@ from typing import Any
 import urllib3
 from botocore.exceptions import ClientError
 
-from ..archive.stored import PIECE_BYTES
+from ..archive.stored import CHUNK_BYTES
 from ..errors import AccessError, ImageError, IntegrityError, UnavailableError
 from ..retry import Retry
 from .errcode import error_code, translated
@@ -39,7 +39,9 @@ class S3Objects:
             NotFoundError: There is no such object.
             IntegrityError: It is longer.
         """
-        return self.retry.call(f"reading s3://{bucket}/{key}", lambda: self._get(bucket, key, limit), settle=True)
+        return self.retry.call(
+            f"reading s3://{bucket}/{key}", lambda: self._get(bucket, key, limit), retry_access_denied=True
+        )
 
     def open(self, bucket: str, key: str) -> S3Object:
         """
@@ -51,7 +53,7 @@ class S3Objects:
         """
         name = f"s3://{bucket}/{key}"
         try:
-            return self.retry.call(f"reading {name}", lambda: self._open(bucket, key, name), settle=True)
+            return self.retry.call(f"reading {name}", lambda: self._open(bucket, key, name), retry_access_denied=True)
         except AccessError as error:
             hint = f"{error.hint}; to who may not list the bucket, S3 says the same of an object that does not exist"
             raise AccessError(error.message, operation=error.operation, hint=hint) from error
@@ -117,10 +119,10 @@ class S3Object:
         attempts = self.retry.start(f"reading {self.name}")
         while position < stop:
             try:
-                for piece in self._stream(position, stop):
-                    position += len(piece)
+                for chunk in self._stream(position, stop):
+                    position += len(chunk)
                     attempts.progressed()
-                    yield piece
+                    yield chunk
                 if position < stop:
                     message = f"{self.name} ended after {position} of {self.size} bytes"
                     raise UnavailableError(message, operation=_OPERATION)
@@ -131,8 +133,8 @@ class S3Object:
         self.retry.deadline.check(f"reading {self.name}")
         body = _get_range(self.client, self.name, start, stop, self.place)["Body"]
         try:
-            while piece := _read(body, self.name):
-                yield piece
+            while chunk := _read(body, self.name):
+                yield chunk
                 self.retry.deadline.check(f"reading {self.name}")
         finally:
             body.close()
@@ -157,9 +159,9 @@ def _get_range(client: Any, name: str, start: int, stop: int, place: Mapping[str
 def _read(body: Any, name: str) -> bytes:  # noqa: ANN401 - botocore's StreamingBody
     with translated(_OPERATION):
         try:
-            piece: bytes = body.read(PIECE_BYTES)
+            chunk: bytes = body.read(CHUNK_BYTES)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             # botocore passes some of them on as they are: a TLS record that is broken, say.
             message = f"{_OPERATION} failed: {name} broke off ({type(error).__name__})"
             raise UnavailableError(message, operation=_OPERATION) from error
-    return piece
+    return chunk

@@ -98,4 +98,4 @@ class Parameters:
         return self._retried(f"reading what is below {path}", call)
 
     def _retried(self, doing: str, call: Callable[[], T]) -> T:
-        return self.retry.call(doing, call, settle=self.may_wait)
+        return self.retry.call(doing, call, retry_access_denied=self.may_wait)

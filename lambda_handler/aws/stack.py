@@ -191,4 +191,4 @@ class StackHistory:
         return retry.call("reading the events of the stack", call)
 
     def _call(self, doing: str, call: Callable[[], T]) -> T:
-        return self.retry.call(doing, call, settle=False)
+        return self.retry.call(doing, call, retry_access_denied=False)

@@ -23,7 +23,7 @@ from ..log import Log
 from .event import Event, RequestType
 from .response import Response, Status
 
-MOMENT_SECONDS = 1.0
+GRACE_SECONDS = 1.0
 """What an event without any time left still gets, out of the answer's reserve: most Deletes need no more."""
 
 CREATE_FAILED = "create-failed:"
@@ -70,7 +70,7 @@ def respond(event: Event, resource: Resource, deadline: Deadline, log: Log) -> R
     box: list[Response] = []
     worker = threading.Thread(target=lambda: box.append(_serve(event, resource, log)), daemon=True)
     worker.start()
-    worker.join(max(deadline.remaining, MOMENT_SECONDS))
+    worker.join(max(deadline.remaining, GRACE_SECONDS))
     if box:
         return box[0]
     moved = str(resource.progress)

@@ -1,6 +1,6 @@
 """The ECR Public API, over botocore."""
 
-from .place import Place, locate
+from .location import RepositoryLocation, find_repository
 from .repository import Content, EcrPublicRepository
 
-__all__ = ["Content", "EcrPublicRepository", "Place", "locate"]
+__all__ = ["Content", "EcrPublicRepository", "RepositoryLocation", "find_repository"]

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..aws.errcode import translated
+from ..concurrency import map_concurrently
 from ..errors import (
-    AlreadyThereError,
+    AlreadyExistsError,
     DeadlineError,
     ImageNotFoundError,
     IntegrityError,
@@ -28,7 +29,6 @@ from ..errors import (
 )
 from ..oci import Descriptor, Digest, Manifest, Repository
 from ..retry import Retry
-from ..side_by_side import side_by_side
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -49,7 +49,7 @@ REMOVAL_SECONDS = 15.0
 """As long as the client waits for a removal: then there is time left to put back what goes by mistake."""
 
 
-ASKERS = 4
+MAX_CONCURRENT_READS = 4
 """How many requests that only read are under way at once; what the service allows is not published."""
 
 Content = Callable[[], Generator[bytes, None, None]]
@@ -171,7 +171,7 @@ class EcrPublicRepository:
         for batch in _batches(image_ids):
             self.retry.deadline.check_room(REMOVAL_SECONDS, "removing images")
             removed, kept, refused = self.retry.call(
-                "removing images", functools.partial(self._delete, batch), settle=True
+                "removing images", functools.partial(self._delete, batch), retry_access_denied=True
             )
             gone += removed
             listed += kept
@@ -229,7 +229,7 @@ class EcrPublicRepository:
                 there = (each["layerDigest"] for each in layers if each["layerAvailability"] == "AVAILABLE")
                 return frozenset(map(Digest.parse, there))
 
-        return self.retry.call("checking blobs", call, settle=True)
+        return self.retry.call("checking blobs", call, retry_access_denied=True)
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob that is here; see ``RegistryRepository.blob``."""
@@ -299,12 +299,12 @@ class EcrPublicRepository:
         what = f"tag {tag!r}" if tag else str(manifest.digest)
         is_new = True
         try:
-            stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
-        except AlreadyThereError as error:
+            stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), retry_access_denied=True)
+        except AlreadyExistsError as error:
             self._confirm(manifest.digest, tag, error)
             stored = str(manifest.digest)
             # Where an attempt before got no response, that one may have put it.
-            is_new = error.unanswered
+            is_new = error.outcome_unknown
         self.written.add(manifest.digest)
         if stored != str(manifest.digest):
             message = f"ECR Public stored {what} as {stored}, not as {manifest.digest}"
@@ -321,7 +321,7 @@ class EcrPublicRepository:
             # What we wrote a moment ago may not be seen everywhere yet.
             raise NotYetVisibleError(error.message, operation=error.operation, hint=error.hint) from error
 
-    def _confirm(self, digest: Digest, tag: str | None, said: AlreadyThereError) -> None:
+    def _confirm(self, digest: Digest, tag: str | None, said: AlreadyExistsError) -> None:
         """Believe that an image exists under its tag if the service names both, or if a look shows it."""
         named = _EXISTING.search(said.message)
         # A tag may have that name, too; then the text does not tell.
@@ -342,7 +342,7 @@ class EcrPublicRepository:
             hint = "look where the tag points, and deploy again"
             raise UnconfirmedError(error.message, operation=error.operation, hint=hint) from error
         except DeadlineError as error:
-            error.unanswered = True
+            error.outcome_unknown = True
             raise
 
     def _look(self, digest: Digest, tag: str | None) -> Digest | None:
@@ -365,7 +365,7 @@ class EcrPublicRepository:
                 }
 
         try:
-            return self.retry.call("describing images", call, settle=True)
+            return self.retry.call("describing images", call, retry_access_denied=True)
         except ImageNotFoundError:
             return None
 
@@ -404,5 +404,5 @@ def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 def _answered(ask: Callable[[T], V | None], items: Sequence[T]) -> dict[T, V]:
     """Ask about each by itself, some at once; those without an answer are left out."""
-    answers = zip(items, side_by_side(ask, items, at_once=ASKERS), strict=True)
+    answers = zip(items, map_concurrently(ask, items, max_workers=MAX_CONCURRENT_READS), strict=True)
     return {item: answer for item, answer in answers if answer is not None}

@@ -7,9 +7,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
-from ..errors import AccessError, shown
+from ..errors import AccessError, truncated_repr
 from ..oci import RegistryHost
-from .header_fields import Offer, read_offers
+from .header_fields import OfferedChallenge, parse_challenges
 
 KNOWN_PAIRS = frozenset({("docker.io", "auth.docker.io")})
 """Registries whose token endpoint is on a host beside theirs: registry, endpoint."""
@@ -49,7 +49,7 @@ class Challenge:
             AccessError: Neither a bearer nor a basic challenge, or a token
                 endpoint that cannot be asked safely.
         """
-        offers = [offer for offer in read_offers(header) if offer.is_sound]
+        offers = [offer for offer in parse_challenges(header) if offer.is_valid]
         bearers = [offer for offer in offers if offer.scheme == _BEARER and offer.parameters.get("realm")]
         realms = [(_resolved(offer, registry), offer) for offer in bearers]
         for realm, offer in realms:
@@ -58,9 +58,9 @@ class Challenge:
         if any(offer.scheme == _BASIC for offer in offers):
             return cls("")
         if realms:
-            raise refused(registry, f"its token endpoint {shown(realms[0][0])} is no address with TLS")
+            raise refused(registry, f"its token endpoint {truncated_repr(realms[0][0])} is no address with TLS")
         schemes = ", ".join(dict.fromkeys(offer.scheme for offer in offers)) or header
-        raise refused(registry, f"it asks for authentication by {shown(schemes)}; expected Bearer or Basic")
+        raise refused(registry, f"it asks for authentication by {truncated_repr(schemes)}; expected Bearer or Basic")
 
     @property
     def url(self) -> str:
@@ -101,7 +101,7 @@ def refused(registry: RegistryHost, why: str, *, hint: str | None = None) -> Acc
     return AccessError(f"cannot authenticate to registry {registry}: {why}", operation=OPERATION, hint=hint)
 
 
-def _resolved(offer: Offer, registry: RegistryHost) -> str:
+def _resolved(offer: OfferedChallenge, registry: RegistryHost) -> str:
     """Return the address of a realm; one without a host is on the registry's."""
     realm = offer.parameters["realm"]
     is_path = realm.startswith("/") and not realm.startswith("//")

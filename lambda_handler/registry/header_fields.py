@@ -29,43 +29,43 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(slots=True)
-class Offer:
+class OfferedChallenge:
     """
     One challenge of a ``WWW-Authenticate`` field.
 
     Attributes:
         scheme: In lower case.
         parameters: By their names in lower case.
-        is_sound: False where a parameter is given twice, or the field breaks off.
+        is_valid: False where a parameter is given twice, or the field breaks off.
     """
 
     scheme: str
     parameters: dict[str, str] = field(default_factory=dict)
-    is_sound: bool = True
+    is_valid: bool = True
 
     def add(self, name: str, value: str) -> None:
         """Add a parameter. RFC 9110, 11.2: each once, or nobody knows which of them counts."""
-        self.is_sound = self.is_sound and name not in self.parameters
+        self.is_valid = self.is_valid and name not in self.parameters
         self.parameters.setdefault(name, value)
 
 
-def read_offers(text: str) -> list[Offer]:
+def parse_challenges(text: str) -> list[OfferedChallenge]:
     """
     Read a ``WWW-Authenticate`` field, or several of them with commas between.
 
     References:
         RFC 9110, 11.6.1.
     """
-    offers: list[Offer] = []
+    offers: list[OfferedChallenge] = []
     at = _skip(text, 0)
     while at < len(text):
         if offers and (match := _PARAMETER.match(text, at)):
             offers[-1].add(match[1].lower(), _value(match[2], match[3]))
         elif match := _SCHEME.match(text, at):
-            offers.append(Offer(match[1].lower()))
+            offers.append(OfferedChallenge(match[1].lower()))
         else:
             if offers:
-                offers[-1].is_sound = False
+                offers[-1].is_valid = False
             break
         at = _skip(text, match.end())
     return offers
@@ -84,7 +84,7 @@ class Link:
         return frozenset(self.parameters.get("rel", "").lower().split())
 
 
-def read_links(text: str) -> list[Link] | None:
+def parse_links(text: str) -> list[Link] | None:
     """
     Read a ``Link`` field, or several of them with commas between; None: it is none.
 

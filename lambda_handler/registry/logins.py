@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ..errors import CredentialsError
 from ..oci import PrivateEcr, RegistryHost, Repository
-from .auth import Tokens
+from .auth import RegistryAuth
 from .secret import OPERATION, Secret
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Login:
     """A repository where it is to be asked for, and what authenticates us there."""
 
     repository: Repository
-    tokens: Tokens
+    auth: RegistryAuth
 
 
 @dataclass(slots=True)
@@ -57,14 +57,14 @@ class Logins:
     working.
 
     Attributes:
-        keeps_secrets: Whether a login with a secret is kept, too: for who
+        caches_secrets: Whether a login with a secret is kept, too: for who
             ends soon.
     """
 
     call: Call
-    kept: dict[Repository, Login] = field(default_factory=dict, repr=False)
-    public: dict[RegistryHost, Tokens] = field(default_factory=dict, repr=False)
-    keeps_secrets: bool = False
+    cached: dict[Repository, Login] = field(default_factory=dict, repr=False)
+    public: dict[RegistryHost, RegistryAuth] = field(default_factory=dict, repr=False)
+    caches_secrets: bool = False
     _with_secrets: dict[tuple[Repository, str], Login] = field(default_factory=dict, init=False, repr=False)
 
     def ecr_public(self, repository: Repository) -> Login:
@@ -74,10 +74,10 @@ class Logins:
         One token serves all repositories there: the challenge's scope is ``aws``.
         """
         host = repository.host.canonical
-        tokens = Tokens(host, self._ecr_public_password, scope=repository.scope, is_open=True)
-        return Login(repository, self.public.setdefault(host, tokens))
+        auth = RegistryAuth(host, self._ecr_public_password, scope=repository.scope, allow_anonymous=True)
+        return Login(repository, self.public.setdefault(host, auth))
 
-    def other(self, repository: Repository, credentials_secret_arn: str) -> Login:
+    def for_registry(self, repository: Repository, credentials_secret_arn: str) -> Login:
         """
         Return the login for a repository of any other registry.
 
@@ -95,28 +95,28 @@ class Logins:
         if credentials_secret_arn:
             known = self._with_secrets.get((repository, credentials_secret_arn))
             return known or self._with_secret(repository, credentials_secret_arn)
-        if repository not in self.kept:
-            self.kept[repository] = self._without_secret(repository)
-        return self.kept[repository]
+        if repository not in self.cached:
+            self.cached[repository] = self._without_secret(repository)
+        return self.cached[repository]
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Forget everything: after a failure, nobody knows which of it is still good."""
-        self.kept.clear()
+        self.cached.clear()
         self.public.clear()
 
     def _with_secret(self, repository: Repository, arn: str) -> Login:
         secret = self._secret(arn)
         secret.check(repository.host, arn)
-        tokens = Tokens(
+        auth = RegistryAuth(
             repository.host,
             lambda: secret.password or None,
             current=secret.token,
             scope=repository.scope,
-            is_declared=True,
+            has_credentials=True,
             endpoints=secret.token_endpoints,
         )
-        login = Login(repository, tokens)
-        if self.keeps_secrets:
+        login = Login(repository, auth)
+        if self.caches_secrets:
             self._with_secrets[repository, arn] = login
         return login
 
@@ -124,7 +124,7 @@ class Logins:
         registry = repository.host.private_ecr
         if registry is not None:
             return self._private_ecr(repository, registry)
-        return Login(repository, Tokens(repository.host, lambda: None, scope=repository.scope))
+        return Login(repository, RegistryAuth(repository.host, lambda: None, scope=repository.scope))
 
     def _ecr_public_password(self) -> str:
         return self.call(
@@ -132,7 +132,7 @@ class Logins:
             ECR_PUBLIC_REGION,
             "GetAuthorizationToken",
             {},
-            lambda answer: _password(answer["authorizationData"]),
+            lambda response: _password(response["authorizationData"]),
         )
 
     def _private_ecr(self, repository: Repository, registry: PrivateEcr) -> Login:
@@ -145,12 +145,12 @@ class Logins:
                 registry.region,
                 "GetAuthorizationToken",
                 parameters,
-                lambda answer: read(answer["authorizationData"][0]),
+                lambda response: read(response["authorizationData"][0]),
             )
 
         host = authorized(lambda data: RegistryHost.parse(urlsplit(data["proxyEndpoint"]).netloc))
-        tokens = Tokens(host, lambda: authorized(_password), role_needs=_PRIVATE_ECR_READ)
-        return Login(Repository(host, repository.path), tokens)
+        auth = RegistryAuth(host, lambda: authorized(_password), role_needs=_PRIVATE_ECR_READ)
+        return Login(Repository(host, repository.path), auth)
 
     def _secret(self, arn: str) -> Secret:
         match = _SECRET_ARN.fullmatch(arn)
@@ -163,7 +163,7 @@ class Logins:
             match["region"],
             "GetSecretValue",
             {"SecretId": arn},
-            lambda answer: str(answer.get("SecretString") or ""),
+            lambda response: str(response.get("SecretString") or ""),
         )
         return Secret.parse(text, arn)
 

@@ -24,20 +24,20 @@ _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 
 
 @dataclass(slots=True)
-class Trail:
+class RedirectChain:
     """
     Where a request has been led.
 
     Attributes:
         url: Where it is now.
         doing: For messages: ``GET blob``.
-        is_home: Whether it has never left the host that it began at.
+        on_origin_host: Whether it has never left the host that it began at.
         hops: How often it was led on.
     """
 
     url: str
     doing: str
-    is_home: bool = True
+    on_origin_host: bool = True
     hops: int = 0
 
     def follow(self, location: str) -> None:
@@ -55,7 +55,7 @@ class Trail:
             message = f"{self.doing} failed: more than {REDIRECTS_MAX} redirects"
             raise UnavailableError(message, operation=self.doing)
         url = target(self.url, location, self.doing)
-        self.is_home = self.is_home and is_same_host(self.url, url)
+        self.on_origin_host = self.on_origin_host and is_same_host(self.url, url)
         self.url, self.hops = url, self.hops + 1
 
 

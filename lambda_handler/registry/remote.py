@@ -45,7 +45,7 @@ class RegistryRepository:
             hint = "check its name, and whether reading it needs credentials"
             raise NotFoundError(message, operation=error.operation, hint=hint) from error
         except ImageError as error:
-            error.about(str(reference))
+            error.add_context(str(reference))
             raise
 
     def manifest(self, digest: Digest) -> Manifest:
@@ -75,12 +75,12 @@ class RegistryRepository:
         try:
             return read()
         except ImageError as error:
-            error.about(what)
+            error.add_context(what)
             raise
 
     def _read(self, doing: str, read: Callable[[], Manifest]) -> Manifest:
         """Read a manifest; where the role's own permissions decide, one granted just now is waited for."""
-        return self.retry.call(doing, read, settle=bool(self.client.tokens.role_needs))
+        return self.retry.call(doing, read, retry_access_denied=bool(self.client.auth.role_needs))
 
     def referrers(self, subject: Digest) -> list[Descriptor]:
         """Return what the registry lists as referring to *subject*; nothing where it keeps no such list."""
@@ -101,7 +101,7 @@ class RegistryRepository:
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """
-        Stream a blob, and go on where it broke off when a connection is lost.
+        StreamingResponse a blob, and go on where it broke off when a connection is lost.
 
         Progress renews the patience: a slow line that breaks every gigabyte
         does not fail a layer of ten. Size and digest are the reader's to check.
@@ -113,12 +113,12 @@ class RegistryRepository:
         done, attempts = 0, self.retry.start(f"reading {blob.digest}")
         while done < blob.size:
             try:
-                for piece in self.client.open_blob(self.repository, blob.digest, done, blob.size):
-                    done += len(piece)
+                for chunk in self.client.open_blob(self.repository, blob.digest, done, blob.size):
+                    done += len(chunk)
                     attempts.progressed()
-                    yield piece
+                    yield chunk
                 if done < blob.size:
                     message = f"the blob {blob.digest} ended after {done} of {blob.size} bytes"
                     raise UnavailableError(message, operation="GET blob")
             except ImageError as error:
-                attempts.pause(error.about(f"{self.repository}@{blob.digest}"))
+                attempts.pause(error.add_context(f"{self.repository}@{blob.digest}"))

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ..errors import CredentialsError, ImageError, shown
+from ..errors import CredentialsError, ImageError, truncated_repr
 from ..oci import RegistryHost
 
 OPERATION = "secretsmanager:GetSecretValue"
@@ -56,12 +56,14 @@ class Secret:
             data: object = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             if isinstance(error, _TwiceError):
-                raise _refuse(arn, f"has the key {shown(str(error))} twice") from None
+                raise _refuse(arn, f"has the key {truncated_repr(str(error))} twice") from None
             data = {"token": text.strip()}
         values = data if isinstance(data, dict) else {}
         for key in values:
             if key not in _KEYS and key.casefold() in {known.casefold() for known in _KEYS}:
-                raise _refuse(arn, f"has a key {shown(key)}; its keys are {', '.join(_KEYS)}, in just these letters")
+                raise _refuse(
+                    arn, f"has a key {truncated_repr(key)}; its keys are {', '.join(_KEYS)}, in just these letters"
+                )
         return cls(
             **_credentials(values, arn),
             registries=frozenset(_hosts(values, "registry", arn)),

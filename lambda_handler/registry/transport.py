@@ -17,7 +17,7 @@ READ_SECONDS = 15.0
 """For each read from the socket; the deadline bounds their sum."""
 
 SEND_SECONDS = 20.0
-"""For each piece of a body that is sent, and for the answer after the last of them."""
+"""For each chunk of a body that is sent, and for the answer after the last of them."""
 
 ERROR_MAX_BYTES = 64 * 1024
 """How much is read of a response that is not the content asked for; the rest is dropped."""
@@ -30,7 +30,7 @@ _DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class HttpResponse:
     """An answer, its body read whole."""
 
     status: int
@@ -39,11 +39,11 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class StreamingResponse:
     """
-    An answer whose body is read piece by piece, none of it held longer than that.
+    An answer whose body is read chunk by chunk, none of it held longer than that.
 
-    Neither an endless nor a dripping body goes on for ever: every piece
+    Neither an endless nor a dripping body goes on for ever: every chunk
     checks the deadline.
 
     Attributes:
@@ -66,20 +66,20 @@ class Stream:
         """The headers, whose names are the same in any case."""
         return self.response.headers
 
-    def pieces(self, size: int) -> Iterator[bytes]:
+    def chunks(self, size: int) -> Iterator[bytes]:
         """
-        Give the body in pieces of at most *size* bytes, as they come.
+        Give the body in chunks of at most *size* bytes, as they come.
 
         Raises:
             UnavailableError: The connection broke off.
             DeadlineError: There is no time left.
         """
-        # read() waits until a piece is full, however slowly it comes. Old versions of urllib3 have nothing else.
+        # read() waits until a chunk is full, however slowly it comes. Old versions of urllib3 have nothing else.
         read, left = getattr(self.response, "read1", self.response.read), self.length
         try:
-            while piece := read(size):
-                left = None if left is None else left - len(piece)
-                yield piece
+            while chunk := read(size):
+                left = None if left is None else left - len(chunk)
+                yield chunk
                 self.deadline.check(self.doing)
             if left:
                 message = f"{self.doing} failed: the response is {abs(left)} bytes shorter or longer than it says"
@@ -89,10 +89,10 @@ class Stream:
         finally:
             self.close()
 
-    def refused(self) -> Reply:
+    def refused(self) -> HttpResponse:
         """Return status and headers as an answer, whose body nobody wants."""
         self.close()
-        return Reply(status=self.status, headers=self.headers, body=b"")
+        return HttpResponse(status=self.status, headers=self.headers, body=b"")
 
     def close(self) -> None:
         """Drop the connection, unless the body was read to its end: then it went back to the pool by itself."""
@@ -121,7 +121,7 @@ class Transport:
         limit: int,
         doing: str,
         body: Iterable[bytes] | None = None,
-    ) -> Reply:
+    ) -> HttpResponse:
         """
         Send a request and read its answer.
 
@@ -131,7 +131,7 @@ class Transport:
             limit: The longest content to accept, in bytes. What an error
                 says is cut instead: it is for people.
             doing: For messages: ``GET manifest``.
-            body: Sent piece by piece; *headers* say its length. What it raises ends the request.
+            body: Sent chunk by chunk; *headers* say its length. What it raises ends the request.
 
         Raises:
             UnavailableError: No answer, or one that broke off.
@@ -141,15 +141,15 @@ class Transport:
         stream = self.open(method, url, headers, doing=doing, body=body)
         is_content = stream.status in _CONTENT
         most = limit if is_content else min(limit, ERROR_MAX_BYTES)
-        answer = _first(stream, most + 1)
-        if is_content and len(answer) > limit:
+        content = _first(stream, most + 1)
+        if is_content and len(content) > limit:
             message = f"{doing} failed: the answer is longer than the {limit} bytes allowed"
             raise IntegrityError(message)
-        return Reply(status=stream.status, headers=stream.headers, body=answer[:most])
+        return HttpResponse(status=stream.status, headers=stream.headers, body=content[:most])
 
     def open(
         self, method: str, url: str, headers: Mapping[str, str], *, doing: str, body: Iterable[bytes] | None = None
-    ) -> Stream:
+    ) -> StreamingResponse:
         """
         Send a request, and leave its answer to be read.
 
@@ -181,7 +181,7 @@ class Transport:
             if left < read and isinstance(error, urllib3.exceptions.TimeoutError):
                 raise self.deadline.error(where) from error
             raise _broken(where, error, self.deadline) from error
-        return Stream(response, self.deadline, where, _length(method, response))
+        return StreamingResponse(response, self.deadline, where, _length(method, response))
 
 
 def _target(url: str) -> str:
@@ -199,11 +199,11 @@ def _length(method: str, response: urllib3.BaseHTTPResponse) -> int | None:
     return int(text) if has_body and is_plain and text.isascii() and text.isdigit() and len(text) < _DIGITS else None
 
 
-def _first(stream: Stream, size: int) -> bytes:
+def _first(stream: StreamingResponse, size: int) -> bytes:
     """Return the first bytes of a body, or all of it where it is shorter; what follows is not read."""
     content = bytearray()
-    for piece in stream.pieces(_CHUNK_BYTES):
-        content += piece
+    for chunk in stream.chunks(_CHUNK_BYTES):
+        content += chunk
         if len(content) >= size:
             stream.close()
             break

@@ -52,7 +52,7 @@ class _Lines(io.BufferedReader):
     _in_lines: int = 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Read a line, one piece of it at a time; each piece checks the time."""
+        """Read a line, one chunk of it at a time; each chunk checks the time."""
         limit = LINE_MAX_BYTES + 1 if size is None or size < 0 else size
         line = bytearray()
         while len(line) < limit and not line.endswith(b"\n"):

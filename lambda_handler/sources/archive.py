@@ -32,7 +32,7 @@ class ArchiveSource:
         fields = value.fields({"Bucket", "Key", "Reference"})
         if missing := {"Bucket", "Key"} - fields.keys():
             value.refuse(f"{' and '.join(sorted(missing))} is missing")
-        texts = {name: field.text() for name, field in fields.items()}
+        texts = {name: field.string() for name, field in fields.items()}
         return cls(bucket=texts["Bucket"], key=texts["Key"], reference=texts.get("Reference", ""))
 
     @property

@@ -32,7 +32,7 @@ class RegistryImageSource:
         fields = value.fields({"Reference", "CredentialsSecretArn"})
         if "Reference" not in fields:
             value.refuse("Reference is missing")
-        secret = fields["CredentialsSecretArn"].text() if "CredentialsSecretArn" in fields else ""
+        secret = fields["CredentialsSecretArn"].string() if "CredentialsSecretArn" in fields else ""
         return cls(reference=fields["Reference"].parse(Reference.parse), credentials_secret_arn=secret)
 
     @property

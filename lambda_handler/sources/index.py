@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..concurrency import map_concurrently
 from ..errors import InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, ManifestMediaType, Platform
-from ..oci.index import assemble_index
+from ..oci.assemble import assemble_index
 from ..publish.content import Content, assembled, select
 from ..publish.ports import SourcePorts
-from ..side_by_side import side_by_side
 from ..values import Value
 from .base import Source
 
@@ -93,7 +93,7 @@ class IndexSource:
         return cls(
             parts=parts,
             media_type=fields["MediaType"].parse(_index_type) if "MediaType" in fields else ManifestMediaType.OCI_INDEX,
-            annotations=fields["Annotations"].texts() if "Annotations" in fields else {},
+            annotations=fields["Annotations"].string_map() if "Annotations" in fields else {},
         )
 
     @property
@@ -103,7 +103,7 @@ class IndexSource:
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Resolve every part, several at once, and assemble the index of them."""
-        resolved = side_by_side(lambda part: part.resolve(ports), self.parts, at_once=RESOLVED_AT_ONCE)
+        resolved = map_concurrently(lambda part: part.resolve(ports), self.parts, max_workers=RESOLVED_AT_ONCE)
         contents = [content for content, _ in resolved]
         entries = [entry for _, entries in resolved for entry in entries]
         _refuse_doubles(entries)
@@ -129,7 +129,7 @@ def _part(value: Value) -> IndexPart:
     return IndexPart(
         source=decode_source(fields["Source"]),
         platform=fields["Platform"].parse(Platform.parse) if "Platform" in fields else None,
-        annotations=fields["Annotations"].texts() if "Annotations" in fields else {},
+        annotations=fields["Annotations"].string_map() if "Annotations" in fields else {},
     )
 
 

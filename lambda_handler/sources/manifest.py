@@ -31,7 +31,7 @@ class ManifestSource:
     def decode(cls, value: Value) -> ManifestSource:
         """Read ``Source.Manifest``; an inline body must be a manifest that ECR Public stores."""
         fields = value.fields({"Body", "Bucket", "Key", "MediaType"})
-        texts = {name: field.text() for name, field in fields.items()}
+        texts = {name: field.string() for name, field in fields.items()}
         if texts.keys() - {"MediaType"} not in ({"Body"}, {"Bucket", "Key"}):
             value.refuse("expected either Body, or Bucket and Key")
         source = cls(

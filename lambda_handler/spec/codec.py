@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from ..errors import InvalidPropertiesError, InvalidReferenceError, shown
+from ..errors import InvalidPropertiesError, InvalidReferenceError, truncated_repr
 from ..oci import Platform, parse_registry_id, parse_repository_name, parse_tag
 from ..rules import RULES
 from ..sources import decode_source
@@ -134,8 +134,8 @@ def _tags(value: Value) -> tuple[str, ...]:
 def _parameter_name(text: str) -> str:
     if len(text) > PARAMETER_NAME_MAX_CHARACTERS or not _PARAMETER_NAME.fullmatch(text):
         message = (
-            f"{shown(text)} is not the name of a parameter; expected 2 to 15 parts of letters, digits, '.', '-' and "
-            "'_', each after a '/', e.g. '/cdk-ecrpublic/acme/agent/Stack.Release'"
+            f"{truncated_repr(text)} is not a parameter name; expected 2 to 15 parts of letters, digits, '.', '-' and "
+            "'_', each preceded by '/', e.g. '/cdk-ecrpublic/acme/agent/Stack.Release'"
         )
         raise InvalidReferenceError(message)
     return text
@@ -144,4 +144,4 @@ def _parameter_name(text: str) -> str:
 def _refuse_unknown(properties: Mapping[str, object], problems: list[str]) -> None:
     known = ", ".join(Property)
     unknown = sorted(properties.keys() - set(Property) - _CLOUDFORMATION)
-    problems += [f"{shown(name)}: is not a property of {RESOURCE_TYPE}; known: {known}" for name in unknown]
+    problems += [f"{truncated_repr(name)}: is not a property of {RESOURCE_TYPE}; known: {known}" for name in unknown]

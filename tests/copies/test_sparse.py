@@ -337,7 +337,7 @@ def test_an_error_names_the_child_and_its_parent(
         (
             b'"digest": "',
             b'"digest": "sha256:00", "digest": "',
-            "the key 'digest' is there twice, with different values",
+            "the key 'digest' is duplicated with different values",
         ),
         (b'"manifests"', b'"Manifests": [], "manifests"', "'Manifests' is a key that some clients take for manifests"),
         (b'"digest": "', b'"DIGEST": "sha256:00", "digest": "', r"DIGEST' is a key that some clients take for digest"),

@@ -121,7 +121,7 @@ def test_a_permission_that_takes_effect_late_is_waited_for(
     answer = deploy(CASES[case].render(aws), without=action, is_late=True)
 
     assert answer.succeeded, answer.reason
-    assert "trying again in" in capsys.readouterr().out
+    assert "retrying in" in capsys.readouterr().out
 
 
 def test_an_immutable_tag_is_defended_also_where_the_stack_may_not_be_asked(

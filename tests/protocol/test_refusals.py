@@ -9,7 +9,7 @@ import pytest
 
 from cdk_ecrpublic.sandbox import Fault
 from lambda_handler.clock import SystemClock
-from lambda_handler.entrypoint import ANSWER_SECONDS, Clients, serve
+from lambda_handler.entrypoint import RESPONSE_RESERVE_SECONDS, Clients, serve
 
 from .cloudformation import CloudFormation
 from .conftest import Context, Registry, declare
@@ -39,11 +39,11 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         (manifest("[]"), "Source.Manifest.Body: the manifest is a JSON list; expected an object"),
         (
             manifest('{"schemaVersion": 2, "manifests": []}'),
-            "the manifest has no mediaType and none was given beside it; name its media type",
+            "the manifest has no mediaType and none was given with it; give its media type",
         ),
         (
             manifest('{"schemaVersion": 2, "manifests": []}', MediaType="text/plain"),
-            "'text/plain' is not a media type of a manifest that ECR Public stores",
+            "'text/plain' is not the media type of a manifest that ECR Public stores",
         ),
         (
             manifest(f'{{"schemaVersion": 2, "mediaType": "{INDEX}", "manifests": []}}', MediaType=OCI),
@@ -62,7 +62,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         (declare(NOWHERE, "1", OnTagRemoved="Remove"), "OnTagRemoved: is 'Remove'; allowed: Keep, Untag"),
         (declare(NOWHERE, "1", StateParameterName="state"), "StateParameterName: 'state' is not the name of a param"),
         (declare(NOWHERE, "1", IncludeReferrers="yes"), "IncludeReferrers: is 'yes'; allowed: true, false"),
-        (declare(NOWHERE, "1", ImmutableTags=["[0-9]"]), "ImmutableTags[0]: '[0-9]' is not a tag or a pattern of tags"),
+        (declare(NOWHERE, "1", ImmutableTags=["[0-9]"]), "ImmutableTags[0]: '[0-9]' is not a tag or a tag pattern"),
         (
             {"RepositoryName": "acme/agent", "Source": {"Archive": {"Bucket": "b"}}},
             "Source.Archive: Key is missing",
@@ -218,11 +218,11 @@ def test_a_call_that_hangs_does_not_keep_the_answer(cloudformation: CloudFormati
     event = cloudformation.event("Create", declare(image, "1"))
     began = time.monotonic()
 
-    serve(event, Context(ANSWER_SECONDS + 1.5), Clients(), SystemClock())
+    serve(event, Context(RESPONSE_RESERVE_SECONDS + 1.5), Clients(), SystemClock())
 
     answer = cloudformation.answer_to(event)
     assert answer.reason.startswith(("DEADLINE: ", "UNAVAILABLE: "))
-    assert time.monotonic() - began < ANSWER_SECONDS
+    assert time.monotonic() - began < RESPONSE_RESERVE_SECONDS
     assert registry.tags() == {}
 
 

@@ -24,7 +24,7 @@ from lambda_handler.errors import (
 )
 from lambda_handler.oci import Digest, RegistryHost, Repository
 from lambda_handler.registry import RegistryClient, Transport
-from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.auth import RegistryAuth
 from tests.support.clock import SteppingClock
 from tests.support.memory import image_of
 
@@ -87,7 +87,9 @@ def send(
 def client(server: Server, clock: Clock | None = None) -> tuple[RegistryClient, Repository]:
     host = RegistryHost.parse(server.host)
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, clock or SystemClock()))
-    return RegistryClient(transport, Tokens(host, lambda: "user:s3cret", current="t0ken")), Repository(host, "a/b")
+    return RegistryClient(transport, RegistryAuth(host, lambda: "user:s3cret", current="t0ken")), Repository(
+        host, "a/b"
+    )
 
 
 def download(server: Server) -> bytes:

@@ -23,7 +23,7 @@ from lambda_handler.errors import (
 from lambda_handler.log import Log
 from lambda_handler.oci import Descriptor, Digest, RegistryHost, Repository
 from lambda_handler.registry import Transport, Uploads
-from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.auth import RegistryAuth
 from lambda_handler.retry import Retry
 from tests.support.clock import SteppingClock
 
@@ -98,10 +98,8 @@ def registry() -> Iterator[Registry]:
 def upload(registry: Registry, content: bytes = LAYER, seconds: float = 100) -> SteppingClock:
     clock = SteppingClock()
     deadline, host = Deadline.after(seconds, clock), RegistryHost.parse(registry.host)
-    tokens = Tokens(host, lambda: "user:s3cret", current="t0ken")
-    uploads = Uploads(
-        Transport(urllib3.PoolManager(), deadline), tokens, Repository(host, "a/b"), Retry(deadline, Log())
-    )
+    auth = RegistryAuth(host, lambda: "user:s3cret", current="t0ken")
+    uploads = Uploads(Transport(urllib3.PoolManager(), deadline), auth, Repository(host, "a/b"), Retry(deadline, Log()))
 
     def pieces() -> Generator[bytes, None, None]:
         for start in range(0, len(content), 100_000):

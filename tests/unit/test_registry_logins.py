@@ -37,9 +37,9 @@ def servers() -> Iterator[list[WebServer]]:
 def read(registry: WebServer, secret: str = "") -> bytes:
     """Read the image ``a/b:1`` with what a secret says; empty: anonymously."""
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
-    login = logins.other(Repository.parse(f"{registry.host}/a/b"), ARN if secret else "")
+    login = logins.for_registry(Repository.parse(f"{registry.host}/a/b"), ARN if secret else "")
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
-    return RegistryClient(transport, login.tokens).read_tag(login.repository, "1").content
+    return RegistryClient(transport, login.auth).read_tag(login.repository, "1").content
 
 
 SECRET = '{"username": "me", "password": "s3cret"}'
@@ -130,8 +130,8 @@ def test_a_registry_that_hides_what_is_private_is_asked_how_to_authenticate(
 def test_an_open_registry_without_the_image_is_asked_for_a_challenge_once(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 200 if request.path == "/v2/" else 404)
     logins = Logins(lambda *asked: asked[-1]({"SecretString": SECRET}))
-    login = logins.other(Repository.parse(f"{servers[0].host}/a/b"), ARN)
-    client = RegistryClient(Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock())), login.tokens)
+    login = logins.for_registry(Repository.parse(f"{servers[0].host}/a/b"), ARN)
+    client = RegistryClient(Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock())), login.auth)
 
     assert not any(client.has(login.repository, tag) for tag in "123")
 
@@ -207,7 +207,7 @@ def test_a_secret_whose_meaning_is_not_certain_is_refused_at_once(
     retry = Retry(Deadline.after(600, clock), Log())
 
     with pytest.raises(CredentialsError, match=said) as failure:
-        retry.call("logging in", lambda: read(servers[0], secret), settle=True)
+        retry.call("logging in", lambda: read(servers[0], secret), retry_access_denied=True)
 
     assert clock.now() == SteppingClock().now()
     assert "s3cret" not in failure.value.explain()
@@ -266,11 +266,11 @@ def test_nothing_of_a_registry_s_refusal_of_a_secret_s_token_is_kept(servers: li
         else send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token"')
     )
     with pytest.raises(AccessError):
-        RegistryClient(transport, logins.other(repository, ARN).tokens).read(repository, Digest.of(IMAGE))
+        RegistryClient(transport, logins.for_registry(repository, ARN).auth).read(repository, Digest.of(IMAGE))
     servers[0].answer = lambda request: (
         send(request, 200, IMAGE, TYPE) if request.headers["Authorization"] == "Bearer t0ken" else send(request, 403)
     )
 
-    found = RegistryClient(transport, logins.other(repository, ARN).tokens).read(repository, Digest.of(IMAGE))
+    found = RegistryClient(transport, logins.for_registry(repository, ARN).auth).read(repository, Digest.of(IMAGE))
 
     assert found.content == IMAGE

@@ -12,7 +12,7 @@ from .repository import EcrPublicRepository, ForeignRepository, HttpFace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class RepositoryLocation:
     """
     Where a repository is: for as long as it exists, and also when it is made anew.
 
@@ -40,7 +40,7 @@ class Place:
         )
 
 
-def locate(client: Any, registry_id: str | None, name: str, retry: Retry) -> Place:  # noqa: ANN401
+def find_repository(client: Any, registry_id: str | None, name: str, retry: Retry) -> RepositoryLocation:  # noqa: ANN401
     """
     Find a repository: its registry, and where its HTTP face is.
 
@@ -57,10 +57,10 @@ def locate(client: Any, registry_id: str | None, name: str, retry: Retry) -> Pla
         own = _describe_own_registry(client, retry)
         if registry_id not in own.aliases:
             repository = Repository(own.host, f"{registry_id}/{name}")
-            return Place(registry_id=registry_id, name=name, repository=repository, is_own=False)
+            return RepositoryLocation(registry_id=registry_id, name=name, repository=repository, is_own=False)
         account = own.registry_id
     found_in, repository = _describe_repository(client, account, name, retry)
-    return Place(registry_id=found_in, name=name, repository=repository)
+    return RepositoryLocation(registry_id=found_in, name=name, repository=repository)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def _describe_own_registry(client: Any, retry: Retry) -> _Registry:  # noqa: ANN
                 host=RegistryHost.parse(registry["registryUri"].partition("/")[0]),
             )
 
-    return retry.call("describing the registry", call, settle=True)
+    return retry.call("describing the registry", call, retry_access_denied=True)
 
 
 def _describe_repository(client: Any, account: str | None, name: str, retry: Retry) -> tuple[str, Repository]:  # noqa: ANN401
@@ -95,4 +95,4 @@ def _describe_repository(client: Any, account: str | None, name: str, retry: Ret
             found = client.describe_repositories(repositoryNames=[name], **registry)["repositories"][0]
             return found["registryId"], Repository.parse(found["repositoryUri"])
 
-    return retry.call(f"describing repository {name!r}", call, settle=True)
+    return retry.call(f"describing repository {name!r}", call, retry_access_denied=True)

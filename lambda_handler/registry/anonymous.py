@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ..oci import RegistryHost
-from .auth import Tokens
+from .auth import RegistryAuth
 
 _NAME = re.compile(r"/v2/(?P<name>.+)/(?:manifests|blobs|referrers)/[^/]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Guests:
+class AnonymousAuth:
     """The anonymous tokens of other hosts than the registry's own, for one invocation."""
 
-    tokens: dict[tuple[str, str], Tokens] = field(default_factory=dict, repr=False)
+    auths: dict[tuple[str, str], RegistryAuth] = field(default_factory=dict, repr=False)
 
-    def at(self, url: str) -> Tokens:
+    def for_url(self, url: str) -> RegistryAuth:
         """Return what authenticates us at an address: a token for its repository, once one is asked for."""
         parts = urlsplit(url)
         match = _NAME.fullmatch(parts.path)
         scope = f"repository:{match['name']}:pull" if match else ""
         host = RegistryHost.parse(parts.netloc)
-        return self.tokens.setdefault((str(host), scope), Tokens(host, lambda: None, scope=scope))
+        return self.auths.setdefault((str(host), scope), RegistryAuth(host, lambda: None, scope=scope))
