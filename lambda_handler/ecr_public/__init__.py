@@ -1,6 +1,6 @@
-"""The ECR Public API, over botocore."""
+"""The control-plane API of ECR Public, over botocore."""
 
 from .location import RepositoryLocation, find_repository
-from .repository import Content, EcrPublicRepository
+from .repository import EcrPublicRepository
 
-__all__ = ["Content", "EcrPublicRepository", "RepositoryLocation", "find_repository"]
+__all__ = ["EcrPublicRepository", "RepositoryLocation", "find_repository"]

@@ -1,4 +1,4 @@
-"""Where a repository of Amazon ECR Public is: in which registry, and at which address."""
+"""Find the registry and the address of a repository in Amazon ECR Public."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from ..aws.errcode import translated
 from ..oci import RegistryHost, Repository, is_account_id
 from ..retry import Retry
-from .repository import EcrPublicRepository, ForeignRepository, HttpFace
+from .repository import EcrPublicRepository, ForeignRepository, RegistryApi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryLocation:
     """
-    Where a repository is: for as long as it exists, and also when it is made anew.
+    The location of a repository, which stays the same if the repository is recreated.
 
     Attributes:
-        registry_id: Account id; the alias for another account's.
-        repository: Its address on the HTTP face.
-        is_own: Whether it is in the caller's own registry.
+        registry_id: The account id; for another account's registry, the alias.
+        repository: The address in the registry API.
+        is_own: Whether the repository is in the caller's own registry.
     """
 
     registry_id: str
@@ -27,30 +27,30 @@ class RepositoryLocation:
     repository: Repository
     is_own: bool = True
 
-    def open(self, client: Any, *, retry: Retry, http: HttpFace) -> EcrPublicRepository:  # noqa: ANN401
-        """Open it for one invocation."""
+    def open(self, client: Any, *, retry: Retry, registry: RegistryApi) -> EcrPublicRepository:  # noqa: ANN401
+        """Open the repository for one invocation."""
         kind = EcrPublicRepository if self.is_own else ForeignRepository
         return kind(
             client=client,
             registry_id=self.registry_id,
             name=self.name,
             repository=self.repository,
-            http=http,
+            registry=registry,
             retry=retry,
         )
 
 
 def find_repository(client: Any, registry_id: str | None, name: str, retry: Retry) -> RepositoryLocation:  # noqa: ANN401
     """
-    Find a repository: its registry, and where its HTTP face is.
+    Find the registry and the address of a repository.
 
     Args:
-        client: botocore's client for ``ecr-public`` in us-east-1.
-        registry_id: Account id or alias; None is the caller's own registry.
-        name: Without registry host and alias.
+        client: A botocore client for ``ecr-public`` in us-east-1.
+        registry_id: Account id or alias; None for the caller's own registry.
+        name: The name without registry host and alias.
 
     Raises:
-        NotFoundError: There is no such repository that the caller may see.
+        NotFoundError: The repository does not exist.
     """
     account = registry_id if registry_id is None or is_account_id(registry_id) else None
     if registry_id is not None and account is None:
@@ -78,7 +78,7 @@ def _describe_own_registry(client: Any, retry: Retry) -> _Registry:  # noqa: ANN
             registry = client.describe_registries()["registries"][0]
             return _Registry(
                 registry_id=registry["registryId"],
-                # One that was asked for, and not given, may be another account's.
+                # A requested alias that is not active may belong to another account.
                 aliases=frozenset(alias["name"] for alias in registry["aliases"] if alias["status"] == "ACTIVE"),
                 host=RegistryHost.parse(registry["registryUri"].partition("/")[0]),
             )
@@ -87,7 +87,7 @@ def _describe_own_registry(client: Any, retry: Retry) -> _Registry:  # noqa: ANN
 
 
 def _describe_repository(client: Any, account: str | None, name: str, retry: Retry) -> tuple[str, Repository]:  # noqa: ANN401
-    """Return the id of its registry, and its address."""
+    """Return the registry id and the address of the repository."""
     registry = {"registryId": account} if account else {}
 
     def call() -> tuple[str, Repository]:

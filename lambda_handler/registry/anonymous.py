@@ -1,4 +1,4 @@
-"""Hosts that a registry redirects us to, where we are anonymous."""
+"""Anonymous access to the hosts that a registry redirects to."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NAME = re.compile(r"/v2/(?P<name>.+)/(?:manifests|blobs|referrers)/[^/]*")
 
 @dataclass(frozen=True, slots=True)
 class AnonymousAuth:
-    """The anonymous tokens of other hosts than the registry's own, for one invocation."""
+    """The anonymous tokens of hosts other than the registry itself, for one invocation."""
 
     auths: dict[tuple[str, str], RegistryAuth] = field(default_factory=dict, repr=False)
 
     def for_url(self, url: str) -> RegistryAuth:
-        """Return what authenticates us at an address: a token for its repository, once one is asked for."""
+        """Return the anonymous authentication for a URL; its token has the scope of that repository."""
         parts = urlsplit(url)
         match = _NAME.fullmatch(parts.path)
         scope = f"repository:{match['name']}:pull" if match else ""

@@ -1,8 +1,8 @@
 """
-Read manifests of a registry, exact to the byte.
+Read manifests and blobs from a registry, byte for byte.
 
-ECR Public's API can write a manifest but not read one, so reading goes over
-the registry's HTTP face.
+ECR Public's control-plane API can write a manifest but not read one, so
+manifests are read through the registry API.
 """
 
 from __future__ import annotations
@@ -31,35 +31,37 @@ from .redirects import REDIRECTS, RedirectChain
 from .transport import HttpResponse, StreamingResponse, Transport
 
 _ACCEPT = ", ".join(ManifestMediaType)
-"""All four: a registry may translate a manifest into a type that it thinks the client prefers."""
+"""All four types: otherwise a registry may convert a manifest to a type that the client accepts."""
 
 _OK = 200
 _PARTIAL = 206
 _UNAUTHORIZED = 401
 _RANGE_REFUSED = frozenset({400, 405, 416, 501})
-"""How registries refuse a range; then a blob is read from its beginning."""
+"""Statuses with which registries refuse a range; the blob is then read from its beginning."""
 
 CHUNK_BYTES = 1024 * 1024
+"""The largest chunk of a blob."""
 
 _BLOB, _LIST = "GET blob", "GET referrers"
 
 REFERRERS_PAGES_MAX = 50
-"""An image has a few signatures and SBOMs; registries give hundreds of entries on a page."""
+"""An image has a few signatures and SBOMs; a page has hundreds of entries."""
 
 REFERRERS_MAX = 2_000
-"""Of all pages together."""
+"""The limit for all pages together."""
 
 _PARSING = threading.Lock()
+"""Held while a manifest is parsed: its objects take many times the memory of its JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryClient:
     """
-    A client of one registry, for one invocation. Retrying is up to its caller.
+    A client for one registry, for one invocation. The caller retries.
 
     Attributes:
-        tokens: Outlive the invocation; a warm function need not ask again.
-        anonymous: What authenticates us where the registry redirects us.
+        auth: Outlives the invocation, so that a warm function reuses tokens.
+        anonymous: The authentication for hosts that the registry redirects to.
     """
 
     transport: Transport
@@ -71,27 +73,24 @@ class RegistryClient:
         Read the manifest with this digest.
 
         Args:
-            size: What lists it says so; no more is read. Default: nothing
-                lists it, and at most 4 MiB are read.
-            listed_as: The media type that what lists it says, for a registry
-                that does not. Default: the manifest's own.
+            size: The size in the descriptor, which also limits how much is
+                read. Default: unknown; at most 4 MiB are read.
+            listed_as: The media type in the descriptor, used if the registry
+                sends none. Default: the one in the manifest.
 
         Returns:
-            A manifest whose bytes have been checked against *digest*.
+            A manifest whose bytes match *digest*.
 
         Raises:
-            NotFoundError: The registry does not have it.
-            IntegrityError: It sent other bytes, more than 4 MiB, or another
-                number of them than *size*.
-            InvalidManifestError: The bytes are no manifest.
-            AccessError, ThrottledError, UnavailableError: As they say.
+            NotFoundError: The manifest does not exist.
+            IntegrityError: The content has another digest or size, or more than 4 MiB.
+            InvalidManifestError: The content is not a manifest.
+            AccessError, ThrottledError, UnavailableError: The request failed.
         """
         limit = MANIFEST_MAX_BYTES if size is None else min(size, MANIFEST_MAX_BYTES)
         response = self._request("GET", repository, str(digest), limit)
         if Digest.of(response.body) != digest:
-            message = (
-                f"{repository.host} sent other bytes for {digest}: they have the digest {Digest.of(response.body)}"
-            )
+            message = f"{repository.host} sent content with the digest {Digest.of(response.body)} for {digest}"
             raise IntegrityError(message)
         if size not in {None, len(response.body)}:
             message = f"{repository.host} sent {len(response.body)} bytes"
@@ -100,20 +99,20 @@ class RegistryClient:
 
     def read_tag(self, repository: Repository, tag: str) -> Manifest:
         """
-        Read the manifest that *tag* stands for now.
+        Read the manifest that *tag* points to now.
 
         Raises:
-            The same as ``read``.
+            The same errors as ``read``.
         """
         return _parsed(self._request("GET", repository, tag))
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
         """
-        Return the digest that a tag (or a digest) stands for; None when there is no such image.
+        Resolve a tag or digest to a digest; None if the image does not exist.
 
         Raises:
-            InvalidDigestError: The registry's answer holds none.
-            AccessError, ThrottledError, UnavailableError: As they say.
+            InvalidDigestError: The response has no digest.
+            AccessError, ThrottledError, UnavailableError: The request failed.
         """
         try:
             response = self._request("HEAD", repository, reference)
@@ -123,17 +122,17 @@ class RegistryClient:
 
     def has(self, repository: Repository, reference: str) -> bool:
         """
-        Return whether there is an image under a tag or digest.
+        Return whether a tag or digest exists, even if the registry sends no digest or one of another algorithm.
 
         Raises:
-            AccessError, ThrottledError, UnavailableError: As they say.
+            AccessError, ThrottledError, UnavailableError: The request failed.
         """
         try:
             self._request("HEAD", repository, reference)
         except NotFoundError:
             return False
         except (RejectedError, AccessError):
-            # It may not know HEAD, or redirect it to an address that is signed for GET.
+            # The registry may not support HEAD, or redirect it to a URL that is signed for GET.
             with suppress(NotFoundError):
                 self._request("GET", repository, reference)
                 return True
@@ -142,16 +141,17 @@ class RegistryClient:
 
     def referrers(self, repository: Repository, subject: Digest) -> list[Descriptor]:
         """
-        Return the manifests that the registry lists as referring to *subject*.
+        Return the referrers of *subject*.
 
-        A registry without such a list says so in one of many ways: then there
-        are none, and tags have to be looked at. What may be a list, and
-        cannot be read, is an error: silence would lose signatures.
+        Registries without a referrers API say so in different ways; the
+        result is then empty, and the caller checks referrers tags. Anything
+        that may be a list but cannot be read is an error, because ignoring it
+        would lose signatures.
 
         Raises:
-            InvalidManifestError: The list is no index, or it has more than 2,000 entries.
-            UnavailableError: It has more than 50 pages, or leads elsewhere.
-            AccessError, ThrottledError, RejectedError: As they say.
+            InvalidManifestError: The list is not an index, or has more than 2,000 entries.
+            UnavailableError: The list has more than 50 pages, or continues on another host.
+            AccessError, ThrottledError, RejectedError: The request failed.
 
         References:
             OCI distribution-spec v1.1, "Listing Referrers".
@@ -167,14 +167,14 @@ class RegistryClient:
                 raise error
             found.extend(_listed(response))
             if len(found) > REFERRERS_MAX:
-                message = (
-                    f"registry {repository.host} lists more than {REFERRERS_MAX} manifests that refer to {subject}"
-                )
+                message = f"registry {repository.host} lists more than {REFERRERS_MAX} referrers of {subject}"
                 raise InvalidManifestError(message)
             if not (following := next_page(response, url)):
                 return found
             url = following
-        message = f"registry {repository.host} lists what refers to {subject} on more than {REFERRERS_PAGES_MAX} pages"
+        message = (
+            f"registry {repository.host} lists the referrers of {subject} on more than {REFERRERS_PAGES_MAX} pages"
+        )
         raise UnavailableError(message, operation=_LIST)
 
     def open_blob(self, repository: Repository, digest: Digest, start: int, size: int | None = None) -> Iterator[bytes]:
@@ -202,7 +202,7 @@ class RegistryClient:
             stream.close()
             error = self._error(_BLOB, stream.status)
             if chain.hops and isinstance(error, AccessError):
-                # The registry let us in; a signed address of its storage is good for minutes only.
+                # The registry granted access, but its storage did not: the presigned URL may have expired.
                 raise UnavailableError(error.message, operation=error.operation, hint=error.hint)
             raise error
         is_part = stream.status == _PARTIAL
@@ -212,7 +212,7 @@ class RegistryClient:
             skip = max(0, skip - len(chunk))
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> tuple[RedirectChain, StreamingResponse]:
-        """Open a blob, wherever the registry sends us for it: storage, mostly, which wants no credentials."""
+        """Open a blob and follow redirects, usually to storage that needs no credentials."""
         chain, auth, sent = RedirectChain(url, _BLOB), self.auth, self.auth.header()
         while True:
             stream = self._open(chain.url, {**headers, **sent})
@@ -231,7 +231,7 @@ class RegistryClient:
         return self.transport.open("GET", url, headers, doing=_BLOB)
 
     def _log_in(self, auth: RegistryAuth, url: str) -> None:
-        """Get a token for a blob, without its bytes."""
+        """Get a token for a blob without reading it."""
 
         def send(header: Mapping[str, str]) -> HttpResponse:
             return self.transport.send("HEAD", url, header, limit=MANIFEST_MAX_BYTES, doing="HEAD blob")
@@ -249,7 +249,7 @@ class RegistryClient:
         return response
 
     def _authenticated(self, method: str, url: str, limit: int = MANIFEST_MAX_BYTES, doing: str = "") -> HttpResponse:
-        """Send a request, and follow redirects: with our credentials on the registry's own host, elsewhere without."""
+        """Send a request and follow redirects; other hosts receive no credentials."""
         chain = RedirectChain(url, doing or f"{method} manifest")
 
         def send(header: Mapping[str, str]) -> HttpResponse:
@@ -270,20 +270,20 @@ class RegistryClient:
         if self.auth.refusal:
             return f"check the credentials in the secret: {self.auth.refusal}"
         if not self.auth.role_needs:
-            return "the registry does not let us read; check the credentials that are declared for it"
+            return "the registry denies reading; check the credentials that are declared for it"
         return (
-            f"allow {' and '.join(self.auth.role_needs)} on the repository in the role of the handler's function, "
-            "and in the repository's own policy where it is another account's"
+            f"allow {' and '.join(self.auth.role_needs)} on the repository in the role of the handler function and, "
+            "if the repository is in another account, in its policy"
         )
 
 
 def _parsed(response: HttpResponse, listed_as: str = "") -> Manifest:
     """
-    Read the manifest of a response, one at a time: what JSON becomes is many times as long.
+    Parse the manifest in a response.
 
     Args:
-        listed_as: Its media type by the index that lists it, where the
-            response has a type that says nothing.
+        listed_as: The media type in the descriptor, used if the response has
+            a generic Content-Type.
     """
     kind = media_type(response)
     with _PARSING:
@@ -291,6 +291,6 @@ def _parsed(response: HttpResponse, listed_as: str = "") -> Manifest:
 
 
 def _listed(response: HttpResponse) -> tuple[Descriptor, ...]:
-    """Read a list of referrers; its type is known by now, and may be a generic one."""
+    """Parse a list of referrers, which may have a generic Content-Type."""
     with _PARSING:
         return Manifest.parse(response.body, ManifestMediaType.OCI_INDEX).children

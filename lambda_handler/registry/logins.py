@@ -1,9 +1,9 @@
 """
-Which credentials belong to which registry.
+Credentials for registries.
 
-Credentials go to the host that they are for, compared as a parsed host: ECR
-Public's to where the API says that it is, private ECR's to a host of exactly
-its form, and a secret's to the registry that it was declared for.
+Credentials are sent only to the host that they are for, after parsing it: those
+of ECR Public to the host that the API returns, those of private ECR to a host
+of its exact form, and those of a secret to the registry in its declaration.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from .secret import OPERATION, Secret
 T = TypeVar("T")
 
 ECR_PUBLIC_REGION = "us-east-1"
-"""Amazon ECR Public's API is served here only, whatever the Region of the stack."""
+"""The only Region of the ECR Public API, whatever the Region of the stack."""
 
 _SECRET_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:.+")
 
 _PRIVATE_ECR_READ = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-"""What private ECR wants for manifests and for layers over HTTP."""
+"""The actions that private ECR requires for reading manifests and layers."""
 
 
 class Call(Protocol):
-    """Calls AWS. Raises our errors."""
+    """Calls an AWS API, and translates its errors."""
 
     def __call__(
         self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]
     ) -> T:
-        """Return what *read* makes of the answer; what it cannot read is an error of ours, too."""
+        """Return the result of *read* for the response; errors of *read* are translated too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A repository where it is to be asked for, and what authenticates us there."""
+    """The address of a repository, and the authentication for it."""
 
     repository: Repository
     auth: RegistryAuth
@@ -53,12 +53,12 @@ class Logins:
     """
     The logins of a warm function.
 
-    A token is asked for when it is first needed, and again when it stops
+    Tokens are requested when they are first needed, and again when they stop
     working.
 
     Attributes:
-        caches_secrets: Whether a login with a secret is kept, too: for who
-            ends soon.
+        caches_secrets: Whether to cache logins with secrets too, for
+            short-lived programs.
     """
 
     call: Call
@@ -69,9 +69,9 @@ class Logins:
 
     def ecr_public(self, repository: Repository) -> Login:
         """
-        Return the login for a repository of ECR Public; anonymous where the role may not log in.
+        Return the login for a repository of ECR Public; anonymous if the role may not log in.
 
-        One token serves all repositories there: the challenge's scope is ``aws``.
+        One token is valid for all repositories, because its scope is ``aws``.
         """
         host = repository.host.canonical
         auth = RegistryAuth(host, self._ecr_public_password, scope=repository.scope, allow_anonymous=True)
@@ -81,16 +81,17 @@ class Logins:
         """
         Return the login for a repository of any other registry.
 
-        What comes from a secret is not kept, unless that is asked for: a secret
-        that is corrected counts at once, and so does a password that was changed.
+        Logins with secrets are not cached by default, so that a change of the
+        secret takes effect immediately.
 
         Args:
-            credentials_secret_arn: Of a secret with its credentials; empty:
-                the role's own for private ECR, none for others.
+            credentials_secret_arn: The ARN of a secret with credentials. Empty
+                for the role's credentials in private ECR, and for anonymous
+                access elsewhere.
 
         Raises:
-            CredentialsError: The secret is none, or is for another registry.
-            AccessError: There are credentials, but they cannot be had.
+            CredentialsError: The secret is invalid, or is for another registry.
+            AccessError: The credentials cannot be read.
         """
         if credentials_secret_arn:
             known = self._with_secrets.get((repository, credentials_secret_arn))
@@ -100,7 +101,7 @@ class Logins:
         return self.cached[repository]
 
     def clear(self) -> None:
-        """Forget everything: after a failure, nobody knows which of it is still good."""
+        """Clear the cache after a failure, because any login may have become invalid."""
         self.cached.clear()
         self.public.clear()
 
@@ -136,7 +137,7 @@ class Logins:
         )
 
     def _private_ecr(self, repository: Repository, registry: PrivateEcr) -> Login:
-        """Log in where the API says that the registry is."""
+        """Log in to the host that the API returns."""
 
         def authorized(read: Callable[[Any], T]) -> T:
             parameters = {"registryIds": [registry.account]}
@@ -155,7 +156,7 @@ class Logins:
     def _secret(self, arn: str) -> Secret:
         match = _SECRET_ARN.fullmatch(arn)
         if match is None:
-            # What it is instead may be the secret itself.
+            # The value may be the secret itself, so it is not in the message.
             message = "CredentialsSecretArn is not the ARN of a secret in AWS Secrets Manager"
             raise CredentialsError(message, operation=OPERATION)
         text = self.call(
@@ -169,5 +170,5 @@ class Logins:
 
 
 def _password(data: Mapping[str, Any]) -> str:
-    """Return ``user:password`` as GetAuthorizationToken gives it."""
+    """Return ``user:password`` from a response of GetAuthorizationToken."""
     return base64.b64decode(data["authorizationToken"]).decode()

@@ -71,7 +71,7 @@ LAYERS = {
     ),
     # One exception: it asks `oci` whether the answer's host is this machine.
     "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
-    "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.lifecycle"),
+    "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.response"),
     # Where adapters meet use cases.
     "lambda_handler.entrypoint": Layer(ours=frozenset({HANDLER}), others=frozenset({"botocore", "urllib3"})),
     "lambda_handler": Layer(),

@@ -67,8 +67,8 @@ def test_t3_a_tag_that_is_not_there_is_an_error_of_its_own(
 
     assert not answer.succeeded
     where = f"points to {old}" if points == "elsewhere" else "does not exist"
-    assert f"UNCONFIRMED: ECR Public says that an image exists already, but tag '1' {where}: " in answer.reason
-    assert "Hint: look where the tag points, and deploy again" in answer.reason
+    assert f"UNCONFIRMED: ECR Public says that the image exists already, but tag '1' {where}: " in answer.reason
+    assert "Hint: check where the tag points, and deploy again" in answer.reason
     assert CONSISTENCY_TIMEOUT_SECONDS <= function.clock.time < CONSISTENCY_TIMEOUT_SECONDS + 10
     assert registry.tags() == ({"1": old} if points == "elsewhere" else {})
 
@@ -148,7 +148,7 @@ def test_t3_an_image_without_a_tag_that_is_not_there_is_an_error(stack: Stack, r
 
     answer = stack.deploy({"RepositoryName": "acme/agent", "ImageTags": [], "Source": {"Index": {"Manifests": [part]}}})
 
-    assert answer.reason.startswith("UNCONFIRMED: ECR Public says that an image exists already, but sha256:")
+    assert answer.reason.startswith("UNCONFIRMED: ECR Public says that the image exists already, but sha256:")
     assert " does not exist: ecr-public:PutImage failed: ImageAlreadyExistsException" in answer.reason
 
 

@@ -64,7 +64,7 @@ def test_a_denied_write_is_waited_for_a_minute_and_then_told(
     answer = stack.deploy(declare(image, "1"))
 
     assert answer.reason.startswith("ACCESS_DENIED: ecr-public:PutImage failed: AccessDeniedException")
-    assert answer.reason.endswith("Hint: allow ecr-public:PutImage in the role of the handler's function")
+    assert answer.reason.endswith("Hint: allow ecr-public:PutImage in the role of the handler function")
     assert 60 <= function.clock.time < 70
     assert registry.tags() == {}
 
@@ -196,7 +196,7 @@ def test_an_api_that_cannot_be_reached_is_tried_again_and_told(
 
     answer = stack.deploy(declare(image, "1"))
 
-    assert answer.reason.startswith("UNAVAILABLE: ecr-public:DescribeRepositories failed: no complete answer")
+    assert answer.reason.startswith("UNAVAILABLE: ecr-public:DescribeRepositories failed: incomplete response")
     assert len(function.clock.slept) == ATTEMPTS - 1
 
 
@@ -207,7 +207,7 @@ def test_a_registry_that_cannot_be_reached_is_tried_again_and_told(stack: Stack,
 
     answer = stack.deploy({"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": source})
 
-    assert answer.reason.startswith(f"UNAVAILABLE: GET manifest from {name} failed: no complete answer")
+    assert answer.reason.startswith(f"UNAVAILABLE: GET manifest from {name} failed: incomplete response")
     assert len(function.clock.slept) == ATTEMPTS - 1
 
 

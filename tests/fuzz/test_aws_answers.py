@@ -87,9 +87,14 @@ class Operation:
 
 def repository(clients: Clients) -> EcrPublicRepository:
     client = clients.get("ecr-public", "us-east-1")
-    http: Any = RegistryClient
+    registry: Any = RegistryClient
     return EcrPublicRepository(
-        client=client, registry_id="123456789012", name="acme/agent", repository=REPOSITORY, http=http, retry=ONCE
+        client=client,
+        registry_id="123456789012",
+        name="acme/agent",
+        repository=REPOSITORY,
+        registry=registry,
+        retry=ONCE,
     )
 
 

@@ -71,7 +71,7 @@ def test_without_an_action(
     denied = f"ACCESS_DENIED: {action} failed: AccessDenied"
     if without is DENIED:
         assert answer.reason.startswith(denied)
-        assert f"Hint: allow {action} in the role of the handler's function" in answer.reason
+        assert f"Hint: allow {action} in the role of the handler function" in answer.reason
     elif without is DENIED_OVER_HTTP:
         assert re.match("ACCESS_DENIED: (GET|POST|PATCH|PUT) ", answer.reason)
         assert action in answer.reason.partition("Hint: allow ")[2]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_handler.errors import InvalidPropertiesError
-from lambda_handler.oci import Digest, Platform
+from lambda_handler.oci import Digest, Manifest, Platform
 from lambda_handler.rules import ExpectedDigest, ImmutableTags, RequiredPlatforms
 from lambda_handler.sources.digest import DigestSource
 from lambda_handler.sources.manifest import ManifestSource
@@ -74,8 +74,11 @@ def test_every_property_is_read() -> None:
     [
         ({"Digest": DIGEST}, DigestSource(Digest.parse(DIGEST))),
         ({"Tag": "build-77"}, TagSource("build-77")),
-        ({"Manifest": {"Body": BODY}}, ManifestSource(body=BODY)),
-        ({"Manifest": {"Body": BODY, "MediaType": INDEX}}, ManifestSource(body=BODY, media_type=INDEX)),
+        ({"Manifest": {"Body": BODY}}, ManifestSource(inline=Manifest.parse(BODY.encode()))),
+        (
+            {"Manifest": {"Body": BODY, "MediaType": INDEX}},
+            ManifestSource(inline=Manifest.parse(BODY.encode(), INDEX)),
+        ),
         ({"Manifest": {"Bucket": "b", "Key": "k"}}, ManifestSource(bucket="b", key="k")),
     ],
     ids=str,
@@ -159,7 +162,8 @@ def test_a_body_is_exactly_its_bytes(annotation: str, end: str) -> None:
     source = decode(as_sent({**SMALLEST, "Source": {"Manifest": {"Body": body, "MediaType": INDEX}}})).source
 
     assert isinstance(source, ManifestSource)
-    assert source.body.encode() == body.encode()
+    assert source.inline is not None
+    assert source.inline.content == body.encode()
 
 
 def test_a_body_that_is_no_unicode_is_refused() -> None:

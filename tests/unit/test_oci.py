@@ -215,7 +215,7 @@ def test_a_name_of_docker_hub_alone_is_no_reference_where_people_write_it(text: 
         Reference.parse_declared(text)
 
     assert "'bitnami' has neither a dot nor a port" in failure.value.message
-    assert failure.value.message.endswith("Docker Hub's is 'docker.io/bitnami/redis'")
+    assert failure.value.message.endswith("for Docker Hub, write 'docker.io/bitnami/redis'")
 
 
 @pytest.mark.parametrize("host", ["docker.io", "localhost", "registry:5000", "[::1]", "10.0.0.1"])
@@ -296,10 +296,10 @@ def test_a_manifest_is_its_bytes(space: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is not JSON"),
-        (b"{", "is not JSON"),
+        (b"", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
         (b"\xff\xfe", "is not UTF-8 text"),
-        (b"[" * 90_000, "is not JSON"),
+        (b"[" * 90_000, "is not valid JSON"),
         (b"[" * 200_000, "more than 100000 values"),
         (b"[" + b"{}," * 60_000 + b"0]", "more than 100000 values"),
         (b'["' + b"," * 100_001 + b'"]', "more than 100000 values"),

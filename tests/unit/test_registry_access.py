@@ -155,7 +155,7 @@ def test_a_secret_is_read(secret: str, password: str | None, token: str) -> None
 def test_refuses_a_secret_without_credentials_and_does_not_tell_it(secret: str) -> None:
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
 
-    with pytest.raises(AccessError, match="holds no credentials") as failure:
+    with pytest.raises(AccessError, match="has no credentials") as failure:
         logins.for_registry(Repository.parse("ghcr.io/a"), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1")
 
     assert len(secret) < 3 or secret not in failure.value.explain()

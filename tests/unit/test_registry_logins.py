@@ -180,7 +180,7 @@ def test_a_secret_is_sent_to_the_registry_that_it_names(servers: list[WebServer]
 @pytest.mark.parametrize("named", ['"ghcr.io"', '["docker.io", "127.0.0.1"]', '"evil.127.0.0.1"'])
 @pytest.mark.parametrize("secret", [SECRET, '{"token": "s3cret"}'])
 def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> None:
-    with pytest.raises(CredentialsError, match=f"and is not sent to {servers[0].host}") as failure:
+    with pytest.raises(CredentialsError, match=f"so it is not sent to {servers[0].host}") as failure:
         read(servers[0], f'{secret[:-1]}, "registry": {named}}}')
 
     assert servers[0].asked == []
@@ -192,11 +192,11 @@ def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> N
     [
         ('{"username": "me", "password": "s3cret", "Registry": "ghcr.io"}', "has a key 'Registry'; its keys are"),
         ('{"username": "me", "password": "s3cret", "tokenendpoint": "x.y"}', "has a key 'tokenendpoint'"),
-        ('{"username": "me", "password": "a", "password": "s3cret"}', "has the key 'password' twice"),
-        ('{"username": "me", "password": "s3cret", "registry": "a b"}', "has a key 'registry' that is no host"),
-        ('{"username": "me", "password": "s3cret", "registry": 7}', "has a key 'registry' that is no host"),
+        ('{"username": "me", "password": "a", "password": "s3cret"}', "has the duplicate key 'password'"),
+        ('{"username": "me", "password": "s3cret", "registry": "a b"}', "has an invalid host in the key 'registry'"),
+        ('{"username": "me", "password": "s3cret", "registry": 7}', "has an invalid host in the key 'registry'"),
         ('{"username": "me", "password": "s3cret", "tokenEndpoint": [null]}', "has a key 'tokenEndpoint' that is no"),
-        ('{"username": "me"}', "holds no credentials"),
+        ('{"username": "me"}', "has no credentials"),
     ],
 )
 def test_a_secret_whose_meaning_is_not_certain_is_refused_at_once(
@@ -226,7 +226,7 @@ def test_the_error_says_that_the_credentials_were_refused(servers: list[WebServe
     with pytest.raises(AccessError) as failure:
         read(servers[0], SECRET)
 
-    assert f"check the credentials in the secret: the token endpoint {servers[0].host} answered 401 to them" in str(
+    assert f"check the credentials in the secret: the token endpoint {servers[0].host} returned 401 for them" in str(
         failure.value.explain()
     )
     assert "s3cret" not in failure.value.explain()

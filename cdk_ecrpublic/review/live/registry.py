@@ -293,7 +293,7 @@ def _fields(declaration: Declaration, address: Repository, ports: ReviewPorts, r
         "registry_id": declaration.registry_id or address.path.partition("/")[0],
         "name": declaration.repository_name,
         "repository": address,
-        "http": ports,
+        "registry": ports.registry_api(address),
         "retry": retry,
     }
 
@@ -324,5 +324,5 @@ class ReviewPorts(SourceAdapters):
         return self._listing(repository).exists(repository)
 
     def _listing(self, repository: Repository) -> ListingClient:
-        client = self._ecr_public(repository).client
+        client = self.registry_api(repository).client
         return ListingClient(client.transport, client.auth)
