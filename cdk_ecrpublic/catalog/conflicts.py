@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._assets.lambda_handler.errors import ImageError, InvalidReferenceError, shown
+from .._assets.lambda_handler.errors import ImageError, InvalidReferenceError, truncated_repr
 from .._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Manifest, Reference, RegistryHost
 from .._assets.lambda_handler.oci.reference import parse_declared_name
 from .fields import Fields
@@ -51,7 +51,9 @@ def _check_tags(repository: Repository, fields: Fields) -> None:
     for tag in (tag for image in repository.images for tag in image.tags):
         first = seen.setdefault(tag.text, tag.at)
         if first is not tag.at:
-            what = f"tag {shown(tag.text)} of repository {shown(repository.name)} is given to an image"
+            what = (
+                f"tag {truncated_repr(tag.text)} of repository {truncated_repr(repository.name)} is given to an image"
+            )
             fields.refuse(
                 tag.at, f"{what} on line {first.line} already; a tag points to one image: remove one of the two"
             )
@@ -63,8 +65,10 @@ def _check_keys(repository: Repository, fields: Fields) -> None:
         first = seen.setdefault(image.key, image)
         # Where both have their name from a tag, that tag was refused already.
         if first is not image and (image.name or first.name or not image.tags):
-            what = f"{shown(image.key)} is what the image on line {first.at.line} of repository"
-            fields.refuse(image.at, f"{what} {shown(repository.name)} is known by too; give one of the two another id")
+            what = f"{truncated_repr(image.key)} is what the image on line {first.at.line} of repository"
+            fields.refuse(
+                image.at, f"{what} {truncated_repr(repository.name)} is known by too; give one of the two another id"
+            )
 
 
 def _check_digest(image: Image, fields: Fields) -> None:
@@ -83,8 +87,8 @@ def _check_file(image: Image, source: ManifestFile, fields: Fields) -> None:
             content = file.read(MANIFEST_MAX_BYTES + 1)
         Manifest.parse(content, expected=expected)
     except OSError as error:
-        fields.refuse(image.at, f"manifest_file: {shown(str(source.path))} cannot be read: {error.strerror}")
+        fields.refuse(image.at, f"manifest_file: {truncated_repr(str(source.path))} cannot be read: {error.strerror}")
     except ValueError as error:
         # Not always ours: a path may have a character that no file system takes. An ImageError is a ValueError too.
         said = error.message if isinstance(error, ImageError) else str(error)
-        fields.refuse(image.at, f"manifest_file: {shown(str(source.path))}: {said}")
+        fields.refuse(image.at, f"manifest_file: {truncated_repr(str(source.path))}: {said}")

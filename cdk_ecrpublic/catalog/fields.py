@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import ClassVar, TypeVar
 
-from .._assets.lambda_handler.errors import ImageError, shown
+from .._assets.lambda_handler.errors import ImageError, truncated_repr
 from .nodes import BOOLEAN, NULL, STRING, Items, Mapping, Node, Scalar, is_empty, is_refused, kind, position
 from .problems import Position, Problems
 
@@ -46,7 +46,7 @@ class Fields:
         entries = {key.value: value for key, value in node.value}
         for key, _ in node.value:
             if key.value not in allowed:
-                text = f"{what}: {shown(key.value)} is an unknown key; allowed: {_listed(allowed)}"
+                text = f"{what}: {truncated_repr(key.value)} is an unknown key; allowed: {_listed(allowed)}"
                 self.refuse(position(key), text)
         for name in required:
             if name not in entries:
@@ -118,7 +118,9 @@ class Fields:
         return kind(node) == STRING
 
     def _refuse_repeated(self, item: Scalar, what: str) -> None:
-        self.refuse(position(item), f"{what}: {shown(item.value)} is in this list already; remove one of the two")
+        self.refuse(
+            position(item), f"{what}: {truncated_repr(item.value)} is in this list already; remove one of the two"
+        )
 
     def _refuse_kind(self, node: Node, what: str, expected: str) -> None:
         if is_refused(node):
@@ -161,7 +163,7 @@ class StringFields(Fields):
 
 
 def _plain(node: Scalar) -> str:
-    return shown(node.value)[1:-1]
+    return truncated_repr(node.value)[1:-1]
 
 
 def _remedy(node: Scalar) -> str:

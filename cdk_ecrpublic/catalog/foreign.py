@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from .._assets.lambda_handler.errors import shown
+from .._assets.lambda_handler.errors import truncated_repr
 from .nodes import Items, Mapping, Node
 
 KEYS = ("repositories", "registries", "images", "registry", "defaults")
@@ -51,10 +51,9 @@ def unknown(node: Node) -> str:
     """Say that a document is not a catalog, with the key that comes closest to one."""
     for key in _keys(node):
         if close := difflib.get_close_matches(key, KEYS, n=1):
-            return (
-                f"this is not a catalog: {shown(key)} is an unknown key; did you mean {close[0]!r}? Expected {EXPECTED}"
-            )
-    keys = ", ".join(shown(key) for key in list(_keys(node))[:5])
+            unknown_key = f"{truncated_repr(key)} is an unknown key; did you mean {close[0]!r}?"
+            return f"this is not a catalog: {unknown_key} Expected {EXPECTED}"
+    keys = ", ".join(truncated_repr(key) for key in list(_keys(node))[:5])
     return f"this is not a catalog{f': it has the keys {keys}' if keys else ''}; expected {EXPECTED}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .._assets.lambda_handler.errors import InvalidInputError, shown
+from .._assets.lambda_handler.errors import InvalidInputError, truncated_repr
 from .._assets.lambda_handler.oci import (
     Digest,
     Platform,
@@ -151,7 +151,7 @@ def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, An
 def _parse_source(text: str) -> Reference:
     reference = Reference.parse(text)
     if reference.digest is None:
-        message = f"{shown(text)} has no digest, and its tag may move unseen; add it: {text}@sha256:…"
+        message = f"{truncated_repr(text)} has no digest, and its tag may move unseen; add it: {text}@sha256:…"
         raise InvalidInputError(message)
     return reference
 
@@ -159,8 +159,8 @@ def _parse_source(text: str) -> Reference:
 def _parse_path(text: str) -> str:
     if not _PATH.fullmatch(text):
         message = (
-            f"{shown(text)} is not a path of a file; expected one of up to {PATH_MAX_CHARACTERS} characters, relative "
-            "to the catalog's folder"
+            f"{truncated_repr(text)} is not a file path; expected up to {PATH_MAX_CHARACTERS} characters, relative to "
+            "the catalog's folder"
         )
         raise InvalidInputError(message)
     return text
@@ -169,8 +169,8 @@ def _parse_path(text: str) -> str:
 def _parse_id(text: str) -> str:
     if not _ID.fullmatch(text):
         message = (
-            f"{shown(text)} is not an id; allowed are 1 to 128 letters, digits, '.', '_' and '-', beginning with a "
-            "letter or a digit"
+            f"{truncated_repr(text)} is not an id; expected 1 to 128 letters, digits, '.', '_' and '-', starting with "
+            "a letter or digit"
         )
         raise InvalidInputError(message)
     return text

@@ -16,7 +16,7 @@ from yaml import Node
 from yaml import ScalarNode as Scalar
 from yaml import SequenceNode as Items
 
-from .._assets.lambda_handler.errors import shown
+from .._assets.lambda_handler.errors import truncated_repr
 from .problems import Position, Problems
 
 __all__ = ["Items", "Mapping", "Node", "Scalar", "is_empty", "is_refused", "kind", "parse", "position"]
@@ -75,7 +75,9 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not annotated
         node = super().compose_node(parent, index)
         self._depth -= is_collection
         if node.tag not in _TAGS[type(node)]:
-            return self._refused(node, f"{shown(node.tag)} is a YAML tag that is not allowed here: leave it out")
+            return self._refused(
+                node, f"{truncated_repr(node.tag)} is a YAML tag that is not allowed here: leave it out"
+            )
         return node
 
     def compose_mapping_node(self, anchor: str | None) -> Node:
@@ -87,7 +89,9 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not annotated
                 self._problems.add(position(key), "a list or mapping is not a key; expected a string")
             elif key.value in entries:
                 first = f"first on line {position(entries[key.value][0]).line}"
-                self._problems.add(position(key), f"the key {shown(key.value)} is there twice, {first}: merge the two")
+                self._problems.add(
+                    position(key), f"the key {truncated_repr(key.value)} is duplicated, {first}: merge the two"
+                )
             elif not is_refused(key):
                 entries[key.value] = key, value
         node.value = list(entries.values())
@@ -122,7 +126,7 @@ def parse(text: str, problems: Problems) -> Node | None:
     except _TooDeepError:
         pass
     except yaml.reader.ReaderError as error:
-        what = f"{shown(chr(error.character))} is a character that YAML does not allow; write it as an escape, or not"
+        what = f"{truncated_repr(chr(error.character))} is a character that YAML does not allow; escape or remove it"
         problems.add(_position_of(text, error.position), what)
     except yaml.MarkedYAMLError as error:
         context = f" {error.context}" if error.context else ""

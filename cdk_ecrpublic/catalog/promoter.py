@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._assets.lambda_handler.errors import InvalidReferenceError, shown
+from .._assets.lambda_handler.errors import InvalidReferenceError, truncated_repr
 from .._assets.lambda_handler.oci import (
     Digest,
     Reference,
@@ -68,7 +68,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """
     From where to where images go.
 
@@ -83,7 +83,7 @@ class Way:
     prefix: str
 
 
-NOWHERE = Way(None, "", "")
+NO_ROUTE = Route(None, "", "")
 """Stands for a way that could not be chosen, so that images are checked all the same."""
 
 
@@ -145,7 +145,7 @@ def read_images(node: Node, selection: Selection, fields: Fields) -> tuple[Liste
     return tuple(found)
 
 
-def choose(registries: tuple[Registry, ...], at: Position, destination: str | None, fields: Fields) -> Way | None:
+def choose(registries: tuple[Registry, ...], at: Position, destination: str | None, fields: Fields) -> Route | None:
     """Choose among the registries of a file; *destination* is the name of one of them."""
     sources = [registry for registry in registries if registry.is_source]
     for registry in sources[1:]:
@@ -157,29 +157,29 @@ def choose(registries: tuple[Registry, ...], at: Position, destination: str | No
         ours = [registry for registry in registries if registry.name == destination][:1] or ours
         if not ours:
             # Somebody else's file, which knows nothing of our registry.
-            return way(sources[0].name if sources else None, destination, None, fields)
+            return route_to(sources[0].name if sources else None, destination, None, fields)
     if len(ours) != 1 or destination not in {None, ours[0].name}:
         fields.refuse(at, _which(registries, ours, destination))
         return None
-    return way(sources[0].name if sources else None, ours[0].name, ours[0].at, fields)
+    return route_to(sources[0].name if sources else None, ours[0].name, ours[0].at, fields)
 
 
-def way(source: str | None, destination: str, at: Position | None, fields: Fields) -> Way | None:
+def route_to(source: str | None, destination: str, at: Position | None, fields: Fields) -> Route | None:
     """Check that images can go to *destination*: it has to be ECR Public."""
     _, _, path = destination.partition("/")
     alias, _, prefix = path.partition("/")
     if not _is_ecr_public(destination) or not alias:
-        fields.refuse(at, f"{shown(destination)} is not a registry of Amazon ECR Public; expected {_REGISTRY}")
+        fields.refuse(at, f"{truncated_repr(destination)} is not a registry of Amazon ECR Public; expected {_REGISTRY}")
         return None
     try:
         parse_registry_id(alias)
     except InvalidReferenceError as error:
-        fields.refuse(at, f"{shown(destination)}: {error.message}")
+        fields.refuse(at, f"{truncated_repr(destination)}: {error.message}")
         return None
-    return Way(None if source == destination else source, alias, prefix)
+    return Route(None if source == destination else source, alias, prefix)
 
 
-def catalog(listed: tuple[Listed, ...], where: Way, settings: ImageSettings) -> Catalog:
+def catalog(listed: tuple[Listed, ...], where: Route, settings: ImageSettings) -> Catalog:
     """
     Make a catalog of a list of images, and of the way that they go.
 
@@ -237,7 +237,7 @@ def _is_ecr_public(registry: str) -> bool:
 def _which(registries: tuple[Registry, ...], ours: list[Registry], destination: str | None) -> str:
     names = ", ".join(registry.name for registry in registries) or "none"
     if destination is not None:
-        return f"registries: destination={shown(destination)} is none of them; there are: {names}"
+        return f"registries: destination={truncated_repr(destination)} is none of them; there are: {names}"
     if ours:
         return f"registries: several are destinations; choose one with destination=: {names}"
     return f"registries: none is a destination in Amazon ECR Public; pass destination= or add {_REGISTRY}"

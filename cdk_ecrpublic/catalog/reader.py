@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._assets.lambda_handler.errors import InvalidReferenceError, shown
+from .._assets.lambda_handler.errors import InvalidReferenceError, truncated_repr
 from . import conflicts, foreign, native, promoter
 from .fields import Fields, StringFields
 from .model import Catalog, ImageSettings
@@ -109,18 +109,18 @@ def _catalog_of(form: promoter.Listing, arguments: Arguments, problems: Problems
     if form.registries is not None:
         fields = StringFields(problems)
         _refuse_arguments(arguments, ("registries", "source"), fields)
-        way = promoter.choose(form.registries, form.at, arguments.destination, fields)
+        route = promoter.choose(form.registries, form.at, arguments.destination, fields)
     else:
-        way = _way(arguments, problems)
-    return promoter.catalog(form.images, way or promoter.NOWHERE, arguments.defaults)
+        route = _route(arguments, problems)
+    return promoter.catalog(form.images, route or promoter.NO_ROUTE, arguments.defaults)
 
 
-def _way(arguments: Arguments, problems: Problems) -> promoter.Way | None:
+def _route(arguments: Arguments, problems: Problems) -> promoter.Route | None:
     """Find where the images of a bare list come from and go to."""
     fields = Fields(problems)
     if arguments.registries is not None:
         _refuse_arguments(arguments, ("source",), fields)
-        return _way_of_file(arguments.registries, arguments.destination, problems.of(str(arguments.registries)))
+        return _route_of_file(arguments.registries, arguments.destination, problems.of(str(arguments.registries)))
     if arguments.destination is None:
         what = "a list of images does not say where they go; pass destination='public.ecr.aws/<alias>' or registries="
         fields.refuse(None, what)
@@ -128,13 +128,13 @@ def _way(arguments: Arguments, problems: Problems) -> promoter.Way | None:
     try:
         if arguments.source is not None:
             promoter.parse_registry(arguments.source)
-        return promoter.way(arguments.source, arguments.destination, None, fields)
+        return promoter.route_to(arguments.source, arguments.destination, None, fields)
     except InvalidReferenceError as error:
-        fields.refuse(None, f"source={shown(arguments.source)}: {error.message}")
+        fields.refuse(None, f"source={truncated_repr(arguments.source)}: {error.message}")
         return None
 
 
-def _way_of_file(path: Path, destination: str | None, problems: Problems) -> promoter.Way | None:
+def _route_of_file(path: Path, destination: str | None, problems: Problems) -> promoter.Route | None:
     fields = StringFields(problems)
     node = _read_file(path, problems)
     top = fields.mapping(node, "the registries", required=("registries",), optional=promoter.IGNORED) if node else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .._assets.lambda_handler.errors import InvalidInputError, shown
+from .._assets.lambda_handler.errors import InvalidInputError, truncated_repr
 from .model import Tag
 
 _PATTERN = re.compile(r"(?P<name>[a-z0-9._/*?-]{1,205})(?::(?P<tag>[a-zA-Z0-9_.*?-]{1,128}))?")
@@ -22,8 +22,8 @@ def parse_pattern(text: str) -> str:
     """
     if not _PATTERN.fullmatch(text):
         message = (
-            f"{shown(text)} is not a pattern; expected <name> or <name>:<tag> as the file has them, with * for any "
-            "characters and ? for one"
+            f"{truncated_repr(text)} is not a pattern; expected <name> or <name>:<tag> as in the file, where * matches "
+            "any characters and ? matches one"
         )
         raise InvalidInputError(message)
     return text

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from .._assets.lambda_handler.concurrency import map_concurrently
 from .._assets.lambda_handler.ecr_public import EcrPublicRepository
 from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.tree import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
-from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import Declaration, decode
 from .app.intrinsics import unknowns
 from .app.template import DeclaredImage
@@ -73,7 +73,7 @@ def find_drift(
         done(finding)
         return finding
 
-    return side_by_side(find, declared, at_once=AT_ONCE)
+    return map_concurrently(find, declared, max_workers=AT_ONCE)
 
 
 def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) -> Finding:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from .._assets.lambda_handler.concurrency import map_concurrently
 from .._assets.lambda_handler.errors import ImageError, InvalidPropertiesError, NotFoundError, RuleViolationError
 from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.content import Content
@@ -20,7 +21,6 @@ from .._assets.lambda_handler.publish.ports import PublicRepository, SourcePorts
 from .._assets.lambda_handler.resources.memory import existing_tags, remember
 from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.undo import refuse_removal_elsewhere
-from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import Declaration, decode
 from .app.assembly import Assembly
 from .app.intrinsics import unknowns
@@ -57,8 +57,8 @@ def find_effects(
         return change
 
     # Each once, before several images of one ask for it at the same time.
-    side_by_side(stacks.images, assembly.stacks, at_once=AT_ONCE)
-    changes = side_by_side(find, assembly.images, at_once=AT_ONCE)
+    map_concurrently(stacks.images, assembly.stacks, max_workers=AT_ONCE)
+    changes = map_concurrently(find, assembly.images, max_workers=AT_ONCE)
     return Removals(changes, list(stacks.gone()), turns).effects()
 
 

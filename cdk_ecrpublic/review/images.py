@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Descriptor, Digest, Manifest
-from .._assets.lambda_handler.publish.content import CONFIG_MAX_BYTES, Origin
+from .._assets.lambda_handler.publish.content import CONFIG_MAX_BYTES
+from .._assets.lambda_handler.publish.ports import Origin
 
 CHILDREN_MAX = 32
 """Of an index with more children the size is not added up: each costs a request."""

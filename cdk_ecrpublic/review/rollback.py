@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from .._assets.lambda_handler.concurrency import map_concurrently
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Manifest
 from .._assets.lambda_handler.publish.content import Content, present
@@ -22,7 +23,6 @@ from .._assets.lambda_handler.resources.memory import remember
 from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.public_image import deployed
 from .._assets.lambda_handler.resources.turn import Turn
-from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import decode
 from .app.template import DeclaredImage
 from .change import Change
@@ -63,7 +63,7 @@ class Rollback:
                 with suppress(ImageError):
                     turns.deployed(change.image).records.owners(change.plan.manifest.digest)
 
-        side_by_side(read, self.changes, at_once=AT_ONCE)
+        map_concurrently(read, self.changes, max_workers=AT_ONCE)
 
     def _undo(self, change: Change, endings: Sequence[_Ending]) -> Undo:
         failures = [ending.failures[id(change)] for ending in endings if id(change) in ending.failures]

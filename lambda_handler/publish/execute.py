@@ -118,7 +118,7 @@ def _move(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRep
             is_moved = repository.put(plan.manifest, move.tag)
         except ImageError as error:
             # Without a response it is not known whether the tag was moved.
-            if error.unanswered and move.before is not None:
+            if error.outcome_unknown and move.before is not None:
                 done.append(move)
             if not done:
                 raise

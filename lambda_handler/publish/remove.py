@@ -15,10 +15,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..concurrency import map_concurrently
 from ..errors import AccessError, DeadlineError, ImageError, MissingContentError, NotFoundError, NotYetVisibleError
 from ..log import Log
 from ..oci import Digest, Manifest
-from ..side_by_side import side_by_side
 from .ports import GONE_SECONDS, PUT_SECONDS, PublicRepository
 
 OWNED = "another declaration has it"
@@ -259,7 +259,7 @@ class Remover:
             there = self.repository.tags_of(children)
         children = [digest for digest in children if digest not in removal.spared]
         untagged = [digest for digest in children if not there.get(digest) and (removal.is_undo or digest in there)]
-        owners = side_by_side(self.ownership.owners, untagged, at_once=READERS)
+        owners = map_concurrently(self.ownership.owners, untagged, max_workers=READERS)
         free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
         for gone in self._delete_untagged(self._known(free, removal.wait_seconds)).values():
             self._sweep([child.digest for child in gone.children], removal)
@@ -275,7 +275,7 @@ class Remover:
             except NotFoundError:
                 return None
 
-        return [manifest for manifest in side_by_side(read, digests, at_once=READERS) if manifest is not None]
+        return [manifest for manifest in map_concurrently(read, digests, max_workers=READERS) if manifest is not None]
 
     def _take_left_over(self, digest: Digest) -> None:
         """Remove the tags that waited for the index, and the image with the last of them."""
@@ -301,7 +301,7 @@ class Remover:
                 gone.pop(digest, None)
                 self.restore(digest, known[digest], tag, "its image has just been tagged")
         try:
-            owners = side_by_side(self.ownership.owners, list(gone), at_once=READERS)
+            owners = map_concurrently(self.ownership.owners, list(gone), max_workers=READERS)
         except DeadlineError:
             for manifest in gone.values():
                 self._put(manifest, None, self.undoing)

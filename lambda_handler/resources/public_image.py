@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..cfn.event import Event, RequestType
-from ..cfn.lifecycle import Outcome
+from ..cfn.response import Response
 from ..errors import AccessError, ImageError, MissingContentError, NotFoundError, RemoteError, RepositoryNotFoundError
 from ..log import Log
 from ..oci import Digest, Manifest, is_account_id
@@ -49,11 +49,11 @@ class PublicImageResource:
         """Whether the id is one of ours: neither a marker nor one that CloudFormation invented."""
         return physical_resource_id.startswith(ID_PREFIX)
 
-    def create(self, event: Event) -> Outcome:
+    def create(self, event: Event) -> Response:
         """Publish what is declared."""
         return self._publish(self._turn(event, decode(event.properties)))
 
-    def update(self, event: Event) -> Outcome:
+    def update(self, event: Event) -> Response:
         """
         Publish what is declared now; then give back or remove the tags that no longer are, as far as that is meant.
 
@@ -105,7 +105,7 @@ class PublicImageResource:
     def _turn(self, event: Event, declaration: Declaration) -> Turn:
         return Turn(event, declaration, self.connect(declaration), self.log)
 
-    def _publish(self, turn: Turn) -> Outcome:
+    def _publish(self, turn: Turn) -> Response:
         undo.refuse_removal_elsewhere(turn.declaration, turn.ports.destination)
         content = self._resolve(turn)
         plan = self._planned(turn, content)
@@ -118,7 +118,8 @@ class PublicImageResource:
             if again == plan:
                 raise
             self._execute(turn, again)
-        return Outcome(turn.identity, _attributes(content.root, turn.ports.destination))
+        data = _attributes(content.root, turn.ports.destination)
+        return Response(physical_resource_id=turn.identity, data=data)
 
     def _execute(self, turn: Turn, plan: Plan) -> None:
         repository = turn.ports.destination

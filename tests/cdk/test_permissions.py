@@ -96,7 +96,7 @@ image.node.find_child("Resource").node.default_child.add_property_override("Serv
     for text in (said, reasons(project)):
         assert "ACCESS_DENIED: ecr-public:PutImage failed: AccessDeniedException: User: arn:aws:sts::" in text
         assert f"is not authorized to perform: ecr-public:PutImage on resource: {arn}" in text
-        assert "Hint: allow ecr-public:PutImage in the role of the handler's function" in text
+        assert "Hint: allow ecr-public:PutImage in the role of the handler function" in text
 
 
 def role_without(project: Project, action: str) -> str:

@@ -270,7 +270,7 @@ def test_events_that_may_not_be_read_tell_nothing_and_the_log_says_why(world: Wo
 
     assert world.history().has_succeeded_since(1.0) is None
     assert (
-        f"not known whether a deployment has succeeded since: ACCESS_DENIED: cloudformation:{operation} failed"
+        f"cannot tell whether a deployment has succeeded since: ACCESS_DENIED: cloudformation:{operation} failed"
         in world.log.getvalue()
     )
 

@@ -133,7 +133,8 @@ def test_stops_when_time_is_up_between_two_pieces(clock: SteppingClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [("PreconditionFailed", "was replaced while it was read"), ("InvalidRange", "s3://b/k is empty")]
+    ("code", "said"),
+    [("PreconditionFailed", "was replaced while it was being read"), ("InvalidRange", "s3://b/k is empty")],
 )
 def test_a_code_of_ranges_is_said_in_our_words(clock: SteppingClock, code: str, said: str) -> None:
     def refuse(_: object) -> None:

@@ -168,7 +168,7 @@ def fails_at(number: int) -> Callable[[Manifest, str | None], None]:
             message = "no answer"
             error = UnavailableError(message, operation="ecr-public:PutImage")
             # As the retries of the real repository say.
-            error.unanswered = True
+            error.outcome_unknown = True
             raise error
 
     return check

@@ -37,9 +37,9 @@ def servers() -> Iterator[list[WebServer]]:
 def read(registry: WebServer, secret: str = "") -> bytes:
     """Read the image ``a/b:1`` with what a secret says; empty: anonymously."""
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
-    login = logins.other(Repository.parse(f"{registry.host}/a/b"), ARN if secret else "")
+    login = logins.for_registry(Repository.parse(f"{registry.host}/a/b"), ARN if secret else "")
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
-    return RegistryClient(transport, login.tokens).read_tag(login.repository, "1").content
+    return RegistryClient(transport, login.auth).read_tag(login.repository, "1").content
 
 
 SECRET = '{"username": "me", "password": "s3cret"}'
@@ -203,8 +203,8 @@ def test_a_registry_that_hides_what_is_private_is_asked_how_to_authenticate(
 def test_an_open_registry_without_the_image_is_asked_for_a_challenge_once(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 200 if request.path == "/v2/" else 404)
     logins = Logins(lambda *asked: asked[-1]({"SecretString": SECRET}))
-    login = logins.other(Repository.parse(f"{servers[0].host}/a/b"), ARN)
-    client = RegistryClient(Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock())), login.tokens)
+    login = logins.for_registry(Repository.parse(f"{servers[0].host}/a/b"), ARN)
+    client = RegistryClient(Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock())), login.auth)
 
     assert not any(client.has(login.repository, tag) for tag in "123")
 
@@ -253,7 +253,7 @@ def test_a_secret_is_sent_to_the_registry_that_it_names(servers: list[WebServer]
 @pytest.mark.parametrize("named", ['"ghcr.io"', '["docker.io", "127.0.0.1"]', '"evil.127.0.0.1"'])
 @pytest.mark.parametrize("secret", [SECRET, '{"token": "s3cret"}'])
 def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> None:
-    with pytest.raises(CredentialsError, match=f"and is not sent to {servers[0].host}") as failure:
+    with pytest.raises(CredentialsError, match=f"so it is not sent to {servers[0].host}") as failure:
         read(servers[0], f'{secret[:-1]}, "registry": {named}}}')
 
     assert servers[0].asked == []
@@ -265,11 +265,11 @@ def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> N
     [
         ('{"username": "me", "password": "s3cret", "Registry": "ghcr.io"}', "has a key 'Registry'; its keys are"),
         ('{"username": "me", "password": "s3cret", "tokenendpoint": "x.y"}', "has a key 'tokenendpoint'"),
-        ('{"username": "me", "password": "a", "password": "s3cret"}', "has the key 'password' twice"),
-        ('{"username": "me", "password": "s3cret", "registry": "a b"}', "has a key 'registry' that is no host"),
-        ('{"username": "me", "password": "s3cret", "registry": 7}', "has a key 'registry' that is no host"),
+        ('{"username": "me", "password": "a", "password": "s3cret"}', "has the duplicate key 'password'"),
+        ('{"username": "me", "password": "s3cret", "registry": "a b"}', "has an invalid host in the key 'registry'"),
+        ('{"username": "me", "password": "s3cret", "registry": 7}', "has an invalid host in the key 'registry'"),
         ('{"username": "me", "password": "s3cret", "tokenEndpoint": [null]}', "has a key 'tokenEndpoint' that is no"),
-        ('{"username": "me"}', "holds no credentials"),
+        ('{"username": "me"}', "has no credentials"),
     ],
 )
 def test_a_secret_whose_meaning_is_not_certain_is_refused_at_once(
@@ -280,7 +280,7 @@ def test_a_secret_whose_meaning_is_not_certain_is_refused_at_once(
     retry = Retry(Deadline.after(600, clock), Log())
 
     with pytest.raises(CredentialsError, match=said) as failure:
-        retry.call("logging in", lambda: read(servers[0], secret), settle=True)
+        retry.call("logging in", lambda: read(servers[0], secret), retry_access_denied=True)
 
     assert clock.now() == SteppingClock().now()
     assert "s3cret" not in failure.value.explain()
@@ -299,7 +299,7 @@ def test_the_error_says_that_the_credentials_were_refused(servers: list[WebServe
     with pytest.raises(AccessError) as failure:
         read(servers[0], SECRET)
 
-    assert f"check the credentials in the secret: the token endpoint {servers[0].host} answered 401 to them" in str(
+    assert f"check the credentials in the secret: the token endpoint {servers[0].host} returned 401 for them" in str(
         failure.value.explain()
     )
     assert "s3cret" not in failure.value.explain()
@@ -339,11 +339,11 @@ def test_nothing_of_a_registry_s_refusal_of_a_secret_s_token_is_kept(servers: li
         else send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token"')
     )
     with pytest.raises(AccessError):
-        RegistryClient(transport, logins.other(repository, ARN).tokens).read(repository, Digest.of(IMAGE))
+        RegistryClient(transport, logins.for_registry(repository, ARN).auth).read(repository, Digest.of(IMAGE))
     servers[0].answer = lambda request: (
         send(request, 200, IMAGE, TYPE) if request.headers["Authorization"] == "Bearer t0ken" else send(request, 403)
     )
 
-    found = RegistryClient(transport, logins.other(repository, ARN).tokens).read(repository, Digest.of(IMAGE))
+    found = RegistryClient(transport, logins.for_registry(repository, ARN).auth).read(repository, Digest.of(IMAGE))
 
     assert found.content == IMAGE

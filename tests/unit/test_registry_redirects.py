@@ -14,7 +14,7 @@ from lambda_handler.clock import Deadline, SystemClock
 from lambda_handler.errors import AccessError, ImageError, InvalidManifestError, RemoteError, UnavailableError
 from lambda_handler.oci import Digest, RegistryHost, Repository
 from lambda_handler.registry import RegistryClient, Transport
-from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.auth import RegistryAuth
 from tests.support.memory import image_of
 from tests.support.web_server import WebServer, send, web_server
 
@@ -35,8 +35,8 @@ def servers() -> Iterator[list[WebServer]]:
 def client(server: WebServer, current: str = "t0ken") -> tuple[RegistryClient, Repository]:
     host = RegistryHost.parse(server.host)
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
-    tokens = Tokens(host, lambda: "me:s3cret", current=current)
-    return RegistryClient(transport, tokens), Repository(host, "a/b")
+    auth = RegistryAuth(host, lambda: "me:s3cret", current=current)
+    return RegistryClient(transport, auth), Repository(host, "a/b")
 
 
 def download(server: WebServer, start: int = 0, size: int | None = len(LAYER)) -> bytes:
@@ -280,7 +280,7 @@ def test_any_other_answer_is_an_error_since_silence_would_lose_signatures(
 ) -> None:
     servers[0].answer = lambda request: send(request, status)
 
-    with pytest.raises(RemoteError, match=f"answered {status}"):
+    with pytest.raises(RemoteError, match=f"returned {status}"):
         referrers(servers[0])
 
 
@@ -310,7 +310,7 @@ def test_a_list_goes_on_by_any_form_of_link(servers: list[WebServer], link: str)
 def test_a_link_that_cannot_be_read_is_an_error(servers: list[WebServer], link: str) -> None:
     servers[0].answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link=link)
 
-    with pytest.raises(UnavailableError, match="which is no link"):
+    with pytest.raises(UnavailableError, match="has an invalid Link header"):
         referrers(servers[0])
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from aws_cdk import Token
 
-from ..._assets.lambda_handler.errors import ImageError, shown
+from ..._assets.lambda_handler.errors import ImageError, truncated_repr
 
 _MARK = "Token["
 """In every text that stands for one: ``${Token[TOKEN.7]}``."""
@@ -167,7 +167,7 @@ def check_choices(what: str, values: Collection[str], allowed: Collection[str]) 
     check_list(what, values, f"any of {choices}")
     for value in values if is_known(values) else ():
         if is_known(value) and value not in allowed:
-            refuse(what, f"{shown(value)} is unknown; allowed: {choices}")
+            refuse(what, f"{truncated_repr(value)} is unknown; allowed: {choices}")
 
 
 def check_mapping(what: str, value: object, expected: str) -> None:
@@ -298,7 +298,7 @@ def _described(value: object) -> str:
     if value is None or isinstance(value, Enum):
         return str(value)
     # The address of an object tells nobody anything.
-    return _kind_of(value) if " at 0x" in repr(value) else f"{shown(value)} is {_kind_of(value)}"
+    return _kind_of(value) if " at 0x" in repr(value) else f"{truncated_repr(value)} is {_kind_of(value)}"
 
 
 def _kind_of(value: object) -> str:

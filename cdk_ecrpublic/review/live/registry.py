@@ -51,7 +51,7 @@ class ReviewClients(Clients):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self.logins.keeps_secrets = True
+        self.logins.caches_secrets = True
 
     @functools.cached_property
     def has_credentials(self) -> bool:
@@ -101,7 +101,7 @@ class ReviewClients(Clients):
 class ReviewRetry(Retry):
     """Outlives what passes by itself; no permission is about to take effect."""
 
-    def start(self, doing: str, *, settle: bool = False) -> Attempts:  # noqa: ARG002
+    def start(self, doing: str, *, retry_access_denied: bool = False) -> Attempts:  # noqa: ARG002
         """Begin to count attempts."""
         return super().start(doing)
 
@@ -109,7 +109,7 @@ class ReviewRetry(Retry):
 class PromptRetry(ReviewRetry):
     """Waits where we have asked too often, and for nothing else: for what a review can do without."""
 
-    def start(self, doing: str, *, settle: bool = False) -> Attempts:  # noqa: ARG002
+    def start(self, doing: str, *, retry_access_denied: bool = False) -> Attempts:  # noqa: ARG002
         """Begin to count attempts."""
         return replace(super().start(doing), most=1)
 
@@ -211,8 +211,8 @@ class Registry:
             login = logins.ecr_public(repository)
         else:
             doing = f"logging in to {repository.host}"
-            login = self.retry.call(doing, lambda: logins.other(repository, credentials_secret_arn))
-        client = RegistryClient(Transport(self.clients.pool, self.retry.deadline), login.tokens)
+            login = self.retry.call(doing, lambda: logins.for_registry(repository, credentials_secret_arn))
+        client = RegistryClient(Transport(self.clients.pool, self.retry.deadline), login.auth)
         return RegistryRepository(client, login.repository, self.retry)
 
     def repository(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
@@ -293,7 +293,7 @@ def _fields(declaration: Declaration, address: Repository, ports: ReviewPorts, r
         "registry_id": declaration.registry_id or address.path.partition("/")[0],
         "name": declaration.repository_name,
         "repository": address,
-        "http": ports,
+        "registry": ports.registry_api(address),
         "retry": retry,
     }
 
@@ -324,5 +324,5 @@ class ReviewPorts(SourceAdapters):
         return self._listing(repository).exists(repository)
 
     def _listing(self, repository: Repository) -> ListingClient:
-        client = self._ecr_public(repository).client
-        return ListingClient(client.transport, client.tokens)
+        client = self.registry_api(repository).client
+        return ListingClient(client.transport, client.auth)
