@@ -18,8 +18,8 @@ from .._assets.lambda_handler.publish.execute import execute
 from .._assets.lambda_handler.resources import undo
 from .._assets.lambda_handler.resources.turn import Turn, segments_of
 from .._assets.lambda_handler.spec import Property
-from .app.intrinsics import unknowns
-from .app.template import DELETION_POLICY, REPLACEMENT_POLICY, DeclaredImage
+from .app.declared import DeclaredImage
+from .app.template import DELETION_POLICY, REPLACEMENT_POLICY
 from .change import Change
 from .effect import Action, Effect, State, TagEffect, Writes, problems_of
 from .images import Summary, summarize
@@ -96,8 +96,8 @@ class Removals:
         """
         name = str(image.properties.get(Property.REPOSITORY_NAME, ""))
         effect = Effect(stack=image.stack, path=image.path, repository=name, state=State.UNKNOWN)
-        if open_ends := sorted(set(map(str, unknowns(image.properties)))):
-            return replace(effect, problems=tuple(f"only the deployment knows {each}" for each in open_ends))
+        if image.unknowns:
+            return replace(effect, problems=image.unknowns)
         try:
             repository = self.turns.repository(image)
             effect = replace(effect, repository=str(repository.repository))

@@ -24,7 +24,7 @@ from .._assets.lambda_handler.resources.public_image import deployed
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import decode
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage
 from .change import Change
 from .effect import AT_ONCE, UNANSWERED, Action, State, TagEffect, Undo
 from .turns import Turns

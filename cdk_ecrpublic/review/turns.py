@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +14,7 @@ from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .._assets.lambda_handler.resources.records import MOVING, owner_of, remembers
 from .._assets.lambda_handler.resources.turn import Turn, segments_of
 from .._assets.lambda_handler.spec import RESOURCE_TYPE, decode
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage, as_sent
 from .live.memories import KnownParameters
 from .live.registry import SILENT, Registry
 from .rehearsal import RehearsedParameters, RehearsedRepository, Texts
@@ -221,26 +220,9 @@ class Turns:
         region = image.region or self.registry.clients.region
         if region and image.stack_name:
             return region
-        message = f"the name or the Region of the stack of {image.path} is known at deployment only"
+        message = f"the name or the Region of the stack of {image.path} is not known before the deployment"
         raise AccessError(message, operation="ssm:GetParameter")
 
 
 def _stack_id(image: DeclaredImage, region: str) -> str:
     return f"arn:aws:cloudformation:{region}:{image.account or ''}:stack/{image.stack_name}"
-
-
-def as_sent(value: object) -> Mapping[str, object]:
-    """Return properties as CloudFormation sends them: whatever is no list and no map, as text."""
-    sent = _as_sent(value)
-    return sent if isinstance(sent, dict) else {}
-
-
-def _as_sent(value: object) -> object:
-    match value:
-        case Mapping():
-            return {str(name): _as_sent(item) for name, item in value.items()}
-        case list():
-            return [_as_sent(item) for item in value]
-        case bool():
-            return str(value).lower()
-    return str(value)

@@ -139,7 +139,7 @@ def test_more_tags_than_a_record_holds_are_refused_with_the_function_s_own_words
     images.push(OLD, *tags)
     folder, (effect,) = plan(images, {"Release": declare(NEW.digest, *tags)})
 
-    assert run("plan", folder).exit_code == 2
+    assert run("plan", folder).exit_code == 1
     assert effect.state is State.REFUSED
     assert "takes over 50 tags that point to other images, more than the 4096 bytes" in effect.problems[0]
     answer = fail(cloud, folder).changes[0].answer
