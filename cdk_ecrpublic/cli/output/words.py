@@ -14,6 +14,13 @@ _LABEL_MAX_CHARACTERS = 100
 _KIB = 1024
 _TAGS_SHOWN = 5
 
+_MEDIA_TYPES = {
+    "application/vnd.oci.image.manifest.v1+json": "OCI image",
+    "application/vnd.oci.image.index.v1+json": "OCI index",
+    "application/vnd.docker.distribution.manifest.v2+json": "Docker image",
+    "application/vnd.docker.distribution.manifest.list.v2+json": "Docker manifest list",
+}
+
 
 def short(digest: str | None) -> str:
     """Return the beginning of a digest, which is enough to compare by eye."""
@@ -49,8 +56,13 @@ def count(number: int, thing: str) -> str:
 
 
 def facts(summary: Summary) -> Iterator[str]:
-    """Give what there is to say of an image: platforms, size, age, labels."""
-    yield ", ".join(map(harmless, summary.platforms)) or summary.media_type
+    """Give what there is to say of an image: kind, platforms, size, age, labels."""
+    if summary.kind:
+        yield harmless(summary.kind)
+    if summary.platforms:
+        yield ", ".join(map(harmless, summary.platforms))
+    elif not summary.kind:
+        yield _MEDIA_TYPES.get(summary.media_type, summary.media_type)
     if summary.size is not None:
         yield amount(summary.size)
     if summary.created:
