@@ -101,9 +101,11 @@ class Undo:
     Attributes:
         stays: Tags that did not exist before.
         problems: What does not come back, and why.
+        fails: The rollback itself fails, and the stack is left in ``UPDATE_ROLLBACK_FAILED``.
     """
 
     stays: tuple[str, ...] = ()
+    fails: bool = False
     problems: tuple[str, ...] = ()
 
 

@@ -70,7 +70,8 @@ class Rollback:
         if change.turn is None or any(isinstance(failure, UNANSWERED) for failure in failures):
             return Undo(stays=tuple(_kept(change)))
         if failures:
-            return Undo(problems=(f"if this deployment fails, its rollback will fail, too: {failures[0].explain()}",))
+            problem = f"if this deployment fails, its rollback will fail, too: {failures[0].explain()}"
+            return Undo(problems=(problem,), fails=True)
         tags = change.effect.tags if change.effect.state in {State.CHANGED, State.UNCHANGED} else ()
         before = {tag.tag: tag.before or NOWHERE for tag in tags}
         repository = self.turns.repository(change.image)

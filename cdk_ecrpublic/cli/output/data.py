@@ -31,7 +31,7 @@ def plan_as_data(effects: Sequence[Effect], shown: Sequence[Effect]) -> dict[str
         "platforms": ["linux/amd64"], "size": 3402, "created": "…", …}},
         "problems": [], "notes": [], "takenOver": [{"tags": ["latest"], "former":
         "removed", "owner": "Agent/Old"}], "undo": {"stays": ["1.4.2"],
-        "problems": []}}], "undo": "If this deployment fails, …"}``
+        "fails": false, "problems": []}}], "undo": "If this deployment fails, …"}``
     """
     return {
         "formatVersion": FORMAT_VERSION,

@@ -150,16 +150,19 @@ def undo(effects: Sequence[Effect]) -> str:
     """Say in one line what a failed deployment leaves; empty: it changes no tag."""
     actions = {tag.action for effect in _going(effects) for tag in effect.tags}
     stays = [tag for effect in effects for tag in effect.undo.stays]
-    lost = sum(bool(effect.undo.problems) for effect in effects)
+    lost = sum(effect.undo.fails for effect in effects)
+    elsewhere = sum(bool(effect.undo.problems) and not effect.undo.fails for effect in effects)
     parts = []
     if lost:
         parts.append(f"that will fail for {count(lost, 'image')}")
+    if elsewhere:
+        parts.append(f"not all tags of {count(elsewhere, 'image')} return to where they are now")
     if Action.MOVE in actions:
-        parts.append("other tags that moved go back" if lost else "tags that moved go back")
+        parts.append("other tags that moved go back" if lost or elsewhere else "tags that moved go back")
     if stays:
         names = _listed(list(dict.fromkeys(stays)))
         parts.append(f"{count(len(stays), 'new tag')} {'stays' if len(stays) == 1 else 'stay'}: {names}")
-    elif Action.CREATE in actions and not lost:
+    elif Action.CREATE in actions and not (lost or elsewhere):
         parts.append("new tags are removed")
     return f"If this deployment fails, CloudFormation rolls it back: {'; '.join(parts)}" if parts else ""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ..._assets.lambda_handler.aws import StackHistory
 from ..._assets.lambda_handler.aws.errcode import translated
 from ..._assets.lambda_handler.errors import AccessError, ImageError, NotFoundError
 from ..app.environment import Environment, StackParameter, UnseenEnvironment
@@ -18,6 +19,8 @@ from .registry import Registry
 from .template_text import parse_template
 
 T = TypeVar("T")
+
+_FAILED = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
 
 NO_SUCH_STACK = "does not exist"
 
@@ -169,6 +172,17 @@ class LiveStack:
     def stack_id(self) -> str:
         """Its ARN."""
         return str(self.described.get("StackId", ""))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its last deployment failed and was not rolled back (``--no-rollback``)."""
+        return self.described.get("StackStatus") in _FAILED
+
+    @property
+    def history(self) -> StackHistory:
+        """What its events tell, as the function will read them."""
+        client = self.environment.client("cloudformation")
+        return StackHistory(client, self.stack_id, self.environment.registry.prompt)
 
     @property
     def parameters(self) -> Mapping[str, StackParameter]:
