@@ -21,6 +21,7 @@ from ._validation.image import (
     repository_key,
 )
 from ._validation.values import check, is_known, refuse, refuse_kind
+from ._warnings import warn_of_kept_images, warn_of_platforms, warn_of_tags, warn_of_undeclared_tag
 from .on_tag_removed import OnTagRemoved
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
@@ -115,6 +116,11 @@ class PublicImage(Construct):
             immutable_tags=immutable_tags, on_tag_removed=on_tag_removed, removal_policy=removal_policy,
             include_referrers=include_referrers, refresh=refresh,
         )  # fmt: skip
+        self._tags = tags
+        warn_of_tags(self, tags)
+        warn_of_platforms(self, [*platforms, *required_platforms])
+        if removal_policy is RemovalPolicy.RETAIN:
+            warn_of_kept_images(self, repository)
         claim_tags(self, key := repository_key(self, repository), tags)
         self._repository = repository
         self._provider = self._provider_or_default(provider)
@@ -201,6 +207,7 @@ class PublicImage(Construct):
             ValueError: Not a tag.
         """
         check(f"{self.node.path}: image_uri_for_tag", tag, parse_tag)
+        warn_of_undeclared_tag(self, tag, self._tags)
         return Fn.join(":", [self.repository_uri, tag])
 
     def _bind(self, source: IImageSource, pinning: Pinning) -> SourceBinding:
