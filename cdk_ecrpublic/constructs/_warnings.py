@@ -17,7 +17,22 @@ _OCI_NAMES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": 
 """What other tools call an architecture, and what images call it."""
 
 
-def warn_of_tags(image: Construct, tags: Sequence[str]) -> None:
+def warn_of_failures(
+    image: Construct, repository: IPublicRepository, tags: Sequence[str], *, platforms: Sequence[str], stays: bool
+) -> None:
+    """
+    Warn of what a deployment, or a deletion, of an image will fail at.
+
+    Args:
+        stays: The image is left in the repository when it leaves the stack.
+    """
+    _warn_of_tags(image, tags)
+    _warn_of_platforms(image, platforms)
+    if stays:
+        _warn_of_kept_image(image, repository)
+
+
+def _warn_of_tags(image: Construct, tags: Sequence[str]) -> None:
     """Warn of more tags than an image may have."""
     if is_known(tags) and len(tags) > TAGS_MAX:
         Annotations.of(image).add_warning_v2(
@@ -27,7 +42,7 @@ def warn_of_tags(image: Construct, tags: Sequence[str]) -> None:
         )
 
 
-def warn_of_platforms(image: Construct, platforms: Sequence[str]) -> None:
+def _warn_of_platforms(image: Construct, platforms: Sequence[str]) -> None:
     """Warn of platforms that no image has, since images call them otherwise."""
     for platform in platforms if is_known(platforms) else ():
         system, _, architecture = platform.partition("/")
@@ -40,7 +55,7 @@ def warn_of_platforms(image: Construct, platforms: Sequence[str]) -> None:
             )
 
 
-def warn_of_kept_images(image: Construct, repository: IPublicRepository) -> None:
+def _warn_of_kept_image(image: Construct, repository: IPublicRepository) -> None:
     """Warn of a repository that goes with its stack, while the image in it stays."""
     if not isinstance(repository, PublicRepository) or not repository.is_deleted_with_stack:
         return

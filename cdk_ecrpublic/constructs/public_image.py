@@ -21,7 +21,7 @@ from ._validation.image import (
     repository_key,
 )
 from ._validation.values import check, is_known, refuse, refuse_kind
-from ._warnings import warn_of_kept_images, warn_of_platforms, warn_of_tags, warn_of_undeclared_tag
+from ._warnings import warn_of_failures, warn_of_undeclared_tag
 from .on_tag_removed import OnTagRemoved
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
@@ -116,13 +116,10 @@ class PublicImage(Construct):
             immutable_tags=immutable_tags, on_tag_removed=on_tag_removed, removal_policy=removal_policy,
             include_referrers=include_referrers, refresh=refresh,
         )  # fmt: skip
-        self._tags = tags
-        warn_of_tags(self, tags)
-        warn_of_platforms(self, [*platforms, *required_platforms])
-        if removal_policy is RemovalPolicy.RETAIN:
-            warn_of_kept_images(self, repository)
         claim_tags(self, key := repository_key(self, repository), tags)
-        self._repository = repository
+        stays = removal_policy is RemovalPolicy.RETAIN
+        warn_of_failures(self, repository, tags, platforms=[*platforms, *required_platforms], stays=stays)
+        self._repository, self._tags = repository, tags
         self._provider = self._provider_or_default(provider)
         self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
         self._is_remembered = False
