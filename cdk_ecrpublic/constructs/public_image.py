@@ -21,6 +21,7 @@ from ._validation.image import (
     repository_key,
 )
 from ._validation.values import check, is_known, refuse, refuse_kind
+from ._warnings import warn_of_failures, warn_of_undeclared_tag
 from .on_tag_removed import OnTagRemoved
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
@@ -116,7 +117,9 @@ class PublicImage(Construct):
             include_referrers=include_referrers, refresh=refresh,
         )  # fmt: skip
         claim_tags(self, key := repository_key(self, repository), tags)
-        self._repository = repository
+        stays = removal_policy is RemovalPolicy.RETAIN
+        warn_of_failures(self, repository, tags, platforms=[*platforms, *required_platforms], stays=stays)
+        self._repository, self._tags = repository, tags
         self._provider = self._provider_or_default(provider)
         self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
         self._is_remembered = False
@@ -199,6 +202,7 @@ class PublicImage(Construct):
             ValueError: Not a tag.
         """
         check(f"{self.node.path}: image_uri_for_tag", tag, parse_tag)
+        warn_of_undeclared_tag(self, tag, self._tags)
         return Fn.join(":", [self.repository_uri, tag])
 
     def _bind(self, source: IImageSource, pinning: Pinning) -> SourceBinding:
