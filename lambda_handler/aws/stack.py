@@ -24,6 +24,8 @@ _ROLLING_BACK = frozenset(
 
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE"})
 
+_STARTED = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS"})
+
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 
 EVENT_PAGES_MAX = 30
@@ -40,6 +42,9 @@ EVENTS_SECONDS = 30.0
 CLOCK_SKEW_SECONDS = 2.0
 """CloudFormation sets the status of a resource when it sends the request, or just before."""
 
+SENT_PRECISION_SECONDS = 1.0
+"""The time in a ResponseURL has no fractions; it is never later than the request."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Event:
@@ -49,16 +54,19 @@ class _Event:
     Attributes:
         at: Timestamp in seconds since the epoch.
         is_success: Whether the event says that the stack was deployed.
+        is_start: Whether the event says that a deployment of the stack has begun.
     """
 
     at: float
     is_success: bool
+    is_start: bool
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> _Event:
         # A nested stack has the same resource type, but another physical id.
         is_of_stack = data["ResourceType"] == _STACK_TYPE and data.get("PhysicalResourceId") == data["StackId"]
-        return cls(data["Timestamp"].timestamp(), is_of_stack and data.get("ResourceStatus") in _SUCCEEDED)
+        status = data.get("ResourceStatus") if is_of_stack else None
+        return cls(data["Timestamp"].timestamp(), is_success=status in _SUCCEEDED, is_start=status in _STARTED)
 
 
 @dataclass
@@ -127,14 +135,16 @@ class StackHistory:
             return None
 
     def _succeeded_since(self, sent: float) -> bool | None:
-        token = ""
+        token, has_started = "", False
         for _ in range(EVENT_PAGES_MAX):
             events, token = self._events(self._root, token)
             for event in events:
                 if event.at < sent - CLOCK_SKEW_SECONDS:
                     return False
                 if event.is_success:
-                    return True
+                    # The deployment that began between the two is the one that sent the request.
+                    return event.at >= sent or not has_started
+                has_started = has_started or (event.is_start and event.at < sent + SENT_PRECISION_SECONDS)
             if not token:
                 return False if events else None
         return None

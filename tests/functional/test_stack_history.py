@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -201,6 +202,19 @@ def test_a_success_before_that_does_not_count(world: World) -> None:
     world.enter("CREATE_COMPLETE", "UPDATE_IN_PROGRESS")
 
     assert world.history().has_succeeded_since(world.clock.wall()) is False
+
+
+@pytest.mark.parametrize("has_begun", [False, True], ids=["by a clock that is slow", "and another began since"])
+def test_a_success_a_moment_before_that_counts_unless_another_deployment_began(
+    world: World, *, has_begun: bool
+) -> None:
+    world.stack.enter("CREATE_COMPLETE")
+    if has_begun:
+        world.clock.pass_by(1.2)
+        world.stack.enter("UPDATE_IN_PROGRESS")
+    sent = math.floor(world.clock.wall()) if has_begun else world.clock.wall() + 1.2
+
+    assert world.history().has_succeeded_since(sent) is not has_begun
 
 
 def test_the_success_of_a_resource_is_none_of_the_stack(world: World) -> None:
