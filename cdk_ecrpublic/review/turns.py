@@ -34,10 +34,9 @@ class RehearsedStack:
     """
 
     is_rolling_back: bool
-    is_deleting: bool = False
     history: StackHistory | None = None
 
-    def has_succeeded_since(self, sent: float) -> bool | None:
+    def has_succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:  # noqa: ARG002
         """Whether a deployment has succeeded since then, before the one that is rehearsed."""
         if sent >= SENT:
             return not self.is_rolling_back

@@ -62,6 +62,7 @@ class Record:
             rollback may need.
         regained: When an undo gave the resource tags back that it had dropped,
             in seconds since the epoch.
+        follows_first: What version 0.1 remembered of the resource is still there.
         left_over: The resource has ended, and these tags wait for the index
             that lists their image.
     """
@@ -80,6 +81,7 @@ class Record:
     failed_sent: float = 0.0
     previous: str = ""
     regained: float = 0.0
+    follows_first: bool = False
     left_over: bool = False
 
     @classmethod
@@ -110,6 +112,7 @@ class Record:
                 failed_sent=float(data.get("failedSent", 0.0)),
                 previous=str(data.get("previous", "")),
                 regained=float(data.get("regained", 0.0)),
+                follows_first=_boolean(data.get("followsFirst", False)),
                 left_over=_boolean(data.get("leftOver", False)),
             )
         except (TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -191,6 +194,7 @@ class Record:
             "failedSent": round(self.failed_sent, 3),
             "previous": self.previous,
             "regained": round(self.regained, 3),
+            "followsFirst": self.follows_first,
             "leftOver": self.left_over,
         }
         return {

@@ -168,6 +168,43 @@ class Records:
             found.add(record, record.latest, record.deployed.values())
         return Owners(tags=found.tags, digests=frozenset(found.digests), is_complete=found.is_complete)
 
+    def of_stack(self, segments: Iterable[str]) -> Mapping[str, Record]:
+        """
+        Return the records of other resources of the same stack below some segments, by their names.
+
+        Raises:
+            RemoteError: It may not, or cannot be read.
+        """
+        found: dict[str, Record] = {}
+        for segment in dict.fromkeys(segments):
+            texts = self.parameters.list(self.path(segment))
+            records = {name: _parse(text) for name, text in texts.items() if name != self._name(segment)}
+            found |= {name: record for name, record in records.items() if record.stack == self.stack}
+        return found
+
+    def rewrite(self, name: str, record: Record) -> None:
+        """
+        Store the record of another resource of the same stack.
+
+        Raises:
+            InvalidPropertiesError: It is too long.
+            RemoteError: It was not stored.
+        """
+        self.parameters.write(name, record.text())
+
+    def at_risk(self, digest: Digest) -> frozenset[str]:
+        """
+        Return the tags of an image that others may remove or give back, although they do not own them.
+
+        Raises:
+            RemoteError: It may not, or cannot be read.
+        """
+        tags = {tag for removal in self.left_over(digest).values() for tag in removal.tags}
+        for record in self._others(UNDO):
+            if digest in record.put:
+                tags.update(record.found or ())
+        return frozenset(tags)
+
     def left_over(self, digest: Digest) -> Mapping[str, Removal]:
         """
         Return what resources that have ended could not remove of an image, by the names of their records.
