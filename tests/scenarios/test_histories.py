@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
 from tests.scenarios.released import state_of_version_0_1
-from tests.support.course import SMOOTH, Change, Course, Delivery, Deployed, Deployment
+from tests.support.course import Course
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,
@@ -36,18 +34,6 @@ def fail_with(stack: DeployedStack, *declared: Properties) -> None:
         assert stack.deploy(template(stack, Agent=each), FAILS_WITHOUT_ROLLBACK).status == "FAILED"
 
 
-def roll_back(stack: DeployedStack, stable: Mapping[str, Deployed]) -> Deployment:
-    """Roll a stack that failed back to its last success, as ``cdk rollback`` does: over all that was tried since."""
-    changes = [
-        Change(logical_id=name, old=old, new=stack.resources[name].properties, delivery=Delivery())
-        for name, old in stable.items()
-    ]
-    deployment = Deployment(course=SMOOTH, changes=changes)
-    stack.record.enter("UPDATE_ROLLBACK_IN_PROGRESS")
-    stack.undo(deployment)
-    return deployment
-
-
 @MOVING
 @pytest.mark.parametrize("failures", [1, 2, 3])
 def test_u10_a_rollback_over_several_failures_restores_what_was_deployed_before_them(
@@ -60,7 +46,7 @@ def test_u10_a_rollback_over_several_failures_restores_what_was_deployed_before_
         scene.release(kind, f"moved {number}")
         fail_with(stack, {**deployed, "Refresh": str(number)})
 
-    undone = roll_back(stack, stable)
+    undone = stack.roll_back(stable)
 
     assert undone.reasons == []
     assert scene.tags() == {"latest": "first"}
@@ -86,7 +72,7 @@ def test_u4_a_rollback_over_two_failures_gives_back_what_was_taken_over(
     fail_with(stack, declare(scene.release("digest", "second"), *one, **options))
     fail_with(stack, declare(scene.release("digest", "third"), *two, **options))
 
-    undone = roll_back(stack, stable)
+    undone = stack.roll_back(stable)
 
     assert undone.reasons == []
     assert scene.names[by_hand.digest] == "by hand"
