@@ -1,5 +1,5 @@
 """
-Amazon ECR Public, declared in an AWS CDK stack.
+AWS CDK constructs that make Amazon ECR Public declarative.
 
 Example::
 
@@ -62,7 +62,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a construct when it is asked for: the command line must not start aws-cdk-lib's Node process."""
+    """Import a construct on first use, so that the command line does not start the Node.js process of aws-cdk-lib."""
     if name not in _MODULES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

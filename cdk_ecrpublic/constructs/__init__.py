@@ -1,1 +1,1 @@
-"""What an app declares, and what is rendered from it."""
+"""The constructs that an app declares, and what they render."""

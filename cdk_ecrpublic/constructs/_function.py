@@ -1,4 +1,4 @@
-"""What serves the requests: the function with its code, its role, its log group, and how it is invoked."""
+"""The Lambda function: its code, role, log group and invocation settings."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ._validation.values import refuse
 
 FUNCTION_LOGICAL_ID = "ECRPublicImageHandler"
 """
-Never changes. A resource's service token may not change once it is deployed
-(CloudFormation: "Modifying service token is not allowed"), and the token is
-made of this id.
+Never changes. The service token of a deployed resource must not change
+(CloudFormation: "Modifying service token is not allowed"), and the token
+contains this id.
 """
 
 MAX_EVENT_AGE = Duration.seconds(960)
-"""How long Lambda keeps a request: as long as CloudFormation waits at most, for a copy."""
+"""How long Lambda keeps a request: as long as CloudFormation waits for a copy."""
 
 RETRY_ATTEMPTS = 2
-"""How often Lambda repeats a request whose function crashed: the only cure for one that ran out of memory."""
+"""How often Lambda retries a crashed invocation, which is the only remedy if it ran out of memory."""
 
 _ASSETS = Path(__file__).parents[1] / "_assets"
-"""Holds the folder ``lambda_handler`` itself, so that the handler is ``lambda_handler.entrypoint.handler``."""
+"""Contains the folder ``lambda_handler``, so that the handler is ``lambda_handler.entrypoint.handler``."""
 
 
 def make_log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: ANN401 - of logs.LogGroup
@@ -42,7 +42,10 @@ def make_log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: 
 def make_role(scope: Construct, given: iam.IRole | None, *, managed_policy: bool) -> iam.IRole:
     if given is not None:
         if managed_policy:
-            refuse(f"{scope.node.path}: managed_policy", "is for the function's own role, and one is given as role=")
+            refuse(
+                f"{scope.node.path}: managed_policy",
+                "applies to the role that the provider creates, but role= is given",
+            )
         return given
     options: dict[str, Any] = {
         "assumed_by": iam.ServicePrincipal("lambda.amazonaws.com"),
@@ -75,14 +78,14 @@ def make_function(scope: Construct, **options: Any) -> lambda_.Function:  # noqa
 def make_invocations(
     scope: Construct, function: lambda_.Function, queue: sqs.IQueue | None
 ) -> lambda_.EventInvokeConfig:
-    """Say how long Lambda keeps a request, and how often it repeats one: by default six hours, in vain."""
+    """Configure how long Lambda keeps a request and how often it retries; by default, it keeps one for six hours."""
     config = lambda_.EventInvokeConfig(
         scope,
         "Invocations",
         function=function,
         max_event_age=MAX_EVENT_AGE,
         retry_attempts=RETRY_ATTEMPTS,
-        # What rule packs ask for, beside a dead-letter queue, of a function that has such a configuration.
+        # Rule packs require this in addition to a dead-letter queue.
         on_failure=destinations.SqsDestination(queue) if queue is not None else None,
     )
     fix_logical_id(config, f"{FUNCTION_LOGICAL_ID}Invocations")
@@ -92,9 +95,9 @@ def make_invocations(
 def _code() -> lambda_.Code:
     return lambda_.Code.from_asset(
         str(_ASSETS),
-        # Bare names under the default GLOB mode: other modes let caches below the root through.
+        # Bare names in the default GLOB mode. Other modes would include caches below the root.
         exclude=["__pycache__", "*.pyc", ".*"],
-        # In a checkout the folder is a link to the sources; in a wheel it holds them.
+        # In a checkout, the folder is a symbolic link; in a wheel, it contains the files.
         follow_symlinks=SymlinkFollowMode.ALWAYS,
     )
 

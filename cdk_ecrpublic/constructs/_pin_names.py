@@ -1,7 +1,7 @@
-"""What the constructs and the command line call pins, in the context and in the assembly."""
+"""The names of pins in the CDK context and in the cloud assembly."""
 
 KEY = "cdk-ecrpublic:digest:"
-"""What keys of the context begin with; the mutable name follows."""
+"""The prefix of context keys, which is followed by the mutable reference."""
 
 METADATA = "cdk-ecrpublic:mutable-name"
-"""By which the command finds all mutable names of an app, pinned or not."""
+"""The type of the metadata in which the command finds all mutable references of an app, pinned or not."""

@@ -1,9 +1,9 @@
 """
-Mutable names that a reviewed file pins to a digest.
+Mutable references that are pinned to a digest.
 
-The CDK keeps what was looked up in ``cdk.context.json``: there
-``cdk-ecrpublic pin`` writes what a name stood for, and here it is read. What
-is pinned is rendered as its digest, so that ``cdk diff`` shows it move.
+``cdk-ecrpublic pin`` writes digests to ``cdk.context.json``, where the CDK caches
+its lookups, and this module reads them. A pinned reference is rendered as its
+digest, so that ``cdk diff`` shows when it changes.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from ._validation.values import is_known, refuse
 from .public_repository import IPublicRepository
 
 URL_SUFFIX = "amazonaws.com"
-"""Of hosts in the only partition that has ECR Public."""
+"""The domain of hosts in the only partition with ECR Public."""
 
 PUBLIC_HOST, UNKNOWN_REGISTRY = "public.ecr.aws", "-"
-"""What the name of a repository's own tag begins with: the host, and the registry where it is not known."""
+"""The host in the name of a tag of the destination repository, and the placeholder for an unknown registry."""
 
 
 @dataclass
 class Pinning:
     """
-    The mutable names of one source, looked up in the context.
+    The mutable references of one source, looked up in the context.
 
     Attributes:
-        pinned: Names whose digests the context has.
-        unpinned: Names that the command can pin, and has not.
+        pinned: References whose digest is in the context.
+        unpinned: References that the command can pin, but has not pinned.
     """
 
     image: Construct
@@ -46,28 +46,28 @@ class Pinning:
 
     def apply(self, binding: SourceBinding) -> SourceBinding:
         """
-        Replace the mutable names of a source by their digests, as far as the context has them.
+        Replace the mutable references of a source with the digests in the context.
 
         Raises:
-            ValueError: The context has something else than a digest for one.
+            ValueError: A value in the context is not a digest.
         """
         properties = self._replaced(binding.properties, frozenset(binding.mutable_tags))
         left = tuple(name for name in binding.mutable_tags if name not in self.pinned)
         return replace(binding, properties=properties, mutable_tags=left)
 
     def warn_of(self, names: Sequence[str]) -> None:
-        """Say what is wrong with mutable *names*, if there are any, and what can be done about it."""
+        """Warn about mutable references, and say how to avoid them."""
         if not names:
             return
         ways = ["name the image by digest"]
         if self.unpinned:
-            ways.append("have `cdk-ecrpublic pin` keep its digest in cdk.context.json")
+            ways.append("run `cdk-ecrpublic pin` to keep its digest in cdk.context.json")
         others = [_shown(self.image, name) for name in names if name not in self.unpinned]
-        cannot = f"; `cdk-ecrpublic pin` cannot pin {', '.join(others)}: it pins tags that synthesis knows"
+        cannot = f"; `cdk-ecrpublic pin` cannot pin {', '.join(others)}: it pins only tags that synthesis knows"
         Annotations.of(self.image).add_warning_v2(
             "@cdk-ecrpublic:mutableTag",
-            f"the source may become another image, {', '.join(_shown(self.image, name) for name in names)}: "
-            "cdk diff cannot see it change, and CloudFormation does not deploy again when it does; "
+            f"the source may later point to another image: {', '.join(_shown(self.image, name) for name in names)}; "
+            "cdk diff cannot see that, and CloudFormation does not deploy again when it happens; "
             f"{', '.join([*ways, ''])}or change refresh= to have it read again{cannot if others else ''}",
         )
 
@@ -81,7 +81,7 @@ class Pinning:
                     return {"Digest": digest}
             case {"Image": {"Reference": str(reference), **others}} if reference in mutable:
                 if digest := self._look_up(reference, _reference(self.image, reference, others)):
-                    # The tag beside the digest tells people what it was.
+                    # Keep the tag, so that people see what was pinned.
                     return {"Image": {"Reference": f"{reference}@{digest}", **others}}
         return source
 
@@ -101,7 +101,7 @@ class Pinning:
 
 @dataclass(frozen=True)
 class _Name:
-    """A mutable name that synthesis knows, and what the command needs to resolve it."""
+    """A mutable reference that synthesis knows, and what the command needs to resolve it."""
 
     text: str
     about: Mapping[str, object]
@@ -114,7 +114,7 @@ def _checked(image: Construct, key: str, digest: object) -> str:
     except ImageError as error:
         refuse(
             image.node.path,
-            f"the context {key!r}: {error.message}; correct it in cdk.context.json, or drop it with: "
+            f"context key {key!r}: {error.message}; correct it in cdk.context.json, or remove it with: "
             f"cdk context --reset '{key}'",
         )
     return text
@@ -124,7 +124,7 @@ def _own_tag(image: Construct, repository: IPublicRepository, tag: str) -> _Name
     if not is_known(repository.repository_name) or not is_known(tag):
         return None
     registry = repository.registry_id or Stack.of(image).account
-    # The stack's own account too: the command may run with the credentials of another one.
+    # Also name the stack's own account: the command may run with credentials of another one.
     known = {"registryId": registry} if is_known(registry) else {}
     text = f"{PUBLIC_HOST}/{registry if known else UNKNOWN_REGISTRY}/{repository.repository_name}:{tag}"
     return _Name(text, {"repositoryName": repository.repository_name, "tag": tag, **known})
@@ -140,7 +140,7 @@ def _reference(image: Construct, reference: str, others: Mapping[Any, object]) -
 
 
 def _text(image: Construct, name: str) -> str | None:
-    """Return a name as a text, where it is known but for what is the same in the whole partition."""
+    """Return a reference as a string, if only values that are constant in the partition are unknown."""
     if is_known(name):
         return name
     match Stack.of(image).resolve(name):
@@ -151,6 +151,6 @@ def _text(image: Construct, name: str) -> str | None:
 
 
 def _shown(image: Construct, name: str) -> str:
-    """Return a mutable name for people; of one that only the deployment knows, what stands in the app."""
+    """Return a mutable reference for a message, as far as it is known at synthesis."""
     tag = name.rpartition(":")[2]
-    return _text(image, name) or (tag if is_known(tag) else "a tag that only the deployment knows")
+    return _text(image, name) or (tag if is_known(tag) else "a tag that is not known before deployment")

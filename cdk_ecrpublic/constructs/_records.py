@@ -1,9 +1,9 @@
 """
-Which images are remembered by name, and what the function needs to remember any.
+Which images always have a record, and which permissions the function needs for records.
 
-Since version 0.2 the function derives where a record is. The names that 0.1
-rendered stay as they are: a property that changes would send an update to
-every image. They tell the function which images have records in any case.
+Since version 0.2, the function chooses the names of its records. The names that
+0.1 rendered stay in the template, because a changed property would send an update
+to every image. They tell the function which images always have a record.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from ._iam.actions import (
 from .public_repository import IPublicRepository
 
 PARAMETER_ROOT = "cdk-ecrpublic"
-"""Of the parameters of version 0.1."""
+"""The root path of the parameters of version 0.1."""
 
 RECORD_ROOT = "cdk-ecrpublic/state"
 RECORD_REGION = "us-east-1"
-"""Where the registry is, so that the stacks of all Regions see each other's records."""
+"""The Region of the registry, so that stacks in all Regions see each other's records."""
 
 _REMEMBERED = "_cdk_ecrpublic_remembered"
 
 
 class Rememberable(Protocol):
-    """An image that can be told to be remembered."""
+    """An image for which the function can be told to keep a record."""
 
     def remember(self) -> None:
-        """From now on; more than once is fine."""
+        """Always keep a record from now on. Can be called repeatedly."""
 
 
 @dataclass
@@ -46,9 +46,9 @@ class Neighbours:
     """
     The images of one repository.
 
-    From the moment that one of them may remove something, all are remembered,
-    those that were there before too: else a tag that moves from one to another
-    would look as if nobody had it.
+    As soon as one of them may remove something, all of them get a record,
+    including those declared before. Without a record, a tag that moves from one
+    image to another would seem to have no owner.
     """
 
     images: list[Rememberable] = field(default_factory=list)
@@ -56,13 +56,13 @@ class Neighbours:
 
     @classmethod
     def of(cls, scope: Construct, key: tuple[str, ...]) -> Neighbours:
-        """Return those of the repository with this key; the app carries the table."""
+        """Return the images of the repository with this key. The table is attached to the app."""
         table: dict[tuple[str, ...], Neighbours] = getattr(scope.node.root, _REMEMBERED, {})
         setattr(scope.node.root, _REMEMBERED, table)
         return table.setdefault(key, cls())
 
     def join(self, image: Rememberable, *, removes: bool) -> None:
-        """Add an image; *removes* says whether it may remove something."""
+        """Add an image, which may remove something if *removes* is True."""
         self.images.append(image)
         self.removing = self.removing or removes
         for each in self.images if self.removing else ():
@@ -70,23 +70,22 @@ class Neighbours:
 
 
 def parameter_name(repository: IPublicRepository, stack: Stack, logical_id: str) -> str:
-    """Name the parameter: those of one repository are below one path."""
+    """Return the name of the parameter. All parameters of a repository are below one path."""
     return f"/{PARAMETER_ROOT}/{repository.repository_name}/{stack.stack_name}.{logical_id}"
 
 
 def record_statements(scope: Construct) -> list[tuple[Sequence[str], str]]:
     """
-    Say which actions on which resources remembering needs, for all images of a stack.
+    Return the actions and resources that records need, for all images of a stack.
 
-    One statement for the stack's own records takes the place of a policy for
-    each image: any image may take a tag over, and a role has room for some
-    twenty policies. Which records there will be only the deployment knows:
-    their names have the image's digest.
+    One statement covers all records of the stack, because any image may take a tag
+    over, and a role has room for only about twenty policies of single images. The
+    names of the records contain digests, which are not known at synthesis.
 
-    None of them names a repository, nor depends on what the stack's images
-    are: CloudFormation deletes what left the stack or was replaced at the very
-    end of a deployment, when the function's policy is that of the new images
-    already, and what may not be read then is not removed.
+    No statement depends on the images of the stack. CloudFormation deletes
+    replaced and removed resources at the very end of a deployment, when the
+    function's policy is already that of the new images, and the function does
+    not remove anything whose owners it may not read.
     """
     stack = Stack.of(scope)
     return [
@@ -104,7 +103,7 @@ def _root(stack: Stack) -> Stack:
 
 
 def _any_of_name(stack: Stack) -> str:
-    """Name a stack without a reference to it, which a nested one could only have as a parameter."""
+    """Return the ARN of a stack without a reference, for which a nested stack would need a parameter."""
     return stack.format_arn(service="cloudformation", resource="stack", resource_name=f"{stack.stack_name}/*")
 
 

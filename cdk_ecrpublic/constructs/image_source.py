@@ -21,55 +21,56 @@ from ._validation.values import check_kind, check_path, check_text, is_known
 
 
 class ImageSource:
-    """The kinds of source, one factory for each."""
+    """Factory methods for all kinds of source."""
 
     @staticmethod
     def digest(digest: str) -> IImageSource:
         """
-        Take the image of that digest in the same repository: a retag.
+        Use the image with this digest in the same repository (a retag).
 
         Args:
-            digest: ``sha256:`` and 64 lower-case hexadecimal digits; may be a token.
+            digest: ``sha256:`` and 64 lower-case hexadecimal digits; can be a token.
 
         Raises:
-            ValueError: It has another form.
+            ValueError: The digest is malformed.
         """
         return DigestSource(digest)
 
     @staticmethod
     def tag(tag: str) -> IImageSource:
         """
-        Take what *tag* points to in the same repository when it is deployed.
+        Use the image that *tag* points to in the same repository at deployment.
 
-        ``cdk diff`` cannot see such a tag move, and CloudFormation does not
-        deploy again when it does; prefer ``digest``.
+        ``cdk diff`` cannot see that the tag has moved, and CloudFormation does
+        not deploy again when it has. Prefer ``digest``.
 
         Raises:
-            ValueError: Not a tag.
+            ValueError: The tag is malformed.
         """
         return TagSource(tag)
 
     @staticmethod
     def manifest(text: str, *, media_type: str | None = None, digest: str | None = None) -> IImageSource:
         """
-        Take exactly this text: any OCI or Docker manifest, index or artifact.
+        Use this string as it is: any OCI or Docker manifest, index or artifact.
 
-        What it refers to must be in the repository already.
+        Everything that the manifest refers to must already be in the repository.
 
         Args:
-            text: At most 4 MiB; stored to the byte. May be a token.
-            media_type: Of the manifest. Default: what the manifest says of itself.
-            digest: Its expected digest; of a token, the image must be neither
-                part of an ``index`` nor reduced by ``platforms``. Default:
-                none is expected.
+            text: At most 4 MiB, stored byte for byte. Can be a token.
+            media_type: The media type of the manifest. Default: the one in the
+                manifest itself.
+            digest: The expected digest. If *text* is a token, the image must
+                neither be part of an ``index`` nor be reduced by ``platforms``.
+                Default: any.
 
         Raises:
-            ValueError: Not a manifest that ECR Public stores, or another digest.
+            ValueError: ECR Public does not store such a manifest, or the digest differs.
         """
         check_text(
             "ImageSource.manifest", text,
-            "the text of the manifest as it was received: its digest is that of these bytes, and serialised again they "
-            "would be others; bytes become a text by .decode(), and a file is read by ImageSource.manifest_file",
+            "the manifest as a string, exactly as it was received: serializing it again would change its digest; "
+            "decode bytes with .decode(), and read a file with ImageSource.manifest_file",
         )  # fmt: skip
         if is_known(text):
             return ManifestSource(text.encode(), None, media_type, digest)
@@ -78,18 +79,20 @@ class ImageSource:
     @staticmethod
     def manifest_file(path: str | Path, *, media_type: str | None = None, digest: str | None = None) -> IImageSource:
         """
-        Take exactly the bytes of a file: any OCI or Docker manifest, index or artifact.
+        Use the bytes of a file: any OCI or Docker manifest, index or artifact.
 
-        A file of up to 16 KiB of ASCII becomes part of the template, a larger
-        one an asset in S3 that the function alone may read.
+        A file of up to 16 KiB of ASCII becomes part of the template. Any other
+        file becomes an asset in S3 that the function may read.
 
         Args:
             path: Relative to the working directory.
-            media_type: Of the manifest. Default: what the manifest says of itself.
-            digest: Its expected digest. Default: none is expected.
+            media_type: The media type of the manifest. Default: the one in the
+                manifest itself.
+            digest: The expected digest. Default: any.
 
         Raises:
-            ValueError: No such file, not a manifest that ECR Public stores, or another digest.
+            ValueError: The file does not exist, ECR Public does not store such
+                a manifest, or the digest differs.
         """
         check_path("ImageSource.manifest_file", path)
         return ManifestSource(read_file(path, "ImageSource.manifest_file"), Path(path), media_type, digest)
@@ -97,62 +100,63 @@ class ImageSource:
     @staticmethod
     def registry(reference: str, *, credentials: secretsmanager.ISecret | None = None) -> IImageSource:
         """
-        Copy an image of any OCI registry, with all that it refers to.
+        Copy an image, with everything that it refers to, from any OCI registry.
 
         Args:
             reference: ``host/repository`` with ``:tag`` or ``@digest``, e.g.
-                ``docker.io/library/nginx:1.27``. ``cdk diff`` cannot see a tag
-                move; prefer a digest. For private ECR there is ``ecr``, which
-                also allows the function to read from there.
+                ``docker.io/library/nginx:1.27``. ``cdk diff`` cannot see that a
+                tag has moved; prefer a digest. For private ECR use ``ecr``,
+                which also grants the permission to read.
             credentials: A secret with ``{"username": …, "password": …,
-                "registry": "ghcr.io"}`` or a token. With ``registry`` it is
-                sent to no other; without, synthesis warns. Default: the image
-                is read anonymously.
+                "registry": "ghcr.io"}`` or a token. If it names a ``registry``,
+                it is sent to no other; if not, synthesis warns. Default: the
+                image is read anonymously.
 
         Raises:
-            ValueError: Not a reference with a host, and a tag or a digest.
+            ValueError: The reference has no host, or neither a tag nor a digest.
         """
         return RegistrySource(reference, credentials)
 
     @staticmethod
     def public(repository_uri: str, *, tag: str | None = None, digest: str | None = None) -> IImageSource:
         """
-        Copy an image of another repository of ECR Public, anybody's.
+        Copy an image from another repository of ECR Public, of any account.
 
         Args:
-            repository_uri: ``public.ecr.aws/<alias>/<name>``; may be a token.
-            tag: What it points to when it is deployed.
-            digest: Instead of a tag.
+            repository_uri: ``public.ecr.aws/<alias>/<name>``; can be a token.
+            tag: A tag, resolved at deployment.
+            digest: A digest, instead of a tag.
 
         Raises:
-            ValueError: Neither tag nor digest, both, one outside its grammar, or
-                an address in another registry.
+            ValueError: Neither or both of tag and digest are given, one of them
+                is malformed, or the URI is in another registry.
         """
         return PublicSource(repository_uri, tag, digest)
 
     @staticmethod
     def ecr(repository: ecr.IRepository, *, tag: str | None = None, digest: str | None = None) -> IImageSource:
         """
-        Copy an image of private ECR.
+        Copy an image from private ECR.
 
         Args:
-            repository: In any account and Region whose policies let the
-                function's role pull.
-            tag: What it points to when it is deployed.
-            digest: Instead of a tag.
+            repository: A repository in any account and Region. If it is in
+                another account, its policy must allow the function's role to pull.
+            tag: A tag, resolved at deployment.
+            digest: A digest, instead of a tag.
 
         Raises:
-            ValueError: Neither tag nor digest, both, or one outside its grammar.
+            ValueError: Neither or both of tag and digest are given, or one of
+                them is malformed.
         """
         return EcrSource(repository, tag, digest)
 
     @staticmethod
     def docker_asset(asset: ecr_assets.DockerImageAsset) -> IImageSource:
         """
-        Copy an image that the CDK builds and pushes to private ECR before it deploys.
+        Copy an image that the CDK builds and pushes to private ECR before the deployment.
 
         Raises:
-            ValueError: *asset* is something else.
+            ValueError: *asset* is not a ``DockerImageAsset``.
         """
         check_kind("ImageSource.docker_asset", asset, "image_tag", "a DockerImageAsset of aws_cdk.aws_ecr_assets")
         return EcrSource(asset.repository, asset.image_tag, None, is_immutable=True)
@@ -160,23 +164,24 @@ class ImageSource:
     @staticmethod
     def archive(path: str | Path, *, reference: str | None = None) -> IImageSource:
         """
-        Take an image out of an archive on this machine; no registry and no Docker is needed.
+        Use an image in a local archive. This needs neither a registry nor Docker.
 
-        It is uploaded with the stack, and its digest is known to ``cdk diff``.
+        The archive is uploaded with the stack, and ``cdk diff`` shows the digest
+        of the image.
 
         Args:
             path: Relative to the working directory. A tar file, plain or
                 gzipped, with an OCI image layout or a ``docker save``, or the
                 folder of an OCI image layout. A classic ``docker save`` has no
-                manifests, so OCI ones are written; see the custom resource's
-                ``Source.Archive``.
-            reference: Which of its images: a name or a digest as the archive
-                has it, or the end of one name (``1.4`` of
-                ``docker.io/library/agent:1.4``). Default: the only one.
+                manifests, so OCI manifests are generated; see ``Source.Archive``
+                of the custom resource.
+            reference: Selects one of its images: a name or digest in the archive,
+                or the end of a name (``1.4`` of ``docker.io/library/agent:1.4``).
+                Default: the only image.
 
         Raises:
-            ValueError: No such file, no such archive, or no such image in it;
-                lists those that there are.
+            ValueError: The file does not exist, is not an archive, or does not
+                contain the image; the message lists the images that it contains.
         """
         check_path("ImageSource.archive", path)
         return ArchiveSource(Path(path), reference)
@@ -184,19 +189,21 @@ class ImageSource:
     @staticmethod
     def archive_object(bucket: s3.IBucket, key: str, *, reference: str | None = None) -> IImageSource:
         """
-        Take an image out of an archive that is in S3, as it is when it is deployed.
+        Use an image in an archive in S3, as the archive is at deployment.
 
-        ``cdk diff`` cannot see the object change; name the image by digest,
-        or set ``expected_digest``.
+        ``cdk diff`` cannot see that the object has changed. Select the image by
+        digest, or set ``expected_digest``.
 
         Args:
-            bucket: In any account whose policies let the function's role read.
-            key: Of a tar file, plain or gzipped, with an OCI image layout or a
-                ``docker save``; may be a token.
-            reference: Which of its images, as in ``archive``. Default: the only one.
+            bucket: A bucket in any account. If it is in another account, its
+                policy must allow the function's role to read.
+            key: The key of a tar file, plain or gzipped, with an OCI image
+                layout or a ``docker save``; can be a token.
+            reference: Selects one of its images, as in ``archive``. Default:
+                the only image.
 
         Raises:
-            ValueError: An empty key or reference.
+            ValueError: The key or the reference is empty.
         """
         return ArchiveObjectSource(bucket, key, reference)
 
@@ -208,19 +215,20 @@ class ImageSource:
         media_type: str | None = None,
     ) -> IImageSource:
         """
-        Assemble an index out of images of any kind of source.
+        Assemble an index from images of any kind of source.
 
-        The same images always make the same index, to the byte.
+        The same images always give the same index, byte for byte.
 
         Args:
-            images: By platform: ``{"linux/amd64": …, "linux/arm64": …}``. What
-                an image says of its own platform must agree. Of an image that
-                is an index itself, the entries of the platform are taken.
-            annotations: Of the index. Default: none.
-            media_type: OCI's index or Docker's list. Default: OCI's.
+            images: Sources by platform: ``{"linux/amd64": …, "linux/arm64": …}``.
+                The platform in the config of an image must match its key. If an
+                image is itself an index, its entries for the platform are used.
+            annotations: Annotations of the index. Default: none.
+            media_type: The media type of an OCI index or a Docker manifest list.
+                Default: OCI index.
 
         Raises:
-            ValueError: No images, something that is no platform, or a media
-                type of no index.
+            ValueError: There are no images, a platform is malformed, or the media
+                type is not that of an index.
         """
         return IndexSource(images, {} if annotations is None else annotations, media_type)

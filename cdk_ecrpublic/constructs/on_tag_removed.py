@@ -1,4 +1,4 @@
-"""What becomes of a tag that is no longer declared."""
+"""What happens to a tag that is no longer declared."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from enum import Enum
 
 
 class OnTagRemoved(Enum):
-    """What becomes of a tag that is taken out of a ``PublicImage``."""
+    """What happens to a tag that is taken out of a ``PublicImage``."""
 
     KEEP = "Keep"
-    """It stays in the registry."""
+    """The tag stays in the registry."""
 
     UNTAG = "Untag"
     """
-    It is removed, while it points to what the image put there.
+    The tag is removed if it still points to the image that was put there.
 
-    The last tag of an image stays, since the service would delete the image
-    with it, and so does a tag that another ``PublicImage`` of the app has.
+    The last tag of an image stays, because the service would delete the image
+    with it. A tag that another resource declares stays, too.
     """

@@ -37,11 +37,11 @@ from .public_repository import IPublicRepository
 
 STATEMENT_MAX_RESOURCES = 18
 """
-More resources go into another statement with the same actions.
+Further resources go into another statement with the same actions.
 
-The CDK spreads the statements of a large role over several managed policies,
-of 6,144 characters each (IAM quotas), but it never divides a statement. Two of
-this size fit into one, for names of repositories up to 100 characters.
+The CDK spreads the statements of a large role over several managed policies
+of 6,144 characters each (IAM quotas), but it never splits a statement. A policy
+holds two statements of this size, with repository names of up to 100 characters.
 """
 
 DEFAULT_ID = "ECRPublicImageProvider"
@@ -58,55 +58,58 @@ _VPC_ACTIONS = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-"""What Lambda needs of a function's role to attach it to a VPC: Lambda developer guide, "Connecting to a VPC"."""
+"""What Lambda needs to attach a function to a VPC. Reference: Lambda developer guide, "Connecting to a VPC"."""
 
 
 @jsii.implements(iam.IGrantable)
 class PublicImageProvider(Construct):
     """
-    Function, role and log group behind the images of one stack.
+    The function, role and log group behind the images of a stack.
 
-    A stack has one. The first ``PublicImage`` makes it, with the defaults
-    below; to set options, make it before that and pass it to the images as
-    ``provider=``. Changing an option updates the function in place.
+    Each stack has one provider. The first ``PublicImage`` creates it, with the
+    defaults below. To set options, create the provider before the first image
+    and pass it to the images as ``provider=``. Changing an option updates the
+    function in place.
 
     Args:
-        memory_size: In MiB, from 128 to 10,240; the CPU grows with it. Default: 512.
-        timeout: From 1 to 15 minutes; what is not used is not paid.
+        memory_size: In MiB, from 128 to 10,240. The CPU share grows with it.
+            Default: 512.
+        timeout: From 1 to 15 minutes. You pay only for the time that is used.
             Default: 15 minutes.
-        log_retention: How long its log is kept. Default: one month.
-        role: Gets the permissions that the images need, if it is mutable;
-            import one that another stack makes, ``Role.from_role_arn(…)``.
-            Default: a role of its own that has nothing else.
-        vpc: Where it runs; from there it needs a way to the internet.
-            Default: in no VPC.
-        vpc_subnets: Which subnets of *vpc*. Default: its private subnets.
-        security_groups: In *vpc*. Default: one of its own that lets it out.
-        log_encryption_key: Encrypts its log; the key's policy must let
-            CloudWatch Logs use it. Default: CloudWatch's own encryption.
-        tracing: Whether X-Ray follows its runs. Default: it does not.
-        dead_letter_queue: Gets the requests that Lambda could not have served,
-            each in two forms: as it was sent, and with what became of it.
-            CloudFormation then waits in vain; nobody has to answer them.
-            Default: none.
-        reserved_concurrent_executions: How many images are published at
-            once at most; the others wait in Lambda's queue, while
-            CloudFormation's time for them runs. Default: no limit of its own.
-        permissions_boundary: Of the function's own role. Default: none.
-        managed_policy: Whether the permissions of the function's own role are
-            managed policies, as compliance packs want it; a role may have ten,
-            and each image that is remembered takes one (a source that may
-            move, ``UNTAG``, ``DESTROY``). Default: they are inline.
+        log_retention: How long the log is kept. Default: one month.
+        role: The role of the function. If it is mutable, it gets the permissions
+            that the images need. Import a role of another stack with
+            ``Role.from_role_arn(…)``. Default: a new role.
+        vpc: The VPC in which the function runs. It needs access to the internet
+            from there. Default: none.
+        vpc_subnets: The subnets of *vpc*. Default: its private subnets.
+        security_groups: The security groups in *vpc*. Default: a new one that
+            allows outbound traffic.
+        log_encryption_key: Encrypts the log. The key policy must allow
+            CloudWatch Logs to use the key. Default: CloudWatch's own encryption.
+        tracing: The X-Ray tracing mode. Default: disabled.
+        dead_letter_queue: Gets the requests that Lambda could not process, each
+            in two forms: the event alone, and the event with the result of the
+            invocation. CloudFormation gets no response to them and fails after
+            its timeout; you do not have to respond. Default: none.
+        reserved_concurrent_executions: The maximum number of images that are
+            published at once. Further requests wait in Lambda's queue, while
+            CloudFormation's timeout runs. Default: no limit.
+        permissions_boundary: The permissions boundary of the new role. Default: none.
+        managed_policy: Whether the permissions of the new role are managed
+            policies, as compliance packs require. A role can have ten of them,
+            and each repository from which something may be removed needs one.
+            Default: False; they are inline.
         authenticated_reads: Whether the function logs in to ECR Public to read
-            manifests, which takes a permission on ``*``. Where it may not, it
-            reads them as anybody may: one a second for an address that many
-            share, instead of ten for the account. Sources that copy layers
-            log in all the same, to store them. Default: it does.
+            manifests, which needs a permission on ``*``. Without a login, it
+            reads anonymously: one manifest per second for an IP address that
+            many share, instead of ten per second for the account. Sources that
+            copy layers always log in, to upload them. Default: True.
 
     Raises:
-        ValueError: The stack has one already or is in a partition that has
-            no ECR Public, a value is out of range or of another kind, or
-            *managed_policy* is asked for with a role that is given.
+        ValueError: The stack already has a provider or is in a partition without
+            ECR Public; a value is out of range or has the wrong type; or
+            *managed_policy* is combined with *role*.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only options
@@ -163,30 +166,31 @@ class PublicImageProvider(Construct):
 
     @staticmethod
     def of(scope: Construct) -> PublicImageProvider:
-        """Return the provider of the stack that *scope* is in; make one with the defaults if it has none."""
+        """Return the provider of the stack of *scope*; create one with the defaults if there is none."""
         stack = Stack.of(scope)
         provider: PublicImageProvider | None = getattr(stack, _STACK_PROVIDER, None)
         return provider or PublicImageProvider(stack, DEFAULT_ID)
 
     @property
     def service_token(self) -> str:
-        """The function's ARN: what every custom resource of the stack is served by."""
+        """The ARN of the function, to which CloudFormation sends the requests of all images of the stack."""
         return self.function.function_arn
 
     @property
     def grant_principal(self) -> iam.IPrincipal:
-        """The role, so that ``bucket.grant_read(provider)`` works."""
+        """The role of the function, so that ``bucket.grant_read(provider)`` works."""
         return self.role.grant_principal
 
     def allow(self, actions: Sequence[str], resource_arn: str) -> None:
         """
         Allow the function *actions* on one resource.
 
-        Statements with the same actions are one, with a list of resources:
-        a role of hundreds of images stays readable, and within IAM's limits.
+        Statements with the same actions are merged into one with a list of
+        resources, so a role for hundreds of images stays readable and within
+        the limits of IAM.
 
         Raises:
-            ValueError: *actions* is no list, or the resource no text.
+            ValueError: *actions* is not a list, or *resource_arn* is not a string.
         """
         check_list("PublicImageProvider.allow: actions", actions, "IAM actions, e.g. ['s3:GetObject']")
         check_text("PublicImageProvider.allow: resource_arn", resource_arn, "an ARN")
@@ -201,25 +205,25 @@ class PublicImageProvider(Construct):
 
     def attach(self, scope: Construct, construct_id: str, statements: Sequence[iam.PolicyStatement]) -> Construct:
         """
-        Allow the function *statements* by a policy of its own, which lives as long as *scope*.
+        Allow the function *statements* with a separate policy in *scope*.
 
         Args:
-            scope: What the policy belongs to.
-            construct_id: The policy's id there.
-            statements: At least one.
+            scope: The scope of the policy.
+            construct_id: The id of the policy in that scope.
+            statements: At least one statement.
 
         Returns:
-            What has to be waited for.
+            The policy, for a resource to depend on.
 
         Raises:
-            ValueError: *statements* is no list.
+            ValueError: *statements* is not a list.
         """
         check_list("PublicImageProvider.attach: statements", statements, "iam.PolicyStatement")
         if isinstance(self.role, ManagedPolicyRole):
-            # Another id: CloudFormation cannot make another type of resource of one that it has.
+            # Another id, because CloudFormation cannot change the type of an existing resource.
             return self.role.attach(scope, f"{construct_id}ManagedPolicy", statements)
         policy = iam.Policy(scope, construct_id, statements=list(statements))
-        # Not policy.attach_to_role: it would also write to a role that was given to be left alone.
+        # Not policy.attach_to_role: it would also change an immutable role.
         self.role.attach_inline_policy(policy)
         self._policies.append(policy)
         return policy
@@ -228,14 +232,14 @@ class PublicImageProvider(Construct):
         self, repository: IPublicRepository, *, copies: bool = False, needs_layers: bool = False
     ) -> None:
         """
-        Allow the function to observe *repository* and to put images into it.
+        Allow the function to read *repository* and to put images into it.
 
         Args:
-            copies: Also to store layers there.
-            needs_layers: Also to see whether it has the layers of an image.
+            copies: Also allow it to upload layers.
+            needs_layers: Also allow it to check which layers exist.
 
         Raises:
-            ValueError: No repository of ECR Public.
+            ValueError: *repository* is not a repository of ECR Public.
         """
         check_repository("PublicImageProvider.allow_publishing: repository", repository)
         self.allow(PUBLISH_ACTIONS, repository.repository_arn)
@@ -252,7 +256,7 @@ class PublicImageProvider(Construct):
             )
 
     def allow_remembering(self) -> None:
-        """Allow the function to remember what a rollback and a removal need; done by itself, more than once is fine."""
+        """Allow the function to keep the records that a rollback or a removal needs. Can be called repeatedly."""
         for actions, resource_arn in record_statements(self):
             self.allow(actions, resource_arn)
 
@@ -260,30 +264,31 @@ class PublicImageProvider(Construct):
         self, dependent: IConstruct, repository: IPublicRepository, key: tuple[str, ...], *, removes: bool
     ) -> None:
         """
-        Allow the function to take back what it did in *repository*, by a policy that outlives its images.
+        Allow the function to undo its work in *repository*, with a policy that outlives the images.
 
         Args:
-            dependent: The image's resource, which is deleted before the policy.
-            key: Tells the repository from all others of the app.
-            removes: Tags and images may be removed from it. If not, there is a
-                policy only where the role and the stack have room for it.
+            dependent: The resource of an image, which is deleted before the policy.
+            key: Identifies the repository within the app.
+            removes: Whether tags and images may be removed from the repository.
+                If not, the policy is created only if the role and the stack have
+                room for it.
         """
         construct_id = f"{'Removal' if removes else 'Undo'}{hashlib.sha256('/'.join(key).encode()).hexdigest()[:8]}"
         actions = REMOVAL_ACTIONS if removes else UNDO_ACTIONS
         statement = iam.PolicyStatement(actions=[*actions], resources=[repository.repository_arn])
         if removes:
             self._undo_policies.require(construct_id, statement, dependent)
-        elif not isinstance(self.role, ManagedPolicyRole):  # which has ten policies at most
+        elif not isinstance(self.role, ManagedPolicyRole):  # which can have ten policies
             self._undo_policies.offer(construct_id, statement, dependent)
 
     def allow_reading(self) -> None:
-        """Allow the function to read manifests over the registry's HTTP face; as an authenticated client, if it may."""
+        """Allow the function to log in for reading manifests, unless ``authenticated_reads`` is False."""
         if self._authenticated_reads:
             self.allow(LOGIN_ACTIONS, "*")
 
     @property
     def inline_policies(self) -> list[iam.Policy]:
-        """What the role has that is not managed, as far as this stack makes it."""
+        """The inline policies of the role that this stack creates."""
         return [*self._policies, *filter(None, [self._default_policy])]
 
     @property
@@ -292,7 +297,7 @@ class PublicImageProvider(Construct):
         return policy if isinstance(policy, iam.Policy) else None
 
     def _widen(self, key: tuple[str, ...], resource_arn: str) -> bool:
-        """Add a resource to the last statement with these actions; False where it takes no more."""
+        """Add a resource to the last statement with these actions; return False if it has no room."""
         if key not in self._statements:
             return False
         if isinstance(self.role, ManagedPolicyRole):
@@ -308,8 +313,8 @@ class PublicImageProvider(Construct):
         if other is not None:
             refuse(
                 self.node.path,
-                f"stack {stack.stack_name!r} has a PublicImageProvider already, {other.node.path!r}, and the "
-                "options of a second would be ignored; make one before the stack's first PublicImage, and pass it on",
+                f"stack {stack.stack_name!r} already has a PublicImageProvider, {other.node.path!r}, and a second one "
+                "would be ignored; create one before the first PublicImage of the stack, and pass it as provider=",
             )
         setattr(stack, _STACK_PROVIDER, self)
 
@@ -318,10 +323,10 @@ def provider_of(
     what: str, make_provider: Callable[[Construct], PublicImageProvider] | None, scope: Construct
 ) -> PublicImageProvider:
     """
-    Return what *make_provider* makes in *scope*; without one, the stack's own.
+    Return the provider that *make_provider* creates in *scope*; by default, the provider of the stack.
 
     Raises:
-        ValueError: It is no function, or makes something else.
+        ValueError: *make_provider* is not a function, or returns something else.
     """
     if make_provider is None:
         return PublicImageProvider.of(scope)

@@ -1,4 +1,4 @@
-"""The function as a stack of its own, for images that are declared in other languages."""
+"""The function in a separate stack, for images that are declared in other languages."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .provider import PublicImageProvider, provider_of
 from .public_repository import IPublicRepository, PublicRepository
 
 EXPORT_NAME = f"{FUNCTION_LOGICAL_ID}Arn"
-"""Never changes: templates of others import it."""
+"""Never changes, because other templates import it."""
 
 
 class PublicImageProviderStack(Stack):
     """
-    A stack that has nothing but the function, and exports its ARN as ``ECRPublicImageHandlerArn``.
+    A stack that contains only the function, and exports its ARN as ``ECRPublicImageHandlerArn``.
 
     Raw CloudFormation, SAM and apps in other languages declare
-    ``Custom::ECRPublicImage`` with this ARN as their ``ServiceToken``. The
-    function may do what is declared here, since their templates cannot tell
-    it: publish to *repositories*, read images of ECR Public, and remember
-    what it published. Whatever else sources need is granted to ``provider``:
+    ``Custom::ECRPublicImage`` with this ARN as the ``ServiceToken``. This stack
+    cannot see their declarations, so you list the repositories here. The function
+    may publish to *repositories*, read images of ECR Public, and keep records. If
+    sources need more permissions, grant them to ``provider``:
 
     ```python
     stack = PublicImageProviderStack(app, "Images", repositories=["acme/agent"])
@@ -40,17 +40,17 @@ class PublicImageProviderStack(Stack):
     ```
 
     Args:
-        repositories: Names of repositories of the stack's account. At least one.
-        removes: Whether tags and images may be removed from them.
-            Default: nothing is ever removed.
-        make_provider: Makes the function, e.g. ``lambda scope:
+        repositories: The names of repositories in the stack's account. At least one.
+        removes: Whether tags and images may be removed from them. Default: False.
+        make_provider: Creates the provider, for example ``lambda scope:
             PublicImageProvider(scope, "Provider", memory_size=1024)``.
-            Default: one with the defaults.
-        env: Account and Region of the stack. Default: the command line's.
-        description: Of the stack.
+            Default: a provider with the defaults.
+        env: The account and Region of the stack. Default: those of the command line.
+        description: The description of the stack.
 
     Raises:
-        ValueError: A name outside its grammar, none, or an option of another kind.
+        ValueError: There is no name, a name is malformed, or an option has the
+            wrong type.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PublicImageProviderStack(Stack):
         description: str = "Publishes images to Amazon ECR Public for Custom::ECRPublicImage",
     ) -> None:
         if env is not None:
-            # jsii takes a mapping for what is only data.
+            # jsii accepts a mapping for a struct.
             expected = "an Environment(account=…, region=…)"
             check_instance(f"{construct_id}: env", env, (Environment, dict), expected)
         check_text(f"{construct_id}: description", description)
@@ -80,7 +80,7 @@ class PublicImageProviderStack(Stack):
         self.provider = provider_of(f"{path}: make_provider", make_provider, self)
         self.provider.allow_reading()
         self.provider.allow(STATUS_ACTIONS, self.format_arn(service="cloudformation", resource="stack/*"))
-        # The stacks of others have names that nobody knows here.
+        # The names of the other stacks are not known here.
         records = self._parameter(f"{RECORD_ROOT}/*", RECORD_REGION)
         self.provider.allow(RECORD_READ_ACTIONS, records)
         self.provider.allow(RECORD_WRITE_ACTIONS, records)

@@ -1,4 +1,4 @@
-"""The construct that this library is for."""
+"""The construct ``PublicImage``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._validation.image import (
     check_partition,
     check_rules,
     check_tags,
-    claim_tags,
+    reject_duplicate_tags,
     repository_key,
 )
 from ._validation.values import check, is_known, refuse, refuse_kind
@@ -29,64 +29,64 @@ from .public_repository import IPublicRepository
 SERVICE_TIMEOUT = Duration.seconds(300)
 COPY_SERVICE_TIMEOUT = Duration.seconds(960)
 """
-How long CloudFormation waits for the function before it gives up.
+How long CloudFormation waits for a response.
 
-Its default is an hour, which is what a function that crashes would cost.
-Lambda repeats a crashed invocation after one and after two more minutes; five
-minutes leave room for both. Copying layers may take the function's whole 15
-minutes, and CloudFormation a minute more. Part of the properties, so never changed lightly:
-a new value sends an update to every deployed image.
+CloudFormation's default is an hour, for which a deployment would hang if the
+function crashed. Lambda retries a crashed invocation after one minute and after
+two more; five minutes leave room for both. Copying layers may take the function's
+whole 15 minutes, plus a minute. This is one of the properties: a new value sends
+an update to every deployed image.
 """
 
 
 class PublicImage(Construct):
     """
-    An image that must be in a public repository, under these tags.
+    An image in a public repository, with its tags.
 
-    ``cdk deploy`` puts the tags where they are declared; a rollback puts them
-    back where they were, also those that were taken over from elsewhere, and
-    leaves those that did not exist before. Removing the construct, or a tag
-    from it, removes nothing from the registry, unless ``removal_policy`` or
-    ``on_tag_removed`` says so.
+    ``cdk deploy`` moves the tags to the image. A rollback moves them back,
+    including tags that were taken over from elsewhere; tags that did not exist
+    before stay. If you remove the construct, or a tag from it, nothing is removed
+    from the registry, unless you set ``removal_policy`` or ``on_tag_removed``.
 
     Args:
-        repository: Where it is published.
-        source: The image; see ``ImageSource``.
-        tags: What must point to it, put in this order. Default: none, the
-            image is published by its digest only.
-        expected_digest: What the source must turn out to be; anything else
-            fails the deployment before a write. Default: whatever the source is.
-        platforms: Only these, as ``os/architecture[/variant]``: an index is
-            reduced to them and their attestations, and so gets another
-            digest; a single image must be of one of them. Default: all.
-        required_platforms: What the image must run on; one that lacks any
-            fails the deployment before a write. Default: anything.
-        immutable_tags: Tags that may not move to another image, exactly or as
-            patterns: ``1.4.*``. A deployment that would move one fails before
-            a write; a rollback may always move it back. They are put first,
-            and never removed. Default: none.
-        on_tag_removed: What becomes of a tag that is no longer in *tags*.
+        repository: The repository to publish to.
+        source: Where the image comes from; see ``ImageSource``.
+        tags: The tags of the image, put in this order. Default: none; the
+            image is published by digest only.
+        expected_digest: The digest that the source must have. Any other digest
+            fails the deployment before anything is written. Default: any.
+        platforms: Publish only these platforms, as
+            ``os/architecture[/variant]``. An index is reduced to them and their
+            attestations, and so gets another digest; a single image must have
+            one of them. Default: all.
+        required_platforms: Platforms that the image must have. If one is missing,
+            the deployment fails before anything is written. Default: none.
+        immutable_tags: Tags that must not move to another image, or patterns
+            such as ``1.4.*``. A deployment that would move one fails before
+            anything is written; a rollback may always move it back. Immutable
+            tags are put first, and are never removed. Default: none.
+        on_tag_removed: What happens to a tag that is no longer in *tags*.
             Default: it stays in the registry.
-        removal_policy: ``DESTROY`` removes the tags with the construct or its
-            stack while they point to the image, and the image (an index before
-            its children) if nobody else has it. Nothing else asks for that:
-            ``RemovalPolicies.of(scope).destroy()`` removes nothing from the
-            registry; its ``retain()`` keeps what this would remove.
-            Default: ``RETAIN``.
-        include_referrers: Whether signatures, SBOMs and attestations that refer
-            to a copied image come along: what the source's registry lists as
-            referrers, and the tags ``sha256-<hex>`` with ``.sig``, ``.att``
-            and ``.sbom`` of cosign. Default: they do not.
-        refresh: Any string. When it changes, all tags are put again, e.g.
-            after one was moved by hand. Default: applied when the declaration
-            changes.
-        provider: The function that does it. Default: the stack's own; see
-            ``PublicImageProvider``.
+        removal_policy: With ``DESTROY``, deleting the construct or its stack
+            removes the tags that still point to the image, and deletes the image
+            (an index before its children) if nothing else refers to it. Only this
+            option does so: ``RemovalPolicies.of(scope).destroy()`` removes
+            nothing from the registry, and its ``retain()`` keeps what this
+            option would remove. Default: ``RETAIN``.
+        include_referrers: Whether to also copy the signatures, SBOMs and
+            attestations that refer to a copied image: the referrers that the
+            source registry lists, and cosign's tags ``sha256-<hex>`` with
+            ``.sig``, ``.att`` and ``.sbom``. Default: False.
+        refresh: Any string. When it changes, all tags are put again, for example
+            after one was moved by hand. Default: none; the image is applied
+            when its declaration changes.
+        provider: The provider whose function publishes the image. Default: the
+            provider of the stack; see ``PublicImageProvider``.
 
     Raises:
-        ValueError: A value outside its grammar, a tag that another
-            ``PublicImage`` of the app declares already, or a stack in a
-            partition that has no ECR Public.
+        ValueError: A value is malformed, another ``PublicImage`` of the app
+            already declares one of the tags, or the stack is in a partition
+            without ECR Public.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class PublicImage(Construct):
             immutable_tags=immutable_tags, on_tag_removed=on_tag_removed, removal_policy=removal_policy,
             include_referrers=include_referrers, refresh=refresh,
         )  # fmt: skip
-        claim_tags(self, key := repository_key(self, repository), tags)
+        reject_duplicate_tags(self, key := repository_key(self, repository), tags)
         stays = removal_policy is RemovalPolicy.RETAIN
         warn_of_failures(self, repository, tags, platforms=[*platforms, *required_platforms], stays=stays)
         self._repository, self._tags = repository, tags
@@ -130,7 +130,7 @@ class PublicImage(Construct):
             Property.REGISTRY_ID: repository.registry_id,
             Property.REPOSITORY_NAME: repository.repository_name,
             Property.IMAGE_TAGS: tags if isinstance(tags, list) else list(tags),
-            # The digest of what is left of an index is not that of the source.
+            # A reduced index has another digest than the source.
             Property.IMAGE_DIGEST: expected_digest or (None if platforms else binding.image_digest),
             Property.SOURCE: binding.properties,
             Property.PLATFORMS: list(platforms),
@@ -150,11 +150,11 @@ class PublicImage(Construct):
 
     def remember(self) -> None:
         """
-        Have the function remember in any case what it knows of this image.
+        Make the function always keep a record of this image.
 
-        Done by itself where it is needed: for a source that may come to stand
-        for another image, which a rollback has to restore, and in a repository
-        from which something may be removed.
+        This happens automatically where it is needed: for a mutable source, whose
+        digest a rollback has to restore, and in a repository from which something
+        may be removed.
         """
         resource = self._resource.node.default_child
         if self._is_remembered or not isinstance(resource, CfnResource):
@@ -166,40 +166,42 @@ class PublicImage(Construct):
 
     @property
     def image_digest(self) -> str:
-        """The image's digest, ``sha256:…``; known when it is published."""
+        """The digest of the image, ``sha256:…``; known after it is published."""
         return self._resource.get_att_string("ImageDigest")
 
     @property
     def image_manifest_media_type(self) -> str:
-        """The media type of its manifest; tells an index from an image."""
+        """The media type of the manifest, which distinguishes an index from an image."""
         return self._resource.get_att_string("ImageManifestMediaType")
 
     @property
     def image_uri(self) -> str:
-        """The address that always is this image: ``public.ecr.aws/<alias>/<name>@sha256:…``."""
+        """The URI of the image by digest: ``public.ecr.aws/<alias>/<name>@sha256:…``."""
         return self._resource.get_att_string("ImageUri")
 
     @property
     def registry_id(self) -> str:
-        """The account id of the registry that it was published to."""
+        """The account id of the registry that the image was published to."""
         return self._resource.get_att_string("RegistryId")
 
     @property
     def repository_name(self) -> str:
-        """The name of the repository, without registry host and alias."""
+        """The name of the repository, without host and alias."""
         return self._resource.get_att_string("RepositoryName")
 
     @property
     def repository_uri(self) -> str:
-        """The address of the repository: ``public.ecr.aws/<alias>/<name>``."""
+        """The URI of the repository: ``public.ecr.aws/<alias>/<name>``."""
         return self._resource.get_att_string("RepositoryUri")
 
     def image_uri_for_tag(self, tag: str) -> str:
         """
-        Return the address by a tag, ``public.ecr.aws/<alias>/<name>:<tag>``; what uses it waits for the image.
+        Return the URI of the image by a tag: ``public.ecr.aws/<alias>/<name>:<tag>``.
+
+        A resource that uses this URI depends on the image.
 
         Raises:
-            ValueError: Not a tag.
+            ValueError: The tag is malformed.
         """
         check(f"{self.node.path}: image_uri_for_tag", tag, parse_tag)
         warn_of_undeclared_tag(self, tag, self._tags)
@@ -235,7 +237,7 @@ class PublicImage(Construct):
         if Stack.of(provider) is not Stack.of(self):
             refuse(
                 f"{self.node.path}: provider",
-                f"{provider.node.path!r} is in another stack; make a PublicImageProvider in "
+                f"{provider.node.path!r} is in another stack; create a PublicImageProvider in "
                 f"stack {Stack.of(self).stack_name!r}",
             )
         return provider

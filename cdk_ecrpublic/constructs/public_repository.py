@@ -30,75 +30,75 @@ from ._validation.values import (
 ABOUT_MAX_CHARACTERS = 10_240
 USAGE_MAX_CHARACTERS = 10_240
 DESCRIPTION_MAX_CHARACTERS = 1_024
-"""Limits of catalog data: CloudFormation's schema of ``AWS::ECR::PublicRepository``."""
+"""Limits of catalog data. Reference: CloudFormation's schema of ``AWS::ECR::PublicRepository``."""
 
 ARCHITECTURES = ("ARM", "ARM 64", "x86", "x86-64")
 OPERATING_SYSTEMS = ("Linux", "Windows")
-"""What the public gallery knows: ECR Public API reference, ``RepositoryCatalogDataInput``."""
+"""The allowed values. Reference: ECR Public API reference, ``RepositoryCatalogDataInput``."""
 
 _ARN = re.compile(r"arn:aws:ecr-public::[0-9]{12}:repository/.+")
-"""Without a Region: service authorization reference, Amazon ECR Public. The name has its own grammar."""
+"""It has no Region. Reference: service authorization reference, Amazon ECR Public. The name is checked separately."""
 
 _FROM_L1 = "@FromCfnPublicRepository"
 
 _REGION = "us-east-1"
-"""CloudFormation knows ``AWS::ECR::PublicRepository`` in this Region only."""
+"""CloudFormation supports ``AWS::ECR::PublicRepository`` in this Region only."""
 
 
 class IPublicRepository(Protocol):
-    """A public repository, created by this app or imported."""
+    """A public repository that this app creates or imports."""
 
     @property
     def repository_name(self) -> str:
-        """Its name, without registry host and alias; may be a token."""
+        """The name, without host and alias; can be a token."""
 
     @property
     def repository_arn(self) -> str:
-        """Its ARN, which has no Region; may be a token."""
+        """The ARN, which has no Region; can be a token."""
 
     @property
     def registry_id(self) -> str | None:
-        """Account id or alias of its registry; None is the stack's own account."""
+        """The account id or alias of the registry; None means the stack's own account."""
 
     @property
     def identity(self) -> str:
-        """What tells it from others at synthesis: its name where that is known, else its construct's path."""
+        """Identifies the repository at synthesis: its name if it is known, else the path of its construct."""
 
     def grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
         """Allow *actions* on this repository."""
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Allow *grantee* to list the repository's images and tags by the API."""
+        """Allow *grantee* to list the images and tags of this repository through the API."""
 
     def grant_pull(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Allow *grantee* to log in; everybody may pull, and who is logged in may do so ten times as often."""
+        """Allow *grantee* to log in, which raises the pull rate limit tenfold; anyone may pull anonymously."""
 
     def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow *grantee* to push images."""
 
     def grant_pull_push(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Allow *grantee* to pull and to push images."""
+        """Allow *grantee* to pull and push images."""
 
 
 @jsii.implements(iam.IResourceWithPolicy)
 class _Repository(Resource):
-    """What created and imported repositories share. Strictly private."""
+    """What created and imported repositories have in common."""
 
     repository_name: str
-    """Its name, without registry host and alias; may be a token."""
+    """The name, without host and alias; can be a token."""
 
     repository_arn: str
-    """Its ARN, ``arn:aws:ecr-public::<account>:repository/<name>``; may be a token."""
+    """The ARN, ``arn:aws:ecr-public::<account>:repository/<name>``; can be a token."""
 
     registry_id: str | None = None
-    """Account id or alias of its registry; None is the stack's own account."""
+    """The account id or alias of the registry; None means the stack's own account."""
 
     _given_name: str | None = None
-    """The name that a resource of this app was given; its ``repository_name`` is a token."""
+    """The name that the app gave to the resource, whose ``repository_name`` is a token."""
 
     @property
     def identity(self) -> str:
-        """What tells it from others at synthesis: its name where that is known, else its construct's path."""
+        """Identifies the repository at synthesis: its name if it is known, else the path of its construct."""
         name = self._given_name or self.repository_name
         return name if is_known(name) else self.node.path
 
@@ -106,32 +106,31 @@ class _Repository(Resource):
         """
         Allow *actions* on this repository.
 
-        A principal of another account is allowed in the repository's policy
-        too, if this app creates the repository.
+        If the principal belongs to another account and this app creates the
+        repository, the repository policy is changed, too.
 
         Args:
-            grantee: Who may.
-            actions: E.g. ``ecr-public:DescribeImages``.
+            grantee: The principal.
+            actions: For example ``ecr-public:DescribeImages``.
 
         Raises:
-            ValueError: *grantee* is nobody who can be granted anything, or an
-                action is no text.
+            ValueError: *grantee* is not a grantable, or an action is not a string.
         """
         self._check_grant(grantee, actions)
         return iam.Grant.add_to_principal_or_resource(
             grantee=grantee,
             actions=list(actions),
             resource_arns=[self.repository_arn],
-            # The policy of a repository is about that repository: its statements have no resource.
+            # Statements of a repository policy have no resource.
             resource_self_arns=[],
             resource=self,
         )
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """
-        Allow *grantee* to describe the repository, its images and its tags by the API.
+        Allow *grantee* to describe the repository, its images and its tags through the API.
 
-        The API is in us-east-1 only. The images themselves are everybody's.
+        The API is in us-east-1 only. The images themselves are public.
         """
         return self.grant(grantee, *DESCRIBE_ACTIONS)
 
@@ -139,67 +138,69 @@ class _Repository(Resource):
         """
         Allow *grantee* to log in to ECR Public.
 
-        Everybody may pull; who is logged in may do so ten times as often. AWS
-        cannot restrict a login to a repository, so this is a permission on ``*``.
+        Anyone may pull anonymously; an authenticated client may pull ten times as
+        often. A login cannot be restricted to a repository, so this permission is
+        on ``*``.
         """
         self._check_grant(grantee, LOGIN_ACTIONS)
         return iam.Grant.add_to_principal(grantee=grantee, actions=list(LOGIN_ACTIONS), resource_arns=["*"])
 
     def grant_push(self, grantee: iam.IGrantable) -> iam.Grant:
         """
-        Allow *grantee* to push images, by ``docker push`` as well as by the API.
+        Allow *grantee* to push images, with ``docker push`` or through the API.
 
-        This includes logging in, as with ``grant_pull``.
+        This includes ``grant_pull``.
         """
         return self.grant_pull(grantee).combine(self.grant(grantee, *PUSH_ACTIONS))
 
     def grant_pull_push(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Allow *grantee* to pull and to push images: the same as ``grant_push``, since everybody may pull."""
+        """Allow *grantee* to pull and push images. This is the same as ``grant_push``."""
         return self.grant_push(grantee)
 
     def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
         """
-        Warn that the policy of an imported repository is not this app's to change.
+        Warn that this app cannot change the policy of an imported repository.
 
         Returns:
-            That the statement was not added.
+            A result that says that the statement was not added.
         """
         Annotations.of(self).add_warning_v2(
             "@cdk-ecrpublic:importedRepositoryPolicy",
-            f"{', '.join(statement.actions)}: granted to another account, which the repository's own policy has to "
-            "allow, too; only a PublicRepository that this app creates can be told so here, so add the statement "
-            "where the repository is created",
+            f"{', '.join(statement.actions)}: granted to a principal of another account, which the policy of the "
+            "repository must allow, too; this app imports the repository and cannot change its policy, so add the "
+            "statement where the repository is created",
         )
         return iam.AddToResourcePolicyResult(statement_added=False)
 
     def _check_grant(self, grantee: object, actions: Sequence[object]) -> None:
         if not hasattr(type(grantee), "grant_principal") and not hasattr(grantee, "grant_principal"):
-            refuse_kind(f"{self.node.path}: grantee", grantee, "a role, a function or whoever else may be allowed to")
+            refuse_kind(f"{self.node.path}: grantee", grantee, "a role, a function or another IGrantable")
         for action in actions:
             if not isinstance(action, str):
-                refuse_kind(f"{self.node.path}: actions", action, "IAM actions, each a text of its own")
+                refuse_kind(f"{self.node.path}: actions", action, "IAM actions, each as a separate string")
 
 
 class PublicRepository(_Repository):
     """
-    A repository of Amazon ECR Public, with what the gallery shows of it.
+    A repository of Amazon ECR Public, with its catalog data for the gallery.
 
-    Only in stacks in us-east-1, where CloudFormation can create one; stacks
-    elsewhere import it with ``from_repository_name``.
+    CloudFormation can create public repositories in us-east-1 only. Stacks in
+    other Regions import a repository with ``from_repository_name``.
 
     Args:
-        repository_name: E.g. ``acme/agent``. Default: CloudFormation makes one up.
-        description: One line, at most 1,024 characters. Default: none is shown.
-        about_text: Markdown, at most 10,240 characters. Default: none is shown.
-        usage_text: Markdown, at most 10,240 characters. Default: none is shown.
-        architectures: Of ``ARM``, ``ARM 64``, ``x86``, ``x86-64``. Default: none is shown.
-        operating_systems: Of ``Linux``, ``Windows``. Default: none is shown.
-        repository_policy: Who else may push. Default: only this account.
-        removal_policy: What happens when it leaves the stack. Default:
-            RETAIN, the repository and its images stay.
+        repository_name: For example ``acme/agent``. Default: CloudFormation
+            generates a name.
+        description: One line, at most 1,024 characters. Default: none.
+        about_text: Markdown, at most 10,240 characters. Default: none.
+        usage_text: Markdown, at most 10,240 characters. Default: none.
+        architectures: Any of ``ARM``, ``ARM 64``, ``x86``, ``x86-64``. Default: none.
+        operating_systems: Any of ``Linux``, ``Windows``. Default: none.
+        repository_policy: Allows other accounts to push. Default: only this account.
+        removal_policy: What happens when the repository leaves the stack.
+            Default: ``RETAIN``; the repository and its images stay.
 
     Raises:
-        ValueError: A value outside the service's limits, or a stack that is
+        ValueError: A value exceeds the limits of the service, or the stack is
             known to be in another Region.
     """
 
@@ -263,10 +264,10 @@ class PublicRepository(_Repository):
 
     def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
         """
-        Add a statement to ``repository_policy``; like all statements there, it has principals and no resource.
+        Add a statement to ``repository_policy``. It must have principals and no resource.
 
         Returns:
-            That it was added.
+            A result that says that the statement was added.
         """
         self._policy = self._policy or iam.PolicyDocument()
         self._policy.add_statements(statement)
@@ -281,17 +282,17 @@ class PublicRepository(_Repository):
         Import a repository by its name.
 
         Args:
-            scope: Where the import belongs.
-            construct_id: Its id there.
-            repository_name: Without registry host and alias: ``acme/agent``. One
-                that is called like an address elsewhere, ``ghcr.io/acme/agent``,
-                is imported by ``from_repository_arn``.
-            registry_id: Account id, or an alias of the stack's own account;
-                for a repository of another account use
-                ``from_repository_arn``. Default: the stack's own account.
+            scope: The scope of the import.
+            construct_id: The id of the import in that scope.
+            repository_name: The name without host and alias: ``acme/agent``. If
+                the name looks like a URI, such as ``ghcr.io/acme/agent``, use
+                ``from_repository_arn``.
+            registry_id: The account id, or an alias of the stack's own account.
+                For a repository of another account use ``from_repository_arn``.
+                Default: the stack's own account.
 
         Raises:
-            ValueError: A value outside its grammar.
+            ValueError: A value is malformed.
         """
         what = f"{scope.node.path}/{construct_id}"
         check(f"{what}: repository_name", repository_name, parse_declared_name)
@@ -314,19 +315,19 @@ class PublicRepository(_Repository):
         Import a repository by its ARN.
 
         Args:
-            scope: Where the import belongs.
-            construct_id: Its id there.
+            scope: The scope of the import.
+            construct_id: The id of the import in that scope.
             repository_arn: ``arn:aws:ecr-public::<account>:repository/<name>``.
-            registry_alias: Needed for a repository of another account, whose
-                policy must allow to put images: the API describes no registry
-                but one's own. Default: none is needed.
+            registry_alias: Required for a repository of another account, because
+                the API describes the caller's own registry only. The policy of
+                that repository must allow to put images. Default: none.
 
         Raises:
-            ValueError: Another kind of ARN.
+            ValueError: It is not the ARN of a public repository.
         """
         what = f"{scope.node.path}/{construct_id}: repository_arn"
         check(what, repository_arn, _parse_arn)
-        # Arn.split would cut the name of a token at its first slash.
+        # Arn.split would cut a tokenized name at its first slash.
         name = Fn.select(1, Fn.split(":repository/", repository_arn))
         account = Fn.select(4, Fn.split(":", repository_arn))
         check(what, name, parse_repository_name)
@@ -342,10 +343,12 @@ class PublicRepository(_Repository):
     @staticmethod
     def from_cfn_public_repository(cfn_public_repository: ecr.CfnPublicRepository) -> IPublicRepository:
         """
-        Wrap an L1 construct of this app, as often as it is asked for; what uses it waits for it.
+        Wrap an L1 construct of this app. Resources that use the result depend on it.
+
+        Can be called repeatedly for the same construct.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: It is not a ``CfnPublicRepository``.
         """
         expected = "an ecr.CfnPublicRepository of this app"
         check_instance(

@@ -1,5 +1,5 @@
 """
-ECR Public on this machine: one store behind its API and its registry.
+An emulator of ECR Public on this machine: one store behind the control-plane API and the registry API.
 
 Example::
 
@@ -8,8 +8,8 @@ Example::
         ecr.create_repository(repositoryName="acme/agent")
         sandbox.faults.add(Fault(operation="PutImage", code="ThrottlingException"))
 
-``Sandbox`` runs in a thread of this process and has ECR Public only;
-``SandboxProcess`` has the rest of AWS behind it.
+``Sandbox`` runs ECR Public in a thread of this process. ``SandboxProcess`` also
+emulates the rest of AWS, in a process of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-What a call of the API has to be allowed: actions and resources, as IAM names them.
+The IAM actions and resources that each API call requires.
 
-Source: service authorization reference, "Actions, resources, and condition
+References: service authorization reference, "Actions, resources, and condition
 keys for Amazon Elastic Container Registry Public".
 """
 
@@ -19,7 +19,7 @@ from .operations import SERVICE
 from .store.registries import Store
 
 REGISTRY_OPERATIONS = frozenset({"DescribeRegistries", "GetRegistryCatalogData", "PutRegistryCatalogData"})
-"""On the registry as a whole."""
+"""Operations on the registry as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Permission:
 
     Attributes:
         action: ``ecr-public:PutImage``.
-        resource: An ARN, or ``*`` for an action that has none.
-        context: Condition keys that the action brings along.
+        resource: An ARN, or ``*`` for an action without resource-level permissions.
+        context: Condition keys of the action.
     """
 
     action: str
@@ -42,19 +42,19 @@ LOGIN = (
     Permission(f"{SERVICE}:GetAuthorizationToken", "*"),
     Permission("sts:GetServiceBearerToken", "*", {"sts:AWSServiceName": f"{SERVICE}.amazonaws.com"}),
 )
-"""A password is a bearer token of STS: both actions are needed, in this order."""
+"""A password is an STS bearer token, so both actions are required, in this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """
-    A signed call, and what it has to be allowed.
+    A signed call, and the permissions that it requires.
 
     Attributes:
-        access_key: Whose signature it bears.
-        account: The account that the key belongs to.
-        scope: The request, as ASGI describes it.
-        body: What the signature covers beside it.
+        access_key: The access key of the signature.
+        account: The account of the key.
+        scope: The ASGI scope of the request.
+        body: The body, which the signature also covers.
     """
 
     access_key: str
@@ -66,29 +66,29 @@ class Attempt:
 
 
 Authorize = Callable[[Attempt], None]
-"""Returns when the call may go on. Raises ServiceError: the caller is unknown, or not allowed."""
+"""Returns if the call is allowed. Raises ServiceError if the caller is unknown or not allowed."""
 
 
 AuthorizeLogin = Callable[[str, str, Permission], None]
-"""The same for whoever shows a password: its access key, the Region, and what the request needs."""
+"""The same for a request with a password: its access key, the Region, and the required permissions."""
 
 
 def allow_every_login(_access_key: str, _region: str, _permission: Permission) -> None:
-    """Let every password do everything."""
+    """Allow every password to do everything."""
 
 
 def allow_everybody(_attempt: Attempt) -> None:
-    """Let everybody do everything: what a sandbox without IAM does."""
+    """Allow every call; used in a sandbox without IAM."""
 
 
 def needed(operation: str, data: Mapping[str, Any], account: str, store: Store) -> tuple[Permission, ...]:
     """
-    Return what a call needs.
+    Return the permissions that a call requires.
 
     Args:
-        data: Its parameters.
-        account: The caller's.
-        store: Knows whose registry an alias stands for.
+        data: The parameters of the call.
+        account: The caller's account.
+        store: Resolves the alias of a registry.
     """
     if operation == "GetAuthorizationToken":
         return LOGIN

@@ -1,4 +1,4 @@
-"""The environment that AWS clients find the sandbox by."""
+"""The environment variables with which AWS clients find the sandbox."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LOOPBACK_NAMES = "127.0.0.1,localhost"
 
 def variables(url: str, account: str) -> dict[str, str]:
     """
-    Return what a client needs.
+    Return the variables that a client needs.
 
-    The access key is the account's number: ministack takes a number of 12
-    digits for the account itself, so every client agrees on who it is. The
-    user's own configuration and credentials are out of reach.
+    The access key is the account id: ministack treats a number of 12 digits as
+    the account itself, so all clients use the same account. The configuration and
+    credentials of the user are not used.
     """
     return {
         "AWS_ENDPOINT_URL": url,
@@ -35,6 +35,6 @@ def variables(url: str, account: str) -> dict[str, str]:
 
 
 def inside(url: str, account: str, base: Mapping[str, str]) -> dict[str, str]:
-    """Return a whole environment: *base* without anything of AWS in it, and the sandbox's variables."""
+    """Return a complete environment: *base* without AWS variables, plus the variables of the sandbox."""
     others = {name: value for name, value in base.items() if not name.startswith("AWS_")}
     return {**others, **variables(url, account)}

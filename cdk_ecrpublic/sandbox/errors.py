@@ -1,13 +1,14 @@
 """
-What the service refuses, and in which words.
+The errors of the service, with their messages.
 
-One table: each row has the API's code and text, and how the HTTP face says the
-same. A row makes an exception out of what its text needs::
+One table: each row has the code and message of the control-plane API, and the
+status and code of the registry API. A row creates an exception from the arguments
+of its message::
 
     raise errors.REPOSITORY_NOT_FOUND.error(name="acme/agent", registry="acme")
 
-Sources of the texts are listed in ``docs/explanation/sandbox-fidelity.md``.
-Where no text is publicly known, a row says so; clients should look at codes.
+``docs/explanation/sandbox-fidelity.md`` lists the evidence for the messages. A comment
+says which messages are not publicly known; clients should rely on codes.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ class ServiceError(Exception):
     A request was refused, as the service would refuse it.
 
     Attributes:
-        kind: The row of the table: codes and statuses of both faces.
-        message: The text for people.
-        members: Further members of the API's error, such as ``uploadId``.
+        kind: The row of the table, with codes and statuses of both APIs.
+        message: The message.
+        members: Further members of the control-plane API's error, such as ``uploadId``.
     """
 
     def __init__(self, kind: Refusal, message: str, members: Mapping[str, object]) -> None:
@@ -42,11 +43,11 @@ class Refusal:
     One kind of error.
 
     Attributes:
-        code: The API's ``__type``.
+        code: The ``__type`` of the control-plane API.
         text: The message, a format string.
-        status: The API's HTTP status.
-        oci: Status and code on the HTTP face.
-        members: Names of arguments that the API also answers as members.
+        status: The HTTP status of the control-plane API.
+        oci: Status and code of the registry API.
+        members: Names of arguments that are also members of the control-plane API's error.
     """
 
     code: str
@@ -56,11 +57,11 @@ class Refusal:
     members: tuple[str, ...] = field(default=())
 
     def error(self, **values: object) -> ServiceError:
-        """Make the exception."""
+        """Create the exception."""
         return ServiceError(self, self.text.format(**values), {name: values[name] for name in self.members})
 
 
-# Requests that are wrong in themselves.
+# Malformed requests.
 UNKNOWN_OPERATION = Refusal(code="UnknownOperationException", text="{operation} is not an operation of ECR Public")
 SERIALIZATION = Refusal(code="SerializationException", text="{reason}")
 NOT_SIGNED = Refusal(code="MissingAuthenticationTokenException", text="Missing Authentication Token")
@@ -88,7 +89,7 @@ THROTTLED = Refusal(
     code="ThrottlingException", text="Rate exceeded", oci=(HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
 )
 
-# Registries and repositories. The text of REGISTRY_NOT_FOUND and of catalog data is not known.
+# Registries and repositories. The messages of REGISTRY_NOT_FOUND and of catalog data are not known.
 REGISTRY_NOT_FOUND = Refusal(
     code="RegistryNotFoundException",
     text="The registry with id '{registry}' does not exist",
@@ -123,7 +124,7 @@ CATALOG_DATA_NOT_FOUND = Refusal(
 TOO_MANY_TAGS = Refusal(code="TooManyTagsException", text="A resource has at most {limit} tags")
 INVALID_TAG = Refusal(code="InvalidTagParameterException", text="{reason}")
 
-# Images. The text of DIGEST_MISMATCH is not known.
+# Images. The message of DIGEST_MISMATCH is not known.
 IMAGE_NOT_FOUND = Refusal(
     code="ImageNotFoundException",
     text=(
@@ -177,7 +178,7 @@ IMAGE_LIMIT = Refusal(
     oci=(HTTPStatus.FORBIDDEN, "DENIED"),
 )
 
-# Layers. The text of LAYER_LIMIT is not known.
+# Layers. The message of LAYER_LIMIT is not known.
 UPLOAD_NOT_FOUND = Refusal(
     code="UploadNotFoundException",
     text=(
@@ -228,7 +229,7 @@ LAYER_EXISTS = Refusal(
     ),
 )
 
-# The HTTP face alone.
+# The registry API only.
 NOT_AUTHORIZED = Refusal(code="NotAuthorized", text="Not Authorized", oci=(HTTPStatus.UNAUTHORIZED, "DENIED"))
 PUSH_DENIED = Refusal(code="NotAuthorized", text="Not Authorized", oci=(HTTPStatus.FORBIDDEN, "DENIED"))
 INVALID_TOKEN = Refusal(code="InvalidToken", text="Your Authorization Token is invalid.", oci=(BAD_REQUEST, "DENIED"))

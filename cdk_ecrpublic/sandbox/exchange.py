@@ -1,4 +1,4 @@
-"""One request and its answer: where faults strike, and where the journal is written."""
+"""One request and its response: applies faults, and writes the journal."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .world import World
 
 DRIP_PIECES = 20
 DROPPED = "ConnectionDropped"
-"""What the journal says of a request without an answer."""
+"""The status in the journal for a request without a response."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
     """
-    One request on either face.
+    One request to either API.
 
     Attributes:
-        authentication: Set by the face when it knows.
+        authentication: Set by the API when it is known.
     """
 
     world: World
@@ -37,7 +37,7 @@ class Exchange:
     fault: Fault | None = None
 
     def view(self, lag_seconds: float) -> View:
-        """Return how far behind this request reads."""
+        """Return the read lag of this request."""
         is_stale = self.fault is not None and self.fault.stale
         return View(now=self.world.store.clock(), lag_seconds=lag_seconds, is_stale=is_stale)
 
@@ -48,11 +48,11 @@ class Exchange:
         refuse: Callable[[ServiceError | Fault], Response],
     ) -> None:
         """
-        Carry the request out and send the answer, or do what a fault says.
+        Execute the request and send the response, or apply a fault.
 
         Args:
-            act: Carries it out.
-            refuse: Puts an error into the face's own form.
+            act: Executes the request.
+            refuse: Renders an error for the API.
         """
         fault = self.fault = self.world.faults.take(self.call)
         await asyncio.sleep(fault.delay_seconds if fault else 0)
@@ -67,7 +67,7 @@ class Exchange:
         if fault and fault.drop == "after":
             self._break_off()
             return
-        # Written before the answer is sent: a client that has its answer finds the entry.
+        # Written before the response is sent, so a client that has the response finds the entry.
         self._record(response.status_code, error)
         await response(self.request.scope, self.request.receive, self._shaped(send, fault) if fault else send)
 
@@ -77,7 +77,7 @@ class Exchange:
         refuse: Callable[[ServiceError | Fault], Response],
     ) -> tuple[Response, str]:
         if self.fault and self.fault.is_answer:
-            # A client that is still sending would not see an answer that comes too early.
+            # A client that is still sending would not see an early response.
             async for _ in self.request.stream():
                 pass
             return refuse(self.fault), self.fault.code or ""

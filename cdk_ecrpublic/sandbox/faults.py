@@ -1,10 +1,10 @@
 """
-Scripted faults: what goes wrong, where and how often. Nothing is left to chance.
+Scripted faults: what fails, where and how often. Nothing is random.
 
 ::
 
-    sandbox.faults.add(Fault(operation="PutImage", skip=1, code="ServerException"))   # the second one, once
-    sandbox.faults.add(Fault(operation="GetManifest", times=None, delay_seconds=5))   # every one
+    sandbox.faults.add(Fault(operation="PutImage", skip=1, code="ServerException"))   # the second call, once
+    sandbox.faults.add(Fault(operation="GetManifest", times=None, delay_seconds=5))   # every call
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ ANY = "*"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """
-    One fault. What it matches comes first, then what it does; effects can be combined.
+    One fault: first the requests that it matches, then its effects, which can be combined.
 
     Attributes:
         operation: ``PutImage``, ``GetManifest`` …; ``*`` matches all.
-        face: Only ``api`` or only ``http``. Default: both.
+        face: ``api`` for the control-plane API, ``http`` for the registry API. Default: both.
         repository: Only this repository, without host and alias. Default: all.
         reference: Only this tag or digest. Default: all.
-        skip: So many matching requests pass first.
-        times: So many are hit then; None means all that follow.
-        code: Refuse with this error code: ``ThrottlingException`` on the API,
-            ``TOOMANYREQUESTS`` over HTTP.
-        message: The error's text.
-        status: The HTTP status; alone or with *body* it is sent as it is.
+        skip: The number of matching requests that succeed first.
+        times: The number of matching requests that fail then; None means all.
+        code: Refuse with this error code: ``ThrottlingException`` on the
+            control-plane API, ``TOOMANYREQUESTS`` on the registry API.
+        message: The message of the error.
+        status: The HTTP status. Alone or with *body*, it is sent as it is.
         body: The HTTP body, instead of an error of the service.
         delay_seconds: Wait before anything else happens.
-        drop: Close the connection without an answer, ``before`` or ``after``
-            the request took effect.
-        truncate_bytes: Send only so many bytes of the body, then close.
-        drip_seconds: Send the body in 20 pieces, with this pause between.
-        stale: Read what was there before the last write.
+        drop: Close the connection without a response, ``before`` or ``after``
+            the request takes effect.
+        truncate_bytes: Send only this number of bytes of the body, then close.
+        drip_seconds: Send the body in 20 pieces, with this pause between them.
+        stale: Read the state before the last write.
     """
 
     operation: str = ANY
@@ -80,7 +80,7 @@ class Fault:
             ``{"operation": "PutImage", "code": "ServerException", "times": 2}``
 
         Raises:
-            ValueError: An unknown name, or no effect.
+            ValueError: A name is unknown, or the fault has no effect.
         """
         names = {item.name for item in fields(cls)}
         if not isinstance(data, Mapping) or not names.issuperset(data):
@@ -90,7 +90,7 @@ class Fault:
 
     @property
     def is_answer(self) -> bool:
-        """Whether the request is refused instead of carried out."""
+        """Whether the request is refused instead of executed."""
         return self.code is not None or self.status is not None
 
     @property
@@ -99,7 +99,7 @@ class Fault:
         return self.is_answer or any(effects)
 
     def matches(self, call: Call) -> bool:
-        """Tell whether *call* is one of those meant."""
+        """Return whether the fault matches *call*."""
         wanted = (self.face, self.repository, self.reference)
         found = (call.face, call.repository, call.reference)
         fits = all(want is None or want == got for want, got in zip(wanted, found, strict=True))
@@ -121,28 +121,28 @@ class _Script:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults that are waiting. The first that hits a request decides; all that match count it."""
+    """All faults. The first one that hits a request takes effect; every fault that matches counts the request."""
 
     _scripts: list[_Script] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, *faults: Fault) -> None:
-        """Add faults behind those that are there."""
+        """Append faults."""
         with self._lock:
             self._scripts += [_Script(fault) for fault in faults]
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all faults."""
         with self._lock:
             self._scripts.clear()
 
     def all(self) -> list[Fault]:
-        """Return the faults, used up or not, in their order."""
+        """Return all faults in order, including those that have occurred."""
         with self._lock:
             return [script.fault for script in self._scripts]
 
     def take(self, call: Call) -> Fault | None:
-        """Return the fault that hits *call*, and count it."""
+        """Return the fault that hits *call*, and count the call."""
         with self._lock:
             hits = [script.fault for script in self._scripts if script.hits(call)]
         return hits[0] if hits else None

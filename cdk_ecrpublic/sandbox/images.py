@@ -1,7 +1,7 @@
 """
-Real images, small and made on the spot: ``build_image``, ``push_image`` and the like.
+Small, real images for tests: ``build_image``, ``push_image`` and others.
 
-The public name of ``testing.images``; what is documented is imported from here.
+This is the public name of ``testing.images``.
 """
 
 from __future__ import annotations

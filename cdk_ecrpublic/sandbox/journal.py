@@ -1,4 +1,4 @@
-"""What was asked for, for tests that count requests. Never a token, a header's value or a body."""
+"""The recorded requests, for tests that count them. They contain no tokens, header values or bodies."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ KEPT_REQUESTS = 10_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """
-    One request and how it ended.
+    One request and its result.
 
     Attributes:
-        status: Of the answer; 0 when the connection was dropped instead.
-        error: The error's code; empty on success.
-        authentication: ``authenticated`` also stands for a signed API call.
+        face: ``api`` for the control-plane API, ``http`` for the registry API.
+        status: The status of the response; 0 if the connection was dropped.
+        error: The error code; empty on success.
+        authentication: ``authenticated`` also means a signed API call.
     """
 
     face: Face
@@ -40,7 +41,7 @@ class Journal:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def record(self, call: Call, *, status: int, error: str, authentication: Authentication) -> None:
-        """Write a request down."""
+        """Record a request."""
         entry = Request(
             face=call.face,
             operation=call.operation,
@@ -54,16 +55,16 @@ class Journal:
             self._requests.append(entry)
 
     def all(self, *operations: str) -> list[Request]:
-        """Return the requests, or those for the named operations only."""
+        """Return all requests, or only those for the given operations."""
         with self._lock:
             return [request for request in self._requests if not operations or request.operation in operations]
 
     def count(self, *operations: str) -> int:
-        """Count them."""
+        """Count the requests, as in ``all``."""
         return len(self.all(*operations))
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all recorded requests."""
         with self._lock:
             self._requests.clear()
 

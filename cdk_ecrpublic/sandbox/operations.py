@@ -1,4 +1,4 @@
-"""The names of everything that a client can ask for, on both faces."""
+"""The names of all operations of both APIs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Face = Literal["api", "http"]
 Authentication = Literal["none", "anonymous", "authenticated"]
 
 SERVICE = "ecr-public"
-"""What botocore, signatures and IAM call the service."""
+"""The name of the service in botocore, signatures and IAM."""
 
 API_OPERATIONS = (
     "BatchCheckLayerAvailability",
@@ -59,20 +59,20 @@ HTTP_OPERATIONS = (
     "NotFound",
 )
 """
-Routes of ``/v2/`` and ``/token/``; DownloadBlob is the address that GetBlob redirects to.
+Routes of ``/v2/`` and ``/token/``. DownloadBlob is the URL that GetBlob redirects to.
 
-Unsupported is a method that a path does not take, NotFound a path that no route has.
+Unsupported stands for an unsupported method of a known path, NotFound for an unknown path.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """
-    One request, as faults and the journal know it.
+    One request, as faults and the journal see it.
 
     Attributes:
-        repository: Without host and alias; empty where there is none.
-        reference: A tag or digest; empty where there is none.
+        repository: The name without host and alias; empty if there is none.
+        reference: A tag or digest; empty if there is none.
     """
 
     face: Face

@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own: ECR Public, and ministack for the rest of AWS."""
+"""A sandbox in a separate process: ECR Public, and ministack for the rest of AWS."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Remote:
         Send a request to ``/_sandbox/``.
 
         Raises:
-            ValueError: The sandbox refused it.
+            ValueError: The sandbox refused the request.
         """
         response = urllib3.request(method, f"{self.url}/_sandbox/{path}", json=body, retries=False)
         answer = response.json()
@@ -51,56 +51,57 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFaults:
-    """``Sandbox.faults`` from another process."""
+    """Like ``Sandbox.faults``, from another process."""
 
     remote: Remote
 
     def add(self, *faults: Fault) -> None:
-        """Add faults behind those that are there."""
+        """Append faults."""
         self.remote.request("POST", "faults", [asdict(fault) for fault in faults])
 
     def clear(self) -> None:
-        """Forget all."""
+        """Clear the list."""
         self.remote.request("DELETE", "faults")
 
     def all(self) -> list[Fault]:
-        """Return the faults, used up or not, in their order."""
+        """Return all faults in order, including those that have occurred."""
         return [Fault.from_json(item) for item in self.remote.request("GET", "faults")]
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteJournal:
-    """``Sandbox.requests`` from another process."""
+    """Like ``Sandbox.requests``, from another process."""
 
     remote: Remote
 
     def all(self, *operations: str) -> list[Request]:
-        """Return the requests, or those for the named operations only."""
+        """Return all requests, or only those for the given operations."""
         found = [Request(**item) for item in self.remote.request("GET", "requests")]
         return [request for request in found if not operations or request.operation in operations]
 
     def count(self, *operations: str) -> int:
-        """Count them."""
+        """Count the requests, as in ``all``."""
         return len(self.all(*operations))
 
     def clear(self) -> None:
-        """Forget all."""
+        """Clear the list."""
         self.remote.request("DELETE", "requests")
 
 
 class SandboxProcess:
     """
-    A sandbox with all of AWS, in a process of its own.
+    An emulator of ECR Public and the rest of AWS, in a separate process.
 
-    Used as a context manager, like ``Sandbox``. It ends with this process,
-    however this one ends.
+    Use it as a context manager, like ``Sandbox``. It stops when this process
+    ends, even if this process is killed.
 
     Args:
-        port: 0 for any free one.
+        port: The port, or 0 for any free port.
+        log_file: The file for the log. Default: no log.
         options: Further arguments for ``cdk-ecrpublic sandbox``.
 
     Raises:
-        SandboxError: It did not start.
+        SandboxError: The sandbox did not start.
     """
 
     def __init__(self, port: int = 0, *, log_file: Path | None = None, options: Sequence[str] = ()) -> None:
@@ -108,7 +109,7 @@ class SandboxProcess:
         self._arguments = ["sandbox", "--json", "--until-stdin-closes", "--port", str(port), *logging, *options]
         self._process: subprocess.Popen[bytes] | None = None
         self._answer: Mapping[str, Any] = {}
-        # A file, since nobody reads along: a pipe could fill up and stop the process.
+        # A file, because a pipe that is not read could fill up and block the process.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
 
     def __enter__(self) -> Self:
@@ -137,12 +138,12 @@ class SandboxProcess:
 
     @property
     def url(self) -> str:
-        """The address for ``AWS_ENDPOINT_URL``."""
+        """The URL for ``AWS_ENDPOINT_URL``."""
         return str(self._answer["url"])
 
     @property
     def registry_host(self) -> str:
-        """What stands before the alias in image names."""
+        """The registry host in image references."""
         return str(self._answer["registryHost"])
 
     @property
@@ -152,17 +153,17 @@ class SandboxProcess:
 
     @property
     def faults(self) -> RemoteFaults:
-        """What goes wrong."""
+        """The injected faults."""
         return RemoteFaults(Remote(self.url))
 
     @property
     def requests(self) -> RemoteJournal:
-        """What was asked for."""
+        """The recorded requests."""
         return RemoteJournal(Remote(self.url))
 
     @property
     def settings(self) -> Settings:
-        """How it behaves; assign another ``Settings`` to change it."""
+        """How the sandbox behaves. Assign another ``Settings`` to change it."""
         return Settings.from_json(Remote(self.url).request("GET", "settings"))
 
     @settings.setter
@@ -170,19 +171,19 @@ class SandboxProcess:
         Remote(self.url).request("PUT", "settings", asdict(settings))
 
     def reset(self) -> None:
-        """Empty ECR Public, forget faults and requests; the rest of AWS stays as it is."""
+        """Empty ECR Public, and clear faults and requests. The rest of AWS stays as it is."""
         Remote(self.url).request("POST", "reset")
 
     def environment(self) -> dict[str, str]:
-        """Return this process's environment with the sandbox as its AWS."""
+        """Return the environment of this process, changed to use the sandbox instead of AWS."""
         return environment.inside(self.url, self.account, os.environ)
 
     def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
-        """Return a boto3 client of any service of the sandbox."""
+        """Return a boto3 client for any service of the sandbox."""
         return make_client(service, self.url, self.account, **options)
 
     def _first_line(self, process: subprocess.Popen[bytes]) -> Mapping[str, Any]:
-        """Wait for the line that says that it is ready."""
+        """Wait for the line with which the process reports that it is ready."""
         output = process.stdout
         line = output.readline() if output is not None and _is_ready(output) else b""
         if not line:
@@ -190,14 +191,14 @@ class SandboxProcess:
             process.wait()
             self._errors.seek(0)
             said = self._errors.read().decode(errors="replace").strip()
-            message = f"the sandbox did not start: {said or f'no answer within {START_SECONDS:.0f} seconds'}"
+            message = f"the sandbox did not start: {said or f'no response within {START_SECONDS:.0f} seconds'}"
             raise SandboxError(message)
         answer: Mapping[str, Any] = json.loads(line)
         return answer
 
 
 def _is_ready(output: IO[bytes]) -> bool:
-    # Not select.select, which takes no descriptor above 1023: a long test run may have as many.
+    # Not select.select, which does not support descriptors above 1023; a long test run may have more.
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
         return bool(selector.select(START_SECONDS))

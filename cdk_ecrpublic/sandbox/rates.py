@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class Rates:
     """
-    One bucket for each name; a bucket holds what one second allows, and one request at least.
+    One bucket for each name. A bucket holds the requests of one second, and at least one request.
 
     Attributes:
-        clock: Seconds.
+        clock: Returns the time in seconds.
     """
 
     clock: Callable[[], float] = time.monotonic
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def allows(self, name: str, per_second: float | None) -> bool:
-        """Count a request, and tell whether it is within the limit; None is no limit."""
+        """Count a request, and return whether it is within the limit; None means no limit."""
         if per_second is None:
             return True
         now = self.clock()

@@ -1,4 +1,4 @@
-"""Runs a sandbox: in a thread of this process, on a real socket."""
+"""Runs a sandbox in a thread of this process, on a real socket."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
 STOP_SECONDS = 5.0
 START_SECONDS = 30.0
 GRACE_SECONDS = 0.2
-"""For requests under way when the server stops."""
+"""The time that requests in progress get when the server stops."""
 
 KEEP_ALIVE_SECONDS = 15.0
 """
-An idle connection is closed after that.
+An idle connection is closed after this time.
 
-hypercorn keeps the descriptor of one that its client has closed for as long,
-and a process may have as few as 1,024.
+hypercorn keeps the descriptor of a connection that the client has closed for as
+long, and a process may have as few as 1,024 descriptors.
 """
 
 _log = logging.getLogger("cdk_ecrpublic.sandbox")
 
 
 class SandboxError(Exception):
-    """The sandbox cannot run; the text says why and what to do."""
+    """The sandbox cannot run; the message says why and what to do."""
 
 
 class Server:
     """
-    An ASGI application on a listening socket, served by a thread of its own.
+    An ASGI application on a listening socket, served by a separate thread.
 
     Raises:
-        SandboxError: It did not start.
+        SandboxError: The server did not start.
     """
 
     def __init__(self, app: Gateway, listener: Listener) -> None:
@@ -65,19 +65,19 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="cdk-ecrpublic-sandbox", daemon=True)
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Start the server, and return when it responds."""
         self._thread.start()
         with urllib3.PoolManager(retries=False, timeout=START_SECONDS) as pool:
             try:
                 pool.request("GET", self._url, headers={"Connection": "close"})
             except urllib3.exceptions.HTTPError as error:
                 self.stop()
-                message = f"the sandbox did not answer within {START_SECONDS:.0f} seconds; its log says why"
+                message = f"the sandbox did not respond within {START_SECONDS:.0f} seconds; its log says why"
                 raise SandboxError(message) from error
 
     def stop(self) -> None:
-        """Return when it has stopped and the port is free."""
-        # A loop that is closed already has stopped by itself.
+        """Stop the server, and return when the port is free."""
+        # The loop is closed if it has already stopped.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._end)
         self._connections.close_all()
@@ -107,9 +107,9 @@ class Server:
 
 class Sandbox:
     """
-    ECR Public on a loopback port, in a thread of this process.
+    An emulator of ECR Public on a loopback port, in a thread of this process.
 
-    Used as a context manager; inside, it answers:
+    Use it as a context manager:
 
     ```python
     with Sandbox() as sandbox:
@@ -117,13 +117,14 @@ class Sandbox:
     ```
 
     Args:
-        port: 0 for any free one; or a listener that is there already.
-        account: Whose credentials ``environment`` has: 12 digits.
-        behind: Makes what answers all other services; see ``SandboxProcess``
-            for the rest of AWS, which needs a process of its own.
+        port: The port, or 0 for any free port; or an existing listener.
+        settings: How the sandbox behaves. Default: ``Settings()``.
+        account: The account of the credentials in ``environment``: 12 digits.
+        behind: Creates the application that serves all other services. For the
+            rest of AWS use ``SandboxProcess``.
 
     Raises:
-        SandboxError: The port is taken.
+        SandboxError: The port is in use.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class Sandbox:
     ) -> None:
         if ministack:
             message = (
-                "ministack reads its environment when it is imported and needs a process of its own; "
+                "ministack reads its environment when it is imported, so it needs a separate process; "
                 "use SandboxProcess instead of Sandbox(ministack=True)"
             )
             raise SandboxError(message)
@@ -171,7 +172,7 @@ class Sandbox:
 
     @property
     def world(self) -> World:
-        """Everything that it is made of."""
+        """The parts of the sandbox."""
         if self._world is None:
             message = "the sandbox has not been started; use it in a with statement"
             raise SandboxError(message)
@@ -179,12 +180,12 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The address for ``AWS_ENDPOINT_URL``: ``http://127.0.0.1:53111``."""
+        """The URL for ``AWS_ENDPOINT_URL``: ``http://127.0.0.1:53111``."""
         return self.world.url
 
     @property
     def registry_host(self) -> str:
-        """What stands before the alias in image names: ``127.0.0.1:53111``."""
+        """The registry host in image references: ``127.0.0.1:53111``."""
         return self.world.registry_host
 
     @property
@@ -194,22 +195,22 @@ class Sandbox:
 
     @property
     def store(self) -> Store:
-        """The registries and all that is in them."""
+        """The registries and their content."""
         return self.world.store
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong."""
+        """The injected faults."""
         return self.world.faults
 
     @property
     def requests(self) -> Journal:
-        """What was asked for."""
+        """The recorded requests."""
         return self.world.requests
 
     @property
     def settings(self) -> Settings:
-        """How it behaves; assign another ``Settings`` to change it."""
+        """How the sandbox behaves. Assign another ``Settings`` to change it."""
         return self.world.settings
 
     @settings.setter
@@ -217,25 +218,25 @@ class Sandbox:
         self.world.settings = settings
 
     def reset(self) -> None:
-        """Empty the store, forget faults and requests, restore the settings it was made with."""
+        """Empty the store, clear faults and requests, and restore the initial settings."""
         self.world.reset()
         self.world.settings = self._settings
 
     def environment(self) -> dict[str, str]:
-        """Return this process's environment with the sandbox as its AWS."""
+        """Return the environment of this process, changed to use the sandbox instead of AWS."""
         return environment.inside(self.url, self.account, os.environ)
 
     def client(self, service: str, **options: Any) -> Any:  # noqa: ANN401 - boto3's clients are made at run time
-        """Return a boto3 client of a service of the sandbox."""
+        """Return a boto3 client for a service of the sandbox."""
         return make_client(service, self.url, self.account, **options)
 
 
 def listen(port: int) -> Listener:
     """
-    Take a port.
+    Listen on a port.
 
     Raises:
-        SandboxError: It is taken.
+        SandboxError: The port cannot be used.
     """
     try:
         return Listener(port)
@@ -246,10 +247,10 @@ def listen(port: int) -> Listener:
 
 def make_client(service: str, url: str, account: str, *, config: Any = None, **options: Any) -> Any:  # noqa: ANN401
     """
-    Return a boto3 client; *config* and *options* as ``boto3.client`` takes them.
+    Return a boto3 client with *config* and *options* of ``boto3.client``.
 
-    Without any it is the same one each time: each would keep connections of
-    its own, and a process may have only so many.
+    Without options, the same client is returned each time, because each client
+    keeps its own connections, and their number is limited.
     """
     if config is None and not options:
         return _plain_client(service, url, account)
@@ -262,9 +263,9 @@ def _plain_client(service: str, url: str, account: str) -> Any:  # noqa: ANN401
 
 
 def _make_client(service: str, url: str, account: str, config: Any, options: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    from botocore.config import Config  # noqa: PLC0415 - a convenience that the server can do without
+    from botocore.config import Config  # noqa: PLC0415 - the server does not need it
 
-    # No proxy knows the way to this machine's own loopback.
+    # A proxy cannot reach the loopback interface of this machine.
     settings: Any = Config(proxies={}).merge(config or Config())
     credentials = {"aws_access_key_id": account, "aws_secret_access_key": "sandbox"}
     given: dict[str, Any] = {"endpoint_url": url, "region_name": environment.REGION, **credentials, **options}
@@ -273,7 +274,7 @@ def _make_client(service: str, url: str, account: str, config: Any, options: Map
 
 @cache
 def _session() -> Any:  # noqa: ANN401 - boto3's sessions are as dynamic as its clients
-    """One session for all clients: it keeps the models that it has read, and knows nothing of the user's profiles."""
+    """Return the session of all clients, which caches the service models and ignores the user's profiles."""
     import boto3  # noqa: PLC0415
     import botocore.session  # noqa: PLC0415
 

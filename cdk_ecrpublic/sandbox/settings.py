@@ -1,4 +1,4 @@
-"""The switches: what is not known of the service, or differs from case to case, can be set."""
+"""Settings for behavior of the service that is unknown or that varies."""
 
 from __future__ import annotations
 
@@ -16,47 +16,53 @@ DEFAULT_ACCOUNT = "123456789012"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
-    How the sandbox behaves; the defaults are what is most likely true of the service.
+    How the sandbox behaves. The defaults are the most likely behavior of the service.
 
     Attributes:
         alias: A custom alias of the default account's registry, e.g. ``acme``.
             Default: none; the registry has only the random-looking alias that
             it gets with its first repository.
-        region: Where the API works; elsewhere it refuses every operation.
-        read_lag_tag_seconds: Manifests read by tag over HTTP are as old.
-        read_lag_digest_seconds: Manifests read by digest over HTTP are as old.
-        read_lag_describe_seconds: DescribeImages and DescribeImageTags are as old.
-        get_manifest_digest_header: GET manifest answers ``Docker-Content-Digest``.
-        manifest_put_location: PUT manifest answers ``Location`` and ``Docker-Content-Digest``.
-        patch_status: What PATCH of an upload answers.
-        mount: A cross-repository mount starts an ordinary upload, or fails.
-        no_tag_no_digest: PutImage with neither stores an untagged image, or fails.
-        schema1: Docker's oldest manifests are refused, or stored.
-        strict_part_size: Layer parts over 10 MiB are refused (else over 20 MiB).
-        min_part_bytes: The smallest layer part that may be followed by another.
+        region: The Region of the API. In other Regions it refuses every operation.
+        read_lag_tag_seconds: The age of manifests that are read by tag.
+        read_lag_digest_seconds: The age of manifests that are read by digest.
+        read_lag_describe_seconds: The age of DescribeImages and DescribeImageTags.
+        get_manifest_digest_header: Whether the response to GET of a manifest has
+            ``Docker-Content-Digest``.
+        manifest_put_location: Whether the response to PUT of a manifest has
+            ``Location`` and ``Docker-Content-Digest``.
+        patch_status: The status of PATCH of an upload.
+        mount: Whether a cross-repository mount starts an ordinary upload, or fails.
+        no_tag_no_digest: Whether PutImage without tag and digest stores an untagged
+            image, or fails.
+        schema1: Whether Docker schema 1 manifests are refused, or stored.
+        strict_part_size: Refuse layer parts over 10 MiB instead of 20 MiB.
+        min_part_bytes: The minimum size of all layer parts except the last.
         basic_on_v2: The status for basic authentication on ``/v2/``.
-        raw_bearer: ``Bearer <authorizationToken>`` without the exchange at ``/token/`` works, or not.
-        translate_on_accept_mismatch: A manifest read by tag is converted when
-            its type is not among those accepted.
-        media_type_parameters: A manifest in which a media type has parameters
+        raw_bearer: Whether the token of GetAuthorizationToken is accepted as a
+            bearer token, without the exchange at ``/token/``.
+        translate_on_accept_mismatch: Convert a manifest that is read by tag if the
+            client does not accept its media type.
+        media_type_parameters: Whether a manifest with parameters in a media type
             (``application/vnd.dev.sigstore.bundle+json;version=0.2``) is stored, or refused.
-        anonymous_pulls_per_second: More are answered 429. Default: no limit.
-        authenticated_pulls_per_second: More pulls of one account are answered
-            429; the quota of pulls to AWS resources. Default: no limit.
-        put_images_per_second: More PutImage calls are throttled. Default: no limit.
-        initiate_layer_uploads_per_second: More InitiateLayerUpload calls, or
-            uploads begun over HTTP, are throttled. Default: no limit.
-        complete_layer_uploads_per_second: More CompleteLayerUpload calls, or
-            uploads closed over HTTP, are throttled. Default: no limit.
-        batch_delete_images_per_second: More BatchDeleteImage calls are throttled. Default: no limit.
-        describe_images_per_second: More DescribeImages calls are throttled. Default: no limit.
-        token_ttl_seconds: How long a bearer token works.
-        password_ttl_seconds: How long the password of GetAuthorizationToken works.
+        anonymous_pulls_per_second: Further pulls get 429. Default: no limit.
+        authenticated_pulls_per_second: Further pulls of one account get 429; the
+            quota of pulls to AWS resources. Default: no limit.
+        put_images_per_second: Further PutImage calls are throttled. Default: no limit.
+        initiate_layer_uploads_per_second: Further InitiateLayerUpload calls, and
+            uploads started through the registry API, are throttled. Default: no limit.
+        complete_layer_uploads_per_second: Further CompleteLayerUpload calls, and
+            uploads completed through the registry API, are throttled. Default: no limit.
+        batch_delete_images_per_second: Further BatchDeleteImage calls are throttled.
+            Default: no limit.
+        describe_images_per_second: Further DescribeImages calls are throttled.
+            Default: no limit.
+        token_ttl_seconds: The lifetime of a bearer token.
+        password_ttl_seconds: The lifetime of the password of GetAuthorizationToken.
         expired_style: The status for an expired bearer token.
-        subject_must_exist: A referrer whose subject is not there is refused.
+        subject_must_exist: Refuse a referrer whose subject does not exist.
         images_per_repository: The quota.
         tags_per_image: The quota.
-        layer_max_bytes: The quota; a larger layer cannot be completed.
+        layer_max_bytes: The quota. A larger layer cannot be completed.
     """
 
     alias: str = ""
@@ -99,11 +105,11 @@ class Settings:
                 message = f"setting {item.name} is {value!r}; expected {item.type}"
                 raise ValueError(message)
         if self.alias and (is_account_id(self.alias) or parse_registry_id(self.alias) != self.alias):
-            message = f"setting alias is {self.alias!r}; expected a registry's alias such as 'acme'"
+            message = f"setting alias is {self.alias!r}; expected the alias of a registry, e.g. 'acme'"
             raise ValueError(message)
 
     def limit_of(self, operation: str) -> float | None:
-        """Return how many calls of an operation are taken in a second; None: any number."""
+        """Return the limit of calls per second of an operation; None means no limit."""
         limits = {
             "PutImage": self.put_images_per_second,
             "InitiateLayerUpload": self.initiate_layer_uploads_per_second,
@@ -116,13 +122,13 @@ class Settings:
     @classmethod
     def from_json(cls, data: object) -> Settings:
         """
-        Read settings; what is not named keeps its default.
+        Read settings. Settings that are not given have their defaults.
 
         Shape:
             ``{"read_lag_tag_seconds": 5, "expired_style": 403}``
 
         Raises:
-            ValueError: An unknown name, or a value that is not allowed.
+            ValueError: A name is unknown, or a value is not allowed.
         """
         names = {item.name for item in fields(cls)}
         if not isinstance(data, Mapping) or not names.issuperset(data):

@@ -1,8 +1,8 @@
 """
 Passwords of GetAuthorizationToken, and bearer tokens of ``/token/``.
 
-Both are signed by this process and say themselves what they are for, so that
-nothing has to be stored; how long they live is looked up when they are used.
+Both are signed by this process and contain their own purpose, so nothing has to be
+stored. Their lifetime is looked up when they are used.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _HEX_CHARACTERS = 64
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """
-    What a token says.
+    The content of a token.
 
     Attributes:
-        subject: An account; a blob's digest for the kind ``blob``; an access
-            key for ``private``, a password of private ECR.
-        access_key: Of an account's password and token: whose it is.
+        subject: An account; the digest of a blob for the kind ``blob``; an access
+            key for the kind ``private``, a password of private ECR.
+        access_key: The access key that an account's password or token was issued for.
         issued_at: Seconds since the epoch.
     """
 
@@ -47,23 +47,23 @@ class Grant:
 
 @dataclass(slots=True)
 class Tokens:
-    """Makes and checks tokens."""
+    """Issues and checks tokens."""
 
     settings: Callable[[], Settings]
     clock: Callable[[], float]
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def bearer(self, owner: Grant | None) -> str:
-        """Make the token that ``/token/`` answers: for the owner of a password, or anonymous."""
+        """Issue the token of ``/token/``, for the owner of a password or for an anonymous client."""
         return self._sign("authenticated", owner.subject, owner.access_key) if owner else self._sign("anonymous", "")
 
     def blob(self, digest: str) -> str:
-        """Make the signed part of a layer's address."""
+        """Issue the signature in the URL of a layer."""
         return self._sign("blob", digest)
 
     def password(self, account: str, access_key: str) -> tuple[str, float]:
         """
-        Make a password, which says whose it is, and the time when it expires.
+        Issue a password that contains its owner, and return it with its expiry time.
 
         Shape:
             Base64 of ``{"payload": …, "datakey": …, "version": "3",
@@ -81,28 +81,28 @@ class Tokens:
         return base64.b64encode(json.dumps(content).encode()).decode(), expires
 
     def private_password(self, access_key: str) -> str:
-        """Make a password of private ECR that says whose it is; ``/token/`` gives it back as a bearer token."""
+        """Issue a password of private ECR that contains its owner. ``/token/`` returns it as a bearer token."""
         return self._sign("private", access_key)
 
     def find_private_password(self, authorization: str) -> str | None:
-        """Find a password of private ECR in a header, where it is basic or bearer authentication."""
+        """Find a password of private ECR in a header with basic or bearer authentication."""
         scheme, _, value = authorization.partition(" ")
         password = _decode(value.strip()).partition(":")[2] if scheme.lower() == "basic" else value.strip()
         grant = self._read(password)
         return password if grant and grant.kind == "private" else None
 
     def access_key_of(self, authorization: str) -> str | None:
-        """Return whose password of private ECR a header shows; None when it shows none."""
+        """Return the owner of the password of private ECR in a header; None if there is none."""
         password = self.find_private_password(authorization)
         grant = self._read(password) if password else None
         return grant.subject if grant else None
 
     def grant_of_basic(self, encoded: str) -> Grant:
         """
-        Check ``AWS:<password>`` in base64: what GetAuthorizationToken answers.
+        Check ``AWS:<password>`` in base64, the token of GetAuthorizationToken.
 
         Raises:
-            ServiceError: Not one of ours, or expired.
+            ServiceError: The sandbox did not issue it, or it has expired.
         """
         user, _, password = _decode(encoded).partition(":")
         try:
@@ -121,7 +121,7 @@ class Tokens:
         Check a bearer token.
 
         Raises:
-            ServiceError: Not one of ours, or expired.
+            ServiceError: The sandbox did not issue it, or it has expired.
         """
         grant = self._read(token)
         if grant and grant.kind == "private":
@@ -139,7 +139,7 @@ class Tokens:
         return grant
 
     def digest_of_blob(self, token: str) -> str | None:
-        """Check the signed part of a layer's address."""
+        """Check the signature in the URL of a layer."""
         grant = self._read(token)
         return grant.subject if grant and grant.kind == "blob" else None
 
@@ -163,7 +163,7 @@ class Tokens:
 
 
 def basic_credentials(password: str) -> str:
-    """Return the credentials of basic authentication, which are GetAuthorizationToken's ``authorizationToken``."""
+    """Return the credentials of basic authentication, which are the ``authorizationToken`` of GetAuthorizationToken."""
     return base64.b64encode(f"{PASSWORD_USER}:{password}".encode()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Everything that one sandbox is made of, in one place that both faces are given."""
+"""The parts of one sandbox, which both APIs use."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class World:
     One sandbox.
 
     Attributes:
-        port: Where it listens, on 127.0.0.1.
-        account: What credentials without an account of their own belong to.
-        account_of: Finds the account of an access key.
-        authorize: Decides about calls of the API.
-        authorize_login: Decides about requests with a password instead of a signature.
-        private_repository: Returns account and Region of a repository of this
-            name in private ECR, behind us; None when there is none.
-        is_private_login: Tells whether private ECR knows these credentials
+        port: The port on 127.0.0.1.
+        account: The default account, for credentials without an account.
+        account_of: Returns the account of an access key.
+        authorize: Authorizes calls of the control-plane API.
+        authorize_login: Authorizes requests with a password instead of a signature.
+        private_repository: Returns the account and Region of a repository in
+            private ECR; None if it does not exist.
+        is_private_login: Returns whether private ECR knows these credentials
             (``user:password`` in base64).
     """
 
@@ -55,48 +55,48 @@ class World:
 
     @property
     def registry_host(self) -> str:
-        """What stands before the alias in image names."""
+        """The registry host in image references."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        """The address of everything but layers."""
+        """The URL of everything except layers."""
         return f"http://{self.registry_host}"
 
     @property
     def blob_url(self) -> str:
-        """Where layers are downloaded: the same socket, but another host to every client."""
+        """The URL for downloading layers: the same socket, but another host for every client."""
         return f"http://localhost:{self.port}/_blob"
 
     def current_settings(self) -> Settings:
-        """Return the settings as they are now."""
+        """Return the current settings."""
         return self.settings
 
     def grant_of_basic(self, encoded: str) -> Grant | None:
         """
-        Return whose login it is.
+        Return the owner of a login.
 
         Returns:
-            None for one of private ECR: it opens nothing here, but a client
-            keeps one login for both, since they are the same host to it.
+            None for a login of private ECR. It gives no access here, but a client
+            sends one login to both registries, because they have the same host.
 
         Raises:
-            ServiceError: Neither one of ours nor one of private ECR.
+            ServiceError: It is a login of neither registry.
         """
         return None if self.is_private_login(encoded) else self.tokens.grant_of_basic(encoded)
 
     def count(self, operation: str) -> None:
         """
-        Count a call of the API, or a request over HTTP that stands for one, against its limit.
+        Count a call, or the equivalent request of the registry API, against its limit.
 
         Raises:
-            ServiceError: Too many.
+            ServiceError: The limit is exceeded.
         """
         if not self.rates.allows(operation, self.settings.limit_of(operation)):
             raise errors.THROTTLED.error()
 
     def reset(self) -> None:
-        """Forget everything but the address and the keys that tokens are signed with."""
+        """Reset everything except the URL and the keys that sign tokens."""
         self.store.clear()
         self.faults.clear()
         self.requests.clear()

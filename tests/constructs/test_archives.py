@@ -191,7 +191,7 @@ def test_an_object_of_an_encrypted_bucket_is_granted_with_its_key(stack: Stack) 
 def test_an_object_may_become_another_image_unseen(stack: Stack, bucket: s3.IBucket) -> None:
     publish(stack, ImageSource.archive_object(bucket, "image.tar"))
 
-    said = "the source may become another image, the object image.tar: cdk diff cannot see it change"
+    said = "the source may later point to another image: the object image.tar; cdk diff cannot see that"
     Annotations.from_stack(stack).has_warning("/Stack/Release", Match.string_like_regexp(said))
 
 

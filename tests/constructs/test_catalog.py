@@ -196,7 +196,7 @@ def test_credentials_are_for_their_host(stack: Stack) -> None:
         ({"only": []}, "Stack/Catalog: only: is empty, which would take nothing; name something, or leave it out"),
         ({"only": ["agent@sha256:0"]}, "Stack/Catalog: only[0]: 'agent@sha256:0' is not a pattern; expected <name> or"),
         ({"only": [Token.as_string({"Ref": "N"})]}, "Stack/Catalog: only: has to be known at synthesis"),
-        ({"stacks": "4"}, "Stack/Catalog: stacks: '4' is a str; expected a whole number from 1 to 100"),
+        ({"stacks": "4"}, "Stack/Catalog: stacks: '4' is a str; expected an integer from 1 to 100"),
         ({"stacks": Token.as_number({"Ref": "N"})}, "Stack/Catalog: stacks: has to be known at synthesis"),
         ({"make_provider": lambda _: None}, "Stack/Catalog: make_provider(): None; expected a PublicImageProvider"),
     ],
@@ -368,7 +368,9 @@ def test_refuses_a_tag_that_the_app_declares_too(tmp_path: Path, stack: Stack) -
     catalog = PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME)
     repository = catalog.repositories["image-1"]
 
-    with pytest.raises(ValueError, match=r"tag '1\.0' of repository 'image-1' is declared by 'Stack/Catalog/image-1/1"):
+    with pytest.raises(
+        ValueError, match=r"tag '1\.0' of repository 'image-1' is already declared by 'Stack/Catalog/image-1/1"
+    ):
         PublicImage(stack, "Own", repository=repository, source=ImageSource.digest(A), tags=["1.0"])
 
 

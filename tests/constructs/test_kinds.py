@@ -49,12 +49,12 @@ def index(**options: Any) -> IImageSource:
         ),
         (
             lambda s: image(s, repository=ecr.Repository(s, "R")),
-            "a private one may be the source: ImageSource.ecr",
+            "a private repository can be the source: ImageSource.ecr",
         ),
-        (lambda s: image(s, source=DIGEST), "is a str; expected a source: ImageSource.digest('sha256:…')"),
+        (lambda s: image(s, source=DIGEST), "is a str; expected a source, e.g. ImageSource.digest('sha256:…')"),
         (
             lambda s: ImageSource.ecr(PublicRepository.from_repository_name(s, "P", "acme/x"), tag="1"),  # type: ignore[arg-type]
-            "for one of ECR Public there is ImageSource.public",
+            "for ECR Public use ImageSource.public",
         ),
         (
             lambda _: ImageSource.docker_asset("agent"),  # type: ignore[arg-type]
@@ -66,15 +66,15 @@ def index(**options: Any) -> IImageSource:
         ),
         (
             lambda s: PublicImageProvider(s, "P", memory_size=64),
-            "Stack/P: memory_size: 64 MiB; allowed are 128 to 10240",
+            "Stack/P: memory_size: 64 MiB; allowed: 128 to 10240",
         ),
         (
             lambda s: PublicImageProvider(s, "P", memory_size="1024"),  # type: ignore[arg-type]
-            "Stack/P: memory_size: '1024' is a str; expected a whole number from 128 to 10240",
+            "Stack/P: memory_size: '1024' is a str; expected an integer from 128 to 10240",
         ),
         (
             lambda s: PublicImageProvider(s, "P", memory_size=True),
-            "memory_size: True is a bool; expected a whole number",
+            "memory_size: True is a bool; expected an integer",
         ),
         (
             lambda s: PublicImageProvider(s, "P", timeout=300),  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ def index(**options: Any) -> IImageSource:
         ),
         (
             lambda s: PublicImageProvider(s, "P", reserved_concurrent_executions=0),
-            "Stack/P: reserved_concurrent_executions: 0; allowed are 1 to",
+            "Stack/P: reserved_concurrent_executions: 0; allowed: 1 to",
         ),
         (
             lambda s: PublicImageProvider(s, "P", security_groups=["sg-1"]),  # type: ignore[list-item]
@@ -113,7 +113,7 @@ def index(**options: Any) -> IImageSource:
         (lambda s: image(s, immutable_tags=True), "Stack/I: immutable_tags: True is a bool; expected a list of tags"),
         (lambda s: image(s, platforms=None), "platforms: None; expected a list of platforms, e.g. ['linux/amd64']"),
         (lambda s: image(s, platforms={"a/b"}), "Stack/I: platforms: {'a/b'} is a set; expected a list of platforms"),
-        (lambda s: image(s, refresh=["x"]), "Stack/I: refresh: ['x'] is a list; expected any text, e.g. '2'"),
+        (lambda s: image(s, refresh=["x"]), "Stack/I: refresh: ['x'] is a list; expected any string, e.g. '2'"),
         (lambda s: image(s, provider="x"), "Stack/I: provider: 'x' is a str; expected a PublicImageProvider of this"),
         (
             lambda s: image(s, provider=PublicRepository.from_repository_name(s, "P", "acme/x")),
@@ -122,19 +122,19 @@ def index(**options: Any) -> IImageSource:
         (lambda s: image(s, source=Unbound()), "Stack/I: source: {'Digest': 'x'} is a dict; expected a SourceBinding"),
         (
             lambda s: image(s, repository=ecr.CfnPublicRepository(s, "R")),
-            "a CfnPublicRepository; expected a repository: PublicRepository.from_cfn_public_repository(…)",
+            "a CfnPublicRepository; expected a repository: wrap it with PublicRepository.from_cfn_public_repository(…)",
         ),
         (
             lambda _: ImageSource.manifest({"schemaVersion": 2}),  # type: ignore[arg-type]
-            "ImageSource.manifest: {'schemaVersion': 2} is a dict; expected the text of the manifest as it was",
+            "ImageSource.manifest: {'schemaVersion': 2} is a dict; expected the manifest as a string, exactly",
         ),
         (
             lambda _: ImageSource.manifest(b"{}"),  # type: ignore[arg-type]
-            "b'{}' is a bytes; expected the text of the manifest as it was received: its digest is that of these bytes",
+            "b'{}' is a bytes; expected the manifest as a string, exactly as it was received: serializing it again",
         ),
         (
             lambda _: ImageSource.index({"linux/amd64": DIGEST}),  # type: ignore[dict-item]
-            f"ImageSource.index: linux/amd64: '{DIGEST}' is a str; expected a source: ImageSource.digest",
+            f"ImageSource.index: linux/amd64: '{DIGEST}' is a str; expected a source, e.g. ImageSource.digest",
         ),
         (
             lambda _: ImageSource.index([ImageSource.digest(DIGEST)]),  # type: ignore[arg-type]
@@ -142,9 +142,9 @@ def index(**options: Any) -> IImageSource:
         ),
         (
             lambda _: index(annotations=["v"]),
-            "ImageSource.index: annotations: ['v'] is a list; expected texts by their",
+            "ImageSource.index: annotations: ['v'] is a list; expected strings by",
         ),
-        (lambda _: index(annotations={"v": 1}), "ImageSource.index: annotations['v']: 1 is an int; expected a text"),
+        (lambda _: index(annotations={"v": 1}), "ImageSource.index: annotations['v']: 1 is an int; expected a string"),
         (
             lambda _: ImageSource.archive(None),  # type: ignore[arg-type]
             "ImageSource.archive: None; expected the path of a file",
@@ -155,7 +155,7 @@ def index(**options: Any) -> IImageSource:
         ),
         (
             lambda s: PublicRepository(s, "R", description=1),  # type: ignore[arg-type]
-            "Stack/R: description: 1 is an int; expected a text",
+            "Stack/R: description: 1 is an int; expected a string",
         ),
         (
             lambda s: PublicRepository(s, "R", removal_policy="DESTROY"),  # type: ignore[arg-type]
@@ -167,7 +167,7 @@ def index(**options: Any) -> IImageSource:
         ),
         (
             lambda s: PublicRepository(s, "R").grant(PublicImageProvider(s, "P"), ["a:B"]),  # type: ignore[arg-type]
-            "Stack/R: actions: ['a:B'] is a list; expected IAM actions, each a text of its own",
+            "Stack/R: actions: ['a:B'] is a list; expected IAM actions, each as a separate string",
         ),
         (
             lambda s: PublicImageProviderStack(s.node.root, "P", repositories="acme/agent"),

@@ -180,5 +180,7 @@ def test_more_policies_than_a_role_may_have_draw_a_warning(stack: Stack, images:
 def test_refuses_to_manage_the_policies_of_a_given_role(stack: Stack) -> None:
     role = iam.Role(stack, "Own", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
 
-    with pytest.raises(ValueError, match="Stack/Provider: managed_policy: is for the function's own role"):
+    with pytest.raises(
+        ValueError, match="Stack/Provider: managed_policy: applies to the role that the provider creates"
+    ):
         PublicImageProvider(stack, "Provider", role=role, managed_policy=True)

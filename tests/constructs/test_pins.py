@@ -89,7 +89,7 @@ def test_parts_of_an_index_are_pinned_each_by_itself() -> None:
     ]
     assert "StateParameterName" in properties(stack)
     (warning,) = warnings(stack)
-    assert "ghcr.io/acme/agent:1:" in warning
+    assert "ghcr.io/acme/agent:1;" in warning
     assert "stable" not in warning
 
 
@@ -105,7 +105,7 @@ def test_two_parts_of_one_name_are_both_pinned() -> None:
 def test_what_is_not_pinned_warns_and_says_how() -> None:
     (warning,) = warnings(declare({}))
 
-    assert "have `cdk-ecrpublic pin` keep its digest in cdk.context.json" in warning
+    assert "run `cdk-ecrpublic pin` to keep its digest in cdk.context.json" in warning
 
 
 def test_another_account_has_pins_of_its_own() -> None:
@@ -118,13 +118,13 @@ def test_another_account_has_pins_of_its_own() -> None:
 
 @pytest.mark.parametrize("value", ["sha256:abc", "", 7, {"digest": DIGEST}, True])
 def test_something_else_than_a_digest_is_refused(value: object) -> None:
-    with pytest.raises(Exception, match=r"Agent/Release: the context 'cdk-ecrpublic:digest:.*is not a digest"):
+    with pytest.raises(Exception, match=r"Agent/Release: context key 'cdk-ecrpublic:digest:.*is not a digest"):
         declare({OWN: value})
 
 
 def test_what_to_do_about_something_else_than_a_digest_is_said() -> None:
     with pytest.raises(
-        Exception, match=f"correct it in cdk.context.json, or drop it with: cdk context --reset '{OWN}'"
+        Exception, match=f"correct it in cdk.context.json, or remove it with: cdk context --reset '{OWN}'"
     ):
         declare({OWN: "sha256:abc"})
 
@@ -133,7 +133,7 @@ def test_what_to_do_about_something_else_than_a_digest_is_said() -> None:
     ("repository", "tag", "shown"),
     [
         (Fn.import_value("name"), "stable", "stable"),
-        ("acme/agent", Fn.import_value("tag"), "a tag that only the deployment knows"),
+        ("acme/agent", Fn.import_value("tag"), "a tag that is not known before deployment"),
     ],
     ids=["repository", "tag"],
 )
@@ -148,8 +148,8 @@ def test_a_name_that_only_the_deployment_knows_cannot_be_pinned(
     app.synth()
 
     assert read_names(tmp_path) == []
-    assert f"cannot pin {shown}: it pins tags that synthesis knows" in warning
-    assert "have `cdk-ecrpublic pin`" not in warning
+    assert f"cannot pin {shown}: it pins only tags that synthesis knows" in warning
+    assert "run `cdk-ecrpublic pin`" not in warning
     assert "Token[" not in warning
 
 
@@ -164,7 +164,7 @@ def test_an_object_in_s3_is_not_offered_to_be_pinned() -> None:
     )
 
     (warning,) = warnings(stack)
-    assert "have `cdk-ecrpublic pin` keep its digest" in warning
+    assert "run `cdk-ecrpublic pin` to keep its digest" in warning
     assert "cannot pin the object image.tar" in warning
 
 

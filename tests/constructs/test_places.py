@@ -75,7 +75,7 @@ def test_the_same_is_declared_in_every_commercial_region(region: str) -> None:
 def test_no_other_partition_has_ecr_public(region: str, declare: Callable[[Stack], object]) -> None:
     stack = Stack(App(), "Stack", env=Environment(account=ACCOUNT, region=region))
 
-    with pytest.raises(ValueError, match=rf"does not exist in partition 'aws-.*{region}|in us-east-1 only.*{region}"):
+    with pytest.raises(ValueError, match=rf"is not available in partition 'aws-.*{region}|in us-east-1 only.*{region}"):
         declare(stack)
 
 

@@ -323,7 +323,7 @@ def test_a_tag_as_source_draws_a_warning(stack: Stack) -> None:
     image(stack, source=ImageSource.tag("build-1"))
 
     Annotations.from_stack(stack).has_warning(
-        "/Stack/Release", Match.string_like_regexp("build-1: cdk diff cannot see it change.*@cdk-ecrpublic:mutableTag")
+        "/Stack/Release", Match.string_like_regexp("build-1; cdk diff cannot see that.*@cdk-ecrpublic:mutableTag")
     )
 
 
@@ -362,7 +362,7 @@ def test_aspects_pass_through(stack: Stack) -> None:
     [
         (lambda s: image(s, tags=["la test"]), "Stack/Release: tags[0]: 'la test' is not a tag; expected"),
         (lambda s: image(s, tags="latest"), "Stack/Release: tags: 'latest' is a str; expected a list of tags"),
-        (lambda s: image(s, tags=["1", "1"]), "Stack/Release: tags: named twice: '1'"),
+        (lambda s: image(s, tags=["1", "1"]), "Stack/Release: tags: listed twice: '1'"),
         (lambda s: image(s, source=ImageSource.digest("sha256:1")), "ImageSource.digest: 'sha256:1' is not a digest"),
         (lambda s: image(s, source=ImageSource.tag("")), "ImageSource.tag: '' is not a tag"),
         (lambda s: image(s, source=ImageSource.manifest("{}")), "ImageSource.manifest: the manifest has no mediaType"),
@@ -381,13 +381,13 @@ def test_aspects_pass_through(stack: Stack) -> None:
         ),
         (
             lambda s: image(s, source=ImageSource.index({"linux/arm64": ImageSource.manifest(UNKNOWN, digest=DIGEST)})),
-            "Stack/Release: ImageSource.index: linux/arm64: the manifest is known to the deployment only, which",
+            "Stack/Release: ImageSource.index: linux/arm64: the manifest is a token, so only the deployment can",
         ),
         (
             lambda s: image(s, source=ImageSource.manifest(UNKNOWN, digest=DIGEST), platforms=["linux/arm64"]),
-            "Stack/Release: platforms: the manifest is known to the deployment only, which",
+            "Stack/Release: platforms: the manifest is a token, so only the deployment can compare",
         ),
-        (lambda s: image(s, source=ImageSource.index({})), "ImageSource.index: names no images"),
+        (lambda s: image(s, source=ImageSource.index({})), "ImageSource.index: has no images"),
         (
             lambda s: image(s, source=ImageSource.index({"arm": ImageSource.digest(DIGEST)})),
             "ImageSource.index: 'arm' is not a platform",
@@ -408,12 +408,12 @@ def test_aspects_pass_through(stack: Stack) -> None:
         (lambda s: image(s).image_uri_for_tag("a b"), "Stack/Release: image_uri_for_tag: 'a b' is not a tag"),
         (
             lambda s: PublicImageProvider(s, "P", timeout=Duration.seconds(30)),
-            "Stack/P: timeout: 30 seconds; allowed are 60 to 900",
+            "Stack/P: timeout: 30 seconds; allowed: 60 to 900",
         ),
-        (lambda s: [image(s), PublicImageProvider(s, "P")], "Stack/P: stack 'Stack' has a PublicImageProvider already"),
+        (lambda s: [image(s), PublicImageProvider(s, "P")], "Stack/P: stack 'Stack' already has a PublicImageProvider"),
         (
             lambda s: image(s, provider=PublicImageProvider(Stack(s.node.root, "Other"), "P")),
-            "Stack/Release: provider: 'Other/P' is in another stack; make a PublicImageProvider in stack 'Stack'",
+            "Stack/Release: provider: 'Other/P' is in another stack; create a PublicImageProvider in stack 'Stack'",
         ),
     ],
 )
@@ -430,7 +430,9 @@ def test_refuses_one_tag_declared_twice_anywhere_in_the_app() -> None:
     app = App()
     image(Stack(app, "First"), tags=["1", "latest"])
 
-    with pytest.raises(ValueError, match="tag 'latest' of repository 'acme/agent' is declared by 'First/Release'"):
+    with pytest.raises(
+        ValueError, match="tag 'latest' of repository 'acme/agent' is already declared by 'First/Release'"
+    ):
         image(Stack(app, "Second"), tags=["2", "latest"])
 
 
@@ -456,7 +458,9 @@ def test_refuses_one_tag_of_a_repository_that_is_addressed_in_two_ways(
     stack = Stack(App(), "Stack", env=Environment(account="111111111111", region="us-east-1"))
     image(stack, tags=["latest"])
 
-    with pytest.raises(ValueError, match="tag 'latest' of repository 'acme/agent' is declared by 'Stack/Release'"):
+    with pytest.raises(
+        ValueError, match="tag 'latest' of repository 'acme/agent' is already declared by 'Stack/Release'"
+    ):
         PublicImage(stack, "Twin", repository=second(stack), source=ImageSource.digest(DIGEST), tags=["latest"])
 
 
@@ -479,7 +483,7 @@ def test_the_same_tag_in_two_stages_is_two_tags_while_accounts_are_unknown() -> 
 def test_refuses_a_partition_without_ecr_public(region: str) -> None:
     stack = Stack(App(), "Stack", env=Environment(account="111111111111", region=region))
 
-    with pytest.raises(ValueError, match="Amazon ECR Public does not exist in partition"):
+    with pytest.raises(ValueError, match="Amazon ECR Public is not available in partition"):
         image(stack)
 
 

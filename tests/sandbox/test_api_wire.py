@@ -124,4 +124,4 @@ def test_says_that_nothing_answers_other_services(sandbox: Sandbox) -> None:
     answer = urllib3.request("GET", f"{sandbox.url}/a-bucket/a-key")
 
     assert answer.status == 501
-    assert "nothing answers GET /a-bucket/a-key" in answer.json()["message"]
+    assert "nothing serves GET /a-bucket/a-key" in answer.json()["message"]

@@ -78,8 +78,8 @@ def test_refuses_a_body_that_says_it_is_too_large(
 
     assert (answer.status, served.others.reached) == (413, [])
     assert answer.text == (
-        f"The sandbox refuses this request: its body is too large; {path!r} takes {limit // MIB} MiB, "
-        f"so that no request fills this machine's memory. Send it in smaller parts.\n"
+        f"The sandbox refuses this request: its body is too large; the limit of {path!r} is {limit // MIB} MiB, "
+        f"so that no request fills the memory of this machine. Send smaller parts.\n"
     )
 
 

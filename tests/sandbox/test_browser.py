@@ -113,7 +113,7 @@ def test_a_name_that_was_given_this_address_is_refused(browser: Browser, process
 
     shown = html.unescape(browser.shown(f"http://{REBOUND}:{port}/_sandbox/settings"))
 
-    assert f"its Host is '{REBOUND}:{port}'; allowed are" in shown
+    assert f"its Host is '{REBOUND}:{port}'; allowed:" in shown
     assert "alias" not in shown
 
 

@@ -131,7 +131,7 @@ def test_refuses_every_other_site(served: Served, value: str) -> None:
     answer = served.send("GET", "/", ("Sec-Fetch-Site", value))
 
     assert answer.status == 403
-    assert f"its Sec-Fetch-Site is {value!r}; allowed are same-origin and none." in answer.text
+    assert f"its Sec-Fetch-Site is {value!r}; allowed: same-origin and none." in answer.text
 
 
 ORIGINS = ["http://{host}", "HTTP://{host}"]
@@ -166,7 +166,7 @@ def test_refuses_every_other_origin(served: Served, origin: str) -> None:
     answer = served.send("POST", "/functions", ("Origin", given), ("Sec-Fetch-Site", "same-origin"), body=b"x")
 
     assert answer.status == 403
-    assert f"its Origin is {given!r}; allowed is the sandbox's own, '{served.sandbox.url}'." in answer.text
+    assert f"its Origin is {given!r}; allowed: the sandbox's own, '{served.sandbox.url}'." in answer.text
 
 
 @pytest.mark.parametrize(
@@ -227,14 +227,14 @@ def test_refuses_other_names(served: Served, host: str) -> None:
     answer = send(served.port, "GET", "/_sandbox/health", [("Host", host.format(port=served.port))])
 
     assert (answer.status, served.others.reached) == (403, [])
-    assert f"allowed are 127.0.0.1:{served.port}, [::1]:{served.port}, localhost:{served.port} and" in answer.text
+    assert f"allowed: 127.0.0.1:{served.port}, [::1]:{served.port}, localhost:{served.port} and" in answer.text
     assert f"Use {served.sandbox.url}" in answer.text
 
 
 def test_refuses_a_request_without_host(served: Served) -> None:
     answer = send_raw(served.port, b"GET /_sandbox/health HTTP/1.0\r\n\r\n")
 
-    assert (answer.status, "it has no Host; allowed are" in answer.text) == (403, True)
+    assert (answer.status, "it has no Host; allowed:" in answer.text) == (403, True)
 
 
 def test_takes_http_1_0_with_a_host(served: Served) -> None:
@@ -270,7 +270,7 @@ def test_is_no_proxy(served: Served, target: str) -> None:
     answer = served.send("GET", given)
 
     assert (answer.status, served.others.reached) == (403, [])
-    assert f"its target is {given!r}, as a proxy is asked" in answer.text
+    assert f"its target is {given!r}, which is a request to a proxy" in answer.text
 
 
 @pytest.mark.parametrize("target", ["/?Action=CreateStack&x=1", "/?x=1&action=", "/queue?Act%69on=DeleteQueue"])
@@ -339,9 +339,9 @@ def test_writes_a_refusal_into_its_log(served: Served, caplog: pytest.LogCapture
 
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"POST '/_sandbox/reset': The sandbox refuses this request: a web page sent it, since its Origin is "
-        f"'http://evil.example'; allowed is the sandbox's own, '{served.sandbox.url}'. A page could run code on this "
-        f"machine. Use a client that is no browser, such as the AWS CLI, an SDK or curl: they send no Origin."
+        f"POST '/_sandbox/reset': The sandbox refuses this request: a web page sent it, because its Origin is "
+        f"'http://evil.example'; allowed: the sandbox's own, '{served.sandbox.url}'. A page could run code on this "
+        f"machine. Use a client that is not a browser, such as the AWS CLI, an SDK or curl: they send no Origin."
     )
 
 

@@ -1,1 +1,1 @@
-"""The function's permissions: which actions, in which policies, and how many fit."""
+"""The permissions of the function: the actions, the policies, and the limits of IAM."""

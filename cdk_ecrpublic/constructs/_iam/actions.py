@@ -1,7 +1,7 @@
 """
-IAM actions, each list with the use that needs it.
+IAM actions, each list with its purpose and its resource.
 
-Source: service authorization reference, "Actions, resources, and condition
+References: service authorization reference, "Actions, resources, and condition
 keys for Amazon Elastic Container Registry Public".
 """
 
@@ -12,7 +12,7 @@ PUBLISH_ACTIONS = (
     "ecr-public:DescribeRepositories",
     "ecr-public:PutImage",
 )
-"""To see where tags point, to find the repository's address, and to put images. On the repository."""
+"""To read where tags point, find the URI of the repository, and put images. On the repository."""
 
 REGISTRY_ACTIONS = ("ecr-public:DescribeRegistries",)
 """To find the account id behind an alias. On the registry."""
@@ -22,13 +22,13 @@ LOGIN_ACTIONS = (
     "sts:GetServiceBearerToken",
 )
 """
-To store layers over HTTP, and to read manifests ten times as often as others may.
+To upload layers, and to read manifests at ten times the anonymous rate.
 
-AWS offers no resource but ``*``.
+On ``*``: AWS has no resource-level permissions for these actions.
 """
 
 CHECK_ACTIONS = ("ecr-public:BatchCheckLayerAvailability",)
-"""To see whether the layers of a manifest that is given as text are there. On the repository."""
+"""To check whether the layers of a manifest from the template exist. On the repository."""
 
 COPY_ACTIONS = (
     "ecr-public:BatchCheckLayerAvailability",
@@ -36,7 +36,7 @@ COPY_ACTIONS = (
     "ecr-public:InitiateLayerUpload",
     "ecr-public:UploadLayerPart",
 )
-"""To store layers that are copied from elsewhere. On the repository."""
+"""To upload layers that are copied. On the repository."""
 
 PUSH_ACTIONS = ("ecr-public:PutImage", *COPY_ACTIONS)
 """To push layers and manifests, as ``docker push`` does. On the repository."""
@@ -46,38 +46,38 @@ DESCRIBE_ACTIONS = (
     "ecr-public:DescribeImageTags",
     "ecr-public:DescribeRepositories",
 )
-"""To list images and tags by the API. On the repository."""
+"""To list images and tags through the API. On the repository."""
 
 OBJECT_READ_ACTIONS = ("s3:GetObject",)
-"""To read a manifest or an archive of images. On that very object."""
+"""To read a manifest or an archive. On that object only."""
 
 ECR_READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-"""To read manifests and layers of private ECR over HTTP. On the private repository."""
+"""To read manifests and layers from the registry API of private ECR. On the private repository."""
 
 ECR_LOGIN_ACTIONS = ("ecr:GetAuthorizationToken",)
-"""To log in to private ECR. AWS offers no resource but ``*``."""
+"""To log in to private ECR. On ``*``: AWS has no resource-level permissions for this action."""
 
 RECORD_READ_ACTIONS = ("ssm:GetParameter", "ssm:GetParametersByPath")
-"""To see what the image was before, and what other images own. On all records of the account."""
+"""To read what was deployed before, and which tags other resources own. On all records of the account."""
 
 RECORD_WRITE_ACTIONS = ("ssm:DeleteParameter", "ssm:PutParameter")
-"""To remember what an undo needs. On the stack's own records."""
+"""To record what an undo needs. On the stack's own records."""
 
 FIRST_RECORD_LIST_ACTIONS = ("ssm:GetParametersByPath",)
-"""To see what version 0.1 remembered of other images. On the paths of all repositories."""
+"""To read the records of version 0.1 of other images. On the paths of all repositories."""
 
 FIRST_RECORD_ACTIONS = ("ssm:DeleteParameter", "ssm:GetParameter")
-"""To understand what version 0.1 remembered of the image, and to end it. On the stack's own parameters."""
+"""To read and delete the record of version 0.1 of the image. On the stack's own parameters."""
 
 STATUS_ACTIONS = (
     "cloudformation:DescribeStackEvents",
     "cloudformation:DescribeStackResource",
     "cloudformation:DescribeStacks",
 )
-"""To tell a deployment from its rollback, and a late request. On the stack, and on the one that it is nested in."""
+"""To detect a rollback and a late request. On the stack, and on its root stack if it is nested."""
 
 UNDO_ACTIONS = ("ecr-public:DescribeImages", "ecr-public:DescribeRepositories", "ecr-public:PutImage")
-"""To point tags back to where they were. On the repository, for as long as it has images of the stack."""
+"""To move tags back. On the repository, as long as the stack has images in it."""
 
 REMOVAL_ACTIONS = ("ecr-public:BatchDeleteImage", *UNDO_ACTIONS)
 """Also to remove tags and images."""

@@ -2,8 +2,8 @@
 A role whose permissions are managed policies.
 
 Compliance packs forbid inline policies (AWS Config: ``iam-no-inline-policy``).
-Whatever is granted to the role, by whomever, becomes part of a managed policy
-of its own, and of another one where the first is full.
+Every permission that is granted to the role goes into a managed policy of the role,
+and into another one when the first is full.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from constructs import Construct
 from .policy_size import policy_characters
 
 POLICY_MAX_CHARACTERS = 6_144
-"""Of a managed policy, white space not counted: IAM quotas."""
+"""The size limit of a managed policy without white space. Reference: IAM quotas."""
 
 ROLE_MAX_POLICIES = 10
-"""That a role may have, unless the account's quota was raised: IAM quotas."""
+"""The limit for a role, unless the account's quota was raised. Reference: IAM quotas."""
 
 
 @dataclass
 class _Page:
-    """One managed policy, and how many characters it has."""
+    """One managed policy, and its size in characters."""
 
     policy: iam.ManagedPolicy
     characters: int
@@ -39,10 +39,10 @@ class ManagedPolicyRole(iam.Role):
     """
     A role that never has an inline policy.
 
-    The policies are its children, so what waits for the role waits for them.
+    The policies are children of the role, so a resource that depends on the role depends on them, too.
 
     Args:
-        prefix: Of the policies' logical ids, which a number follows.
+        prefix: The prefix of the logical ids of the policies, which is followed by a number.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class ManagedPolicyRole(iam.Role):
         self._attached = 0
 
     def add_to_principal_policy(self, statement: iam.PolicyStatement) -> iam.AddToPrincipalPolicyResult:
-        """Put a statement into the first policy that has room for it; the CDK calls this for every grant."""
-        # With the brackets of a list, and a comma.
+        """Add a statement to the first policy that has room for it. The CDK calls this for every grant."""
+        # Including the brackets of a list, and a comma.
         needed = policy_characters(self, statement.to_statement_json()) + len("[],")
         page = next((page for page in self._pages if page.has_room(needed)), None) or self._new_page()
         page.policy.add_statements(statement)
@@ -65,7 +65,7 @@ class ManagedPolicyRole(iam.Role):
         return iam.AddToPrincipalPolicyResult(statement_added=True, policy_dependable=page.policy)
 
     def widen(self, statement: iam.PolicyStatement, resource_arn: str) -> bool:
-        """Add a resource to a statement that the role has; False where the policy has no room for it."""
+        """Add a resource to a statement of the role; return False if its policy has no room."""
         page = self._page_of[statement]
         needed = policy_characters(self, resource_arn) + len(",")
         if not page.has_room(needed):
@@ -75,7 +75,7 @@ class ManagedPolicyRole(iam.Role):
         return True
 
     def attach(self, scope: Construct, construct_id: str, statements: Sequence[iam.PolicyStatement]) -> Construct:
-        """Make a policy of its own of *statements*, which lives as long as *scope*."""
+        """Create a separate policy with *statements* in *scope*."""
         self._count()
         return iam.ManagedPolicy(scope, construct_id, statements=list(statements), roles=[self])
 
@@ -94,7 +94,7 @@ class ManagedPolicyRole(iam.Role):
         if self._attached > ROLE_MAX_POLICIES:
             Annotations.of(self).add_warning_v2(
                 "@cdk-ecrpublic:managedPolicies",
-                f"the role needs more than {ROLE_MAX_POLICIES} managed policies, which is what IAM allows unless the "
+                f"the role needs more than {ROLE_MAX_POLICIES} managed policies, which is the limit of IAM unless the "
                 "account's quota is raised (Service Quotas, IAM, 'Managed policies attached to an IAM role'); divide "
-                "the images among stacks, or leave managed_policy out: inline policies are not counted",
+                "the images among stacks, or omit managed_policy: inline policies do not count",
             )

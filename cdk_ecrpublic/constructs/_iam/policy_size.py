@@ -1,4 +1,4 @@
-"""How long a policy will be once CloudFormation has resolved it."""
+"""The size of a policy after CloudFormation has resolved it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from constructs import IConstruct
 
 REFERENCE_CHARACTERS = 256
 """
-What is kept for a value that only the deployment knows.
+The size that is reserved for a value that is not known before deployment.
 
-The ARN of a public repository has at most 248, since its name has at most 205.
+The ARN of a public repository has at most 248 characters, because its name has at most 205.
 """
 
 _PSEUDO_PARAMETERS = {
@@ -22,11 +22,11 @@ _PSEUDO_PARAMETERS = {
     "AWS::StackName": 128,
     "AWS::URLSuffix": len("amazonaws.com"),
 }
-"""The longest values in the partition that has ECR Public."""
+"""The lengths of the longest values in the partition with ECR Public."""
 
 
 def policy_characters(scope: IConstruct, value: object) -> int:
-    """Return how many characters a part of a policy has as JSON, at most, without white space."""
+    """Return the maximum size of a part of a policy as JSON without white space, in characters."""
     return len(json.dumps(_resolved(Stack.of(scope).resolve(value)), separators=(",", ":")))
 
 

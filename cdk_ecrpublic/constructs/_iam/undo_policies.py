@@ -1,9 +1,9 @@
 """
-Policies that let the function take back what it did in a repository that leaves the stack.
+Policies that let the function undo its work in a repository that leaves the stack.
 
-A resource that is deleted or replaced needs its permissions until the very
-end, when CloudFormation has changed the function's own policy already. What
-depends on a policy of its own is deleted before that policy.
+A resource that is deleted or replaced needs its permissions until the very end of
+a deployment, when CloudFormation has already changed the function's own policy. A
+resource that depends on a separate policy is deleted before that policy.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from ..provider import PublicImageProvider
 
 ROLE_MAX_CHARACTERS = 10_240
-"""Of all inline policies of a role, white space not counted: IAM quotas."""
+"""The size limit of all inline policies of a role without white space. Reference: IAM quotas."""
 
 STACK_MAX_RESOURCES = 500
-"""CloudFormation quotas."""
+"""Reference: CloudFormation quotas."""
 
 SPARE_CHARACTERS = 500
-"""Left for what an app grants the function beside what its images need."""
+"""Reserved for permissions that the app grants to the function."""
 
 
 @jsii.implements(IAspect)
@@ -35,8 +35,8 @@ class UndoPolicies:
     """
     The policies of one function, by repository.
 
-    Those that removals need are always made. The others are made when the app
-    is synthesized, as far as the role and the stack have room for them.
+    Policies for removals are always created. The others are created when the app
+    is synthesized, as far as the role and the stack have room.
     """
 
     def __init__(self, provider: PublicImageProvider) -> None:
@@ -46,17 +46,17 @@ class UndoPolicies:
         Aspects.of(provider).add(self)
 
     def require(self, construct_id: str, statement: iam.PolicyStatement, dependent: IConstruct) -> None:
-        """Make the policy that *dependent* needs until it is deleted."""
+        """Create the policy that *dependent* needs until it is deleted."""
         if construct_id not in self._policies:
             self._policies[construct_id] = self._provider.attach(self._provider, construct_id, [statement])
         dependent.node.add_dependency(self._policies[construct_id])
 
     def offer(self, construct_id: str, statement: iam.PolicyStatement, dependent: IConstruct) -> None:
-        """Make the policy that *dependent* needs until it is deleted, later and if there is room for it."""
+        """Request the policy that *dependent* needs until it is deleted; synthesis creates it if there is room."""
         self._waiting.setdefault(construct_id, (statement, []))[1].append(dependent)
 
     def visit(self, node: IConstruct) -> None:
-        """Make the policies that wait, when the app is synthesized."""
+        """Create the requested policies when the app is synthesized."""
         if node is not self._provider or not self._waiting:
             return
         used = sum(self._characters(each.document.to_json()) for each in self._provider.inline_policies)
@@ -76,7 +76,7 @@ class UndoPolicies:
 
 
 def _count_resources(stack: Stack) -> int:
-    """Count the resources of a stack's own template."""
+    """Count the resources in the template of a stack, without its nested stacks."""
     constructs = stack.node.find_all()
     nested = [each for each in constructs if isinstance(each, NestedStack) and each.nested_stack_parent is stack]
     total = sum(isinstance(each, CfnResource) for each in constructs)

@@ -1,4 +1,4 @@
-"""Images out of archives: files of the app, or objects that are in S3 already."""
+"""Images in archives: local files, or existing objects in S3."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ArchiveObjectSource:
 
 
 def _find(archive: StoredObject, reference: str | None) -> str | None:
-    """Look the image up as the function will; None where only the deployment knows which it is."""
+    """Find the image as the function will; return None if the reference is a token."""
     if not is_known(reference):
         return None
     return str(open_archive(archive).find(reference or "").digest)

@@ -1,4 +1,4 @@
-"""Archives on this machine, read as the function reads them in S3."""
+"""Local archives, read as the function reads archives in S3."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _END = bytes(2 * _BLOCK)
 
 
 class LocalArchive(StoredObject, Protocol):
-    """An archive that can be given to the CDK as a file."""
+    """An archive that the CDK can upload as a file."""
 
     def write(self, folder: Path) -> Path:
-        """Return the file; one that has to be made is made in *folder*."""
+        """Return the file, which is created in *folder* if necessary."""
 
 
 def open_path(path: Path) -> LocalArchive:
@@ -27,37 +27,37 @@ def open_path(path: Path) -> LocalArchive:
     Open an archive, or the folder of an OCI image layout.
 
     Raises:
-        OSError: There is no such file or folder.
+        OSError: The file or folder does not exist.
     """
     return LayoutFolder(path) if path.is_dir() else ArchiveFile(path)
 
 
 class ArchiveFile:
-    """A file."""
+    """A tar file."""
 
     def __init__(self, path: Path) -> None:
         self.name, self.size = str(path), path.stat().st_size
         self._path = path
 
     def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
-        """Stream its bytes from *start* up to *stop*."""
+        """Stream the bytes from *start* up to *stop*."""
         yield from _read(self._path, start, min(stop, self.size))
 
-    def write(self, folder: Path) -> Path:  # noqa: ARG002 - is there already
-        """Return the file itself, where the path is a link to it."""
+    def write(self, folder: Path) -> Path:  # noqa: ARG002 - the file exists already
+        """Return the file itself, after following links."""
         return self._path.resolve()
 
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A part of the tar file: bytes, or a file's content."""
+    """A part of the tar file: bytes, or the content of a file."""
 
     start: int
     size: int
     content: bytes | Path
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
-        """Give what lies between two places of the tar file."""
+        """Yield the bytes of this part between two positions of the tar file."""
         first, last = max(start - self.start, 0), min(stop - self.start, self.size)
         if first >= last:
             return
@@ -69,11 +69,11 @@ class _Segment:
 
 class LayoutFolder:
     """
-    The folder of an OCI image layout, as the tar file that it would be.
+    The folder of an OCI image layout, presented as a tar file.
 
-    The same content always makes the same bytes: names are sorted, and times
-    and owners are left out. Links are followed, since Bazel makes a layout
-    of them.
+    The same content always gives the same bytes: names are sorted, and times
+    and owners are omitted. Symbolic links are followed, because Bazel creates
+    layouts that consist of links.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,7 +110,7 @@ class LayoutFolder:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Find the files that a layout has; whatever else lies there is not packed."""
+    """Find the files of a layout; other files are not packed."""
     for pattern in ("oci-layout", "index.json", "blobs/*/*"):
         yield from (path for path in folder.glob(pattern) if path.is_file())
 

@@ -1,4 +1,4 @@
-"""Files of the app that become objects in S3."""
+"""Local files that the CDK uploads to S3."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..provider import PublicImageProvider
 
 def upload(scope: Construct, construct_id: str, path: Path, provider: PublicImageProvider) -> dict[str, str]:
     """
-    Let a file be uploaded with the stack, for *provider* alone to read.
+    Upload a file with the stack, and allow *provider* to read it.
 
     Returns:
-        Where it will be: ``{"Bucket": …, "Key": …}``.
+        The place of the object: ``{"Bucket": …, "Key": …}``.
     """
     asset = s3_assets.Asset(scope, construct_id, path=str(path))
     arn = Stack.of(scope).format_arn(

@@ -1,4 +1,4 @@
-"""What all kinds of source have in common."""
+"""The protocol of a source, and the result of binding one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from ..provider import PublicImageProvider
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceBinding:
     """
-    What a source says of itself to the resource that it is bound to.
+    What a source tells the resource that it is bound to.
 
     Attributes:
         properties: The value of the ``Source`` property: ``{"Digest": "sha256:…"}``.
-        image_digest: The digest that it must turn out to have, where that is
-            known and not part of *properties*.
-        is_expected: Whether *image_digest* is what the app expects of a text
-            that it does not know. Only the deployment can compare the two, and
-            of a whole image only.
-        mutable_tags: Tags or objects that it stands for, which may be another
-            image at the next deployment.
-        copies: Whether layers may have to be copied, which takes its time.
-        needs_layers: Whether layers have to be in the repository that nobody
-            has seen there yet.
+        image_digest: The digest that the image must have, if it is known and
+            not part of *properties*.
+        is_expected: Whether *image_digest* is the expected digest of a token. Only
+            the deployment can compare the two, and only for a complete image.
+        mutable_tags: Tags or objects that may be another image at the next
+            deployment.
+        copies: Whether layers may have to be copied, which takes more time.
+        needs_layers: Whether the function has to check that the layers are in the
+            repository.
     """
 
     properties: Mapping[str, object]
@@ -41,25 +40,24 @@ class SourceBinding:
 
 class IImageSource(Protocol):
     """
-    A kind of source. ``ImageSource`` makes them.
+    A kind of source. ``ImageSource`` creates the built-in ones.
 
-    A class of an app's own with this one method is a source too; no construct
-    needs to know it.
+    An app can implement its own source: any class with this method works.
     """
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
         """
-        Grant *provider* exactly what reading the source needs, and render it.
+        Grant *provider* the permissions for reading the source, and render the source.
 
         Args:
-            scope: The image; may get child constructs.
-            provider: The function that will resolve the source.
+            scope: The scope for child constructs, which is the image.
+            provider: The provider whose function will resolve the source.
         """
 
 
 def check_whole(what: str, binding: SourceBinding) -> None:
     """
-    Refuse an expected digest where a source is not the whole image: it would not be compared with anything.
+    Refuse an expected digest if the source is not the complete image, because nothing would be compared with it.
 
     Raises:
         ValueError: Says what to do instead.
@@ -67,7 +65,7 @@ def check_whole(what: str, binding: SourceBinding) -> None:
     if binding.is_expected:
         refuse(
             what,
-            f"the manifest is known to the deployment only, which compares digest={binding.image_digest!r} with whole "
-            "images, neither with parts of an index nor with what platforms= leaves of one; leave digest= out, or "
-            "publish the manifest by a PublicImage and name it by ImageSource.digest",
+            f"the manifest is a token, so only the deployment can compare digest={binding.image_digest!r}, and only "
+            "for a complete image, not for a part of an index or one that platforms= reduces; omit digest=, or publish "
+            "the manifest with a PublicImage of its own and use ImageSource.digest",
         )

@@ -1,4 +1,4 @@
-"""An image of the same repository, by its digest."""
+"""An image in the same repository, by digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index assembled out of images of any kind of source."""
+"""An index that is assembled from images of any kind of source."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class IndexSource:
     ) -> None:
         check_mapping("ImageSource.index", images, 'a source for each platform: {"linux/amd64": …, "linux/arm64": …}')
         if not images:
-            refuse("ImageSource.index", "names no images; expected at least one, by platform")
+            refuse("ImageSource.index", "has no images; expected at least one, by platform")
         for platform, source in images.items():
             check("ImageSource.index", platform, Platform.parse)
             check_source(f"ImageSource.index: {platform}", source)
-        check_mapping("ImageSource.index: annotations", annotations, 'texts by their names: {"key": "value"}')
+        check_mapping("ImageSource.index: annotations", annotations, 'strings by name: {"key": "value"}')
         for name, text in annotations.items():
             check_text(f"ImageSource.index: annotations[{name!r}]", text)
         check_choices("ImageSource.index: media_type", [media_type] if media_type else [], INDEX_TYPES)
         self._images, self._annotations, self._media_type = images, annotations, media_type
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
-        # A child scope for each, since two parts may both bring an asset.
+        # A child scope for each part, because two parts may both create an asset.
         bindings = {
             platform: source.bind(Construct(scope, platform.replace("/", "-")), provider)
             for platform, source in sorted(self._images.items())

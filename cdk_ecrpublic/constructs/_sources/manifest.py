@@ -1,4 +1,4 @@
-"""A manifest given as text, or as a file."""
+"""A manifest from a string or a file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .base import SourceBinding
 
 MANIFEST_INLINE_MAX_BYTES = 16 * 1024
 """
-Up to here a manifest stands in the template itself.
+The maximum size of a manifest in the template.
 
-A template may have 1 MB, and an update's event carries the old and the new
-text; an index of ten platforms has about 3 KiB.
+A template may have 1 MB, and the event of an update contains both the old and the
+new string. An index of ten platforms has about 3 KiB.
 """
 
 
 class ManifestSource:
-    """See ``ImageSource.manifest``: bytes that are known at synthesis."""
+    """See ``ImageSource.manifest``: a manifest that is known at synthesis."""
 
     def __init__(self, content: bytes, path: Path | None, media_type: str | None, digest: str | None) -> None:
         where = f"ImageSource.manifest_file({str(path)!r})" if path else "ImageSource.manifest"
@@ -43,7 +43,7 @@ class ManifestSource:
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
         content = self._manifest.content
-        # GetTemplate answers "?" for other characters, which makes every diff wrong.
+        # GetTemplate returns "?" for other characters, which would make every diff wrong.
         if len(content) <= MANIFEST_INLINE_MAX_BYTES and content.isascii():
             place: dict[str, str] = {"Body": self._manifest.text}
         else:
@@ -62,7 +62,7 @@ class ManifestSource:
 
 
 class ManifestTokenSource:
-    """See ``ImageSource.manifest``: a text that only the deployment knows."""
+    """See ``ImageSource.manifest``: a manifest that is a token."""
 
     def __init__(self, text: str, media_type: str | None, digest: str | None) -> None:
         if digest is not None:
@@ -89,7 +89,7 @@ def read_file(path: str | Path, what: str) -> bytes:
     Read a file of the app.
 
     Raises:
-        ValueError: It cannot be read; says *what* asked for it.
+        ValueError: The file cannot be read; the message begins with *what*.
     """
     try:
         return Path(path).read_bytes()

@@ -1,4 +1,4 @@
-"""Images of other repositories, copied with all that they refer to."""
+"""Images in other repositories, copied with everything that they refer to."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class EcrSource:
     def __init__(
         self, repository: ecr.IRepository, tag: str | None, digest: str | None, *, is_immutable: bool = False
     ) -> None:
-        private = "a repository of private ECR, of aws_cdk.aws_ecr; for one of ECR Public there is ImageSource.public"
+        private = "a repository of private ECR, from aws_cdk.aws_ecr; for ECR Public use ImageSource.public"
         check_kind("ImageSource.ecr: repository", repository, "repository_uri_for_digest", private)
         self._reference = _reference("ImageSource.ecr", repository.repository_uri, tag, digest)
         self._repository = repository
@@ -90,7 +90,7 @@ def _reference(what: str, repository_uri: str, tag: str | None, digest: str | No
 
 
 def _parse_public(text: str) -> Repository:
-    """Read an address in ECR Public; hosts that nobody knows are let through: one may stand in for it in tests."""
+    """Parse a URI in ECR Public. Unknown hosts are accepted, because tests use them instead of ECR Public."""
     expected = "expected public.ecr.aws/<alias>/<name>"
     repository = Repository.parse(text)
     if repository.host.is_private_ecr:
@@ -110,9 +110,8 @@ def _parse_public(text: str) -> Repository:
 def _warn_of_private_ecr(scope: Construct, reference: Reference) -> None:
     Annotations.of(scope).add_warning_v2(
         "@cdk-ecrpublic:privateEcr",
-        f"{reference.repository} is in private ECR, and ImageSource.registry does not allow the function to read from "
-        "there; use ImageSource.ecr, which does: ImageSource.ecr(ecr.Repository.from_repository_arn(…), tag=… or "
-        "digest=…)",
+        f"{reference.repository} is in private ECR, and ImageSource.registry does not grant the permission to read it; "
+        "use ImageSource.ecr, which does: ImageSource.ecr(ecr.Repository.from_repository_arn(…), tag=… or digest=…)",
     )
 
 
@@ -120,20 +119,20 @@ _ANY_REGISTRY = "@cdk-ecrpublic:credentialsRegistry"
 
 
 def _warn_of_secret_for_any_registry(secret: secretsmanager.ISecret) -> None:
-    """Warn of a secret that is not known to say where it may go: once for each secret, however many images use it."""
+    """Warn once for each secret if synthesis cannot see that the secret names its registry."""
     texts = [str(entry.data) for entry in secret.node.metadata]
     if _names_registry(secret) or any(_ANY_REGISTRY in text for text in texts):
         return
     Annotations.of(secret).add_warning_v2(
         _ANY_REGISTRY,
-        "it is not known whether this secret names the registry that it is for; where it does not, it is sent to any "
-        'registry that a template names. Add "registry": "ghcr.io" (your registry\'s host) to its value, and '
-        "acknowledge this warning",
+        "it is not known whether this secret names the registry that it is for; if it does not, the function sends it "
+        'to any registry that a template names. Add "registry": "ghcr.io" (the host of your registry) to its value, '
+        "and acknowledge this warning",
     )
 
 
 def _names_registry(secret: secretsmanager.ISecret) -> bool:
-    """Whether the app makes the secret, and its value has the key."""
+    """Whether the app creates the secret, and its value has the key ``registry``."""
     resource = secret.node.default_child
     if not isinstance(resource, secretsmanager.CfnSecret):
         return False

@@ -1,4 +1,4 @@
-"""An image of the same repository, by one of its tags."""
+"""An image in the same repository, by tag."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is refused at synthesis, with the place, the value and what is allowed."""
+"""Checks at synthesis. Each error names the place, the value and what is allowed."""

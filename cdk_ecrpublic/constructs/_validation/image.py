@@ -1,4 +1,4 @@
-"""What PublicImage checks at synthesis: its tags, its partition, and that no tag is declared twice."""
+"""Checks of PublicImage at synthesis: options, tags, partition, and that no tag is declared twice."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from .values import (
     refuse,
 )
 
-_CLAIMS = "_cdk_ecrpublic_claims"
+_DECLARED_TAGS = "_cdk_ecrpublic_declared_tags"
 
 
 def check_kinds(path: str, repository: object, source: object) -> None:
     """
-    Refuse what is neither a repository nor a source.
+    Check that *repository* is a repository and *source* is a source.
 
     Raises:
-        ValueError: Says how to make one.
+        ValueError: One of them is not; the message says how to create one.
     """
     check_repository(f"{path}: repository", repository)
     check_source(f"{path}: source", source)
@@ -42,12 +42,12 @@ def check_tags(path: str, tags: Sequence[str]) -> None:
     Check the tags of one image.
 
     Raises:
-        ValueError: A tag outside the grammar, or one named twice.
+        ValueError: A tag is malformed or listed twice.
     """
     check_texts(f"{path}: tags", tags, "tags, e.g. ['1.4.2']", parse_tag)
     twice = sorted({tag for tag in tags if tags.count(tag) > 1})
     if twice:
-        refuse(f"{path}: tags", f"named twice: {', '.join(map(repr, twice))}")
+        refuse(f"{path}: tags", f"listed twice: {', '.join(map(repr, twice))}")
 
 
 def check_rules(
@@ -63,10 +63,10 @@ def check_rules(
     refresh: str | None,
 ) -> None:
     """
-    Check the rules of one image.
+    Check the rules and other options of one image.
 
     Raises:
-        ValueError: A value of another kind or outside its grammar; names the first.
+        ValueError: A value has the wrong type or is malformed; reports the first problem.
     """
     if expected_digest is not None:
         check(f"{path}: expected_digest", expected_digest, Digest.parse)
@@ -78,61 +78,60 @@ def check_rules(
     check_member(f"{path}: removal_policy", removal_policy, (RemovalPolicy.RETAIN, RemovalPolicy.DESTROY))
     check_flag(f"{path}: include_referrers", include_referrers)
     if refresh is not None:
-        check_text(f"{path}: refresh", refresh, "any text, e.g. '2'")
+        check_text(f"{path}: refresh", refresh, "any string, e.g. '2'")
 
 
 def check_partition(scope: Construct) -> None:
     """
-    Refuse a stack where ECR Public does not exist.
+    Refuse a stack in a partition without ECR Public.
 
     Raises:
-        ValueError: The partition is known, and is not ``aws``.
+        ValueError: The partition is known and is not ``aws``.
     """
     region = Stack.of(scope).region
-    # The stack's own `partition` is a token unless a feature flag of the app says otherwise.
+    # Stack.partition is a token, unless a feature flag of the app is set.
     partition = RegionInfo.get(region).partition if is_known(region) else None
     if partition not in {None, "aws"}:
         refuse(
             scope.node.path,
-            f"Amazon ECR Public does not exist in partition {partition!r} (this stack is in {region}); "
+            f"Amazon ECR Public is not available in partition {partition!r} (this stack is in {region}); "
             "deploy it in a commercial Region",
         )
 
 
-def claim_tags(image: Construct, key: tuple[str, str, str], tags: Sequence[str]) -> None:
+def reject_duplicate_tags(image: Construct, key: tuple[str, str, str], tags: Sequence[str]) -> None:
     """
-    Claim *tags* for *image*: two declarations of one tag would overwrite each other at every deployment.
+    Refuse tags that another image already declares: the two would overwrite each other at every deployment.
 
-    The check spans the whole app. Where accounts are not known at synthesis
-    it spans one stage, since the stacks of two stages mostly go to two
-    accounts.
+    The check covers the whole app. If accounts are not known at synthesis, it
+    covers one stage, because the stacks of two stages usually go to two accounts.
 
     Args:
-        key: Of the repository, as ``repository_key`` has it.
+        key: The key of the repository, see ``repository_key``.
 
     Raises:
-        ValueError: Another image declares one of them already; names both.
+        ValueError: Another image already declares one of the tags; the message names both.
     """
     if not is_known(tags):
         return
-    # The app is an object of the user's own process, so it can carry the table.
+    # The app is a Python object of this process, so the table can be attached to it.
     node = image.node
     root, path = node.root, node.path
-    claims: dict[tuple[str, ...], str] = getattr(root, _CLAIMS, {})
-    setattr(root, _CLAIMS, claims)
-    # One token can be two tags: a pseudo parameter such as the Region has a value for each stack.
+    declared: dict[tuple[str, ...], str] = getattr(root, _DECLARED_TAGS, {})
+    setattr(root, _DECLARED_TAGS, declared)
+    # One token can stand for two tags: a pseudo parameter such as the Region has a value for each stack.
     for tag in filter(is_known, tags):
-        owner = claims.setdefault((*key, tag), path)
+        owner = declared.setdefault((*key, tag), path)
         if owner != path:
             refuse(
                 f"{path}: tags",
-                f"tag {tag!r} of repository {key[-1]!r} is declared by {owner!r} already; "
+                f"tag {tag!r} of repository {key[-1]!r} is already declared by {owner!r}; "
                 "declare each tag once, or the two overwrite each other at every deployment",
             )
 
 
 def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str, str, str]:
-    """Return what tells a repository from all others of the app: stage, registry, name, as far as they matter."""
+    """Return what identifies a repository within the app: stage (if the account is unknown), registry and name."""
     registry = _account(image, repository)
     if is_known(registry):
         return "", registry, repository.identity
@@ -141,7 +140,7 @@ def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str
 
 
 def _account(image: Construct, repository: IPublicRepository) -> str:
-    """Return the account that a repository is in; an alias and the account that it belongs to are one registry."""
+    """Return the account of a repository; an alias and its account are the same registry."""
     registry = repository.registry_id
     if registry is None:
         return Stack.of(image).account

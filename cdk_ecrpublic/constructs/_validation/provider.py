@@ -1,4 +1,4 @@
-"""What PublicImageProvider checks of its options at synthesis."""
+"""Checks of the options of PublicImageProvider at synthesis."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from aws_cdk import aws_logs as logs
 from .values import check_flag, check_instance, check_kind, check_list, check_member, check_number, refuse
 
 MEMORY_MIB = range(128, 10_241)
-"""Lambda's own limits; the function itself needs some 60 MiB, whatever it copies."""
+"""Lambda's limits. The function needs about 60 MiB, whatever it copies."""
 
 TIMEOUT_SECONDS = range(60, 901)
 """
-15 s of it are kept back for the answer, so less than a minute would leave little for the work.
+15 s are reserved for the response, so less than a minute would leave little time for the work.
 
-900 s is Lambda's own limit.
+900 s is Lambda's limit.
 """
 
 CONCURRENCY = range(1, 100_001)
-"""With 0, Lambda would start no function at all, and CloudFormation wait for an hour."""
+"""With 0, Lambda would never start the function, and CloudFormation would wait for its timeout."""
 
 _KINDS: Mapping[str, tuple[str, str]] = {
     "role": ("role_arn", "a role: iam.Role.from_role_arn(self, 'Role', 'arn:…')"),
@@ -35,7 +35,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
         "a managed policy: iam.ManagedPolicy.from_managed_policy_name(self, 'Boundary', 'acme-boundary')",
     ),
 }
-"""Options that are constructs: what only the right ones have, and how to get one. None is the default of each."""
+"""Options that are constructs: an attribute that only the right kind has, and how to create one."""
 
 
 def check_options(
@@ -56,7 +56,7 @@ def check_options(
     Check all options.
 
     Raises:
-        ValueError: A value of another kind or out of range; names the first.
+        ValueError: A value has the wrong type or is out of range; reports the first problem.
     """
     check_number(f"{path}: memory_size", memory_size, MEMORY_MIB, " MiB")
     _check_timeout(f"{path}: timeout", timeout)
@@ -76,7 +76,7 @@ def check_options(
 def _check_timeout(what: str, timeout: Duration) -> None:
     check_instance(what, timeout, Duration, "a duration: Duration.minutes(5)")
     if not timeout.is_unresolved() and timeout.to_seconds() not in TIMEOUT_SECONDS:
-        allowed = f"allowed are {TIMEOUT_SECONDS.start} to {TIMEOUT_SECONDS.stop - 1}"
+        allowed = f"allowed: {TIMEOUT_SECONDS.start} to {TIMEOUT_SECONDS.stop - 1}"
         refuse(what, f"{timeout.to_seconds():g} seconds; {allowed}")
 
 
@@ -84,7 +84,7 @@ def _check_network(
     path: str, vpc_subnets: ec2.SubnetSelection | None, security_groups: Sequence[ec2.ISecurityGroup] | None
 ) -> None:
     if vpc_subnets is not None:
-        # jsii takes a mapping for what is only data.
+        # jsii accepts a mapping for a struct.
         expected = "an ec2.SubnetSelection(subnets=[…])"
         check_instance(f"{path}: vpc_subnets", vpc_subnets, (ec2.SubnetSelection, dict), expected)
     if security_groups is not None:

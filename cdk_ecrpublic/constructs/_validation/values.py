@@ -1,9 +1,9 @@
 """
-Single values, checked at synthesis: their kinds, and texts by the handler's own grammar.
+Checks of single values at synthesis: their types, and strings by the handler's own grammar.
 
-Tokens, whose values nobody knows yet, pass; the handler checks them. Whoever
-gives a value of the wrong kind reads where it stands, what it is and what is
-expected, instead of what the CDK's Node process makes of it.
+Tokens pass, because their values are not known yet; the handler checks them. For
+a value of the wrong type, the message says where it is, what it is and what is
+expected, which is clearer than an error of the CDK's Node.js process.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from aws_cdk import Token
 from ..._assets.lambda_handler.errors import ImageError, truncated_repr
 
 _MARK = "Token["
-"""In every text that stands for one: ``${Token[TOKEN.7]}``."""
+"""Part of every string that contains a token: ``${Token[TOKEN.7]}``."""
 
 _DUMMIES = ("dummy-value-for-", "DUMMY_ARN")
 """
-In each text that a lookup (``StringParameter.value_from_lookup``, ``Repository.from_lookup``) gives on the first pass.
+Part of every string that a lookup (``StringParameter.value_from_lookup``, ``Repository.from_lookup``) returns at first.
 
-The CDK learns from that pass what to look up, and synthesizes again.
+The CDK learns from the first pass what to look up, and synthesizes again.
 """
 
 _SHOWN_MEMBERS = 6
 
 
 def is_known(value: object) -> bool:
-    """Whether a value is known now, and not only at deployment, or once the CDK has looked it up."""
-    # Asking the CDK costs a question to Node, some twenty for each image: what has no mark of a token, is none.
+    """Whether a value is known at synthesis: neither a token, nor something that the CDK has yet to look up."""
+    # Asking the CDK is a call to Node.js, about twenty for each image. A string without the marker is not a token.
     if isinstance(value, str | list | tuple):
         texts = [value] if isinstance(value, str) else value
         if any(isinstance(text, str) and dummy in text for text in texts for dummy in _DUMMIES):
@@ -40,26 +40,26 @@ def is_known(value: object) -> bool:
         if not any(isinstance(text, str) and _MARK in text for text in texts):
             return True
     elif not isinstance(value, float) and not (hasattr(value, "resolve") and hasattr(value, "to_string")):
-        # Neither a number nor an IResolvable, so none; and not all that Python has can be shown to Node.
+        # Neither a number nor an IResolvable, so not a token. Node.js does not accept every Python value.
         return True
-    # jsii takes lists, but no tuples.
+    # jsii accepts lists, but not tuples.
     return not Token.is_unresolved(list(value) if isinstance(value, tuple) else value)
 
 
 def check(what: str, text: str, parser: Callable[[str], object]) -> None:
     """
-    Hold *text* against the handler's grammar.
+    Check a string with the handler's grammar.
 
     Args:
-        what: Where the value stands, for the message.
+        what: The place of the value, for the message.
         text: A value or a token.
-        parser: Refuses by an ImageError.
+        parser: Raises ImageError for a malformed value.
 
     Raises:
-        ValueError: Says where, the value got, and what is allowed.
+        ValueError: Names the place, the value, and what is allowed.
     """
     if not isinstance(text, str):
-        refuse_kind(what, text, "a text")
+        refuse_kind(what, text, "a string")
     if not is_known(text):
         return
     try:
@@ -69,12 +69,12 @@ def check(what: str, text: str, parser: Callable[[str], object]) -> None:
         raise ValueError(message) from error
 
 
-def check_text(what: str, value: object, expected: str = "a text") -> None:
+def check_text(what: str, value: object, expected: str = "a string") -> None:
     """
-    Refuse what is neither a text nor a token.
+    Check that *value* is a string or a token.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is not.
     """
     if not isinstance(value, str) and is_known(value):
         refuse_kind(what, value, expected)
@@ -82,10 +82,10 @@ def check_text(what: str, value: object, expected: str = "a text") -> None:
 
 def check_length(what: str, text: str | None, limit: int) -> None:
     """
-    Refuse what is no text, and one of more than *limit* characters.
+    Check that *text* is a string of at most *limit* characters.
 
     Raises:
-        ValueError: It is.
+        ValueError: It is not.
     """
     if text is None:
         return
@@ -96,10 +96,10 @@ def check_length(what: str, text: str | None, limit: int) -> None:
 
 def check_flag(what: str, value: object) -> None:
     """
-    Refuse what is neither True nor False; ``"false"`` would count as true, and so would a token.
+    Check that *value* is True or False; ``"false"`` and tokens would count as true.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is not.
     """
     if not isinstance(value, bool):
         refuse_kind(what, value, "True or False")
@@ -107,28 +107,28 @@ def check_flag(what: str, value: object) -> None:
 
 def check_number(what: str, value: object, allowed: range, unit: str = "") -> None:
     """
-    Refuse a number out of range, and what is no whole number.
+    Check that *value* is an integer in a range.
 
     Args:
-        unit: Of the number, for the message: ``" MiB"``.
+        unit: The unit for the message: ``" MiB"``.
 
     Raises:
-        ValueError: It is neither in range nor a token.
+        ValueError: It is neither in the range nor a token.
     """
     bounds = f"{allowed.start} to {allowed.stop - 1}"
     is_number = isinstance(value, int) and not isinstance(value, bool)
     if not is_number and is_known(value):
-        refuse_kind(what, value, f"a whole number from {bounds}")
+        refuse_kind(what, value, f"an integer from {bounds}")
     if is_number and value not in allowed:
-        refuse(what, f"{value}{unit}; allowed are {bounds}")
+        refuse(what, f"{value}{unit}; allowed: {bounds}")
 
 
 def check_member(what: str, value: object, members: Collection[Enum]) -> None:
     """
-    Refuse what is not among the members of an enumeration; their names as texts are tried most often.
+    Check that *value* is a member of an enumeration; users often pass the name of a member as a string.
 
     Raises:
-        ValueError: Names those that are allowed.
+        ValueError: It is not; the message lists the members.
     """
     if value not in members:
         some = [str(member) for member in members]
@@ -139,15 +139,15 @@ def check_member(what: str, value: object, members: Collection[Enum]) -> None:
 
 def check_list(what: str, values: object, of: str) -> None:
     """
-    Refuse what is no list; a single text is tried most often, which is a list of its characters to Python.
+    Check that *values* is a list; users often pass a single string, which is a sequence of characters in Python.
 
-    A list that only the deployment knows is a list to Python too.
+    A list token is a list in Python, too.
 
     Args:
-        of: What it is a list of, with an example: ``"tags, e.g. ['1.4.2']"``.
+        of: What the list contains, with an example: ``"tags, e.g. ['1.4.2']"``.
 
     Raises:
-        ValueError: It is something else, e.g. a set, which has no order.
+        ValueError: It is something else, for example a set, which has no order.
     """
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
         refuse_kind(what, values, f"a list of {of}")
@@ -155,10 +155,10 @@ def check_list(what: str, values: object, of: str) -> None:
 
 def check_texts(what: str, values: Sequence[str], of: str, parser: Callable[[str], object]) -> None:
     """
-    Hold each text of a list against the handler's grammar.
+    Check each string of a list with the handler's grammar.
 
     Raises:
-        ValueError: It is no list, or says which text is refused.
+        ValueError: It is not a list, or a string is malformed; the message names the string.
     """
     check_list(what, values, of)
     for number, text in enumerate(values if is_known(values) else ()):
@@ -167,10 +167,10 @@ def check_texts(what: str, values: Sequence[str], of: str, parser: Callable[[str
 
 def check_choices(what: str, values: Collection[str], allowed: Collection[str]) -> None:
     """
-    Refuse what is no list, and texts that are not among *allowed*.
+    Check that *values* is a list of *allowed* strings.
 
     Raises:
-        ValueError: Names the first such text.
+        ValueError: It is not; the message names the first unknown string.
     """
     choices = ", ".join(map(repr, allowed))
     check_list(what, values, f"any of {choices}")
@@ -181,10 +181,10 @@ def check_choices(what: str, values: Collection[str], allowed: Collection[str]) 
 
 def check_mapping(what: str, value: object, expected: str) -> None:
     """
-    Refuse what is no mapping with texts as its keys.
+    Check that *value* is a mapping with strings as keys.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is not.
     """
     if not isinstance(value, Mapping):
         refuse_kind(what, value, expected)
@@ -195,10 +195,10 @@ def check_mapping(what: str, value: object, expected: str) -> None:
 
 def check_path(what: str, value: object) -> None:
     """
-    Refuse what is no path of a file on this machine.
+    Check that *value* is the path of a local file.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is not.
     """
     if not isinstance(value, str | os.PathLike):
         refuse_kind(what, value, "the path of a file")
@@ -206,13 +206,13 @@ def check_path(what: str, value: object) -> None:
 
 def check_instance(what: str, value: object, kind: type | tuple[type, ...], expected: str) -> None:
     """
-    Refuse what is no instance of a class.
+    Check that *value* is an instance of a class.
 
     Args:
-        expected: What it should be, and how to get one.
+        expected: What is expected, and how to create it.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It is not.
     """
     if not isinstance(value, kind):
         refuse_kind(what, value, expected)
@@ -220,53 +220,53 @@ def check_instance(what: str, value: object, kind: type | tuple[type, ...], expe
 
 def check_kind(what: str, value: object, attribute: str, expected: str) -> None:
     """
-    Refuse a value of another kind: a text, mostly, or the private counterpart of something public.
+    Check that *value* implements an interface of the CDK, which has no class in Python.
 
-    For kinds that are interfaces of the CDK, which have no class in Python.
+    Users often pass a string, or the counterpart for private ECR.
 
     Args:
-        attribute: What only the right kind has.
-        expected: What it should be, and how to get one.
+        attribute: An attribute that only the interface has.
+        expected: What is expected, and how to create it.
 
     Raises:
         ValueError: It has no such attribute.
     """
-    # The class first: to read an attribute of a construct is a question to Node.
+    # Check the class first: reading an attribute of a construct is a call to Node.js.
     if not hasattr(type(value), attribute) and not hasattr(value, attribute):
         refuse_kind(what, value, expected)
 
 
 def check_repository(what: str, value: object) -> None:
     """
-    Refuse what is no repository of ECR Public; a name as a text is tried most often.
+    Check that *value* is a repository of ECR Public; users often pass its name.
 
     Raises:
-        ValueError: Says how to make one.
+        ValueError: It is not; the message says how to create one.
     """
     expected = "a repository of ECR Public: PublicRepository.from_repository_name(self, 'Repository', 'acme/agent')"
     if hasattr(value, "repository_uri_for_digest"):
-        expected += "; a private one may be the source: ImageSource.ecr"
+        expected += "; a private repository can be the source: ImageSource.ecr"
     if hasattr(type(value), "repository_catalog_data"):
-        expected = "a repository: PublicRepository.from_cfn_public_repository(…) makes one of it"
+        expected = "a repository: wrap it with PublicRepository.from_cfn_public_repository(…)"
     check_kind(what, value, "identity", expected)
 
 
 def check_source(what: str, source: object) -> None:
     """
-    Refuse what is no source; a digest as a text is tried most often.
+    Check that *source* is a source; users often pass a digest as a string.
 
     Raises:
-        ValueError: Says how to make one.
+        ValueError: It is not; the message says how to create one.
     """
-    check_kind(what, source, "bind", "a source: ImageSource.digest('sha256:…'), say")
+    check_kind(what, source, "bind", "a source, e.g. ImageSource.digest('sha256:…')")
 
 
 def check_secret(what: str, value: object) -> None:
     """
-    Refuse what is no secret; its value is not shown, since it may be the password.
+    Check that *value* is a secret; the message does not show the value, which may be the password.
 
     Raises:
-        ValueError: Says how to get one.
+        ValueError: It is not; the message says how to import one.
     """
     if not hasattr(type(value), "secret_arn") and not hasattr(value, "secret_arn"):
         expected = "secretsmanager.Secret.from_secret_name_v2(self, 'Token', 'ghcr-token')"
@@ -275,13 +275,13 @@ def check_secret(what: str, value: object) -> None:
 
 def check_secrets(what: str, value: object, parser: Callable[[str], object]) -> None:
     """
-    Refuse what is no mapping of hosts to secrets; no value is shown, as with one secret.
+    Check that *value* maps hosts to secrets; the message shows no value.
 
     Args:
-        parser: Of hosts; refuses by an ImageError.
+        parser: Parses a host; raises ImageError if it is malformed.
 
     Raises:
-        ValueError: It is something else, or something else is in it.
+        ValueError: It does not.
     """
     if not isinstance(value, Mapping):
         refuse(what, f'{_kind_of(value)}; expected secrets by host: {{"ghcr.io": secret}}')
@@ -293,12 +293,12 @@ def check_secrets(what: str, value: object, parser: Callable[[str], object]) -> 
 
 
 def refuse_kind(what: str, value: object, expected: str) -> NoReturn:
-    """Refuse a value of another kind; says what it is, and what is expected."""
+    """Refuse a value of the wrong type, with a message that says what it is and what is expected."""
     refuse(what, f"{_described(value)}; expected {expected}")
 
 
 def refuse(what: str, why: str) -> NoReturn:
-    """Refuse with a message that names the place first."""
+    """Raise ValueError with a message that begins with the place."""
     message = f"{what}: {why}"
     raise ValueError(message)
 
@@ -306,7 +306,7 @@ def refuse(what: str, why: str) -> NoReturn:
 def _described(value: object) -> str:
     if value is None or isinstance(value, Enum):
         return str(value)
-    # The address of an object tells nobody anything.
+    # The address of an object is of no use to the reader.
     return _kind_of(value) if " at 0x" in repr(value) else f"{truncated_repr(value)} is {_kind_of(value)}"
 
 

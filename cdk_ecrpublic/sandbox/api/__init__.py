@@ -1,1 +1,1 @@
-"""The control-plane API: AWS JSON 1.1, held against botocore's model."""
+"""The control-plane API: AWS JSON 1.1, checked with botocore's model."""

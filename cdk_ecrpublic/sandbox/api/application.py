@@ -1,8 +1,8 @@
 """
-The API's face: AWS JSON 1.1, ``POST /`` with ``X-Amz-Target``.
+The control-plane API over HTTP: AWS JSON 1.1, ``POST /`` with ``X-Amz-Target``.
 
-Signatures are not verified, but what they are made for is: the service must
-be ``ecr-public`` and the region the one that ECR Public is in.
+Signatures are not verified here, but their scope is checked: the service must be
+``ecr-public``, and the Region that of ECR Public.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FAULT_STATUS = {
     "InternalFailure": HTTPStatus.INTERNAL_SERVER_ERROR,
     "ServiceUnavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""Codes of scripted faults that are not 400."""
+"""Codes of scripted faults whose status is not 400."""
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/,\s]+)/[0-9]+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _ACCOUNT = re.compile(r"[0-9]{12}")
@@ -46,7 +46,7 @@ _ACCOUNT = re.compile(r"[0-9]{12}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What a request says that it is signed with and for."""
+    """The access key and the scope of a signature."""
 
     access_key: str
     region: str
@@ -54,13 +54,13 @@ class Signature:
 
     @classmethod
     def of(cls, request: Request) -> Signature | None:
-        """Read the ``Authorization`` header (SigV4); None when there is none of that kind."""
+        """Parse the ``Authorization`` header (SigV4); return None if there is none."""
         match = _CREDENTIAL.search(request.headers.get("authorization", ""))
         return cls(access_key=match["key"], region=match["region"], service=match["service"]) if match else None
 
 
 def is_api_request(request: Request) -> bool:
-    """Tell whether a request is for ECR Public's API, by its target or by its signature."""
+    """Return whether a request is for the control-plane API, by its target or its signature."""
     signature = Signature.of(request)
     is_signed_for_us = signature is not None and signature.service == SERVICE
     return request.headers.get("x-amz-target", "").startswith(TARGET_PREFIX) or is_signed_for_us
@@ -73,7 +73,7 @@ class EcrPublicApi:
     world: World
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Serve a request."""
         request = Request(scope, receive)
         target = request.headers.get("x-amz-target", "")
         body = await request.body()
@@ -137,7 +137,7 @@ class EcrPublicApi:
 
 
 def _call(operation: str, body: bytes) -> Call:
-    """Describe a request for faults and the journal, as far as it can be read."""
+    """Describe a request for faults and the journal, as far as it can be parsed."""
     try:
         data: Any = json.loads(body or b"{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What an operation of the API is given."""
+"""The context of one call."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class ApiContext:
     One call.
 
     Attributes:
-        account: The caller's.
-        access_key: Whose signature the call bears.
-        operation: Its name.
-        view: How far behind it reads.
+        account: The caller's account.
+        access_key: The access key of the signature.
+        operation: The name of the operation.
+        view: The read lag.
     """
 
     world: World
@@ -40,7 +40,7 @@ class ApiContext:
         return self.world.store
 
     def caller(self, data: Mapping[str, Any]) -> Caller:
-        """Return who asks, and which registry the request names."""
+        """Return the caller, and the registry that the request names."""
         return Caller(account=self.account, registry=data.get("registryId", ""))
 
     def repository(self, data: Mapping[str, Any], *, is_shared: bool = False) -> Repository:
@@ -52,7 +52,7 @@ class ApiContext:
                 another account.
 
         Raises:
-            ServiceError: There is none, or the caller may not do this.
+            ServiceError: It does not exist, or the caller is not allowed.
         """
         action = self.operation if is_shared else ""
         return self.store.repository(self.caller(data), data["repositoryName"], action)

@@ -1,4 +1,4 @@
-"""Operations of the API about images and layers."""
+"""Operations of the control-plane API for images and layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .context import ApiContext, Operation, Result
 
 
 def put_image(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Store a manifest, and point a tag to it."""
+    """Put an image: store its manifest, and point a tag to it."""
     images = context.images(data, is_shared=True)
     context.world.count(context.operation)
     tag = data.get("imageTag")
@@ -47,7 +47,7 @@ def batch_delete_image(context: ApiContext, data: Mapping[str, Any]) -> Result:
 
 
 def describe_images(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Describe the named images, or page through all of them."""
+    """Describe the given images, or list all images in pages."""
     images = context.images(data)
     context.world.count(context.operation)
     if names := data.get("imageIds"):
@@ -68,7 +68,7 @@ def describe_images(context: ApiContext, data: Mapping[str, Any]) -> Result:
 
 
 def describe_image_tags(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Page through the tags."""
+    """List the tags in pages."""
     repository = context.repository(data)
     tags = [(name, tag, repository.image(tag.digest)) for name, tag in repository.all_tags(context.view)]
     size = data.get("maxResults", PAGE_SIZE)
@@ -82,7 +82,7 @@ def describe_image_tags(context: ApiContext, data: Mapping[str, Any]) -> Result:
 
 
 def batch_check_layer_availability(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Tell which layers this repository has."""
+    """Return which layers the repository has."""
     layers = context.repository(data, is_shared=True).layers
     good = [text for text in data["layerDigests"] if re.fullmatch(DIGEST_PATTERN, text)]
     bad = [text for text in data["layerDigests"] if text not in good]
@@ -93,14 +93,14 @@ def batch_check_layer_availability(context: ApiContext, data: Mapping[str, Any])
 
 
 def initiate_layer_upload(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Begin to upload a layer."""
+    """Initiate the upload of a layer."""
     layers = context.layers(data)
     context.world.count(context.operation)
     return {"uploadId": layers.start().identity, "partSize": PART_SIZE}
 
 
 def upload_layer_part(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Add a part to a layer."""
+    """Upload a part of a layer."""
     layers = context.layers(data)
     first, last, content = data["partFirstByte"], data["partLastByte"], data["layerPartBlob"]
     upload = layers.add_part(data["uploadId"], first, last, content)
@@ -113,7 +113,7 @@ def upload_layer_part(context: ApiContext, data: Mapping[str, Any]) -> Result:
 
 
 def complete_layer_upload(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Make a layer out of what was uploaded."""
+    """Complete the upload of a layer."""
     layers = context.layers(data)
     context.world.count(context.operation)
     layer = layers.complete(data["uploadId"], data["layerDigests"])
@@ -126,7 +126,7 @@ def complete_layer_upload(context: ApiContext, data: Mapping[str, Any]) -> Resul
 
 
 def get_authorization_token(context: ApiContext, _data: Mapping[str, Any]) -> Result:
-    """Return a password for the HTTP face."""
+    """Return a password for the registry API."""
     password, expires = context.world.tokens.password(context.account, context.access_key)
     return {"authorizationData": {"authorizationToken": basic_credentials(password), "expiresAt": expires}}
 

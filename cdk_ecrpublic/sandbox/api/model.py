@@ -1,9 +1,9 @@
 """
-Requests and answers of the API, held against botocore's own ``ecr-public`` model.
+Checks requests and responses with botocore's ``ecr-public`` model.
 
-botocore checks required members, types and minimum lengths before it sends
-anything; the service also enforces the model's maximum lengths, patterns and
-enumerations. So does this module, which checks all of them anew.
+botocore checks required members, types and minimum lengths before it sends a request.
+The service also enforces the maximum lengths, patterns and enumerations of the model.
+This module checks all of them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ..operations import SERVICE
 from ..store.images import TAG_PATTERN
 
 EXTRA_PATTERNS = {("PutImageRequest", "imageTag"): TAG_PATTERN}
-"""What the service enforces although the model does not say so (alexjurkiewicz/ecr-scan-image#40)."""
+"""A pattern that the service enforces, but the model does not contain (alexjurkiewicz/ecr-scan-image#40)."""
 
 
 @cache
 def service_model() -> ServiceModel:
-    """Load the model that comes with botocore."""
+    """Load the model from botocore."""
     return ServiceModel(Loader().load_service_model(SERVICE, "service-2"), SERVICE)
 
 
@@ -38,7 +38,7 @@ def operation_model(name: str) -> OperationModel:
     Return the model of an operation.
 
     Raises:
-        ServiceError: There is no such operation.
+        ServiceError: The operation does not exist.
     """
     model = service_model()
     if name not in model.operation_names:
@@ -48,14 +48,14 @@ def operation_model(name: str) -> OperationModel:
 
 def parse(name: str, body: bytes) -> dict[str, Any]:
     """
-    Read and check a request.
+    Parse and check a request.
 
     Returns:
-        Its members, blobs decoded.
+        The members, with decoded blobs.
 
     Raises:
-        ServiceError: Not JSON, a member of the wrong type or name
-            (SerializationException), or outside its limits
+        ServiceError: It is not JSON, a member has the wrong type or name
+            (SerializationException), or exceeds its limits
             (InvalidParameterException).
     """
     try:
@@ -73,17 +73,17 @@ def parse(name: str, body: bytes) -> dict[str, Any]:
 
 def render(name: str, result: Mapping[str, object]) -> bytes:
     """
-    Write an answer. Members that are None are left out.
+    Serialize a response. Members that are None are omitted.
 
     Raises:
-        LookupError: A member that the model does not have: our mistake.
+        LookupError: The model does not have a member, which is a bug of the sandbox.
     """
     return json.dumps(_checked_answer(_required(operation_model(name).output_shape), result)).encode()
 
 
 def _required(shape: StructureShape | None) -> StructureShape:
     if shape is None:
-        message = "botocore's model has an operation without input or output, which ECR Public has none of"
+        message = "botocore's model has an operation without input or output, which ECR Public does not have"
         raise LookupError(message)
     return shape
 

@@ -1,4 +1,4 @@
-"""Operations of the API about registries and repositories."""
+"""Operations of the control-plane API for registries and repositories."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def delete_repository(context: ApiContext, data: Mapping[str, Any]) -> Result:
 
 
 def describe_repositories(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Describe the named repositories, or page through all of the caller's own."""
+    """Describe the given repositories, or list all repositories of the caller in pages."""
     if names := data.get("repositoryNames"):
         found = [context.repository({**data, "repositoryName": name}) for name in names]
         return {"repositories": [_repository(context, repository) for repository in found]}
@@ -45,7 +45,7 @@ def describe_repositories(context: ApiContext, data: Mapping[str, Any]) -> Resul
 
 
 def describe_registries(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Describe the caller's own registry, the only one that it has."""
+    """Describe the registry of the caller."""
     registry = context.store.registry_of(context.account)
     chosen, token = page(
         [registry], data.get("maxResults", PAGE_SIZE), data.get("nextToken"), lambda item: item.account
@@ -76,7 +76,7 @@ def delete_repository_policy(context: ApiContext, data: Mapping[str, Any]) -> Re
 
 
 def get_repository_catalog_data(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Return what the gallery shows of a repository."""
+    """Return the catalog data of a repository."""
     repository = context.repository(data)
     if repository.catalog_data is None:
         raise errors.CATALOG_DATA_NOT_FOUND.error(name=repository.name, registry=context.caller(data).named)
@@ -84,7 +84,7 @@ def get_repository_catalog_data(context: ApiContext, data: Mapping[str, Any]) ->
 
 
 def put_repository_catalog_data(context: ApiContext, data: Mapping[str, Any]) -> Result:
-    """Replace what the gallery shows of a repository."""
+    """Replace the catalog data of a repository."""
     repository = context.repository(data)
     repository.catalog_data = catalog_data(data["catalogData"])
     return {"catalogData": repository.catalog_data}
@@ -140,7 +140,7 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 def catalog_data(data: Mapping[str, object]) -> Mapping[str, object]:
-    """Return what is shown of a request's catalog data: all but the logo, whose address nobody can know."""
+    """Return the catalog data of a request without the logo, whose URL is not known."""
     return {key: value for key, value in data.items() if key != "logoImageBlob"}
 
 

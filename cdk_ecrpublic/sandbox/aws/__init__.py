@@ -1,1 +1,1 @@
-"""The rest of AWS: ministack, and what it is told about ECR Public."""
+"""The rest of AWS: ministack, and its integration with ECR Public."""

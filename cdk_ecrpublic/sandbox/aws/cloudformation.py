@@ -24,18 +24,18 @@ CATALOG_MEMBERS = {
     "AboutText": "aboutText",
     "UsageText": "usageText",
 }
-"""CloudFormation's names and the API's."""
+"""Property names of CloudFormation, and the member names of the API."""
 
 Properties = Mapping[str, Any]
 
 
 class ProvisioningError(ValueError):
-    """A resource could not be provisioned; the text goes into the stack's events."""
+    """A resource could not be provisioned; the message goes into the stack's events."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicRepositories:
-    """Provisions the resource. Ref is the name; the only attribute is ``Arn``."""
+    """Provisions the resource. ``Ref`` returns the name; the only attribute is ``Arn``."""
 
     store: Store
 
@@ -44,7 +44,7 @@ class PublicRepositories:
         Create a repository.
 
         Raises:
-            ProvisioningError: The service refuses it.
+            ProvisioningError: The service refuses the request.
         """
         try:
             repository = self.store.create_repository(account, name, tags=_tags(properties))
@@ -54,10 +54,10 @@ class PublicRepositories:
 
     def update(self, account: str, name: str, old: Properties, new: Properties) -> Repository:
         """
-        Update a repository in place; a tag that was added otherwise stays.
+        Update a repository in place. A resource tag that was added outside the stack stays.
 
         Raises:
-            ProvisioningError: There is none, or the tags are refused.
+            ProvisioningError: It does not exist, or the tags are refused.
         """
         try:
             repository = self.store.repository(Caller(account=account), name)
@@ -70,10 +70,10 @@ class PublicRepositories:
 
     def delete(self, account: str, name: str) -> None:
         """
-        Delete a repository; one that is gone already is no error.
+        Delete a repository. It is not an error if it no longer exists.
 
         Raises:
-            ProvisioningError: It still holds images.
+            ProvisioningError: It still has images.
         """
         if name not in self.store.registry_of(account).repositories:
             return
@@ -84,7 +84,7 @@ class PublicRepositories:
 
 
 def physical_name(stack: str, logical_id: str) -> str:
-    """Make a name for a repository that has none: the same one each time for the same resource."""
+    """Generate a name for a repository. The same resource always gets the same name."""
     seed = hashlib.sha256(f"{stack}/{logical_id}".encode()).hexdigest()[:12]
     readable = re.sub(r"[^a-z0-9]+", "-", f"{stack}-{logical_id}".lower()).strip("-")
     return f"{readable}-{seed}"

@@ -1,9 +1,9 @@
 """
-IAM in front of ECR Public's API: ministack's evaluator, asked as its own services ask it.
+IAM for ECR Public: calls ministack's evaluator as ministack's own services do.
 
-The evaluator knows roles, users, their policies, boundaries and sessions, and
-checks signatures. It keeps what it knows of a request in context variables,
-so each request is evaluated in a context of its own.
+The evaluator knows roles, users, policies, boundaries and sessions, and checks
+signatures. It keeps the state of a request in context variables, so each request is
+evaluated in a separate context.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ..operations import SERVICE
 
 def authorize(attempt: Attempt) -> None:
     """
-    Let a call pass that the caller's policies allow.
+    Check that the caller's policies allow a call.
 
     Raises:
-        ServiceError: The key, its session or the signature is no good, or the
+        ServiceError: The key, its session or the signature is invalid, or the
             policies do not allow the call.
     """
     copy_context().run(_authorize, attempt)
@@ -35,11 +35,11 @@ def authorize(attempt: Attempt) -> None:
 
 def authorize_login(access_key: str, region: str, permission: Permission) -> None:
     """
-    Let a request pass that bears a password instead of a signature.
+    Check a request that has a password instead of a signature.
 
     Args:
-        access_key: Whose password it is.
-        region: Where the resource is.
+        access_key: The access key that the password was issued for.
+        region: The Region of the resource.
 
     Raises:
         ServiceError: The session has ended, or the policies do not allow it.
@@ -48,17 +48,17 @@ def authorize_login(access_key: str, region: str, permission: Permission) -> Non
 
 
 def requesting_key(account: str) -> str:
-    """Return the access key that signed the request under way; root's, the account, is not verified."""
-    # Which key it was is kept in a private variable only.
+    """Return the access key that signed the current request. The root key, which is the account id, is not verified."""
+    # ministack keeps the key in a private variable only.
     key: str = iam_evaluator._verified_key.get()  # noqa: SLF001
     return key or account
 
 
 def as_if_over_tls(app: ASGIApp) -> ASGIApp:
     """
-    Let ministack take requests for what they stand for: AWS's endpoints have TLS.
+    Make ministack treat requests as sent over TLS, as on AWS.
 
-    The bucket of ``cdk bootstrap`` denies everything that came without.
+    The bucket of ``cdk bootstrap`` denies requests without TLS.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +71,7 @@ def as_if_over_tls(app: ASGIApp) -> ASGIApp:
 
 def name_paths_of_parameters() -> None:
     """
-    Let GetParametersByPath need its action on the path, where ministack knows no resource but ``*``.
+    Make GetParametersByPath require its action on the path; ministack uses ``*``.
 
     Seen: aws/aws-dotnet-extensions-configuration#108.
     """
@@ -87,8 +87,8 @@ def name_paths_of_parameters() -> None:
 
 
 def account_of(access_key: str) -> str | None:
-    """Return the account of a session or a user; None for a key that is neither's."""
-    # ministack tells sessions in a private function only.
+    """Return the account of a session or a user; None for an unknown key."""
+    # ministack returns sessions from a private function only.
     session: str | None = responses._account_from_sts_session(access_key)  # noqa: SLF001
     user: str | None = iam_evaluator.find_iam_access_key_account(access_key)
     return session or user
@@ -139,7 +139,7 @@ def _check(access_key: str, region: str, permission: Permission) -> None:
 
 
 def _not_authenticated(action: str, failure: iam_evaluator.AuthError) -> errors.ServiceError:
-    """Put a failure into the words of AWS JSON, which ministack has for each."""
+    """Convert a failure to an AWS JSON error, as ministack does."""
     json_protocol = {"x-amz-target": action}
     _status, _headers, body = iam_actions.access_denied_response(
         SERVICE, action, "", "", error_code=failure.code, message=failure.message, headers=json_protocol

@@ -1,9 +1,9 @@
 """
-The rest of AWS: ministack, behind us in the same process.
+The rest of AWS: ministack, in the same process.
 
-All that we touch of its private parts is here and in ``iam``; it is pinned to
-1.5.33. It reads the environment when it is imported, so this module sets the
-environment first, and only a process of its own can do that.
+Only this module and ``iam`` use private parts of ministack, which is pinned to 1.5.33.
+ministack reads the environment when it is imported, so this module sets the environment
+first, which requires a separate process.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from ..world import World
 from .cloudformation import CREATE_ONLY, RESOURCE_TYPE, ProvisioningError, PublicRepositories, physical_name
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
-"""What the server, and so every Lambda function, gets of the user's environment; Lambda's own is as empty."""
+"""The variables of the user's environment that the server and its Lambda functions get, as few as in Lambda."""
 
 PRIVATE_LOGIN = base64.b64encode(b"AWS:ministack-auth-token").decode()
-"""``services/ecr.py``: what its GetAuthorizationToken always answers."""
+"""The fixed password of its GetAuthorizationToken, in ``services/ecr.py``."""
 
 
 def prepare_environment(
     variables: Mapping[str, str], *, port: int, account: str, folder: Path, auth: bool = False
 ) -> None:
     """
-    Replace this process's environment by one that ministack starts right from.
+    Replace the environment of this process with one for ministack.
 
     Args:
-        variables: What clients of the sandbox need; functions are clients too.
-        folder: For everything that is written to disk.
+        variables: The variables that clients of the sandbox need, including functions.
+        folder: The folder for everything that is written to disk.
         auth: Whether IAM policies are evaluated.
     """
-    # Python looks at TMPDIR once, and may have done so.
+    # Python reads TMPDIR only once, and may already have done so.
     tempfile.tempdir = str(folder)
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
@@ -58,7 +58,7 @@ def prepare_environment(
         MINISTACK_REGION="us-east-1",
         LAMBDA_EXECUTOR="local",
         AUTH=str(auth).lower(),
-        # Listeners and daemons that nobody asked for.
+        # Disable listeners and daemons that are not needed.
         SFTP_ENABLED="0",
         IOT_MTLS_ENABLED="0",
         DOCKER_HOST=f"unix://{folder / 'no-docker.sock'}",
@@ -67,7 +67,7 @@ def prepare_environment(
 
 
 def send_logs_to(file: Path | None) -> None:
-    """Send the log to a file, or nowhere; ministack would write it to the terminal."""
+    """Write the log to a file, or discard it; ministack would write it to the terminal."""
     logging.basicConfig(
         filename=file or os.devnull,
         level=logging.INFO,
@@ -78,10 +78,10 @@ def send_logs_to(file: Path | None) -> None:
 
 def load(world: World) -> Behind:
     """
-    Import ministack and tie it to the store.
+    Import ministack and connect it to the store.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: ministack is not installed.
     """
     from ministack.app import AUTH, app  # noqa: PLC0415 - reads the environment
     from ministack.core import lambda_runtime, responses  # noqa: PLC0415
@@ -91,7 +91,7 @@ def load(world: World) -> Behind:
     from .stack_parameters import tell_names_of_parameters  # noqa: PLC0415
 
     _register(_Provisioner(PublicRepositories(world.store), responses))
-    # An assumed role's keys stand for its account: `cdk deploy` assumes the bootstrap's roles.
+    # The keys of an assumed role belong to its account: `cdk deploy` assumes the bootstrap roles.
     world.account_of = iam.account_of
     world.private_repository = _private_repository
     world.is_private_login = PRIVATE_LOGIN.__eq__
@@ -108,12 +108,12 @@ def load(world: World) -> Behind:
 
 def _guard_runtime_api() -> None:
     """
-    Keep web pages out of the only other port that ministack opens.
+    Refuse web pages on the only other port that ministack opens.
 
-    A function with a ``bootstrap`` (``provided.al2023``: Go, Rust) fetches its
-    events there and answers them. A page could take an event away from it.
+    A function with a ``bootstrap`` (``provided.al2023``: Go, Rust) gets its events
+    there. A page could take an event away from it.
     """
-    # Its handlers are classes inside functions: they take the base class when a function is first invoked.
+    # Its handlers are nested classes, which use the base class when a function is first invoked.
     http.server.BaseHTTPRequestHandler = _GuardedHandler  # type: ignore[misc]
 
 
@@ -131,7 +131,7 @@ class _GuardedHandler(http.server.BaseHTTPRequestHandler):
 
 
 def _evaluate_policies(world: World) -> None:
-    """Let policies decide about what is ours, and let each password of private ECR say whose it is."""
+    """Evaluate policies for ECR Public, and issue passwords of private ECR that contain their owner."""
     from ministack.core.responses import get_account_id  # noqa: PLC0415
 
     from . import iam  # noqa: PLC0415
@@ -149,9 +149,9 @@ def _evaluate_policies(world: World) -> None:
 
 def _change_private_login(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """
-    Change what GetAuthorizationToken of private ECR answers.
+    Replace the response of GetAuthorizationToken of private ECR.
 
-    Its own answer names a host of AWS, which nobody here can reach, and is the same for everybody.
+    ministack's response has an AWS host, which is not reachable here, and is the same for all callers.
     """
     from ministack.services import ecr  # noqa: PLC0415
 
@@ -167,7 +167,7 @@ def _change_private_login(change: Callable[[dict[str, Any]], dict[str, Any]]) ->
 
 
 def _miss_private_images() -> None:
-    """Let DescribeImages refuse an image that does not exist: by that the cdk knows which images to build and push."""
+    """Make DescribeImages fail for an image that does not exist, so that the cdk builds and pushes the image."""
     from ministack.core.responses import error_response_json  # noqa: PLC0415
     from ministack.services import ecr  # noqa: PLC0415
 
@@ -187,10 +187,10 @@ def _miss_private_images() -> None:
 
 def _archive_private_images() -> None:
     """
-    Let UpdateImageStorageClass archive an image, which ministack does not know.
+    Implement UpdateImageStorageClass, which ministack does not support.
 
-    It is described as ``ARCHIVED`` then, and cannot be pulled until it is
-    ``STANDARD`` again. On AWS restoring takes minutes; here it is done at once.
+    The image is then described as ``ARCHIVED``, and cannot be pulled until it is
+    ``STANDARD`` again. On AWS, restoring takes minutes; here it is immediate.
     """
     from ministack.core.responses import json_response  # noqa: PLC0415
     from ministack.services import ecr  # noqa: PLC0415
@@ -246,14 +246,14 @@ def _register(provisioner: _Provisioner) -> None:
         "update": provisioner.update,
         "delete": provisioner.delete,
     }
-    # A change of these is a replacement, in change sets and in updates.
+    # A change of these properties is a replacement, in change sets and in updates.
     provisioners._REPLACING_PROPERTIES[RESOURCE_TYPE] = CREATE_ONLY  # noqa: SLF001
     provisioners._CUSTOM_NAME_REPLACEMENT[RESOURCE_TYPE] = {"name": CREATE_ONLY[0]}  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
 class _Provisioner:
-    """ministack's form of a provisioner: positional arguments, (physical id, attributes) as the answer."""
+    """A provisioner as ministack calls it: positional arguments; returns (physical id, attributes)."""
 
     repositories: PublicRepositories
     responses: Any

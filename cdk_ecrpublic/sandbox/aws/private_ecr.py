@@ -1,8 +1,8 @@
 """
-The registry of private ECR where policies are evaluated: ministack asks nobody there who they are.
+The registry API of private ECR with IAM, because ministack does not authenticate its clients.
 
-A password of GetAuthorizationToken says whose it is. Every request needs what
-the API's call for the same purpose needs.
+A password of GetAuthorizationToken contains its owner. Each request requires the
+permissions of the equivalent API call.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ACTIONS: Mapping[tuple[str, str], str] = {
     ("PUT", "blobs/uploads"): "CompleteLayerUpload",
     ("GET", "tags"): "ListImages",
 }
-"""What a request stands for, by its method and the kind of its path."""
+"""The equivalent API action of a request, by its method and the kind of its path."""
 
 _PATH = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|manifests|blobs|tags)/.*")
 
@@ -41,7 +41,7 @@ _PATH = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|manifests|blobs|ta
 @dataclass(frozen=True, slots=True)
 class PrivateEcr:
     """
-    The ASGI application: ministack with a porter at the registry's door.
+    The ASGI application, which authorizes requests before it passes them to ministack.
 
     Attributes:
         behind: ministack.
@@ -51,7 +51,7 @@ class PrivateEcr:
     behind: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or have it answered."""
+        """Refuse the request, or pass it on."""
         refusal = self._refusal(Request(scope)) if scope["type"] == "http" else None
         await (refusal or self.behind)(scope, receive, send)
 

@@ -1,1 +1,1 @@
-"""What a request passes before an API answers it: the socket, the gate, the gateway, and the scripted faults."""
+"""The path of a request to an API: the socket, the gate, the size limits and the gateway; and the controls."""

@@ -1,9 +1,8 @@
 """
-How large a request's body may be, and how a request is refused before its body was read.
+Limits for request bodies, and refusals before a body is read.
 
-Every limit lies above what the service itself allows, so that the answers
-about that stay the service's own. It keeps a mistake, or a client that means
-harm, from filling this machine's memory.
+Every limit is above the limit of the service, so the service's own errors do not
+change. The limits keep a mistake or a malicious client from filling the memory.
 """
 
 from __future__ import annotations
@@ -24,45 +23,45 @@ CONTROL_BYTES = 1 * MIB
 """The sandbox's controls: settings, and lists of faults."""
 
 API_BYTES = 32 * MIB
-"""ECR Public's API: UploadLayerPart takes 20 MiB, which are 27 in base64."""
+"""The control-plane API: UploadLayerPart takes 20 MiB, which are 27 MiB in base64."""
 
 REGISTRY_BYTES = 8 * MIB
-"""The registry: a manifest has 4 MiB at most."""
+"""The registry API: a manifest has at most 4 MiB."""
 
 LAYER_BYTES = PARTS_MAX * PART_SIZE
-"""An upload to the registry: the largest layer of ECR Public. It goes to a file piece by piece."""
+"""An upload: the largest layer of ECR Public. It is written to a file piece by piece."""
 
 CALL_BYTES = 128 * MIB
-"""A call of another service: Lambda takes 50 MiB of code, which are 67 in base64. ministack holds it in memory."""
+"""A call of another service: Lambda takes 50 MiB of code, which are 67 MiB in base64. ministack holds it in memory."""
 
 OBJECT_BYTES = 1024 * MIB
-"""An object of S3 or a part of one, a layer of private ECR. ministack holds it in memory."""
+"""An S3 object or a part of one, or a layer of private ECR. ministack holds it in memory."""
 
 LINGER_SECONDS = 2.0
-"""How long a refused client may go on sending: one whose connection breaks before does not see why."""
+"""How long a refused client may continue to send. If its connection broke earlier, it would not see the reason."""
 
 
 class BodyTooLargeError(Exception):
-    """A body turned out to be larger than allowed while it was being read."""
+    """A body exceeded its limit while it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
     """
-    An ASGI application that gets no body beyond a limit: 413.
+    An ASGI application that refuses bodies beyond a limit with 413.
 
-    What a request says of its length is believed if that is too much; all
-    else is counted while the application reads.
+    If the ``Content-Length`` exceeds the limit, the request is refused at once.
+    Otherwise the bytes are counted while the application reads them.
 
     Args:
-        limit: Returns the limit for a request, in bytes.
+        limit: Returns the limit of a request in bytes.
     """
 
     app: ASGIApp
     limit: Callable[[Scope], int]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or have it answered."""
+        """Refuse the request, or pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -72,18 +71,18 @@ class Bounded:
             with suppress(BodyTooLargeError):
                 await self.app(scope, passing.receive, passing.send)
                 return
-        # Where the answer has begun already, it breaks off here.
+        # If the response has already started, it is cut off here.
         if not passing.has_answered:
             text = (
-                f"The sandbox refuses this request: its body is too large; {scope['path'][:100]!r} takes "
-                f"{limit // MIB} MiB, so that no request fills this machine's memory. Send it in smaller parts.\n"
+                f"The sandbox refuses this request: its body is too large; the limit of {scope['path'][:100]!r} "
+                f"is {limit // MIB} MiB, so that no request fills the memory of this machine. Send smaller parts.\n"
             )
             await refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text, scope, receive, send)
 
 
 @dataclass(slots=True)
 class _Passing:
-    """Passes messages on; counts those that come in, and notes when an answer begins."""
+    """Passes messages on, counts the received bytes, and records when a response starts."""
 
     inner_receive: Receive
     inner_send: Send
@@ -108,18 +107,18 @@ def constant(limit: int) -> Callable[[Scope], int]:
 
 
 def limit_of_registry(scope: Scope) -> int:
-    """Return what the registry takes: a layer, or a manifest."""
+    """Return the limit of the registry API: that of a layer, or of a manifest."""
     return LAYER_BYTES if "/blobs/uploads/" in scope["path"] else REGISTRY_BYTES
 
 
 def limit_behind(scope: Scope) -> int:
-    """Return what ministack takes: objects and layers are put or patched, calls are posted."""
+    """Return the limit of ministack: objects and layers are sent with PUT or PATCH, calls with POST."""
     return OBJECT_BYTES if scope["method"] in ("PUT", "PATCH") else CALL_BYTES
 
 
 async def refuse(status: int, text: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with a text at once, and throw away what the client has still to send, for a moment."""
-    # It repeats what was sent, and no browser may take that for a page.
+    """Respond with a text at once, and discard what the client still sends for a moment."""
+    # The text repeats parts of the request, so a browser must not render it as a page.
     response = PlainTextResponse(text, status, {"X-Content-Type-Options": "nosniff"})
     if scope["type"] != "http":
         await response(scope, receive, send)
@@ -134,5 +133,5 @@ async def refuse(status: int, text: str, scope: Scope, receive: Receive, send: S
 
 
 def _length(scope: Scope) -> int:
-    """Return the length that a request says it has; 0 when it says none."""
+    """Return the ``Content-Length`` of a request; 0 if it has none."""
     return max((int(value) for name, value in scope["headers"] if name.lower() == b"content-length"), default=0)

@@ -1,4 +1,4 @@
-"""The listening socket, and the connections that came in through it, so that a fault can drop one."""
+"""The listening socket and its connections, so that a fault can drop one."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from weakref import WeakValueDictionary
 LOOPBACK = "127.0.0.1"
 
 NO_TIME = struct.pack("ii", 1, 0)
-"""``struct linger``: linger, for no seconds."""
+"""``struct linger``: linger for zero seconds."""
 
 Address = tuple[str, int]
 
 
 @dataclass(slots=True)
 class Connections:
-    """Open connections by their client's address."""
+    """Open connections by the address of the client."""
 
     _sockets: WeakValueDictionary[Address, socket.socket] = field(default_factory=WeakValueDictionary)
 
     def add(self, client: Address, connection: socket.socket) -> None:
-        """Remember a connection for as long as it is open."""
+        """Register a connection while it is open."""
         self._sockets[client] = connection
 
     def reset(self, client: Address) -> None:
-        """Break a connection at once: what was not sent is thrown away, and the client gets a reset."""
+        """Reset a connection; data that was not sent is discarded."""
         if connection := self._sockets.get(client):
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_TIME)
             _close(connection)
 
     def close(self, client: Address) -> None:
-        """Close a connection; what was sent arrives."""
+        """Close a connection; data that was sent arrives."""
         if connection := self._sockets.get(client):
             _close(connection)
 
@@ -46,20 +46,20 @@ class Connections:
 
 class Listener(socket.socket):
     """
-    A listening socket on 127.0.0.1 that remembers whom it accepted.
+    A listening socket on 127.0.0.1 that registers its connections.
 
-    An ASGI application cannot break its connection: no message says so. The
-    server accepts through this object, which is how we know the sockets.
+    ASGI has no message to reset a connection. The server accepts connections
+    through this object, so their sockets are known.
 
     Args:
-        port: 0 for any free one.
+        port: The port, or 0 for any free port.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
 
     def __init__(self, port: int) -> None:
-        # asyncio sends without Nagle's delay of 40 ms only where the protocol is named.
+        # asyncio disables Nagle's algorithm, a delay of 40 ms, only if the protocol is given.
         super().__init__(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.connections = Connections()
         self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -73,7 +73,7 @@ class Listener(socket.socket):
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port of the socket."""
         port: int = self.getsockname()[1]
         return port
 
@@ -85,6 +85,6 @@ class Listener(socket.socket):
 
 
 def _close(connection: socket.socket) -> None:
-    # Its owner, the server, sees the end and frees the socket; closing it here would pull it away under the server.
+    # The server sees the end of the connection and closes the socket, so do not close it here.
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

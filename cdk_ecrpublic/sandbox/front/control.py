@@ -2,10 +2,10 @@
 ``/_sandbox/``: the sandbox's own controls over HTTP, for tests in another process.
 
 ========================  ==========================================================
-``GET    health``         the address and the default account
-``GET    settings``       the settings; ``PUT`` replaces them, what is not named is the default
-``GET    faults``         the faults that wait; ``POST`` adds a list, ``PUT`` replaces, ``DELETE`` clears
-``GET    requests``       what was asked for; ``DELETE`` clears
+``GET    health``         the URL and the default account
+``GET    settings``       the settings; ``PUT`` replaces them, omitted ones get their default
+``GET    faults``         all faults; ``POST`` adds a list, ``PUT`` replaces, ``DELETE`` clears
+``GET    requests``       the recorded requests; ``DELETE`` clears
 ``POST   reset``          empty store, no faults, default settings
 ========================  ==========================================================
 """

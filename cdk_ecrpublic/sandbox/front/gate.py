@@ -1,4 +1,4 @@
-"""What stands before everything else of the sandbox: it lets no web page in."""
+"""The gate in front of the sandbox, which refuses requests of web pages."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _log = logging.getLogger("cdk_ecrpublic.sandbox")
 @dataclass(frozen=True, slots=True)
 class Gate:
     """
-    An ASGI application that no web page can use: 403.
+    An ASGI application that refuses requests of web pages with 403.
 
-    No answer has CORS headers, whatever the application says: no browser
-    gives a page what it reads here, and no preflight succeeds.
+    No response has CORS headers, whatever the application sends. So a page cannot
+    read a response, and no preflight succeeds.
 
     Args:
         app: Gets the requests of all other clients.
-        port: Where the sandbox listens.
+        port: The port of the sandbox.
     """
 
     app: ASGIApp
     port: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or have it answered."""
+        """Refuse the request, or pass it on."""
         sending = _without_cors(send)
         why = refusal(_head(scope, self.port))
         if why is None:
@@ -50,7 +50,7 @@ def _head(scope: Scope, port: int) -> Head:
 
 
 def _without_cors(send: Send) -> Send:
-    """Return a *send* that drops the headers by which a server lets other sites' pages read."""
+    """Return a *send* that drops all CORS headers."""
 
     async def stripped(message: Message) -> None:
         if "headers" in message:

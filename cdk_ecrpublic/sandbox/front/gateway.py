@@ -1,12 +1,12 @@
 """
-One application on one port: ECR Public first, ministack for all the rest.
+One application on one port: ECR Public first, ministack for everything else.
 
 ========================================  =================================================
 request                                   goes to
 ========================================  =================================================
 ``/_sandbox/…``                           the sandbox's controls
 ``/token``, ``/token/``, ``/_blob/…``     ECR Public
-target ``SpencerFrontendService.…``, or   ECR Public's API
+target ``SpencerFrontendService.…``, or   ECR Public's control-plane API
 a signature for ``ecr-public``
 ``/v2/`` with basic authentication        private ECR, which logs in that way; without
                                           ministack ECR Public
@@ -18,13 +18,13 @@ a signature for ``ecr-public``
 everything else                           ministack
 ========================================  =================================================
 
-To a container tool both registries are one host, for which it keeps one login.
-It finds bearer authentication there, exchanges its login at ``/token/`` and
-shows that token to both: ministack's private ECR asks nobody who they are, and
-``/token/`` knows private ECR's password too, which opens nothing here.
+For a container tool, both registries are one host with one login. The tool finds
+bearer authentication, exchanges its login at ``/token/``, and sends the token to both.
+ministack's private ECR does not check it. ``/token/`` also accepts the password of
+private ECR, which gives no access to ECR Public.
 
-Before all of that, ``gate`` refuses what a web page sent, and ``bodies`` what
-is too large.
+Before that, ``gate`` refuses requests of web pages, and ``bodies`` refuses bodies that
+are too large.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _REGISTRY_PATH = re.compile(r"/v2/(?P<repository>.+?)/(?:(?:manifests|blobs|refe
 @dataclass(frozen=True, slots=True)
 class Behind:
     """
-    What answers everything that is not ours.
+    The application for everything except ECR Public.
 
     Attributes:
         app: The ASGI application.
@@ -74,7 +74,7 @@ class Gateway:
 
     Args:
         world: The sandbox.
-        behind: ministack; None for ECR Public alone.
+        behind: ministack; None for ECR Public only.
     """
 
     def __init__(self, world: World, behind: Behind | None = None) -> None:
@@ -88,7 +88,7 @@ class Gateway:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or have it answered."""
+        """Pass the request to the application that serves it."""
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
@@ -98,7 +98,7 @@ class Gateway:
         await self._gate(scope, receive, send)
 
     def cancel(self) -> None:
-        """Give up the requests that are under way: since Python 3.12 a server waits for all of them before it stops."""
+        """Cancel the requests in progress. Since Python 3.12, a server waits for all of them before it stops."""
         for task in self._tasks:
             task.cancel()
 
@@ -118,7 +118,7 @@ class Gateway:
         return self._registry if is_registry else self._others
 
     def _is_public(self, path: str, authorization: str) -> bool:
-        """Decide about ``/v2/`` as the table says."""
+        """Choose the application for ``/v2/``, as in the table."""
         is_basic = authorization.lower().startswith("basic ")
         if path in ("/v2/", "/v2", "/v2/_catalog"):
             return self._behind is None or not is_basic
@@ -132,7 +132,7 @@ class Gateway:
         return self._behind is None or not is_private
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the start on, but not the end: what ministack holds is let go of by ``Behind.stop``."""
+        """Pass on the startup, but not the shutdown; ``Behind.stop`` releases the resources of ministack."""
         started = await receive()
         if self._behind is None:
             await send({"type": f"{started['type']}.complete"})
@@ -153,5 +153,5 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None
 
 async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:
     what = f"{scope.get('method', scope['type'])} {scope['path']}"
-    message = f"nothing answers {what}: this sandbox has ECR Public only; start it with ministack for the rest of AWS"
+    message = f"nothing serves {what}: this sandbox has ECR Public only; start it with ministack for the rest of AWS"
     await JSONResponse({"message": message}, HTTPStatus.NOT_IMPLEMENTED)(scope, receive, send)

@@ -1,24 +1,24 @@
 """
-Tells a web page's request from a client's: a page may not use the sandbox.
+Recognizes requests of web pages, which must not use the sandbox.
 
-A browser sends some requests for any page without asking the server first:
-forms, ``text/plain``, images, links. Two of them make a Lambda function and
-run it, so a page that the user opens could run code on this machine. What a
-page cannot change is what the browser itself says of a request:
+A browser sends some requests for any page without asking the server first: forms,
+``text/plain``, images, links. Two of them can create a Lambda function and invoke
+it, so a page that the user opens could run code on this machine. A page cannot
+change these parts of a request, which the browser sets:
 
 ===================  ===========================================================
-``Host``             the name in the address. A page can give its own name the
-                     address of this machine (DNS rebinding), but it cannot make
-                     the browser send another name
-``Origin``           whose script or form it is
-``Sec-Fetch-Site``   whether it comes from the same origin, from elsewhere, or
-                     from the user; Chrome sends it since 2019, Firefox since
+``Host``             the host name in the URL. A page can resolve its own name to
+                     this machine (DNS rebinding), but it cannot make the browser
+                     send another name
+``Origin``           the site of the script or form
+``Sec-Fetch-Site``   whether the request comes from the same origin, from another
+                     site, or from the user; Chrome sends it since 2019, Firefox since
                      2021, Safari since 2023
-``User-Agent``       ``Mozilla/…``; older browsers send an image's request with
-                     nothing else that gives it away
+``User-Agent``       ``Mozilla/…``; in older browsers, nothing else distinguishes
+                     the request for an image
 ===================  ===========================================================
 
-boto3, the cdk command line, container tools and curl send ``Host`` alone.
+boto3, the cdk command line, container tools and curl send only ``Host``.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import parse_qs
 
 HTTP_PORT = 80
-"""What an address without a port means."""
+"""The port of a URL without a port."""
 
 SITES = ("same-origin", "none")
-"""What ``Sec-Fetch-Site`` may say: the sandbox's own page, and the user, who typed the address or opened a link."""
+"""Allowed values of ``Sec-Fetch-Site``: a page of the sandbox, or the user, who typed the URL or opened a link."""
 
 SHOWN_CHARACTERS = 100
-"""A refusal shows no more of a header than that."""
+"""The number of characters of a header that a refusal shows."""
 
 _AUTHORITY = re.compile(r"(?P<name>\[[0-9a-f:]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE | re.ASCII)
 
@@ -44,18 +44,18 @@ _SINGLE = ("host", "origin", "sec-fetch-site")
 
 _DANGER = "A page could run code on this machine"
 
-_OTHER_CLIENT = "Use a client that is no browser, such as the AWS CLI, an SDK or curl"
+_OTHER_CLIENT = "Use a client that is not a browser, such as the AWS CLI, an SDK or curl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """
-    What a request says before its body.
+    The head of a request.
 
     Attributes:
         target: The path and the query, as they were sent.
-        fields: The headers' names and values, in their order.
-        port: Where the sandbox listens.
+        fields: The names and values of the headers, in order.
+        port: The port of the sandbox.
     """
 
     target: str
@@ -73,14 +73,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A host and a port; the host is in lower case and has no final dot."""
+    """A host and a port. The host is in lower case without a final dot."""
 
     host: str
     port: int
 
     @classmethod
     def of(cls, text: str) -> Authority | None:
-        """Read ``localhost:4566``; None when it is not of that form."""
+        """Parse ``localhost:4566``; return None if it is malformed."""
         match = _AUTHORITY.fullmatch(text)
         if match is None:
             return None
@@ -88,20 +88,20 @@ class Authority:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the host means this machine wherever it is looked up."""
+        """Whether the host always means the loopback interface."""
         if self.host.startswith("["):
             return _is_address(IPv6Address, self.host[1:-1])
-        # RFC 6761: names below `localhost` never leave the machine, so that no page can have one.
+        # RFC 6761: names below `localhost` are always local, so no page can have one.
         return self.host == "localhost" or self.host.endswith(".localhost") or _is_address(IPv4Address, self.host)
 
 
 def refusal(head: Head) -> str | None:
     """
-    Return why a request is refused, for people to read.
+    Return why a request is refused.
 
     Returns:
-        What is wrong, why that is refused, and what to do; None for a request
-        that no web page sent.
+        What is wrong, why it is refused, and what to do; None if no web page sent
+        the request.
     """
     found = next(filter(None, (check(head) for check in _CHECKS)), None)
     return f"The sandbox refuses this request: {found}.\n" if found else None
@@ -112,7 +112,7 @@ def _repeated(head: Head) -> str | None:
     if name is None:
         return None
     count = len(head.values(name))
-    return f"it has {count} headers {name.title()}, and which one counts is open. Send one"
+    return f"it has {count} {name.title()} headers, which is ambiguous. Send one"
 
 
 def _foreign_host(head: Head) -> str | None:
@@ -122,9 +122,9 @@ def _foreign_host(head: Head) -> str | None:
         return None
     said = f"its Host is {_shown(given)}" if given else "it has no Host"
     return (
-        f"{said}; allowed are 127.0.0.1:{head.port}, [::1]:{head.port}, localhost:{head.port} and names that end with "
-        f".localhost:{head.port}. A web page can give a name of its own the address of this machine (DNS rebinding) "
-        f"and would be taken for the sandbox's own page. Use http://127.0.0.1:{head.port}"
+        f"{said}; allowed: 127.0.0.1:{head.port}, [::1]:{head.port}, localhost:{head.port} and names that end with "
+        f".localhost:{head.port}. A web page can make its own name resolve to this machine (DNS rebinding), and the "
+        f"browser would then treat it as a page of the sandbox. Use http://127.0.0.1:{head.port}"
     )
 
 
@@ -136,7 +136,7 @@ def _foreign_origin(head: Head) -> str | None:
     if scheme.lower() == "http" and Authority.of(rest) == Authority.of(host):
         return None
     return (
-        f"a web page sent it, since its Origin is {_shown(given)}; allowed is the sandbox's own, 'http://{host}'. "
+        f"a web page sent it, because its Origin is {_shown(given)}; allowed: the sandbox's own, 'http://{host}'. "
         f"{_DANGER}. {_OTHER_CLIENT}: they send no Origin"
     )
 
@@ -146,8 +146,8 @@ def _foreign_site(head: Head) -> str | None:
     if given is None or given in SITES:
         return None
     return (
-        f"another site's web page sent it, since its Sec-Fetch-Site is {_shown(given)}; "
-        f"allowed are {' and '.join(SITES)}. {_DANGER}. {_OTHER_CLIENT}, or type the address into the browser"
+        f"a web page of another site sent it, because its Sec-Fetch-Site is {_shown(given)}; "
+        f"allowed: {' and '.join(SITES)}. {_DANGER}. {_OTHER_CLIENT}, or type the URL into the browser"
     )
 
 
@@ -156,21 +156,21 @@ def _old_browser(head: Head) -> str | None:
     if not given.startswith("Mozilla/") or head.value("sec-fetch-site"):
         return None
     return (
-        f"a browser sent it, since its User-Agent is {_shown(given)}, and does not say for which site: "
+        f"a browser sent it, because its User-Agent is {_shown(given)}, and it is not known for which site: "
         f"it has no Sec-Fetch-Site. {_DANGER}. Use a newer browser, or a client with another User-Agent"
     )
 
 
 def _link(head: Head) -> str | None:
-    # AWS's query protocol has no other way to name an operation: one address can create a stack, whose code runs here.
+    # AWS's query protocol names the operation with this parameter; a URL could create a stack that runs code here.
     query = head.target.partition("?")[2]
     if head.value("sec-fetch-site") != "none" or "action" not in map(
         str.lower, parse_qs(query, keep_blank_values=True)
     ):
         return None
     return (
-        "a browser opened it as a link, and its parameter Action calls an API. A link in a mail could run code on this "
-        f"machine. {_OTHER_CLIENT}"
+        "a browser opened it as a link, and its parameter Action calls an API. A link in an email could run code on "
+        f"this machine. {_OTHER_CLIENT}"
     )
 
 
@@ -178,8 +178,8 @@ def _proxied(head: Head) -> str | None:
     if head.target.startswith("/") or head.target == "*":
         return None
     return (
-        f"its target is {_shown(head.target)}, as a proxy is asked, which the sandbox is not: "
-        f"Host alone says whom a request is for. Send a path, such as /_sandbox/health"
+        f"its target is {_shown(head.target)}, which is a request to a proxy, and the sandbox is not a proxy. "
+        "Send a path, such as /_sandbox/health"
     )
 
 

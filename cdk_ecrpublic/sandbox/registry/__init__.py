@@ -1,1 +1,1 @@
-"""The registry API: ``/token/`` and ``/v2/``, as container tools know it."""
+"""The registry API: ``/token/`` and ``/v2/``."""

@@ -1,10 +1,9 @@
 """
-The HTTP face: ``/v2/`` and ``/token/``, as container tools know it.
+The registry API: ``/v2/`` and ``/token/``.
 
-Its oddities are the service's: a challenge whose scope is the word ``aws``;
-400 for a token that is no good; no ``Docker-Content-Digest`` when a manifest
-is read; 201 for a chunk; layers at another host. The sources are in
-``docs/explanation/sandbox-fidelity.md``.
+Its unusual behavior is that of the service: a challenge with the scope ``aws``; 400 for
+an invalid token; no ``Docker-Content-Digest`` when a manifest is read; 201 for a chunk;
+layers on another host. ``docs/explanation/sandbox-fidelity.md`` lists the evidence.
 """
 
 from __future__ import annotations
@@ -40,29 +39,29 @@ FAULT_STATUS = {
     "UNSUPPORTED": HTTPStatus.METHOD_NOT_ALLOWED,
     "TOOMANYREQUESTS": HTTPStatus.TOO_MANY_REQUESTS,
 }
-"""Codes of scripted faults that are not 400."""
+"""Codes of scripted faults whose status is not 400."""
 
 _REPOSITORY = "/v2/{alias}/{name:path}"
 
 
 async def ping(_context: RegistryContext) -> Response:
-    """Say that this is a registry, to who has a token."""
+    """Confirm that this is a registry, if the client has a token."""
     return Response(b"{}", media_type=JSON)
 
 
 async def unsupported(context: RegistryContext) -> Response:
-    """Refuse what has no answer here, by name."""
+    """Refuse an unsupported operation."""
     request = context.request
     raise errors.UNSUPPORTED.error(reason=f"ECR Public does not support {request.method} {request.url.path}")
 
 
 async def not_found(_context: RegistryContext) -> Response:
-    """Refuse a path that no route has."""
+    """Refuse an unknown path."""
     raise errors.NO_ROUTE.error()
 
 
 async def catalog(_context: RegistryContext) -> Response:
-    """Answer that nobody can list the repositories of a registry."""
+    """Respond that the repositories of a registry cannot be listed."""
     return _error(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "there is no catalog of repositories")
 
 
@@ -82,7 +81,7 @@ ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
     ("HEAD", f"{_REPOSITORY}/blobs/{{reference}}", "HeadBlob", blobs.head_blob),
     ("GET", f"{_REPOSITORY}/blobs/{{reference}}", "GetBlob", blobs.get_blob),
 )
-"""Method, path, operation and function. Other methods are refused as unsupported, other paths as not found."""
+"""Method, path, operation and function. Other methods are unsupported, other paths are not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ class RegistryApi:
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    """One row of the table, as an ASGI application."""
+    """One row of the table as an ASGI application."""
 
     world: World
     operation: str

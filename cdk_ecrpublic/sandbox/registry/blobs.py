@@ -1,4 +1,4 @@
-"""The HTTP face's tokens, layers and uploads. Layers stream from socket to file and back."""
+"""Tokens, layers and uploads of the registry API. Layers are streamed between sockets and files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CONTENT_RANGE = re.compile(r"(?:bytes )?(?P<first>[0-9]+)-(?P<last>[0-9]+)(?:/.
 
 
 async def token(context: RegistryContext) -> Response:
-    """Give a token: for the password's account, or without a password an anonymous one. Parameters do not matter."""
+    """Issue a token for the account of the password, or an anonymous token. Parameters are ignored."""
     header = context.request.headers.get("authorization", "")
     scheme, _, value = header.partition(" ")
     owner = None
@@ -42,21 +42,21 @@ async def token(context: RegistryContext) -> Response:
 
 
 async def head_blob(context: RegistryContext) -> Response:
-    """Tell whether a layer is there, and its size."""
+    """Return whether a layer exists, and its size."""
     layer = _layer(context)
     headers = {"Content-Length": str(layer.size), "Docker-Content-Digest": str(layer.digest)}
     return Response(b"", headers=headers, media_type="application/octet-stream")
 
 
 async def get_blob(context: RegistryContext) -> Response:
-    """Say where a layer can be downloaded: at another host, which wants no token."""
+    """Redirect to the download of a layer on another host, which requires no token."""
     digest = str(_layer(context).digest)
     address = f"{context.world.blob_url}/{digest}/{context.world.tokens.blob(digest)}"
     return RedirectResponse(address, HTTPStatus.TEMPORARY_REDIRECT)
 
 
 async def download_blob(context: RegistryContext) -> Response:
-    """Send a layer, or a range of it, to who has a signed address and shows nobody's token."""
+    """Send a layer, or a range of it, if the URL is signed and the request has no token."""
     request = context.request
     if "authorization" in request.headers:
         text = "Only one auth mechanism allowed; the address is signed, so the request must carry no Authorization"
@@ -70,7 +70,7 @@ async def download_blob(context: RegistryContext) -> Response:
 
 
 async def start_upload(context: RegistryContext) -> Response:
-    """Begin an upload. A mount is ignored: the client has to upload the layer."""
+    """Start an upload. A mount is ignored; the client has to upload the layer."""
     if "mount" in context.request.query_params and context.world.settings.mount == "error":
         raise errors.MOUNT_REFUSED.error()
     repository = context.writable("InitiateLayerUpload")
@@ -81,7 +81,7 @@ async def start_upload(context: RegistryContext) -> Response:
 
 
 async def get_upload(context: RegistryContext) -> Response:
-    """Answer that there is no such upload: the service never says how far one is (dotnet/sdk PR 33019)."""
+    """Respond that the upload does not exist; the service never reports its progress (dotnet/sdk PR 33019)."""
     context.readable()
     raise errors.BLOB_UNKNOWN.error()
 
@@ -95,7 +95,7 @@ async def upload_chunk(context: RegistryContext) -> Response:
 
 
 async def complete_upload(context: RegistryContext) -> Response:
-    """Append what the body has, if anything, and make a layer out of it all. A layer that is there is a success."""
+    """Append the body, if there is one, and complete the layer. It may already exist."""
     layers = context.layers(context.writable("CompleteLayerUpload"))
     upload = layers.upload(context.request.path_params["upload"])
     await _count_completion(context)
@@ -126,7 +126,7 @@ def _layer(context: RegistryContext) -> Layer:
 def _upload_answer(context: RegistryContext, upload: Upload, status: int) -> Response:
     headers = {
         "Location": f"{context.world.url}{context.path}/blobs/uploads/{upload.identity}",
-        # On the service it stays at the first part's end, however much follows (dotnet/sdk PR 33019).
+        # On the service it stays at the end of the first part (dotnet/sdk PR 33019).
         "Range": f"0-{max(min(upload.size, PART_SIZE) - 1, 0)}",
         "Docker-Upload-UUID": upload.identity,
     }
@@ -145,7 +145,7 @@ async def _count_completion(context: RegistryContext) -> None:
     try:
         context.world.count("CompleteLayerUpload")
     except ServiceError:
-        # Nothing of it counts as sent, so that the same request can be made again.
+        # None of it counts as received, so the same request can be repeated.
         await _drain(context.request)
         raise
 
@@ -171,14 +171,14 @@ def _download(request: Request, path: Path) -> Response:
 
 
 def _range(first: str, last: str, size: int) -> tuple[int, int]:
-    """Read a byte range; ``-5`` is the last five bytes. Backwards means that it cannot be satisfied."""
+    """Parse a byte range; ``-5`` means the last five bytes. A reversed range cannot be satisfied."""
     if not first:
         return (size - min(int(last), size), size - 1) if last else (1, 0)
     return int(first), min(int(last), size - 1) if last else size - 1
 
 
 async def _pieces(path: Path, first: int, last: int) -> AsyncIterator[bytes]:
-    """Read piece by piece, and hold nothing open in between: a client that goes away ends this without a word."""
+    """Read piece by piece without keeping the file open, because a client may disappear without notice."""
     while first <= last:
         with path.open("rb") as file:
             file.seek(first)

@@ -1,4 +1,4 @@
-"""What a function of the HTTP face is given, and how it learns who asks."""
+"""The context of one request to the registry API, and its authentication."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RegistryContext:
     One request.
 
     Attributes:
-        grant: What its token says; anonymous until ``authenticate``.
+        grant: The content of its token; anonymous until ``authenticate``.
     """
 
     world: World
@@ -52,10 +52,10 @@ class RegistryContext:
 
     def authenticate(self) -> None:
         """
-        Find out who asks.
+        Authenticate the client.
 
         Raises:
-            ServiceError: No token: 401 with a challenge. One that is no good: 400 or 403.
+            ServiceError: There is no token (401 with a challenge), or it is invalid (400 or 403).
         """
         header = self.request.headers.get("authorization", "")
         scheme, _, value = header.partition(" ")
@@ -70,10 +70,10 @@ class RegistryContext:
 
     def count_pull(self) -> None:
         """
-        Count a pull against the limit of an address, or of an account.
+        Count a pull against the limit of an IP address or an account.
 
         Raises:
-            ServiceError: Too many.
+            ServiceError: The limit is exceeded.
         """
         client, settings = self.request.client, self.world.settings
         if self.grant.kind == "anonymous":
@@ -85,10 +85,10 @@ class RegistryContext:
 
     def readable(self) -> Repository:
         """
-        Return the repository: anyone may pull.
+        Return the repository to pull from, which anyone may do.
 
         Raises:
-            ServiceError: There is none.
+            ServiceError: It does not exist.
         """
         alias, name = self.request.path_params["alias"], self.request.path_params["name"]
         registry = self.world.store.registry_by_alias(alias)
@@ -102,10 +102,10 @@ class RegistryContext:
         Return the repository to push to.
 
         Args:
-            action: The API operation that this request stands for.
+            action: The equivalent operation of the control-plane API.
 
         Raises:
-            ServiceError: There is none, or the caller may not push.
+            ServiceError: It does not exist, or the caller is not allowed to push.
         """
         repository = self.readable()
         if self.grant.kind == "anonymous":

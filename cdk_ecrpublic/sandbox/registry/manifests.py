@@ -1,4 +1,4 @@
-"""The HTTP face's manifests, tags and referrers."""
+"""Manifests, tags and referrers of the registry API."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 async def head_manifest(context: RegistryContext) -> Response:
-    """Tell a manifest's digest, type and size."""
+    """Return the digest, media type and size of a manifest."""
     image = _find(context)
     headers = {DIGEST_HEADER: str(image.digest), "Content-Length": str(len(image.content))}
     return Response(b"", headers=headers, media_type=image.media_type)
 
 
 async def get_manifest(context: RegistryContext) -> Response:
-    """Send a manifest's exact bytes; its digest is for the client to compute."""
+    """Send the bytes of a manifest. The client has to compute its digest."""
     image = _find(context)
     headers = {DIGEST_HEADER: str(image.digest)} if context.world.settings.get_manifest_digest_header else {}
     return Response(image.content, headers=headers, media_type=image.media_type)
 
 
 async def put_manifest(context: RegistryContext) -> Response:
-    """Store a manifest; doing it again is a success here, unlike PutImage."""
+    """Put a manifest. Unlike PutImage, this succeeds if it already exists."""
     content = await _body(context)
     repository = context.writable("PutImage")
     media_type = context.request.headers.get("content-type", "").partition(";")[0].strip()
@@ -58,7 +58,7 @@ async def put_manifest(context: RegistryContext) -> Response:
 
 
 async def list_tags(context: RegistryContext) -> Response:
-    """List the tags, a page at a time."""
+    """List the tags in pages."""
     view = context.exchange.view(context.world.settings.read_lag_tag_seconds)
     tags = [name for name, _ in context.readable().all_tags(view)]
     query = context.request.query_params
@@ -75,7 +75,7 @@ async def list_tags(context: RegistryContext) -> Response:
 
 
 async def list_referrers(context: RegistryContext) -> Response:
-    """List what refers to a digest; nothing does to an unknown one."""
+    """List the referrers of a digest; an unknown digest has none."""
     images = context.images(context.readable()).referrers(context.reference)
     wanted = context.request.query_params.get("artifactType")
     found = [entry for entry in map(_referrer, images) if not wanted or entry["artifactType"] == wanted]
@@ -99,10 +99,10 @@ def _find(context: RegistryContext) -> StoredImage:
 
 def _image_id(reference: str) -> ImageId:
     """
-    Read a tag or digest out of a path.
+    Parse a tag or digest in a path.
 
     Raises:
-        ServiceError: It can be neither.
+        ServiceError: It is neither.
     """
     if ":" in reference:
         return ImageId(digest=reference)
@@ -117,7 +117,7 @@ def _accepted(context: RegistryContext) -> tuple[str, ...]:
 
 
 async def _body(context: RegistryContext) -> bytes:
-    """Read a manifest, but never more than one can have."""
+    """Read a manifest, up to the maximum size."""
     content = bytearray()
     async for piece in context.request.stream():
         content += piece

@@ -1,1 +1,1 @@
-"""What the sandbox keeps, and the rules about it, whoever asks."""
+"""The state of the sandbox and its rules, independent of the API."""

@@ -1,8 +1,8 @@
 """
-Rules about images and tags: putting, finding, deleting.
+Rules for images and tags: put, find, delete.
 
-Tag bookkeeping: an image stays when a tag moves away from it, but goes with
-its last tag when that tag is deleted.
+If a tag moves away from an image, the image stays. If the last tag of an image is
+deleted, the image is deleted, too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DOCKER_TO_OCI = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageId:
-    """What names an image: a digest, a tag, or both. Not yet checked."""
+    """An image identifier: a digest, a tag, or both. Not checked yet."""
 
     digest: str | None = None
     tag: str | None = None
@@ -46,7 +46,7 @@ class ImageId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deleted:
-    """One line of BatchDeleteImage's answer: an image id that is gone, or why it is not."""
+    """One item in the response of BatchDeleteImage: a deleted image id, or a failure."""
 
     image: ImageId
     code: str = ""
@@ -59,8 +59,8 @@ class ImageStore:
     The images of one repository.
 
     Attributes:
-        registry: How the caller named the registry, for messages.
-        now: Seconds since the epoch.
+        registry: The name of the registry in the request, for messages.
+        now: Returns seconds since the epoch.
     """
 
     repository: Repository
@@ -70,15 +70,15 @@ class ImageStore:
 
     def put(self, content: bytes, media_type: str, *, tag: str | None, digest: str | None) -> StoredImage:
         """
-        Store a manifest byte for byte; *tag* then points to it.
+        Store a manifest byte for byte, and point *tag* to it.
 
         Args:
-            media_type: Beside the manifest; empty when it names its own.
-            digest: What the caller takes its digest to be.
+            media_type: The media type in the request; empty if only the manifest has one.
+            digest: The digest in the request.
 
         Raises:
-            ServiceError: As PutImage does. Putting what is there already is
-                an error too: IMAGE_EXISTS.
+            ServiceError: The errors of PutImage. If the tag already points to this
+                image, this is IMAGE_EXISTS.
         """
         image = self._parse(content, media_type)
         if digest is not None and digest != str(image.digest):
@@ -98,15 +98,15 @@ class ImageStore:
         digest = tag.digest if tag else _digest(image.digest)
         if digest is None or (image.digest and image.digest != str(digest)):
             return None
-        # A tag that is seen shows its image, however new that is.
+        # A visible tag shows its image, even if the image itself is not visible yet.
         return self.repository.image(digest, LATEST if tag else view)
 
     def require(self, image: ImageId, view: View = LATEST) -> StoredImage:
         """
-        Find an image that must be there.
+        Find an image that must exist.
 
         Raises:
-            ServiceError: It is not.
+            ServiceError: It does not exist.
         """
         found = self.find(image, view)
         if found is None:
@@ -119,7 +119,7 @@ class ImageStore:
         return found
 
     def delete(self, image: ImageId) -> list[Deleted]:
-        """Delete a tag, or an image with all of its tags; the last tag takes the image with it."""
+        """Delete a tag, or an image with all its tags. Deleting the last tag deletes the image."""
         refusal = self._refusal(image)
         if refusal:
             return [Deleted(image=image, code=refusal[0], reason=refusal[1])]
@@ -146,7 +146,7 @@ class ImageStore:
         try:
             manifest = Manifest.parse(content, media_type)
         except InvalidInputError as error:
-            # The service's catch-all: it says this of everything that it does not take for a manifest.
+            # The service reports this for everything that it does not recognize as a manifest.
             raise errors.INVALID_PARAMETER.error(member="ImageManifest", constraint="Invalid JSON syntax") from error
         if self.settings.media_type_parameters == "reject" and _WITH_PARAMETERS.search(content):
             raise errors.INVALID_PARAMETER.error(member="ImageManifest", constraint="Invalid JSON syntax")
@@ -212,9 +212,9 @@ class ImageStore:
 
 def translate(image: StoredImage, accepted: tuple[str, ...]) -> StoredImage:
     """
-    Convert between Docker's and OCI's form if only the other one is accepted.
+    Convert between Docker and OCI media types if the client accepts only the other one.
 
-    Source:
+    References:
         Amazon ECR Public user guide, "Container image manifest formats".
     """
     other = {**DOCKER_TO_OCI, **{oci: docker for docker, oci in DOCKER_TO_OCI.items()}}

@@ -1,4 +1,4 @@
-"""Rules about layers: uploading in parts, and what is there. Layers are files; none is ever held in memory."""
+"""Rules for layers and their uploads. Layers are files and are never held in memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..settings import MIB, Settings
 from .state import Layer, Repository, Upload
 
 PART_SIZE = 10 * MIB
-"""What InitiateLayerUpload suggests: 10 485 760 bytes, the quota's limit too."""
+"""The part size that InitiateLayerUpload suggests, which is also the quota: 10 485 760 bytes."""
 
 PARTS_MAX = 1000
 """Amazon ECR Public user guide, "Service quotas"."""
 
 UPLOAD_SECONDS = 3600.0
-"""How long an unfinished upload lives; the service's own time is not known."""
+"""The lifetime of an unfinished upload. That of the service is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class LayerStore:
     The layers of one repository.
 
     Attributes:
-        registry: How the caller named the registry, for messages.
-        folder: Where the files are.
-        now: Seconds since the epoch.
+        registry: The name of the registry in the request, for messages.
+        folder: The folder of the files.
+        now: Returns seconds since the epoch.
     """
 
     repository: Repository
@@ -42,7 +42,7 @@ class LayerStore:
     now: float
 
     def start(self) -> Upload:
-        """Begin an upload."""
+        """Start an upload."""
         identity = str(uuid.uuid4())
         upload = Upload(identity=identity, path=self.folder / f"upload-{identity}", started_at=self.now)
         upload.path.touch()
@@ -51,10 +51,10 @@ class LayerStore:
 
     def upload(self, identity: str) -> Upload:
         """
-        Return an upload that is under way.
+        Return an upload in progress.
 
         Raises:
-            ServiceError: There is none, or it has expired.
+            ServiceError: It does not exist, or has expired.
         """
         upload = self.repository.uploads.get(identity)
         if upload is None or self.now - upload.started_at > UPLOAD_SECONDS:
@@ -63,10 +63,10 @@ class LayerStore:
 
     def check_part(self, upload: Upload, first: int) -> None:
         """
-        Check that a part follows on from the last.
+        Check that a part directly follows the last one.
 
         Raises:
-            ServiceError: It does not, or there are 1000 parts already.
+            ServiceError: It does not, or there are already 1000 parts.
         """
         if first != upload.size:
             self._refuse_part(upload, f"First byte of the layer part is {first} instead of {upload.size}")
@@ -75,10 +75,10 @@ class LayerStore:
 
     def add_part(self, identity: str, first: int, last: int, content: bytes) -> Upload:
         """
-        Add a part whose first and last byte (inclusive) have these positions.
+        Add a part, given the positions of its first and last byte (inclusive).
 
         Raises:
-            ServiceError: It does not follow on, or its size is wrong.
+            ServiceError: It does not directly follow the last part, or its size is wrong.
         """
         upload = self.upload(identity)
         self.check_part(upload, first)
@@ -92,13 +92,13 @@ class LayerStore:
 
     def complete(self, identity: str, digests: Sequence[str]) -> Layer:
         """
-        Make a layer out of an upload.
+        Complete an upload, which creates the layer.
 
         Args:
-            digests: What the caller takes its digest to be; one must fit.
+            digests: The digests in the request; one must match.
 
         Raises:
-            ServiceError: As CompleteLayerUpload does.
+            ServiceError: The errors of CompleteLayerUpload.
         """
         upload = self.upload(identity)
         if not upload.size:
@@ -135,9 +135,9 @@ class LayerStore:
 
 class PartWriter:
     """
-    Appends one part to an upload, piece by piece; a part that breaks off leaves no trace.
+    Appends one part to an upload, piece by piece. An interrupted part is discarded.
 
-    Used as a context manager.
+    Use it as a context manager.
     """
 
     def __init__(self, upload: Upload) -> None:

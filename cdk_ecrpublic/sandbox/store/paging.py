@@ -1,8 +1,8 @@
 """
-Lists in no useful order, and pages of them.
+Pages of lists in an arbitrary order.
 
-The service promises no order, so a client must not find one here. A page's
-token holds the last item's key: changes in between do not shift the pages.
+The service promises no order, so clients must not rely on one. The token of a page
+contains the key of the last item, so concurrent changes do not shift the pages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .. import errors
 T = TypeVar("T")
 
 PAGE_SIZE = 100
-"""Items on a page when the request names no number; API reference of ECR Public, DescribeImages."""
+"""The default number of items on a page. Reference: ECR Public API reference, DescribeImages."""
 
 PAGE_MAX = 1000
 
@@ -26,17 +26,16 @@ _PREFIX = "ecr-public-page:"
 
 def page(items: Iterable[T], size: int, token: str | None, key: Callable[[T], str]) -> tuple[list[T], str | None]:
     """
-    Return one page, and the token of the next one if there is one.
+    Return one page, and the token of the next page if there is one.
 
-    The order is that of a hash: always the same, yet nothing that a client
-    could take for sorted.
+    The order is that of a hash: it is stable, but does not look sorted.
 
     Args:
         items: All items.
-        token: Of this page; None for the first.
+        token: The token of this page; None for the first page.
 
     Raises:
-        ServiceError: The token is none of ours.
+        ServiceError: The token is invalid.
     """
     last = b"" if token is None else _rank(_last_key(token))
     ranked = sorted(((_rank(key(item)), item) for item in items), key=lambda pair: pair[0])

@@ -1,8 +1,8 @@
 """
-Repository policies, as far as pushing from another account needs them.
+Repository policies, as far as pushes from another account need them.
 
-Statements with a condition, ``NotAction`` or ``NotPrincipal`` are not
-evaluated: an allowing one does not allow, a denying one denies.
+Statements with a condition, ``NotAction`` or ``NotPrincipal`` are not evaluated: with
+``Allow`` they do not allow, with ``Deny`` they deny.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ UNEVALUATED = frozenset({"Condition", "NotAction", "NotPrincipal"})
 
 
 def parse(text: str) -> Mapping[str, object] | None:
-    """Read a policy document; None when it is not a JSON object with statements."""
+    """Parse a policy document; return None if it is not a JSON object with statements."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -24,7 +24,7 @@ def parse(text: str) -> Mapping[str, object] | None:
 
 
 def allows(text: str | None, account: str, operation: str) -> bool:
-    """Tell whether a repository policy lets another account do something."""
+    """Return whether a repository policy allows an action to another account."""
     document = parse(text) if text else None
     statements = _statements(document) if document else []
     effects = [_effect(statement, account, f"ecr-public:{operation}") for statement in statements]

@@ -1,8 +1,8 @@
 """
-The store behind both faces: registries and repositories, and the folder that layers live in.
+The store behind both APIs: registries, repositories, and the folder of the layers.
 
-Every rule about images is in ``images``, about layers in ``layers``.
-Whoever changes something holds ``Store.lock``: stacks do it in threads of theirs.
+The rules for images are in ``images``, those for layers in ``layers``. Every change
+must hold ``Store.lock``, because CloudFormation works in separate threads.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from . import policy
 from .state import Registry, Repository, default_alias
 
 REPOSITORY_TAGS_MAX = 50
-"""API reference of ECR Public, TagResource."""
+"""Reference: ECR Public API reference, TagResource."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """
-    Who asks for a repository, and by which name for its registry.
+    The caller, and the registry that the request names.
 
     Attributes:
         account: The caller's account.
@@ -41,7 +41,7 @@ class Caller:
 
     @property
     def named(self) -> str:
-        """How errors name the registry: as the caller did."""
+        """The name of the registry in errors, which is that in the request."""
         return self.registry or self.account
 
 
@@ -51,8 +51,8 @@ class Store:
     All registries of all accounts.
 
     Attributes:
-        settings: Read anew at every use, since they may be replaced at any time.
-        default_account: Whose registry ``Settings.alias`` belongs to.
+        settings: Returns the current settings, which may be replaced at any time.
+        default_account: The account whose registry has ``Settings.alias``.
     """
 
     settings: Callable[[], Settings]
@@ -63,19 +63,19 @@ class Store:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="cdk-ecrpublic-sandbox-")))
 
     def close(self) -> None:
-        """Delete everything, the folder too."""
+        """Delete everything, including the folder."""
         self.registries.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def clear(self) -> None:
-        """Delete everything but the folder itself."""
+        """Delete everything except the folder itself."""
         with self.lock:
             self.registries.clear()
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
 
     def registry_of(self, account: str) -> Registry:
-        """Return an account's own registry: every account has one."""
+        """Return the registry of an account; every account has one."""
         registry = self.registries.setdefault(account, Registry(account=account))
         registry.custom_alias = self.settings().alias if account == self.default_account else ""
         return registry
@@ -87,10 +87,10 @@ class Store:
 
     def registry(self, caller: Caller) -> Registry:
         """
-        Return the registry that the caller means.
+        Return the registry that the request names.
 
         Raises:
-            ServiceError: There is none with this id or alias.
+            ServiceError: No registry has this id or alias.
         """
         if caller.named == caller.account or caller.registry in self.registries:
             return self.registry_of(caller.named)
@@ -104,12 +104,12 @@ class Store:
         Return a repository.
 
         Args:
-            action: What is to be done with it: allowed to its owner, and to
-                whom its policy allows it. Empty for what only owners can do;
-                another account's repository is not found then.
+            action: The action, which the owner and the repository policy may allow.
+                Empty for actions of the owner only; then a repository of another
+                account is not found.
 
         Raises:
-            ServiceError: There is none, or the caller may not do this.
+            ServiceError: It does not exist, or the caller is not allowed.
         """
         registry = self.registry(caller)
         repository = registry.repositories.get(name)
@@ -129,10 +129,10 @@ class Store:
         tags: Mapping[str, str] | None = None,
     ) -> Repository:
         """
-        Create a repository; the registry's first one brings its default alias.
+        Create a repository. The first one creates the default alias of the registry.
 
         Raises:
-            ServiceError: It exists already, or the tags are not allowed.
+            ServiceError: It already exists, or the tags are not allowed.
         """
         registry = self.registry_of(account)
         if name in registry.repositories:
@@ -145,10 +145,10 @@ class Store:
 
     def delete_repository(self, caller: Caller, name: str, *, force: bool) -> Repository:
         """
-        Delete a repository; one that holds images only by force.
+        Delete a repository. If it has images, ``force`` is required.
 
         Raises:
-            ServiceError: There is none, or it is not empty.
+            ServiceError: It does not exist, or is not empty.
         """
         repository = self.repository(caller, name)
         if any(repository.all_images()) and not force:
@@ -162,7 +162,7 @@ class Store:
         Add resource tags.
 
         Raises:
-            ServiceError: A reserved key, or more than 50 tags.
+            ServiceError: A key is reserved, or there are more than 50 tags.
         """
         if reserved := [key for key in tags if key.lower().startswith("aws:")]:
             raise errors.INVALID_TAG.error(reason=f"tag keys beginning with aws: are reserved: {', '.join(reserved)}")

@@ -1,8 +1,8 @@
 """
-What the sandbox keeps: registries, repositories, images, tags, layers and uploads.
+The state of the sandbox: registries, repositories, images, tags, layers and uploads.
 
-Values and look-ups only; what may change and when is in the modules that
-change it (``registries``, ``images``, ``layers``).
+This module has values and lookups only. The rules for changes are in ``registries``,
+``images`` and ``layers``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 from .timeline import LATEST, Timeline, View
 
 TagMap = dict[str, str]
-"""Resource tags: key to value."""
+"""Resource tags, from key to value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A blob on disk: a layer or a config."""
+    """A layer or a config on disk."""
 
     digest: Digest
     size: int
@@ -35,15 +35,15 @@ class StoredImage:
     A manifest as it was pushed, and what it refers to.
 
     Attributes:
-        content: The exact bytes.
-        layers: Digests of config and layers that the registry keeps.
-        children: Digests of the manifests that an index lists.
-        subject: What a referrer refers to.
-        artifact_type: Of an OCI artifact; empty otherwise.
-        artifact_media_type: The config's media type; empty for an index.
-        annotations: Of the manifest; the referrers list shows them.
-        size: The layers' sizes in bytes, summed; of an index the largest of its children's.
-        pushed_at: Seconds since the epoch, of the first push.
+        content: The bytes of the manifest.
+        layers: The digests of the config and the layers.
+        children: The digests of the manifests that an index lists.
+        subject: The digest that a referrer refers to.
+        artifact_type: The type of an OCI artifact; empty otherwise.
+        artifact_media_type: The media type of the config; empty for an index.
+        annotations: The annotations of the manifest, which lists of referrers show.
+        size: The sum of the layer sizes in bytes; for an index, that of its largest child.
+        pushed_at: The time of the first push, in seconds since the epoch.
     """
 
     content: bytes = field(repr=False)
@@ -61,7 +61,7 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTag:
-    """What a tag points to, and since when."""
+    """The digest that a tag points to, and since when."""
 
     digest: Digest
     created_at: float
@@ -73,8 +73,8 @@ class Upload:
     A layer that is being uploaded.
 
     Attributes:
-        parts: Their sizes in bytes, in order.
-        hasher: Of all parts so far.
+        parts: The sizes of the parts in bytes, in order.
+        hasher: The hash of all parts so far.
     """
 
     identity: str
@@ -85,13 +85,13 @@ class Upload:
 
     @property
     def size(self) -> int:
-        """Bytes received."""
+        """The number of received bytes."""
         return sum(self.parts)
 
 
 @dataclass(slots=True, kw_only=True)
 class Repository:
-    """A repository and all that is in it. Tags and digests are kept in separate maps."""
+    """A repository and its content. Tags and digests are in separate maps."""
 
     account: str
     name: str
@@ -106,7 +106,7 @@ class Repository:
 
     @property
     def arn(self) -> str:
-        """ECR Public's ARNs name no region."""
+        """The ARN, which has no Region."""
         return f"arn:aws:ecr-public::{self.account}:repository/{self.name}"
 
     def image(self, digest: Digest, view: View = LATEST) -> StoredImage | None:
@@ -138,8 +138,8 @@ class Registry:
     An account's public registry.
 
     Attributes:
-        default_alias: Given with the first repository; empty before.
-        custom_alias: Asked for by the owner; then it is the primary one.
+        default_alias: Created with the first repository; empty before.
+        custom_alias: Requested by the owner; if set, it is the primary alias.
     """
 
     account: str
@@ -150,7 +150,7 @@ class Registry:
 
     @property
     def arn(self) -> str:
-        """The registry's own ARN."""
+        """The ARN of the registry."""
         return f"arn:aws:ecr-public::{self.account}:registry/{self.account}"
 
     @property
@@ -161,9 +161,9 @@ class Registry:
 
 def default_alias(account: str) -> str:
     """
-    Derive an alias that looks like those that the service gives: ``p8v8e7e5``.
+    Derive an alias in the format of the service: ``p8v8e7e5``.
 
-    Source:
+    References:
         Amazon ECR Public user guide, "Public registries": random letters and digits.
     """
     seed = hashlib.sha256(account.encode()).digest()

@@ -1,4 +1,4 @@
-"""Values with a past, so that a read can see what was there some time ago."""
+"""Values with a history, so that a read can see an earlier state."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ KEPT_CHANGES = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """
-    How far behind a read is.
+    The lag of a read.
 
     Attributes:
-        now: Seconds, of the clock that stamped the writes.
-        lag_seconds: The read sees what was there so long ago.
-        is_stale: The read does not see the last write, however old.
+        now: The time in seconds, from the clock of the writes.
+        lag_seconds: The age of the state that the read sees.
+        is_stale: Whether the read ignores the last write, however old it is.
     """
 
     now: float = float("inf")
@@ -32,7 +32,7 @@ LATEST = View()
 
 @dataclass(slots=True)
 class Timeline(Generic[T]):
-    """The values that something has had; None while it was not there."""
+    """The history of a value; None while it did not exist."""
 
     _changes: list[tuple[float, T | None]] = field(default_factory=list)
 

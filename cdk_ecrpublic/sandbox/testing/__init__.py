@@ -1,1 +1,1 @@
-"""Images for tests, and a container tool to push and read them with."""
+"""Images for tests, and a container client that pushes and pulls them."""

@@ -1,4 +1,4 @@
-"""A small container tool: pushes and pulls as the big ones do, over urllib3."""
+"""A small container client, which pushes and pulls like other tools, with urllib3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REDIRECTS = (302, 307)
 UNAUTHORIZED, NOT_FOUND = 401, 404
 
 WRONG_BYTES = "DIGEST_INVALID"
-"""What we say when the registry sent other bytes than the digest names."""
+"""The error code if the registry sends content that does not match the digest."""
 
 CHALLENGE = "finding where to authenticate"
 
@@ -29,11 +29,11 @@ _NEXT = re.compile(r'<([^>]+)>; *rel="next"')
 
 class RegistryError(Exception):
     """
-    The registry answered something else than was hoped for.
+    The registry sent an unexpected response.
 
     Attributes:
         status: The HTTP status.
-        code: The registry's error code; empty if it named none.
+        code: The error code of the registry; empty if there is none.
     """
 
     def __init__(self, request: str, status: int, code: str = "") -> None:
@@ -48,7 +48,7 @@ class RegistryClient:
     A client of one repository.
 
     Attributes:
-        login: ``user:password``; None reads anonymously.
+        login: ``user:password``; None means anonymous.
     """
 
     repository: Repository
@@ -57,7 +57,7 @@ class RegistryClient:
     _authorization: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def put_blob(self, digest: str, content: bytes) -> None:
-        """Upload a blob that is not there yet: one POST, one PATCH with all of it, one PUT."""
+        """Upload a blob if it does not exist: one POST, one PATCH with all bytes, one PUT."""
         if self._request("HEAD", f"blobs/{digest}", allowed=(OK, NOT_FOUND)).status == OK:
             return
         started = self._request("POST", "blobs/uploads/", allowed=(ACCEPTED,))
@@ -68,7 +68,7 @@ class RegistryClient:
         self._request("PUT", f"{location}{separator}digest={digest}", (CREATED,))
 
     def put_manifest(self, reference: str, content: bytes, media_type: str) -> None:
-        """Store a manifest under a tag or its digest."""
+        """Put a manifest by tag or digest."""
         headers = {"Content-Type": media_type}
         self._request("PUT", f"manifests/{reference}", (CREATED,), body=content, headers=headers)
 
@@ -77,7 +77,7 @@ class RegistryClient:
         Read a manifest and its media type.
 
         Raises:
-            RegistryError: Not there, or not the bytes that a digest names.
+            RegistryError: It does not exist, or does not match the digest.
         """
         answer = self._request("GET", f"manifests/{reference}", headers={"Accept": ACCEPT})
         self._check(reference, answer)
@@ -85,10 +85,10 @@ class RegistryClient:
 
     def get_blob(self, digest: str) -> bytes:
         """
-        Read a blob; where the registry sends us, our token does not go along.
+        Read a blob. The token is not sent along a redirect.
 
         Raises:
-            RegistryError: Not there, or not the bytes that the digest names.
+            RegistryError: It does not exist, or does not match the digest.
         """
         answer = self._request("GET", f"blobs/{digest}", allowed=(OK, *REDIRECTS))
         if answer.status in REDIRECTS:
@@ -102,7 +102,7 @@ class RegistryClient:
         return str(answer.headers["Docker-Content-Digest"])
 
     def tags(self) -> list[str]:
-        """List the tags, all pages of them."""
+        """List the tags of all pages."""
         found: list[str] = []
         url = "tags/list"
         while url:
@@ -113,7 +113,7 @@ class RegistryClient:
         return found
 
     def referrers(self, digest: str) -> list[str]:
-        """Return the digests of what refers to an image."""
+        """Return the digests of the referrers of an image."""
         answer = self._request("GET", f"referrers/{digest}")
         return [entry["digest"] for entry in answer.json()["manifests"]]
 
@@ -154,7 +154,7 @@ class RegistryClient:
         return self._pool.request(method, url, body=body, headers=given, redirect=False)
 
     def _answer(self, challenge: str) -> Mapping[str, str]:
-        """Show the login itself, or a token got where the challenge says."""
+        """Return the login, or a token from the endpoint in the challenge."""
         login = urllib3.make_headers(basic_auth=self.login) if self.login else {}
         if challenge.startswith("Basic "):
             return login

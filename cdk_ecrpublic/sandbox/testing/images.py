@@ -1,5 +1,5 @@
 """
-Real images, small and made on the spot, and a container tool to push and read them with.
+Small, real images for tests, and a container client that pushes and pulls them.
 
 Example::
 
@@ -53,12 +53,13 @@ class HasRegistry(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """
-    An image or index, complete.
+    A complete image or index.
 
     Attributes:
-        manifest: The exact bytes.
+        manifest: The bytes of the manifest.
+        media_type: The media type of the manifest.
         children: The images that an index lists.
-        blobs: Config and layers by digest.
+        blobs: The config and layers by digest.
     """
 
     manifest: bytes = field(repr=False)
@@ -80,14 +81,14 @@ def build_image(
     labels: Mapping[str, str] | None = None,
 ) -> Image:
     """
-    Build an image; for several platforms, an index of one image each.
+    Build an image, or for several platforms an index with one image for each.
 
     The same arguments always give the same digest.
 
     Args:
-        files: Path to content; all go into one layer.
-        platforms: As ``os/architecture[/variant]``.
-        media_type: Of the images; an index is of the same family.
+        files: Content by path; all files go into one layer.
+        platforms: Platforms as ``os/architecture[/variant]``.
+        media_type: The media type of the images; an index is of the same family (OCI or Docker).
         labels: Go into the config.
     """
     layer = _layer(files)
@@ -97,11 +98,13 @@ def build_image(
 
 def push_image(sandbox: HasRegistry, repository: str, image: Image, tags: Sequence[str] = ()) -> None:
     """
-    Push an image to a repository of the sandbox's own registry.
+    Push an image to a repository of the sandbox's default account.
 
     Args:
-        repository: Its name, without host and alias.
-        tags: Without any it is pushed by digest.
+        sandbox: A running sandbox.
+        repository: The name of the repository, without host and alias.
+        image: The image.
+        tags: The tags. Default: none; the image is pushed by digest.
     """
     client = sandbox.client("ecr-public")
     described = client.describe_repositories(repositoryNames=[repository])["repositories"][0]
@@ -111,7 +114,7 @@ def push_image(sandbox: HasRegistry, repository: str, image: Image, tags: Sequen
 
 def push(uri: str, image: Image, tags: Sequence[str] = (), *, login: str) -> None:
     """
-    Push an image as a container tool does: blobs, then children, then the image, then its tags.
+    Push an image as a container tool does: blobs, children, the image, and then its tags.
 
     Args:
         uri: ``host/alias/name``.
@@ -128,12 +131,12 @@ def push(uri: str, image: Image, tags: Sequence[str] = (), *, login: str) -> Non
 
 def pull(uri: str, reference: str, *, login: str | None = None) -> Image:
     """
-    Pull an image with all of its children and blobs, and check every digest.
+    Pull an image with all its children and blobs, and check every digest.
 
     Args:
         uri: ``host/alias/name``.
         reference: A tag or digest.
-        login: ``user:password``; None reads anonymously.
+        login: ``user:password``; None means anonymous.
 
     Raises:
         RegistryError: Something is missing, or is not what it should be.
@@ -142,7 +145,7 @@ def pull(uri: str, reference: str, *, login: str | None = None) -> Image:
 
 
 def write_layout(image: Image, folder: Path) -> None:
-    """Write an image as a build tool does that has no registry: an OCI image layout in a folder."""
+    """Write an image as an OCI image layout into a folder, as a build tool without a registry does."""
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     for part in _all(image):
@@ -154,13 +157,13 @@ def write_layout(image: Image, folder: Path) -> None:
 
 
 def resolve_tags(sandbox: HasRegistry, repository: str) -> dict[str, str]:
-    """Return what each tag of a repository points to, read anonymously; sorted by tag."""
+    """Return the digest of each tag of a repository, read anonymously and sorted by tag."""
     described = sandbox.client("ecr-public").describe_repositories(repositoryNames=[repository])["repositories"][0]
     return tags_of(described["repositoryUri"])
 
 
 def tags_of(uri: str) -> dict[str, str]:
-    """Return what each tag of ``host/alias/name`` points to, read anonymously; sorted by tag."""
+    """Return the digest of each tag of ``host/alias/name``, read anonymously and sorted by tag."""
     client = RegistryClient(Repository.parse(uri), None)
     return {tag: client.digest_of(tag) for tag in sorted(client.tags())}
 
@@ -184,7 +187,7 @@ def _pull(client: RegistryClient, reference: str) -> Image:
 
 
 def _layer(files: Mapping[str, bytes]) -> tuple[bytes, str]:
-    """Pack the files; return the layer and the digest of the unpacked tar, which the config names."""
+    """Pack the files. Return the layer and the digest of the uncompressed tar file (the diff ID)."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in sorted(files.items()):
