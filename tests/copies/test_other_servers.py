@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from cdk_ecrpublic._assets.lambda_handler.oci import ManifestMediaType
 from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push
 from lambda_handler.errors import AccessError
-from lambda_handler.oci import ManifestMediaType
 from tests.support.registries import PASSWORD, Kind, Running, running
 from tests.support.web_server import send, web_server
 
