@@ -14,6 +14,11 @@ from .client import RegistryClient
 
 T = TypeVar("T")
 
+_ARCHIVED = (
+    "check its name, and whether it is archived, which private ECR does not say to who pulls: ecr:DescribeImages then "
+    "has the imageStatus ARCHIVED, and ecr:UpdateImageStorageClass restores it; there is no need to push it again"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryRepository:
@@ -43,6 +48,8 @@ class RegistryRepository:
         except NotFoundError as error:
             message = f"the source image {reference} does not exist, or is not shown to us"
             hint = "check its name, and whether reading it needs credentials"
+            if self.client.tokens.role_needs:
+                hint = _ARCHIVED
             raise NotFoundError(message, operation=error.operation, hint=hint) from error
         except ImageError as error:
             error.about(str(reference))
