@@ -118,12 +118,14 @@ class Writes:
         blobs: Digest and size in bytes of each.
         manifests: Digests.
         referrers: Digests, of signatures and the like.
+        referrer_tags: Public tags that some of those get, or move to them.
         deletes: Digests of images that go for good, unless an index lists them.
     """
 
     blobs: Mapping[str, int] = field(default_factory=dict)
     manifests: tuple[str, ...] = ()
     referrers: tuple[str, ...] = ()
+    referrer_tags: tuple[str, ...] = ()
     deletes: tuple[str, ...] = ()
 
     @property

@@ -157,6 +157,7 @@ def _writes(plan: Plan, repository: PublicRepository) -> Writes:
         blobs={str(copy.blob.digest): copy.blob.size for copy in plan.blobs},
         manifests=(*(str(part.digest) for part in plan.parts), *([str(plan.manifest.digest)] if is_put else [])),
         referrers=tuple(str(manifest.digest) for manifest, _ in plan.referrers),
+        referrer_tags=tuple(tag for _, tag in plan.referrers if tag),
     )
 
 

@@ -15,6 +15,11 @@ from .uploads import BlobOpener, Uploads
 
 T = TypeVar("T")
 
+_ARCHIVED = (
+    "check its name, and whether it is archived, which private ECR does not say to who pulls: ecr:DescribeImages then "
+    "has the imageStatus ARCHIVED, and ecr:UpdateImageStorageClass restores it; there is no need to push it again"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryRepository:
@@ -39,6 +44,8 @@ class RegistryRepository:
         except NotFoundError as error:
             message = f"the source image {reference} does not exist, or access is denied"
             hint = "check the reference, and whether the registry requires credentials"
+            if self.client.tokens.role_needs:
+                hint = _ARCHIVED
             raise NotFoundError(message, operation=error.operation, hint=hint) from error
         except ImageError as error:
             error.add_context(str(reference))

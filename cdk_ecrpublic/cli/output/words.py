@@ -80,7 +80,7 @@ def writes(effect: Effect) -> str:
     if effect.writes.manifests:
         parts.append(f"puts {count(len(effect.writes.manifests), 'manifest')}")
     if effect.writes.referrers:
-        parts.append(f"takes {count(len(effect.writes.referrers), 'referrer')} along")
+        parts.append(f"takes {count(len(effect.writes.referrers), 'referrer')} along{_under(effect)}")
     if effect.writes.deletes:
         parts.append(f"deletes {count(len(effect.writes.deletes), 'image')} at most")
     return ", ".join(parts)
@@ -165,6 +165,12 @@ def undo(effects: Sequence[Effect]) -> str:
     elif Action.CREATE in actions and not (lost or elsewhere):
         parts.append("new tags are removed")
     return f"If this deployment fails, CloudFormation rolls it back: {'; '.join(parts)}" if parts else ""
+
+
+def _under(effect: Effect) -> str:
+    """Name the tags of referrers, which everybody sees like any other."""
+    tags = tuple(map(harmless, effect.writes.referrer_tags))
+    return f" under {'the tag' if len(tags) == 1 else 'the tags'} {_listed(tags)}" if tags else ""
 
 
 def _listed(tags: Sequence[str]) -> str:
