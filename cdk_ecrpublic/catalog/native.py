@@ -1,4 +1,4 @@
-"""Our own format: repositories, and of each the images, with all that PublicImage offers."""
+"""Our own format: repositories with their images, with most options of ``PublicImage``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LISTS: Mapping[str, Callable[[str], object]] = {
 }
 _FLAGS = ("include_referrers",)
 SETTINGS = (*_LISTS, *_FLAGS)
-"""The fields of ``ImageSettings``: lists, with how an item is read, and flags."""
+"""The fields of ``ImageSettings``: lists with the parser of an item, and flags."""
 
 SOURCES = ("digest", "source", "manifest_file")
 IMAGE = (*SOURCES, "tags", "expected_digest", "id", *SETTINGS)
@@ -48,12 +48,12 @@ _PATH = re.compile(r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,1023}")
 @dataclass(frozen=True, slots=True)
 class Context:
     """
-    What the document does not say itself.
+    The arguments for reading a document.
 
     Attributes:
-        folder: What files are relative to.
-        settings: For images of which the document says nothing.
-        selection: The images that are taken.
+        folder: The folder that file paths are relative to.
+        settings: The settings of images for which the document has none.
+        selection: The selected images.
     """
 
     folder: Path
@@ -136,7 +136,7 @@ def _source(entry: dict[str, Node], at: Position, what: str, folder: Path, field
 
 
 def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, Any]:
-    """Read those settings that are there, as arguments of ``ImageSettings``."""
+    """Read the given settings as arguments of ``ImageSettings``."""
     found: dict[str, Any] = {}
     for key, parse in _LISTS.items():
         if key in entry:
@@ -151,7 +151,7 @@ def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, An
 def _parse_source(text: str) -> Reference:
     reference = Reference.parse(text)
     if reference.digest is None:
-        message = f"{truncated_repr(text)} has no digest, and its tag may move unseen; add it: {text}@sha256:…"
+        message = f"{truncated_repr(text)} has no digest, and its tag may move; add the digest: {text}@sha256:…"
         raise InvalidInputError(message)
     return reference
 
