@@ -54,7 +54,7 @@ def image(stack: Stack, source: IImageSource) -> PublicImage:
         ),
         (
             lambda _: ImageSource.registry("bitnami/redis:7"),
-            "a dot nor a port; write the host before it: Docker Hub's is 'docker.io/bitnami/redis'",
+            "a dot nor a port; for Docker Hub, write 'docker.io/bitnami/redis'",
         ),
         (
             lambda _: ImageSource.registry("https://ghcr.io/a/b:1"),

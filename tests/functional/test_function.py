@@ -126,7 +126,7 @@ def test_a_refused_answer_is_not_sent_again_by_us(address: AnswerAddress, status
     address.failures += [status, 200]
     clock = SteppingClock()
 
-    with pytest.raises(DeliveryError, match=f"refused the answer with status {status}"):
+    with pytest.raises(DeliveryError, match=f"refused the response with status {status}"):
         send(f"{address.url}/x", clock)
 
     assert (clock.slept, address.failures) == ([], [200])
