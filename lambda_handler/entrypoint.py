@@ -190,7 +190,7 @@ def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float)
         return ""
     history = StackHistory(clients.get("cloudformation"), request.stack_id, retry)
     try:
-        if history.is_settled:
+        if history.is_idle:
             return f"{late}; the stack has no operation in progress any more"
         if history.has_changed_since(request.logical_resource_id, request.sent):
             return f"{late}; the status of the resource has changed since"

@@ -158,7 +158,9 @@ class PublicImageCatalog(Construct):
         if only is not None:
             _check_patterns(f"{what}: only", only)
         defaults = ImageSettings() if defaults is None else defaults
-        check_instance(f"{what}: defaults", defaults, ImageSettings, "ImageSettings(include_referrers=True), say")
+        check_instance(
+            f"{what}: defaults", defaults, ImageSettings, "for example ImageSettings(include_referrers=True)"
+        )
         arguments = Arguments(
             registries=None if registries is None else Path(registries),
             source=source,
@@ -316,11 +318,11 @@ class PublicImageCatalog(Construct):
             )
 
 
-def _check_arguments(what: str, path: object, registries: object, texts: Mapping[str, object]) -> None:
+def _check_arguments(what: str, path: object, registries: object, strings: Mapping[str, object]) -> None:
     check_path(f"{what}: path", path)
     if registries is not None:
         check_path(f"{what}: registries", registries)
-    for name, text in texts.items():
+    for name, text in strings.items():
         if text is not None:
             check_text(f"{what}: {name}", text)
 

@@ -65,7 +65,7 @@ class Fields:
             self._refuse_kind(node, what, f"a mapping of {of}")
             return
         for key, value in node.value:
-            yield self.text(key, what, parse), position(key), value
+            yield self.string(key, what, parse), position(key), value
 
     def items(self, node: Node, what: str, of: str) -> Iterator[tuple[Node, str]]:
         """Read a list; yield each item with its name."""
@@ -75,7 +75,7 @@ class Fields:
         for number, item in enumerate(node.value):
             yield item, f"{what}[{number}]"
 
-    def text(self, node: Node, what: str, parse: Callable[[str], T]) -> T | None:
+    def string(self, node: Node, what: str, parse: Callable[[str], T]) -> T | None:
         """Read a string with *parse*, which raises an ImageError for an invalid one."""
         if is_refused(node) or not isinstance(node, Scalar):
             self._refuse_kind(node, what, "a string")
@@ -90,11 +90,11 @@ class Fields:
             self.refuse(position(node), f"{what}: {error.message}")
             return None
 
-    def texts(self, node: Node, what: str, parse: Callable[[str], T], of: str) -> tuple[tuple[T, Position], ...]:
+    def strings(self, node: Node, what: str, parse: Callable[[str], T], of: str) -> tuple[tuple[T, Position], ...]:
         """Read a list of strings without duplicates."""
         found: dict[str, tuple[T, Position]] = {}
         for item, name in self.items(node, what, of):
-            value = self.text(item, name, parse)
+            value = self.string(item, name, parse)
             if value is None:
                 continue
             if item.value in found:

@@ -114,11 +114,11 @@ def read_registries(node: Node, fields: Fields) -> tuple[Registry, ...]:
     found = []
     for item, what in fields.items(node, "registries", "registries, each with a name"):
         entry = fields.mapping(item, what, required=("name",), optional=("src", "service-account")) or {}
-        name = fields.text(entry["name"], f"{what}.name", parse_registry) if "name" in entry else None
+        name = fields.string(entry["name"], f"{what}.name", parse_registry) if "name" in entry else None
         is_source = fields.flag(entry["src"], f"{what}.src") if "src" in entry else False
         if "service-account" in entry:
             # A Google service account; here the role of the function has the permissions.
-            fields.text(entry["service-account"], f"{what}.service-account", str)
+            fields.string(entry["service-account"], f"{what}.service-account", str)
         if name is not None and is_source is not None:
             found.append(Registry(name, is_source, position(item)))
     return tuple(found)
@@ -134,7 +134,7 @@ def read_images(node: Node, selection: Selection, fields: Fields) -> tuple[Liste
     found = []
     for item, path in fields.items(node, "images", "images, each with a name and a dmap"):
         entry = fields.mapping(item, path, required=("name",), optional=("dmap",)) or {}
-        name = fields.text(entry["name"], f"{path}.name", _parse_name) if "name" in entry else None
+        name = fields.string(entry["name"], f"{path}.name", _parse_name) if "name" in entry else None
         if name is not None and not selection.has(name):
             continue
         images = _read_dmap(entry["dmap"], f"{path}.dmap", fields) if "dmap" in entry else ()
@@ -218,7 +218,7 @@ def _read_dmap(node: Node, what: str, fields: Fields) -> tuple[tuple[Digest, Pos
     found = []
     for digest, at, value in fields.table(node, what, Digest.parse, "digests to lists of tags"):
         path = f"{what}.{str(digest)[:19]}…" if digest else what
-        tags = fields.texts(value, path, parse_tag, "tags; [] publishes by digest only")
+        tags = fields.strings(value, path, parse_tag, "tags; [] publishes by digest only")
         if digest is not None:
             found.append((digest, at, tuple(Tag(text, place) for text, place in tags)))
     return tuple(found)

@@ -243,7 +243,11 @@ def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
             {},
             "2:10: 'xxxx",
         ),
-        (f"repositories: {{ab: {{images: [{{digest: {A}}}, {{digest: {A}}}]}}}}", {}, "repository 'ab'; give one of the"),
+        (
+            f"repositories: {{ab: {{images: [{{digest: {A}}}, {{digest: {A}}}]}}}}",
+            {},
+            "'ab'; give one of the",
+        ),
         (
             f"repositories: {{ab: {{images: [{{digest: {A}, id: x}}, {{digest: {B}, tags: [x]}}]}}}}",
             {},
