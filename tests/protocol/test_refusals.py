@@ -39,7 +39,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         (manifest("[]"), "Source.Manifest.Body: the manifest is a JSON list; expected an object"),
         (
             manifest('{"schemaVersion": 2, "manifests": []}'),
-            "the manifest has no mediaType and none was given with it; give its media type",
+            "the manifest has no mediaType, and none was given with it; give its media type",
         ),
         (
             manifest('{"schemaVersion": 2, "manifests": []}', MediaType="text/plain"),
@@ -68,7 +68,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
             "Source.Archive: Key is missing",
         ),
         ({"RepositoryName": "acme/agent"}, "Source: is required, but missing"),
-        ({"Source": {"Digest": NOWHERE, "Tag": "1"}}, "RepositoryName: is missing"),
+        ({"Source": {"Digest": NOWHERE, "Tag": "1"}}, "RepositoryName: is required, but missing"),
         (
             {"RepositoryName": "acme/agent", "Source": {"Digest": NOWHERE, "Tag": "1"}},
             "Source: has 2 keys; expected exactly one of Digest, Tag, Manifest",
