@@ -158,9 +158,7 @@ class PublicImageCatalog(Construct):
         if only is not None:
             _check_patterns(f"{what}: only", only)
         defaults = ImageSettings() if defaults is None else defaults
-        check_instance(
-            f"{what}: defaults", defaults, ImageSettings, "for example ImageSettings(include_referrers=True)"
-        )
+        check_instance(f"{what}: defaults", defaults, ImageSettings, "ImageSettings(include_referrers=True), e.g.")
         arguments = Arguments(
             registries=None if registries is None else Path(registries),
             source=source,
