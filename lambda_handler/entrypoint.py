@@ -190,7 +190,7 @@ def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float)
         return ""
     history = StackHistory(clients.get("cloudformation"), request.stack_id, retry)
     try:
-        if history.is_settled:
+        if history.is_idle:
             return f"{late}; the stack has no operation in progress any more"
         if history.has_changed_since(request.logical_resource_id, request.sent):
             return f"{late}; the status of the resource has changed since"
@@ -226,7 +226,7 @@ class SourceAdapters:
         """Open a repository in any registry; ECR Public is opened with the login of the function."""
         is_here = repository.host.canonical == self.destination.repository.host.canonical
         if is_here and not credentials_secret_arn:
-            return self._open(self._clients.logins.ecr_public(repository))
+            return self.registry_api(repository)
         known = self._with_secrets.get((repository, credentials_secret_arn))
         login = known or self._log_in(repository, credentials_secret_arn)
         if credentials_secret_arn:

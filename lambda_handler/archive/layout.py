@@ -73,7 +73,7 @@ class ImageLayout:
             return part
         images = named_images((entry.digest, _names(entry)) for entry in self._entries)
         if not reference and len(images) > 1:
-            # Some tools list the images of an index beside the index.
+            # Some tools list the images of an index in addition to the index.
             parts = {part for digest in images for part in self._parts_of(digest)}
             images = {
                 digest: names

@@ -98,7 +98,7 @@ class StackHistory:
         return not _ROLLING_BACK.isdisjoint(self._statuses)
 
     @property
-    def is_settled(self) -> bool:
+    def is_idle(self) -> bool:
         """
         Whether no operation is in progress, so that CloudFormation waits for no response.
 
@@ -189,7 +189,7 @@ class StackHistory:
                 page = self.client.describe_stack_events(StackName=stack_id, **following)
                 return [_Event.parse(each) for each in page.get("StackEvents", ())], page.get("NextToken", "")
 
-        # The answer is optional, so it must not take all of the remaining time.
+        # The result is optional, so this must not take all of the remaining time.
         retry = replace(self.retry, deadline=self.retry.deadline.sooner(EVENTS_SECONDS))
         return retry.call("reading the events of the stack", call)
 

@@ -48,7 +48,6 @@ BATCH_MAX = 100
 REMOVAL_SECONDS = 15.0
 """The longest time that a removal takes. With less time left, a mistake could not be undone, so none is started."""
 
-
 MAX_CONCURRENT_READS = 4
 """How many read requests are sent at the same time; the service does not publish its limit."""
 

@@ -44,7 +44,7 @@ class RegistryRepository:
         except NotFoundError as error:
             message = f"the source image {reference} does not exist, or access is denied"
             hint = "check the reference, and whether the registry requires credentials"
-            if self.client.tokens.role_needs:
+            if self.client.auth.role_needs:
                 hint = _ARCHIVED
             raise NotFoundError(message, operation=error.operation, hint=hint) from error
         except ImageError as error:

@@ -54,13 +54,13 @@ def image(stack: Stack, source: IImageSource) -> PublicImage:
         ),
         (
             lambda _: ImageSource.registry("bitnami/redis:7"),
-            "a dot nor a port; write the host before it: Docker Hub's is 'docker.io/bitnami/redis'",
+            "a dot nor a port; for Docker Hub, write 'docker.io/bitnami/redis'",
         ),
         (
             lambda _: ImageSource.registry("https://ghcr.io/a/b:1"),
             "is not a repository; omit 'https://': 'ghcr.io/a/b'",
         ),
-        (lambda _: ImageSource.registry("ghcr.io/Acme/b:1"), "what follows the host is written in lower case"),
+        (lambda _: ImageSource.registry("ghcr.io/Acme/b:1"), "the path must be in lower case"),
         (
             lambda _: ImageSource.public("ghcr.io/a/b", tag="1"),
             "ImageSource.public: 'ghcr.io/a/b' is not in ECR Public; expected public.ecr.aws/<alias>/<name>, or",

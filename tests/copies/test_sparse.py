@@ -215,7 +215,7 @@ def test_an_archive_that_contradicts_itself_is_refused(
     with pytest.raises(InvalidArchiveError, match="contradicts itself") as failure:
         publisher.publish(bucket.put("saved.tar", tar_of(layout_of((root, {})))), "1")
 
-    assert failure.value.hint == "Docker 25.0.0 wrote such archives; write it again with another version"
+    assert failure.value.hint == "Docker 25.0.0 wrote such archives; save the image again with another version"
     assert publisher.is_empty()
 
 
@@ -339,13 +339,13 @@ def test_an_error_names_the_child_and_its_parent(
             b'"digest": "sha256:00", "digest": "',
             "the key 'digest' is duplicated with different values",
         ),
-        (b'"manifests"', b'"Manifests": [], "manifests"', "'Manifests' is a key that some clients take for manifests"),
-        (b'"digest": "', b'"DIGEST": "sha256:00", "digest": "', r"DIGEST' is a key that some clients take for digest"),
-        (b'"os": ', b'"O\xc5\xbf": "windows", "os": ', "is a key that some clients take for os"),
+        (b'"manifests"', b'"Manifests": [], "manifests"', "'Manifests' is a key that some clients read as manifests"),
+        (b'"digest": "', b'"DIGEST": "sha256:00", "digest": "', r"DIGEST' is a key that some clients read as digest"),
+        (b'"os": ', b'"O\xc5\xbf": "windows", "os": ', "is a key that some clients read as os"),
         (
             b'"mediaType": ',
             b'"MediaType": "x", "mediaType": ',
-            "MediaType' is a key that some clients take for mediaType",
+            "MediaType' is a key that some clients read as mediaType",
         ),
     ],
 )

@@ -268,7 +268,7 @@ def test_an_immutable_tag_does_not_move(stack: Stack, registry: Registry, patter
     )
 
     assert answer.reason.startswith(
-        f"RULE_VIOLATION: tag '1.4.2' is immutable: it points to {first.digest}, and must not move to {second.digest}"
+        f"RULE_VIOLATION: tag '1.4.2' is immutable: it points to {first.digest} and must not move to {second.digest}"
     )
     assert registry.tags() == before
     assert registry.sandbox.requests.count("PutImage") == 0

@@ -96,10 +96,10 @@ def test_a_stack_is_rolled_back_where_its_status_says_so(world: World, status: s
 
 
 @pytest.mark.parametrize("status", [*FORWARD, *BACK, *SUCCEEDED, *FAILED, "DELETE_IN_PROGRESS"])
-def test_a_stack_is_settled_where_nothing_is_in_progress(world: World, status: str) -> None:
+def test_a_stack_is_idle_where_nothing_is_in_progress(world: World, status: str) -> None:
     world.stack.status = status
 
-    assert world.history().is_settled == (status in {*SUCCEEDED, *FAILED})
+    assert world.history().is_idle == (status in {*SUCCEEDED, *FAILED})
 
 
 @pytest.mark.parametrize("status", BACK)
@@ -111,13 +111,13 @@ def test_a_nested_stack_is_rolled_back_with_the_one_around_it(world: World, stat
     assert world.history().is_rolling_back
 
 
-def test_a_nested_stack_is_settled_with_the_one_around_it(world: World) -> None:
+def test_a_nested_stack_is_idle_with_the_one_around_it(world: World) -> None:
     world.stack.status = "UPDATE_COMPLETE"
     world.root.status = "UPDATE_IN_PROGRESS"
-    assert not world.history().is_settled
+    assert not world.history().is_idle
 
     world.root.status = "UPDATE_COMPLETE"
-    assert world.history().is_settled
+    assert world.history().is_idle
 
 
 def test_a_status_is_asked_for_once_in_a_request(world: World) -> None:
@@ -125,7 +125,7 @@ def test_a_status_is_asked_for_once_in_a_request(world: World) -> None:
     history = world.history()
 
     for _ in range(2):
-        assert [history.is_rolling_back, history.is_settled] == [False] * 2
+        assert [history.is_rolling_back, history.is_idle] == [False] * 2
 
     assert world.asked("DescribeStacks") == [STACK, ROOT]
 
@@ -140,7 +140,7 @@ def test_a_stack_that_is_not_nested_is_asked_about_once(world: World) -> None:
 def test_a_permission_that_is_missing_is_not_waited_for(world: World) -> None:
     world.plane.denied.add("DescribeStacks")
 
-    for question in ("is_rolling_back", "is_settled"):
+    for question in ("is_rolling_back", "is_idle"):
         with pytest.raises(AccessError, match="cloudformation:DescribeStacks failed"):
             getattr(world.history(), question)
 

@@ -39,7 +39,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         (manifest("[]"), "Source.Manifest.Body: the manifest is a JSON list; expected an object"),
         (
             manifest('{"schemaVersion": 2, "manifests": []}'),
-            "the manifest has no mediaType and none was given with it; give its media type",
+            "the manifest has no mediaType, and none was given with it; give its media type",
         ),
         (
             manifest('{"schemaVersion": 2, "manifests": []}', MediaType="text/plain"),
@@ -47,7 +47,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         ),
         (
             manifest(f'{{"schemaVersion": 2, "mediaType": "{INDEX}", "manifests": []}}', MediaType=OCI),
-            "was given beside it",
+            "was given with it",
         ),
         (
             {**manifest('{"schemaVersion": 2, "manifests": []}', MediaType=INDEX), "ImageDigest": NOWHERE},
@@ -60,7 +60,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         (declare(NOWHERE, "1", RegistryId="ACME!"), "RegistryId: 'ACME!' is not a registry"),
         (declare(NOWHERE, "1", OnDelete="Remove"), "OnDelete: is 'Remove'; allowed: Keep, Delete"),
         (declare(NOWHERE, "1", OnTagRemoved="Remove"), "OnTagRemoved: is 'Remove'; allowed: Keep, Untag"),
-        (declare(NOWHERE, "1", StateParameterName="state"), "StateParameterName: 'state' is not the name of a param"),
+        (declare(NOWHERE, "1", StateParameterName="state"), "StateParameterName: 'state' is not a param"),
         (declare(NOWHERE, "1", IncludeReferrers="yes"), "IncludeReferrers: is 'yes'; allowed: true, false"),
         (declare(NOWHERE, "1", ImmutableTags=["[0-9]"]), "ImmutableTags[0]: '[0-9]' is not a tag or a tag pattern"),
         (
@@ -68,7 +68,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
             "Source.Archive: Key is missing",
         ),
         ({"RepositoryName": "acme/agent"}, "Source: is required, but missing"),
-        ({"Source": {"Digest": NOWHERE, "Tag": "1"}}, "RepositoryName: is missing"),
+        ({"Source": {"Digest": NOWHERE, "Tag": "1"}}, "RepositoryName: is required, but missing"),
         (
             {"RepositoryName": "acme/agent", "Source": {"Digest": NOWHERE, "Tag": "1"}},
             "Source: has 2 keys; expected exactly one of Digest, Tag, Manifest",

@@ -229,7 +229,7 @@ def test_a_registry_that_is_in_trouble_is_waited_for_and_that_is_said(images: Wo
     result = run("plan", folder)
 
     assert result.exit_code == 0
-    assert "trying again" in result.stderr
+    assert "retrying" in result.stderr
     assert "THROTTLED" in result.stderr
 
 

@@ -117,4 +117,4 @@ def test_stacks_are_asked_for_again_where_there_were_too_many_requests(
     (effect,) = images.review(read_assembly(folder))
 
     assert effect.state is State.DRIFTED
-    assert "trying again" in images.told[0]
+    assert "retrying" in images.told[0]

@@ -234,7 +234,7 @@ def test_refuses_a_token_that_is_none(servers: list[Server], token: bytes) -> No
     servers[0].answer = answer
     registry, repository = client(servers[0])
 
-    with pytest.raises(AccessError, match="its token endpoint answered no"):
+    with pytest.raises(AccessError, match="its token endpoint did not return"):
         registry.read(repository, DIGEST)
 
 
@@ -293,7 +293,7 @@ def test_t5_a_manifest_of_another_size_than_was_stated_is_refused(servers: list[
     servers[0].answer = lambda request: send(request, 200, content)
     registry, repository = client(servers[0])
 
-    with pytest.raises(IntegrityError, match=r"longer than the \d bytes allowed|sent 5 bytes"):
+    with pytest.raises(IntegrityError, match=r"longer than the allowed \d bytes|sent 5 bytes"):
         registry.read(repository, Digest.of(content), size=size)
 
 
@@ -382,5 +382,5 @@ def test_a_list_of_more_referrers_than_anything_has_is_refused(servers: list[Ser
     page = listing(*[str(number).encode() for number in range(700)])
     servers[0].answer = lambda request: send(request, 200, page, INDEX, Link="<?again>; rel=next")
 
-    with pytest.raises(InvalidManifestError, match="lists more than 2000 manifests that refer to"):
+    with pytest.raises(InvalidManifestError, match="lists more than 2000 referrers of"):
         referrers(servers[0])

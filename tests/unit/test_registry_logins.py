@@ -263,12 +263,18 @@ def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> N
 @pytest.mark.parametrize(
     ("secret", "said"),
     [
-        ('{"username": "me", "password": "s3cret", "Registry": "ghcr.io"}', "has a key 'Registry'; its keys are"),
-        ('{"username": "me", "password": "s3cret", "tokenendpoint": "x.y"}', "has a key 'tokenendpoint'"),
+        (
+            '{"username": "me", "password": "s3cret", "Registry": "ghcr.io"}',
+            "has an unknown key 'Registry'; keys are case-sensitive",
+        ),
+        ('{"username": "me", "password": "s3cret", "tokenendpoint": "x.y"}', "has an unknown key 'tokenendpoint'"),
         ('{"username": "me", "password": "a", "password": "s3cret"}', "has the duplicate key 'password'"),
         ('{"username": "me", "password": "s3cret", "registry": "a b"}', "has an invalid host in the key 'registry'"),
         ('{"username": "me", "password": "s3cret", "registry": 7}', "has an invalid host in the key 'registry'"),
-        ('{"username": "me", "password": "s3cret", "tokenEndpoint": [null]}', "has a key 'tokenEndpoint' that is no"),
+        (
+            '{"username": "me", "password": "s3cret", "tokenEndpoint": [null]}',
+            "has an invalid host in the key 'tokenEndpoint'",
+        ),
         ('{"username": "me"}', "has no credentials"),
     ],
 )
