@@ -227,10 +227,11 @@ def _hand_over(turn: Turn, record: Record, left: Mapping[str, Digest], put: Abst
             if other.found is None or other.sent < record.sent:
                 continue
             shared = set(other.tags or ()) - set(other.found)
-            taken[name] = {tag: at for tag, at in left.items() if other.found.get(tag) in put}
-            found = taken[name] | {tag: at for tag, at in left.items() if tag in shared}
+            found = {tag: at for tag, at in left.items() if tag in shared or other.found.get(tag) in put}
             if found:
                 turn.records.rewrite(name, replace(other, found={**other.found, **found}))
+            if other.put.isdisjoint(put):
+                taken[name] = {tag: at for tag, at in found.items() if tag not in shared}
     except AccessError as error:
         turn.log.warning(f"not handed over to another resource of the stack: {error.explain()}")
     # It may have ended meanwhile, and given them back to the image of this one.

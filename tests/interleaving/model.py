@@ -300,7 +300,7 @@ def _undo(state: Model, operation: Operation) -> Iterator[Model]:
         return
     destroys = undone.policy is Policy.DESTROY
     again = _declare_again(state, owner, held.previous) if back and held.previous else state.with_held(owner, None)
-    for after in _give_back(again, operation, held):
+    for after in (end for each in _give_back(again, operation, held) for end in _hand_over(each, operation, held)):
         # "An image that existed before stays. One that the deployment brought goes with Delete only."
         if destroys:
             yield from _without_unused(after, owner, held.image, held.existed)
@@ -328,6 +328,25 @@ def _give_back(state: Model, operation: Operation, held: Held) -> Iterator[Model
             else:
                 after = replace(after.with_tag(tag, place), images=after.images | ({place} if place else frozenset()))
         yield from _without_tags(after, held.image, gone, operation)
+
+
+def _hand_over(state: Model, operation: Operation, held: Held) -> Iterator[Model]:
+    """Tell resources of the same stack that have tags which were not given back where these pointed before."""
+    left = {tag: before for tag, before in held.found if before and state.pointing(tag) not in {None, before}}
+    after = state
+    for name, other in state.held:
+        found = dict(other.found)
+        shares = other.image == held.image and other.is_recorded
+        taken = {
+            tag: before
+            for tag, before in left.items()
+            if name[0] == operation.owner[0]
+            and (found.get(tag) == held.image or (shares and tag in other.declared.tags))
+        }
+        after = after.with_held(name, replace(other, found=tuple({**found, **taken}.items())))
+    yield after
+    if operation.beside and after != state:
+        yield state
 
 
 def _places(state: Model, operation: Operation, held: Held, tag: str, before: str | None) -> list[str | None]:
