@@ -169,8 +169,8 @@ def _link(head: Head) -> str | None:
     ):
         return None
     return (
-        "a browser opened it as a link, and its parameter Action calls an API. A link in an email could run code on this "
-        f"machine. {_OTHER_CLIENT}"
+        "a browser opened it as a link, and its parameter Action calls an API. A link in an email could run code on "
+        f"this machine. {_OTHER_CLIENT}"
     )
 
 
