@@ -26,6 +26,10 @@ demo: setup ## release, review, deploy and roll back an image, without an AWS ac
 test: setup ## run all tests on all cores; pass arguments to pytest with ARGS="-k tag"
 	@$(BIN)/python -m pytest --numprocesses logical --dist loadfile $(ARGS)
 
+.PHONY: test-pythons
+test-pythons: setup ## run the tests of the handler on the other Python versions that are installed; ARGS as for test
+	@scripts/other-pythons $(ARGS)
+
 .PHONY: check
 check: setup ## run the static checks: format, lint, types, docs
 	@$(MAKE) --keep-going lint types docs

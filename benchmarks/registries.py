@@ -21,7 +21,7 @@ from lambda_handler.clock import Deadline, SystemClock
 from lambda_handler.log import Log
 from lambda_handler.oci import Descriptor, Digest, Manifest, Repository
 from lambda_handler.registry import RegistryClient, Transport, Uploads
-from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.auth import RegistryAuth
 from lambda_handler.retry import Retry
 
 MIB = 1024 * 1024
@@ -183,12 +183,12 @@ class Side:
         address = Repository.parse(self.uri_of(repository))
         retry = Retry(Deadline.after(PUSH_SECONDS, SystemClock()), Log())
         client = self._client(address)
-        Uploads(client.transport, client.tokens, address, retry).upload(blob, content)
+        Uploads(client.transport, client.auth, address, retry).upload(blob, content)
         return {"mediaType": media_type, "digest": str(blob.digest), "size": size}
 
     def _client(self, address: Repository) -> RegistryClient:
         transport = Transport(urllib3.PoolManager(), Deadline.after(PUSH_SECONDS, SystemClock()))
-        return RegistryClient(transport, Tokens(address.host, lambda: self.login))
+        return RegistryClient(transport, RegistryAuth(address.host, lambda: self.login))
 
     def _put(self, repository: str, content: bytes, media_type: str, tag: str = "") -> str:
         digest = str(Manifest.parse(content, media_type).digest)

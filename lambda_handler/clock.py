@@ -1,4 +1,4 @@
-"""Time as an argument, so that a test decides how it passes."""
+"""Time as an argument, so that tests control it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from .errors import DeadlineError
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """A source of time."""
 
     def now(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Return seconds on a monotonic clock."""
 
     def sleep(self, seconds: float) -> None:
-        """Let *seconds* pass."""
+        """Wait *seconds*."""
 
 
 def wall_time(clock: Clock) -> float:
-    """Return seconds since the epoch: by *clock*, if it has a ``wall()``, else by the machine."""
+    """Return seconds since the epoch, from ``clock.wall()`` if it exists, otherwise from the system."""
     wall = getattr(clock, "wall", time.time)
     return float(wall())
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The system clock."""
 
     def now(self) -> float:
-        """Seconds on the monotonic clock."""
+        """Return seconds on the monotonic clock."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -39,14 +39,14 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment at which work must have stopped, so that an answer can still be sent."""
+    """The time at which work must stop so that a response can still be sent."""
 
     clock: Clock
     expires: float
 
     @classmethod
     def after(cls, seconds: float, clock: Clock) -> Deadline:
-        """Let a deadline of *seconds* begin now."""
+        """Return a deadline *seconds* from now."""
         return cls(clock, clock.now() + seconds)
 
     @property
@@ -55,12 +55,12 @@ class Deadline:
         return max(0.0, self.expires - self.clock.now())
 
     def sooner(self, seconds: float) -> Deadline:
-        """Return a deadline of *seconds* from now, or this one where that is earlier."""
+        """Return a deadline *seconds* from now, or this one if it is earlier."""
         return Deadline(self.clock, min(self.expires, self.clock.now() + seconds))
 
     def check(self, doing: str) -> None:
         """
-        Refuse to begin *doing* something when the time is up.
+        Refuse to start *doing* something after the deadline.
 
         Raises:
             DeadlineError: The deadline has passed.
@@ -70,16 +70,16 @@ class Deadline:
 
     def check_room(self, seconds: float, doing: str) -> None:
         """
-        Refuse to begin *doing* something that has to end in time.
+        Refuse to start *doing* something that may take *seconds*.
 
         Raises:
-            DeadlineError: There are fewer *seconds* left.
+            DeadlineError: Less time is left.
         """
         if self.remaining < seconds:
             raise self.error(doing)
 
     @staticmethod
     def error(doing: str) -> DeadlineError:
-        """Say that there was no time for *doing* something."""
+        """Return the error for *doing* something after the deadline."""
         message = f"ran out of time before {doing}"
-        return DeadlineError(message, hint="deploy again; what is done already is not done twice")
+        return DeadlineError(message, hint="deploy again; completed work is not repeated")

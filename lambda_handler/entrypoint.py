@@ -1,5 +1,5 @@
 """
-The Lambda's entry point, and the only place where adapters meet use cases.
+The entry point of the Lambda function, which connects adapters and use cases.
 
 ``lambda_handler.entrypoint.handler`` is part of the public contract.
 """
@@ -10,7 +10,7 @@ import functools
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -23,13 +23,13 @@ from . import cfn
 from .aws import Parameters, S3Objects, StackHistory
 from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock, wall_time
-from .ecr_public import Content, EcrPublicRepository, Place, locate
+from .ecr_public import EcrPublicRepository, RepositoryLocation, find_repository
 from .errors import ImageError, TooLateError
 from .library_logs import withhold_library_logs
 from .log import Log
-from .oci import Descriptor, Digest, Manifest, Repository
+from .oci import Repository
 from .publish.ports import ObjectReader
-from .registry import RegistryClient, RegistryRepository, Transport, Uploads
+from .registry import RegistryClient, RegistryRepository, Transport
 from .registry.logins import ECR_PUBLIC_REGION, Login, Logins
 from .resources.public_image import PublicImageResource
 from .retry import Retry
@@ -39,61 +39,61 @@ T = TypeVar("T")
 
 withhold_library_logs()
 
-ANSWER_SECONDS = 15.0
-"""Kept back from the work, for handing over the response: one attempt of 10 s and a retry."""
+RESPONSE_RESERVE_SECONDS = 15.0
+"""Reserved for sending the response: one attempt of 10 s and a retry."""
 
-UNDO_SECONDS = 15.0
-"""Kept back from the work, for pointing tags back when time runs out: the longest call, and time for others."""
+UNDO_RESERVE_SECONDS = 15.0
+"""Reserved for moving tags back if time runs out: the longest call, and time for more."""
 
-ATTEMPT_SECONDS = 1.0
-"""However little time is left, one attempt to answer is made."""
+LAST_ATTEMPT_SECONDS = 1.0
+"""The time for one attempt to send the response, which is made however little time is left."""
 
-START_SECONDS = 5.0
-"""CloudFormation's clock is not ours, and begins before it signs the request."""
+CLOCK_SKEW_SECONDS = 5.0
+"""The clock of CloudFormation may differ from ours, and its timeout starts before it signs the request."""
 
-LATE_SECONDS = 10.0
+LATE_AFTER_SECONDS = 10.0
 """
-A request that is older was queued, or is repeated: a cold start takes two or three seconds.
+A request older than this was queued or repeated: a cold start takes two or three seconds.
 
-Then CloudFormation is asked whether it still waits for it.
+CloudFormation may no longer wait for such a request, so its status is checked.
 """
 
-REMEMBERED_RESPONSES = 200
-"""So many of the last responses a warm function gives again to a request that is repeated."""
+CACHED_RESPONSES_MAX = 200
+"""How many responses a warm function keeps, to send them again for repeated requests."""
 
 
 class Context(Protocol):
-    """What we need of Lambda's context object."""
+    """The part of Lambda's context object that is used."""
 
     @property
     def aws_request_id(self) -> str:
-        """What Lambda calls this invocation."""
+        """The id of this invocation."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends the function."""
+        """Return the milliseconds until Lambda stops the function."""
 
 
 class Clients:
     """
-    What a warm function keeps from one invocation to the next: connections, logins, and where repositories are.
+    The state that a warm function keeps between invocations: connections, logins and locations of repositories.
 
     Attributes:
-        places: By registry (None is our own) and name, as declared.
-        responses: What was answered, by the request's id, the latest last.
+        locations: The locations by declared registry (None for our own) and name.
+        responses: The sent responses by request id, the latest last.
     """
 
     def __init__(self) -> None:
         self.pool = urllib3.PoolManager(maxsize=16)
         self.logins = Logins(self._call)
-        self.places: dict[tuple[str | None, str], Place] = {}
+        self.locations: dict[tuple[str | None, str], RepositoryLocation] = {}
         self.responses: OrderedDict[str, bytes] = OrderedDict()
         self._session = botocore.session.get_session()
         self._clients: dict[tuple[str, str | None], Any] = {}
-        # Threads may use a client together, but not make one.
+        # Threads may share a client, but creating one is not thread-safe.
         self._making = threading.Lock()
 
-    def get(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
-        """Return the client of a service, by default in the function's own Region."""
+    def get(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - botocore creates clients at run time
+        """Return the client for a service, by default in the Region of the function."""
         with self._making:
             if (service, region) not in self._clients:
                 self._clients[service, region] = self._make(service, region)
@@ -102,10 +102,10 @@ class Clients:
     def _make(self, service: str, region: str | None) -> Any:  # noqa: ANN401
         config = botocore.config.Config(
             connect_timeout=5,
-            # Half of what is kept back for an undo: a call that hangs leaves time for it.
+            # Less than the reserve for moving tags back, so that a call that hangs leaves time for it.
             read_timeout=10,
             max_pool_connections=16,
-            # The one layer of retries is retry.py.
+            # retry.py is the only layer of retries.
             retries={"total_max_attempts": 1, "mode": "standard"},
             user_agent_extra="cdk-ecrpublic",
         )
@@ -125,18 +125,18 @@ def _clients() -> Clients:
 
 def handler(event: Mapping[str, object], context: Context) -> None:
     """
-    Serve one request of CloudFormation, and answer it.
+    Handle one request of CloudFormation, and send the response.
 
     Raises:
-        ProtocolError: The event is no request of CloudFormation.
-        DeliveryError: The answer was not accepted; Lambda delivers the event
-            again, which is harmless.
+        ProtocolError: The event is not a custom resource request.
+        DeliveryError: The response was not accepted. Lambda invokes the
+            function again, which is safe.
     """
     serve(event, context, _clients(), SystemClock())
 
 
 def serve(event: Mapping[str, object], context: Context, clients: Clients, clock: Clock) -> None:
-    """Serve one request, with the clients and the clock as arguments."""
+    """Handle one request, with the clients and the clock as arguments."""
     now = wall_time(clock)
     request = cfn.Event.parse(event, received=now)
     log = Log().bind(
@@ -146,26 +146,26 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
         awsRequestId=context.aws_request_id,
     )
     waited = now - request.sent
-    left = request.service_timeout - waited - START_SECONDS
+    left = request.service_timeout - waited - CLOCK_SKEW_SECONDS
     seconds = min(context.get_remaining_time_in_millis() / 1000, left)
-    end = Deadline.after(max(seconds, ATTEMPT_SECONDS), clock)
+    end = Deadline.after(max(seconds, LAST_ATTEMPT_SECONDS), clock)
     body = clients.responses.get(request.request_id)
     if body is None:
         response = _respond(request, clients, log, end, waited)
         body = response.encode(request)
         clients.responses[request.request_id] = body
-        if len(clients.responses) > REMEMBERED_RESPONSES:
+        if len(clients.responses) > CACHED_RESPONSES_MAX:
             clients.responses.popitem(last=False)
     cfn.deliver(request.response_url, body, clients.pool, Retry(end, log))
-    log.info(f"answered {json.loads(body)['Status']}")
+    log.info(f"sent the response {json.loads(body)['Status']}")
 
 
 def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, waited: float) -> cfn.Response:
-    deadline = Deadline(end.clock, end.expires - ANSWER_SECONDS)
-    work = Deadline(end.clock, deadline.expires - UNDO_SECONDS)
+    deadline = Deadline(end.clock, end.expires - RESPONSE_RESERVE_SECONDS)
+    work = Deadline(end.clock, deadline.expires - UNDO_RESERVE_SECONDS)
     if why := _too_late(request, clients, Retry(work, log), waited):
         return cfn.refuse(request, TooLateError(why), log)
-    # What is deleted was created with the same permissions; one that is missing will not come.
+    # The resource was created with the same permissions, so they cannot be new.
     may_wait = request.request_type is not cfn.RequestType.DELETE
     resource = PublicImageResource(
         connect=lambda declaration: Adapters(
@@ -175,32 +175,32 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
     )
     response = cfn.respond(request, resource, deadline, log)
     if response.status is cfn.Status.FAILED:
-        # A place may be another one by now: a registry can be given another alias. And a token may be what failed.
-        clients.places.clear()
-        clients.logins.forget()
+        # The cause may be a cached location, because the alias of a registry can change, or a cached token.
+        clients.locations.clear()
+        clients.logins.clear()
     return response
 
 
 def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float) -> str:
-    """Say why CloudFormation does not wait for the request any more; empty: it does, as far as we can know."""
-    late = f"the request is too late: it came {waited:.0f} s after it was sent"
+    """Return why CloudFormation no longer waits for the request; empty if it waits, as far as is known."""
+    late = f"the request is too late: it arrived {waited:.0f} s after it was sent"
     if waited >= request.service_timeout:
-        return f"{late}, and CloudFormation waits {request.service_timeout} s"
-    if waited < LATE_SECONDS:
+        return f"{late}, but CloudFormation waits only {request.service_timeout} s"
+    if waited < LATE_AFTER_SECONDS:
         return ""
     history = StackHistory(clients.get("cloudformation"), request.stack_id, retry)
     try:
-        if history.is_settled:
-            return f"{late}; by now nothing of the stack is in progress"
+        if history.is_idle:
+            return f"{late}; the stack has no operation in progress any more"
         if history.has_changed_since(request.logical_resource_id, request.sent):
-            return f"{late}; by now the resource is in another state"
+            return f"{late}; the status of the resource has changed since"
     except ImageError as error:
-        retry.log.warning(f"not known whether CloudFormation still waits for the request: {error.explain()}")
+        retry.log.warning(f"cannot tell whether CloudFormation still waits for the request: {error.explain()}")
     return ""
 
 
 class SourceAdapters:
-    """The ports that a source is read through."""
+    """The ports for reading sources."""
 
     def __init__(self, declaration: Declaration, clients: Clients, retry: Retry) -> None:
         self._declaration, self._clients, self._retry = declaration, clients, retry
@@ -210,23 +210,23 @@ class SourceAdapters:
 
     @functools.cached_property
     def destination(self) -> EcrPublicRepository:
-        """The repository that is published to, found when it is first needed."""
+        """The repository to publish to, located when it is first needed."""
         return self.find()
 
     def find(self) -> EcrPublicRepository:
-        """Find the repository that is published to, over the API unless a warm function knows it already."""
+        """Locate the repository to publish to, unless a warm function has its location already."""
         client, declared = self._clients.get("ecr-public", ECR_PUBLIC_REGION), self._declaration
         named = (declared.registry_id, declared.repository_name)
-        place = self._clients.places.get(named) or locate(client, *named, self._retry)
-        if place.is_own:
-            self._clients.places[named] = place
-        return place.open(client, retry=self._retry, http=self)
+        location = self._clients.locations.get(named) or find_repository(client, *named, self._retry)
+        if location.is_own:
+            self._clients.locations[named] = location
+        return location.open(client, retry=self._retry, registry=self.registry_api(location.repository))
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
-        """Open a repository of any registry; one of ECR Public itself as what it is."""
+        """Open a repository in any registry; ECR Public is opened with the login of the function."""
         is_here = repository.host.canonical == self.destination.repository.host.canonical
         if is_here and not credentials_secret_arn:
-            return self._open(self._clients.logins.ecr_public(repository))
+            return self.registry_api(repository)
         known = self._with_secrets.get((repository, credentials_secret_arn))
         login = known or self._log_in(repository, credentials_secret_arn)
         if credentials_secret_arn:
@@ -236,32 +236,16 @@ class SourceAdapters:
     def _log_in(self, repository: Repository, credentials_secret_arn: str) -> Login:
         return self._retry.call(
             f"logging in to {repository.host}",
-            lambda: self._clients.logins.other(repository, credentials_secret_arn),
-            settle=True,
+            lambda: self._clients.logins.for_registry(repository, credentials_secret_arn),
+            retry_access_denied=True,
         )
 
-    def read(self, repository: Repository, digest: Digest) -> Manifest:
-        """Read a manifest of ECR Public; the caller retries."""
-        return self._ecr_public(repository).client.read(repository, digest)
-
-    def resolve(self, repository: Repository, reference: str) -> Digest | None:
-        """Resolve a reference in ECR Public; the caller retries."""
-        return self._ecr_public(repository).client.resolve(repository, reference)
-
-    def blob(self, repository: Repository, blob: Descriptor) -> Generator[bytes, None, None]:
-        """Stream a blob of ECR Public."""
-        return self._ecr_public(repository).blob(blob)
-
-    def upload(self, repository: Repository, blob: Descriptor, content: Content) -> None:
-        """Store a blob in ECR Public."""
-        login = self._clients.logins.ecr_public(repository)
-        Uploads(self._transport, login.tokens, login.repository, self._retry).upload(blob, content)
-
-    def _ecr_public(self, repository: Repository) -> RegistryRepository:
+    def registry_api(self, repository: Repository) -> RegistryRepository:
+        """Open a repository of ECR Public in the registry API."""
         return self._open(self._clients.logins.ecr_public(repository))
 
     def _open(self, login: Login) -> RegistryRepository:
-        return RegistryRepository(RegistryClient(self._transport, login.tokens), login.repository, self._retry)
+        return RegistryRepository(RegistryClient(self._transport, login.auth), login.repository, self._retry)
 
 
 class Adapters(SourceAdapters):
@@ -269,9 +253,9 @@ class Adapters(SourceAdapters):
     The ports of one invocation.
 
     Args:
-        retry: Until time for the work runs out.
-        undo: Until time for undoing it does.
-        may_wait: A permission to remember that was granted just now is waited for.
+        retry: Retries until the time for the work is over.
+        undo: Retries until the time for undoing the work is over.
+        may_wait: Whether to retry AccessError of Parameter Store for a minute.
     """
 
     def __init__(
@@ -284,10 +268,11 @@ class Adapters(SourceAdapters):
 
     @property
     def undoing(self) -> EcrPublicRepository:
-        """The same repository, found already, with time left to undo."""
-        http = SourceAdapters(self._declaration, self._clients, self._undo)
-        return replace(self.destination, retry=self._undo, http=http)
+        """The same repository, with the time that is reserved for undoing."""
+        adapters = SourceAdapters(self._declaration, self._clients, self._undo)
+        registry = adapters.registry_api(self.destination.repository)
+        return replace(self.destination, retry=self._undo, registry=registry)
 
     def history(self, stack_id: str) -> StackHistory:
-        """Ask about a stack."""
+        """Return the history of a stack."""
         return StackHistory(self._clients.get("cloudformation"), stack_id, self._retry)

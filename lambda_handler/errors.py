@@ -9,35 +9,35 @@ Every exception that the handler raises on purpose.
     │  ├─ InvalidReferenceError      names, tags, hosts
     │  ├─ InvalidPlatformError
     │  ├─ InvalidManifestError
-    │  ├─ InvalidArchiveError        no image in it, or not the one asked for
+    │  ├─ InvalidArchiveError        not an archive, or without the requested image
     │  └─ InvalidPropertiesError     .problems: all of them, each with its path
-    ├─ RuleViolationError            .violations: what the declaration forbids
-    ├─ IntegrityError                bytes are not what they claim to be
-    ├─ RemoteError                   .operation: the call that failed
+    ├─ RuleViolationError            .violations: which rules are violated
+    ├─ IntegrityError                content has the wrong digest or size
+    ├─ RemoteError                   .operation: the request that failed
     │  ├─ NotFoundError              repository, image or tag
     │  │  ├─ RepositoryNotFoundError
-    │  │  └─ ImageNotFoundError      of several images that were asked for, one
-    │  ├─ AlreadyThereError          what was to be stored is, the service says
-    │  ├─ UnconfirmedError           it says so, and a look shows something else
+    │  │  └─ ImageNotFoundError      at least one of the requested images
+    │  ├─ AlreadyExistsError         the service says that the image exists
+    │  ├─ UnconfirmedError           it says so, but a read shows otherwise
     │  ├─ AccessError                unauthenticated or denied
-    │  │  └─ CredentialsError        declared ones that are none, or for another registry
+    │  │  └─ CredentialsError        declared credentials are invalid or for another registry
     │  ├─ ConflictError              a tag may not be moved
-    │  ├─ MissingContentError        a layer or child manifest is not there
+    │  ├─ MissingContentError        a layer or child manifest does not exist
     │  ├─ QuotaExceededError         a limit of the account
-    │  ├─ RejectedError              the service calls the request invalid
-    │  ├─ UnsupportedError           this Region or registry cannot do it
+    │  ├─ RejectedError              the service considers the request invalid
+    │  ├─ UnsupportedError           the Region or registry lacks the operation
     │  ├─ ThrottledError             retried
-    │  └─ UnavailableError           retried: 5xx, time-outs, lost connections
-    │     ├─ NotYetVisibleError      there already, but reads lag behind writes
-    │     └─ UploadLostError         a blob's upload must begin again
-    ├─ ReleaseError                  some tags were put, others were not
-    ├─ DeadlineError                 stopped while a response was still possible
-    ├─ TooLateError                  CloudFormation does not wait for it any more
-    ├─ ProtocolError                 an event that CloudFormation does not send
-    └─ DeliveryError                 CloudFormation did not take the answer
+    │  └─ UnavailableError           retried: 5xx, timeouts, lost connections
+    │     ├─ NotYetVisibleError      it exists, but reads lag behind writes
+    │     └─ UploadLostError         a blob upload must be restarted
+    ├─ ReleaseError                  some tags were moved, others were not
+    ├─ DeadlineError                 stopped in time to send a response
+    ├─ TooLateError                  CloudFormation no longer waits for the response
+    ├─ ProtocolError                 not a custom resource request
+    └─ DeliveryError                 CloudFormation did not accept the response
 
-``code`` is stable and documented; texts may change. Nothing in a text is
-secret: no token, credential or pre-signed address ever enters an exception.
+``code`` is stable and documented; messages may change. Messages contain no
+secrets: no token, credential or presigned URL ever enters an exception.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from typing import ClassVar
 _SHOWN_CHARACTERS = 80
 
 
-def shown(value: object) -> str:
-    """Show a value from outside in a message: quoted, and cut to a readable length, however long or deep it is."""
+def truncated_repr(value: object) -> str:
+    """Return the ``repr`` of an untrusted value for a message, truncated to 80 characters."""
     text = repr(value[:_SHOWN_CHARACTERS]) if isinstance(value, str) else reprlib.repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
@@ -60,79 +60,79 @@ class ImageError(Exception):
     Base of all errors of this package.
 
     Args:
-        message: What failed, in the user's words, with the value got and what
-            is allowed. Lower case, no full stop.
-        hint: What to do about it, or None when the message says it.
+        message: What failed, in the user's terms, with the actual value and
+            the allowed ones. Lower case, no full stop.
+        hint: What to do about it; None if the message says it.
 
     Attributes:
-        unanswered: An attempt got no answer, this one or one before it: what
-            was asked for may have been done.
+        outcome_unknown: Whether this or an earlier attempt received no
+            response, so that the service may have executed the request.
     """
 
     code: ClassVar[str] = "INTERNAL"
     retryable: ClassVar[bool] = False
-    unanswered: bool = False
+    outcome_unknown: bool = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
 
-    def about(self, what: str) -> ImageError:
-        """Name what it is about behind the message, once, and return the error itself."""
+    def add_context(self, what: str) -> ImageError:
+        """Append *what* to the message if it is not in there already, and return the error itself."""
         if what not in self.message:
             self.message = f"{self.message} ({what})"
             self.args = (self.message,)
         return self
 
     def explain(self) -> str:
-        """Code, message and hint in one line, as people read it in a stack event."""
+        """Return code, message and hint in one line, for a stack event."""
         text = f"{self.code}: {self.message}"
         return f"{text}. Hint: {self.hint}" if self.hint else text
 
 
 class InvalidInputError(ImageError, ValueError):
-    """The request is wrong; sending it again changes nothing."""
+    """The input is invalid; a retry cannot succeed."""
 
     code = "INVALID_INPUT"
 
 
 class InvalidDigestError(InvalidInputError):
-    """Not a digest of the form ``sha256:<64 lower-case hex digits>``."""
+    """A string is not of the form ``sha256:<64 lower-case hex digits>``."""
 
     code = "INVALID_DIGEST"
 
 
 class InvalidReferenceError(InvalidInputError):
-    """A host, repository name, tag or reference outside its grammar."""
+    """A host, repository name, tag or reference does not match its grammar."""
 
     code = "INVALID_REFERENCE"
 
 
 class InvalidPlatformError(InvalidInputError):
-    """Not a platform of the form ``os/architecture[/variant]``."""
+    """A string is not of the form ``os/architecture[/variant]``."""
 
     code = "INVALID_PLATFORM"
 
 
 class InvalidManifestError(InvalidInputError):
-    """Not a manifest that ECR Public stores."""
+    """ECR Public does not store such a manifest."""
 
     code = "INVALID_MANIFEST"
 
 
 class InvalidArchiveError(InvalidInputError):
-    """Not an archive of images that can be read, or without the image asked for."""
+    """The archive cannot be read, or does not contain the requested image."""
 
     code = "INVALID_ARCHIVE"
 
 
 class InvalidPropertiesError(InvalidInputError):
     """
-    The properties of a resource break its contract.
+    The properties of a resource are invalid.
 
     Attributes:
-        problems: One sentence for each, beginning with the property's path.
+        problems: One sentence for each problem, starting with the path of the property.
     """
 
     code = "INVALID_PROPERTIES"
@@ -144,10 +144,10 @@ class InvalidPropertiesError(InvalidInputError):
 
 class RuleViolationError(ImageError):
     """
-    What was asked for is well-formed, but the declaration itself forbids it.
+    The declaration is valid, but violates its own rules. Nothing was written.
 
     Attributes:
-        violations: One sentence for each; nothing was written.
+        violations: One sentence for each violation.
     """
 
     code = "RULE_VIOLATION"
@@ -158,17 +158,17 @@ class RuleViolationError(ImageError):
 
 
 class IntegrityError(ImageError):
-    """Bytes do not have the digest or size that they should have."""
+    """Content does not have the expected digest or size."""
 
     code = "INTEGRITY"
 
 
 class RemoteError(ImageError):
     """
-    A service answered with an error, or not at all.
+    A request to a service failed.
 
     Attributes:
-        operation: The call, e.g. ``ecr-public:PutImage`` or ``GET manifest``.
+        operation: The request, e.g. ``ecr-public:PutImage`` or ``GET manifest``.
     """
 
     code = "REMOTE"
@@ -185,36 +185,36 @@ class NotFoundError(RemoteError):
 
 
 class RepositoryNotFoundError(NotFoundError):
-    """The repository does not exist, or is not shown to us."""
+    """The repository does not exist, or access is denied."""
 
 
 class ImageNotFoundError(NotFoundError):
-    """At least one of the images or tags that were described does not exist."""
+    """At least one of the requested images or tags does not exist."""
 
     code = "IMAGE_NOT_FOUND"
 
 
-class AlreadyThereError(RemoteError):
-    """The service says that it has what was to be stored; never leaves the handler."""
+class AlreadyExistsError(RemoteError):
+    """The service says that the image or tag exists already; never leaves the handler."""
 
     code = "ALREADY_THERE"
 
 
 class UnconfirmedError(RemoteError):
-    """The service says that it has what was to be stored, and a look shows something else, or nothing."""
+    """The service says that the image or tag exists already, but reads do not confirm it."""
 
     code = "UNCONFIRMED"
-    unanswered = True
+    outcome_unknown = True
 
 
 class AccessError(RemoteError):
-    """Not authenticated, or not allowed."""
+    """Authentication failed, or access is denied."""
 
     code = "ACCESS_DENIED"
 
 
 class CredentialsError(AccessError):
-    """Declared credentials that are none, or that must not go where they are asked for; no wait cures that."""
+    """Declared credentials are invalid, or are not for the registry that asks for them; not retried."""
 
 
 class ConflictError(RemoteError):
@@ -224,80 +224,80 @@ class ConflictError(RemoteError):
 
 
 class MissingContentError(RemoteError):
-    """A layer, config or child manifest that the image refers to is not there."""
+    """A layer, config or child manifest that the image refers to does not exist."""
 
     code = "MISSING_CONTENT"
 
 
 class QuotaExceededError(RemoteError):
-    """A limit of the account that waiting does not lift."""
+    """A quota of the account is exceeded; not retried."""
 
     code = "QUOTA_EXCEEDED"
 
 
 class RejectedError(RemoteError):
-    """The service calls the request invalid."""
+    """The service considers the request invalid."""
 
     code = "REJECTED"
 
 
 class UnsupportedError(RemoteError):
-    """The Region or registry does not offer the operation."""
+    """The Region or registry does not support the operation."""
 
     code = "UNSUPPORTED"
 
 
 class ThrottledError(RemoteError):
-    """Too many requests; worth trying again later."""
+    """The request was throttled; retried."""
 
     code = "THROTTLED"
     retryable = True
 
 
 class UnavailableError(RemoteError):
-    """A passing failure: 5xx, a time-out, a lost connection."""
+    """A transient failure: 5xx, a timeout, a lost connection; retried."""
 
     code = "UNAVAILABLE"
     retryable = True
 
 
 class NotYetVisibleError(UnavailableError):
-    """Known to be there, but a read does not show it yet; waited for patiently."""
+    """The content exists, but reads do not show it yet; retried for a minute."""
 
     code = "NOT_YET_VISIBLE"
 
 
 class UploadLostError(UnavailableError):
-    """An upload broke off, or the service does not know it any more; a new one may succeed."""
+    """An upload was interrupted, or the service has dropped it; a new upload may succeed."""
 
     code = "UPLOAD_LOST"
 
 
 class ReleaseError(ImageError):
-    """Putting several tags failed half-way; the text says where each is now."""
+    """Not all tags could be moved; the message says where each one points now."""
 
     code = "RELEASE_FAILED"
 
 
 class DeadlineError(ImageError):
-    """Stopped early, because CloudFormation must be answered in time."""
+    """The work stopped early, to leave time for the response to CloudFormation."""
 
     code = "DEADLINE"
 
 
 class TooLateError(ImageError):
-    """CloudFormation has given up the request, or got its response already; nothing was written."""
+    """CloudFormation no longer waits for the request, or has received a response already; nothing was written."""
 
     code = "TOO_LATE"
 
 
 class ProtocolError(ImageError):
-    """The event is not one that CloudFormation sends to a custom resource."""
+    """The event is not a custom resource request of CloudFormation."""
 
     code = "PROTOCOL"
 
 
 class DeliveryError(ImageError):
-    """CloudFormation did not accept the answer."""
+    """CloudFormation did not accept the response."""
 
     code = "DELIVERY"

@@ -1,10 +1,10 @@
 """
-What urllib3 and botocore would log is in no log, whatever level is set.
+Keep the log records of urllib3 and botocore out of every log, at any level.
 
-urllib3 logs the path and the query of each request at DEBUG, and as a warning
-where headers are broken: a pre-signed address with its signature. botocore
-logs headers and bodies, and so tokens, passwords and secrets. Lambda's log
-level is an option that a person sets in a console, and it reaches them all.
+urllib3 logs the path and query of each request at DEBUG, and at WARNING if
+headers are malformed: presigned URLs with their signatures. botocore logs
+headers and bodies, and so tokens, passwords and secrets. Lambda's log level is
+an option in the console that affects all of them.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import Any
 import urllib3.connection
 
 LIBRARIES = frozenset({"boto3", "botocore", "s3transfer", "urllib3"})
-"""The first part of the names of their loggers."""
+"""The top-level names of their loggers."""
 
 WITHHELD = "withheld: it may hold a secret"
 
 _BELOW_EVERY_HANDLER = -1
-"""Handlers without a level of their own have 0."""
+"""The default level of a handler is 0."""
 
 
 def withhold_library_logs() -> None:
     """
-    Empty the records of these libraries before any handler or filter sees them, and let no handler take them.
+    Discard the content and level of these libraries' log records before a handler or filter sees them.
 
-    Every record of every logger is made by one factory. So this holds for
-    loggers that are made later, and whoever sets levels or adds handlers, to
-    the root or to one of them; disabled loggers or levels would not.
+    A single factory creates all log records. So this also applies to loggers
+    that are created later, and to levels and handlers that are set later,
+    which disabling the loggers would not.
     """
     make = logging.getLogRecordFactory()
 
-    def record(name: str, level: int, path: str, line: int, message: object, *rest: Any, **more: Any) -> Any:  # noqa: ANN401 - the signature of any factory
+    def record(name: str, level: int, path: str, line: int, message: object, *rest: Any, **more: Any) -> Any:  # noqa: ANN401 - the signature of a factory
         if name.partition(".")[0] not in LIBRARIES:
             return make(name, level, path, line, message, *rest, **more)
         emptied = make(name, level, path, line, WITHHELD, (), None)
@@ -41,5 +41,5 @@ def withhold_library_logs() -> None:
         return emptied
 
     logging.setLogRecordFactory(record)
-    # http.client prints requests where its own class has a debuglevel; these classes, botocore's among them, do not.
+    # http.client prints requests if debuglevel is set; this resets it for the classes of urllib3 and botocore.
     urllib3.connection.HTTPConnection.debuglevel = 0

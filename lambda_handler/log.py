@@ -1,11 +1,11 @@
 """
 JSON log lines on standard output, which Lambda sends to CloudWatch Logs.
 
-The ``message`` says everything that a person needs, since ``cdk deploy`` shows
-only that when a deployment fails; the fields are for queries.
+The ``message`` has everything that a person needs, because ``cdk deploy``
+shows only the message when a deployment fails; the fields are for queries.
 
-Only named fields are ever written. No caller passes an event, a header or a
-response body; so the ResponseURL, tokens and credentials have no way in.
+Callers pass only named fields, never an event, a header or a response body, so
+the ResponseURL, tokens and credentials cannot get into a log.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 _WRITING = threading.Lock()
-"""Held for a whole line: a pipe takes at most 4096 bytes at once from several threads."""
+"""Held while a line is written: a write to a pipe is atomic only up to 4096 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """
-    A log whose lines all carry the same context.
+    A log that adds the same context to every line.
 
-    Each line is one write, with its line break: Lambda reads standard output
-    as it comes, and would take two lines that threads write in parts for one.
+    Each line is written at once, including its line break. Otherwise Lambda
+    could merge the lines of two threads.
 
     Shape:
-        One object a line: ``{"level": "INFO", "message": "tag 1.4 put", "tag":
+        One JSON object per line: ``{"level": "INFO", "message": "tag 1.4 put", "tag":
         "1.4", "awsRequestId": "…"}``.
     """
 
@@ -42,20 +42,20 @@ class Log:
         return Log({**self.context, **context}, self.stream)
 
     def info(self, message: str, **fields: object) -> None:
-        """Write what happened."""
+        """Log an event."""
         self._write("INFO", message, fields)
 
     def warning(self, message: str, **fields: object) -> None:
-        """Write what a person may want to look at."""
+        """Log something that a person may want to look at."""
         self._write("WARNING", message, fields)
 
     def error(self, message: str, **fields: object) -> None:
-        """Write what failed."""
+        """Log a failure."""
         self._write("ERROR", message, fields)
 
     def _write(self, level: str, message: str, fields: Mapping[str, object]) -> None:
         line = {"level": level, "message": message, **self.context, **fields}
-        # json escapes line breaks, so that no value can forge a line.
+        # json escapes line breaks, so a value cannot forge a line.
         text, stream = json.dumps(line, default=str) + "\n", self.stream or sys.stdout
         with _WRITING:
             stream.write(text)

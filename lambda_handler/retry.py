@@ -1,16 +1,16 @@
 """
-The one layer of retries, for API calls and HTTP requests alike.
+The only layer of retries, for AWS API calls and HTTP requests.
 
-botocore's and urllib3's own retries are switched off: two layers multiply,
-and botocore's standard mode retries ``LimitExceededException``, which no wait
-cures.
+The retries of botocore and urllib3 are disabled: two layers would multiply,
+and botocore's standard mode retries ``LimitExceededException``, which never
+succeeds.
 
-How long a failure is waited for depends on its type:
+The type of the error decides how long to retry:
 
-- a rate limit, until the deadline: it passes for certain;
-- what was granted or written a moment ago and cannot be seen yet, a minute;
-- a server error or a lost connection, six attempts;
-- anything else, not at all.
+- throttling: until the deadline;
+- a permission or content that may not be visible yet: a minute;
+- a server error or a lost connection: six attempts;
+- anything else: not retried.
 """
 
 from __future__ import annotations
@@ -21,159 +21,177 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from .clock import Deadline
-from .errors import AccessError, CredentialsError, ImageError, NotYetVisibleError, ThrottledError, UnavailableError
+from .errors import (
+    AccessError,
+    CredentialsError,
+    DeadlineError,
+    ImageError,
+    NotYetVisibleError,
+    ThrottledError,
+    UnavailableError,
+)
 from .log import Log
 
 T = TypeVar("T")
 
 ATTEMPTS = 6
-"""Waits of about 0.4, 0.8, 1.5, 3 and 6 s: some 12 s in all."""
+"""With waits of about 0.4, 0.8, 1.5, 3 and 6 s: about 12 s in total."""
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 8.0
 
-PATIENCE_SECONDS = 60.0
-"""IAM and ECR Public are eventually consistent: a new policy or image takes effect within a minute."""
+CONSISTENCY_TIMEOUT_SECONDS = 60.0
+"""IAM and ECR Public are eventually consistent: a new policy or image is visible within a minute."""
 
-PATIENT_WAIT_SECONDS = 4.0
+CONSISTENCY_WAIT_SECONDS = 4.0
 
 THROTTLED_WAIT_SECONDS = 10.0
 """
-The longest wait for a rate limit.
+The longest wait after throttling.
 
-Hundreds of functions share 10 PutImage a second. All of a quota is used as
-long as enough of them ask in each second, so a shorter wait gains nothing but
-requests in vain; a longer one leaves the quota idle when few are left, and
-that time is lost at the end: ``tests/unit/test_throttling.py``.
+Hundreds of functions share a quota of 10 PutImage per second. The quota is
+fully used as long as enough functions send a request in each second, so a
+shorter wait only adds requests that fail. A longer wait leaves the quota idle
+when only a few functions are left: see ``tests/unit/test_throttling.py``.
 """
 
 SHORTEST_WAIT_SECONDS = 0.25
 
 THROTTLED_SHARE = 3
 """
-No wait for a rate limit takes more than this part of the time that is left.
+No wait after throttling takes more than a third of the remaining time.
 
-So the functions with the least time ask most often: those that began first,
-and those that point tags back.
+So the functions with the least time left retry most often: those that started
+first, and those that move tags back.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """
-    Repeats what may succeed the next time, until it does or the deadline is near.
+    Repeats an action that may succeed the next time, up to the deadline.
 
     Attributes:
-        deadline: No wait goes beyond it, and no attempt begins after it.
-        jitter: A number from 0 to 1; makes each wait as long as chance has
-            it, so that several functions do not march in step.
+        deadline: No wait ends and no attempt starts after it.
+        jitter: Returns a random number from 0 to 1 that varies each wait, so
+            that several functions do not retry at the same time.
     """
 
     deadline: Deadline
     log: Log
     jitter: Callable[[], float] = random.random
 
-    def call(self, doing: str, action: Callable[[], T], *, settle: bool = False) -> T:
+    def call(self, doing: str, action: Callable[[], T], *, retry_access_denied: bool = False) -> T:
         """
-        Run *action* until it succeeds, or fails for good.
+        Run *action* until it succeeds or fails permanently.
 
         Args:
-            doing: What it does, for the log and for a DeadlineError.
-            action: Raises a retryable ImageError when it may be repeated.
-            settle: Also wait, up to a minute, for a permission that was
-                granted just now.
+            doing: What the action does, for the log and for a DeadlineError.
+            action: Raises a retryable ImageError if it may be repeated.
+            retry_access_denied: Whether to retry AccessError for a minute,
+                because a new permission may not be effective yet.
 
         Raises:
-            ImageError: The last failure.
+            ImageError: The last error.
         """
-        attempts, unanswered = self.start(doing, settle=settle), False
+        attempts, outcome_unknown = self.start(doing, retry_access_denied=retry_access_denied), False
         while True:
-            attempts.deadline.check(doing)
             try:
+                attempts.deadline.check(doing)
                 return action()
             except ImageError as error:
-                unanswered = error.unanswered = unanswered or isinstance(error, UnavailableError)
+                outcome_unknown = error.outcome_unknown = outcome_unknown or isinstance(error, UnavailableError)
+                if isinstance(error, DeadlineError):
+                    raise
                 attempts.pause(error)
 
-    def start(self, doing: str, *, settle: bool = False) -> Attempts:
-        """Begin to count attempts at *doing* something that the caller repeats itself; arguments as for ``call``."""
-        return Attempts(doing=doing, deadline=self.deadline, log=self.log, jitter=self.jitter, settle=settle)
+    def start(self, doing: str, *, retry_access_denied: bool = False) -> Attempts:
+        """Count the attempts at *doing* something that the caller repeats itself; arguments as in ``call``."""
+        return Attempts(
+            doing=doing,
+            deadline=self.deadline,
+            log=self.log,
+            jitter=self.jitter,
+            retry_access_denied=retry_access_denied,
+        )
 
 
 @dataclass(slots=True, kw_only=True)
 class Attempts:
     """
-    The failures of one thing that is tried again and again, and when they began.
+    The failed attempts at one action.
 
-    Each kind of failure is counted by itself: a long wait for a rate limit
-    leaves a lost connection its six attempts.
+    Each kind of failure is counted separately: throttling does not use up the
+    six attempts of a lost connection.
 
     Attributes:
-        settle: Whether a permission may have been granted just now.
-        most: How many attempts a server error or a lost connection gets.
+        retry_access_denied: Whether to retry AccessError for a minute.
+        most: The number of attempts after server errors and lost connections.
     """
 
     doing: str
     deadline: Deadline
     log: Log
     jitter: Callable[[], float]
-    settle: bool
+    retry_access_denied: bool
     most: int = ATTEMPTS
     _number: int = field(default=0, init=False)
     _throttled: int = field(default=0, init=False)
     _failed: int = field(default=0, init=False)
-    _unsettled_since: float | None = field(default=None, init=False)
+    _inconsistent_since: float | None = field(default=None, init=False)
 
     def progressed(self) -> None:
-        """Begin anew: a part of it has succeeded."""
-        self._number, self._throttled, self._failed, self._unsettled_since = 0, 0, 0, None
+        """Reset all counts, because a part of the work has succeeded."""
+        self._number, self._throttled, self._failed, self._inconsistent_since = 0, 0, 0, None
 
     def pause(self, error: ImageError) -> None:
         """
-        Wait before the next attempt, or give up by raising *error* again.
+        Wait before the next attempt, or raise *error* again.
 
         Raises:
-            ImageError: *error*, when another attempt would not help, or not
-                be in time.
+            ImageError: *error*, if another attempt would not help or would be
+                too late.
         """
         self._number += 1
         wait = self._wait(error)
         if wait is None or wait >= self.deadline.remaining:
             raise error
-        message = f"{self.doing}: trying again in {wait:.1f} s, because: {error.explain()}"
+        message = f"{self.doing}: retrying in {wait:.1f} s: {error.explain()}"
         self.log.warning(message, attempt=self._number, code=error.code)
         self.deadline.clock.sleep(wait)
 
     def _wait(self, error: ImageError) -> float | None:
-        """Return how long to wait, in seconds; None when waiting does not help."""
+        """Return the seconds to wait; None if the error is not retried."""
         if isinstance(error, ThrottledError):
-            return self._until_there_is_room()
-        may_settle = self.settle and isinstance(error, AccessError) and not isinstance(error, CredentialsError)
-        if may_settle or isinstance(error, NotYetVisibleError):
-            return self._until_it_is_seen()
+            return self._throttled_wait()
+        is_eventual = (
+            self.retry_access_denied and isinstance(error, AccessError) and not isinstance(error, CredentialsError)
+        )
+        if is_eventual or isinstance(error, NotYetVisibleError):
+            return self._consistency_wait()
         self._failed += 1
         if not error.retryable or self._failed >= self.most:
             return None
         return self._jittered(min(LONGEST_WAIT_SECONDS, _doubled(self._failed)))
 
-    def _until_there_is_room(self) -> float:
+    def _throttled_wait(self) -> float:
         self._throttled += 1
         longest = min(THROTTLED_WAIT_SECONDS, _doubled(self._throttled), self.deadline.remaining / THROTTLED_SHARE)
-        # Anything from nothing to all of it: the requests of many functions spread over the whole time.
+        # Full jitter spreads the requests of many functions over the whole interval.
         return max(SHORTEST_WAIT_SECONDS, longest * self.jitter())
 
-    def _until_it_is_seen(self) -> float | None:
+    def _consistency_wait(self) -> float | None:
         now = self.deadline.clock.now()
-        if self._unsettled_since is None:
-            self._unsettled_since = now
-        is_patient = now - self._unsettled_since < PATIENCE_SECONDS
-        return self._jittered(PATIENT_WAIT_SECONDS) if is_patient else None
+        if self._inconsistent_since is None:
+            self._inconsistent_since = now
+        keep_waiting = now - self._inconsistent_since < CONSISTENCY_TIMEOUT_SECONDS
+        return self._jittered(CONSISTENCY_WAIT_SECONDS) if keep_waiting else None
 
     def _jittered(self, seconds: float) -> float:
-        """Return between half and all of a wait."""
+        """Return between half and all of *seconds*."""
         return seconds * (0.5 + self.jitter() / 2)
 
 
 def _doubled(times: int) -> float:
-    """Return the first wait, doubled with each failure; no more often than a number can hold."""
+    """Return the first wait, doubled with each failure, ten times at most."""
     return FIRST_WAIT_SECONDS * 2.0 ** min(times - 1, 10)

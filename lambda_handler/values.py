@@ -1,9 +1,9 @@
 """
 Values of CloudFormation properties, each with its path.
 
-CloudFormation turns every number and boolean inside a custom resource's
-properties into a string, at any depth; lists and maps keep their shape. This
-module and ``spec.codec`` are the only ones that know it.
+CloudFormation converts every number and boolean in the properties of a custom
+resource to a string, at any depth; lists and objects keep their structure.
+Only this module and ``spec.codec`` depend on that.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from .errors import InvalidInputError, InvalidPropertiesError, shown
+from .errors import InvalidInputError, InvalidPropertiesError, truncated_repr
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A property's value, and where it stands: ``Source.Manifest.Body``."""
+    """The value of a property, and its path: ``Source.Manifest.Body``."""
 
     data: object
     path: str
 
-    def text(self) -> str:
+    def string(self) -> str:
         """
-        Read a string that is not empty.
+        Read a non-empty string.
 
         Raises:
-            InvalidPropertiesError: Anything else; also half of a surrogate
-                pair, which JSON can escape and no bytes stand for.
+            InvalidPropertiesError: The value is not a non-empty string, or has
+                a lone surrogate, which JSON can escape but UTF-8 cannot encode.
         """
         if not isinstance(self.data, str) or not self.data:
-            self.refuse(f"is {shown(self.data)}; expected a text")
+            self.refuse(f"is {truncated_repr(self.data)}; expected a string")
         try:
             self.data.encode()
         except UnicodeEncodeError as error:
@@ -42,12 +42,12 @@ class Value:
 
     def parse(self, parser: Callable[[str], T]) -> T:
         """
-        Read a string by *parser*, whose error gets this path.
+        Read a string and parse it; errors of *parser* get this path.
 
         Raises:
-            InvalidPropertiesError: The parser refused it.
+            InvalidPropertiesError: *parser* refused the string.
         """
-        text = self.text()
+        text = self.string()
         try:
             return parser(text)
         except InvalidPropertiesError:
@@ -56,28 +56,28 @@ class Value:
             self.refuse(error.message)
 
     def choice(self, allowed: Collection[str]) -> str:
-        """Read one of *allowed*."""
+        """Read one of the *allowed* strings."""
         if self.data not in allowed:
-            self.refuse(f"is {shown(self.data)}; allowed: {', '.join(allowed)}")
-        return self.text()
+            self.refuse(f"is {truncated_repr(self.data)}; allowed: {', '.join(allowed)}")
+        return self.string()
 
     def boolean(self) -> bool:
-        """Read ``true`` or ``false``, which CloudFormation sends as strings."""
+        """Read a boolean, which CloudFormation sends as the string ``true`` or ``false``."""
         text = str(self.data).lower() if isinstance(self.data, bool) else self.data
         return Value(text, self.path).choice(("true", "false")) == "true"
 
     def items(self) -> list[Value]:
         """Read a list."""
         if not isinstance(self.data, list):
-            self.refuse(f"is {shown(self.data)}; expected a list")
+            self.refuse(f"is {truncated_repr(self.data)}; expected a list")
         return [Value(item, f"{self.path}[{number}]") for number, item in enumerate(self.data)]
 
     def each(self, reader: Callable[[Value], T]) -> tuple[T, ...]:
         """
-        Read every item of a list by *reader*.
+        Read every item of a list with *reader*.
 
         Raises:
-            InvalidPropertiesError: Names the problems of all items.
+            InvalidPropertiesError: Has the problems of all items.
         """
         results: list[T] = []
         problems: list[str] = []
@@ -90,21 +90,21 @@ class Value:
             raise InvalidPropertiesError(problems)
         return tuple(results)
 
-    def texts(self) -> dict[str, str]:
-        """Read an object of any keys, whose values are strings."""
+    def string_map(self) -> dict[str, str]:
+        """Read an object with any keys, whose values are strings."""
         if not isinstance(self.data, Mapping):
-            self.refuse(f"is {shown(self.data)}; expected an object")
-        return {str(key): Value(item, f"{self.path}.{key}").text() for key, item in self.data.items()}
+            self.refuse(f"is {truncated_repr(self.data)}; expected an object")
+        return {str(key): Value(item, f"{self.path}.{key}").string() for key, item in self.data.items()}
 
     def fields(self, allowed: Collection[str]) -> dict[str, Value]:
-        """Read an object that has no other keys than *allowed*."""
+        """Read an object that has only *allowed* keys."""
         if not isinstance(self.data, Mapping):
-            self.refuse(f"is {shown(self.data)}; expected an object")
+            self.refuse(f"is {truncated_repr(self.data)}; expected an object")
         unknown = sorted(str(key) for key in self.data.keys() - set(allowed))
         if unknown:
             self.refuse(f"has unknown keys: {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}")
         return {key: Value(item, f"{self.path}.{key}") for key, item in self.data.items()}
 
     def refuse(self, problem: str) -> NoReturn:
-        """Refuse the value."""
+        """Raise an error about this value."""
         raise InvalidPropertiesError([f"{self.path}: {problem}"])

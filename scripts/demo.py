@@ -130,9 +130,9 @@ class Demonstration:
         self.step("A deployment fails halfway: 1.4.2 was rebuilt, but its debug image was never pushed")
         before = self.tags
         self.say("The release comes first and succeeds. Then the digest of the debug variant does not exist.")
-        self.say("A plan shows this beforehand, with exit status 2:")
+        self.say("A plan shows this beforehand, with exit status 1:")
         self.cdk("synth", "--quiet", *self.declaration(BROKEN))
-        self.tool("plan", "--stack", "AgentRelease", status=2)
+        self.tool("plan", "--stack", "AgentRelease", status=1)
         self.say("Deploy it anyway:")
         self.cdk("deploy", *self.declaration(BROKEN), fails=True)
         self.show()

@@ -3,16 +3,16 @@ Catalogs: YAML files of repositories, digests and tags, which ``PublicImageCatal
 
 ::
 
-    nodes       YAML text -> nodes with positions; the only module that knows PyYAML
-    fields      nodes -> checked values, problems collected
-    selection   which part of a file is taken
-    foreign     files of other tools, recognised
-    model       what a catalog says, whatever its format
+    nodes       YAML -> nodes with positions; the only module that uses PyYAML
+    fields      nodes -> checked values; collects problems
+    selection   the part of a file that is selected with only=
+    foreign     recognizes files of other tools
+    model       the content of a catalog, independent of its format
     promoter    the format of the Kubernetes image promoter
-    native      the format of our own
+    native      our own format
     reader      a file -> the model, or all of its problems
-    capacity    nested stacks: what fits into one, and which one an image is in
+    capacity    nested stacks: how much fits into each, and which one an image is in
     construct   the model -> PublicImages
 
-Nothing but ``capacity`` and ``construct`` needs the CDK.
+Only ``construct`` needs the CDK.
 """

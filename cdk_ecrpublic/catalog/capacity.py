@@ -1,10 +1,10 @@
 """
-How images are spread over nested stacks, and how much fits into one.
+Distribute images over nested stacks.
 
-Each repository has a stack of its own choice: the one with the highest hash of
-number and name. Its images are there as long as there is room, and move for
-nothing that happens to others. What has no room goes, image by image, to the
-stack of the image's own choice that has some.
+Each repository has a home stack, chosen by rendezvous hashing: the one with the
+highest hash of stack number and repository name. Its images stay there as long
+as there is room, whatever happens to other repositories. An image without room
+goes to the stack with room that ranks highest for that image.
 """
 
 from __future__ import annotations
@@ -23,38 +23,39 @@ STACKS_MAX = 100
 
 IMAGES_MAX = 450
 """
-In one stack. CloudFormation allows 500 resources, and each image is one.
+Images in one stack. CloudFormation allows 500 resources, and each image is one.
 
-The rest is left for the function, its role, policies and log, and the app's own.
+The rest is for the function, its role, policies and log, and the app's resources.
 """
 
 PERMISSIONS_MAX = 350
 """
-In one stack. The function's role names each repository once to publish, and
-once more for copies, and each repository of private ECR that is copied from.
+Repository ARNs in the policies of one stack. The role lists each repository once
+for publishing, once more for copying, and each private ECR repository that is
+a source.
 
-IAM attaches ten managed policies to a role by default, of 36 ARNs each (see
-the provider's ``STATEMENT_MAX_RESOURCES``); the role's own policy has some too.
+By default a role can have ten managed policies, of 36 ARNs each (see the
+provider's ``STATEMENT_MAX_RESOURCES``); its inline policy has some more.
 """
 
 TEMPLATE_MAX_BYTES = 900_000
-"""Of CloudFormation's 1 MB; the rest is left for what is not an image."""
+"""Of the 1 MB that CloudFormation allows; the rest is for everything but images."""
 
 _IMAGE_BYTES = 700
-"""What a resource has beside the texts that differ: measured, and rounded up."""
+"""The size of a resource without its variable strings: measured, and rounded up."""
 
 _INLINE_MAX_BYTES = 16 * 1024
-"""Larger manifests do not stand in the template."""
+"""Larger manifests are assets and not in the template."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """
-    What an image takes of its stack.
+    What an image adds to its stack.
 
     Attributes:
-        permissions: Of the function, as kind and repository.
-        template_bytes: Estimated.
+        permissions: The permissions of the function, as kind and repository.
+        template_bytes: The estimated size.
     """
 
     permissions: frozenset[tuple[str, str]]
@@ -63,20 +64,20 @@ class Load:
 
 @dataclass(slots=True)
 class Part:
-    """What one stack holds so far."""
+    """The content of one stack so far."""
 
     images: int = 0
     permissions: set[tuple[str, str]] = field(default_factory=set)
     template_bytes: int = 0
 
     def add(self, load: Load) -> None:
-        """Hold one more image."""
+        """Add an image."""
         self.images += 1
         self.permissions |= load.permissions
         self.template_bytes += load.template_bytes
 
     def has_room(self, load: Load) -> bool:
-        """Whether one more image fits."""
+        """Whether another image fits."""
         return (
             self.images < IMAGES_MAX
             and self.template_bytes + load.template_bytes <= TEMPLATE_MAX_BYTES
@@ -85,15 +86,17 @@ class Part:
 
     @property
     def too_much(self) -> str | None:
-        """What does not fit, in words; None if all does."""
+        """A description of what does not fit; None if everything does."""
         found = (
-            f"{amount} {what}, and a stack takes {limit}" for amount, limit, what in self.amounts if amount > limit
+            f"{amount} {what}, but a stack can have only {limit}"
+            for amount, limit, what in self.amounts
+            if amount > limit
         )
         return next(found, None)
 
     @property
     def amounts(self) -> tuple[tuple[int, int, str], ...]:
-        """How much there is of everything, how much one stack takes, and of what."""
+        """The amount, the limit for one stack, and the unit of each quantity."""
         return (
             (self.images, IMAGES_MAX, "images"),
             (len(self.permissions), PERMISSIONS_MAX, "permissions on repositories"),
@@ -107,14 +110,14 @@ ImageId = tuple[str, str]
 
 class Spread:
     """
-    The images of a catalog, over nested stacks or in one.
+    Distributes the images of a catalog over nested stacks.
 
     Args:
-        repositories: All of them.
+        repositories: All repositories of the catalog.
     """
 
     def __init__(self, repositories: Sequence[Repository]) -> None:
-        # By hash, so that another repository or image stands between two others, and moves few of them.
+        # Ordered by hash, so that a new repository or image moves only a few others.
         self._images = [
             ((repository.name, image.key), _load_of(repository.name, image))
             for repository in sorted(repositories, key=lambda each: _hash(each.name))
@@ -122,7 +125,7 @@ class Spread:
         ]
 
     def places(self, stacks: int) -> Mapping[ImageId, int] | None:
-        """Choose one of *stacks* for each image; None if they have no room for all."""
+        """Assign each image to one of *stacks* stacks; None if not all images fit."""
         parts = [Part() for _ in range(stacks)]
         homes = {name: stack_of(name, stacks) for (name, _), _ in self._images}
         places: dict[ImageId, int] = {}
@@ -134,7 +137,7 @@ class Spread:
                 places[image] = home
             else:
                 away.append((image, load))
-        # Last, so that they take no room from images that are at home.
+        # Last, so that they do not take room from images in their home stack.
         for image, load in away:
             number = next((each for each in _ranking(stacks, *image) if parts[each].has_room(load)), None)
             if number is None:
@@ -144,7 +147,7 @@ class Spread:
         return places
 
     def excess(self, stacks: int | None) -> str | None:
-        """Say what does not fit, and what would; None if all does."""
+        """Describe what does not fit, and how many stacks are needed; None if everything fits."""
         total = Part()
         for _, load in self._images:
             total.add(load)
@@ -155,18 +158,20 @@ class Spread:
         least = max(math.ceil(amount / limit) for amount, limit, _ in total.amounts)
         least = max(least, (stacks or 1) + 1)
         enough = next((number for number in range(least, STACKS_MAX + 1) if self.places(number) is not None), None)
-        remedy = f"pass stacks={enough}, or more to leave room" if enough else "take it in several catalogs, with only="
-        where = f"{stacks} nested stacks have no room for it: there are" if stacks else "there are"
+        remedy = (
+            f"set stacks={enough}, or more to leave room" if enough else "split it into several catalogs with only="
+        )
+        where = f"the catalog does not fit into {stacks} nested stacks: it has" if stacks else "the catalog has"
         return f"{where} {total.too_much}; {remedy}"
 
 
 def stack_of(repository_name: str, stacks: int) -> int:
     """
-    Choose one of *stacks* for a repository, whatever other repositories there are.
+    Return the home stack of a repository, independent of all other repositories.
 
-    By the highest hash: when *stacks* grows, repositories move to the new
-    stacks only, and when it shrinks, only those of the stacks that go.
-    Deployed catalogs rely on it: another choice would move their resources.
+    It has the highest hash. If *stacks* grows, repositories only move to new
+    stacks; if it shrinks, only those in removed stacks move. Deployed catalogs
+    depend on this function: a change would move their resources.
     """
     return next(_ranking(stacks, repository_name))
 

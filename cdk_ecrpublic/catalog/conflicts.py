@@ -1,8 +1,8 @@
-"""What the grammar of a catalog cannot say: conflicts, addresses in the wrong place, files that are not manifests."""
+"""Checks beyond the grammar of a catalog: conflicts, addresses in place of names, and invalid manifest files."""
 
 from __future__ import annotations
 
-from .._assets.lambda_handler.errors import ImageError, InvalidReferenceError, shown
+from .._assets.lambda_handler.errors import ImageError, InvalidReferenceError, truncated_repr
 from .._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Manifest, Reference, RegistryHost
 from .._assets.lambda_handler.oci.reference import parse_declared_name
 from .fields import Fields
@@ -11,14 +11,14 @@ from .problems import Position
 
 
 def check(catalog: Catalog, fields: Fields) -> None:
-    """Note each conflict in *fields*."""
+    """Report every conflict to *fields*."""
     is_sound = not fields.refused
     hosts: set[RegistryHost] = set()
     for repository in catalog.repositories:
         _check_name(repository, fields)
         _check_tags(repository, fields)
         if is_sound:
-            # An image without its bad tags would be known by something else.
+            # Without its invalid tags, an image would have another key.
             _check_keys(repository, fields)
         for image in repository.images:
             _check_digest(image, fields)
@@ -36,7 +36,7 @@ def _check_name(repository: Repository, fields: Fields) -> None:
 
 
 def _check_source(image: Image, source: Reference, hosts: set[RegistryHost], fields: Fields) -> None:
-    """Note an invalid host once: a file of the promoter names it once, for all of its images."""
+    """Report an invalid host once: a promoter file has one host for all of its images."""
     if source.repository.host in hosts:
         return
     hosts.add(source.repository.host)
@@ -51,29 +51,27 @@ def _check_tags(repository: Repository, fields: Fields) -> None:
     for tag in (tag for image in repository.images for tag in image.tags):
         first = seen.setdefault(tag.text, tag.at)
         if first is not tag.at:
-            what = f"tag {shown(tag.text)} of repository {shown(repository.name)} is given to an image"
-            fields.refuse(
-                tag.at, f"{what} on line {first.line} already; a tag points to one image: remove one of the two"
-            )
+            what = f"tag {truncated_repr(tag.text)} of repository {truncated_repr(repository.name)} is already used"
+            fields.refuse(tag.at, f"{what} on line {first.line}; a tag points to one image: remove one of the two")
 
 
 def _check_keys(repository: Repository, fields: Fields) -> None:
     seen: dict[str, Image] = {}
     for image in repository.images:
         first = seen.setdefault(image.key, image)
-        # Where both have their name from a tag, that tag was refused already.
+        # If both keys are tags, the duplicate tag was reported already.
         if first is not image and (image.name or first.name or not image.tags):
-            what = f"{shown(image.key)} is what the image on line {first.at.line} of repository"
-            fields.refuse(image.at, f"{what} {shown(repository.name)} is known by too; give one of the two another id")
+            what = f"{truncated_repr(image.key)} also identifies the image on line {first.at.line} of repository"
+            fields.refuse(image.at, f"{what} {truncated_repr(repository.name)}; give one of the two another id")
 
 
 def _check_digest(image: Image, fields: Fields) -> None:
-    # The digest of what is left of an index is not that of the source.
+    # An index that is reduced to some platforms has another digest than its source.
     if image.expected_digest is None or image.digest is None or image.settings.platforms:
         return
     if image.expected_digest != image.digest:
         what = f"expected_digest: {image.expected_digest} is not the digest of the image"
-        fields.refuse(image.at, f"{what}, {image.digest}; leave it out: without platforms the digest says it all")
+        fields.refuse(image.at, f"{what}, {image.digest}; remove it: it is only needed with platforms")
 
 
 def _check_file(image: Image, source: ManifestFile, fields: Fields) -> None:
@@ -83,8 +81,8 @@ def _check_file(image: Image, source: ManifestFile, fields: Fields) -> None:
             content = file.read(MANIFEST_MAX_BYTES + 1)
         Manifest.parse(content, expected=expected)
     except OSError as error:
-        fields.refuse(image.at, f"manifest_file: {shown(str(source.path))} cannot be read: {error.strerror}")
+        fields.refuse(image.at, f"manifest_file: {truncated_repr(str(source.path))} cannot be read: {error.strerror}")
     except ValueError as error:
-        # Not always ours: a path may have a character that no file system takes. An ImageError is a ValueError too.
+        # A path with an invalid character raises a plain ValueError; ImageError is one too.
         said = error.message if isinstance(error, ImageError) else str(error)
-        fields.refuse(image.at, f"manifest_file: {shown(str(source.path))}: {said}")
+        fields.refuse(image.at, f"manifest_file: {truncated_repr(str(source.path))}: {said}")

@@ -37,15 +37,16 @@ _SHOWN_NAMES = 20
 
 class PublicImageCatalog(Construct):
     """
-    All images of one reviewed file; see ``from_file``, which makes it.
+    All images of one reviewed file; create it with ``from_file``.
 
-    The order of the file means nothing, but that of tags, which are put in
-    it. Taking an image or a tag out removes nothing from the registry: what
-    may be removed belongs into a ``PublicImage`` of the app's own.
+    The order of the file does not matter, except for the tags of an image,
+    which are put in that order. Removing an image or tag from the file does
+    not remove it from the registry; declare a ``PublicImage`` for images that
+    may be removed.
 
     Args:
-        catalog: What the file says.
-        registry_id: See ``from_file``; so for all others.
+        catalog: The content of the file.
+        registry_id: See ``from_file``, as for all other arguments.
 
     Raises:
         ValueError: See ``from_file``.
@@ -63,7 +64,7 @@ class PublicImageCatalog(Construct):
         stacks: int | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        check_instance(f"{self.node.path}: catalog", catalog, Catalog, "what PublicImageCatalog.from_file reads")
+        check_instance(f"{self.node.path}: catalog", catalog, Catalog, "the result of PublicImageCatalog.from_file")
         credentials = {} if credentials is None else credentials
         self._check(registry_id, credentials, stacks)
         spread = capacity.Spread(catalog.repositories)
@@ -106,57 +107,58 @@ class PublicImageCatalog(Construct):
         Args:
             scope: Where the images belong.
             construct_id: Its id there; part of the id of each image.
-            path: Relative to the working directory, at most 16 MiB. Of our own
-                format, with ``repositories``; of the Kubernetes image
-                promoter's, with ``registries`` and ``images``; or a bare list
-                of its images, which may be empty.
-            registries: For a bare list: the promoter's other file, with the
+            path: Relative to the working directory, at most 16 MiB. Either in
+                our own format, with ``repositories``; or in the format of the
+                Kubernetes image promoter, with ``registries`` and ``images``;
+                or a list of the promoter's images, which may be empty.
+            registries: For a list of images: the promoter's file with the
                 ``registries``.
-            source: For a bare list: the registry that images are copied from,
-                ``<host>[/<path>]``. Default: they are in their destination
-                already, and are only tagged.
-            destination: For a bare list: the registry that images go to,
-                ``public.ecr.aws/<alias>[/<prefix>]``. For a file that names
-                several, or none in ECR Public: where its images go.
-            registry_id: Account id of the destination, where it is not the
-                stack's own; the policies of its repositories must allow to
-                put images. An alias stands in for that of the file.
-                Default: the stack's own account, which must have the alias
-                that the file names, if it names one.
-            defaults: For images of which the file says nothing. Default:
-                those of ``PublicImage``.
+            source: For a list of images: the registry to copy the images from,
+                ``<host>[/<path>]``. Default: the images are in their
+                destination already, and are only tagged.
+            destination: For a list of images: the registry to publish to,
+                ``public.ecr.aws/<alias>[/<prefix>]``. Also required for a file
+                with several destinations, or none in ECR Public.
+            registry_id: The account id of the destination, if it is another
+                account than that of the stack; the policies of its
+                repositories must allow putting images. An alias overrides the
+                one in the file. Default: the account of the stack, which must
+                have the alias in the file, if there is one.
+            defaults: The settings of images for which the file has none.
+                Default: those of ``PublicImage``.
             credentials: Secrets by host, as for ``ImageSource.registry``:
-                ``{"ghcr.io": secret}``; a warning names hosts that no image
-                of the file is read from. Default: images are read anonymously.
-            make_provider: Makes the function of each stack, e.g. ``lambda
+                ``{"ghcr.io": secret}``. There is a warning for hosts that no
+                image of the file is read from. Default: anonymous access.
+            make_provider: Creates the function of each stack, e.g. ``lambda
                 scope: PublicImageProvider(scope, "Provider", memory_size=1024)``.
-                Default: the stack's own, or one with the defaults.
-            stacks: From 1 to 100: that many nested stacks, over which images
-                are spread: those of a repository stay together where there is
-                room. When it changes, some move from one to another, which
-                leaves their images alone. Default: no nested stack.
-            only: What is taken of a file, for instance of somebody else's:
-                ``<name>`` or ``<name>:<tag>`` as the file has them, with ``*``
-                and ``?``. With a tag, an image is given no others; mistakes in
-                what is not taken do not matter. Default: everything.
+                Default: the provider of the stack, or one with default options.
+            stacks: The number of nested stacks, from 1 to 100, over which the
+                images are distributed; the images of a repository stay
+                together if there is room. If it changes, some resources move
+                to another stack, which does not affect their images.
+                Default: no nested stacks.
+            only: The part of the file to use: ``<name>`` or ``<name>:<tag>``
+                as in the file, with ``*`` and ``?``. If a pattern has a tag,
+                the image is published with matching tags only. Problems in
+                the rest of the file are ignored. Default: everything.
 
         Raises:
-            CatalogError: With all problems of the file. A ValueError.
-            ValueError: More than the stacks take, or what ``PublicImage``
-                refuses.
-            ModuleNotFoundError: PyYAML is missing; says how to install it.
+            CatalogError: Has all problems of the file. It is a ValueError.
+            ValueError: The images do not fit into the stacks, or
+                ``PublicImage`` refuses one of them.
+            ModuleNotFoundError: PyYAML is not installed.
         """
         try:
-            from .reader import Arguments, read_catalog  # noqa: PLC0415 - without the extra there is no PyYAML
+            from .reader import Arguments, read_catalog  # noqa: PLC0415 - PyYAML is an optional dependency
         except ModuleNotFoundError as error:
-            message = f'{error.name} is not installed, which catalogs need; run: pip install "cdk-ecrpublic[catalog]"'
+            message = f'{error.name} is not installed, but catalogs need it; run: pip install "cdk-ecrpublic[catalog]"'
             raise ModuleNotFoundError(message, name=error.name) from error
         what = f"{scope.node.path}/{construct_id}"
         _check_arguments(what, path, registries, {"source": source, "destination": destination})
         if only is not None:
             _check_patterns(f"{what}: only", only)
         defaults = ImageSettings() if defaults is None else defaults
-        check_instance(f"{what}: defaults", defaults, ImageSettings, "ImageSettings(include_referrers=True), say")
+        check_instance(f"{what}: defaults", defaults, ImageSettings, "ImageSettings(include_referrers=True), e.g.")
         arguments = Arguments(
             registries=None if registries is None else Path(registries),
             source=source,
@@ -176,7 +178,7 @@ class PublicImageCatalog(Construct):
 
     @property
     def images(self) -> tuple[PublicImage, ...]:
-        """All images, by repository and id; the order of the file does not matter."""
+        """All images, ordered by repository and id."""
         return tuple(self._images)
 
     @property
@@ -186,7 +188,7 @@ class PublicImageCatalog(Construct):
 
     @property
     def stacks(self) -> tuple[NestedStack, ...]:
-        """The nested stacks that there are; one without images is not made."""
+        """The nested stacks that have images."""
         return tuple(self._nested[number] for number in sorted(self._nested))
 
     def image(self, repository_name: str, name: str) -> PublicImage:
@@ -198,7 +200,7 @@ class PublicImageCatalog(Construct):
             name: One of its tags, its digest, or its ``id``.
 
         Raises:
-            ValueError: There is none; says which there are.
+            ValueError: There is no such image; the message lists the images.
         """
         check_text(f"{self.node.path}: repository_name", repository_name)
         check_text(f"{self.node.path}: name", name)
@@ -222,14 +224,14 @@ class PublicImageCatalog(Construct):
             for name in (image.key, *(tag.text for tag in image.tags), str(image.digest)):
                 known.setdefault(name, declared)
         if not repository.images:
-            # Not into a nested stack, which must not be empty.
+            # Not in a nested stack, because a stack must not be empty.
             self._group(self, repository.name)
 
     def _group(self, part: Construct, repository_name: str) -> tuple[Construct, IPublicRepository]:
-        """Return what the images of a repository belong into within a stack, and the repository there."""
+        """Return the scope for the images of a repository in a stack, and the imported repository."""
         key = (part.node.path, repository_name)
         if key not in self._groups:
-            # No name of a repository has two dashes in a row, so no two become one id.
+            # Repository names cannot contain two consecutive dashes, so these ids are unique.
             group = Construct(part, repository_name.replace("/", "--"))
             self._groups[key] = group, self._import(group, repository_name)
             self._repositories.setdefault(repository_name, self._groups[key][1])
@@ -248,7 +250,7 @@ class PublicImageCatalog(Construct):
         )
 
     def _part(self, number: int) -> Construct:
-        """Return what images belong into: a nested stack, or the catalog itself."""
+        """Return the scope for images: a nested stack, or the catalog itself."""
         if self._number_of_stacks is None:
             return self
         if number not in self._nested:
@@ -264,7 +266,7 @@ class PublicImageCatalog(Construct):
     def _import(self, group: Construct, name: str) -> IPublicRepository:
         account = self._registry_id if self._registry_id and is_account_id(self._registry_id) else None
         alias = self._registry if self._registry and not is_account_id(self._registry) else None
-        # An id that no image has: a key does not begin with "@".
+        # No image has this id, because keys do not start with "@".
         construct_id = "@Repository"
         if account and alias:
             arn = f"arn:aws:ecr-public::{account}:repository/{name}"
@@ -295,30 +297,30 @@ class PublicImageCatalog(Construct):
         if registry_id is not None:
             check(f"{path}: registry_id", registry_id, parse_registry_id)
             if not is_known(registry_id):
-                refuse(f"{path}: registry_id", "has to be known at synthesis; give the 12 digits of an account")
+                refuse(f"{path}: registry_id", "must be known at synthesis; use an account id of 12 digits")
         check_secrets(f"{path}: credentials", credentials, RegistryHost.parse)
         if stacks is not None:
             check_number(f"{path}: stacks", stacks, range(1, capacity.STACKS_MAX + 1))
             if not isinstance(stacks, int):
-                refuse(f"{path}: stacks", "has to be known at synthesis")
+                refuse(f"{path}: stacks", "must be known at synthesis")
 
     def _warn_of_unused(self, catalog: Catalog) -> None:
-        """Warn of credentials that nothing needs: a slip of the pen, or several catalogs share them."""
+        """Warn of unused credentials: a typo, or several catalogs share the same credentials."""
         images = [image for repository in catalog.repositories for image in repository.images]
         used = {_host_with_credentials(image.source) for image in images} - {None}
         if unused := ", ".join(sorted(map(str, self._credentials.keys() - used))):
             hosts = ", ".join(sorted(map(str, used))) or "none"
             Annotations.of(self).add_warning_v2(
                 "@cdk-ecrpublic:unusedCredentials",
-                f"credentials for {unused} are not used; hosts that may have some: {hosts}",
+                f"credentials for {unused} are not used; hosts that may need credentials: {hosts}",
             )
 
 
-def _check_arguments(what: str, path: object, registries: object, texts: Mapping[str, object]) -> None:
+def _check_arguments(what: str, path: object, registries: object, strings: Mapping[str, object]) -> None:
     check_path(f"{what}: path", path)
     if registries is not None:
         check_path(f"{what}: registries", registries)
-    for name, text in texts.items():
+    for name, text in strings.items():
         if text is not None:
             check_text(f"{what}: {name}", text)
 
@@ -326,13 +328,13 @@ def _check_arguments(what: str, path: object, registries: object, texts: Mapping
 def _check_patterns(what: str, patterns: Sequence[str]) -> None:
     check_texts(what, patterns, "patterns, e.g. ['agent', 'tools/*', 'web:1.*']", parse_pattern)
     if not (is_known(patterns) and all(map(is_known, patterns))):
-        refuse(what, "has to be known at synthesis")
+        refuse(what, "must be known at synthesis")
     if not patterns:
-        refuse(what, "is empty, which would take nothing; name something, or leave it out")
+        refuse(what, "is empty, which selects nothing; add a pattern, or omit it")
 
 
 def _host_with_credentials(source: Source) -> RegistryHost | None:
-    """Return the host of a source whose secret the app may give; ECR has logins of its own."""
+    """Return the host of a source that may have a secret; ECR uses the credentials of the role."""
     if not isinstance(source, Reference):
         return None
     host = source.repository.host

@@ -1,11 +1,11 @@
-"""Reads checked values out of nodes; what is wrong is collected, and reading goes on."""
+"""Read checked values from nodes, and collect all problems."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from typing import ClassVar, TypeVar
 
-from .._assets.lambda_handler.errors import ImageError, shown
+from .._assets.lambda_handler.errors import ImageError, truncated_repr
 from .nodes import BOOLEAN, NULL, STRING, Items, Mapping, Node, Scalar, is_empty, is_refused, kind, position
 from .problems import Position, Problems
 
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 class Fields:
     """
-    The readers of one file.
+    The readers for one file.
 
-    Each takes a node and *what* it is called in messages, and returns None,
-    or nothing, where the node is not what it should be.
+    Each reader takes a node and *what*, its name in messages. It returns None
+    or nothing if the node is invalid.
 
     Args:
-        problems: Where that is noted.
+        problems: Collects the problems.
     """
 
     def __init__(self, problems: Problems) -> None:
@@ -32,13 +32,13 @@ class Fields:
         return bool(self._problems)
 
     def refuse(self, at: Position | None, text: str) -> None:
-        """Note a problem."""
+        """Report a problem."""
         self._problems.add(at, text)
 
     def mapping(
         self, node: Node, what: str, *, required: Collection[str] = (), optional: Collection[str] = ()
     ) -> dict[str, Node] | None:
-        """Read a mapping of which all keys are known."""
+        """Read a mapping with known keys only."""
         if not isinstance(node, Mapping):
             self._refuse_kind(node, what, f"a mapping with {_listed([*required, *optional])}")
             return None
@@ -46,7 +46,7 @@ class Fields:
         entries = {key.value: value for key, value in node.value}
         for key, _ in node.value:
             if key.value not in allowed:
-                text = f"{what}: {shown(key.value)} is an unknown key; allowed: {_listed(allowed)}"
+                text = f"{what}: {truncated_repr(key.value)} is an unknown key; allowed: {_listed(allowed)}"
                 self.refuse(position(key), text)
         for name in required:
             if name not in entries:
@@ -57,26 +57,26 @@ class Fields:
         self, node: Node, what: str, parse: Callable[[str], T], of: str
     ) -> Iterator[tuple[T | None, Position, Node]]:
         """
-        Read a mapping whose keys are values; *of* says what it maps to what.
+        Read a mapping whose keys are values; *of* describes keys and values.
 
-        A key that is not one is None, so that what is below it is read all the same.
+        An invalid key is yielded as None, so that its value is still checked.
         """
         if not isinstance(node, Mapping):
             self._refuse_kind(node, what, f"a mapping of {of}")
             return
         for key, value in node.value:
-            yield self.text(key, what, parse), position(key), value
+            yield self.string(key, what, parse), position(key), value
 
     def items(self, node: Node, what: str, of: str) -> Iterator[tuple[Node, str]]:
-        """Read a list; yields each item with what it is called."""
+        """Read a list; yield each item with its name."""
         if not isinstance(node, Items):
             self._refuse_kind(node, what, f"a list of {of}")
             return
         for number, item in enumerate(node.value):
             yield item, f"{what}[{number}]"
 
-    def text(self, node: Node, what: str, parse: Callable[[str], T]) -> T | None:
-        """Read a string by the grammar of *parse*, which refuses by an ImageError."""
+    def string(self, node: Node, what: str, parse: Callable[[str], T]) -> T | None:
+        """Read a string with *parse*, which raises an ImageError for an invalid one."""
         if is_refused(node) or not isinstance(node, Scalar):
             self._refuse_kind(node, what, "a string")
             return None
@@ -90,11 +90,11 @@ class Fields:
             self.refuse(position(node), f"{what}: {error.message}")
             return None
 
-    def texts(self, node: Node, what: str, parse: Callable[[str], T], of: str) -> tuple[tuple[T, Position], ...]:
-        """Read a list of strings, none of them twice."""
+    def strings(self, node: Node, what: str, parse: Callable[[str], T], of: str) -> tuple[tuple[T, Position], ...]:
+        """Read a list of strings without duplicates."""
         found: dict[str, tuple[T, Position]] = {}
         for item, name in self.items(node, what, of):
-            value = self.text(item, name, parse)
+            value = self.string(item, name, parse)
             if value is None:
                 continue
             if item.value in found:
@@ -104,7 +104,7 @@ class Fields:
         return tuple(found.values())
 
     def flag(self, node: Node, what: str) -> bool | None:
-        """Read ``true`` or ``false``; YAML 1.1's other words for them are refused."""
+        """Read ``true`` or ``false``; other booleans of YAML 1.1 are refused."""
         if isinstance(node, Scalar) and not is_refused(node) and kind(node) == BOOLEAN:
             value = self._flags.get(node.value.lower())
             if value is not None:
@@ -118,7 +118,9 @@ class Fields:
         return kind(node) == STRING
 
     def _refuse_repeated(self, item: Scalar, what: str) -> None:
-        self.refuse(position(item), f"{what}: {shown(item.value)} is in this list already; remove one of the two")
+        self.refuse(
+            position(item), f"{what}: {truncated_repr(item.value)} is duplicated in this list; remove one of the two"
+        )
 
     def _refuse_kind(self, node: Node, what: str, expected: str) -> None:
         if is_refused(node):
@@ -132,11 +134,10 @@ class Fields:
 
 class StringFields(Fields):
     """
-    The readers of a format all of whose values are strings, but for flags.
+    The readers for a format whose values are all strings, except for flags.
 
-    As the image promoter reads its files: ``1.10`` is the string that it looks
-    like, lists and mappings may be left empty, what is repeated counts once,
-    and ``yes`` is a flag.
+    They match the image promoter: ``1.10`` is a string, lists and mappings may
+    be empty values, duplicates are ignored, and ``yes`` is a flag.
     """
 
     _flags: ClassVar[dict[str, bool]] = dict.fromkeys(("true", "yes", "on"), True) | dict.fromkeys(
@@ -146,26 +147,26 @@ class StringFields(Fields):
     def table(
         self, node: Node, what: str, parse: Callable[[str], T], of: str
     ) -> Iterator[tuple[T | None, Position, Node]]:
-        """Read a mapping, or nothing at all; see ``Fields.table``."""
+        """Read a mapping, or an empty value; see ``Fields.table``."""
         return iter(()) if is_empty(node) else super().table(node, what, parse, of)
 
     def items(self, node: Node, what: str, of: str) -> Iterator[tuple[Node, str]]:
-        """Read a list, or nothing at all; see ``Fields.items``."""
+        """Read a list, or an empty value; see ``Fields.items``."""
         return iter(()) if is_empty(node) else super().items(node, what, of)
 
     def _is_string(self, node: Scalar) -> bool:
         return kind(node) != NULL
 
     def _refuse_repeated(self, item: Scalar, what: str) -> None:
-        """Take it once."""
+        """Ignore the duplicate."""
 
 
 def _plain(node: Scalar) -> str:
-    return shown(node.value)[1:-1]
+    return truncated_repr(node.value)[1:-1]
 
 
 def _remedy(node: Scalar) -> str:
-    return f'quote it: "{_plain(node)}"' if node.value else "write it out, or leave its key out"
+    return f'quote it: "{_plain(node)}"' if node.value else "add a value, or remove the key"
 
 
 def _listed(names: Collection[str]) -> str:

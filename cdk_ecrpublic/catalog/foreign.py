@@ -1,14 +1,14 @@
-"""Recognises files of other tools, and says what to do with them."""
+"""Recognize files of other tools, and explain what to do with them."""
 
 from __future__ import annotations
 
 import difflib
 
-from .._assets.lambda_handler.errors import shown
+from .._assets.lambda_handler.errors import truncated_repr
 from .nodes import Items, Mapping, Node
 
 KEYS = ("repositories", "registries", "images", "registry", "defaults")
-"""The keys at the top of the formats that are read."""
+"""The top-level keys of the supported formats."""
 
 EXPECTED = "a mapping with repositories, one with registries and images, or a list of images"
 
@@ -18,14 +18,14 @@ _SKOPEO_KEYS = {"images", "images-by-tag-regex", "images-by-semver", "tls-verify
 
 
 def explain(node: Node) -> str | None:
-    """Say which other tool a document is for, and what to do with it; None if it may be a catalog."""
+    """Return which other tool a document is for, and what to do with it; None if it may be a catalog."""
     top = _keys(node)
     if tool := _sync_tool(top):
-        return f"this is a file of {tool}, which copies what tags point to now; a catalog names digests: {PAGE}"
+        return f"this is a file of {tool}, which copies what tags point to now; a catalog has digests: {PAGE}"
     if "filestores" in top:
         return f"this is a manifest of the promoter for files, not for images; expected {EXPECTED}"
     if "registries" in top and "images" not in top:
-        return "this file of the promoter has no images; pass the file that lists them as path, and this as registries="
+        return "this promoter file has no images; pass the file with the images as path, and this file as registries="
     return None
 
 
@@ -37,7 +37,7 @@ def _sync_tool(top: dict[str, Node]) -> str | None:
             for tool, is_it in (
                 ("regsync", isinstance(top.get("sync"), Items)),
                 ("dregsy", {"relay", "tasks"} <= top.keys()),
-                # From reference to reference, alone or below "images".
+                # References mapped to references, at the top level or below "images".
                 ("image-syncer", "auth" in top or has_table_of_images or all("/" in key for key in top)),
                 ("skopeo sync", all(_keys(value).keys() & _SKOPEO_KEYS for value in top.values())),
             )
@@ -48,13 +48,12 @@ def _sync_tool(top: dict[str, Node]) -> str | None:
 
 
 def unknown(node: Node) -> str:
-    """Say that a document is not a catalog, with the key that comes closest to one."""
+    """Return the message for a document that is not a catalog, with the closest known key."""
     for key in _keys(node):
         if close := difflib.get_close_matches(key, KEYS, n=1):
-            return (
-                f"this is not a catalog: {shown(key)} is an unknown key; did you mean {close[0]!r}? Expected {EXPECTED}"
-            )
-    keys = ", ".join(shown(key) for key in list(_keys(node))[:5])
+            unknown_key = f"{truncated_repr(key)} is an unknown key; did you mean {close[0]!r}?"
+            return f"this is not a catalog: {unknown_key} Expected {EXPECTED}"
+    keys = ", ".join(truncated_repr(key) for key in list(_keys(node))[:5])
     return f"this is not a catalog{f': it has the keys {keys}' if keys else ''}; expected {EXPECTED}"
 
 

@@ -1,4 +1,4 @@
-"""What a catalog says, whatever format it says it in."""
+"""The content of a catalog, independent of its format."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .problems import Position
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSettings:
     """
-    Options of ``PublicImage``, by their names there, that many images of a catalog share.
+    Options of ``PublicImage`` that several images of a catalog can share.
 
     Attributes:
-        platforms: Only these are published, as ``os/architecture[/variant]``. Default: all.
-        required_platforms: What an image must run on. Default: anything.
-        immutable_tags: Tags, or patterns of tags, that may not move to another image. Default: none.
-        include_referrers: Whether signatures and the like come along with a copied image.
+        platforms: The platforms to publish, as ``os/architecture[/variant]``. Default: all.
+        required_platforms: The platforms that an image must support. Default: none.
+        immutable_tags: Tags or tag patterns that must not move to another image. Default: none.
+        include_referrers: Whether to copy referrers, such as signatures, with an image.
     """
 
     platforms: tuple[str, ...] = ()
@@ -30,18 +30,18 @@ class ImageSettings:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """A manifest that lies in a file beside the catalog."""
+    """A manifest in a file next to the catalog."""
 
     path: Path
 
 
 Source = Digest | Reference | ManifestFile
-"""An image of the same repository, of another one, or a manifest."""
+"""An image in the destination repository, an image in another one, or a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag, and where the file says it."""
+    """A tag, and its position in the file."""
 
     text: str
     at: Position
@@ -53,9 +53,9 @@ class Image:
     One image of a repository.
 
     Attributes:
-        at: Where the file says it.
-        tags: In the order in which they are put.
-        name: What the file calls it (``id``); names the construct. Default: see ``key``.
+        at: The position in the file.
+        tags: The tags in the order in which they are put.
+        name: The ``id`` in the file, which becomes the construct id. Default: see ``key``.
     """
 
     at: Position
@@ -67,21 +67,21 @@ class Image:
 
     @property
     def digest(self) -> Digest | None:
-        """The digest that the file names; None for a manifest in a file."""
+        """The digest in the catalog; None for a manifest in a file."""
         return None if isinstance(self.source, ManifestFile) else _digest_of(self.source)
 
     @property
     def key(self) -> str:
         """
-        What tells it from the other images of its repository, for as long as it is deployed.
+        The stable identity of the image in its repository.
 
-        Its name; else its most telling tag, so that a digest may change in
-        place; else its digest or the name of its file.
+        This is its name; otherwise its most specific tag, so that its digest
+        may change; otherwise its digest or the name of its file.
         """
         if self.name:
             return self.name
         if self.tags:
-            return max((tag.text for tag in self.tags), key=_tells)
+            return max((tag.text for tag in self.tags), key=_specificity)
         return self.source.path.name if isinstance(self.source, ManifestFile) else str(self.digest)
 
 
@@ -91,8 +91,8 @@ class Repository:
     The images of one repository.
 
     Attributes:
-        name: Without registry host and alias.
-        at: Where the file says it first.
+        name: The name without registry host and alias.
+        at: Its first position in the file.
     """
 
     name: str
@@ -103,10 +103,10 @@ class Repository:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
     """
-    What one file says.
+    The content of one file.
 
     Attributes:
-        registry: Alias or account id; None is the stack's own account.
+        registry: Alias or account id; None for the account of the stack.
     """
 
     registry: str | None = None
@@ -114,7 +114,7 @@ class Catalog:
 
 
 def private_ecr(reference: Reference) -> PrivateEcr | None:
-    """Return whose registry of private ECR an image is in; None if it is in another registry."""
+    """Return the private ECR registry of an image; None if it is in any other registry."""
     return reference.repository.host.private_ecr
 
 
@@ -122,6 +122,6 @@ def _digest_of(source: Digest | Reference) -> Digest | None:
     return source if isinstance(source, Digest) else source.digest
 
 
-def _tells(tag: str) -> tuple[int, int, str]:
-    """Order tags by how much they tell: ``1.4.2`` more than ``1.4``, and that more than ``latest``."""
+def _specificity(tag: str) -> tuple[int, int, str]:
+    """Order tags by specificity: ``1.4.2`` comes after ``1.4``, which comes after ``latest``."""
     return len(re.findall(r"[0-9]+", tag)), len(tag), tag

@@ -1,4 +1,4 @@
-"""Our own format: repositories, and of each the images, with all that PublicImage offers."""
+"""Our own format: repositories with their images, with most options of ``PublicImage``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .._assets.lambda_handler.errors import InvalidInputError, shown
+from .._assets.lambda_handler.errors import InvalidInputError, truncated_repr
 from .._assets.lambda_handler.oci import (
     Digest,
     Platform,
@@ -34,7 +34,7 @@ _LISTS: Mapping[str, Callable[[str], object]] = {
 }
 _FLAGS = ("include_referrers",)
 SETTINGS = (*_LISTS, *_FLAGS)
-"""The fields of ``ImageSettings``: lists, with how an item is read, and flags."""
+"""The fields of ``ImageSettings``: lists with the parser of an item, and flags."""
 
 SOURCES = ("digest", "source", "manifest_file")
 IMAGE = (*SOURCES, "tags", "expected_digest", "id", *SETTINGS)
@@ -48,12 +48,12 @@ _PATH = re.compile(r"[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,1023}")
 @dataclass(frozen=True, slots=True)
 class Context:
     """
-    What the document does not say itself.
+    The arguments for reading a document.
 
     Attributes:
-        folder: What files are relative to.
-        settings: For images of which the document says nothing.
-        selection: The images that are taken.
+        folder: The folder that file paths are relative to.
+        settings: The settings of images for which the document has none.
+        selection: The selected images.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ class Context:
 def read(node: Node, context: Context, fields: Fields) -> Catalog:
     """Read a catalog."""
     top = fields.mapping(node, "the catalog", required=TOP, optional=TOP_OPTIONAL) or {}
-    registry = fields.text(top["registry"], "registry", parse_registry_id) if "registry" in top else None
+    registry = fields.string(top["registry"], "registry", parse_registry_id) if "registry" in top else None
     if "defaults" in top:
         given = fields.mapping(top["defaults"], "defaults", optional=SETTINGS) or {}
         settings = replace(context.settings, **_settings(given, "defaults", fields))
@@ -97,10 +97,10 @@ def _image(node: Node, what: str, context: Context, fields: Fields) -> Image | N
     if entry is None:
         return None
     source = _source(entry, position(node), what, context.folder, fields)
-    tags = fields.texts(entry["tags"], f"{what}.tags", parse_tag, "tags") if "tags" in entry else ()
+    tags = fields.strings(entry["tags"], f"{what}.tags", parse_tag, "tags") if "tags" in entry else ()
     expected = entry.get("expected_digest")
-    name = fields.text(entry["id"], f"{what}.id", _parse_id) if "id" in entry else None
-    expected_digest = fields.text(expected, f"{what}.expected_digest", Digest.parse) if expected else None
+    name = fields.string(entry["id"], f"{what}.id", _parse_id) if "id" in entry else None
+    expected_digest = fields.string(expected, f"{what}.expected_digest", Digest.parse) if expected else None
     settings = replace(context.settings, **_settings(entry, what, fields))
     if source is None:
         return None
@@ -120,11 +120,11 @@ def _source(entry: dict[str, Node], at: Position, what: str, folder: Path, field
         found = " and ".join(given) or "none of them"
         fields.refuse(at, f"{what}: has {found}; expected exactly one of {', '.join(SOURCES)}")
     if "digest" in given:
-        digest = fields.text(entry["digest"], f"{what}.digest", Digest.parse)
+        digest = fields.string(entry["digest"], f"{what}.digest", Digest.parse)
     if "source" in given:
-        reference = fields.text(entry["source"], f"{what}.source", _parse_source)
+        reference = fields.string(entry["source"], f"{what}.source", _parse_source)
     if "manifest_file" in given:
-        path = fields.text(entry["manifest_file"], f"{what}.manifest_file", _parse_path)
+        path = fields.string(entry["manifest_file"], f"{what}.manifest_file", _parse_path)
     match given:
         case ["digest"]:
             return digest
@@ -136,11 +136,11 @@ def _source(entry: dict[str, Node], at: Position, what: str, folder: Path, field
 
 
 def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, Any]:
-    """Read those settings that are there, as arguments of ``ImageSettings``."""
+    """Read the given settings as arguments of ``ImageSettings``."""
     found: dict[str, Any] = {}
     for key, parse in _LISTS.items():
         if key in entry:
-            values = fields.texts(entry[key], f"{what}.{key}", parse, key.replace("_", " "))
+            values = fields.strings(entry[key], f"{what}.{key}", parse, key.replace("_", " "))
             found[key] = tuple(str(value) for value, _ in values)
     for key in _FLAGS:
         if key in entry:
@@ -151,7 +151,7 @@ def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, An
 def _parse_source(text: str) -> Reference:
     reference = Reference.parse(text)
     if reference.digest is None:
-        message = f"{shown(text)} has no digest, and its tag may move unseen; add it: {text}@sha256:…"
+        message = f"{truncated_repr(text)} has no digest, and its tag may move; add the digest: {text}@sha256:…"
         raise InvalidInputError(message)
     return reference
 
@@ -159,8 +159,8 @@ def _parse_source(text: str) -> Reference:
 def _parse_path(text: str) -> str:
     if not _PATH.fullmatch(text):
         message = (
-            f"{shown(text)} is not a path of a file; expected one of up to {PATH_MAX_CHARACTERS} characters, relative "
-            "to the catalog's folder"
+            f"{truncated_repr(text)} is not a file path; expected up to {PATH_MAX_CHARACTERS} characters, relative to "
+            "the catalog's folder"
         )
         raise InvalidInputError(message)
     return text
@@ -169,8 +169,8 @@ def _parse_path(text: str) -> str:
 def _parse_id(text: str) -> str:
     if not _ID.fullmatch(text):
         message = (
-            f"{shown(text)} is not an id; allowed are 1 to 128 letters, digits, '.', '_' and '-', beginning with a "
-            "letter or a digit"
+            f"{truncated_repr(text)} is not an id; expected 1 to 128 letters, digits, '.', '_' and '-', starting with "
+            "a letter or digit"
         )
         raise InvalidInputError(message)
     return text

@@ -1,9 +1,9 @@
 """
-YAML as PyYAML's nodes, which have positions. The only module that knows PyYAML.
+Parse YAML to PyYAML's nodes, which have positions. The only module that uses PyYAML.
 
-Nothing is constructed from the nodes: a tag such as ``!!python/object`` names
-a type that is never looked up. Aliases are refused, so that a file is never
-larger than it looks; its depth is bounded.
+No objects are constructed from the nodes, so tags such as ``!!python/object``
+have no effect. Aliases are refused, so a small file cannot expand to a large
+one, and the depth is limited.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from yaml import Node
 from yaml import ScalarNode as Scalar
 from yaml import SequenceNode as Items
 
-from .._assets.lambda_handler.errors import shown
+from .._assets.lambda_handler.errors import truncated_repr
 from .problems import Position, Problems
 
 __all__ = ["Items", "Mapping", "Node", "Scalar", "is_empty", "is_refused", "kind", "parse", "position"]
@@ -40,21 +40,21 @@ _KINDS = {
     f"{_CORE}merge": "a merge key",
     f"{_CORE}value": "a default key",
 }
-"""What messages call a scalar, by its tag."""
+"""The name of a scalar in messages, by its tag."""
 
 _TAGS = {Scalar: _KINDS.keys(), Items: {f"{_CORE}seq"}, Mapping: {f"{_CORE}map"}}
-"""The tags that a node may have, by its class."""
+"""The allowed tags of a node, by its class."""
 
 _REFUSED = "refused"
-"""The tag of a node whose problem is known already."""
+"""The tag of a node that was reported already."""
 
 
 class _TooDeepError(Exception):
-    """The problem is noted; nothing more is read."""
+    """The file is nested too deeply, which was reported already."""
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not annotated
-    """PyYAML's reader, scanner and parser, with a composer that refuses what no catalog needs."""
+    """PyYAML's reader, scanner and parser, with a composer that refuses unnecessary features."""
 
     def __init__(self, text: str, problems: Problems) -> None:
         super().__init__(text)
@@ -65,29 +65,31 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not annotated
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
             self.get_event()
-            return self._refused(event, f"*{event.anchor} is an alias; aliases are not allowed: write the value out")
+            return self._refused(event, f"*{event.anchor} is an alias; aliases are not allowed: repeat the value")
         is_collection = isinstance(event, yaml.CollectionStartEvent)
         if is_collection and self._depth == DEPTH_MAX:
-            what = f"nested deeper than {DEPTH_MAX} levels, which no catalog needs"
+            what = f"nested deeper than {DEPTH_MAX} levels, the limit"
             self._problems.add(_position(event.start_mark), what)
             raise _TooDeepError
         self._depth += is_collection
         node = super().compose_node(parent, index)
         self._depth -= is_collection
         if node.tag not in _TAGS[type(node)]:
-            return self._refused(node, f"{shown(node.tag)} is a YAML tag that is not allowed here: leave it out")
+            return self._refused(node, f"{truncated_repr(node.tag)} is a YAML tag that is not allowed here: remove it")
         return node
 
     def compose_mapping_node(self, anchor: str | None) -> Node:
-        """Compose a mapping whose keys are scalars, none of them twice."""
+        """Compose a mapping with scalar keys and without duplicates."""
         node = super().compose_mapping_node(anchor)
         entries: dict[str, tuple[Node, Node]] = {}
         for key, value in node.value:
             if not isinstance(key, Scalar):
-                self._problems.add(position(key), "a list or mapping is not a key; expected a string")
+                self._problems.add(position(key), "a list or mapping cannot be a key; expected a string")
             elif key.value in entries:
                 first = f"first on line {position(entries[key.value][0]).line}"
-                self._problems.add(position(key), f"the key {shown(key.value)} is there twice, {first}: merge the two")
+                self._problems.add(
+                    position(key), f"the key {truncated_repr(key.value)} is duplicated, {first}: merge the two"
+                )
             elif not is_refused(key):
                 entries[key.value] = key, value
         node.value = list(entries.values())
@@ -104,11 +106,11 @@ def parse(text: str, problems: Problems) -> Node | None:
 
     Args:
         text: The whole file.
-        problems: Takes what is wrong; syntax is reported up to its first error.
+        problems: Collects the problems; for invalid syntax only the first one.
 
     Returns:
-        None if nothing can be made of it, which is a problem. A file of
-        nothing but comments is a node that ``is_empty``.
+        None if the file cannot be parsed, which is reported. A file that has
+        only comments is a node that ``is_empty``.
     """
     loader: Any = None
     try:
@@ -118,40 +120,40 @@ def parse(text: str, problems: Problems) -> Node | None:
         node = loader.get_node()
         if loader.check_node():
             at = _position(loader.peek_event().start_mark)
-            problems.add(at, "a second document begins; a catalog is one: remove the '---'")
+            problems.add(at, "the file has a second document; remove the '---'")
     except _TooDeepError:
         pass
     except yaml.reader.ReaderError as error:
-        what = f"{shown(chr(error.character))} is a character that YAML does not allow; write it as an escape, or not"
+        what = f"{truncated_repr(chr(error.character))} is a character that YAML does not allow; escape or remove it"
         problems.add(_position_of(text, error.position), what)
     except yaml.MarkedYAMLError as error:
         context = f" {error.context}" if error.context else ""
         problems.add(_position(error.problem_mark or loader.get_mark()), f"is not YAML:{context} {error.problem}")
     except (ValueError, OverflowError):
-        # What PyYAML makes of "\UFFFFFFFF", or of a version of a thousand digits.
-        problems.add(_position(loader.get_mark()), "is not YAML: a number that is not a character or a version")
+        # PyYAML raises them for "\UFFFFFFFF", or for a version with a thousand digits.
+        problems.add(_position(loader.get_mark()), "is not YAML: a number is not a valid character or version")
     else:
         return node
     return None
 
 
 def position(node: Node) -> Position:
-    """Tell where a node begins."""
+    """Return the position of a node."""
     return _position(node.start_mark)
 
 
 def kind(node: Scalar) -> str:
-    """Tell what YAML takes a scalar for: ``STRING``, ``BOOLEAN``, ``NULL``, ``a number`` and so on."""
+    """Return the type of a scalar for messages: ``STRING``, ``BOOLEAN``, ``NULL``, ``a number`` and so on."""
     return _KINDS[node.tag]
 
 
 def is_empty(node: Node) -> bool:
-    """Whether a node is nothing at all, as after ``dmap:`` or in a file of comments."""
+    """Whether a node is an empty value, as after ``dmap:`` or in a file of comments."""
     return bool(node.tag == _NULL)
 
 
 def is_refused(node: Node) -> bool:
-    """Whether the problem of a node is known already."""
+    """Whether the problem of a node was reported already."""
     return bool(node.tag == _REFUSED)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a catalog, each problem with its place."""
+"""The problems of a catalog, each with its position."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SHOWN_PROBLEMS = 100
-"""More than these are counted, not shown; ``CatalogError.problems`` has all."""
+"""How many problems a message lists; ``CatalogError.problems`` has all of them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a file; lines and columns begin with 1."""
+    """A position in a file; lines and columns start at 1."""
 
     line: int
     column: int
@@ -26,8 +26,8 @@ class Problem:
     One problem.
 
     Attributes:
-        file: As it was given.
-        at: Where in the file; None is the file as a whole.
+        file: The path as it was given.
+        at: The position; None for the whole file.
         text: What is wrong, what is allowed, and what to do.
     """
 
@@ -41,10 +41,10 @@ class Problem:
 
 class CatalogError(ValueError):
     """
-    A catalog cannot be read; nothing of it is declared.
+    A catalog is invalid; none of its images is declared.
 
     Attributes:
-        problems: All of them, in the order of the file.
+        problems: All problems, in the order of the file.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -60,8 +60,8 @@ class Problems:
     Collects the problems of one file.
 
     Args:
-        file: As it was given; stands before each problem.
-        found: Where they go. Default: a list of its own.
+        file: The path as it was given, which precedes each problem.
+        found: The list to append to. Default: a new list.
     """
 
     def __init__(self, file: str, found: list[Problem] | None = None) -> None:
@@ -69,22 +69,22 @@ class Problems:
         self.found = [] if found is None else found
 
     def of(self, file: str) -> Problems:
-        """Collect the problems of another file with those of this one."""
+        """Return a collector for another file that appends to the same list."""
         return Problems(file, self.found)
 
     def __len__(self) -> int:
         return len(self.found)
 
     def add(self, at: Position | None, text: str) -> None:
-        """Note a problem; reading goes on."""
+        """Add a problem."""
         self.found.append(Problem(self._file, at, text))
 
     def raise_if_any(self) -> None:
         """
-        Give up if there were any.
+        Raise an error if there are any problems.
 
         Raises:
-            CatalogError: With all of them, in the order of the file.
+            CatalogError: Has all problems, in the order of the file.
         """
         if self.found:
             raise CatalogError(sorted(self.found, key=lambda problem: (problem.file, problem.at or Position(0, 0))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._assets.lambda_handler.errors import InvalidReferenceError, shown
+from .._assets.lambda_handler.errors import InvalidReferenceError, truncated_repr
 from .._assets.lambda_handler.oci import (
     Digest,
     Reference,
@@ -24,9 +24,9 @@ ECR_PUBLIC = "public.ecr.aws"
 
 TOP = ("registries", "images")
 IGNORED = ("imagesPath",)
-"""Once said where the images are; the promoter ignores it, too."""
+"""A former key for the path of the images, which the promoter ignores too."""
 
-_REGISTRY = "public.ecr.aws/<alias>, with a prefix of names behind it if you like"
+_REGISTRY = "public.ecr.aws/<alias>, optionally followed by a prefix of names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Registry:
     A registry, or a part of one.
 
     Attributes:
-        name: ``host`` or ``host/path``; images lie below it.
+        name: ``host`` or ``host/path``, which precedes the names of images.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An image by name, and what is tagged of it."""
+    """An image name, with its digests and tags."""
 
     name: str
     at: Position
@@ -55,11 +55,11 @@ class Listed:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """
-    What a file of the promoter says.
+    The content of a promoter file.
 
     Attributes:
-        at: Where it says its registries, if it does.
-        registries: None if it is a bare list of images.
+        at: The position of its registries, if there are any.
+        registries: None for a list of images.
     """
 
     at: Position
@@ -68,14 +68,14 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """
-    From where to where images go.
+    The source and destination of images.
 
     Attributes:
-        source: Name of a registry; None if the images are in their destination already.
-        alias: Of the destination, a registry of ECR Public.
-        prefix: Stands before the names of images there; may be empty.
+        source: The name of a registry; None if the images are in their destination already.
+        alias: The alias of the destination in ECR Public.
+        prefix: The prefix of the names in the destination; may be empty.
     """
 
     source: str | None
@@ -83,16 +83,16 @@ class Way:
     prefix: str
 
 
-NOWHERE = Way(None, "", "")
-"""Stands for a way that could not be chosen, so that images are checked all the same."""
+NO_ROUTE = Route(None, "", "")
+"""Used if no route could be chosen, so that images are still checked."""
 
 
 def parse_registry(text: str) -> str:
     """
-    Read the name of a registry, or of a part of one: ``host`` or ``host/path``.
+    Parse the name of a registry or of a part of one: ``host`` or ``host/path``.
 
     Raises:
-        InvalidReferenceError: Any other form.
+        InvalidReferenceError: *text* has another form.
     """
     if "/" in text:
         RepositoryAddress.parse(text)
@@ -102,7 +102,7 @@ def parse_registry(text: str) -> str:
 
 
 def read(node: Node, selection: Selection, fields: Fields) -> Listing:
-    """Read registries and images that are in one file."""
+    """Read a file that has registries and images."""
     top = fields.mapping(node, "the catalog", required=TOP, optional=IGNORED) or {}
     registries = read_registries(top["registries"], fields) if "registries" in top else ()
     images = read_images(top["images"], selection, fields) if "images" in top else ()
@@ -110,15 +110,15 @@ def read(node: Node, selection: Selection, fields: Fields) -> Listing:
 
 
 def read_registries(node: Node, fields: Fields) -> tuple[Registry, ...]:
-    """Read ``registries``; which of them images come from, and go to, is for ``choose``."""
+    """Read ``registries``; ``choose`` selects the source and destination."""
     found = []
     for item, what in fields.items(node, "registries", "registries, each with a name"):
         entry = fields.mapping(item, what, required=("name",), optional=("src", "service-account")) or {}
-        name = fields.text(entry["name"], f"{what}.name", parse_registry) if "name" in entry else None
+        name = fields.string(entry["name"], f"{what}.name", parse_registry) if "name" in entry else None
         is_source = fields.flag(entry["src"], f"{what}.src") if "src" in entry else False
         if "service-account" in entry:
-            # Google's; here the function's role decides what it may.
-            fields.text(entry["service-account"], f"{what}.service-account", str)
+            # A Google service account; here the role of the function has the permissions.
+            fields.string(entry["service-account"], f"{what}.service-account", str)
         if name is not None and is_source is not None:
             found.append(Registry(name, is_source, position(item)))
     return tuple(found)
@@ -126,15 +126,15 @@ def read_registries(node: Node, fields: Fields) -> tuple[Registry, ...]:
 
 def read_images(node: Node, selection: Selection, fields: Fields) -> tuple[Listed, ...]:
     """
-    Read ``images``: name, and digests with their tags.
+    Read ``images``: names, and digests with their tags.
 
-    What *selection* does not take is not looked at: somebody else's mistakes
-    stop nobody who needs another image of the file.
+    Images outside *selection* are not checked, so that problems in a foreign
+    file do not matter for other images.
     """
     found = []
     for item, path in fields.items(node, "images", "images, each with a name and a dmap"):
         entry = fields.mapping(item, path, required=("name",), optional=("dmap",)) or {}
-        name = fields.text(entry["name"], f"{path}.name", _parse_name) if "name" in entry else None
+        name = fields.string(entry["name"], f"{path}.name", _parse_name) if "name" in entry else None
         if name is not None and not selection.has(name):
             continue
         images = _read_dmap(entry["dmap"], f"{path}.dmap", fields) if "dmap" in entry else ()
@@ -145,45 +145,45 @@ def read_images(node: Node, selection: Selection, fields: Fields) -> tuple[Liste
     return tuple(found)
 
 
-def choose(registries: tuple[Registry, ...], at: Position, destination: str | None, fields: Fields) -> Way | None:
-    """Choose among the registries of a file; *destination* is the name of one of them."""
+def choose(registries: tuple[Registry, ...], at: Position, destination: str | None, fields: Fields) -> Route | None:
+    """Choose the route among the registries of a file; *destination* is the name of one of them."""
     sources = [registry for registry in registries if registry.is_source]
     for registry in sources[1:]:
-        what = f"registries: {sources[0].name} has src: true already; images come from one registry: remove one"
+        what = f"registries: {sources[0].name} also has src: true; only one registry can be the source: remove one"
         fields.refuse(registry.at, what)
     ours = [registry for registry in registries if not registry.is_source and _is_ecr_public(registry.name)]
     if destination is not None:
-        # The source may be the destination too: its images are tagged where they are.
+        # The source may also be the destination; its images are then only tagged.
         ours = [registry for registry in registries if registry.name == destination][:1] or ours
         if not ours:
-            # Somebody else's file, which knows nothing of our registry.
-            return way(sources[0].name if sources else None, destination, None, fields)
+            # A foreign file, which does not list our registry.
+            return route_to(sources[0].name if sources else None, destination, None, fields)
     if len(ours) != 1 or destination not in {None, ours[0].name}:
         fields.refuse(at, _which(registries, ours, destination))
         return None
-    return way(sources[0].name if sources else None, ours[0].name, ours[0].at, fields)
+    return route_to(sources[0].name if sources else None, ours[0].name, ours[0].at, fields)
 
 
-def way(source: str | None, destination: str, at: Position | None, fields: Fields) -> Way | None:
-    """Check that images can go to *destination*: it has to be ECR Public."""
+def route_to(source: str | None, destination: str, at: Position | None, fields: Fields) -> Route | None:
+    """Return the route to *destination*, which must be in ECR Public."""
     _, _, path = destination.partition("/")
     alias, _, prefix = path.partition("/")
     if not _is_ecr_public(destination) or not alias:
-        fields.refuse(at, f"{shown(destination)} is not a registry of Amazon ECR Public; expected {_REGISTRY}")
+        fields.refuse(at, f"{truncated_repr(destination)} is not a registry of Amazon ECR Public; expected {_REGISTRY}")
         return None
     try:
         parse_registry_id(alias)
     except InvalidReferenceError as error:
-        fields.refuse(at, f"{shown(destination)}: {error.message}")
+        fields.refuse(at, f"{truncated_repr(destination)}: {error.message}")
         return None
-    return Way(None if source == destination else source, alias, prefix)
+    return Route(None if source == destination else source, alias, prefix)
 
 
-def catalog(listed: tuple[Listed, ...], where: Way, settings: ImageSettings) -> Catalog:
+def catalog(listed: tuple[Listed, ...], where: Route, settings: ImageSettings) -> Catalog:
     """
-    Make a catalog of a list of images, and of the way that they go.
+    Create a catalog from a list of images and their route.
 
-    Machines append to these lists: what several items say of one name counts together.
+    Tools append to these lists, so items with the same name are merged.
     """
     items: dict[str, list[Listed]] = {}
     for each in listed:
@@ -193,15 +193,15 @@ def catalog(listed: tuple[Listed, ...], where: Way, settings: ImageSettings) -> 
         address = RepositoryAddress.parse(f"{where.source}/{name}") if where.source else None
         images = [
             Image(at=at, source=_source(address, digest), tags=tags, settings=settings)
-            for digest, (at, tags) in _united(same).items()
+            for digest, (at, tags) in _merged(same).items()
         ]
         full_name = f"{where.prefix}/{name}" if where.prefix else name
         repositories.append(Repository(name=full_name, at=same[0].at, images=tuple(images)))
     return Catalog(registry=where.alias, repositories=tuple(repositories))
 
 
-def _united(items: list[Listed]) -> dict[Digest, tuple[Position, tuple[Tag, ...]]]:
-    """Unite what several items say of each digest: the tags of all of them, each once."""
+def _merged(items: list[Listed]) -> dict[Digest, tuple[Position, tuple[Tag, ...]]]:
+    """Merge the tags of each digest from several items, without duplicates."""
     found: dict[Digest, tuple[Position, dict[str, Tag]]] = {}
     for digest, at, tags in (image for item in items for image in item.images):
         _, known = found.setdefault(digest, (at, {}))
@@ -218,14 +218,14 @@ def _read_dmap(node: Node, what: str, fields: Fields) -> tuple[tuple[Digest, Pos
     found = []
     for digest, at, value in fields.table(node, what, Digest.parse, "digests to lists of tags"):
         path = f"{what}.{str(digest)[:19]}…" if digest else what
-        tags = fields.texts(value, path, parse_tag, "tags; [] publishes by digest only")
+        tags = fields.strings(value, path, parse_tag, "tags; [] publishes by digest only")
         if digest is not None:
             found.append((digest, at, tuple(Tag(text, place) for text, place in tags)))
     return tuple(found)
 
 
 def _parse_name(text: str) -> str:
-    # A prefix may come before it, so a name alone may be shorter.
+    # A prefix may be added, so the name alone may be shorter.
     parse_repository_name(text if len(text) > 1 else f"{text}{text}")
     return text
 
@@ -237,7 +237,7 @@ def _is_ecr_public(registry: str) -> bool:
 def _which(registries: tuple[Registry, ...], ours: list[Registry], destination: str | None) -> str:
     names = ", ".join(registry.name for registry in registries) or "none"
     if destination is not None:
-        return f"registries: destination={shown(destination)} is none of them; there are: {names}"
+        return f"registries: destination={truncated_repr(destination)} is not one of them; registries: {names}"
     if ours:
-        return f"registries: several are destinations; choose one with destination=: {names}"
-    return f"registries: none is a destination in Amazon ECR Public; pass destination= or add {_REGISTRY}"
+        return f"registries: there are several destinations; select one with destination=: {names}"
+    return f"registries: there is no destination in Amazon ECR Public; set destination= or add {_REGISTRY}"

@@ -1,11 +1,11 @@
-"""Reads a catalog's file: the model, or all that is wrong with it."""
+"""Read the file of a catalog: return the model, or raise all problems."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._assets.lambda_handler.errors import InvalidReferenceError, shown
+from .._assets.lambda_handler.errors import InvalidReferenceError, truncated_repr
 from . import conflicts, foreign, native, promoter
 from .fields import Fields, StringFields
 from .model import Catalog, ImageSettings
@@ -14,20 +14,20 @@ from .problems import Position, Problems
 from .selection import Selection
 
 CATALOG_MAX_BYTES = 16 * 1024 * 1024
-"""A bound for what is read by mistake. The largest known file of the promoter has 32,422 images in 3 MB."""
+"""The limit for a file. The largest known promoter file has 32,422 images in 3 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
     """
-    What a file does not say itself; see ``PublicImageCatalog.from_file``.
+    The arguments for reading a file; see ``PublicImageCatalog.from_file``.
 
     Attributes:
-        registries: The file with the registries of a bare list of images.
-        source: Registry that images of a bare list come from.
-        destination: Registry that images go to, where the file leaves it open.
-        defaults: For images of which the file says nothing.
-        only: Patterns of what is taken of the file; none takes everything.
+        registries: The file with the registries for a list of images.
+        source: The source registry for a list of images.
+        destination: The destination registry, if the file does not determine it.
+        defaults: The settings of images for which the file has none.
+        only: The patterns of the selected images; empty for all.
     """
 
     registries: Path | None = None
@@ -42,11 +42,11 @@ def read_catalog(path: Path, arguments: Arguments | None = None) -> Catalog:
     Read a catalog of any format.
 
     Args:
-        path: At most 16 MiB of UTF-8.
-        arguments: What the file does not say itself. Default: nothing.
+        path: A file of at most 16 MiB in UTF-8.
+        arguments: Further arguments. Default: none.
 
     Raises:
-        CatalogError: With all problems of the file.
+        CatalogError: Has all problems of the file.
     """
     arguments = arguments or Arguments()
     problems = Problems(str(path))
@@ -62,15 +62,15 @@ def read_catalog(path: Path, arguments: Arguments | None = None) -> Catalog:
 
 def read_form(node: Node, context: native.Context, problems: Problems) -> Catalog | promoter.Listing | None:
     """
-    Read a document by itself, as ``catalog.schema.json`` describes it.
+    Read a document on its own, as ``catalog.schema.json`` describes it.
 
     Args:
         node: The document.
-        context: What the document does not say itself.
-        problems: Takes what is wrong.
+        context: The arguments for reading it.
+        problems: Collects the problems.
 
     Returns:
-        None if it is of no known form, which is a problem.
+        None if the document has an unknown format, which is reported.
     """
     strings = StringFields(problems)
     if isinstance(node, Items):
@@ -91,7 +91,7 @@ def _read(path: Path, context: native.Context, arguments: Arguments, problems: P
     if node is None:
         return None
     if is_empty(node) and (arguments.destination is not None or arguments.registries is not None):
-        # A list of images that are still to come: the promoter's own repositories begin with such files.
+        # A list without images yet, as in new repositories of the promoter.
         form: Catalog | promoter.Listing | None = promoter.Listing(position(node), ())
     elif is_empty(node):
         problems.add(None, f"the file is empty; expected {foreign.EXPECTED}")
@@ -105,36 +105,36 @@ def _read(path: Path, context: native.Context, arguments: Arguments, problems: P
 
 
 def _catalog_of(form: promoter.Listing, arguments: Arguments, problems: Problems) -> Catalog:
-    """Find where the images of a list go, and make a catalog of them."""
+    """Determine the route of a listing, and create the catalog."""
     if form.registries is not None:
         fields = StringFields(problems)
         _refuse_arguments(arguments, ("registries", "source"), fields)
-        way = promoter.choose(form.registries, form.at, arguments.destination, fields)
+        route = promoter.choose(form.registries, form.at, arguments.destination, fields)
     else:
-        way = _way(arguments, problems)
-    return promoter.catalog(form.images, way or promoter.NOWHERE, arguments.defaults)
+        route = _route(arguments, problems)
+    return promoter.catalog(form.images, route or promoter.NO_ROUTE, arguments.defaults)
 
 
-def _way(arguments: Arguments, problems: Problems) -> promoter.Way | None:
-    """Find where the images of a bare list come from and go to."""
+def _route(arguments: Arguments, problems: Problems) -> promoter.Route | None:
+    """Determine the route of a list of images."""
     fields = Fields(problems)
     if arguments.registries is not None:
         _refuse_arguments(arguments, ("source",), fields)
-        return _way_of_file(arguments.registries, arguments.destination, problems.of(str(arguments.registries)))
+        return _route_of_file(arguments.registries, arguments.destination, problems.of(str(arguments.registries)))
     if arguments.destination is None:
-        what = "a list of images does not say where they go; pass destination='public.ecr.aws/<alias>' or registries="
+        what = "a list of images has no destination; set destination='public.ecr.aws/<alias>' or registries="
         fields.refuse(None, what)
         return None
     try:
         if arguments.source is not None:
             promoter.parse_registry(arguments.source)
-        return promoter.way(arguments.source, arguments.destination, None, fields)
+        return promoter.route_to(arguments.source, arguments.destination, None, fields)
     except InvalidReferenceError as error:
-        fields.refuse(None, f"source={shown(arguments.source)}: {error.message}")
+        fields.refuse(None, f"source={truncated_repr(arguments.source)}: {error.message}")
         return None
 
 
-def _way_of_file(path: Path, destination: str | None, problems: Problems) -> promoter.Way | None:
+def _route_of_file(path: Path, destination: str | None, problems: Problems) -> promoter.Route | None:
     fields = StringFields(problems)
     node = _read_file(path, problems)
     top = fields.mapping(node, "the registries", required=("registries",), optional=promoter.IGNORED) if node else None
@@ -147,7 +147,7 @@ def _way_of_file(path: Path, destination: str | None, problems: Problems) -> pro
 def _refuse_arguments(arguments: Arguments, names: tuple[str, ...], fields: Fields) -> None:
     for name in names:
         if getattr(arguments, name) is not None:
-            fields.refuse(None, f"{name}= is for other files: this one says by itself where images come from")
+            fields.refuse(None, f"{name}= is for other formats: this file has its own sources")
 
 
 def _read_file(path: Path, problems: Problems) -> Node | None:
@@ -155,7 +155,7 @@ def _read_file(path: Path, problems: Problems) -> Node | None:
         with path.open("rb") as file:
             content = file.read(CATALOG_MAX_BYTES + 1)
         if len(content) > CATALOG_MAX_BYTES:
-            problems.add(None, f"has more than {CATALOG_MAX_BYTES} bytes, the limit; split it into several catalogs")
+            problems.add(None, f"is larger than {CATALOG_MAX_BYTES} bytes, the limit; split it into several catalogs")
             return None
         return parse(content.decode("utf-8-sig"), problems)
     except OSError as error:
@@ -163,5 +163,5 @@ def _read_file(path: Path, problems: Problems) -> Node | None:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
-        problems.add(Position(line, column), "is not UTF-8 from here on; save it as UTF-8")
+        problems.add(Position(line, column), "is not UTF-8 from here; save the file as UTF-8")
     return None

@@ -1,11 +1,11 @@
-"""A part of a file: the images that ``only=`` names."""
+"""The images of a file that ``only=`` selects."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from .._assets.lambda_handler.errors import InvalidInputError, shown
+from .._assets.lambda_handler.errors import InvalidInputError, truncated_repr
 from .model import Tag
 
 _PATTERN = re.compile(r"(?P<name>[a-z0-9._/*?-]{1,205})(?::(?P<tag>[a-zA-Z0-9_.*?-]{1,128}))?")
@@ -15,15 +15,15 @@ _SHOWN_NAMES = 20
 
 def parse_pattern(text: str) -> str:
     """
-    Read a pattern: ``<name>`` or ``<name>:<tag>``, with ``*`` and ``?`` in both.
+    Parse a pattern: ``<name>`` or ``<name>:<tag>``, with ``*`` and ``?`` in both.
 
     Raises:
-        InvalidInputError: Any other form.
+        InvalidInputError: *text* has another form.
     """
     if not _PATTERN.fullmatch(text):
         message = (
-            f"{shown(text)} is not a pattern; expected <name> or <name>:<tag> as the file has them, with * for any "
-            "characters and ? for one"
+            f"{truncated_repr(text)} is not a pattern; expected <name> or <name>:<tag> as in the file, where * matches "
+            "any characters and ? matches one"
         )
         raise InvalidInputError(message)
     return text
@@ -31,10 +31,10 @@ def parse_pattern(text: str) -> str:
 
 class Selection:
     """
-    What is taken of one file.
+    The selected part of one file.
 
     Args:
-        patterns: Each of the form that ``parse_pattern`` reads; none takes everything.
+        patterns: Patterns that ``parse_pattern`` accepts; empty selects everything.
     """
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
@@ -44,12 +44,12 @@ class Selection:
         self._names: set[str] = set()
 
     def has(self, name: str) -> bool:
-        """Whether anything of an image name may be taken; what is not is not looked at."""
+        """Whether an image name may be selected; otherwise its content is not read."""
         self._names.add(name)
         return not self._patterns or any(expression.fullmatch(name) for _, expression, _ in self._patterns)
 
     def tags(self, name: str, tags: tuple[Tag, ...]) -> tuple[Tag, ...] | None:
-        """Return the tags of an image that are taken; None if the image itself is not."""
+        """Return the selected tags of an image; None if the image is not selected."""
         if not self._patterns:
             return tags
         taken: set[str] = set()
@@ -66,13 +66,13 @@ class Selection:
 
     @property
     def unused(self) -> str | None:
-        """What is wrong with patterns that took nothing, with the names that there are; None if all took something."""
+        """The problem with patterns that match nothing, with the existing names; None if there is none."""
         if not self._unused:
             return None
         names = sorted(self._names)
         there_are = ", ".join(names[:_SHOWN_NAMES]) + (", …" if len(names) > _SHOWN_NAMES else "")
         patterns = ", ".join(map(repr, sorted(self._unused)))
-        return f"only=: nothing in the file matches {patterns}; there are: {there_are or 'no images'}"
+        return f"only=: nothing in the file matches {patterns}; its images are: {there_are or 'none'}"
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

@@ -81,22 +81,20 @@ def record_statements(scope: Construct) -> list[tuple[Sequence[str], str]]:
     One statement covers all records of the stack, because any image may take a tag
     over, and a role has room for only about twenty policies of single images. The
     names of the records contain digests, which are not known at synthesis.
+
+    No statement depends on the images of the stack. CloudFormation deletes
+    replaced and removed resources at the very end of a deployment, when the
+    function's policy is already that of the new images, and the function does
+    not remove anything whose owners it may not read.
     """
     stack = Stack.of(scope)
     return [
         (RECORD_READ_ACTIONS, _parameter(stack, f"{RECORD_ROOT}/*", region=RECORD_REGION)),
         (RECORD_WRITE_ACTIONS, _parameter(stack, f"{RECORD_ROOT}/*/{Aws.REGION}.{Aws.STACK_NAME}.*", RECORD_REGION)),
+        (FIRST_RECORD_LIST_ACTIONS, _parameter(stack, f"{PARAMETER_ROOT}/*")),
+        (FIRST_RECORD_ACTIONS, _parameter(stack, f"{PARAMETER_ROOT}/*/{stack.stack_name}.*")),
         (STATUS_ACTIONS, stack.stack_id),
         *((STATUS_ACTIONS, _any_of_name(root)) for root in [_root(stack)] if root is not stack),
-    ]
-
-
-def first_record_statements(repository: IPublicRepository, stack: Stack) -> list[tuple[Sequence[str], str]]:
-    """Return the actions and resources for reading and deleting the records of version 0.1."""
-    path = f"{PARAMETER_ROOT}/{repository.repository_name}"
-    return [
-        (FIRST_RECORD_LIST_ACTIONS, _parameter(stack, path)),
-        (FIRST_RECORD_ACTIONS, _parameter(stack, f"{path}/{stack.stack_name}.*")),
     ]
 
 

@@ -153,6 +153,8 @@ class PublicImageProvider(Construct):
         self._policies: list[iam.Policy] = []
         self._undo_policies = UndoPolicies(self)
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
+        # Not only once there is an image: the last one may be leaving the stack.
+        self.allow_remembering()
         if role is None and self._default_policy is not None:
             fix_logical_id(self._default_policy, f"{FUNCTION_LOGICAL_ID}Policy")
         if vpc is not None:

@@ -12,7 +12,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from .._assets.lambda_handler.errors import InvalidReferenceError, shown
+from .._assets.lambda_handler.errors import InvalidReferenceError, truncated_repr
 from .._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse_repository_name
 from .._assets.lambda_handler.oci.reference import parse_declared_name
 from ._iam.actions import DESCRIBE_ACTIONS, LOGIN_ACTIONS, PUSH_ACTIONS
@@ -251,10 +251,16 @@ class PublicRepository(_Repository):
             repository_policy_text=repository_policy,
         )
         resource.apply_removal_policy(removal_policy)
+        self._removal_policy = removal_policy
         self._resource, self._policy = resource, repository_policy
         self._given_name = repository_name
         self.repository_name = resource.ref
         self.repository_arn = resource.attr_arn
+
+    @property
+    def is_deleted_with_stack(self) -> bool:
+        """Whether it is deleted when it leaves the stack, which fails while it has images."""
+        return self._removal_policy is RemovalPolicy.DESTROY
 
     def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
         """
@@ -361,7 +367,7 @@ class PublicRepository(_Repository):
 def _parse_arn(text: str) -> str:
     if not _ARN.fullmatch(text):
         message = (
-            f"{shown(text)} is not the ARN of a public repository; "
+            f"{truncated_repr(text)} is not the ARN of a public repository; "
             "expected arn:aws:ecr-public::<account>:repository/<name>"
         )
         raise InvalidReferenceError(message)

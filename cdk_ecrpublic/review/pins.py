@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .._assets.lambda_handler.concurrency import map_concurrently
 from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Reference, is_account_id
-from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import decode
 from ..constructs._pin_names import KEY, METADATA
 from .app.assembly import AssemblyError, metadata_of
@@ -126,7 +126,7 @@ def find_pins(
         done(pin)
         return pin
 
-    return side_by_side(find, names, at_once=AT_ONCE)
+    return map_concurrently(find, names, max_workers=AT_ONCE)
 
 
 def _find(name: MutableName, before: str | None, registry: Registry) -> Pin:

@@ -110,13 +110,14 @@ class RehearsedRepository:
     def upload(self, blob: Descriptor, content: Callable[[], Generator[bytes, None, None]]) -> None:
         """Store nothing."""
 
-    def put(self, manifest: Manifest, tag: str | None) -> None:
+    def put(self, manifest: Manifest, tag: str | None) -> bool:
         """Remember that *manifest* is there, and that *tag* points to it."""
         self.images[manifest.digest] = manifest
         self.deleted.pop(manifest.digest, None)
         if tag is not None:
             self.tags[tag] = manifest.digest
             self.removed.pop(tag, None)
+        return True
 
     def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[Sequence[tuple[Digest, str]], AbstractSet[str]]:
         """Remember that tags of an image are gone, and the image itself if it has no other."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from .._assets.lambda_handler.concurrency import map_concurrently
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Manifest
 from .._assets.lambda_handler.publish.content import Content, present
@@ -22,9 +23,8 @@ from .._assets.lambda_handler.resources.memory import remember
 from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.public_image import deployed
 from .._assets.lambda_handler.resources.turn import Turn
-from .._assets.lambda_handler.side_by_side import side_by_side
 from .._assets.lambda_handler.spec import decode
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage
 from .change import Change
 from .effect import AT_ONCE, UNANSWERED, Action, State, TagEffect, Undo
 from .turns import Turns
@@ -63,14 +63,15 @@ class Rollback:
                 with suppress(ImageError):
                     turns.deployed(change.image).records.owners(change.plan.manifest.digest)
 
-        side_by_side(read, self.changes, at_once=AT_ONCE)
+        map_concurrently(read, self.changes, max_workers=AT_ONCE)
 
     def _undo(self, change: Change, endings: Sequence[_Ending]) -> Undo:
         failures = [ending.failures[id(change)] for ending in endings if id(change) in ending.failures]
         if change.turn is None or any(isinstance(failure, UNANSWERED) for failure in failures):
             return Undo(stays=tuple(_kept(change)))
         if failures:
-            return Undo(problems=(f"if this deployment fails, its rollback will fail, too: {failures[0].explain()}",))
+            problem = f"if this deployment fails, its rollback will fail, too: {failures[0].explain()}"
+            return Undo(problems=(problem,), fails=True)
         tags = change.effect.tags if change.effect.state in {State.CHANGED, State.UNCHANGED} else ()
         before = {tag.tag: tag.before or NOWHERE for tag in tags}
         repository = self.turns.repository(change.image)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._assets.lambda_handler.aws.errcode import translated
+from .._assets.lambda_handler.concurrency import map_concurrently
 from .._assets.lambda_handler.errors import AccessError, NotFoundError
 from .._assets.lambda_handler.oci import Digest, Repository
 from .._assets.lambda_handler.oci.reference import parse_repository_name
 from .._assets.lambda_handler.registry import Transport
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
-from .._assets.lambda_handler.side_by_side import side_by_side
 from .effect import AT_ONCE
 from .live.listing import ListingClient
 from .live.registry import PUBLIC_HOST, Registry
@@ -74,7 +74,7 @@ def _specific(tag: str) -> tuple[bool, int, str]:
 def _seen(address: Repository, registry: Registry) -> dict[str, Digest]:
     """Ask over HTTP, as everybody may."""
     login = registry.clients.logins.ecr_public(address)
-    client = ListingClient(Transport(registry.clients.pool, registry.retry.deadline), login.tokens)
+    client = ListingClient(Transport(registry.clients.pool, registry.retry.deadline), login.auth)
 
     def digest_of(tag: str) -> Digest:
         found = registry.retry.call(f"resolving {tag}", lambda: client.resolve(address, tag))
@@ -84,7 +84,7 @@ def _seen(address: Repository, registry: Registry) -> dict[str, Digest]:
         return found
 
     tags = registry.retry.call(f"listing the tags of {address}", lambda: client.tags(address))
-    return dict(zip(tags, side_by_side(digest_of, tags, at_once=AT_ONCE), strict=True))
+    return dict(zip(tags, map_concurrently(digest_of, tags, max_workers=AT_ONCE), strict=True))
 
 
 def _described(name: str, registry: Registry) -> dict[str, Digest]:

@@ -1,13 +1,13 @@
 """
-Archives of ``docker save``, as Docker wrote them before it wrote OCI layouts too.
+``docker save`` archives, in the format that Docker used before it wrote OCI layouts.
 
-They have configs and layers, but no manifests, so one is written here. The
-rule, by which the same archive always becomes the same image: an OCI image
-manifest; the config to the byte; each layer as it is in the archive. A layer
-that is not compressed has as its digest the diff id that the config says of
-it, which the upload proves; any other is hashed.
+These archives contain configs and layers but no manifests, so a manifest is
+assembled here. The same archive always produces the same image: an OCI image
+manifest with the config and each layer exactly as they are in the archive.
+The digest of an uncompressed layer is its diff id in the config, which the
+upload verifies; a compressed layer is hashed.
 
-Source:
+References:
     moby/docker-image-spec v1.3, "Combined Image JSON + Filesystem Changeset
     Format".
 """
@@ -22,29 +22,34 @@ from typing import Any
 
 from ..errors import ImageError, InvalidArchiveError, NotFoundError
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest
+from ..oci.assemble import CONFIG_TYPE, LAYER_TYPE, assemble_image
 from ..oci.bounded_json import parse_json
-from ..oci.image import CONFIG_TYPE, LAYER_TYPE, assemble_image
 from .files import OPERATION, Files
 from .inflate import GZIP_MAGIC
-from .naming import Named, choose, merged
+from .naming import named_images, select_image
 
 MANIFEST_FILE = "manifest.json"
 
 IMAGES_MAX = 1_000
-"""How many images an archive may list; each config is read."""
+"""How many images an archive may list; the config of each one is read."""
 
 LAYERS_MAX = 1_000
-"""How many layers an image may have; Docker itself stops at 127."""
+"""How many layers an image may have; Docker itself allows 127."""
 
 CONFIG_MAX_BYTES = 4 * 1024 * 1024
 
 _COMPRESSIONS = {GZIP_MAGIC: "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
-"""What a compressed layer begins with. Source: RFC 1952; RFC 8878."""
+"""
+Magic bytes of compressed layers.
+
+References:
+    RFC 1952; RFC 8878.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Saved:
-    """An entry of the archive's list: where the config and the layers of an image are."""
+    """An entry of ``manifest.json``: the paths of an image's config and layers."""
 
     config: str
     names: tuple[str, ...]
@@ -53,10 +58,10 @@ class _Saved:
 
 class DockerSave:
     """
-    The images of such an archive; as an origin it gives the blobs of those that were found.
+    The images of a ``docker save`` archive; as an upstream it has the blobs of the images that were found.
 
     Raises:
-        InvalidArchiveError: Its list of images cannot be read.
+        InvalidArchiveError: The list of images cannot be read.
     """
 
     def __init__(self, files: Files) -> None:
@@ -67,64 +72,46 @@ class DockerSave:
 
     def find(self, reference: str) -> Manifest:
         """
-        Write the manifest of the image that *reference* stands for; see ``choose``.
+        Assemble the manifest of the image that *reference* names; see ``select_image``.
 
-        The digest of an image, in a reference, is that of its config: what
-        Docker calls the image's id.
+        A digest in the reference is the digest of the config, which Docker
+        calls the image ID.
 
         Raises:
-            InvalidArchiveError: There is none, or more than one, or its
-                config and its list of layers do not agree.
+            InvalidArchiveError: No image matches, or several do, or the config
+                and the list of layers do not agree.
         """
         ids = [self._config(saved).digest for saved in self._saved]
-        images = merged(
-            [Named(digest=digest, names=saved.names) for digest, saved in zip(ids, self._saved, strict=True)]
-        )
-        return self._assemble(self._saved[ids.index(choose(images, reference, self._files.name).digest)])
+        images = named_images((digest, saved.names) for digest, saved in zip(ids, self._saved, strict=True))
+        return self._assemble(self._saved[ids.index(select_image(images, reference, self._files.name))])
 
-    def has_tag(self, tag: str) -> bool:  # noqa: ARG002 - has the shape of a layout's
-        """Return False: Docker saves images, and nothing that refers to them."""
+    def has_tag(self, tag: str) -> bool:  # noqa: ARG002 - the signature of the port
+        """Return False: ``docker save`` writes no referrers."""
         return False
 
-    def tagged(self, tag: str) -> Manifest | None:  # noqa: ARG002 - has the shape of a layout's
-        """Return nothing: Docker saves images, and nothing that refers to them."""
+    def tagged(self, tag: str) -> Manifest | None:  # noqa: ARG002 - the signature of the port
+        """Return None: ``docker save`` writes no referrers."""
         return None
 
-    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:  # noqa: ARG002 - has the shape of a layout's
-        """Return nothing: Docker saves images, and nothing that refers to them."""
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:  # noqa: ARG002 - the signature of the port
+        """Return nothing: ``docker save`` writes no referrers."""
         return ()
 
     def manifest(self, digest: Digest) -> Manifest:
-        """
-        Return a manifest that was written for an image that was found.
-
-        Raises:
-            NotFoundError: There is no such image.
-        """
+        """Return a manifest that ``find`` has assembled."""
         if digest not in self._manifests:
-            message = f"{self._files.name} has no manifests of its own, so none of {digest}"
+            message = f"{self._files.name} contains no manifests, so it cannot contain {digest}"
             raise NotFoundError(message, operation=OPERATION)
         return self._manifests[digest]
 
     def listed(self, entry: Descriptor) -> Manifest:
-        """
-        Return a manifest that was written for an image that was found.
-
-        Raises:
-            NotFoundError: There is no such image.
-        """
+        """Return a manifest that ``find`` has assembled."""
         return self.manifest(entry.digest)
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
-        """
-        Stream a blob of an image that was found.
-
-        Raises:
-            NotFoundError: It belongs to none.
-            IntegrityError: The archive is broken.
-        """
+        """Stream a blob of an image that ``find`` has returned."""
         if blob.digest not in self._paths:
-            message = f"{self._files.name} holds no {blob.digest}"
+            message = f"{self._files.name} does not contain {blob.digest}"
             raise NotFoundError(message, operation=OPERATION)
         yield from self._files.stream(self._paths[blob.digest])
 
@@ -133,8 +120,8 @@ class DockerSave:
         diff_ids = _diff_ids(self._files, saved.config)
         if len(diff_ids) != len(saved.layers):
             message = (
-                f"{saved.config} in {self._files.name} names {len(diff_ids)} layers, but {MANIFEST_FILE} lists "
-                f"{len(saved.layers)} for it"
+                f"{saved.config} in {self._files.name} has {len(diff_ids)} diff ids, but {MANIFEST_FILE} lists "
+                f"{len(saved.layers)} layers for the image"
             )
             raise InvalidArchiveError(message)
         layers = [self._layer(path, diff_id) for path, diff_id in zip(saved.layers, diff_ids, strict=True)]
@@ -147,21 +134,21 @@ class DockerSave:
         return self._known(CONFIG_TYPE, Digest.of(content), saved.config)
 
     def _layer(self, path: str, diff_id: Digest) -> Descriptor:
-        with closing(self._files.stream(path, 4)) as pieces:
-            magic = b"".join(pieces)
+        with closing(self._files.stream(path, 4)) as chunks:
+            magic = b"".join(chunks)
         compression = next((suffix for start, suffix in _COMPRESSIONS.items() if magic.startswith(start)), "")
         return self._known(LAYER_TYPE + compression, self._hash(path) if compression else diff_id, path)
 
     def _known(self, media_type: str, digest: Digest, path: str) -> Descriptor:
-        """Remember where a blob is."""
+        """Describe a blob, and remember its path."""
         self._paths[digest] = path
         return Descriptor(media_type=media_type, digest=digest, size=self._files.size(path))
 
     def _hash(self, path: str) -> Digest:
         hasher = hashlib.sha256()
-        with closing(self._files.stream(path)) as pieces:
-            for piece in pieces:
-                hasher.update(piece)
+        with closing(self._files.stream(path)) as chunks:
+            for chunk in chunks:
+                hasher.update(chunk)
         return Digest(f"sha256:{hasher.hexdigest()}")
 
 
@@ -171,15 +158,18 @@ def _list(files: Files) -> list[_Saved]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ImageError):
             raise
-        message = f"{MANIFEST_FILE} in {files.name} is no list of images as Docker saves them"
+        message = f"{MANIFEST_FILE} in {files.name} is not a list of images in the format of docker save"
         raise InvalidArchiveError(message) from error
     if len(saved) > IMAGES_MAX or any(len(image.layers) > LAYERS_MAX for image in saved):
-        message = f"{MANIFEST_FILE} in {files.name} has more than {IMAGES_MAX} images, or one of {LAYERS_MAX} layers"
+        message = (
+            f"{MANIFEST_FILE} in {files.name} lists more than {IMAGES_MAX} images, or an image with more than "
+            f"{LAYERS_MAX} layers"
+        )
         raise InvalidArchiveError(message)
     return saved
 
 
-def _items(files: Files) -> Any:  # noqa: ANN401 - JSON, which its reader looks at
+def _items(files: Files) -> Any:  # noqa: ANN401 - JSON that the caller checks
     return parse_json(files.read(MANIFEST_FILE, MANIFEST_MAX_BYTES))
 
 
@@ -204,5 +194,5 @@ def _diff_ids(files: Files, path: str) -> list[Digest]:
         config: Any = parse_json(files.read(path, CONFIG_MAX_BYTES))
         return [Digest.parse(text) for text in config["rootfs"]["diff_ids"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{path} in {files.name} is no config of an image: it names no layers"
+        message = f"{path} in {files.name} is not an image config: it has no diff ids"
         raise InvalidArchiveError(message) from error

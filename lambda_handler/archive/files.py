@@ -13,12 +13,12 @@ from .tar import Extent
 
 OPERATION = "reading the archive"
 
-_HINT = "write the archive again with all of the image, or publish only the platforms that are in it"
-"""Docker saves an index whole, but only those of its images that it has pulled."""
+_HINT = "save the complete image again, or publish only the platforms that the archive contains"
+"""Docker saves a complete index, but only those of its images that it has pulled."""
 
 
 def path_of(digest: Digest) -> str:
-    """Return where a layout keeps what has this digest."""
+    """Return the path of a blob in an OCI image layout."""
     return f"blobs/sha256/{digest.hex}"
 
 
@@ -28,8 +28,8 @@ class Files:
     Reads the files of a tar file.
 
     Attributes:
-        tar: Its bytes, inflated.
-        extents: Where in it each file is.
+        tar: The bytes of the tar file, decompressed.
+        extents: The position of each file in the tar file.
     """
 
     tar: ByteRanges
@@ -37,7 +37,7 @@ class Files:
 
     @property
     def name(self) -> str:
-        """What people call the archive."""
+        """The name of the archive, for messages."""
         return self.tar.name
 
     def __contains__(self, path: object) -> bool:
@@ -48,7 +48,7 @@ class Files:
         Return the length of a file in bytes.
 
         Raises:
-            NotFoundError: It is not in the archive.
+            NotFoundError: The archive does not contain the file.
         """
         return self._extent(path).size
 
@@ -57,38 +57,38 @@ class Files:
         Read a whole file of at most *limit* bytes.
 
         Raises:
-            NotFoundError: It is not in the archive.
-            InvalidArchiveError: It is longer.
+            NotFoundError: The archive does not contain the file.
+            InvalidArchiveError: The file is longer.
         """
         if (size := self.size(path)) > limit:
             message = f"{path} in {self.name} has {size} bytes; at most {limit} are allowed"
             raise InvalidArchiveError(message)
-        with closing(self.stream(path)) as pieces:
-            return b"".join(pieces)
+        with closing(self.stream(path)) as chunks:
+            return b"".join(chunks)
 
     def stream(self, path: str, limit: int | None = None) -> Generator[bytes, None, None]:
         """
-        Stream a file, in pieces of at most 1 MiB.
+        Stream a file in chunks of at most 1 MiB.
 
         Args:
-            limit: Only so many bytes from its beginning. Default: all.
+            limit: How many bytes to read from the beginning. Default: all.
 
         Raises:
-            NotFoundError: It is not in the archive.
+            NotFoundError: The archive does not contain the file.
             IntegrityError: The archive ends before the file does.
         """
         extent = self._extent(path)
         left = extent.size if limit is None else min(limit, extent.size)
-        with closing(self.tar.read(extent.offset, extent.offset + left)) as pieces:
-            for piece in pieces:
-                left -= len(piece)
-                yield piece
+        with closing(self.tar.read(extent.offset, extent.offset + left)) as chunks:
+            for chunk in chunks:
+                left -= len(chunk)
+                yield chunk
         if left:
-            message = f"{self.name} is cut off: {left} bytes of {path} are not there"
+            message = f"{self.name} is truncated: the last {left} bytes of {path} are missing"
             raise IntegrityError(message)
 
     def _extent(self, path: str) -> Extent:
         if path not in self.extents:
-            message = f"{self.name} does not hold {path}"
+            message = f"{self.name} does not contain {path}"
             raise NotFoundError(message, operation=OPERATION, hint=_HINT)
         return self.extents[path]

@@ -1,9 +1,9 @@
 """
-Random access to what is inside a gzip file.
+Random access to the content of a gzip file.
 
-gzip has no index: to read from the middle, everything before it must be
-inflated. So states of the decompressor are kept on the way (some 60 KiB each),
-and a read begins at the last one before it.
+gzip has no index: to read from the middle, a client must decompress everything
+before it. So this module keeps snapshots of the decompressor (about 60 KiB
+each) and starts each read at the nearest snapshot before the offset.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import IntegrityError
-from .stored import PIECE_BYTES, StoredObject
+from .stored import CHUNK_BYTES, StoredObject
 
 GZIP_MAGIC = b"\x1f\x8b"
 
 SPACING_BYTES = 4 * 1024 * 1024
-"""How far apart states are kept at first, in inflated bytes."""
+"""The initial distance between two snapshots, in decompressed bytes."""
 
 STATES_MAX = 128
-"""When there are more, every second one is dropped: 8 MiB at most, whatever the file's size."""
+"""If there are more snapshots, every second one is dropped: at most 8 MiB in memory, whatever the size of the file."""
 
 RECENT_MAX = 8
-"""States at the ends of the latest reads, where the next ones mostly go on; one for each thread that reads."""
+"""Snapshots at the ends of the latest reads, where most reads continue: one for each thread."""
 
 _CHUNK_BYTES = 16 * 1024
-"""How much is given to the decompressor at once; a state may keep as much."""
+"""How many bytes the decompressor takes at once; a snapshot may keep as many."""
 
 _GZIP_FORMAT = 31
-"""``wbits`` of a gzip header and the largest window, as zlib's manual has it."""
+"""zlib's ``wbits`` for a gzip header and the largest window."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _State:
     """
-    A place in the file at which inflating can go on.
+    A snapshot of the decompressor.
 
     Attributes:
-        position: Of the next byte that comes out.
+        position: Offset of the next decompressed byte.
         taken: How many compressed bytes were read.
-        pending: Those of them that were not inflated yet.
-        inflater: None between two members, of which a gzip file may have several.
+        pending: Compressed bytes that were read but not decompressed yet.
+        inflater: None between two members of the gzip file.
     """
 
     position: int = 0
@@ -57,13 +57,13 @@ class _State:
         return replace(self, inflater=self.inflater.copy() if self.inflater else None)
 
 
-class Inflated:
+class GzipContent:
     """
-    The content of a gzip file, as byte ranges.
+    The decompressed content of a gzip file, as byte ranges.
 
-    No lock is needed: the kept states are replaced as a whole and never
-    changed, so two reads at once can at most lose one of them, which costs
-    time.
+    No lock is needed: snapshots never change, and their tuple is replaced as
+    a whole. Two concurrent reads can at most lose a snapshot, which only
+    costs time.
     """
 
     def __init__(self, stored: StoredObject) -> None:
@@ -74,64 +74,64 @@ class Inflated:
 
     @property
     def name(self) -> str:
-        """That of the file."""
+        """The name of the file."""
         return self._stored.name
 
     def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
         """
-        Stream the inflated bytes from *start* up to *stop*, or the end.
+        Stream the decompressed bytes from *start* up to *stop*, or up to the end.
 
         Raises:
-            IntegrityError: The file is no sound gzip file, or ends in the middle.
+            IntegrityError: The gzip file is corrupt or truncated.
         """
         state = max((*self._kept, *self._recent), key=lambda kept: _usefulness(kept, start)).copy()
         with closing(self._compressed(state.taken)) as chunks:
             while state.position < stop:
                 wanted = state.position >= start
-                piece = self._inflate(state, chunks, stop if wanted else start)
-                if not piece:
+                chunk = self._inflate(state, chunks, stop if wanted else start)
+                if not chunk:
                     return
                 self._keep(state, is_last=state.position == stop)
                 if wanted:
-                    yield piece
+                    yield chunk
 
     def _inflate(self, state: _State, chunks: Iterator[bytes], stop: int) -> bytes:
-        """Move *state* on by one piece, not beyond *stop*; nothing is left where it is empty."""
+        """Decompress one chunk, up to *stop* at most, and advance *state*; an empty chunk means the end."""
         while True:
             if state.inflater is None:
-                # Some tools fill up with zeros what follows a member.
+                # Some tools pad a member with zeros.
                 state.pending = state.pending.lstrip(b"\0")
                 state.inflater = zlib.decompressobj(_GZIP_FORMAT) if state.pending else None
-            if state.inflater is not None and (piece := self._decompress(state, stop)):
-                return piece
+            if state.inflater is not None and (chunk := self._decompress(state, stop)):
+                return chunk
             if not state.pending and not self._take(state, chunks):
                 return b""
 
     def _decompress(self, state: _State, stop: int) -> bytes:
         try:
-            piece: bytes = state.inflater.decompress(state.pending, min(PIECE_BYTES, stop - state.position))
+            chunk: bytes = state.inflater.decompress(state.pending, min(CHUNK_BYTES, stop - state.position))
         except zlib.error as error:
-            message = f"{self.name} is not a sound gzip file: broken after {state.position} inflated bytes ({error})"
+            message = f"{self.name} is a corrupt gzip file: decompression failed after {state.position} bytes ({error})"
             raise IntegrityError(message) from error
-        state.position += len(piece)
+        state.position += len(chunk)
         state.pending = state.inflater.unconsumed_tail
         if state.inflater.eof:
             state.pending, state.inflater = state.inflater.unused_data, None
-        return piece
+        return chunk
 
     def _take(self, state: _State, chunks: Iterator[bytes]) -> bool:
         state.pending = next(chunks, b"")
         state.taken += len(state.pending)
         if not state.pending and state.inflater is not None:
-            message = f"{self.name} is cut off: the gzip file ends in the middle, after {state.taken} bytes"
+            message = f"{self.name} is truncated: the gzip stream is incomplete after {state.taken} bytes"
             raise IntegrityError(message)
         return bool(state.pending)
 
     def _compressed(self, start: int) -> Generator[bytes, None, None]:
-        with closing(self._stored.read(start, self._stored.size)) as pieces:
-            for piece in pieces:
-                for first in range(0, len(piece), _CHUNK_BYTES):
-                    yield piece[first : first + _CHUNK_BYTES]
+        with closing(self._stored.read(start, self._stored.size)) as chunks:
+            for chunk in chunks:
+                for first in range(0, len(chunk), _CHUNK_BYTES):
+                    yield chunk[first : first + _CHUNK_BYTES]
 
     def _keep(self, state: _State, *, is_last: bool) -> None:
         if is_last:
@@ -147,5 +147,5 @@ class Inflated:
 
 
 def _usefulness(state: _State, start: int) -> int:
-    """How near before *start* a state is; none that is behind it is of any use."""
+    """Rank snapshots by how close they are before *start*; those after it cannot be used."""
     return state.position if state.position <= start else -1

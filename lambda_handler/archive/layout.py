@@ -1,7 +1,7 @@
 """
 OCI image layouts.
 
-Source:
+References:
     OCI image-spec v1.1, image-layout.md.
 """
 
@@ -9,42 +9,42 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from ..errors import IntegrityError, InvalidArchiveError, InvalidDigestError, InvalidManifestError
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType
-from .agreement import check_held, check_order
+from .consistency import check_content_present, check_layer_order
 from .files import Files, path_of
-from .naming import Named, choose, merged
+from .naming import named_images, select_image
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
 
 ENTRIES_MAX = 2_000
-"""How many images an archive may list; each may have to be read."""
+"""How many images an archive may list; finding one may read all of them."""
 
 DEPTH_MAX = 4
-"""How deep an image may stand in indexes, to be named by its digest."""
+"""How deep in nested indexes an image is found by its digest."""
 
 NAME = "org.opencontainers.image.ref.name"
-"""The annotation of OCI: a tag mostly, or a whole name."""
+"""OCI's annotation: usually a tag, sometimes a full name."""
 
 CONTAINERD_NAME = "io.containerd.image.name"
-"""The annotation of containerd and Docker: a whole name."""
+"""The annotation of containerd and Docker: a full name."""
 
 _LAYOUT_MAX_BYTES = 4096
 _VERSION = "1.0.0"
 _COSIGN_TAG = re.compile(r"sha256-[0-9a-f]{64}(\.[a-z]+)?")
-"""A tag that names what it refers to: cosign's, and the referrers tag of OCI's distribution-spec."""
+"""A tag that contains the digest of its subject: cosign's tags and the referrers tag of the OCI distribution-spec."""
 
 
 class ImageLayout:
     """
-    The images of a layout, each exact to the byte; as an origin it gives what the layout holds.
+    The images of an OCI image layout, byte for byte.
 
     Raises:
-        InvalidArchiveError: Not a layout of version 1.0.0.
+        InvalidArchiveError: Not an image layout of version 1.0.0.
     """
 
     def __init__(self, files: Files) -> None:
@@ -56,27 +56,34 @@ class ImageLayout:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it lists no images."""
+        """Whether the layout lists no image."""
         return not self._entries
 
     def find(self, reference: str) -> Manifest:
         """
-        Read the image that *reference* stands for; see ``choose``.
+        Read the image that *reference* names; see ``select_image``.
+
+        An empty reference ignores referrers, such as signatures, and the
+        parts of an index.
 
         Raises:
-            InvalidArchiveError: There is none, or more than one.
+            InvalidArchiveError: No image matches, or several do.
         """
         if (part := self._part(reference)) is not None:
             return part
-        images = merged([Named(digest=entry.digest, names=_names(entry)) for entry in self._entries])
+        images = named_images((entry.digest, _names(entry)) for entry in self._entries)
         if not reference and len(images) > 1:
-            # Some tools list the parts of an index beside it.
-            parts = {part for image in images for part in self._parts_of(image)}
-            images = [image for image in images if image.digest not in parts and not self._is_referrer(image)]
-        return self.manifest(choose(images, reference, self._files.name).digest)
+            # Some tools list the images of an index in addition to the index.
+            parts = {part for digest in images for part in self._parts_of(digest)}
+            images = {
+                digest: names
+                for digest, names in images.items()
+                if digest not in parts and not self._is_referrer(digest, names)
+            }
+        return self.manifest(select_image(images, reference, self._files.name))
 
     def _part(self, reference: str) -> Manifest | None:
-        """Read what an index of the archive lists, by its digest; None where it is no such thing."""
+        """Read a manifest that only an index of the archive lists, by its digest; None if there is none."""
         with suppress(InvalidDigestError):
             wanted = Digest.parse(reference)
             if wanted not in self._listed:
@@ -85,7 +92,7 @@ class ImageLayout:
         return None
 
     def _below(self) -> Iterator[Descriptor]:
-        """Give all that indexes of the archive list, as far as the archive holds them."""
+        """Yield the entries of all indexes, and of the indexes below them that the archive contains."""
         level: Sequence[Descriptor] = [entry for entry in self._entries if entry.is_index]
         for _ in range(DEPTH_MAX):
             held = [entry for entry in level[:ENTRIES_MAX] if path_of(entry.digest) in self._files]
@@ -94,11 +101,11 @@ class ImageLayout:
             level = [child for child in children if child.is_index]
 
     def has_tag(self, tag: str) -> bool:
-        """Whether an image has exactly this tag."""
+        """Whether an entry has exactly this tag."""
         return self._tagged(tag) is not None
 
     def tagged(self, tag: str) -> Manifest | None:
-        """Read the image that has exactly this tag; None where none has."""
+        """Read the manifest with exactly this tag; None if there is none."""
         found = self._tagged(tag)
         return self.listed(found) if found else None
 
@@ -106,63 +113,45 @@ class ImageLayout:
         return next((entry for entry in self._entries if entry.annotations.get(NAME) == tag), None)
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Return the entries whose manifests say that they refer to *subject*."""
+        """Return the entries whose manifests have the subject *subject*."""
         return tuple(entry for entry in self._entries if self._subject_of(entry.digest) == subject)
 
     def manifest(self, digest: Digest) -> Manifest:
-        """
-        Read a manifest, exact to the byte.
-
-        Raises:
-            NotFoundError: It is not there.
-            IntegrityError: It has other bytes.
-        """
+        """Read a manifest, byte for byte."""
         if entry := self._listed.get(digest):
             return self.listed(entry)
         return Manifest.parse(self._files.read(path_of(digest), MANIFEST_MAX_BYTES), expected=digest)
 
     def listed(self, entry: Descriptor) -> Manifest:
-        """
-        Read a manifest that the index or another manifest lists.
-
-        Raises:
-            NotFoundError: It is not there.
-            IntegrityError: It has another size, or other bytes.
-        """
+        """Read a manifest that an index lists, and check that the archive is consistent."""
         manifest = self._read(entry)
-        check_held(manifest, self._files)
-        check_order(manifest, self._files)
+        check_content_present(manifest, self._files)
+        check_layer_order(manifest, self._files)
         return manifest
 
     def _read(self, entry: Descriptor) -> Manifest:
         path = self._sized(entry)
-        # A manifest may leave its media type to those that refer to it.
+        # A manifest without a mediaType has the one in its descriptor.
         return Manifest.parse(self._files.read(path, MANIFEST_MAX_BYTES), entry.media_type, expected=entry.digest)
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
-        """
-        Stream a blob.
-
-        Raises:
-            NotFoundError: It is not there.
-            IntegrityError: It has another size, or the archive is broken.
-        """
+        """Stream a blob."""
         yield from self._files.stream(self._sized(blob))
 
     def _sized(self, entry: Descriptor) -> str:
-        """Return the path of what is listed, if it is as long as the list says."""
+        """Return the path of the content of a descriptor, after comparing its size."""
         path = path_of(entry.digest)
         if (size := self._files.size(path)) != entry.size:
-            message = f"{path} in {self._files.name} has {size} bytes; what lists it says {entry.size}"
+            message = f"{path} in {self._files.name} has {size} bytes, but its descriptor says {entry.size}"
             raise IntegrityError(message)
         return path
 
-    def _parts_of(self, image: Named) -> set[Digest]:
-        """Return which of the images an image lists as its parts."""
-        return self._listed.keys() & {child.digest for child in self.manifest(image.digest).children}
+    def _parts_of(self, digest: Digest) -> set[Digest]:
+        """Return the images of the layout that the index with this digest lists."""
+        return self._listed.keys() & {child.digest for child in self.manifest(digest).children}
 
-    def _is_referrer(self, image: Named) -> bool:
-        return any(map(_COSIGN_TAG.fullmatch, image.names)) or self._subject_of(image.digest) is not None
+    def _is_referrer(self, digest: Digest, names: Iterable[str]) -> bool:
+        return any(map(_COSIGN_TAG.fullmatch, names)) or self._subject_of(digest) is not None
 
     def _subject_of(self, digest: Digest) -> Digest | None:
         if digest not in self._subjects:
@@ -176,15 +165,15 @@ def _check_version(files: Files) -> None:
     try:
         version = json.loads(content)["imageLayoutVersion"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{LAYOUT_FILE} in {files.name} names no version"
+        message = f"{LAYOUT_FILE} in {files.name} has no imageLayoutVersion"
         raise InvalidArchiveError(message) from error
     if version != _VERSION:
-        message = f"{LAYOUT_FILE} in {files.name} names the version {version!r:.40}; {_VERSION} can be read"
+        message = f"{LAYOUT_FILE} in {files.name} has the version {version!r:.40}; only {_VERSION} is supported"
         raise InvalidArchiveError(message)
 
 
 def _entries(files: Files) -> Sequence[Descriptor]:
-    """Read the index; an entry that is no manifest is none of our business."""
+    """Read the entries of ``index.json`` that are manifests."""
     content = files.read(INDEX_FILE, MANIFEST_MAX_BYTES)
     try:
         index = Manifest.parse(content, ManifestMediaType.OCI_INDEX)

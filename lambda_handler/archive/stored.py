@@ -1,37 +1,37 @@
-"""What archives are read from. Adapters have these shapes."""
+"""The protocols that archives are read through; adapters implement them."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Protocol
 
-PIECE_BYTES = 1024 * 1024
-"""The longest piece that any stream gives: what is held of it at once."""
+CHUNK_BYTES = 1024 * 1024
+"""The largest chunk of any stream, and so the memory that one stream takes."""
 
 
 class ByteRanges(Protocol):
-    """Bytes that can be read from any place, by several threads at once."""
+    """Content that several threads can read from any offset at the same time."""
 
     @property
     def name(self) -> str:
-        """What people call it: ``s3://bucket/key``."""
+        """The name for messages: ``s3://bucket/key``."""
 
     def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
         """
-        Stream the bytes from *start* up to *stop*, in pieces of at most 1 MiB.
+        Stream the bytes from *start* up to *stop* in chunks of at most 1 MiB.
 
-        Where the content ends before *stop*, so does the stream. Whoever
-        reads it closes it.
+        The stream ends early if the content ends before *stop*. The caller
+        closes the stream.
 
         Raises:
-            IntegrityError: The content is broken, or changed while it was read.
-            UnavailableError: The stream broke off for good; at any piece.
+            IntegrityError: The content is corrupt, or changed while it was read.
+            UnavailableError: The connection was lost and retries failed; at any chunk.
         """
 
 
 class StoredObject(ByteRanges, Protocol):
-    """An object or a file, which is the same for as long as it is read."""
+    """An object or file that does not change while it is read."""
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """Length in bytes."""

@@ -1,11 +1,11 @@
 """
-What is in a tar file, and where.
+Find the files of a tar file and their positions.
 
-Only headers are read. What they say comes from outside, so all of it is
-bounded: how many there are, how long a name or an extended header is, how far
-links lead.
+Only headers are read. They are untrusted input, so everything in them has a
+limit: the number of headers, the lengths of names and extended headers, and
+the number of links to follow.
 
-Source:
+References:
     POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block";
     GNU tar manual, "Basic Tar Format".
 """
@@ -17,19 +17,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from ..errors import InvalidArchiveError, shown
+from ..errors import InvalidArchiveError, truncated_repr
 from .stored import ByteRanges
 
 HEADERS_MAX = 20_000
-"""How many headers a file may have; an image of a hundred layers has some three hundred."""
+"""How many headers a tar file may have; an image with a hundred layers has about three hundred."""
 
 EXTENDED_MAX_BYTES = 1024 * 1024
-"""The longest extended header. Extended attributes make the longest ones, of 64 KiB each."""
+"""The longest extended header. The longest real ones carry extended attributes of 64 KiB each."""
 
 NAME_MAX_CHARACTERS = 1024
 
 LINKS_MAX = 8
-"""How many links one after the other are followed."""
+"""How many links in a row are followed."""
 
 _BLOCK = 512
 _WINDOW_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ _WITHOUT_DATA = frozenset(
 _LENGTH_DIGITS = 8
 _OUTSIDE = ".."
 _SPARSE = "sparse"
-"""Stands for all of the keys by which GNU tar marks a sparse member."""
+"""Replaces all keys with which GNU tar marks a sparse member."""
 
 _EXTENSIONS: Mapping[bytes, str] = {
     tarfile.XHDTYPE: "",
@@ -48,12 +48,12 @@ _EXTENSIONS: Mapping[bytes, str] = {
     tarfile.GNUTYPE_LONGNAME: "path",
     tarfile.GNUTYPE_LONGLINK: "linkpath",
 }
-"""Headers that say more of the next member, and which key GNU's have among those of pax."""
+"""Types of headers that extend the next header, and the pax key that a GNU header corresponds to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where a member's bytes are: *size* of them, from *offset* on."""
+    """The position of a member's bytes: *size* bytes at *offset*."""
 
     offset: int
     size: int
@@ -63,15 +63,15 @@ def list_members(tar: ByteRanges) -> Mapping[str, Extent]:
     """
     Find the files of a tar file.
 
-    Links to other members stand for those. Of two members of one name the
-    later one counts. A name that leads out of the archive is left out.
+    A link to another member resolves to that member. If two members have the
+    same name, the later one is used. Names outside the archive are ignored.
 
     Returns:
         The extents by name, without ``./``: ``blobs/sha256/9f2c…``.
 
     Raises:
-        InvalidArchiveError: Not a tar file, cut off, beyond a bound, or with
-            sparse members.
+        InvalidArchiveError: The file is not a tar file, is truncated, exceeds
+            a limit, or has sparse members.
     """
     files: dict[str, Extent] = {}
     links: dict[str, str] = {}
@@ -96,14 +96,14 @@ class _Member:
 
 
 class _Window:
-    """The bytes about the header that is looked at; it only moves forward."""
+    """A buffer around the current header; it only moves forward."""
 
     def __init__(self, tar: ByteRanges) -> None:
         self.tar = tar
         self._start, self._content = 0, b""
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read *size* bytes, or fewer where the file ends."""
+        """Read *size* bytes, or fewer at the end of the file."""
         if not self._start <= offset <= self._start + len(self._content):
             self._content = b""
         else:
@@ -116,7 +116,7 @@ class _Window:
 
 
 def _members(tar: ByteRanges) -> Iterator[_Member]:
-    """Go from header to header; what an extended header says is about the next member."""
+    """Iterate over the members; an extended header applies to the member that follows it."""
     window, offset, extended = _Window(tar), 0, dict[str, str]()
     for _ in range(HEADERS_MAX):
         header = _header(window, offset)
@@ -135,37 +135,40 @@ def _members(tar: ByteRanges) -> Iterator[_Member]:
 
 
 def _header(window: _Window, offset: int) -> tarfile.TarInfo | None:
-    """Read a header; None at the end of the archive."""
+    """Read a header; return None at the end of the archive."""
     block = window.read(offset, _BLOCK)
     if len(block) == _BLOCK and not block.strip(b"\0"):
         return None
     if not block and offset and b"".join(window.tar.read(offset - 1, offset)):
         return None
     if len(block) < _BLOCK and offset:
-        _refuse(window.tar, f"is cut off: it ends before byte {offset + len(block) + 1}, in the middle of a member")
+        _refuse(window.tar, f"is truncated: it ends at byte {offset + len(block)}, inside a member")
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        what = "a broken header" if offset else "no tar file: no header"
-        message = f"{window.tar.name} has {what} at byte {offset} ({error})"
+        what = "has an invalid header" if offset else "is not a tar file: no header"
+        message = f"{window.tar.name} {what} at byte {offset} ({error})"
         raise InvalidArchiveError(message) from error
 
 
 def _size(tar: ByteRanges, offset: int, header: tarfile.TarInfo, extended: Mapping[str, str]) -> int:
-    """Return how long the member is; sizes above 8 GiB stand in an extended header."""
+    """Return the size of the member; sizes above 8 GiB are in an extended header."""
     text = extended.get("size", "") if header.type not in _EXTENSIONS else ""
     size = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else header.size  # noqa: PLR2004 - 64 bits
     if size < 0:
-        _refuse(tar, f"has a member of {size} bytes, at byte {offset}")
+        _refuse(tar, f"has a member with the size {size} at byte {offset}")
     return size
 
 
 def _extension(window: _Window, header: tarfile.TarInfo, offset: int) -> Mapping[str, str]:
     if header.type == tarfile.XGLTYPE:
-        # About the whole archive: a comment, mostly. It can name neither a member nor its size.
+        # Applies to the whole archive, usually a comment. It can set neither the name nor the size of a member.
         return {}
     if header.size > EXTENDED_MAX_BYTES:
-        _refuse(window.tar, f"has a header of {header.size} bytes, at byte {offset}; {EXTENDED_MAX_BYTES} are allowed")
+        _refuse(
+            window.tar,
+            f"has a header of {header.size} bytes at byte {offset}; at most {EXTENDED_MAX_BYTES} are allowed",
+        )
     content = window.read(offset, header.size)
     key = _EXTENSIONS[header.type]
     if key:
@@ -174,14 +177,14 @@ def _extension(window: _Window, header: tarfile.TarInfo, offset: int) -> Mapping
 
 
 def _records(tar: ByteRanges, content: bytes, offset: int) -> Iterator[tuple[str, str]]:
-    """Read the records of a pax header, ``<length> <key>=<value>`` a line, of the keys that say what or where."""
+    """Read the records of a pax header, ``<length> <key>=<value>`` per line, for names, link targets and sizes."""
     start = 0
     while start < len(content) and content[start]:
         digits = content[start : start + _LENGTH_DIGITS].partition(b" ")[0]
         end = start + (int(digits) if digits.isdigit() else 0)
         key, equals, value = content[start + len(digits) + 1 : end].partition(b"=")
         if not equals or end > len(content) or not value.endswith(b"\n"):
-            _refuse(tar, f"has a broken extended header at byte {offset}")
+            _refuse(tar, f"has an invalid extended header at byte {offset}")
         if key.startswith(b"GNU.sparse."):
             yield _SPARSE, ""
         if key in {b"path", b"linkpath", b"size"}:
@@ -193,7 +196,9 @@ def _member(tar: ByteRanges, header: tarfile.TarInfo, extended: Mapping[str, str
     name, target = extended.get("path", header.name), extended.get("linkpath", header.linkname)
     for text in (name, target):
         if len(text) > NAME_MAX_CHARACTERS:
-            _refuse(tar, f"has a name of {len(text)} characters: {shown(text)}; {NAME_MAX_CHARACTERS} are allowed")
+            _refuse(
+                tar, f"has a name of {len(text)} characters: {truncated_repr(text)}; {NAME_MAX_CHARACTERS} are allowed"
+            )
     if header.issym():
         return _Member(name=name, link=_from_folder_of(name, target))
     if header.islnk():
@@ -202,13 +207,13 @@ def _member(tar: ByteRanges, header: tarfile.TarInfo, extended: Mapping[str, str
 
 
 def _from_folder_of(name: str, target: str) -> str:
-    """Return what a symbolic link stands for; an absolute one leads out of the archive."""
+    """Return the target of a symbolic link; an absolute target is outside the archive."""
     return _OUTSIDE if target.startswith("/") else f"{name.rpartition('/')[0]}/{target}"
 
 
 def _refuse_sparse(tar: ByteRanges, header: tarfile.TarInfo, extended: Mapping[str, str]) -> None:
     if header.type == tarfile.GNUTYPE_SPARSE or _SPARSE in extended:
-        _refuse(tar, f"has a sparse member, {shown(header.name)}; write it again without tar's --sparse")
+        _refuse(tar, f"has a sparse member, {truncated_repr(header.name)}; create the archive without tar's --sparse")
 
 
 def _follow(path: str, files: Mapping[str, Extent], links: Mapping[str, str]) -> Extent | None:
@@ -220,7 +225,7 @@ def _follow(path: str, files: Mapping[str, Extent], links: Mapping[str, str]) ->
 
 
 def _normal(name: str) -> str | None:
-    """Return a name without ``.`` and ``..``; None for one that leads out of the archive."""
+    """Return a name without ``.`` and ``..``; None if it is outside the archive."""
     parts: list[str] = []
     for part in name.split("/"):
         if part == ".." and not parts:

@@ -1,4 +1,4 @@
-"""AWS beside ECR Public: objects in S3, parameters in Systems Manager, the stack; and botocore's errors as ours."""
+"""Adapters for S3, SSM Parameter Store and CloudFormation, and the translation of botocore's errors."""
 
 from .objects import S3Objects
 from .parameters import Parameters

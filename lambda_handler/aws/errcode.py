@@ -1,4 +1,4 @@
-"""botocore's errors as ours: one table, never the text of a message."""
+"""Translates botocore's errors by their codes, never by their messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from botocore.parsers import ResponseParserError
 
 from ..errors import (
     AccessError,
-    AlreadyThereError,
+    AlreadyExistsError,
     ConflictError,
     ImageNotFoundError,
     MissingContentError,
@@ -35,7 +35,7 @@ from ..errors import (
     UnsupportedError,
 )
 
-_SHOWN_CHARACTERS = 400
+_MESSAGE_MAX_CHARACTERS = 400
 
 ERRORS: Mapping[str, type[RemoteError]] = {
     "AccessDenied": AccessError,
@@ -45,7 +45,7 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "InvalidSignatureException": AccessError,
     "UnrecognizedClientException": AccessError,
     "ImageNotFoundException": ImageNotFoundError,
-    "ImageAlreadyExistsException": AlreadyThereError,
+    "ImageAlreadyExistsException": AlreadyExistsError,
     "NoSuchBucket": NotFoundError,
     "NoSuchKey": NotFoundError,
     "ParameterNotFound": NotFoundError,
@@ -74,18 +74,18 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "InternalError": UnavailableError,
     "InternalServerError": UnavailableError,
 }
-"""Error codes of the operations that the handler calls, and the common ones of AWS."""
+"""The error codes of the operations that the handler calls, and the common error codes of AWS."""
 
 _HINTS: Mapping[str, str] = {
-    "ExpiredTokenException": "the function's own credentials have expired; deploy again",
-    "ImageTagAlreadyExistsException": "the repository forbids moving the tag; publish under another one",
-    "LayersNotFoundException": "push the image's layers to this very repository first",
-    "ReferencedImagesNotFoundException": "push each image that the index lists to this very repository first",
+    "ExpiredTokenException": "the function's credentials have expired; deploy again",
+    "ImageTagAlreadyExistsException": "the repository does not allow moving the tag; publish with another tag",
+    "LayersNotFoundException": "push the layers of the image to the same repository first",
+    "ReferencedImagesNotFoundException": "push all images that the index lists to the same repository first",
     "RepositoryNotFoundException": (
-        "create the repository first, and check its name (without registry host and alias) and the account; "
-        "another account's registry is named by its alias"
+        "create the repository first, or correct its name (without registry host and alias) or the account; "
+        "use the registry alias for another account"
     ),
-    "UnsupportedCommandException": "Amazon ECR Public's API is served in us-east-1 only",
+    "UnsupportedCommandException": "the API of Amazon ECR Public is only available in us-east-1",
 }
 
 _SERVER_ERRORS = range(500, 600)
@@ -94,35 +94,35 @@ _SERVER_ERRORS = range(500, 600)
 @contextmanager
 def translated(operation: str) -> Iterator[None]:
     """
-    Let botocore's errors leave as ours, and those of reading the answer too.
+    Translate botocore's errors, and errors of reading the response.
 
-    botocore does not check that an answer is what the service's model says;
-    so every field of it is read in here.
+    botocore does not validate responses against the service model, so the
+    fields of a response are read inside this context.
 
     Args:
-        operation: As IAM names it: ``ecr-public:PutImage``.
+        operation: The IAM action: ``ecr-public:PutImage``.
     """
     try:
         yield
     except ClientError as error:
         raise _client_error(error, operation) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-        message = f"{operation} was not sent: the function has no AWS credentials"
+        message = f"{operation} was not sent: no AWS credentials are available"
         raise AccessError(message, operation=operation) from error
     except (HTTPClientError, BotoConnectionError, IncompleteReadError, ResponseParserError) as error:
-        message = f"{operation} failed: no complete answer ({type(error).__name__})"
+        message = f"{operation} failed: incomplete response ({type(error).__name__})"
         raise UnavailableError(message, operation=operation) from error
     except BotoCoreError as error:
         message = f"{operation} was not sent: {error}"
         raise RejectedError(message, operation=operation) from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
-        # RuntimeError: nested without end, or a time that no calendar has.
-        message = f"{operation} failed: its answer is none that the service's model knows ({type(error).__name__})"
+        # RuntimeError: a response that is nested too deeply, or has an impossible date.
+        message = f"{operation} failed: the response does not match the service model ({type(error).__name__})"
         raise UnavailableError(message, operation=operation) from error
 
 
 def error_code(error: ClientError) -> str:
-    """Return the service's code: ``RepositoryNotFoundException``."""
+    """Return the error code of the service: ``RepositoryNotFoundException``."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
@@ -130,8 +130,8 @@ def _client_error(error: ClientError, operation: str) -> RemoteError:
     code = error_code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = ERRORS.get(code, UnavailableError if status in _SERVER_ERRORS else RejectedError)
-    text = str(error.response.get("Error", {}).get("Message", "")).strip()[:_SHOWN_CHARACTERS]
+    text = str(error.response.get("Error", {}).get("Message", "")).strip()[:_MESSAGE_MAX_CHARACTERS]
     hint = _HINTS.get(code)
     if kind is AccessError and hint is None:
-        hint = f"allow {operation} in the role of the handler's function"
+        hint = f"allow {operation} in the role of the handler function"
     return kind(f"{operation} failed: {code}: {text}".rstrip(": "), operation=operation, hint=hint)

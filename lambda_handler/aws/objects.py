@@ -1,4 +1,4 @@
-"""Objects in S3: small ones read whole, large ones by ranges."""
+"""Objects in S3: small ones are read whole, large ones by byte ranges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import urllib3
 from botocore.exceptions import ClientError
 
-from ..archive.stored import PIECE_BYTES
+from ..archive.stored import CHUNK_BYTES
 from ..errors import AccessError, ImageError, IntegrityError, UnavailableError
 from ..retry import Retry
 from .errcode import error_code, translated
@@ -25,35 +25,25 @@ class S3Objects:
     Reads objects.
 
     Attributes:
-        client: Makes the S3 client; only a declaration that needs it pays for it.
+        client: Creates the S3 client when it is first needed.
     """
 
     client: Callable[[], Any]
     retry: Retry
 
     def read(self, bucket: str, key: str, limit: int) -> bytes:
-        """
-        Read a whole object of at most *limit* bytes.
-
-        Raises:
-            NotFoundError: There is no such object.
-            IntegrityError: It is longer.
-        """
-        return self.retry.call(f"reading s3://{bucket}/{key}", lambda: self._get(bucket, key, limit), settle=True)
+        """Read a whole object of at most *limit* bytes."""
+        return self.retry.call(
+            f"reading s3://{bucket}/{key}", lambda: self._get(bucket, key, limit), retry_access_denied=True
+        )
 
     def open(self, bucket: str, key: str) -> S3Object:
-        """
-        Open an object to be read by ranges, as it is now.
-
-        Raises:
-            NotFoundError: There is no such object.
-            IntegrityError: It is empty.
-        """
+        """Open the current version of an object, to read it by byte ranges."""
         name = f"s3://{bucket}/{key}"
         try:
-            return self.retry.call(f"reading {name}", lambda: self._open(bucket, key, name), settle=True)
+            return self.retry.call(f"reading {name}", lambda: self._open(bucket, key, name), retry_access_denied=True)
         except AccessError as error:
-            hint = f"{error.hint}; to who may not list the bucket, S3 says the same of an object that does not exist"
+            hint = f"{error.hint}; without s3:ListBucket, S3 also denies access to objects that do not exist"
             raise AccessError(error.message, operation=error.operation, hint=hint) from error
 
     def _get(self, bucket: str, key: str, limit: int) -> bytes:
@@ -67,60 +57,60 @@ class S3Objects:
         return content
 
     def _open(self, bucket: str, key: str, name: str) -> S3Object:
-        place = {"Bucket": bucket, "Key": key}
-        # With a range of its first byte, GetObject says what HeadObject would, and explains its errors.
-        answer = _get_range(self.client(), name, 0, 1, place)
-        # Read to its end, so that the connection can be used again.
-        _read(answer["Body"], name)
-        total = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
-        if total is None or "ETag" not in answer:
-            message = f"{_OPERATION} answered for {name} without saying how long it is, or which"
+        location = {"Bucket": bucket, "Key": key}
+        # GetObject for the first byte returns what HeadObject would, but with explained errors.
+        response = _get_range(self.client(), name, 0, 1, location)
+        # Reading to the end allows the connection to be reused.
+        _read(response["Body"], name)
+        total = _CONTENT_RANGE.fullmatch(response.get("ContentRange", ""))
+        if total is None or "ETag" not in response:
+            message = f"{_OPERATION} returned no ContentRange or no ETag for {name}"
             raise UnavailableError(message, operation=_OPERATION)
-        # Every later read asks for this very content.
+        # Every later read requires the same content.
         return S3Object(
             client=self.client(),
             retry=self.retry,
             name=name,
             size=int(total[1]),
-            place={**place, "IfMatch": answer["ETag"]},
+            location={**location, "IfMatch": response["ETag"]},
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Object:
     """
-    An object as it was when it was opened.
+    The version of an object at the time it was opened.
 
     Attributes:
         name: ``s3://bucket/key``
         size: In bytes.
-        place: Parameters that name it and its content.
+        location: The parameters of GetObject that identify the object and its content.
     """
 
     client: Any
     retry: Retry
     name: str
     size: int
-    place: Mapping[str, str]
+    location: Mapping[str, str]
 
     def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
         """
-        Stream its bytes from *start* up to *stop*, and go on where a connection is lost.
+        Stream the bytes from *start* up to *stop*, and resume after a lost connection.
 
-        Progress renews the patience, as with blobs of a registry.
+        Progress resets the retries, as for blobs of a registry.
 
         Raises:
-            IntegrityError: The object was replaced since it was opened.
-            UnavailableError: It broke off again and again at the same place.
+            IntegrityError: The object was replaced after it was opened.
+            UnavailableError: The connection was lost repeatedly at the same offset.
         """
         position, stop = start, min(stop, self.size)
         attempts = self.retry.start(f"reading {self.name}")
         while position < stop:
             try:
-                for piece in self._stream(position, stop):
-                    position += len(piece)
+                for chunk in self._stream(position, stop):
+                    position += len(chunk)
                     attempts.progressed()
-                    yield piece
+                    yield chunk
                 if position < stop:
                     message = f"{self.name} ended after {position} of {self.size} bytes"
                     raise UnavailableError(message, operation=_OPERATION)
@@ -129,37 +119,37 @@ class S3Object:
 
     def _stream(self, start: int, stop: int) -> Generator[bytes, None, None]:
         self.retry.deadline.check(f"reading {self.name}")
-        body = _get_range(self.client, self.name, start, stop, self.place)["Body"]
+        body = _get_range(self.client, self.name, start, stop, self.location)["Body"]
         try:
-            while piece := _read(body, self.name):
-                yield piece
+            while chunk := _read(body, self.name):
+                yield chunk
                 self.retry.deadline.check(f"reading {self.name}")
         finally:
             body.close()
 
 
-def _get_range(client: Any, name: str, start: int, stop: int, place: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ANN401 - botocore's clients are made at run time
+def _get_range(client: Any, name: str, start: int, stop: int, location: Mapping[str, str]) -> Mapping[str, Any]:  # noqa: ANN401 - botocore creates clients at run time
     with translated(_OPERATION):
         try:
-            answer: Mapping[str, Any] = client.get_object(**place, Range=f"bytes={start}-{stop - 1}")
+            response: Mapping[str, Any] = client.get_object(**location, Range=f"bytes={start}-{stop - 1}")
         except ClientError as error:
             if error_code(error) == "PreconditionFailed":
-                message = f"{name} was replaced while it was read"
+                message = f"{name} was replaced while it was being read"
                 raise IntegrityError(message, hint="deploy again") from error
             if error_code(error) == "InvalidRange":
-                # S3 finds no byte to begin with: the object has none.
+                # The object has no first byte.
                 message = f"{name} is empty"
                 raise IntegrityError(message) from error
             raise
-    return answer
+    return response
 
 
 def _read(body: Any, name: str) -> bytes:  # noqa: ANN401 - botocore's StreamingBody
     with translated(_OPERATION):
         try:
-            piece: bytes = body.read(PIECE_BYTES)
+            chunk: bytes = body.read(CHUNK_BYTES)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            # botocore passes some of them on as they are: a TLS record that is broken, say.
-            message = f"{_OPERATION} failed: {name} broke off ({type(error).__name__})"
+            # botocore does not wrap all errors, for example those of a corrupt TLS record.
+            message = f"{_OPERATION} failed: the connection was lost while reading {name} ({type(error).__name__})"
             raise UnavailableError(message, operation=_OPERATION) from error
-    return piece
+    return chunk

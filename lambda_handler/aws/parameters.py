@@ -1,4 +1,4 @@
-"""Small texts in AWS Systems Manager's Parameter Store."""
+"""Strings in AWS Systems Manager Parameter Store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .errcode import translated
 T = TypeVar("T")
 
 PAGES_MAX = 100
-"""Of 10 parameters each: as many declarations as one repository will ever have."""
+"""With 10 parameters each: more resources than any repository has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Parameters:
     Reads and writes parameters of type ``String``.
 
     Attributes:
-        client: Makes the client; only a declaration that needs it pays for it.
-        may_wait: A permission that was granted just now is waited for, up to a minute.
+        client: Creates the client when it is first needed.
+        may_wait: Whether to retry AccessError for a minute.
     """
 
     client: Callable[[], Any]
@@ -31,7 +31,7 @@ class Parameters:
     may_wait: bool = True
 
     def read(self, name: str) -> str | None:
-        """Return the text; None when there is no such parameter."""
+        """Return the value; None if the parameter does not exist."""
 
         def call() -> str:
             with translated("ssm:GetParameter"):
@@ -45,10 +45,10 @@ class Parameters:
 
     def write(self, name: str, text: str) -> None:
         """
-        Store a text of at most 4096 characters.
+        Store a value of at most 4096 characters.
 
         Raises:
-            RemoteError: It was not stored.
+            RemoteError: The value was not stored.
         """
 
         def call() -> None:
@@ -58,7 +58,7 @@ class Parameters:
         self._retried(f"writing {name}", call)
 
     def delete(self, name: str) -> None:
-        """Delete a parameter; one that is gone already is fine."""
+        """Delete a parameter, if it exists."""
 
         def call() -> None:
             with translated("ssm:DeleteParameter"):
@@ -71,10 +71,10 @@ class Parameters:
 
     def list(self, path: str) -> Mapping[str, str]:
         """
-        Return name and text of all parameters directly below *path*.
+        Return the names and values of all parameters directly below *path*.
 
         Raises:
-            UnavailableError: There are more than a thousand.
+            UnavailableError: There are more than a thousand parameters.
         """
         found: dict[str, str] = {}
         following: Mapping[str, str] = {}
@@ -88,14 +88,14 @@ class Parameters:
         raise UnavailableError(message, operation="ssm:GetParametersByPath")
 
     def _page(self, path: str, following: Mapping[str, str]) -> tuple[Mapping[str, str], str]:
-        """Return what is on a page, and the token of the next one."""
+        """Return the parameters of a page, and the token of the next page."""
 
         def call() -> tuple[Mapping[str, str], str]:
             with translated("ssm:GetParametersByPath"):
                 page = self.client().get_parameters_by_path(Path=path, **following)
                 return {each["Name"]: each["Value"] for each in page["Parameters"]}, page.get("NextToken", "")
 
-        return self._retried(f"reading what is below {path}", call)
+        return self._retried(f"listing {path}", call)
 
     def _retried(self, doing: str, call: Callable[[], T]) -> T:
-        return self.retry.call(doing, call, settle=self.may_wait)
+        return self.retry.call(doing, call, retry_access_denied=self.may_wait)

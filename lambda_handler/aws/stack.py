@@ -1,4 +1,4 @@
-"""What CloudFormation says of a stack: whether it is rolled back, whether a deployment has succeeded."""
+"""The status of a stack: whether it is rolling back, and whether a deployment has succeeded."""
 
 from __future__ import annotations
 
@@ -17,28 +17,33 @@ _ROLLING_BACK = frozenset(
     {
         "ROLLBACK_IN_PROGRESS",
         "UPDATE_ROLLBACK_IN_PROGRESS",
-        # What a failed update created is deleted at the very end.
+        # Resources that a failed update created are deleted last.
         "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
     }
 )
 
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE"})
 
+_STARTED = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "DELETE_IN_PROGRESS"})
+
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 
 EVENT_PAGES_MAX = 30
 """
-Of a hundred events each.
+With a hundred events each.
 
-The removal of a stack writes two for each resource, so that its beginning is
-found in a stack of AWS's 500 resources with room to spare.
+The deletion of a stack writes two events for each of at most 500 resources, so
+its beginning is always found.
 """
 
 EVENTS_SECONDS = 30.0
-"""How long each page of events is tried for at most."""
+"""How long to retry each page of events."""
 
-CLOCKS_DIFFER_SECONDS = 2.0
-"""CloudFormation notes that a resource is in progress when it sends the request, or just before."""
+CLOCK_SKEW_SECONDS = 2.0
+"""CloudFormation sets the status of a resource when it sends the request, or just before."""
+
+SENT_PRECISION_SECONDS = 1.0
+"""The time in a ResponseURL has no fractions; it is never later than the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +52,34 @@ class _Event:
     An event of a stack.
 
     Attributes:
-        at: In seconds since the epoch.
-        is_success: The stack itself has been deployed.
+        at: Timestamp in seconds since the epoch.
+        is_success: Whether the event says that the stack was deployed.
+        is_start: Whether the event says that an operation on the stack has begun.
     """
 
     at: float
     is_success: bool
+    is_start: bool
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> _Event:
-        # A nested stack is a resource of that type, too; its events have another physical id.
+        # A nested stack has the same resource type, but another physical id.
         is_of_stack = data["ResourceType"] == _STACK_TYPE and data.get("PhysicalResourceId") == data["StackId"]
-        return cls(data["Timestamp"].timestamp(), is_of_stack and data.get("ResourceStatus") in _SUCCEEDED)
+        status = data.get("ResourceStatus") if is_of_stack else None
+        return cls(data["Timestamp"].timestamp(), is_success=status in _SUCCEEDED, is_start=status in _STARTED)
 
 
 @dataclass
 class StackHistory:
     """
-    One stack, asked about for one request; each question is sent once.
+    The history of one stack, for one request; each query is sent once.
 
-    A permission that is missing is not waited for: functions of version 0.1
-    that were set up by hand have none, and all others got it with their role.
+    AccessError is not retried: manually created functions of version 0.1 lack
+    the permission, and all others received it together with their role.
 
     Attributes:
-        client: botocore's client for ``cloudformation`` in the stack's Region.
-        stack_id: Its ARN.
+        client: A botocore client for ``cloudformation`` in the Region of the stack.
+        stack_id: The ARN of the stack.
     """
 
     client: Any
@@ -82,69 +90,64 @@ class StackHistory:
     @property
     def is_rolling_back(self) -> bool:
         """
-        Whether a deployment of the stack, or of the one that it is nested in, is being rolled back.
+        Whether the stack, or the root stack of a nested one, is rolling back.
 
         Raises:
-            RemoteError: CloudFormation did not respond, or denied it.
+            RemoteError: CloudFormation did not respond, or denied access.
         """
         return not _ROLLING_BACK.isdisjoint(self._statuses)
 
     @property
-    def is_deleting(self) -> bool:
+    def is_idle(self) -> bool:
         """
-        Whether the stack, or the one that it is nested in, is being deleted as a whole.
+        Whether no operation is in progress, so that CloudFormation waits for no response.
 
         Raises:
-            RemoteError: CloudFormation did not respond, or denied it.
-        """
-        return self._describe(self._root).get("StackStatus") == "DELETE_IN_PROGRESS"
-
-    @property
-    def is_settled(self) -> bool:
-        """
-        Whether nothing is in progress, so that CloudFormation waits for no response.
-
-        Raises:
-            RemoteError: CloudFormation did not respond, or denied it.
+            RemoteError: CloudFormation did not respond, or denied access.
         """
         return not any(status.endswith("_IN_PROGRESS") for status in self._statuses)
 
-    def has_succeeded_since(self, sent: float) -> bool | None:
+    def has_succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:
         """
-        Whether a deployment of the stack (for a nested one: of its root) has succeeded.
+        Whether a deployment of the stack (or its root stack, if it is nested) has succeeded.
 
         Args:
-            sent: Since when, in seconds since the epoch.
+            sent: The time since when, in seconds since the epoch.
+            before_this: Ignore the operation that is in progress. An update
+                deletes last what it no longer declares, when it has succeeded.
 
         Returns:
-            None where the stack's events do not tell, go on for too long, or
-            cannot be read, which the log says.
+            None if the events do not tell, there are too many of them, or they
+            cannot be read; the last case is logged.
         """
         try:
-            return self._succeeded_since(sent)
+            return self._succeeded_since(sent, before_this=before_this)
         except RemoteError as error:
-            self.retry.log.warning(f"not known whether a deployment has succeeded since: {error.explain()}")
+            self.retry.log.warning(f"cannot tell whether a deployment has succeeded since: {error.explain()}")
             return None
 
-    def _succeeded_since(self, sent: float) -> bool | None:
-        token = ""
+    def _succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:
+        token, has_started, is_ignored = "", False, before_this
         for _ in range(EVENT_PAGES_MAX):
             events, token = self._events(self._root, token)
             for event in events:
-                if event.at < sent - CLOCKS_DIFFER_SECONDS:
+                if event.at < sent - CLOCK_SKEW_SECONDS:
                     return False
-                if event.is_success:
-                    return True
+                if event.is_success and not is_ignored:
+                    # The deployment that began between the two is the one that sent the request.
+                    return event.at >= sent or not has_started
+                has_started = has_started or (event.is_start and event.at < sent + SENT_PRECISION_SECONDS)
+                is_ignored = is_ignored and not event.is_start
             if not token:
                 return False if events else None
         return None
 
     def has_changed_since(self, logical_resource_id: str, sent: float) -> bool:
         """
-        Whether a resource has come to another state, so that a request from before is no longer waited for.
+        Whether the status of a resource has changed since, so that CloudFormation no longer waits for an older request.
 
         Raises:
-            RemoteError: CloudFormation did not respond, or denied it.
+            RemoteError: CloudFormation did not respond, or denied access.
         """
 
         def call() -> float | None:
@@ -155,8 +158,8 @@ class StackHistory:
                 changed = response.get("StackResourceDetail", {}).get("LastUpdatedTimestamp")
                 return None if changed is None else float(changed.timestamp())
 
-        changed = self._call("asking for the state of the resource", call)
-        return changed is not None and changed > sent + CLOCKS_DIFFER_SECONDS
+        changed = self._call("describing the resource", call)
+        return changed is not None and changed > sent + CLOCK_SKEW_SECONDS
 
     @cached_property
     def _root(self) -> str:
@@ -174,11 +177,11 @@ class StackHistory:
                     stack: Mapping[str, Any] = self.client.describe_stacks(StackName=stack_id)["Stacks"][0]
                     return {"StackStatus": stack["StackStatus"], "RootId": stack.get("RootId")}
 
-            self._described[stack_id] = self._call("asking for the state of the stack", call)
+            self._described[stack_id] = self._call("describing the stack", call)
         return self._described[stack_id]
 
     def _events(self, stack_id: str, token: str) -> tuple[list[_Event], str]:
-        """Return a page of the stack's events, the newest first, and the token of the next one."""
+        """Return a page of events, newest first, and the token of the next page."""
         following = {"NextToken": token} if token else {}
 
         def call() -> tuple[list[_Event], str]:
@@ -186,9 +189,9 @@ class StackHistory:
                 page = self.client.describe_stack_events(StackName=stack_id, **following)
                 return [_Event.parse(each) for each in page.get("StackEvents", ())], page.get("NextToken", "")
 
-        # What is not known is not worth all the time that there is.
+        # The result is optional, so this must not take all of the remaining time.
         retry = replace(self.retry, deadline=self.retry.deadline.sooner(EVENTS_SECONDS))
         return retry.call("reading the events of the stack", call)
 
     def _call(self, doing: str, call: Callable[[], T]) -> T:
-        return self.retry.call(doing, call, settle=False)
+        return self.retry.call(doing, call, retry_access_denied=False)

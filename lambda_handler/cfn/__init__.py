@@ -2,7 +2,7 @@
 
 from .delivery import deliver
 from .event import Event, RequestType
-from .lifecycle import Outcome, Resource, refuse, respond
+from .lifecycle import Resource, refuse, respond
 from .response import Response, Status
 
-__all__ = ["Event", "Outcome", "RequestType", "Resource", "Response", "Status", "deliver", "refuse", "respond"]
+__all__ = ["Event", "RequestType", "Resource", "Response", "Status", "deliver", "refuse", "respond"]

@@ -1,4 +1,4 @@
-"""Hand the answer to CloudFormation: one PUT to a pre-signed address."""
+"""Send the response to CloudFormation: one PUT to a presigned URL."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from ..errors import DeadlineError, DeliveryError, UnavailableError
 from ..oci import RegistryHost
 from ..retry import Retry
 
-_OPERATION = "PUT answer"
+_OPERATION = "PUT response"
 _SECONDS = 10.0
 _ERROR_MAX_BYTES = 4096
 
 
 def deliver(url: str, body: bytes, pool: urllib3.PoolManager, retry: Retry) -> None:
     """
-    Send *body*; a refusal is an error, so that Lambda delivers the event again.
+    Send *body*. A failure is raised, so that Lambda invokes the function again.
 
     Args:
-        url: CloudFormation's, used untouched: it is signed.
+        url: The ResponseURL. It is presigned and therefore sent unchanged.
         body: At most 4096 bytes.
 
     Raises:
-        DeliveryError: CloudFormation did not take it. The text holds nothing
-            of the address.
+        DeliveryError: CloudFormation did not accept the response. The message
+            has no part of the URL.
     """
     _check(url)
     try:
-        # However little time is left, one attempt is made.
+        # One attempt is always made, however little time is left.
         _put(url, body, pool)
     except UnavailableError:
         try:
-            retry.call("answering CloudFormation", lambda: _put(url, body, pool))
+            retry.call("responding to CloudFormation", lambda: _put(url, body, pool))
         except (UnavailableError, DeadlineError) as error:
             raise DeliveryError(error.message) from error
 
@@ -43,10 +43,10 @@ def _check(url: str) -> None:
         parts = urlsplit(url)
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and RegistryHost.parse(parts.netloc).is_loopback)
     except ValueError:
-        # Of urlsplit too: a bracket that is not closed, say.
+        # urlsplit raises it too, for example for an unclosed bracket.
         is_safe = False
     if not is_safe:
-        message = "the ResponseURL is not an https address; nothing was sent"
+        message = "the ResponseURL is not an https URL; no response was sent"
         raise DeliveryError(message)
 
 
@@ -56,7 +56,7 @@ def _put(url: str, body: bytes, pool: urllib3.PoolManager) -> None:
             "PUT",
             url,
             body=body,
-            # The address is signed for an empty content type: S3 refuses any other.
+            # S3 refuses any other content type, because the URL is signed for an empty one.
             headers={"Content-Type": ""},
             timeout=urllib3.Timeout(total=_SECONDS),
             retries=False,
@@ -66,12 +66,12 @@ def _put(url: str, body: bytes, pool: urllib3.PoolManager) -> None:
         response.read(_ERROR_MAX_BYTES)
         response.release_conn()
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        message = f"CloudFormation's answer address is out of reach ({type(error).__name__})"
-        # The cause's text holds the address, whose signature is a secret.
+        message = f"the ResponseURL cannot be reached ({type(error).__name__})"
+        # The message of the cause contains the URL, whose signature is a secret.
         raise UnavailableError(message, operation=_OPERATION) from None
-    if response.status >= 500:  # noqa: PLR2004 - server errors pass
-        message = f"CloudFormation's answer address answered {response.status}"
+    if response.status >= 500:  # noqa: PLR2004 - server errors are transient
+        message = f"the ResponseURL returned status {response.status}"
         raise UnavailableError(message, operation=_OPERATION)
     if response.status >= 300:  # noqa: PLR2004 - anything but success
-        message = f"CloudFormation's answer address refused the answer with status {response.status}"
+        message = f"the ResponseURL refused the response with status {response.status}"
         raise DeliveryError(message)

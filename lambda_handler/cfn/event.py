@@ -1,4 +1,4 @@
-"""What CloudFormation sends."""
+"""The requests of CloudFormation."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from urllib.parse import parse_qs, urlsplit
 from ..errors import ProtocolError
 
 SERVICE_TIMEOUT_SECONDS = 3600
-"""How long CloudFormation waits for an answer when ``ServiceTimeout`` says nothing else."""
+"""How long CloudFormation waits for a response by default."""
 
 SIGNED_SECONDS = 7200.0
-"""How long the old form of the ResponseURL, which names only its end, is valid."""
+"""How long a ResponseURL with a version 2 signature is valid; it has only an expiry time."""
 
 ID_MAX_BYTES = 512
-"""For each id, as JSON; four times that for the physical id. CloudFormation's are half as long, an answer has 4096."""
+"""The limit for an id, as JSON; the limit for the physical id is four times as long. A response has 4096 bytes."""
 
 
 class RequestType(StrEnum):
-    """What happens to the resource. A rollback is an Update with the properties swapped."""
+    """What happens to the resource. A rollback is an Update with the old and new properties swapped."""
 
     CREATE = "Create"
     UPDATE = "Update"
@@ -35,12 +35,12 @@ class Event:
     A request for a custom resource.
 
     Attributes:
-        response_url: Whoever holds it can answer in our place: a secret, so
-            it is in no ``repr`` and never logged.
+        response_url: A secret, because it allows anyone to send the response;
+            never logged, and not part of the ``repr``.
         sent: When CloudFormation sent the request, in seconds since the epoch.
-        properties: As declared, every scalar a string; not checked here.
+        properties: As declared, with every scalar as a string; not checked here.
 
-    Source:
+    References:
         CloudFormation user guide, "Custom resource request objects".
     """
 
@@ -58,17 +58,17 @@ class Event:
     @classmethod
     def parse(cls, data: Mapping[str, object], received: float) -> Event:
         """
-        Read an event.
+        Parse an event.
 
         Args:
-            received: Now, in seconds since the epoch: a ResponseURL that does
-                not say when it was signed counts as just sent.
+            received: The current time in seconds since the epoch, which is
+                used as *sent* if the ResponseURL has no signing time.
 
         Raises:
-            ProtocolError: A field is missing or has another type. Without a
-                ResponseURL there is nobody to tell.
+            ProtocolError: A field is missing or has the wrong type. Without a
+                ResponseURL no response can be sent.
         """
-        response_url = _text(data, "ResponseURL")
+        response_url = _string(data, "ResponseURL")
         return cls(
             response_url=response_url,
             sent=min(received, _signed(response_url) or received),
@@ -76,7 +76,7 @@ class Event:
             stack_id=_id(data, "StackId"),
             request_id=_id(data, "RequestId"),
             logical_resource_id=_id(data, "LogicalResourceId"),
-            resource_type=_text(data, "ResourceType"),
+            resource_type=_string(data, "ResourceType"),
             physical_resource_id=_physical_id(data),
             properties=_object(data, "ResourceProperties"),
             old_properties=_object(data, "OldResourceProperties"),
@@ -84,16 +84,16 @@ class Event:
 
     @property
     def service_timeout(self) -> float:
-        """Seconds that CloudFormation waits for the answer, 1 to 3600."""
+        """How many seconds CloudFormation waits for the response, from 1 to 3600."""
         value = self.properties.get("ServiceTimeout")
         text = str(value) if isinstance(value, str | int) else ""
-        seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else SERVICE_TIMEOUT_SECONDS  # noqa: PLR2004 - no longer than 3600
+        seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else SERVICE_TIMEOUT_SECONDS  # noqa: PLR2004 - at most 3600
         return min(max(seconds, 1), SERVICE_TIMEOUT_SECONDS)
 
 
 def _signed(response_url: str) -> float | None:
     """
-    Return when an address was signed, in seconds since the epoch; None where it does not say.
+    Return when a URL was signed, in seconds since the epoch; None if it does not say.
 
     >>> _signed("https://bucket.s3.amazonaws.com/id?X-Amz-Date=20261128T130000Z&X-Amz-Expires=7200")
     1795870800.0
@@ -111,7 +111,7 @@ def _signed(response_url: str) -> float | None:
 
 
 def _request_type(data: Mapping[str, object]) -> RequestType:
-    text = _text(data, "RequestType")
+    text = _string(data, "RequestType")
     try:
         return RequestType(text)
     except ValueError:
@@ -119,25 +119,25 @@ def _request_type(data: Mapping[str, object]) -> RequestType:
         raise ProtocolError(message) from None
 
 
-def _text(data: Mapping[str, object], key: str) -> str:
+def _string(data: Mapping[str, object], key: str) -> str:
     value = data.get(key)
     if not isinstance(value, str) or not value:
-        message = f"the event has no {key}; this function answers CloudFormation's custom resource requests only"
+        message = f"the event has no {key}; this function only handles custom resource requests of CloudFormation"
         raise ProtocolError(message)
     return value
 
 
 def _id(data: Mapping[str, object], key: str, limit: int = ID_MAX_BYTES) -> str:
-    """Read what the answer has to repeat."""
-    text = _text(data, key)
+    """Read an id, which the response must repeat."""
+    text = _string(data, key)
     if len(json.dumps(text, ensure_ascii=False).encode("utf-8", "backslashreplace")) > limit:
-        message = f"{key} is longer than the {limit} bytes for which an answer has room"
+        message = f"{key} is longer than {limit} bytes, so the response would be too long"
         raise ProtocolError(message)
     return text
 
 
 def _physical_id(data: Mapping[str, object]) -> str:
-    # A Create has none yet.
+    # A Create has no physical id yet.
     return _id(data, "PhysicalResourceId", 4 * ID_MAX_BYTES) if data.get("PhysicalResourceId") else ""
 
 

@@ -1,20 +1,19 @@
 """
-The rules of a custom resource's life. Every path through here ends in one answer.
+The lifecycle of a custom resource. Every path through this module ends in one response.
 
-- A failed Create answers with a marker, so that the Delete that follows can
-  tell: with a real id it would remove what a Create that failed never made.
-- A failed Update or Delete answers with the id that it came with. Another
-  would be a replacement to CloudFormation, followed by a Delete of the old.
-- A Delete with an id that is not ours is for a resource that CloudFormation
-  does not know to exist: its Create failed, or its response did not come in
-  time, so that CloudFormation invented an id. It takes back what that Create did.
+- A failed Create responds with a marker as the physical id, so that the Delete
+  that follows can be recognized. With a real id, that Delete would remove what
+  the failed Create never created.
+- A failed Update or Delete responds with the physical id of the request.
+  CloudFormation would take any other id for a replacement and delete the old one.
+- A Delete with an id that is not ours is for a resource whose Create failed, or
+  whose response was late, so that CloudFormation generated an id. It undoes
+  what that Create did.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..clock import Deadline
@@ -23,97 +22,65 @@ from ..log import Log
 from .event import Event, RequestType
 from .response import Response, Status
 
-MOMENT_SECONDS = 1.0
-"""What an event without any time left still gets, out of the answer's reserve: most Deletes need no more."""
+GRACE_SECONDS = 1.0
+"""What a request without any time left still gets from the reserve for the response; enough for most Deletes."""
 
 CREATE_FAILED = "create-failed:"
-"""Begins the id of a resource that was never made. (``AWSCDK::…`` markers of CDK's framework are others.)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a resource became: its physical id and its attributes."""
-
-    physical_resource_id: str
-    data: Mapping[str, str] = field(default_factory=dict)
+"""The prefix of the physical id of a resource whose Create failed. CDK's own markers start with ``AWSCDK::``."""
 
 
 class Resource(Protocol):
-    """A kind of custom resource. Each method may raise; none needs to catch."""
+    """A kind of custom resource. Every method may raise."""
 
     @property
     def progress(self) -> object:
-        """What is done so far that may have to be mended by hand, as text; empty: nothing."""
+        """What was done so far and may need manual repair, as a string; empty for nothing."""
 
     def owns(self, physical_resource_id: str) -> bool:
-        """Whether the id has the form that this resource gives."""
+        """Whether the id is one that this resource returns."""
 
-    def create(self, event: Event) -> Outcome:
-        """Make the resource what its properties say."""
+    def create(self, event: Event) -> Response:
+        """Create what the properties declare."""
 
-    def update(self, event: Event) -> Outcome:
-        """Make the resource what its new properties say."""
+    def update(self, event: Event) -> Response:
+        """Change the resource to what its new properties declare."""
 
     def delete(self, event: Event) -> None:
-        """Remove what the resource put there, as far as its properties ask for it."""
+        """Remove what the resource has created, as far as its properties ask for it."""
 
 
 def respond(event: Event, resource: Resource, deadline: Deadline, log: Log) -> Response:
     """
-    Serve *event*, and answer whatever happens.
+    Handle *event*, and return a response in every case.
 
-    The work runs in a thread of its own: a call that hangs (in the name
-    resolver, say, which has no time-out) must not keep the answer from being
-    sent. Every write checks the deadline first, so a thread that is left
-    behind writes nothing more.
+    The work runs in its own thread: a call that hangs, such as a DNS lookup
+    without a timeout, must not prevent the response. A thread that is left
+    behind writes nothing, because every write checks the deadline first.
     """
     box: list[Response] = []
-    worker = threading.Thread(target=lambda: box.append(_serve(event, resource, log)), daemon=True)
+    worker = threading.Thread(target=lambda: box.append(_handle(event, resource, log)), daemon=True)
     worker.start()
-    worker.join(max(deadline.remaining, MOMENT_SECONDS))
+    worker.join(max(deadline.remaining, GRACE_SECONDS))
     if box:
         return box[0]
     moved = str(resource.progress)
     what = f"; moved by then, and not moved back: {moved}" if moved else ""
-    hint = "deploy again; what is done already is not done twice"
+    hint = "deploy again; completed work is not repeated"
     return _failed(event, DeadlineError(f"ran out of time while a call did not return{what}", hint=hint), log)
 
 
-def _serve(event: Event, resource: Resource, log: Log) -> Response:
+def _handle(event: Event, resource: Resource, log: Log) -> Response:
     try:
-        return _ACTIONS[event.request_type](event, resource)
+        if event.request_type is RequestType.CREATE:
+            return resource.create(event)
+        if event.request_type is RequestType.UPDATE:
+            return resource.update(event)
+        resource.delete(event)
+        return Response(physical_resource_id=_physical_id(event))
     except ImageError as error:
         return _failed(event, error, log)
-    except Exception as error:  # noqa: BLE001 - the one catch-all: CloudFormation must get an answer, or it waits for an hour
+    except Exception as error:  # noqa: BLE001 - the only catch-all: without a response CloudFormation waits for an hour
         return _failed(event, error, log)
-
-
-def _create(event: Event, resource: Resource) -> Response:
-    return _succeeded(resource.create(event))
-
-
-def _update(event: Event, resource: Resource) -> Response:
-    return _succeeded(resource.update(event))
-
-
-def _delete(event: Event, resource: Resource) -> Response:
-    resource.delete(event)
-    return Response(status=Status.SUCCESS, physical_resource_id=event.physical_resource_id or _marker(event))
-
-
-_ACTIONS: Mapping[RequestType, Callable[[Event, Resource], Response]] = {
-    RequestType.CREATE: _create,
-    RequestType.UPDATE: _update,
-    RequestType.DELETE: _delete,
-}
-
-
-def _succeeded(outcome: Outcome) -> Response:
-    return Response(
-        status=Status.SUCCESS,
-        physical_resource_id=outcome.physical_resource_id,
-        data=outcome.data,
-    )
 
 
 def _failed(event: Event, error: Exception, log: Log) -> Response:
@@ -121,28 +88,24 @@ def _failed(event: Event, error: Exception, log: Log) -> Response:
         reason = error.explain()
         log.error(reason, code=error.code)
     else:
-        # A bug of ours. Its text may hold anything, so only its kind and place are told.
-        reason = f"INTERNAL: {type(error).__name__} at {_place(error)}. Hint: this is a defect; please report it"
+        # A bug. The message may contain anything, so only the type and the location are reported.
+        reason = f"INTERNAL: {type(error).__name__} at {_location(error)}. Hint: this is a bug; please report it"
         log.error(reason, code="INTERNAL")
-    return Response(
-        status=Status.FAILED,
-        reason=reason,
-        physical_resource_id=event.physical_resource_id or _marker(event),
-    )
+    return Response(status=Status.FAILED, reason=reason, physical_resource_id=_physical_id(event))
 
 
 def refuse(event: Event, error: ImageError, log: Log) -> Response:
-    """Answer *event* with FAILED, without any work."""
+    """Return a FAILED response to *event* without doing any work."""
     return _failed(event, error, log)
 
 
-def _place(error: Exception) -> str:
-    """Name the module and line that raised."""
+def _location(error: Exception) -> str:
+    """Return the module and line that raised *error*."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "an unknown place"
 
 
-def _marker(event: Event) -> str:
-    return f"{CREATE_FAILED}{event.logical_resource_id}"
+def _physical_id(event: Event) -> str:
+    return event.physical_resource_id or f"{CREATE_FAILED}{event.logical_resource_id}"

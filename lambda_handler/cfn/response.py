@@ -1,4 +1,4 @@
-"""What CloudFormation gets back: at most 4096 bytes."""
+"""The responses to CloudFormation, of at most 4096 bytes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from enum import StrEnum
 from .event import Event
 
 RESPONSE_MAX_BYTES = 4096
-"""CloudFormation drops a longer answer, and with it the reason."""
+"""CloudFormation discards a longer response, including its reason."""
 
 REASON_MAX_CHARACTERS = 1500
 
-_CUT = " ... (cut here; the function's log has all of it)"
+_TRUNCATED = " ... (truncated; see the function's log)"
 
 
 class Status(StrEnum):
-    """The two words that CloudFormation knows."""
+    """The two possible statuses."""
 
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
@@ -27,42 +27,43 @@ class Status(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """
-    An answer.
+    A response to a request.
 
     Attributes:
-        physical_resource_id: Never empty, at most 1 KB, also on failure:
-            without it CloudFormation hides the reason and invents an id.
-        data: What ``Fn::GetAtt`` reads: flat, strings only.
+        physical_resource_id: At most 1 KB and never empty, also for a failure:
+            without it CloudFormation hides the reason and generates an id.
+        data: The attributes for ``Fn::GetAtt``: a flat object of strings.
 
-    Source:
+    References:
         CloudFormation user guide, "Custom resource response objects".
     """
 
-    status: Status
     physical_resource_id: str
+    status: Status = Status.SUCCESS
     reason: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self, event: Event) -> bytes:
         """
-        Write the answer to *event*, whatever it takes to keep within 4096 bytes.
+        Encode the response to *event* in at most 4096 bytes.
 
-        The beginning of the reason is kept, since it names the cause. An
-        answer that is too long without any reason fails instead, so that no
-        stack goes on without the attributes that it relies on.
+        A long reason is truncated at the end, because its beginning names the
+        cause. If the response is too long even without a reason, it is
+        replaced by a failure, so that no stack continues without attributes
+        that it needs.
         """
         limit = REASON_MAX_CHARACTERS
         while limit:
-            body = _body(self, event, _cut(self.reason, limit))
+            body = _body(self, event, _truncate(self.reason, limit))
             if len(body) <= RESPONSE_MAX_BYTES:
                 return body
             limit //= 2
-        why = f"the answer's data does not fit the {RESPONSE_MAX_BYTES} bytes that CloudFormation takes"
+        why = f"the data of the response exceeds the {RESPONSE_MAX_BYTES} bytes that CloudFormation accepts"
         return _body(Response(status=Status.FAILED, physical_resource_id=self.physical_resource_id), event, why)
 
 
 def _body(response: Response, event: Event, reason: str) -> bytes:
-    answer = {
+    body = {
         "Status": response.status.value,
         "Reason": reason,
         "PhysicalResourceId": response.physical_resource_id,
@@ -71,9 +72,9 @@ def _body(response: Response, event: Event, reason: str) -> bytes:
         "LogicalResourceId": event.logical_resource_id,
         "Data": dict(response.data),
     }
-    # Escapes would take up to six bytes for a character. A lone surrogate has no bytes, but an escape in JSON.
-    return json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    # ASCII escapes would take up to six bytes per character. Lone surrogates must be escaped, because UTF-8 has none.
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[:limit] + _CUT
+def _truncate(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + _TRUNCATED

@@ -1,6 +1,6 @@
-"""The ECR Public API, over botocore."""
+"""The control-plane API of ECR Public, over botocore."""
 
-from .place import Place, locate
-from .repository import Content, EcrPublicRepository
+from .location import RepositoryLocation, find_repository
+from .repository import EcrPublicRepository
 
-__all__ = ["Content", "EcrPublicRepository", "Place", "locate"]
+__all__ = ["EcrPublicRepository", "RepositoryLocation", "find_repository"]

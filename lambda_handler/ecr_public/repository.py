@@ -1,8 +1,8 @@
 """
-A repository of Amazon ECR Public: its images over the API, their bytes over HTTP.
+A repository of Amazon ECR Public.
 
-The API puts images and says what is there, but it has no call that reads a
-manifest, and would take blobs as base64 in JSON.
+The control-plane API puts images and describes them. It cannot read a manifest,
+and takes layers only as base64 in JSON, so both go through the registry API.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..aws.errcode import translated
+from ..concurrency import map_concurrently
 from ..errors import (
-    AlreadyThereError,
+    AlreadyExistsError,
+    DeadlineError,
     ImageNotFoundError,
     IntegrityError,
     MissingContentError,
@@ -27,79 +29,77 @@ from ..errors import (
 )
 from ..oci import Descriptor, Digest, Manifest, Repository
 from ..retry import Retry
-from ..side_by_side import side_by_side
 
 T = TypeVar("T")
 V = TypeVar("V")
 
 _BATCH_DELETE = "ecr-public:BatchDeleteImage"
 _LISTED = "ImageReferencedByManifestList"
-_NOT_THERE = frozenset({"ImageNotFound", "ImageTagDoesNotMatchDigest"})
+_GONE = frozenset({"ImageNotFound", "ImageTagDoesNotMatchDigest"})
 
 _EXISTING = re.compile(r"Image with digest '([^']*)' and tag '([^']*)' already exists ")
-"""What ImageAlreadyExistsException says; it has no fields. The image without a tag has the tag ``null``."""
+"""The message of ImageAlreadyExistsException, which has no fields. An untagged image has the tag ``null`` there."""
 
 _NO_TAG = "null"
 
 BATCH_MAX = 100
-"""The most that one DescribeImages, BatchDeleteImage or BatchCheckLayerAvailability takes: botocore's model."""
+"""The limit of DescribeImages, BatchDeleteImage and BatchCheckLayerAvailability in botocore's model."""
 
 REMOVAL_SECONDS = 15.0
-"""As long as the client waits for a removal: then there is time left to put back what goes by mistake."""
+"""The longest time that a removal takes. With less time left, a mistake could not be undone, so none is started."""
+
+MAX_CONCURRENT_READS = 4
+"""How many read requests are sent at the same time; the service does not publish its limit."""
+
+BlobOpener = Callable[[], Generator[bytes, None, None]]
+"""Opens a stream of the bytes of a blob."""
 
 
-ASKERS = 4
-"""How many requests that only read are under way at once; what the service allows is not published."""
+class RegistryApi(Protocol):
+    """The repository in the registry API (OCI distribution), which does what the control-plane API cannot."""
 
-Content = Callable[[], Generator[bytes, None, None]]
-"""Opens the bytes of a blob, in pieces of any length."""
+    def read(self, digest: Digest) -> Manifest:
+        """Read a manifest, byte for byte; without retries."""
 
+    def digest_of(self, reference: str) -> Digest | None:
+        """Resolve a tag or digest; None if the image does not exist; without retries."""
 
-class HttpFace(Protocol):
-    """What the registry does over HTTP."""
-
-    def read(self, repository: Repository, digest: Digest) -> Manifest:
-        """Read a manifest, exact to the byte."""
-
-    def resolve(self, repository: Repository, reference: str) -> Digest | None:
-        """Return the digest that a tag stands for; None when there is none."""
-
-    def blob(self, repository: Repository, blob: Descriptor) -> Generator[bytes, None, None]:
+    def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob."""
 
-    def upload(self, repository: Repository, blob: Descriptor, content: Content) -> None:
-        """Store a blob; see ``registry.uploads``."""
+    def upload(self, blob: Descriptor, content: BlobOpener) -> None:
+        """Upload a blob; see ``registry.uploads``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcrPublicRepository:
     """
-    One repository of the caller's own registry, for one invocation.
+    One repository in the caller's own registry, for one invocation.
 
     Attributes:
-        registry_id: Account id; the alias for another account's.
-        repository: Its address on the HTTP face.
-        http: What the API does not do, or not as well.
-        written: What this invocation stored.
+        registry_id: The account id; for another account's registry, the alias.
+        repository: The address in the registry API.
+        registry: The same repository in the registry API.
+        written: The digests that this invocation has stored.
     """
 
     client: Any
     registry_id: str
     name: str
     repository: Repository
-    http: HttpFace
+    registry: RegistryApi
     retry: Retry
     written: set[Digest] = field(default_factory=set)
     is_own: ClassVar[bool] = True
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """
-        Return where *tags* point now; a tag that does not exist is left out.
+        Return the digests that *tags* point to now; tags that do not exist are omitted.
 
-        One request while all of them exist. DescribeImages fails as a whole
-        when one does not, without a field that says which; then each is asked
-        for by itself. A list of all images would be one request too, but
-        nobody knows how old such a list is: each tag is looked up itself.
+        If all tags exist, this takes one request. If one does not,
+        DescribeImages fails without saying which, and each tag is requested
+        separately. Listing all images would also take one request, but such
+        a list may be stale.
         """
         found: dict[str, Digest] = {}
         for batch in _batches(tags):
@@ -107,26 +107,26 @@ class EcrPublicRepository:
             if images is not None:
                 found.update({tag: digest for digest, there in images.items() for tag in batch if tag in there})
             elif len(batch) > 1:
-                found.update(_answered(self._digest_of, batch))
+                found.update(_ask_each(self._digest_of, batch))
         return found
 
     def _digest_of(self, tag: str) -> Digest | None:
         return next(iter(self._describe([{"imageTag": tag}]) or ()), None)
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that no image here has, with or without a tag."""
+        """Return those of *digests* for which no image exists, tagged or untagged."""
         wanted = frozenset(digests)
         return wanted - self.tags_of(wanted).keys()
 
     def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
-        """Return all tags of those of *digests* that images here have."""
+        """Return all tags of each image in *digests* that exists."""
         found: dict[Digest, frozenset[str]] = {}
         for batch in _batches(sorted(set(digests))):
             images = self._describe([{"imageDigest": str(digest)} for digest in batch])
             if images is not None:
                 found.update(images)
             elif len(batch) > 1:
-                found.update(_answered(self._tags_of, batch))
+                found.update(_ask_each(self._tags_of, batch))
         return found
 
     def _tags_of(self, digest: Digest) -> frozenset[str] | None:
@@ -134,15 +134,15 @@ class EcrPublicRepository:
 
     def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[list[tuple[Digest, str]], frozenset[str]]:
         """
-        Remove tags from an image, which goes with the last of its tags; gone already is fine.
+        Remove tags from an image, which is deleted with its last tag; tags that do not exist are ignored.
 
-        Each is named with its digest, so that the service removes it only
-        while it points there. That this is so is not documented: the caller
+        Each tag is sent with its digest, so that the service removes it only
+        if it still points there. This is not documented, so the caller
         compares what was removed.
 
         Returns:
-            What the service says it removed, each tag with its image; and the
-            tags that stay, because an index lists their image.
+            The removed tags with their images according to the service; and
+            the tags that were kept, because an index lists their image.
 
         References:
             ``ImageTagDoesNotMatchDigest`` among the failure codes of
@@ -153,24 +153,24 @@ class EcrPublicRepository:
 
     def remove_images(self, digests: Sequence[Digest]) -> tuple[list[tuple[Digest, str]], frozenset[Digest]]:
         """
-        Delete images; gone already is fine.
+        Delete images; images that do not exist are ignored.
 
         Returns:
-            What the service says it removed, each image with each of its tags
-            or with an empty one; and the images that stay, because an index
+            The removed images according to the service, once for each tag, or
+            with an empty tag; and the images that were kept, because an index
             lists them.
         """
         removed, listed = self._remove([{"imageDigest": str(digest)} for digest in digests])
         return removed, frozenset(digest for digest, _ in listed)
 
     def _remove(self, image_ids: list[dict[str, str]]) -> tuple[list[tuple[Digest, str]], list[tuple[Digest, str]]]:
-        """Return what is gone, and what stays because an index lists it."""
+        """Return what was removed, and what was kept because an index lists it."""
         gone: list[tuple[Digest, str]] = []
         listed: list[tuple[Digest, str]] = []
         for batch in _batches(image_ids):
             self.retry.deadline.check_room(REMOVAL_SECONDS, "removing images")
             removed, kept, refused = self.retry.call(
-                "removing images", functools.partial(self._delete, batch), settle=True
+                "removing images", functools.partial(self._delete, batch), retry_access_denied=True
             )
             gone += removed
             listed += kept
@@ -182,7 +182,7 @@ class EcrPublicRepository:
     def _delete(
         self, image_ids: Sequence[Mapping[str, str]]
     ) -> tuple[list[tuple[Digest, str]], list[tuple[Digest, str]], list[str]]:
-        """Return what is gone, what stays because an index lists it, and why anything else stays."""
+        """Return what was removed, what was kept because an index lists it, and all other failures."""
         with translated(_BATCH_DELETE):
             response = self.client.batch_delete_image(
                 registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
@@ -194,27 +194,18 @@ class EcrPublicRepository:
                 [
                     f"{code}: {each.get('failureReason', '')}"
                     for code, each in failures
-                    if code != _LISTED and code not in _NOT_THERE
+                    if code != _LISTED and code not in _GONE
                 ],
             )
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that no blob here has; others' blobs do not count."""
+        """Return those of *digests* that no blob of this repository has."""
         wanted = sorted(set(digests))
         return frozenset(wanted).difference(*(self._available(batch) for batch in _batches(wanted)))
 
-    def upload(self, blob: Descriptor, content: Content) -> None:
-        """
-        Store a blob whose bytes are never held whole.
-
-        Args:
-            content: Opens its bytes; asked again when an upload begins again.
-
-        Raises:
-            IntegrityError: They are not what *blob* says; nothing is stored.
-            UploadLostError: The upload broke off again and again.
-        """
-        self.http.upload(self.repository, blob, content)
+    def upload(self, blob: Descriptor, content: BlobOpener) -> None:
+        """Upload a blob."""
+        self.registry.upload(blob, content)
         self.written.add(blob.digest)
 
     def _available(self, digests: Sequence[Digest]) -> frozenset[Digest]:
@@ -228,29 +219,30 @@ class EcrPublicRepository:
                 there = (each["layerDigest"] for each in layers if each["layerAvailability"] == "AVAILABLE")
                 return frozenset(map(Digest.parse, there))
 
-        return self.retry.call("checking blobs", call, settle=True)
+        return self.retry.call("checking blobs", call, retry_access_denied=True)
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
-        """Stream a blob that is here; see ``RegistryRepository.blob``."""
-        return self.http.blob(self.repository, blob)
+        """Stream a blob of this repository."""
+        return self.registry.blob(blob)
 
     def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:
         """
-        Read a manifest, exact to the byte.
+        Read a manifest, byte for byte.
 
-        The HTTP face may lag behind the API for some seconds after a push;
-        an image that the API knows is therefore waited for.
+        The registry API may lag behind the control-plane API for some seconds
+        after a push. So if the control-plane API knows the image, reading it
+        is retried.
 
         Args:
-            wait_seconds: How long it is waited for where the API does not
-                know it either, which may lag, too.
+            wait_seconds: How long to retry if the control-plane API does not
+                know the image either, because that API may lag too.
 
         Raises:
-            NotFoundError: It is not in the repository.
+            NotFoundError: The image does not exist.
         """
         doing = f"reading {digest}"
         try:
-            return self.retry.call(doing, lambda: self.http.read(self.repository, digest))
+            return self.retry.call(doing, lambda: self.registry.read(digest))
         except NotFoundError as error:
             if not self.missing_images([digest]):
                 return self.retry.call(doing, lambda: self._read_known(digest))
@@ -259,29 +251,33 @@ class EcrPublicRepository:
                 with suppress(NotYetVisibleError):
                     return brief.call(doing, lambda: self._read_known(digest))
             message = f"the image {digest} does not exist in repository {self.name!r} of registry {self.registry_id}"
-            hint = "push the image to this very repository before deploying, or correct the digest"
+            hint = "push the image to this repository before deploying, or correct the digest"
             raise NotFoundError(message, operation=error.operation, hint=hint) from error
 
     def _read_known(self, digest: Digest) -> Manifest:
-        """Read an image that the API says is there."""
+        """Read an image that exists according to the control-plane API."""
         try:
-            return self.http.read(self.repository, digest)
+            return self.registry.read(digest)
         except NotFoundError as error:
-            message = f"{digest} is in repository {self.name!r}, but its manifest cannot be read over HTTP yet"
+            message = f"{digest} is in repository {self.name!r}, but the registry API does not return its manifest yet"
             raise NotYetVisibleError(message, operation=error.operation) from error
 
-    def put(self, manifest: Manifest, tag: str | None) -> None:
+    def put(self, manifest: Manifest, tag: str | None) -> bool:
         """
-        Store *manifest*, and let *tag* (if any) point to it.
+        Store *manifest*, and point *tag* (if any) to it.
 
-        Media type and digest are always sent, so that the service checks what
-        we checked. "Already exists" is success where its text names this
-        digest and this tag, or where a look shows them.
+        The media type and digest are always sent, so that the service checks
+        them. An "already exists" error counts as success if its message has
+        this digest and tag, or if a read confirms them.
+
+        Returns:
+            Whether this call stored it, as far as is known; False if it was
+            stored already.
 
         Raises:
-            MissingContentError: A layer or child manifest is not there.
-            IntegrityError: The service stored it under another digest.
-            UnconfirmedError: The service says that something else exists already.
+            MissingContentError: A layer or child manifest does not exist.
+            IntegrityError: The service stored the manifest with another digest.
+            UnconfirmedError: According to the service, something else exists already.
         """
         parameters = {
             "registryId": self.registry_id,
@@ -293,15 +289,19 @@ class EcrPublicRepository:
         if tag is not None:
             parameters["imageTag"] = tag
         what = f"tag {tag!r}" if tag else str(manifest.digest)
+        is_new = True
         try:
-            stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), settle=True)
-        except AlreadyThereError as error:
+            stored = self.retry.call(f"putting {what}", lambda: self._put(parameters), retry_access_denied=True)
+        except AlreadyExistsError as error:
             self._confirm(manifest.digest, tag, error)
             stored = str(manifest.digest)
+            # An earlier attempt without a response may have stored it.
+            is_new = error.outcome_unknown
         self.written.add(manifest.digest)
         if stored != str(manifest.digest):
             message = f"ECR Public stored {what} as {stored}, not as {manifest.digest}"
             raise IntegrityError(message)
+        return is_new
 
     def _put(self, parameters: Mapping[str, str]) -> str:
         try:
@@ -310,76 +310,79 @@ class EcrPublicRepository:
         except MissingContentError as error:
             if not self.written:
                 raise
-            # What we wrote a moment ago may not be seen everywhere yet.
+            # Content that this invocation has written may not be visible yet.
             raise NotYetVisibleError(error.message, operation=error.operation, hint=error.hint) from error
 
-    def _confirm(self, digest: Digest, tag: str | None, said: AlreadyThereError) -> None:
-        """Believe that an image exists under its tag if the service names both, or if a look shows it."""
+    def _confirm(self, digest: Digest, tag: str | None, said: AlreadyExistsError) -> None:
+        """Accept that an image with its tag exists if the error message has both, or if a read shows it."""
         named = _EXISTING.search(said.message)
-        # A tag may have that name, too; then the text does not tell.
+        # For a tag with the name "null", the message is ambiguous.
         if named and named.groups() == (str(digest), tag or _NO_TAG) and tag != _NO_TAG:
             return
         what = f"tag {tag!r}" if tag else str(digest)
 
-        def look() -> None:
-            found = self._look(digest, tag)
+        def check() -> None:
+            found = self._find(digest, tag)
             if found != digest:
                 where = f"points to {found}" if found else "does not exist"
-                message = f"ECR Public says that an image exists already, but {what} {where}: {said.message}"
+                message = f"ECR Public says that the image exists already, but {what} {where}: {said.message}"
                 raise NotYetVisibleError(message, operation=said.operation)
 
         try:
-            self.retry.call(f"looking for {what}", look)
+            self.retry.call(f"checking {what}", check)
         except NotYetVisibleError as error:
-            hint = "look where the tag points, and deploy again"
+            hint = "check where the tag points, and deploy again"
             raise UnconfirmedError(error.message, operation=error.operation, hint=hint) from error
+        except DeadlineError as error:
+            error.outcome_unknown = True
+            raise
 
-    def _look(self, digest: Digest, tag: str | None) -> Digest | None:
-        """Return where *tag* points; without one, *digest* where it exists."""
+    def _find(self, digest: Digest, tag: str | None) -> Digest | None:
+        """Return the digest that *tag* points to; without a tag, return *digest* if the image exists."""
         if tag is not None:
             return self.resolve([tag]).get(tag)
         return None if self.missing_images([digest]) else digest
 
     def _describe(self, image_ids: list[dict[str, str]]) -> dict[Digest, frozenset[str]] | None:
-        """Return the digests and all tags of images; None when one of them does not exist."""
+        """Return the digests and all tags of images; None if one of them does not exist."""
 
         def call() -> dict[Digest, frozenset[str]]:
             with translated("ecr-public:DescribeImages"):
-                answer = self.client.describe_images(
+                response = self.client.describe_images(
                     registryId=self.registry_id, repositoryName=self.name, imageIds=image_ids
                 )
                 return {
                     Digest.parse(each["imageDigest"]): frozenset(each.get("imageTags", ()))
-                    for each in answer["imageDetails"]
+                    for each in response["imageDetails"]
                 }
 
         try:
-            return self.retry.call("describing images", call, settle=True)
+            return self.retry.call("describing images", call, retry_access_denied=True)
         except ImageNotFoundError:
             return None
 
 
 class ForeignRepository(EcrPublicRepository):
     """
-    A repository of another account, whose policy lets us put images.
+    A repository in another account whose policy allows putting images.
 
-    The API describes no repositories but the caller's own, so this one is
-    observed over HTTP, as everybody sees it.
+    The control-plane API only describes repositories in the caller's own
+    account, so this one is read through the registry API.
     """
 
     is_own: ClassVar[bool] = False
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
-        """Return where *tags* point now; a tag that does not exist is left out. One request each."""
-        return _answered(self._resolve, tags)
+        """Return the digests that *tags* point to now, with one request for each tag."""
+        return _ask_each(self._resolve, tags)
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that no image here has, with or without a tag. One request each."""
+        """Return those of *digests* for which no image exists, with one request for each digest."""
         wanted = frozenset(digests)
-        return wanted - _answered(lambda digest: self._resolve(str(digest)), sorted(wanted)).keys()
+        return wanted - _ask_each(lambda digest: self._resolve(str(digest)), sorted(wanted)).keys()
 
     def _resolve(self, reference: str) -> Digest | None:
-        return self.retry.call(f"resolving {reference}", lambda: self.http.resolve(self.repository, reference))
+        return self.retry.call(f"resolving {reference}", lambda: self.registry.digest_of(reference))
 
 
 def _image_id(data: Mapping[str, object]) -> tuple[Digest, str]:
@@ -391,7 +394,7 @@ def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[start : start + BATCH_MAX]
 
 
-def _answered(ask: Callable[[T], V | None], items: Sequence[T]) -> dict[T, V]:
-    """Ask about each by itself, some at once; those without an answer are left out."""
-    answers = zip(items, side_by_side(ask, items, at_once=ASKERS), strict=True)
-    return {item: answer for item, answer in answers if answer is not None}
+def _ask_each(ask: Callable[[T], V | None], items: Sequence[T]) -> dict[T, V]:
+    """Call *ask* for each item concurrently; items without a result are omitted."""
+    results = zip(items, map_concurrently(ask, items, max_workers=MAX_CONCURRENT_READS), strict=True)
+    return {item: result for item, result in results if result is not None}

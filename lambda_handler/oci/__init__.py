@@ -1,8 +1,8 @@
 """
 Value types of the OCI image and distribution specifications.
 
-Pure: no input or output, no clock, no environment. A value that exists is
-valid, because every string from outside passes a ``parse``.
+Pure: no I/O, no clock, no environment. Every value is valid, because each
+type parses and checks the strings that it is created from.
 """
 
 from .descriptor import Descriptor

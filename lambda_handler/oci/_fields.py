@@ -1,8 +1,8 @@
 """
-Typed readers for JSON objects from outside.
+Typed readers for the fields of manifests.
 
-Each takes the path of the object that it reads from, so that an error names
-the place: ``manifests[2].platform.os is 7; expected a string``.
+Each reader takes the path of its object, so that an error says where it is:
+``manifests[2].platform.os is 7; expected a string``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
-from ..errors import InvalidManifestError, shown
+from ..errors import InvalidManifestError, truncated_repr
 
 T = TypeVar("T")
 
@@ -19,25 +19,25 @@ SIZE_MAX_BYTES = 2**63 - 1
 
 
 def check_keys(data: Mapping[str, object], known: Iterable[str], path: str) -> None:
-    """Refuse a key that only some clients take for a known one: those in Go read keys in any case."""
+    """Refuse a known key in another case: clients in Go accept it, others do not."""
     folded = {name.casefold(): name for name in known}
     for key in data:
         name = folded.get(key.casefold(), key)
         if name != key:
             refuse(
-                f"{shown(path + key)} is a key that some clients take for {name}; write it as {name}, or leave it out"
+                f"{truncated_repr(path + key)} is a key that some clients read as {name}; write {name}, or remove it"
             )
 
 
-def optional_text(data: Mapping[str, object], key: str, path: str) -> str:
-    """Read a string; a missing one (or null) is the empty string."""
+def optional_string(data: Mapping[str, object], key: str, path: str) -> str:
+    """Read a string; return an empty string if it is missing or null."""
     value = data.get(key)
     return "" if value is None else _expect(value, str, "a string", f"{path}{key}")
 
 
-def required_text(data: Mapping[str, object], key: str, path: str) -> str:
-    """Read a string that must be there and not be empty."""
-    value = optional_text(data, key, path)
+def required_string(data: Mapping[str, object], key: str, path: str) -> str:
+    """Read a required string that is not empty."""
+    value = optional_string(data, key, path)
     return value or refuse(f"{path}{key} is missing")
 
 
@@ -45,18 +45,18 @@ def required_size(data: Mapping[str, object], key: str, path: str) -> int:
     """Read a size in bytes: an integer from 0 to 2^63 - 1."""
     value = data.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= SIZE_MAX_BYTES:
-        refuse(f"{path}{key} is {shown(value)}; expected a size in bytes")
+        refuse(f"{path}{key} is {truncated_repr(value)}; expected a size in bytes")
     return value
 
 
 def optional_object(data: Mapping[str, object], key: str, path: str) -> Mapping[str, object] | None:
-    """Read an object; None when it is missing (or null)."""
+    """Read an object; return None if it is missing or null."""
     value = data.get(key)
     return None if value is None else _expect(value, dict, "an object", f"{path}{key}")
 
 
 def optional_objects(data: Mapping[str, object], key: str, path: str) -> Sequence[Mapping[str, object]]:
-    """Read a list of objects; a missing one (or null) is empty."""
+    """Read a list of objects; return an empty list if it is missing or null."""
     values = data.get(key)
     if values is None:
         return ()
@@ -64,14 +64,14 @@ def optional_objects(data: Mapping[str, object], key: str, path: str) -> Sequenc
     return [_expect(item, dict, "an object", f"{path}{key}[{number}]") for number, item in enumerate(items)]
 
 
-def text_map(data: Mapping[str, object], key: str, path: str) -> Mapping[str, str]:
-    """Read an object whose values are strings; a missing one is empty."""
+def string_map(data: Mapping[str, object], key: str, path: str) -> Mapping[str, str]:
+    """Read an object whose values are strings; return an empty one if it is missing."""
     value = optional_object(data, key, path) or {}
     return {name: _expect(item, str, "a string", f"{path}{key}.{name}") for name, item in value.items()}
 
 
-def text_list(data: Mapping[str, object], key: str, path: str) -> tuple[str, ...]:
-    """Read a list of strings; a missing one is empty."""
+def string_list(data: Mapping[str, object], key: str, path: str) -> tuple[str, ...]:
+    """Read a list of strings; return an empty one if it is missing."""
     value = data.get(key)
     items = [] if value is None else _expect(value, list, "a list", f"{path}{key}")
     return tuple(_expect(item, str, "a string", f"{path}{key}[{number}]") for number, item in enumerate(items))
@@ -84,5 +84,5 @@ def refuse(message: str) -> NoReturn:
 
 def _expect(value: object, kind: type[T], name: str, path: str) -> T:
     if not isinstance(value, kind):
-        refuse(f"{path} is {shown(value)}; expected {name}")
+        refuse(f"{path} is {truncated_repr(value)}; expected {name}")
     return value

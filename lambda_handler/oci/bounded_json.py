@@ -1,48 +1,48 @@
-"""JSON from outside, of which only so much becomes objects: three bytes can become a list of 64."""
+"""Parse untrusted JSON within a memory limit: three bytes of JSON can take 64 bytes as an object."""
 
 from __future__ import annotations
 
 import json
 from typing import NoReturn
 
-from ..errors import shown
+from ..errors import truncated_repr
 
 VALUES_MAX = 100_000
 """
-How many values one document may have, 25 MiB of objects at most.
+How many values a document may have: at most 25 MiB of objects.
 
-An index of 2,000 images with ten annotations each has 40,000.
+An index of 2,000 images with ten annotations each has 40,000 values.
 """
 
 
 def parse_json(content: bytes) -> object:
     """
-    Read JSON in UTF-8.
+    Parse JSON in UTF-8.
 
     Raises:
-        ValueError: Not JSON, or more than 100,000 values; or a key that an
-            object has twice, with two values, of which every reader takes
-            another one.
-        RecursionError: It is nested without end.
+        ValueError: The content is not JSON or has more than 100,000 values, or
+            an object has a duplicate key with different values, which parsers
+            resolve differently.
+        RecursionError: The JSON is nested too deeply.
     """
-    # A comma or a bracket comes before each value but the first; those in strings count, too.
+    # Every value but the first follows a comma or an opening bracket. Those inside strings are counted too.
     if content.count(b",") + content.count(b"[") + content.count(b"{") > VALUES_MAX:
         message = f"it has more than {VALUES_MAX} values"
         raise ValueError(message)
-    return json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
+    return json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         for key, value in pairs:
             if found[key] != value:
-                message = f"the key {shown(key)} is there twice, with different values"
+                message = f"the key {truncated_repr(key)} is duplicated with different values"
                 raise ValueError(message)
     return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and infinities, which Python takes for JSON, and nobody else does."""
-    message = f"{name} is not a value of JSON"
+    """Refuse NaN and infinities, which Python accepts although they are not JSON."""
+    message = f"{name} is not a JSON value"
     raise ValueError(message)

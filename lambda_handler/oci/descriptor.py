@@ -1,4 +1,4 @@
-"""What a manifest says of the content that it refers to."""
+"""Descriptors: what a manifest says about the content that it refers to."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _PLATFORM_KEYS = ("os", "architecture", "variant", "os.version", "os.features", 
 _IMAGE_ARTIFACTS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 )
-"""What some tools call the ``artifactType`` of an ordinary image: the type of its config."""
+"""Media types of image configs, which some tools set as the ``artifactType`` of an ordinary image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
     """
-    Media type, digest and size of content, and what an index adds to them.
+    Media type, digest and size of content, and the fields that an index adds.
 
     Shape:
         ``{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
         "digest": "sha256:…", "size": 3402}``; sizes are in bytes.
 
-    Source:
+    References:
         OCI image-spec v1.1, descriptor.md and image-index.md.
     """
 
@@ -48,20 +48,20 @@ class Descriptor:
 
         Args:
             data: The JSON object.
-            path: Where it stands, with a trailing dot: ``layers[0].``.
+            path: The path of the object, with a trailing dot: ``layers[0].``.
 
         Raises:
-            InvalidManifestError: A field is missing or has another type.
+            InvalidManifestError: A field is missing or has the wrong type.
         """
         _fields.check_keys(data, _KEYS, path)
         return cls(
-            media_type=_fields.required_text(data, "mediaType", path),
-            digest=_digest(_fields.required_text(data, "digest", path), path),
+            media_type=_fields.required_string(data, "mediaType", path),
+            digest=_digest(_fields.required_string(data, "digest", path), path),
             size=_fields.required_size(data, "size", path),
             platform=_platform(data, path),
-            artifact_type=_fields.optional_text(data, "artifactType", path),
-            urls=_fields.text_list(data, "urls", path),
-            annotations=_fields.text_map(data, "annotations", path),
+            artifact_type=_fields.optional_string(data, "artifactType", path),
+            urls=_fields.string_list(data, "urls", path),
+            annotations=_fields.string_map(data, "annotations", path),
         )
 
     @property
@@ -72,17 +72,18 @@ class Descriptor:
     @property
     def image_platform(self) -> Platform | None:
         """
-        The platform that the content runs on; None where it is no image.
+        The platform that the image runs on; None if the content is not an image.
 
-        An attestation has the platform ``unknown``; an artifact beside an
-        image, such as a SOCI index, has the image's platform, and a type.
+        The platform of an attestation is ``unknown``. An artifact that belongs
+        to an image, such as a SOCI index, has the platform of that image and
+        an ``artifactType``.
         """
         is_artifact = bool(self.artifact_type) and self.artifact_type not in _IMAGE_ARTIFACTS
         return None if self.platform is None or self.platform.is_unknown or is_artifact else self.platform
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the content lives elsewhere (``urls``) and no registry keeps it."""
+        """Whether the content is stored at its ``urls`` and not in the registry."""
         return bool(self.urls) and ("foreign" in self.media_type or "nondistributable" in self.media_type)
 
 
@@ -100,9 +101,9 @@ def _platform(data: Mapping[str, object], path: str) -> Platform | None:
     where = f"{path}platform."
     _fields.check_keys(platform, _PLATFORM_KEYS, where)
     return Platform(
-        _fields.required_text(platform, "os", where),
-        _fields.required_text(platform, "architecture", where),
-        _fields.optional_text(platform, "variant", where),
-        _fields.optional_text(platform, "os.version", where),
-        _fields.text_list(platform, "os.features", where),
+        _fields.required_string(platform, "os", where),
+        _fields.required_string(platform, "architecture", where),
+        _fields.optional_string(platform, "variant", where),
+        _fields.optional_string(platform, "os.version", where),
+        _fields.string_list(platform, "os.features", where),
     )

@@ -1,4 +1,4 @@
-"""The digest of content: its address, and the proof that it is complete."""
+"""Content digests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from ..errors import InvalidDigestError, shown
+from ..errors import InvalidDigestError, truncated_repr
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -16,13 +16,12 @@ class Digest:
     """
     A SHA-256 digest, written ``sha256:<64 lower-case hex digits>``.
 
-    OCI registers other algorithms too, but ECR Public computes this one for
-    every manifest and layer.
+    OCI registers other algorithms too, but ECR Public always uses SHA-256.
 
     >>> str(Digest.of(b"{}"))
     'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'
 
-    Source:
+    References:
         OCI image-spec v1.1, descriptor.md, "Digests".
     """
 
@@ -31,14 +30,14 @@ class Digest:
     @classmethod
     def parse(cls, text: str) -> Digest:
         """
-        Read a digest from outside.
+        Parse a digest.
 
         Raises:
-            InvalidDigestError: For anything but the canonical form; upper-case
-                hex is refused, since registries compare digests as text.
+            InvalidDigestError: *text* is not in the canonical form. Upper-case
+                hex is refused, because registries compare digests as strings.
         """
         if not _DIGEST.fullmatch(text):
-            message = f"{shown(text)} is not a digest; expected 'sha256:' and 64 lower-case hexadecimal digits"
+            message = f"{truncated_repr(text)} is not a digest; expected 'sha256:' and 64 lower-case hexadecimal digits"
             raise InvalidDigestError(message)
         return cls(text)
 

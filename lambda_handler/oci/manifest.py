@@ -1,9 +1,9 @@
 """
-Manifests: exact bytes, and views of what they say.
+Manifests: their exact bytes, and the fields parsed from them.
 
-A manifest *is* its bytes. Its digest and size come from them, and no code of
-this package ever writes a manifest out of a parsed one: a single space more
-makes another image.
+A manifest *is* its bytes, which determine its digest and size. This package
+never serializes a parsed manifest again: one additional space would make it a
+different image.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..errors import IntegrityError, InvalidManifestError, shown
+from ..errors import IntegrityError, InvalidManifestError, truncated_repr
 from . import _fields
 from .bounded_json import parse_json
 from .descriptor import Descriptor
@@ -19,7 +19,7 @@ from .digest import Digest
 from .mediatype import ManifestMediaType
 
 MANIFEST_MAX_BYTES = 4 * 1024 * 1024
-"""4 MiB: the longest manifest that PutImage takes (4 194 304 characters)."""
+"""4 MiB: the longest manifest that PutImage accepts (4,194,304 characters)."""
 
 _KEYS = (
     "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations", "fsLayers",
@@ -32,12 +32,12 @@ class Manifest:
     A manifest or index of OCI or Docker (schema 2).
 
     Attributes:
-        content: The exact bytes, at most 4 MiB, valid UTF-8 (PutImage carries
+        content: The exact bytes, at most 4 MiB, valid UTF-8 (PutImage sends
             them as a JSON string).
         digest: SHA-256 of *content*.
-        children: What an index lists, in its order; empty for an image.
+        children: The entries of an index, in order; empty for an image.
         blobs: Config and layers of an image, in that order; empty for an index.
-        subject: What a referrer (a signature, say) refers to.
+        subject: The manifest that a referrer, such as a signature, refers to.
     """
 
     content: bytes = field(repr=False)
@@ -50,18 +50,18 @@ class Manifest:
     @classmethod
     def parse(cls, content: bytes, media_type: str = "", *, expected: Digest | None = None) -> Manifest:
         """
-        Read a manifest from its exact bytes.
+        Parse a manifest from its exact bytes.
 
         Args:
             content: At most 4 MiB.
-            media_type: What came along with the bytes (a Content-Type, a
-                property). Needed when the manifest names none itself, as OCI
-                allows; it must not contradict it.
+            media_type: The media type from outside the manifest (a
+                Content-Type, a property). Required if the manifest has no
+                mediaType, which OCI allows; otherwise both must be equal.
             expected: The digest that *content* must have.
 
         Raises:
-            IntegrityError: The digest is another than expected.
-            InvalidManifestError: Not a manifest that ECR Public stores.
+            IntegrityError: The digest is not the expected one.
+            InvalidManifestError: ECR Public does not store such a manifest.
         """
         digest = Digest.of(content)
         if expected is not None and digest != expected:
@@ -72,7 +72,7 @@ class Manifest:
         kind = _media_type(data, media_type)
         _refuse_mixture(data, kind)
         if data.get("schemaVersion") != 2:  # noqa: PLR2004 - both specifications fix it
-            _fields.refuse(f"schemaVersion is {shown(data.get('schemaVersion'))}; expected 2")
+            _fields.refuse(f"schemaVersion is {truncated_repr(data.get('schemaVersion'))}; expected 2")
         return cls(
             content=content,
             media_type=kind,
@@ -94,23 +94,21 @@ class Manifest:
 
     @property
     def text(self) -> str:
-        """The content as PutImage carries it."""
+        """The content as a string, as PutImage sends it."""
         return self.content.decode()
 
 
 def _load(content: bytes) -> dict[str, object]:
     if len(content) > MANIFEST_MAX_BYTES:
-        _fields.refuse(
-            f"the manifest is longer than {MANIFEST_MAX_BYTES} bytes (4 MiB), which is all that ECR Public takes"
-        )
+        _fields.refuse(f"the manifest is longer than {MANIFEST_MAX_BYTES} bytes (4 MiB), the limit of ECR Public")
     try:
         data = parse_json(content)
     except UnicodeDecodeError as error:
         message = f"the manifest is not UTF-8 text: {error.reason} at byte {error.start}"
         raise InvalidManifestError(message) from error
     except (ValueError, RecursionError) as error:
-        # ValueError also stands for integers of absurd length, and for more values than a manifest has.
-        message = f"the manifest is not JSON that can be read: {error}"
+        # ValueError is also raised for integers with too many digits, and for too many values.
+        message = f"the manifest is not valid JSON: {error}"
         raise InvalidManifestError(message) from error
     if not isinstance(data, dict):
         _fields.refuse(f"the manifest is a JSON {type(data).__name__}; expected an object")
@@ -118,21 +116,22 @@ def _load(content: bytes) -> dict[str, object]:
 
 
 def _media_type(data: dict[str, object], given: str) -> ManifestMediaType:
-    own = _fields.optional_text(data, "mediaType", "")
+    own = _fields.optional_string(data, "mediaType", "")
     if not own and not given:
-        _fields.refuse("the manifest has no mediaType and none was given beside it; name its media type")
+        _fields.refuse("the manifest has no mediaType, and none was given with it; give its media type")
     if own and given and own != given:
-        _fields.refuse(f"the manifest says that its mediaType is {shown(own)}, but {shown(given)} was given beside it")
+        _fields.refuse(
+            f"the mediaType in the manifest is {truncated_repr(own)}, but {truncated_repr(given)} was given with it"
+        )
     return ManifestMediaType.parse(own or given)
 
 
 def _refuse_mixture(data: dict[str, object], kind: ManifestMediaType) -> None:
-    """Refuse what one client would read as an index and another as an image (CVE-2021-41190)."""
+    """Refuse a manifest that clients could read either as an index or as an image (CVE-2021-41190)."""
     foreign = {"config", "layers"} if kind.is_index else {"manifests"}
     if mixed := sorted(foreign & data.keys()):
-        _fields.refuse(
-            f"the manifest is of type {kind.value!r} but has {', '.join(mixed)}, which belongs to the other kind"
-        )
+        which = "an image manifest" if kind.is_index else "an index"
+        _fields.refuse(f"the manifest has the type {kind.value!r}, but also {', '.join(mixed)}, as only {which} has")
 
 
 def _descriptors(data: dict[str, object], key: str) -> Iterator[Descriptor]:

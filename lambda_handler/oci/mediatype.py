@@ -1,17 +1,17 @@
-"""The kinds of manifest."""
+"""Media types of manifests."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from ..errors import InvalidManifestError, shown
+from ..errors import InvalidManifestError, truncated_repr
 
 
 class ManifestMediaType(StrEnum):
     """
-    The four media types of manifest that ECR Public stores.
+    The four media types of manifests that ECR Public stores.
 
-    Source:
+    References:
         Amazon ECR Public user guide, "Container image manifest formats";
         OCI image-spec v1.1, media-types.md. Docker schema 1 and the
         withdrawn OCI artifact manifest are not among them.
@@ -25,16 +25,17 @@ class ManifestMediaType(StrEnum):
     @classmethod
     def parse(cls, text: str) -> ManifestMediaType:
         """
-        Read a media type from outside.
+        Parse a media type.
 
         Raises:
-            InvalidManifestError: For any other type.
+            InvalidManifestError: ECR Public does not store manifests of this type.
         """
         try:
             return cls(text)
         except ValueError:
             message = (
-                f"{shown(text)} is not a media type of a manifest that ECR Public stores; allowed: {', '.join(cls)}"
+                f"{truncated_repr(text)} is not the media type of a manifest that ECR Public stores; allowed: "
+                f"{', '.join(cls)}"
             )
             raise InvalidManifestError(message) from None
 

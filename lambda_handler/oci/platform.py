@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ..errors import InvalidPlatformError, shown
+from ..errors import InvalidPlatformError, truncated_repr
 
 _PART = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -18,7 +18,7 @@ class Platform:
     >>> str(Platform.parse("linux/arm64/v8"))
     'linux/arm64/v8'
 
-    Source:
+    References:
         OCI image-spec v1.1, image-index.md, ``platform``.
     """
 
@@ -31,23 +31,26 @@ class Platform:
     @classmethod
     def parse(cls, text: str) -> Platform:
         """
-        Read ``os/architecture[/variant]``.
+        Parse ``os/architecture[/variant]``.
 
         Raises:
-            InvalidPlatformError: For any other form.
+            InvalidPlatformError: *text* has another form.
         """
         parts = text.split("/")
         if len(parts) not in {2, 3} or not all(_PART.fullmatch(part) for part in parts):
-            message = f"{shown(text)} is not a platform; expected os/architecture[/variant], e.g. 'linux/arm64/v8'"
+            message = (
+                f"{truncated_repr(text)} is not a platform; expected os/architecture[/variant], e.g. 'linux/arm64/v8'"
+            )
             raise InvalidPlatformError(message)
         return cls(parts[0], parts[1], "".join(parts[2:]))
 
     def satisfies(self, wanted: Platform) -> bool:
         """
-        Whether an image of this platform is what *wanted* asks for.
+        Whether an image for this platform matches *wanted*.
 
-        A variant that is not asked for may be any. ``arm64`` is ``arm64/v8``,
-        as container tools have it: configs mostly leave that variant out.
+        A *wanted* platform without a variant matches every variant. ``arm64``
+        equals ``arm64/v8``, as in container tools, because most configs omit
+        that variant.
         """
         same = (self.os, self.architecture) == (wanted.os, wanted.architecture)
         return same and wanted.variant in {"", self._full_variant}
@@ -57,12 +60,12 @@ class Platform:
         return self.variant or ("v8" if self.architecture == "arm64" else "")
 
     def with_variant_of(self, declared: Platform) -> Platform:
-        """Return this platform with the declared variant, where it names none itself."""
+        """Return this platform with the declared variant if it has none."""
         return replace(self, variant=self.variant or declared.variant)
 
     @property
     def is_unknown(self) -> bool:
-        """Whether this marks an attestation (``unknown/unknown``), not an image to run."""
+        """Whether this is the platform of an attestation (``unknown/unknown``)."""
         return "unknown" in {self.os, self.architecture}
 
     def __str__(self) -> str:

@@ -1,20 +1,16 @@
-"""
-Names: registry hosts, repositories, tags, registry ids.
-
-Hosts are compared as parsed hosts, never by what a text contains.
-"""
+"""Image references, repositories, tags and registry ids."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from ..errors import InvalidReferenceError, shown
+from ..errors import InvalidReferenceError, truncated_repr
 from .digest import Digest
 from .host import RegistryHost
 
 TAG_MAX_CHARACTERS = 128
-"""The OCI grammar's limit; PutImage would take 300, but no registry client could pull that."""
+"""The limit of OCI's grammar. PutImage accepts 300, but no client could pull such a tag."""
 
 REPOSITORY_NAME_CHARACTERS = range(2, 206)
 """2 to 205 characters: botocore's ecr-public model, ``RepositoryName``."""
@@ -30,16 +26,16 @@ _ALIAS = re.compile(r"[a-z][a-z0-9]+(?:[._-][a-z0-9]+)*")
 
 def parse_tag(text: str) -> str:
     """
-    Read a tag.
+    Parse a tag.
 
     Raises:
-        InvalidReferenceError: Outside the grammar of OCI's distribution-spec
-            v1.1, ``[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}``.
+        InvalidReferenceError: *text* does not match the grammar of the OCI
+            distribution-spec v1.1, ``[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}``.
     """
     if not _TAG.fullmatch(text):
         message = (
-            f"{shown(text)} is not a tag; allowed are 1 to {TAG_MAX_CHARACTERS} letters, digits, '_', '.' and '-', "
-            "not beginning with '.' or '-'"
+            f"{truncated_repr(text)} is not a tag; expected 1 to {TAG_MAX_CHARACTERS} letters, digits, '_', '.' and "
+            "'-', not starting with '.' or '-'"
         )
         raise InvalidReferenceError(message)
     return text
@@ -47,15 +43,15 @@ def parse_tag(text: str) -> str:
 
 def parse_tag_pattern(text: str) -> str:
     """
-    Read a tag, or a pattern of tags with ``*`` (any text) and ``?`` (one character).
+    Parse a tag or a tag pattern, in which ``*`` matches any characters and ``?`` matches one.
 
     Raises:
-        InvalidReferenceError: Nothing that could match a tag.
+        InvalidReferenceError: *text* cannot match any tag.
     """
     if not _TAG_PATTERN.fullmatch(text):
         message = (
-            f"{shown(text)} is not a tag or a pattern of tags; allowed are 1 to {TAG_MAX_CHARACTERS} letters, digits, "
-            "'_', '.' and '-', with '*' for any text and '?' for one character, e.g. '1.*'"
+            f"{truncated_repr(text)} is not a tag or a tag pattern; expected 1 to {TAG_MAX_CHARACTERS} letters, "
+            "digits, '_', '.' and '-', where '*' matches any characters and '?' matches one, e.g. '1.*'"
         )
         raise InvalidReferenceError(message)
     return text
@@ -63,17 +59,17 @@ def parse_tag_pattern(text: str) -> str:
 
 def parse_repository_name(text: str) -> str:
     """
-    Read the name of an ECR Public repository, e.g. ``acme/agent``.
+    Parse the name of an ECR Public repository, e.g. ``acme/agent``.
 
     Raises:
-        InvalidReferenceError: Outside the grammar of the API's model; or a
-            whole address, which the grammar would let pass.
+        InvalidReferenceError: *text* does not match the grammar of the API, or
+            is a repository URI, which that grammar would accept.
     """
     is_address = text.startswith("public.ecr.aws/")
     if is_address or len(text) not in REPOSITORY_NAME_CHARACTERS or not _ECR_PUBLIC_NAME.fullmatch(text):
         message = (
-            f"{shown(text)} is not the name of an ECR Public repository; allowed are 2 to 205 lower-case letters and "
-            "digits, with single '.', '_', '-' or '/' between them, e.g. 'acme/agent' (without registry host and alias)"
+            f"{truncated_repr(text)} is not the name of an ECR Public repository; expected 2 to 205 lower-case letters "
+            "and digits, separated by single '.', '_', '-' or '/', e.g. 'acme/agent' (without registry host and alias)"
         )
         raise InvalidReferenceError(message)
     return text
@@ -81,36 +77,37 @@ def parse_repository_name(text: str) -> str:
 
 def parse_declared_name(text: str) -> str:
     """
-    Read a repository's name where people write it.
+    Parse a repository name that a user declares.
 
-    ECR Public's grammar allows dots, so that the address of an image elsewhere
-    is a name too. The function goes on taking such names, for whoever has
-    deployed one; nobody begins with one on purpose.
+    ECR Public's grammar allows dots, so the address of an image in another
+    registry is a valid name. Such a declaration is a mistake and is refused
+    here; the function still accepts such names in deployed stacks.
 
     Raises:
-        InvalidReferenceError: No name, or the address of another registry.
+        InvalidReferenceError: *text* is not a name, or is the address of
+            another registry.
     """
     host, slash, rest = text.partition("/")
     name, colon, port = host.partition(":")
     registry = RegistryHost(name)
     if slash and registry.is_private_ecr:
         message = (
-            f"{shown(text)} is an address in private ECR, not the name of an ECR Public repository; expected a name "
-            "such as 'acme/agent': a private image can be the source of a public one"
+            f"{truncated_repr(text)} is an address in private ECR, not the name of an ECR Public repository; expected "
+            "a name such as 'acme/agent'; use the private image as the source"
         )
         raise InvalidReferenceError(message)
     if slash and (registry.is_foreign or (colon and port.isdigit())):
         message = (
-            f"{shown(text)} is an address in the registry {shown(host)}, not the name of an ECR Public repository; "
-            f"expected a name without a host, e.g. {shown(rest)}"
+            f"{truncated_repr(text)} is an address in the registry {truncated_repr(host)}, not the name of an ECR "
+            f"Public repository; expected a name without a host, e.g. {truncated_repr(rest)}"
         )
         raise InvalidReferenceError(message)
     if slash and registry.is_ecr_public:
         message = (
-            f"{shown(text)} is an address, not the name of an ECR Public repository; expected the name alone, without "
-            "registry host and alias, e.g. 'acme/agent'"
+            f"{truncated_repr(text)} is an address, not the name of an ECR Public repository; expected only the name, "
+            "without registry host and alias, e.g. 'acme/agent'"
         )
-        # What `parse_repository_name` refuses itself keeps its message.
+        # If `parse_repository_name` refuses the address, its message is more precise.
         parse_repository_name(text)
         raise InvalidReferenceError(message)
     return parse_repository_name(text)
@@ -118,31 +115,32 @@ def parse_declared_name(text: str) -> str:
 
 def parse_registry_id(text: str) -> str:
     """
-    Read a registry id: an account id (12 digits) or a registry alias.
+    Parse a registry id: an account id (12 digits) or a registry alias.
 
     Raises:
-        InvalidReferenceError: Neither of them.
+        InvalidReferenceError: *text* is neither.
     """
     is_alias = len(text) in range(2, 51) and _ALIAS.fullmatch(text)
     if not _ACCOUNT.fullmatch(text) and not is_alias:
         message = (
-            f"{shown(text)} is not a registry; expected an account id of 12 digits or a registry alias such as 'acme'"
+            f"{truncated_repr(text)} is not a registry; expected an account id of 12 digits, or a registry alias such "
+            "as 'acme'"
         )
         raise InvalidReferenceError(message)
     return text
 
 
 def is_account_id(text: str) -> bool:
-    """Whether a registry id is an account id and not an alias."""
+    """Whether a registry id is an account id, not an alias."""
     return bool(_ACCOUNT.fullmatch(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
     """
-    A repository as image references name it: ``public.ecr.aws/acme/agent``.
+    A repository address: ``public.ecr.aws/acme/agent``.
 
-    For ECR Public the path begins with the registry's alias.
+    In ECR Public the path starts with the registry alias.
     """
 
     host: RegistryHost
@@ -151,23 +149,24 @@ class Repository:
     @classmethod
     def parse(cls, text: str) -> Repository:
         """
-        Read ``host/path``, e.g. the API's ``repositoryUri``.
+        Parse ``host/path``, e.g. the API's ``repositoryUri``.
 
         Raises:
-            InvalidReferenceError: No host, or a path outside OCI's grammar.
+            InvalidReferenceError: The host is missing, or the path does not
+                match OCI's grammar.
         """
         host, _, path = text.partition("/")
         if not _PATH.fullmatch(path):
-            message = f"{shown(text)} is not a repository; {_remedy(text, path)}"
+            message = f"{truncated_repr(text)} is not a repository; {_remedy(text, path)}"
             raise InvalidReferenceError(message)
         return cls(RegistryHost.parse(host), path)
 
     @property
     def url(self) -> str:
         """
-        The address that its manifests and blobs are below.
+        The base URL of its manifests and blobs.
 
-        Docker Hub keeps its official images below ``library/``, which people leave out.
+        Docker Hub stores its official images below ``library/``, which references may omit.
         """
         is_official = self.host.is_docker_hub and "/" not in self.path
         return f"{self.host.url}/v2/{'library/' if is_official else ''}{self.path}"
@@ -175,10 +174,10 @@ class Repository:
     @property
     def scope(self) -> str:
         """
-        What a token for reading it is asked for, where the registry does not say.
+        The scope of a token that allows pulling, used if the registry's challenge has none.
 
         References:
-            Distribution's token specification, "Token Scope Documentation". ECR Public's own scope is ``aws``.
+            Distribution token specification, "Token Scope Documentation". ECR Public uses the scope ``aws``.
         """
         if self.host.is_ecr_public:
             return "aws"
@@ -193,8 +192,8 @@ class Reference:
     """
     An image in any registry: ``ghcr.io/acme/agent:1.4.2@sha256:…``.
 
-    With a digest, that is what is read; a tag beside it only tells people
-    what the digest was.
+    If there is a digest, the image is read by it, and the tag is only
+    information for people.
     """
 
     repository: Repository
@@ -204,21 +203,21 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> Reference:
         """
-        Read ``host[:port]/repository[:tag][@digest]``.
+        Parse ``host[:port]/repository[:tag][@digest]``.
 
-        The host is never guessed, and neither is a tag: ``nginx`` is refused,
-        ``docker.io/library/nginx:1.27`` is not.
+        Neither the host nor the tag has a default: ``nginx`` is refused,
+        ``docker.io/library/nginx:1.27`` is accepted.
 
         Raises:
-            InvalidReferenceError: Any other form, or neither tag nor digest.
-            InvalidDigestError: What follows ``@`` is none.
+            InvalidReferenceError: *text* has another form, or neither a tag nor a digest.
+            InvalidDigestError: The part after ``@`` is not a digest.
         """
         rest, at, digest = text.partition("@")
         path, slash, last = rest.rpartition("/")
         name, colon, tag = last.partition(":")
         if not path or not (colon or at):
             message = (
-                f"{shown(text)} is not an image; expected host/repository with a tag or a digest, "
+                f"{truncated_repr(text)} is not an image reference; expected host/repository with a tag or a digest, "
                 "e.g. 'docker.io/library/nginx:1.27'"
             )
             raise InvalidReferenceError(message)
@@ -231,21 +230,22 @@ class Reference:
     @classmethod
     def parse_declared(cls, text: str) -> Reference:
         """
-        Read a reference where people write it: also refuse what Docker takes for an image of Docker Hub.
+        Parse a reference that a user declares.
 
-        The function goes on taking any host, for whoever has deployed one.
+        References without a host, which Docker resolves to Docker Hub, are
+        refused here; the function still accepts them in deployed stacks.
 
         Raises:
-            InvalidReferenceError: Any other form, or what begins with no host.
-            InvalidDigestError: What follows ``@`` is none.
+            InvalidReferenceError: *text* has another form, or no host.
+            InvalidDigestError: The part after ``@`` is not a digest.
         """
         reference = cls.parse(text)
         host = reference.repository.host
         if not host.is_certain:
             name = str(reference.repository)
             message = (
-                f"{shown(name)} begins with no registry, since {shown(str(host))} has neither a dot nor a port; write "
-                f"the host before it: Docker Hub's is {shown(f'docker.io/{name}')}"
+                f"{truncated_repr(name)} has no registry host: {truncated_repr(str(host))} has neither a dot nor a "
+                f"port; for Docker Hub, write {truncated_repr(f'docker.io/{name}')}"
             )
             raise InvalidReferenceError(message)
         return reference
@@ -258,9 +258,9 @@ class Reference:
 def _remedy(text: str, path: str) -> str:
     scheme, is_url, rest = text.partition("://")
     if is_url:
-        return f"leave {shown(f'{scheme}://')} out: {shown(rest)}"
+        return f"omit {truncated_repr(f'{scheme}://')}: {truncated_repr(rest)}"
     if _PATH.fullmatch(path.lower()):
-        return f"what follows the host is written in lower case: {shown(text.lower())}"
-    # A tag or a digest behind it is refused here too.
+        return f"the path must be in lower case: {truncated_repr(text.lower())}"
+    # A tag or digest is refused here too.
     tagged = "without tag and digest, " if re.search("[:@]", path) else ""
     return f"expected host/path, {tagged}e.g. 'public.ecr.aws/acme/agent'"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import IntegrityError, InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
+from ..oci.assemble import filter_index
 from ..oci.bounded_json import parse_json
-from ..oci.index import filter_index
+from .ports import Origin, Upstream
 from .sparse import without
-from .tree import Allowance, Lists, descend
+from .tree import Allowance, descend
 
 CONFIG_MAX_BYTES = 4 * 1024 * 1024
 """The longest config to read for its platform. Real ones have a few KiB."""
@@ -20,42 +21,6 @@ CONFIG_MAX_BYTES = 4 * 1024 * 1024
 _IMAGE_CONFIGS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 )
-
-
-class Origin(Protocol):
-    """Where content comes from: a repository, or an archive."""
-
-    def manifest(self, digest: Digest) -> Manifest:
-        """
-        Read a manifest, exact to the byte.
-
-        Raises:
-            NotFoundError: It is not there.
-        """
-
-    def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
-        """
-        Stream a blob's bytes, in pieces of at most 1 MiB.
-
-        Whoever reads them checks size and digest, and closes the stream.
-
-        Raises:
-            NotFoundError: It is not there.
-            UnavailableError: The stream broke off for good; at any piece.
-        """
-
-
-class Upstream(Origin, Lists, Protocol):
-    """An origin other than the destination; it also knows what refers to a manifest."""
-
-    def referrers(self, subject: Digest) -> Sequence[Descriptor]:
-        """Return the manifests that name *subject* as theirs; none where nobody keeps such a list."""
-
-    def has_tag(self, tag: str) -> bool:
-        """Whether there is such a tag; much less is read than for its manifest."""
-
-    def tagged(self, tag: str) -> Manifest | None:
-        """Read the manifest that *tag* stands for now; None when there is no such tag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

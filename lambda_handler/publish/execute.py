@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event
 
-from ..errors import DeadlineError, ImageError, ReleaseError, UnavailableError
+from ..errors import DeadlineError, ImageError, ReleaseError
 from ..log import Log
 from .plan import BlobCopy, Plan, TagMove
 from .ports import PublicRepository
@@ -115,16 +115,17 @@ def _move(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRep
     done = progress.moved
     for move in plan.moves:
         try:
-            repository.put(plan.manifest, move.tag)
+            is_moved = repository.put(plan.manifest, move.tag)
         except ImageError as error:
-            # Without a response nobody knows whether the tag was moved.
-            unanswered = error.unanswered or isinstance(error, UnavailableError | DeadlineError)
-            if unanswered and move.before is not None:
+            # Without a response it is not known whether the tag was moved.
+            if error.outcome_unknown and move.before is not None:
                 done.append(move)
             if not done:
                 raise
             raise _undo(plan, move, progress, undoing, error) from error
-        done.append(move)
+        if is_moved:
+            # What another delivery of the request has put is not ours to put back.
+            done.append(move)
         log.info(f"tag {move.tag} put", tag=move.tag, imageDigest=str(plan.manifest.digest))
 
 

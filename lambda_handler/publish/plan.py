@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from ..errors import RuleViolationError
 from ..oci import Descriptor, Digest, Manifest
-from .content import Content, Origin
+from .content import Content
+from .ports import Origin
 from .rule import Release, Rule
 
 

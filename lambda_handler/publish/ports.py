@@ -8,13 +8,61 @@ from typing import Protocol
 
 from ..archive.stored import StoredObject
 from ..oci import Descriptor, Digest, Manifest, Reference, Repository
-from .content import Origin, Upstream
 
 PUT_SECONDS = 15.0
 """How long an image is waited for that was put a moment ago, and perhaps never was: longer than any lag reported."""
 
 GONE_SECONDS = 5.0
 """As long as a removal of the last tag takes to put its image back, or a build's last push to be seen."""
+
+
+class Origin(Protocol):
+    """Where content comes from: a repository, or an archive."""
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """
+        Read a manifest, exact to the byte.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
+
+    def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
+        """
+        Stream a blob's bytes, in pieces of at most 1 MiB.
+
+        Whoever reads them checks size and digest, and closes the stream.
+
+        Raises:
+            NotFoundError: It is not there.
+            UnavailableError: The stream broke off for good; at any piece.
+        """
+
+
+class Lists(Protocol):
+    """Holds what indexes list."""
+
+    def listed(self, entry: Descriptor) -> Manifest:
+        """
+        Read the manifest that an index lists, exact to the byte.
+
+        Raises:
+            NotFoundError: It is not there.
+            IntegrityError: It has another size, or another digest. No more of it was read than *entry* says.
+        """
+
+
+class Upstream(Origin, Lists, Protocol):
+    """An origin other than the destination; it also knows what refers to a manifest."""
+
+    def referrers(self, subject: Digest) -> Sequence[Descriptor]:
+        """Return the manifests that name *subject* as theirs; none where nobody keeps such a list."""
+
+    def has_tag(self, tag: str) -> bool:
+        """Whether there is such a tag; much less is read than for its manifest."""
+
+    def tagged(self, tag: str) -> Manifest | None:
+        """Read the manifest that *tag* stands for now; None when there is no such tag."""
 
 
 class PublicRepository(Origin, Protocol):
@@ -69,11 +117,14 @@ class PublicRepository(Origin, Protocol):
             IntegrityError: They are not what *blob* says; nothing is stored.
         """
 
-    def put(self, manifest: Manifest, tag: str | None) -> None:
+    def put(self, manifest: Manifest, tag: str | None) -> bool:
         """
         Store *manifest*, and let *tag* (if any) point to it.
 
         Succeeds as well when that is so already.
+
+        Returns:
+            Whether this put it, as far as that is known.
 
         Raises:
             MissingContentError: A layer or child manifest is not there.
@@ -159,12 +210,14 @@ class StackHistory(Protocol):
     def is_rolling_back(self) -> bool:
         """Whether a deployment of it, or of the one that it is nested in, is being rolled back."""
 
-    @property
-    def is_deleting(self) -> bool:
-        """Whether it, or the one that it is nested in, is being deleted as a whole."""
+    def has_succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:
+        """
+        Whether a deployment of it has succeeded since then; None: not known.
 
-    def has_succeeded_since(self, sent: float) -> bool | None:
-        """Whether a deployment of it has succeeded since then, in seconds since the epoch; None: not known."""
+        Args:
+            sent: In seconds since the epoch.
+            before_this: Ignore the operation that is in progress.
+        """
 
 
 class SourcePorts(Protocol):

@@ -6,9 +6,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ..concurrency import map_concurrently
 from ..oci import Digest, Manifest, ManifestMediaType
-from ..side_by_side import side_by_side
-from .content import Content, Upstream
+from .content import Content
+from .ports import Upstream
 from .tree import READERS, Allowance, descend_whole, read_listed
 
 TAG_SUFFIXES = ("", ".sig", ".att", ".sbom")
@@ -46,7 +47,7 @@ def with_referrers(content: Content) -> Content:
     for _ in range(LEVELS_MAX):
         asked = _with_their_tags({subject: origins[subject] for subject in subjects})
         refer = functools.partial(_referring_to, known=frozenset(origins), allowance=allowance)
-        answers = side_by_side(refer, asked, at_once=LISTS_AT_ONCE)
+        answers = map_concurrently(refer, asked, max_workers=LISTS_AT_ONCE)
         found: dict[Digest, Manifest] = {}
         for subject, (manifests, tagged) in zip(subjects, answers, strict=True):
             tags |= tagged
@@ -61,7 +62,7 @@ def with_referrers(content: Content) -> Content:
 def _with_their_tags(origins: Mapping[Digest, Upstream]) -> list[tuple[Digest, Upstream, list[str]]]:
     """Look which of their tags the subjects have: most have none, and registries count what is read."""
     names = [(subject, f"sha256-{subject.hex}{suffix}") for subject in origins for suffix in TAG_SUFFIXES]
-    there = side_by_side(lambda each: origins[each[0]].has_tag(each[1]), names, at_once=READERS)
+    there = map_concurrently(lambda each: origins[each[0]].has_tag(each[1]), names, max_workers=READERS)
     tags: dict[Digest, list[str]] = {subject: [] for subject in origins}
     for (subject, name), is_there in zip(names, there, strict=True):
         tags[subject] += [name] * is_there

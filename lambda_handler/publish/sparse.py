@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ..errors import NotFoundError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
-from ..oci.index import ATTESTED, only_entries
+from ..oci.assemble import ATTESTED, only_entries
 
 OPERATION = "reading an index"
 _NAMED_MAX = 10

@@ -11,11 +11,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from ..concurrency import map_concurrently
 from ..errors import ImageError, IntegrityError, InvalidManifestError, NotFoundError
 from ..oci import Descriptor, Digest, Manifest
-from ..side_by_side import side_by_side
+from .ports import Lists
 
 DEPTH_MAX = 4
 """How deep indexes may nest. Two levels are rare already; this ends what does not end."""
@@ -34,19 +34,6 @@ READERS = 8
 
 BATCH_BYTES = 2 * 1024 * 1024
 """How many bytes are read at once, but for a manifest that is longer itself: a hundred ordinary ones."""
-
-
-class Lists(Protocol):
-    """Holds what indexes list."""
-
-    def listed(self, entry: Descriptor) -> Manifest:
-        """
-        Read the manifest that an index lists, exact to the byte.
-
-        Raises:
-            NotFoundError: It is not there.
-            IntegrityError: It has another size, or another digest. No more of it was read than *entry* says.
-        """
 
 
 @dataclass(slots=True)
@@ -113,7 +100,7 @@ def descend(
     allowance.take(wanted)
     by = f"the index {index.digest}"
     for batch in _batches(wanted):
-        children = side_by_side(lambda entry: _found(entry, by, origin, allowance), batch, at_once=READERS)
+        children = map_concurrently(lambda entry: _found(entry, by, origin, allowance), batch, max_workers=READERS)
         for entry, child in zip(batch, children, strict=True):
             if isinstance(child, Manifest):
                 descend(child, origin, parts, allowance, depth - 1)
@@ -162,7 +149,7 @@ def read_listed(entry: Descriptor, by: str, origin: Lists, allowance: Allowance)
         message = f"{by} lists {entry.digest} with {entry.size} bytes: {error.message}"
         raise IntegrityError(message) from error
     except ImageError as error:
-        error.about(f"{by} lists {entry.digest}")
+        error.add_context(f"{by} lists {entry.digest}")
         raise
     allowance.take_references(manifest)
     return manifest

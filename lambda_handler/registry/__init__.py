@@ -1,4 +1,4 @@
-"""An OCI registry's HTTP face, over urllib3."""
+"""The registry API (OCI distribution) of any registry, over urllib3."""
 
 from .client import RegistryClient
 from .remote import RegistryRepository

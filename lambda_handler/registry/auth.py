@@ -1,4 +1,4 @@
-"""The bearer token dance of container registries."""
+"""Bearer token and basic authentication for container registries."""
 
 from __future__ import annotations
 
@@ -7,46 +7,51 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from ..errors import ImageError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
 from .challenge import OPERATION, Challenge, refused
 from .failures import SERVER_ERRORS, THROTTLED, UNAUTHENTICATED
-from .redirects import REDIRECTS, Trail
-from .transport import Reply, Transport
+from .redirects import REDIRECTS, RedirectChain
+from .transport import HttpResponse, Transport
 
-TOKEN_ANSWER_MAX_BYTES = 256 * 1024
-"""ECR Public's tokens have a few KiB."""
+TOKEN_RESPONSE_MAX_BYTES = 256 * 1024
+"""A token of ECR Public has a few KiB."""
 
 Password = Callable[[], str | None]
-"""Gives ``user:password`` for a registry, or None where there is none (anonymous)."""
+"""Returns ``user:password`` for a registry; None for anonymous access."""
 
-Send = Callable[[Mapping[str, str]], Reply]
-"""Sends a request with these headers beside its own."""
+Send = Callable[[Mapping[str, str]], HttpResponse]
+"""Sends a request with additional headers."""
 
 _OK, _DENIED, _NOT_FOUND = 200, 401, 404
+_NO_GET = frozenset({404, 405, 501})
+"""Statuses of a token endpoint that accepts only the POST requests of OAuth 2."""
+
+_FORM = "application/x-www-form-urlencoded"
 _CHALLENGE = "WWW-Authenticate"
 
 
 @dataclass(slots=True)
-class Tokens:
+class RegistryAuth:
     """
-    What authenticates us to one registry, kept while it works.
+    The authentication for one registry, reused as long as it works.
 
-    A token is a secret: it is in no ``repr``, log line or exception.
+    Tokens are secrets: they are in no ``repr``, log line or exception.
 
     Attributes:
-        password: The credentials that were declared for this very registry.
-        current: What follows ``Bearer`` (or ``Basic``); empty: nothing yet.
-        scope: What to ask a token for where the registry does not say.
-        is_declared: Whether there are credentials that nobody asked for yet:
-            a registry may hide from anonymous readers what they open.
-        endpoints: Hosts beside the registry's that may have the credentials, too.
-        refusal: What became of the declared credentials, where they were refused.
-        is_open: Whether everybody may read: credentials that cannot be had are
-            no reason not to.
-        role_needs: IAM actions that reading takes, where the credentials are
-            the function's own role's.
+        password: Returns the credentials that were declared for this registry.
+        current: The credentials after ``Bearer`` or ``Basic``; empty for none.
+        scope: The scope of a token, used if the challenge has none.
+        has_credentials: Whether to try declared credentials after a 404: some
+            registries hide private content from anonymous clients.
+        endpoints: Other hosts that may receive the credentials.
+        refusal: How the registry refused the declared credentials; empty if it did not.
+        allow_anonymous: Whether to continue anonymously if the credentials
+            cannot be obtained.
+        role_needs: The IAM actions required for reading, if the function's
+            role provides the credentials.
     """
 
     registry: RegistryHost
@@ -54,73 +59,75 @@ class Tokens:
     current: str = field(default="", repr=False)
     scheme: str = "Bearer"
     scope: str = ""
-    is_open: bool = False
-    is_declared: bool = False
+    allow_anonymous: bool = False
+    has_credentials: bool = False
     endpoints: frozenset[RegistryHost] = frozenset()
     refusal: str = field(default="", init=False)
     role_needs: tuple[str, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def header(self) -> dict[str, str]:
-        """Return the header to send, to this registry only."""
+        """Return the Authorization header, for this registry only."""
         return {"Authorization": f"{self.scheme} {self.current}"} if self.current else {}
 
-    def request(self, transport: Transport, send: Send, *, writes: bool = False) -> Reply:
+    def request(self, transport: Transport, send: Send, *, writes: bool = False) -> HttpResponse:
         """
-        Send a request, and where that takes a token that works, get one and send it again.
+        Send a request; if it is not authorized, get a token and send it again.
 
-        With credentials where there are some, then without. Several threads
-        that want a token at the same time get one together.
+        The token is requested with credentials if there are any, then
+        anonymously. Concurrent threads share one token request.
 
         Args:
-            send: Sends the request with these headers.
-            writes: Nobody may do this without credentials.
+            send: Sends the request.
+            writes: Whether the request writes, which requires credentials.
 
         Raises:
-            The same as ``renew``.
+            The same errors as ``renew``.
         """
         used = self.header()
-        reply = send(used)
-        if not self._is_refused(reply, used):
-            return reply
+        response = send(used)
+        if not self._is_refused(response, used):
+            return response
         with self._lock:
             if self.header() != used:
                 used = self.header()
-                reply = send(used)
-            is_refused = self._is_refused(reply, used)
-            return self._renewed(transport, send, reply, writes=writes) if is_refused else reply
+                response = send(used)
+            is_refused = self._is_refused(response, used)
+            return self._renewed(transport, send, response, writes=writes) if is_refused else response
 
-    def _is_refused(self, reply: Reply, used: Mapping[str, str]) -> bool:
-        """Whether a token may help; some registries say 404 to anonymous readers, of what is there."""
-        hidden = reply.status == _NOT_FOUND and self.is_declared and not used
-        return hidden or reply.status in UNAUTHENTICATED
+    def _is_refused(self, response: HttpResponse, used: Mapping[str, str]) -> bool:
+        """Whether a new token may help. Some registries return 404 for private content to anonymous clients."""
+        hidden = response.status == _NOT_FOUND and self.has_credentials and not used
+        return hidden or response.status in UNAUTHENTICATED
 
-    def _renewed(self, transport: Transport, send: Send, reply: Reply, *, writes: bool) -> Reply:
-        if _CHALLENGE not in reply.headers and reply.status in UNAUTHENTICATED:
-            # A token that is no good draws no challenge; no token at all does.
-            reply = send({})
-        header = reply.headers.get(_CHALLENGE)
-        if header is None and reply.status in {_DENIED, _NOT_FOUND}:
-            header = self._ask_for_challenge(transport)
+    def _renewed(self, transport: Transport, send: Send, response: HttpResponse, *, writes: bool) -> HttpResponse:
+        if _CHALLENGE not in response.headers and response.status in UNAUTHENTICATED:
+            # ECR Public sends a challenge only to a request without a token, not to one with an invalid token.
+            response = send({})
+        header = response.headers.get(_CHALLENGE)
+        if header is None and response.status in {_DENIED, _NOT_FOUND}:
+            header = self._request_challenge(transport)
         if header is None:
-            return reply
+            return response
         challenge = Challenge.parse(header, self.registry, self.scope)
-        self.refusal = f"the registry answered {reply.status} to them" if self.current and self.is_declared else ""
+        self.refusal = (
+            f"the registry returned {response.status} for them" if self.current and self.has_credentials else ""
+        )
         with_credentials = self.renew(challenge, transport, anonymous=False, writes=writes)
-        reply = send(self.header())
-        if reply.status in UNAUTHENTICATED and with_credentials and challenge.realm and not writes:
-            # Stale credentials break even the reading of public images. (Basic authentication has no anonymous users.)
-            self.refusal = f"the registry answered {reply.status} to a token got with them"
+        response = send(self.header())
+        if response.status in UNAUTHENTICATED and with_credentials and challenge.realm and not writes:
+            # Invalid credentials prevent even reading public images. (Basic authentication has no anonymous access.)
+            self.refusal = f"the registry returned {response.status} for a token that was issued for them"
             self.renew(challenge, transport, anonymous=True)
-            reply = send(self.header())
-        return reply
+            response = send(self.header())
+        return response
 
-    def _ask_for_challenge(self, transport: Transport) -> str | None:
-        """Ask where every registry has to say how to authenticate. One that does not need it is asked once."""
+    def _request_challenge(self, transport: Transport) -> str | None:
+        """Request ``/v2/``, where every registry must send its challenge. Not repeated if there is none."""
         url = f"{self.registry.url}/v2/"
-        reply = transport.send("GET", url, {}, limit=TOKEN_ANSWER_MAX_BYTES, doing="GET /v2/")
-        header = reply.headers.get(_CHALLENGE)
-        self.is_declared = self.is_declared and header is not None
+        response = transport.send("GET", url, {}, limit=TOKEN_RESPONSE_MAX_BYTES, doing="GET /v2/")
+        header = response.headers.get(_CHALLENGE)
+        self.has_credentials = self.has_credentials and header is not None
         return header
 
     def renew(self, challenge: Challenge, transport: Transport, *, anonymous: bool, writes: bool = False) -> bool:
@@ -128,38 +135,40 @@ class Tokens:
         Get a new token.
 
         Args:
-            writes: It takes credentials: that they cannot be had is an error.
+            writes: Whether credentials are required, so that failing to
+                obtain them is an error.
 
         Returns:
-            Whether it was got with credentials. Where there are none, or they
-            are refused, it is an anonymous one: public images need no more.
+            Whether the token was issued for credentials. If there are none,
+            or they are refused, it is anonymous, which is enough for public
+            images.
 
         Raises:
-            AccessError: Not even an anonymous token was given.
-            ThrottledError, UnavailableError: The token endpoint cannot answer now.
+            AccessError: Not even an anonymous token was issued.
+            ThrottledError, UnavailableError: The token endpoint is not available.
         """
         password = None if anonymous else self._password(writes=writes)
         if not challenge.realm:
             return self._use_basic(password)
         if password is not None:
             self._check_trusted(challenge)
-            reply = _ask(challenge, transport, password)
-            if reply.status == _OK:
-                self._use_bearer(reply)
+            response = _ask(challenge, transport, password)
+            if response.status == _OK:
+                self._use_bearer(response)
                 return True
-            self.refusal = f"the token endpoint {challenge.host} answered {reply.status} to them"
-        reply = _ask(challenge, transport, None)
-        if reply.status != _OK:
-            raise refused(self.registry, f"its token endpoint answered {reply.status}")
-        self._use_bearer(reply)
+            self.refusal = f"the token endpoint {challenge.host} returned {response.status} for them"
+        response = _ask(challenge, transport, None)
+        if response.status != _OK:
+            raise refused(self.registry, f"its token endpoint returned {response.status}")
+        self._use_bearer(response)
         return False
 
     def _check_trusted(self, challenge: Challenge) -> None:
         if not challenge.may_have_credentials_of(self.registry, self.endpoints):
-            why = f"it sends clients for a token to {challenge.host!r}, which is another site"
+            why = f"its token endpoint {challenge.host!r} belongs to another site"
             hint = (
-                f'if that is where its tokens come from, add "tokenEndpoint": "{challenge.host}" to the secret'
-                if self.is_declared
+                f'if this token endpoint is trusted, add "tokenEndpoint": "{challenge.host}" to the secret'
+                if self.has_credentials
                 else None
             )
             raise refused(self.registry, why, hint=hint)
@@ -168,46 +177,56 @@ class Tokens:
         try:
             return self.password()
         except ImageError:
-            if writes or not self.is_open:
+            if writes or not self.allow_anonymous:
                 raise
             return None
 
     def _use_basic(self, password: str | None) -> bool:
         if password is None:
-            raise refused(self.registry, "it asks for user and password, and none are declared")
+            raise refused(self.registry, "it requires a user name and password, but none are declared")
         self.scheme, self.current = "Basic", base64.b64encode(password.encode()).decode()
         return True
 
-    def _use_bearer(self, reply: Reply) -> None:
-        self.scheme, self.current = "Bearer", _token(reply, self.registry)
+    def _use_bearer(self, response: HttpResponse) -> None:
+        self.scheme, self.current = "Bearer", _token(response, self.registry)
 
 
-def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Reply:
-    headers = {}
-    if password is not None:
-        headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
-    trail = Trail(challenge.url, OPERATION)
-    while True:
-        sent = headers if trail.is_home else {}
-        reply = transport.send("GET", trail.url, sent, limit=TOKEN_ANSWER_MAX_BYTES, doing=OPERATION)
-        if reply.status not in REDIRECTS:
-            break
-        trail.follow(reply.headers.get("Location", ""))
-    # These say nothing of the credentials: the caller asks again.
-    message = f"{OPERATION} failed: {challenge.host} answered {reply.status}"
-    if reply.status == THROTTLED:
+def _ask(challenge: Challenge, transport: Transport, password: str | None) -> HttpResponse:
+    """Request a token with GET, as Docker does; with POST, as OAuth 2 does, if the endpoint accepts nothing else."""
+    chain = RedirectChain(challenge.url, OPERATION)
+    basic = {} if password is None else {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+    while (response := _get(chain, transport, basic)).status in REDIRECTS:
+        chain.follow(response.headers.get("Location", ""))
+    if response.status in _NO_GET:
+        url = chain.url if chain.hops else challenge.realm
+        response = _post(url, transport, challenge.form(password if chain.on_origin_host else None))
+    # These statuses say nothing about the credentials, so the caller retries.
+    message = f"{OPERATION} failed: {challenge.host} returned {response.status}"
+    if response.status == THROTTLED:
         raise ThrottledError(message, operation=OPERATION)
-    if reply.status in SERVER_ERRORS:
+    if response.status in SERVER_ERRORS:
         raise UnavailableError(message, operation=OPERATION)
-    return reply
+    return response
 
 
-def _token(reply: Reply, registry: RegistryHost) -> str:
+def _get(chain: RedirectChain, transport: Transport, headers: Mapping[str, str]) -> HttpResponse:
+    sent = headers if chain.on_origin_host else {}
+    return transport.send("GET", chain.url, sent, limit=TOKEN_RESPONSE_MAX_BYTES, doing=OPERATION)
+
+
+def _post(url: str, transport: Transport, fields: Mapping[str, str]) -> HttpResponse:
+    """Send a form, without following a redirect: that would send the password to another host."""
+    form = urlencode(fields).encode()
+    headers = {"Content-Type": _FORM, "Content-Length": str(len(form))}
+    return transport.send("POST", url, headers, limit=TOKEN_RESPONSE_MAX_BYTES, doing=OPERATION, body=[form])
+
+
+def _token(response: HttpResponse, registry: RegistryHost) -> str:
     try:
-        answer = json.loads(reply.body)
+        data = json.loads(response.body)
     except (ValueError, RecursionError) as error:
-        raise refused(registry, "its token endpoint answered no JSON") from error
-    token = answer.get("token") or answer.get("access_token") if isinstance(answer, dict) else None
+        raise refused(registry, "its token endpoint did not return JSON") from error
+    token = data.get("token") or data.get("access_token") if isinstance(data, dict) else None
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-        raise refused(registry, "its token endpoint answered no token")
+        raise refused(registry, "its token endpoint did not return a token")
     return token

@@ -1,4 +1,4 @@
-"""How a registry wants its clients to authenticate."""
+"""Authentication challenges of registries."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
-from ..errors import AccessError, shown
+from ..errors import AccessError, truncated_repr
 from ..oci import RegistryHost
-from .header_fields import Offer, read_offers
+from .header_fields import OfferedChallenge, parse_challenges
 
 KNOWN_PAIRS = frozenset({("docker.io", "auth.docker.io")})
-"""Registries whose token endpoint is on a host beside theirs: registry, endpoint."""
+"""Registries whose token endpoint is on another host: registry and endpoint."""
 
 OPERATION = "GET token"
 
 _BEARER, _BASIC = "bearer", "basic"
+_CLIENT = "cdk-ecrpublic"
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """
-    The challenge of a registry that we take.
+    The challenge that is used.
 
     Attributes:
-        realm: Where bearer tokens come from; empty when the registry takes
-            user and password itself (``Basic``).
-        parameters: What to ask there for; the scope may be there several times.
+        realm: The URL of the token endpoint; empty for basic authentication.
+        parameters: The query parameters of the token request; ``scope`` may be repeated.
 
     References:
-        Distribution's token specification; RFC 6750 and 7617. ECR Public sends
+        Distribution token specification; RFC 6750 and 7617. ECR Public sends
         ``Bearer realm="https://public.ecr.aws/token/",service="public.ecr.aws",scope="aws"``.
     """
 
@@ -40,52 +40,70 @@ class Challenge:
     @classmethod
     def parse(cls, header: str, registry: RegistryHost, scope: str = "") -> Challenge:
         """
-        Read a ``WWW-Authenticate`` header, and take the best of its challenges: Bearer before Basic.
+        Parse a ``WWW-Authenticate`` header, and select a challenge: Bearer is preferred to Basic.
 
         Args:
-            scope: What to ask for where the challenge does not say.
+            scope: The scope to request if the challenge has none.
 
         Raises:
-            AccessError: Neither a bearer nor a basic challenge, or a token
-                endpoint that cannot be asked safely.
+            AccessError: There is neither a Bearer nor a Basic challenge, or
+                the token endpoint is not secure.
         """
-        offers = [offer for offer in read_offers(header) if offer.is_sound]
-        bearers = [offer for offer in offers if offer.scheme == _BEARER and offer.parameters.get("realm")]
-        realms = [(_resolved(offer, registry), offer) for offer in bearers]
-        for realm, offer in realms:
+        challenges = [each for each in parse_challenges(header) if each.is_valid]
+        bearers = [each for each in challenges if each.scheme == _BEARER and each.parameters.get("realm")]
+        realms = [(_resolved(each, registry), each) for each in bearers]
+        for realm, bearer in realms:
             if _is_safe(realm, registry):
-                return cls(realm, tuple(_parameters(offer.parameters, scope)))
-        if any(offer.scheme == _BASIC for offer in offers):
+                return cls(realm, tuple(_parameters(bearer.parameters, scope)))
+        if any(each.scheme == _BASIC for each in challenges):
             return cls("")
         if realms:
-            raise refused(registry, f"its token endpoint {shown(realms[0][0])} is no address with TLS")
-        schemes = ", ".join(dict.fromkeys(offer.scheme for offer in offers)) or header
-        raise refused(registry, f"it asks for authentication by {shown(schemes)}; expected Bearer or Basic")
+            raise refused(registry, f"its token endpoint {truncated_repr(realms[0][0])} is not an https URL")
+        schemes = ", ".join(dict.fromkeys(each.scheme for each in challenges)) or header
+        raise refused(registry, f"it requires authentication with {truncated_repr(schemes)}; expected Bearer or Basic")
 
     @property
     def url(self) -> str:
-        """The address to get a token from; a query that the realm has stays."""
+        """The URL of the token request, including any query of the realm."""
         parts = urlsplit(self.realm)
         query = "&".join(filter(None, (parts.query, urlencode(self.parameters))))
         return urlunsplit(parts._replace(query=query, fragment=""))
 
+    def form(self, password: str | None) -> dict[str, str]:
+        """
+        Return what to ask for a token with in a request of OAuth 2.
+
+        Args:
+            password: ``user:password``; None: for whom it may concern.
+
+        References:
+            Distribution, "Docker Registry v2 authentication using OAuth2".
+        """
+        asked: dict[str, str] = {}
+        for name, value in self.parameters:
+            # There may be several scopes, and a field is given once.
+            asked[name] = f"{asked[name]} {value}" if name in asked else value
+        user, _, secret = (password or "").partition(":")
+        login = {"username": user, "password": secret} if password is not None else {}
+        return {"grant_type": "password", "client_id": _CLIENT, **asked, **login}
+
     @property
     def host(self) -> str:
-        """Where tokens come from, for messages."""
+        """The host of the token endpoint, for messages."""
         return urlsplit(self.realm).netloc[:100]
 
     def may_have_credentials_of(self, registry: RegistryHost, trusted: AbstractSet[RegistryHost] = frozenset()) -> bool:
         """
-        Whether the token endpoint belongs to *registry*.
+        Whether the token endpoint may receive the credentials of *registry*.
 
-        It does on the registry's own host, whatever the port, since TLS
-        proves the name alone; on a host above it, since whoever holds
-        ``gitlab.com`` holds ``registry.gitlab.com`` too, which is not so the
-        other way round; and in a known pair. Ports of this machine have no
-        TLS, and belong to different programs.
+        It may if it has the same host name (on any port, because TLS verifies
+        only the name), a parent domain of it (the owner of ``gitlab.com`` also
+        owns ``registry.gitlab.com``, but not vice versa), or is a known
+        endpoint of the registry. On loopback hosts the port must be equal too:
+        there is no TLS, and each port may belong to another program.
 
         Args:
-            trusted: Hosts that are trusted expressly.
+            trusted: Hosts that are explicitly trusted.
         """
         host, registry = RegistryHost.parse(urlsplit(self.realm).netloc).canonical, registry.canonical
         if host == registry or host in trusted:
@@ -97,13 +115,13 @@ class Challenge:
 
 
 def refused(registry: RegistryHost, why: str, *, hint: str | None = None) -> AccessError:
-    """Return the error for a registry that we cannot authenticate to."""
+    """Return the error for a registry to which authentication is not possible."""
     return AccessError(f"cannot authenticate to registry {registry}: {why}", operation=OPERATION, hint=hint)
 
 
-def _resolved(offer: Offer, registry: RegistryHost) -> str:
-    """Return the address of a realm; one without a host is on the registry's."""
-    realm = offer.parameters["realm"]
+def _resolved(challenge: OfferedChallenge, registry: RegistryHost) -> str:
+    """Return the URL of a realm; a path is relative to the registry."""
+    realm = challenge.parameters["realm"]
     is_path = realm.startswith("/") and not realm.startswith("//")
     return urljoin(registry.url, realm) if is_path else realm
 
@@ -114,12 +132,12 @@ def _parameters(given: Mapping[str, str], scope: str) -> list[tuple[str, str]]:
 
 
 def _is_safe(realm: str, registry: RegistryHost) -> bool:
-    """Whether a token endpoint has TLS; only registries of this machine may have one of this machine."""
+    """Whether a token endpoint uses TLS. Only a loopback registry may have a loopback endpoint."""
     try:
         parts = urlsplit(realm)
         host = RegistryHost.parse(parts.netloc)
     except ValueError:
-        # Of urlsplit too: a bracket that is not closed, say.
+        # urlsplit raises it too, for example for an unclosed bracket.
         return False
     if host.is_loopback != registry.is_loopback:
         return parts.scheme == "https" and not host.is_loopback

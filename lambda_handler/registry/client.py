@@ -1,8 +1,8 @@
 """
-Read manifests of a registry, exact to the byte.
+Read manifests and blobs from a registry, byte for byte.
 
-ECR Public's API can write a manifest but not read one, so reading goes over
-the registry's HTTP face.
+ECR Public's control-plane API can write a manifest but not read one, so
+manifests are read through the registry API.
 """
 
 from __future__ import annotations
@@ -22,116 +22,117 @@ from ..errors import (
     UnavailableError,
 )
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Repository
-from .auth import Tokens
+from .anonymous import AnonymousAuth
+from .auth import RegistryAuth
 from .failures import UNAUTHENTICATED, failure
-from .guests import Guests
 from .lists import GENERIC_TYPES, NO_SUCH_LIST, is_list, media_type, next_page
 from .ranges import range_header, skipped
-from .redirects import REDIRECTS, Trail
-from .transport import Reply, Stream, Transport
+from .redirects import REDIRECTS, RedirectChain
+from .transport import HttpResponse, StreamingResponse, Transport
 
 _ACCEPT = ", ".join(ManifestMediaType)
-"""All four: a registry may translate a manifest into a type that it thinks the client prefers."""
+"""All four types: otherwise a registry may convert a manifest to a type that the client accepts."""
 
 _OK = 200
 _PARTIAL = 206
 _UNAUTHORIZED = 401
 _RANGE_REFUSED = frozenset({400, 405, 416, 501})
-"""How registries refuse a range; then a blob is read from its beginning."""
+"""Statuses with which registries refuse a range; the blob is then read from its beginning."""
 
-PIECE_BYTES = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
+"""The largest chunk of a blob."""
 
 _BLOB, _LIST = "GET blob", "GET referrers"
 
 REFERRERS_PAGES_MAX = 50
-"""An image has a few signatures and SBOMs; registries give hundreds of entries on a page."""
+"""An image has a few signatures and SBOMs; a page has hundreds of entries."""
 
 REFERRERS_MAX = 2_000
-"""Of all pages together."""
+"""The limit for all pages together."""
 
 _PARSING = threading.Lock()
+"""Held while a manifest is parsed: its objects take many times the memory of its JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryClient:
     """
-    A client of one registry, for one invocation. Retrying is up to its caller.
+    A client for one registry, for one invocation. The caller retries.
 
     Attributes:
-        tokens: Outlive the invocation; a warm function need not ask again.
-        guests: What authenticates us where the registry redirects us.
+        auth: Outlives the invocation, so that a warm function reuses tokens.
+        anonymous: The authentication for hosts that the registry redirects to.
     """
 
     transport: Transport
-    tokens: Tokens
-    guests: Guests = field(default_factory=Guests)
+    auth: RegistryAuth
+    anonymous: AnonymousAuth = field(default_factory=AnonymousAuth)
 
     def read(self, repository: Repository, digest: Digest, *, size: int | None = None, listed_as: str = "") -> Manifest:
         """
         Read the manifest with this digest.
 
         Args:
-            size: What lists it says so; no more is read. Default: nothing
-                lists it, and at most 4 MiB are read.
-            listed_as: The media type that what lists it says, for a registry
-                that does not. Default: the manifest's own.
+            size: The size in the descriptor, which also limits how much is
+                read. Default: unknown; at most 4 MiB are read.
+            listed_as: The media type in the descriptor, used if the registry
+                sends none. Default: the one in the manifest.
 
         Returns:
-            A manifest whose bytes have been checked against *digest*.
+            A manifest whose bytes match *digest*.
 
         Raises:
-            NotFoundError: The registry does not have it.
-            IntegrityError: It sent other bytes, more than 4 MiB, or another
-                number of them than *size*.
-            InvalidManifestError: The bytes are no manifest.
-            AccessError, ThrottledError, UnavailableError: As they say.
+            NotFoundError: The manifest does not exist.
+            IntegrityError: The content has another digest or size, or more than 4 MiB.
+            InvalidManifestError: The content is not a manifest.
+            AccessError, ThrottledError, UnavailableError: The request failed.
         """
         limit = MANIFEST_MAX_BYTES if size is None else min(size, MANIFEST_MAX_BYTES)
-        reply = self._request("GET", repository, str(digest), limit)
-        if Digest.of(reply.body) != digest:
-            message = f"{repository.host} sent other bytes for {digest}: they have the digest {Digest.of(reply.body)}"
+        response = self._request("GET", repository, str(digest), limit)
+        if Digest.of(response.body) != digest:
+            message = f"{repository.host} sent content with the digest {Digest.of(response.body)} for {digest}"
             raise IntegrityError(message)
-        if size not in {None, len(reply.body)}:
-            message = f"{repository.host} sent {len(reply.body)} bytes"
+        if size not in {None, len(response.body)}:
+            message = f"{repository.host} sent {len(response.body)} bytes"
             raise IntegrityError(message)
-        return _parsed(reply, listed_as)
+        return _parsed(response, listed_as)
 
     def read_tag(self, repository: Repository, tag: str) -> Manifest:
         """
-        Read the manifest that *tag* stands for now.
+        Read the manifest that *tag* points to now.
 
         Raises:
-            The same as ``read``.
+            The same errors as ``read``.
         """
         return _parsed(self._request("GET", repository, tag))
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
         """
-        Return the digest that a tag (or a digest) stands for; None when there is no such image.
+        Resolve a tag or digest to a digest; None if the image does not exist.
 
         Raises:
-            InvalidDigestError: The registry's answer holds none.
-            AccessError, ThrottledError, UnavailableError: As they say.
+            InvalidDigestError: The response has no digest.
+            AccessError, ThrottledError, UnavailableError: The request failed.
         """
         try:
-            reply = self._request("HEAD", repository, reference)
+            response = self._request("HEAD", repository, reference)
         except NotFoundError:
             return None
-        return Digest.parse(reply.headers.get("Docker-Content-Digest", ""))
+        return Digest.parse(response.headers.get("Docker-Content-Digest", ""))
 
     def has(self, repository: Repository, reference: str) -> bool:
         """
-        Return whether there is an image under a tag or digest.
+        Return whether a tag or digest exists, even if the registry sends no digest or one of another algorithm.
 
         Raises:
-            AccessError, ThrottledError, UnavailableError: As they say.
+            AccessError, ThrottledError, UnavailableError: The request failed.
         """
         try:
             self._request("HEAD", repository, reference)
         except NotFoundError:
             return False
         except (RejectedError, AccessError):
-            # It may not know HEAD, or redirect it to an address that is signed for GET.
+            # The registry may not support HEAD, or redirect it to a URL that is signed for GET.
             with suppress(NotFoundError):
                 self._request("GET", repository, reference)
                 return True
@@ -140,16 +141,17 @@ class RegistryClient:
 
     def referrers(self, repository: Repository, subject: Digest) -> list[Descriptor]:
         """
-        Return the manifests that the registry lists as referring to *subject*.
+        Return the referrers of *subject*.
 
-        A registry without such a list says so in one of many ways: then there
-        are none, and tags have to be looked at. What may be a list, and
-        cannot be read, is an error: silence would lose signatures.
+        Registries without a referrers API say so in different ways; the
+        result is then empty, and the caller checks referrers tags. Anything
+        that may be a list but cannot be read is an error, because ignoring it
+        would lose signatures.
 
         Raises:
-            InvalidManifestError: The list is no index, or it has more than 2,000 entries.
-            UnavailableError: It has more than 50 pages, or leads elsewhere.
-            AccessError, ThrottledError, RejectedError: As they say.
+            InvalidManifestError: The list is not an index, or has more than 2,000 entries.
+            UnavailableError: The list has more than 50 pages, or continues on another host.
+            AccessError, ThrottledError, RejectedError: The request failed.
 
         References:
             OCI distribution-spec v1.1, "Listing Referrers".
@@ -157,27 +159,27 @@ class RegistryClient:
         url = f"{repository.url}/referrers/{subject}"
         found: list[Descriptor] = []
         for _ in range(REFERRERS_PAGES_MAX):
-            reply = self._authenticated("GET", url, doing=_LIST)
-            if reply.status in NO_SUCH_LIST or (reply.status == _OK and not is_list(reply)):
+            response = self._authenticated("GET", url, doing=_LIST)
+            if response.status in NO_SUCH_LIST or (response.status == _OK and not is_list(response)):
                 return found
-            if reply.status != _OK:
-                error = self._error(_LIST, reply.status)
+            if response.status != _OK:
+                error = self._error(_LIST, response.status)
                 raise error
-            found.extend(_listed(reply))
+            found.extend(_listed(response))
             if len(found) > REFERRERS_MAX:
-                message = (
-                    f"registry {repository.host} lists more than {REFERRERS_MAX} manifests that refer to {subject}"
-                )
+                message = f"registry {repository.host} lists more than {REFERRERS_MAX} referrers of {subject}"
                 raise InvalidManifestError(message)
-            if not (following := next_page(reply, url)):
+            if not (following := next_page(response, url)):
                 return found
             url = following
-        message = f"registry {repository.host} lists what refers to {subject} on more than {REFERRERS_PAGES_MAX} pages"
+        message = (
+            f"registry {repository.host} lists the referrers of {subject} on more than {REFERRERS_PAGES_MAX} pages"
+        )
         raise UnavailableError(message, operation=_LIST)
 
     def open_blob(self, repository: Repository, digest: Digest, start: int, size: int | None = None) -> Iterator[bytes]:
         """
-        Stream a blob from offset *start* on, in pieces of at most 1 MiB.
+        StreamingResponse a blob from offset *start* on, in chunks of at most 1 MiB.
 
         The registry may lead elsewhere for the bytes; no credentials go
         there. One that ignores or refuses the range sends everything, and
@@ -188,105 +190,107 @@ class RegistryClient:
 
         Raises:
             NotFoundError: The registry does not have it.
-            UnavailableError: The stream broke off; at any piece.
+            UnavailableError: The stream broke off; at any chunk.
             AccessError: Not allowed, or a redirect that must not be followed.
         """
         url = f"{repository.url}/blobs/{digest}"
-        trail, stream = self._follow(url, range_header(start, size))
+        chain, stream = self._follow(url, range_header(start, size))
         if start and stream.status in _RANGE_REFUSED:
             stream.close()
-            trail, stream = self._follow(url, {})
+            chain, stream = self._follow(url, {})
         if stream.status not in {_OK, _PARTIAL}:
             stream.close()
             error = self._error(_BLOB, stream.status)
-            if trail.hops and isinstance(error, AccessError):
-                # The registry let us in; a signed address of its storage is good for minutes only.
+            if chain.hops and isinstance(error, AccessError):
+                # The registry granted access, but its storage did not: the presigned URL may have expired.
                 raise UnavailableError(error.message, operation=error.operation, hint=error.hint)
             raise error
         is_part = stream.status == _PARTIAL
         skip = skipped(start, stream.headers.get("Content-Range", ""), _BLOB) if is_part else start
-        for piece in stream.pieces(PIECE_BYTES):
-            yield piece[skip:]
-            skip = max(0, skip - len(piece))
+        for chunk in stream.chunks(CHUNK_BYTES):
+            yield chunk[skip:]
+            skip = max(0, skip - len(chunk))
 
-    def _follow(self, url: str, headers: Mapping[str, str]) -> tuple[Trail, Stream]:
-        """Open a blob, wherever the registry sends us for it: storage, mostly, which wants no credentials."""
-        trail, tokens, sent = Trail(url, _BLOB), self.tokens, self.tokens.header()
+    def _follow(self, url: str, headers: Mapping[str, str]) -> tuple[RedirectChain, StreamingResponse]:
+        """Open a blob and follow redirects, usually to storage that needs no credentials."""
+        chain, auth, sent = RedirectChain(url, _BLOB), self.auth, self.auth.header()
         while True:
-            stream = self._open(trail.url, {**headers, **sent})
-            if stream.status == _UNAUTHORIZED or (not trail.hops and stream.status in UNAUTHENTICATED):
+            stream = self._open(chain.url, {**headers, **sent})
+            if stream.status == _UNAUTHORIZED or (not chain.hops and stream.status in UNAUTHENTICATED):
                 stream.close()
-                self._log_in(tokens, trail.url)
-                stream = self._open(trail.url, {**headers, **tokens.header()})
+                self._log_in(auth, chain.url)
+                stream = self._open(chain.url, {**headers, **auth.header()})
             if stream.status not in REDIRECTS:
-                return trail, stream
+                return chain, stream
             stream.close()
-            trail.follow(stream.headers.get("Location", ""))
-            tokens = self.tokens if trail.is_home else self.guests.at(trail.url)
-            sent = {} if trail.is_home else tokens.header()
+            chain.follow(stream.headers.get("Location", ""))
+            auth = self.auth if chain.on_origin_host else self.anonymous.for_url(chain.url)
+            sent = {} if chain.on_origin_host else auth.header()
 
-    def _open(self, url: str, headers: Mapping[str, str]) -> Stream:
+    def _open(self, url: str, headers: Mapping[str, str]) -> StreamingResponse:
         return self.transport.open("GET", url, headers, doing=_BLOB)
 
-    def _log_in(self, tokens: Tokens, url: str) -> None:
-        """Get a token for a blob, without its bytes."""
+    def _log_in(self, auth: RegistryAuth, url: str) -> None:
+        """Get a token for a blob without reading it."""
 
-        def send(header: Mapping[str, str]) -> Reply:
+        def send(header: Mapping[str, str]) -> HttpResponse:
             return self.transport.send("HEAD", url, header, limit=MANIFEST_MAX_BYTES, doing="HEAD blob")
 
-        tokens.request(self.transport, send)
+        auth.request(self.transport, send)
 
-    def _request(self, method: str, repository: Repository, reference: str, limit: int = MANIFEST_MAX_BYTES) -> Reply:
+    def _request(
+        self, method: str, repository: Repository, reference: str, limit: int = MANIFEST_MAX_BYTES
+    ) -> HttpResponse:
         url = f"{repository.url}/manifests/{reference}"
-        reply = self._authenticated(method, url, limit)
-        if reply.status != _OK:
-            error = self._error(f"{method} manifest", reply.status)
+        response = self._authenticated(method, url, limit)
+        if response.status != _OK:
+            error = self._error(f"{method} manifest", response.status)
             raise error
-        return reply
+        return response
 
-    def _authenticated(self, method: str, url: str, limit: int = MANIFEST_MAX_BYTES, doing: str = "") -> Reply:
-        """Send a request, and follow redirects: with our credentials on the registry's own host, elsewhere without."""
-        trail = Trail(url, doing or f"{method} manifest")
+    def _authenticated(self, method: str, url: str, limit: int = MANIFEST_MAX_BYTES, doing: str = "") -> HttpResponse:
+        """Send a request and follow redirects; other hosts receive no credentials."""
+        chain = RedirectChain(url, doing or f"{method} manifest")
 
-        def send(header: Mapping[str, str]) -> Reply:
+        def send(header: Mapping[str, str]) -> HttpResponse:
             headers = {"Accept": _ACCEPT, **header}
-            return self.transport.send(method, trail.url, headers, limit=limit, doing=trail.doing)
+            return self.transport.send(method, chain.url, headers, limit=limit, doing=chain.doing)
 
         while True:
-            tokens = self.tokens if trail.is_home else self.guests.at(trail.url)
-            reply = tokens.request(self.transport, send)
-            if reply.status not in REDIRECTS:
-                return reply
-            trail.follow(reply.headers.get("Location", ""))
+            auth = self.auth if chain.on_origin_host else self.anonymous.for_url(chain.url)
+            response = auth.request(self.transport, send)
+            if response.status not in REDIRECTS:
+                return response
+            chain.follow(response.headers.get("Location", ""))
 
     def _error(self, operation: str, status: int) -> RemoteError:
-        return failure(operation, self.tokens.registry, status, hint=self._hint())
+        return failure(operation, self.auth.registry, status, hint=self._hint())
 
     def _hint(self) -> str:
-        if self.tokens.refusal:
-            return f"check the credentials in the secret: {self.tokens.refusal}"
-        if not self.tokens.role_needs:
-            return "the registry does not let us read; check the credentials that are declared for it"
+        if self.auth.refusal:
+            return f"check the credentials in the secret: {self.auth.refusal}"
+        if not self.auth.role_needs:
+            return "the registry denies reading; check the credentials that are declared for it"
         return (
-            f"allow {' and '.join(self.tokens.role_needs)} on the repository in the role of the handler's function, "
-            "and in the repository's own policy where it is another account's"
+            f"allow {' and '.join(self.auth.role_needs)} on the repository in the role of the handler function and, "
+            "if the repository is in another account, in its policy"
         )
 
 
-def _parsed(reply: Reply, listed_as: str = "") -> Manifest:
+def _parsed(response: HttpResponse, listed_as: str = "") -> Manifest:
     """
-    Read the manifest of a response, one at a time: what JSON becomes is many times as long.
+    Parse the manifest in a response.
 
     Args:
-        listed_as: Its media type by the index that lists it, where the
-            response has a type that says nothing.
+        listed_as: The media type in the descriptor, used if the response has
+            a generic Content-Type.
     """
-    kind = media_type(reply)
+    kind = media_type(response)
     with _PARSING:
-        return Manifest.parse(reply.body, listed_as if kind in GENERIC_TYPES else kind)
+        return Manifest.parse(response.body, listed_as if kind in GENERIC_TYPES else kind)
 
 
-def _listed(reply: Reply) -> tuple[Descriptor, ...]:
-    """Read a list of referrers; its type is known by now, and may be a generic one."""
+def _listed(response: HttpResponse) -> tuple[Descriptor, ...]:
+    """Parse a list of referrers, which may have a generic Content-Type."""
     with _PARSING:
-        return Manifest.parse(reply.body, ManifestMediaType.OCI_INDEX).children
+        return Manifest.parse(response.body, ManifestMediaType.OCI_INDEX).children

@@ -1,4 +1,4 @@
-"""What a registry's refusal means."""
+"""Maps HTTP statuses of registries to errors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..errors import (
 from ..oci import RegistryHost
 
 UNAUTHENTICATED = frozenset({400, 401, 403})
-"""ECR Public answers 400 to a token that it does not know (with no challenge), and 403 to one that has expired."""
+"""ECR Public returns 400 without a challenge for an unknown token, and 403 for an expired one."""
 
 THROTTLED = 429
 SERVER_ERRORS = range(500, 600)
 
-PASSING = frozenset({408, 421, 423, 424, 425, *SERVER_ERRORS})
-"""What another attempt may cure: time-outs, and dependencies (424) that failed."""
+TRANSIENT = frozenset({408, 421, 423, 424, 425, *SERVER_ERRORS})
+"""Statuses that another attempt may resolve, such as timeouts and failed dependencies (424)."""
 
 _NOT_FOUND = 404
 
@@ -28,12 +28,12 @@ def failure(
     operation: str, registry: RegistryHost, status: int, *, hint: str | None = None, said: str = ""
 ) -> RemoteError:
     """
-    Return the error for an answer that is none of those wanted.
+    Return the error for the status of a failed request.
 
     Args:
-        operation: ``GET manifest``.
-        hint: What to do where access is denied.
-        said: The registry's own words.
+        operation: The request, e.g. ``GET manifest``.
+        hint: What to do if access is denied.
+        said: The message of the registry.
     """
     denied = status in UNAUTHENTICATED
     kind: type[RemoteError] = RejectedError
@@ -43,7 +43,7 @@ def failure(
         kind = AccessError
     elif status == THROTTLED:
         kind = ThrottledError
-    elif status in PASSING:
+    elif status in TRANSIENT:
         kind = UnavailableError
-    message = f"{operation} failed: registry {registry} answered {status}{said and f': {said}'}"
+    message = f"{operation} failed: registry {registry} returned {status}{said and f': {said}'}"
     return kind(message, operation=operation, hint=hint if denied else None)

@@ -1,8 +1,8 @@
 """
-What the header fields of registries say, by their grammars.
+Parsers for the header fields ``WWW-Authenticate`` and ``Link``.
 
-Both grammars have quoted strings with commas, semicolons and anything else in
-them, so no field can be cut at its commas.
+Both grammars allow quoted strings that contain commas and semicolons, so a
+field cannot simply be split at commas.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a word
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token in the sense of RFC 9110
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 
 _PARAMETER = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:{_QUOTED}|([^\s,;\"]+))", re.DOTALL)
-"""RFC 9110, 11.2; a value without quotes may be an address, as some registries write it."""
+"""RFC 9110, 11.2. An unquoted value may be a URL, as some registries send it."""
 
 _SCHEME = re.compile(rf"({_TOKEN})(?: +[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$)))?(?=[ \t,]|$)")
-"""RFC 9110, 11.4: a scheme, which a ``token68`` may follow: of ``Negotiate``, say."""
+"""RFC 9110, 11.4: a scheme, optionally followed by a ``token68``, as for ``Negotiate``."""
 
 _COMMAS = re.compile(r"[ \t,]*")
 
@@ -29,64 +29,64 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(slots=True)
-class Offer:
+class OfferedChallenge:
     """
     One challenge of a ``WWW-Authenticate`` field.
 
     Attributes:
-        scheme: In lower case.
-        parameters: By their names in lower case.
-        is_sound: False where a parameter is given twice, or the field breaks off.
+        scheme: The scheme in lower case.
+        parameters: The parameters by their names in lower case.
+        is_valid: False if a parameter is duplicated or the field is incomplete.
     """
 
     scheme: str
     parameters: dict[str, str] = field(default_factory=dict)
-    is_sound: bool = True
+    is_valid: bool = True
 
     def add(self, name: str, value: str) -> None:
-        """Add a parameter. RFC 9110, 11.2: each once, or nobody knows which of them counts."""
-        self.is_sound = self.is_sound and name not in self.parameters
+        """Add a parameter. RFC 9110, 11.2 forbids duplicates, because it is undefined which one applies."""
+        self.is_valid = self.is_valid and name not in self.parameters
         self.parameters.setdefault(name, value)
 
 
-def read_offers(text: str) -> list[Offer]:
+def parse_challenges(text: str) -> list[OfferedChallenge]:
     """
-    Read a ``WWW-Authenticate`` field, or several of them with commas between.
+    Parse a ``WWW-Authenticate`` field, or several of them joined by commas.
 
     References:
         RFC 9110, 11.6.1.
     """
-    offers: list[Offer] = []
+    challenges: list[OfferedChallenge] = []
     at = _skip(text, 0)
     while at < len(text):
-        if offers and (match := _PARAMETER.match(text, at)):
-            offers[-1].add(match[1].lower(), _value(match[2], match[3]))
+        if challenges and (match := _PARAMETER.match(text, at)):
+            challenges[-1].add(match[1].lower(), _value(match[2], match[3]))
         elif match := _SCHEME.match(text, at):
-            offers.append(Offer(match[1].lower()))
+            challenges.append(OfferedChallenge(match[1].lower()))
         else:
-            if offers:
-                offers[-1].is_sound = False
+            if challenges:
+                challenges[-1].is_valid = False
             break
         at = _skip(text, match.end())
-    return offers
+    return challenges
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link of a ``Link`` field: where it leads, and its parameters by their names in lower case."""
+    """A link of a ``Link`` field: its target, and its parameters by their names in lower case."""
 
     target: str
     parameters: Mapping[str, str]
 
     @property
     def relations(self) -> frozenset[str]:
-        """What it is to the page that has it, in lower case."""
+        """Its relation types in lower case."""
         return frozenset(self.parameters.get("rel", "").lower().split())
 
 
-def read_links(text: str) -> list[Link] | None:
+def parse_links(text: str) -> list[Link] | None:
     """
-    Read a ``Link`` field, or several of them with commas between; None: it is none.
+    Parse a ``Link`` field, or several of them joined by commas; None if it is invalid.
 
     References:
         RFC 8288, 3.
@@ -99,7 +99,7 @@ def read_links(text: str) -> list[Link] | None:
         for match in _parameters(text, at):
             at = match.end()
             if match[1]:
-                # RFC 8288, 3.3: of several of one name, the first counts.
+                # RFC 8288, 3.3: the first of several equal parameters applies.
                 parameters.setdefault(match[1].lower(), _value(match[2], match[3] or ""))
         links.append(Link(target, parameters))
     return links if not text[at:].strip(" \t,") else None

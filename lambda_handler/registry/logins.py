@@ -1,9 +1,9 @@
 """
-Which credentials belong to which registry.
+Credentials for registries.
 
-Credentials go to the host that they are for, compared as a parsed host: ECR
-Public's to where the API says that it is, private ECR's to a host of exactly
-its form, and a secret's to the registry that it was declared for.
+Credentials are sent only to the host that they are for, after parsing it: those
+of ECR Public to the host that the API returns, those of private ECR to a host
+of its exact form, and those of a secret to the registry in its declaration.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from urllib.parse import urlsplit
 
 from ..errors import CredentialsError
 from ..oci import PrivateEcr, RegistryHost, Repository
-from .auth import Tokens
+from .auth import RegistryAuth
 from .secret import OPERATION, Secret
 
 T = TypeVar("T")
 
 ECR_PUBLIC_REGION = "us-east-1"
-"""Amazon ECR Public's API is served here only, whatever the Region of the stack."""
+"""The only Region of the ECR Public API, whatever the Region of the stack."""
 
 _SECRET_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:.+")
 
 _PRIVATE_ECR_READ = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-"""What private ECR wants for manifests and for layers over HTTP."""
+"""The actions that private ECR requires for reading manifests and layers."""
 
 
 class Call(Protocol):
-    """Calls AWS. Raises our errors."""
+    """Calls an AWS API, and translates its errors."""
 
     def __call__(
         self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]
     ) -> T:
-        """Return what *read* makes of the answer; what it cannot read is an error of ours, too."""
+        """Return the result of *read* for the response; errors of *read* are translated too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A repository where it is to be asked for, and what authenticates us there."""
+    """The address of a repository, and the authentication for it."""
 
     repository: Repository
-    tokens: Tokens
+    auth: RegistryAuth
 
 
 @dataclass(slots=True)
@@ -53,70 +53,71 @@ class Logins:
     """
     The logins of a warm function.
 
-    A token is asked for when it is first needed, and again when it stops
+    Tokens are requested when they are first needed, and again when they stop
     working.
 
     Attributes:
-        keeps_secrets: Whether a login with a secret is kept, too: for who
-            ends soon.
+        caches_secrets: Whether to cache logins with secrets too, for
+            short-lived programs.
     """
 
     call: Call
-    kept: dict[Repository, Login] = field(default_factory=dict, repr=False)
-    public: dict[RegistryHost, Tokens] = field(default_factory=dict, repr=False)
-    keeps_secrets: bool = False
+    cached: dict[Repository, Login] = field(default_factory=dict, repr=False)
+    public: dict[RegistryHost, RegistryAuth] = field(default_factory=dict, repr=False)
+    caches_secrets: bool = False
     _with_secrets: dict[tuple[Repository, str], Login] = field(default_factory=dict, init=False, repr=False)
 
     def ecr_public(self, repository: Repository) -> Login:
         """
-        Return the login for a repository of ECR Public; anonymous where the role may not log in.
+        Return the login for a repository of ECR Public; anonymous if the role may not log in.
 
-        One token serves all repositories there: the challenge's scope is ``aws``.
+        One token is valid for all repositories, because its scope is ``aws``.
         """
         host = repository.host.canonical
-        tokens = Tokens(host, self._ecr_public_password, scope=repository.scope, is_open=True)
-        return Login(repository, self.public.setdefault(host, tokens))
+        auth = RegistryAuth(host, self._ecr_public_password, scope=repository.scope, allow_anonymous=True)
+        return Login(repository, self.public.setdefault(host, auth))
 
-    def other(self, repository: Repository, credentials_secret_arn: str) -> Login:
+    def for_registry(self, repository: Repository, credentials_secret_arn: str) -> Login:
         """
         Return the login for a repository of any other registry.
 
-        What comes from a secret is not kept, unless that is asked for: a secret
-        that is corrected counts at once, and so does a password that was changed.
+        Logins with secrets are not cached by default, so that a change of the
+        secret takes effect immediately.
 
         Args:
-            credentials_secret_arn: Of a secret with its credentials; empty:
-                the role's own for private ECR, none for others.
+            credentials_secret_arn: The ARN of a secret with credentials. Empty
+                for the role's credentials in private ECR, and for anonymous
+                access elsewhere.
 
         Raises:
-            CredentialsError: The secret is none, or is for another registry.
-            AccessError: There are credentials, but they cannot be had.
+            CredentialsError: The secret is invalid, or is for another registry.
+            AccessError: The credentials cannot be read.
         """
         if credentials_secret_arn:
             known = self._with_secrets.get((repository, credentials_secret_arn))
             return known or self._with_secret(repository, credentials_secret_arn)
-        if repository not in self.kept:
-            self.kept[repository] = self._without_secret(repository)
-        return self.kept[repository]
+        if repository not in self.cached:
+            self.cached[repository] = self._without_secret(repository)
+        return self.cached[repository]
 
-    def forget(self) -> None:
-        """Forget everything: after a failure, nobody knows which of it is still good."""
-        self.kept.clear()
+    def clear(self) -> None:
+        """Clear the cache after a failure, because any login may have become invalid."""
+        self.cached.clear()
         self.public.clear()
 
     def _with_secret(self, repository: Repository, arn: str) -> Login:
         secret = self._secret(arn)
         secret.check(repository.host, arn)
-        tokens = Tokens(
+        auth = RegistryAuth(
             repository.host,
             lambda: secret.password or None,
             current=secret.token,
             scope=repository.scope,
-            is_declared=True,
+            has_credentials=True,
             endpoints=secret.token_endpoints,
         )
-        login = Login(repository, tokens)
-        if self.keeps_secrets:
+        login = Login(repository, auth)
+        if self.caches_secrets:
             self._with_secrets[repository, arn] = login
         return login
 
@@ -124,7 +125,7 @@ class Logins:
         registry = repository.host.private_ecr
         if registry is not None:
             return self._private_ecr(repository, registry)
-        return Login(repository, Tokens(repository.host, lambda: None, scope=repository.scope))
+        return Login(repository, RegistryAuth(repository.host, lambda: None, scope=repository.scope))
 
     def _ecr_public_password(self) -> str:
         return self.call(
@@ -132,11 +133,11 @@ class Logins:
             ECR_PUBLIC_REGION,
             "GetAuthorizationToken",
             {},
-            lambda answer: _password(answer["authorizationData"]),
+            lambda response: _password(response["authorizationData"]),
         )
 
     def _private_ecr(self, repository: Repository, registry: PrivateEcr) -> Login:
-        """Log in where the API says that the registry is."""
+        """Log in to the host that the API returns."""
 
         def authorized(read: Callable[[Any], T]) -> T:
             parameters = {"registryIds": [registry.account]}
@@ -145,17 +146,17 @@ class Logins:
                 registry.region,
                 "GetAuthorizationToken",
                 parameters,
-                lambda answer: read(answer["authorizationData"][0]),
+                lambda response: read(response["authorizationData"][0]),
             )
 
         host = authorized(lambda data: RegistryHost.parse(urlsplit(data["proxyEndpoint"]).netloc))
-        tokens = Tokens(host, lambda: authorized(_password), role_needs=_PRIVATE_ECR_READ)
-        return Login(Repository(host, repository.path), tokens)
+        auth = RegistryAuth(host, lambda: authorized(_password), role_needs=_PRIVATE_ECR_READ)
+        return Login(Repository(host, repository.path), auth)
 
     def _secret(self, arn: str) -> Secret:
         match = _SECRET_ARN.fullmatch(arn)
         if match is None:
-            # What it is instead may be the secret itself.
+            # The value may be the secret itself, so it is not in the message.
             message = "CredentialsSecretArn is not the ARN of a secret in AWS Secrets Manager"
             raise CredentialsError(message, operation=OPERATION)
         text = self.call(
@@ -163,11 +164,11 @@ class Logins:
             match["region"],
             "GetSecretValue",
             {"SecretId": arn},
-            lambda answer: str(answer.get("SecretString") or ""),
+            lambda response: str(response.get("SecretString") or ""),
         )
         return Secret.parse(text, arn)
 
 
 def _password(data: Mapping[str, Any]) -> str:
-    """Return ``user:password`` as GetAuthorizationToken gives it."""
+    """Return ``user:password`` from a response of GetAuthorizationToken."""
     return base64.b64decode(data["authorizationToken"]).decode()

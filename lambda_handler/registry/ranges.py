@@ -1,4 +1,4 @@
-"""Parts of blobs: what is asked for, and what came."""
+"""Range requests for blobs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?P<first>[0-9]{1,19})-[0-9]{1,19}/(?:[
 
 def range_header(start: int, size: int | None) -> dict[str, str]:
     """
-    Return the header that asks for a blob from *start* on.
+    Return the header that requests a blob from offset *start*.
 
-    With both its ends, where the size is known: some registries answer 416 to
-    an open one.
+    If the size is known, the range has an end: some registries return 416 for
+    an open range.
     """
     if not start:
         return {}
@@ -23,10 +23,10 @@ def range_header(start: int, size: int | None) -> dict[str, str]:
 
 def skipped(start: int, content_range: str, doing: str) -> int:
     """
-    Return how many of the bytes of a 206 the caller has already.
+    Return how many bytes of a 206 response the caller has already.
 
     Raises:
-        UnavailableError: It begins behind what was asked for.
+        UnavailableError: The response starts after the requested offset.
 
     References:
         RFC 9110, 14.4.
@@ -34,6 +34,8 @@ def skipped(start: int, content_range: str, doing: str) -> int:
     match = _CONTENT_RANGE.fullmatch(content_range)
     first = int(match["first"]) if match else start
     if first > start:
-        message = f"{doing} failed: asked for bytes from {start} on, the registry sent those from {first} on"
+        message = (
+            f"{doing} failed: requested bytes from offset {start}, but the registry sent bytes from offset {first}"
+        )
         raise UnavailableError(message, operation=doing)
     return start - first

@@ -1,9 +1,9 @@
 """
-Where redirects lead, and what may go along.
+Follow redirects safely.
 
-Registries redirect layers to storage, mostly with a signed address, and some
-redirect manifests to another registry. Credentials stay behind when the host
-changes, and do not come back.
+Registries redirect layers to storage, usually with presigned URLs, and some
+redirect manifests to another registry. Once a redirect has left the host, no
+request of the chain has credentials any more.
 """
 
 from __future__ import annotations
@@ -18,77 +18,77 @@ from ..oci import RegistryHost
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 REDIRECTS_MAX = 5
-"""Registries redirect once or twice; more is a loop."""
+"""Registries redirect once or twice; more redirects are a loop."""
 
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 
 
 @dataclass(slots=True)
-class Trail:
+class RedirectChain:
     """
-    Where a request has been led.
+    The redirects of one request.
 
     Attributes:
-        url: Where it is now.
-        doing: For messages: ``GET blob``.
-        is_home: Whether it has never left the host that it began at.
-        hops: How often it was led on.
+        url: The current URL.
+        doing: The request, for messages: ``GET blob``.
+        on_origin_host: Whether all redirects stayed on the host of the first URL.
+        hops: The number of redirects.
     """
 
     url: str
     doing: str
-    is_home: bool = True
+    on_origin_host: bool = True
     hops: int = 0
 
     def follow(self, location: str) -> None:
         """
-        Go where a redirect leads.
+        Follow a redirect.
 
         Args:
-            location: As the response has it.
+            location: The Location header.
 
         Raises:
-            AccessError: Away from TLS, or to this machine.
-            UnavailableError: Nowhere, or too often.
+            AccessError: The redirect leads to plain HTTP or to this machine.
+            UnavailableError: The location is invalid, or there are too many redirects.
         """
         if self.hops == REDIRECTS_MAX:
             message = f"{self.doing} failed: more than {REDIRECTS_MAX} redirects"
             raise UnavailableError(message, operation=self.doing)
         url = target(self.url, location, self.doing)
-        self.is_home = self.is_home and is_same_host(self.url, url)
+        self.on_origin_host = self.on_origin_host and is_same_host(self.url, url)
         self.url, self.hops = url, self.hops + 1
 
 
 def target(url: str, location: str, doing: str) -> str:
     """
-    Return where a redirect leads, to the byte, if that is a place to go to.
+    Return the URL of a redirect, byte for byte.
 
     Raises:
-        AccessError: It leads away from TLS, or to this machine.
-        UnavailableError: It leads nowhere.
+        AccessError: The redirect leads to plain HTTP or to this machine.
+        UnavailableError: The location is invalid.
     """
     try:
-        # What is joined is written anew, and a signature is about the bytes.
+        # urljoin rewrites the URL, which would break a signature.
         led = location.partition("#")[0] if _ABSOLUTE.match(location) else urldefrag(urljoin(url, location))[0]
         parts = urlsplit(led)
         to_loopback = RegistryHost.parse(parts.netloc).is_loopback
     except ValueError:
-        # Of urljoin too: a bracket that is not closed, say.
-        message = f"{doing} failed: a redirect without a usable address"
+        # urljoin raises it too, for example for an unclosed bracket.
+        message = f"{doing} failed: a redirect has no valid location"
         raise UnavailableError(message, operation=doing) from None
     here = urlsplit(url).netloc
     from_loopback = RegistryHost.parse(here).is_loopback
     if parts.scheme != "https" and not (parts.scheme == "http" and to_loopback and from_loopback):
-        message = f"{doing} failed: a redirect leads from {here} to plain {parts.scheme or 'nothing'}"
+        message = f"{doing} failed: {here} redirects to plain {parts.scheme or 'nothing'}"
         raise AccessError(message, operation=doing)
     if to_loopback and not from_loopback:
-        message = f"{doing} failed: a redirect leads from {here} to this machine"
+        message = f"{doing} failed: {here} redirects to this machine"
         raise AccessError(message, operation=doing)
     return led
 
 
 def is_same_host(one: str, other: str) -> bool:
-    """Whether two addresses are on the same host, by whatever of its names, at the same port and as safe."""
+    """Whether two URLs have the same scheme, host (by any of its names) and port."""
     try:
         first, second = urlsplit(one), urlsplit(other)
         hosts = [RegistryHost.parse(parts.netloc).canonical for parts in (first, second)]

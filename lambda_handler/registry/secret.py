@@ -1,11 +1,11 @@
 """
-What a secret in AWS Secrets Manager says: credentials, and where they may go.
+Secrets in AWS Secrets Manager: credentials, and the hosts that may receive them.
 
 Shape:
-    ``{"username": "…", "password": "…"}`` or ``{"token": "…"}``, and beside
-    them ``"registry": "ghcr.io"``, the only registry that they are sent to,
-    and ``"tokenEndpoint": "https://auth.example.com"``, a host beside the
-    registry that may have them too; both may be lists. Or a token alone.
+    ``{"username": "…", "password": "…"}`` or ``{"token": "…"}``. Optional:
+    ``"registry": "ghcr.io"``, the only registry that receives them, and
+    ``"tokenEndpoint": "https://auth.example.com"``, another host that may
+    receive them; both may be lists. Or just a token, without JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ..errors import CredentialsError, ImageError, shown
+from ..errors import CredentialsError, ImageError, truncated_repr
 from ..oci import RegistryHost
 
 OPERATION = "secretsmanager:GetSecretValue"
@@ -24,19 +24,19 @@ OPERATION = "secretsmanager:GetSecretValue"
 _KEYS = ("username", "password", "token", "registry", "tokenEndpoint")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-"""JSON can escape one that stands alone, and no bytes of a header stand for it."""
+"""JSON can escape a lone surrogate, but a header cannot encode it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
     """
-    Credentials, and where they may go.
+    Credentials, and the hosts that may receive them.
 
     Attributes:
-        password: ``user:password``; empty: there is only a token.
-        token: What a registry takes as it is.
-        registries: The only registries that may have them; empty: the secret does not say.
-        token_endpoints: Hosts beside the registry that may have them, too.
+        password: ``user:password``; empty if there is only a token.
+        token: A bearer token.
+        registries: The only registries that may receive them; empty for no restriction.
+        token_endpoints: Other hosts that may receive them.
     """
 
     password: str = field(default="", repr=False)
@@ -47,21 +47,23 @@ class Secret:
     @classmethod
     def parse(cls, text: str, arn: str) -> Secret:
         """
-        Read a secret.
+        Parse a secret.
 
         Raises:
-            CredentialsError: It holds none, or says what cannot be understood.
+            CredentialsError: It has no credentials, or an invalid key.
         """
         try:
-            data: object = json.loads(text, object_pairs_hook=_once)
+            data: object = json.loads(text, object_pairs_hook=_unique_keys)
         except (ValueError, RecursionError) as error:
-            if isinstance(error, _TwiceError):
-                raise _refuse(arn, f"has the key {shown(str(error))} twice") from None
+            if isinstance(error, _DuplicateKeyError):
+                raise _refuse(arn, f"has the duplicate key {truncated_repr(str(error))}") from None
             data = {"token": text.strip()}
         values = data if isinstance(data, dict) else {}
         for key in values:
             if key not in _KEYS and key.casefold() in {known.casefold() for known in _KEYS}:
-                raise _refuse(arn, f"has a key {shown(key)}; its keys are {', '.join(_KEYS)}, in just these letters")
+                raise _refuse(
+                    arn, f"has an unknown key {truncated_repr(key)}; keys are case-sensitive: {', '.join(_KEYS)}"
+                )
         return cls(
             **_credentials(values, arn),
             registries=frozenset(_hosts(values, "registry", arn)),
@@ -70,27 +72,27 @@ class Secret:
 
     def check(self, registry: RegistryHost, arn: str) -> None:
         """
-        Refuse to use it for a registry that it is not for.
+        Check that *registry* may receive the credentials.
 
         Raises:
-            CredentialsError: It names another.
+            CredentialsError: The secret is for other registries.
         """
         if self.registries and registry.canonical not in self.registries:
             named = ", ".join(sorted(map(str, self.registries)))
-            message = f"the secret {arn} is for the registry {named}, and is not sent to {registry}"
-            hint = f'name another secret, or add {registry} to the key "registry" of this one'
+            message = f"the secret {arn} is for the registry {named}, so it is not sent to {registry}"
+            hint = f'use another secret, or add {registry} to the key "registry" of this one'
             raise CredentialsError(message, operation=OPERATION, hint=hint)
 
 
-class _TwiceError(ValueError):
-    """A key that an object has twice."""
+class _DuplicateKeyError(ValueError):
+    """An object has a duplicate key."""
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise _TwiceError(key)
+            raise _DuplicateKeyError(key)
         found[key] = value
     return found
 
@@ -102,13 +104,13 @@ def _credentials(data: Mapping[str, object], arn: str) -> Mapping[str, str]:
     token = values.get("token", "")
     if token and token.isascii() and token.isprintable():
         return {"token": token}
-    message = f"the secret {arn} holds no credentials"
-    hint = 'make it {"username": "…", "password": "…", "registry": "…"}, or a token'
+    message = f"the secret {arn} has no credentials"
+    hint = 'set it to {"username": "…", "password": "…", "registry": "…"}, or to a token'
     raise CredentialsError(message, operation=OPERATION, hint=hint)
 
 
 def _hosts(data: Mapping[str, object], key: str, arn: str) -> Iterator[RegistryHost]:
-    """Read hosts, as people write them: alone, or as addresses."""
+    """Read hosts, which may be given as host names or as URLs."""
     value = data.get(key, [])
     for text in value if isinstance(value, list) else [value]:
         try:
@@ -116,7 +118,9 @@ def _hosts(data: Mapping[str, object], key: str, arn: str) -> Iterator[RegistryH
             parts = urlsplit(written if "://" in written else f"//{written}")
             yield RegistryHost.parse(parts.netloc).canonical
         except (ImageError, ValueError):
-            raise _refuse(arn, f"has a key {key!r} that is no host; expected e.g. 'registry.example.com'") from None
+            raise _refuse(
+                arn, f"has an invalid host in the key {key!r}; expected e.g. 'registry.example.com'"
+            ) from None
 
 
 def _refuse(arn: str, why: str) -> CredentialsError:

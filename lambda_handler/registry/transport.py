@@ -1,4 +1,4 @@
-"""HTTP with everything bounded: the time, the size of an answer, where it may lead."""
+"""HTTP with limits for the time and the size of every response."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from .wire import Wire, headers_for, pool_for
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
-"""For each read from the socket; the deadline bounds their sum."""
+"""The timeout of each read from the socket; the deadline limits their sum."""
 
 SEND_SECONDS = 20.0
-"""For each piece of a body that is sent, and for the answer after the last of them."""
+"""The timeout for each chunk of a request body, and for the response after the last one."""
 
 ERROR_MAX_BYTES = 64 * 1024
-"""How much is read of a response that is not the content asked for; the rest is dropped."""
+"""How much of an error response is read; the rest is discarded."""
 
 _CHUNK_BYTES = 64 * 1024
 _CONTENT = range(200, 300)
 _WITHOUT_BODY = frozenset({204, 304})
 _DIGITS = 20
-"""A length has fewer: what is longer is none that anybody could send."""
+"""A Content-Length with this many digits is invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An answer, its body read whole."""
+class HttpResponse:
+    """A response whose body was read completely."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,16 +39,16 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class StreamingResponse:
     """
-    An answer whose body is read piece by piece, none of it held longer than that.
+    A response whose body is read chunk by chunk.
 
-    Neither an endless nor a dripping body goes on for ever: every piece
-    checks the deadline.
+    Every chunk checks the deadline, so neither an endless nor a slow body can
+    block the function.
 
     Attributes:
-        length: Of the body, in bytes, where the response says it; not all
-            versions of urllib3 look whether it is all there.
+        length: The Content-Length, if there is one. Not all versions of
+            urllib3 check whether the body is complete.
     """
 
     response: urllib3.BaseHTTPResponse
@@ -63,50 +63,45 @@ class Stream:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers, whose names are the same in any case."""
+        """The headers, with case-insensitive names."""
         return self.response.headers
 
-    def pieces(self, size: int) -> Iterator[bytes]:
+    def chunks(self, size: int) -> Iterator[bytes]:
         """
-        Give the body in pieces of at most *size* bytes, as they come.
+        Yield the body in chunks of at most *size* bytes, as they arrive.
 
         Raises:
-            UnavailableError: The connection broke off.
-            DeadlineError: There is no time left.
+            UnavailableError: The connection was lost.
+            DeadlineError: The deadline has passed.
         """
-        # read() waits until a piece is full, however slowly it comes. Old versions of urllib3 have nothing else.
+        # read() waits until a chunk is full, however slow the server is. Old versions of urllib3 have no read1().
         read, left = getattr(self.response, "read1", self.response.read), self.length
         try:
-            while piece := read(size):
-                left = None if left is None else left - len(piece)
-                yield piece
+            while chunk := read(size):
+                left = None if left is None else left - len(chunk)
+                yield chunk
                 self.deadline.check(self.doing)
             if left:
-                message = f"{self.doing} failed: the response is {abs(left)} bytes shorter or longer than it says"
+                message = f"{self.doing} failed: the response differs from its Content-Length by {abs(left)} bytes"
                 raise UnavailableError(message, operation=self.doing)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _broken(self.doing, error, self.deadline) from error
         finally:
             self.close()
 
-    def refused(self) -> Reply:
-        """Return status and headers as an answer, whose body nobody wants."""
-        self.close()
-        return Reply(status=self.status, headers=self.headers, body=b"")
-
     def close(self) -> None:
-        """Drop the connection, unless the body was read to its end: then it went back to the pool by itself."""
+        """Close the connection, unless the body was read completely, which returns the connection to the pool."""
         self.response.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
     """
-    Sends requests, one attempt each: no retries, no redirects, no cookies, no proxies.
+    Sends requests without retries, redirects, cookies or proxies.
 
     Attributes:
-        pool: Keeps connections from one request to the next.
-        deadline: No request outlives it.
+        pool: Reuses connections.
+        deadline: The limit for every request.
     """
 
     pool: urllib3.PoolManager
@@ -121,46 +116,46 @@ class Transport:
         limit: int,
         doing: str,
         body: Iterable[bytes] | None = None,
-    ) -> Reply:
+    ) -> HttpResponse:
         """
-        Send a request and read its answer.
+        Send a request and read its response.
 
         Args:
-            url: May carry nothing secret: it is not logged, but others may.
-            headers: Sent to this address only.
-            limit: The longest content to accept, in bytes. What an error
-                says is cut instead: it is for people.
-            doing: For messages: ``GET manifest``.
-            body: Sent piece by piece; *headers* say its length. What it raises ends the request.
+            headers: The headers, sent to this URL only.
+            limit: The maximum size of the content in bytes. The body of an
+                error is truncated instead.
+            doing: The request, for messages: ``GET manifest``.
+            body: The chunks of the body, whose length must be in *headers*.
+                An exception that it raises ends the request.
 
         Raises:
-            UnavailableError: No answer, or one that broke off.
-            IntegrityError: The answer is longer than *limit*.
-            DeadlineError: There is no time left.
+            UnavailableError: There was no response, or an incomplete one.
+            IntegrityError: The content is longer than *limit*.
+            DeadlineError: The deadline has passed.
         """
         stream = self.open(method, url, headers, doing=doing, body=body)
         is_content = stream.status in _CONTENT
         most = limit if is_content else min(limit, ERROR_MAX_BYTES)
-        answer = _first(stream, most + 1)
-        if is_content and len(answer) > limit:
-            message = f"{doing} failed: the answer is longer than the {limit} bytes allowed"
+        content = _first(stream, most + 1)
+        if is_content and len(content) > limit:
+            message = f"{doing} failed: the response is longer than the allowed {limit} bytes"
             raise IntegrityError(message)
-        return Reply(status=stream.status, headers=stream.headers, body=answer[:most])
+        return HttpResponse(status=stream.status, headers=stream.headers, body=content[:most])
 
     def open(
         self, method: str, url: str, headers: Mapping[str, str], *, doing: str, body: Iterable[bytes] | None = None
-    ) -> Stream:
+    ) -> StreamingResponse:
         """
-        Send a request, and leave its answer to be read.
+        Send a request, and return its response before the body is read.
 
         Raises:
-            UnavailableError: No answer.
-            DeadlineError: There is no time left.
+            UnavailableError: There was no response.
+            DeadlineError: The deadline has passed.
         """
         where = f"{doing} from {urlsplit(url).netloc}"
         self.deadline.check(where)
         left = self.deadline.remaining
-        # urllib3 takes the time to connect for the time to send, too.
+        # urllib3 uses the connect timeout for sending too.
         connect, read = (CONNECT_SECONDS, READ_SECONDS) if body is None else (SEND_SECONDS, SEND_SECONDS)
         try:
             pool = pool_for(self.pool, url)
@@ -181,11 +176,11 @@ class Transport:
             if left < read and isinstance(error, urllib3.exceptions.TimeoutError):
                 raise self.deadline.error(where) from error
             raise _broken(where, error, self.deadline) from error
-        return Stream(response, self.deadline, where, _length(method, response))
+        return StreamingResponse(response, self.deadline, where, _length(method, response))
 
 
 def _target(url: str) -> str:
-    """Return path and query of an address, to the byte."""
+    """Return the path and query of a URL, byte for byte."""
     _, _, rest = url.partition("://")
     start = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     target = rest[start:].partition("#")[0]
@@ -199,11 +194,11 @@ def _length(method: str, response: urllib3.BaseHTTPResponse) -> int | None:
     return int(text) if has_body and is_plain and text.isascii() and text.isdigit() and len(text) < _DIGITS else None
 
 
-def _first(stream: Stream, size: int) -> bytes:
-    """Return the first bytes of a body, or all of it where it is shorter; what follows is not read."""
+def _first(stream: StreamingResponse, size: int) -> bytes:
+    """Return at most the first *size* bytes of a body; the rest is not read."""
     content = bytearray()
-    for piece in stream.pieces(_CHUNK_BYTES):
-        content += piece
+    for chunk in stream.chunks(_CHUNK_BYTES):
+        content += chunk
         if len(content) >= size:
             stream.close()
             break
@@ -211,7 +206,7 @@ def _first(stream: Stream, size: int) -> bytes:
 
 
 def _broken(doing: str, error: Exception, deadline: Deadline) -> UnavailableError:
-    # No read waits beyond the deadline: then time is what was missing, and not the other side.
+    # No read waits beyond the deadline. If it has passed, the deadline is the cause, not the server.
     deadline.check(doing)
-    # The text of urllib3's own errors holds whole addresses, which may be signed; host and kind say enough.
-    return UnavailableError(f"{doing} failed: no complete answer ({type(error).__name__})", operation=doing)
+    # Messages of urllib3 contain whole URLs, which may be presigned; host and type are enough.
+    return UnavailableError(f"{doing} failed: incomplete response ({type(error).__name__})", operation=doing)

@@ -1,9 +1,8 @@
 """
-Upload blobs over a registry's HTTP face, as every container tool does.
+Upload blobs through the registry API, as container tools do.
 
-One request opens an upload, one carries all bytes, and one closes it. ECR
-Public does not tell how much of an upload it has, so one that breaks off is
-begun again.
+POST initiates an upload, PATCH streams all bytes, and PUT commits it. ECR Public
+does not report the progress of an upload, so an interrupted upload is restarted.
 """
 
 from __future__ import annotations
@@ -24,144 +23,149 @@ from ..errors import (
     ThrottledError,
     UnavailableError,
     UploadLostError,
-    shown,
+    truncated_repr,
 )
 from ..oci import Descriptor, Repository
 from ..retry import Retry
-from .auth import Tokens
+from .auth import RegistryAuth
 from .failures import failure
-from .transport import Reply, Transport
+from .transport import HttpResponse, Transport
 
-Content = Callable[[], Generator[bytes, None, None]]
-"""Opens the bytes of a blob, in pieces of any length; asked again when its upload begins again."""
+BlobOpener = Callable[[], Generator[bytes, None, None]]
+"""Opens a stream of the bytes of a blob; called again if the upload is restarted."""
 
-_BEGIN, _SEND, _COMPLETE = "POST upload", "PATCH upload", "PUT upload"
+_INITIATE, _STREAM, _COMMIT = "POST upload", "PATCH upload", "PUT upload"
 
 _DONE = frozenset({201, 202, 204})
-"""ECR answers 201 where the specification has 202."""
+"""ECR returns 201 where the specification requires 202."""
 
 _LOST = frozenset({404, 416})
-"""The upload is not known, or its next byte is another than ours."""
+"""The upload does not exist, or has another offset."""
 
-_ANSWER_MAX_BYTES = 64 * 1024
+_RESPONSE_MAX_BYTES = 64 * 1024
 _SAID_CHARACTERS = 400
-"""Of what a registry says: IAM's sentence with two ARNs in it."""
+"""The maximum length of a registry's message: enough for IAM's message with two ARNs."""
 
-_ACTIONS = {_BEGIN: "InitiateLayerUpload", _SEND: "UploadLayerPart", _COMPLETE: "CompleteLayerUpload"}
-"""What IAM calls them."""
+_ACTIONS = {_INITIATE: "InitiateLayerUpload", _STREAM: "UploadLayerPart", _COMMIT: "CompleteLayerUpload"}
+"""The IAM actions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
     """
-    Stores blobs in one repository of ECR Public, for one invocation.
+    Uploads blobs to one repository of ECR Public, for one invocation.
 
     Attributes:
-        tokens: Outlive the invocation; a warm function need not ask again.
-        repository: Its address.
+        auth: Outlives the invocation, so that a warm function reuses tokens.
+        repository: The address of the repository.
     """
 
     transport: Transport
-    tokens: Tokens
+    auth: RegistryAuth
     repository: Repository
     retry: Retry
 
-    def upload(self, blob: Descriptor, content: Content) -> None:
+    def upload(self, blob: Descriptor, content: BlobOpener) -> None:
         """
-        Store a blob, none of which is held longer than a piece.
+        Upload a blob chunk by chunk.
 
         Args:
-            blob: Size and digest are checked on the way.
+            blob: Its size and digest are checked during the upload.
 
         Raises:
-            IntegrityError: The bytes are not what *blob* says; nothing is stored.
-            RejectedError: A blob of no bytes, which ECR Public cannot store.
-            UploadLostError: It broke off again and again.
-            AccessError: The registry does not let us write.
+            IntegrityError: The content does not match *blob*; nothing is stored.
+            RejectedError: The blob is empty, which ECR Public does not support.
+            UploadLostError: The upload was interrupted repeatedly.
+            AccessError: The registry denies the upload.
         """
         if blob.size == 0:
-            message = f"the blob {blob.digest} is empty, and ECR Public stores no empty blobs"
-            raise RejectedError(message, operation=_BEGIN)
-        attempts = self.retry.start(f"uploading {blob.digest}", settle=True)
-        while (error := self._try(blob, content)) is not None:
+            message = f"the blob {blob.digest} is empty, and ECR Public does not store empty blobs"
+            raise RejectedError(message, operation=_INITIATE)
+        attempts = self.retry.start(f"uploading {blob.digest}", retry_access_denied=True)
+        while (error := self._attempt(blob, content)) is not None:
             attempts.pause(error)
 
-    def _try(self, blob: Descriptor, content: Content) -> ImageError | None:
-        """Upload a blob from its first byte on; return what another try may overcome."""
-        location = self.retry.call("beginning an upload", self._begin, settle=True)
-        with closing(content()) as pieces:
-            source = _Source(blob, pieces)
+    def _attempt(self, blob: Descriptor, content: BlobOpener) -> ImageError | None:
+        """Upload a blob from its first byte; return an error that another attempt may overcome."""
+        location = self.retry.call("initiating an upload", self._initiate, retry_access_denied=True)
+        with closing(content()) as chunks:
+            source = _Source(blob, chunks)
             try:
-                location = self._send(location, blob, source)
+                location = self._stream(location, blob, source)
             except (UnavailableError, ThrottledError, AccessError) as error:
-                # The source has been patient itself.
+                # The source has retried already.
                 if error is source.error:
                     raise
                 return _lost(error) if isinstance(error, UnavailableError) else error
-        return self.retry.call(f"completing {blob.digest}", lambda: self._complete(location, blob), settle=True)
+        return self.retry.call(
+            f"committing {blob.digest}", lambda: self._commit(location, blob), retry_access_denied=True
+        )
 
-    def _begin(self) -> str:
+    def _initiate(self) -> str:
         url = f"{self.repository.url}/blobs/uploads/"
 
-        def send(header: Mapping[str, str]) -> Reply:
-            return self.transport.send("POST", url, header, limit=_ANSWER_MAX_BYTES, doing=_BEGIN)
+        def send(header: Mapping[str, str]) -> HttpResponse:
+            return self.transport.send("POST", url, header, limit=_RESPONSE_MAX_BYTES, doing=_INITIATE)
 
-        return self._next(self.tokens.request(self.transport, send, writes=True), url, _BEGIN)
+        return self._next_location(self.auth.request(self.transport, send, writes=True), url, _INITIATE)
 
-    def _send(self, location: str, blob: Descriptor, source: _Source) -> str:
-        headers = {"Content-Length": str(blob.size), "Content-Type": "application/octet-stream", **self.tokens.header()}
-        reply = self.transport.send(
-            "PATCH", location, headers, limit=_ANSWER_MAX_BYTES, doing=_SEND, body=source.checked()
+    def _stream(self, location: str, blob: Descriptor, source: _Source) -> str:
+        headers = {"Content-Length": str(blob.size), "Content-Type": "application/octet-stream", **self.auth.header()}
+        response = self.transport.send(
+            "PATCH", location, headers, limit=_RESPONSE_MAX_BYTES, doing=_STREAM, body=source.checked()
         )
-        return self._next(reply, location, _SEND)
+        return self._next_location(response, location, _STREAM)
 
-    def _complete(self, location: str, blob: Descriptor) -> UploadLostError | None:
-        """Close an upload. Where an answer was lost, it may be closed already, and is not known any more."""
+    def _commit(self, location: str, blob: Descriptor) -> UploadLostError | None:
+        """Commit an upload. If a response was lost, the upload may be committed already and no longer exist."""
         url = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': str(blob.digest)})}"
-        reply = self.transport.send("PUT", url, self.tokens.header(), limit=_ANSWER_MAX_BYTES, doing=_COMPLETE)
-        if reply.status in _LOST:
-            return _lost(self._failure(reply, _COMPLETE))
-        if reply.status not in _DONE:
-            raise self._failure(reply, _COMPLETE)
+        response = self.transport.send("PUT", url, self.auth.header(), limit=_RESPONSE_MAX_BYTES, doing=_COMMIT)
+        if response.status in _LOST:
+            return _lost(self._failure(response, _COMMIT))
+        if response.status not in _DONE:
+            raise self._failure(response, _COMMIT)
         return None
 
-    def _next(self, reply: Reply, url: str, operation: str) -> str:
-        """Return where an upload goes on: at the same registry, since our credentials go there."""
-        if reply.status not in _DONE:
-            error = self._failure(reply, operation)
-            raise _lost(error) if operation == _SEND and reply.status in _LOST else error
-        with suppress(ValueError):  # a bracket that is not closed, say
-            target = urljoin(url, reply.headers.get("Location", url))
+    def _next_location(self, response: HttpResponse, url: str, operation: str) -> str:
+        """Return the next URL of an upload, which must be on the same host, because it receives credentials."""
+        if response.status not in _DONE:
+            error = self._failure(response, operation)
+            raise _lost(error) if operation == _STREAM and response.status in _LOST else error
+        with suppress(ValueError):  # for example an unclosed bracket
+            target = urljoin(url, response.headers.get("Location", url))
             if urlsplit(target)[:2] == urlsplit(url)[:2]:
                 return target
-        message = f"{operation} failed: registry {self.repository.host} sends us elsewhere with our credentials"
+        message = (
+            f"{operation} failed: registry {self.repository.host} redirected the upload to another host; refusing to "
+            "send credentials there"
+        )
         raise RejectedError(message, operation=operation)
 
-    def _failure(self, reply: Reply, operation: str) -> RemoteError:
+    def _failure(self, response: HttpResponse, operation: str) -> RemoteError:
         hint = (
-            f"allow ecr-public:{_ACTIONS[operation]} on the repository in the role of the handler's function, "
-            "and in the repository's own policy where it is another account's"
+            f"allow ecr-public:{_ACTIONS[operation]} on the repository in the role of the handler function and, if the "
+            "repository is in another account, in its policy"
         )
-        return failure(operation, self.repository.host, reply.status, hint=hint, said=_said(reply))
+        return failure(operation, self.repository.host, response.status, hint=hint, said=_said(response))
 
 
 @dataclass(slots=True)
 class _Source:
     """
-    The bytes of a blob.
+    The content of a blob.
 
     Attributes:
-        error: What ended them, if it was their own doing.
+        error: The error that reading the content raised.
     """
 
     blob: Descriptor
-    pieces: Iterable[bytes]
+    chunks: Iterable[bytes]
     error: ImageError | None = field(default=None, init=False)
 
     def checked(self) -> Iterator[bytes]:
-        """Pass them on, and refuse them before their end is told if they are not what the descriptor says."""
+        """Yield the content, and refuse it before its end if it does not match the descriptor."""
         try:
-            yield from verified(self.blob, self.pieces)
+            yield from verified(self.blob, self.chunks)
         except ImageError as error:
             self.error = error
             raise
@@ -169,25 +173,25 @@ class _Source:
 
 def verified(blob: Descriptor, content: Iterable[bytes]) -> Iterator[bytes]:
     """
-    Pass *content* on, and refuse it before its last piece is taken if it is not what *blob* says.
+    Yield *content*, and refuse it before its last chunk if it does not match *blob*.
 
     Raises:
-        IntegrityError: Another size or digest.
+        IntegrityError: The content has another size or digest.
     """
     hasher, size, last = hashlib.sha256(), 0, b""
-    for piece in content:
-        hasher.update(piece)
-        size += len(piece)
+    for chunk in content:
+        hasher.update(chunk)
+        size += len(chunk)
         if size > blob.size:
-            message = f"the blob {blob.digest} is longer than the {blob.size} bytes that its manifest says"
+            message = f"the blob {blob.digest} is longer than the {blob.size} bytes in its descriptor"
             raise IntegrityError(message)
         if size < blob.size:
-            yield piece
+            yield chunk
         else:
-            last += piece
+            last += chunk
     found = f"sha256:{hasher.hexdigest()}"
     if (size, found) != (blob.size, str(blob.digest)):
-        message = f"the blob {blob.digest} of {blob.size} bytes came as {found} of {size} bytes"
+        message = f"the blob {blob.digest} of {blob.size} bytes was received as {found} of {size} bytes"
         raise IntegrityError(message)
     yield last
 
@@ -196,14 +200,14 @@ def _lost(error: RemoteError) -> UploadLostError:
     return UploadLostError(error.message, operation=error.operation, hint=error.hint)
 
 
-def _said(reply: Reply) -> str:
+def _said(response: HttpResponse) -> str:
     """
-    Return the text of the first error that an answer tells.
+    Return the message of the first error in a response.
 
-    Source:
+    References:
         OCI distribution-spec v1.1, "Error Codes".
     """
     with suppress(ValueError, LookupError, TypeError, RecursionError):
-        text = json.loads(reply.body)["errors"][0]["message"]
-        return str(text)[:_SAID_CHARACTERS] if str(text).isprintable() else shown(text)
+        text = json.loads(response.body)["errors"][0]["message"]
+        return str(text)[:_SAID_CHARACTERS] if str(text).isprintable() else truncated_repr(text)
     return ""

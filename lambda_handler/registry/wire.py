@@ -1,10 +1,12 @@
 """
-Connections that send an address to the byte, and read no endless head of a response.
+Connections that send a URL unchanged and limit the head of a response.
 
-urllib3 writes an address anew before it sends it: ``%2f`` becomes ``%2F``, and
-dots go. Whoever signed it signed other bytes. http.client reads as many
-interim responses (``100 Continue``) as a server sends, and waits for each byte
-of a header as long as for the first.
+urllib3 normalizes a URL before sending it: ``%2f`` becomes ``%2F``, and dot
+segments are removed. That breaks presigned URLs. http.client reads any number
+of interim responses (``100 Continue``), and its timeout applies to each byte of
+a header separately. It also takes other interim responses (``103 Early Hints``)
+for the final response, so the next request on the connection would get the
+response to this one.
 """
 
 from __future__ import annotations
@@ -21,24 +23,27 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 LINES_MAX_BYTES = 256 * 1024
-"""How much a server may send in lines without any content between them: status, headers, trailers."""
+"""How many bytes of status lines, headers and trailers a server may send between content."""
 
 LINE_MAX_BYTES = 64 * 1024
-"""Of one line; http.client allows a header as much."""
+"""The longest line; the limit of http.client for a header."""
+
+_INTERIM = range(100, 200)
+_SWITCHING = 101
 
 _EXACT = re.compile(r"/[\x21-\x7e]*")
 _WIRE = "cdk-ecrpublic-wire"
-"""The key by which a request finds its ``Wire`` among the headers; it is taken out before they are sent."""
+"""The header that passes a ``Wire`` to the connection, which removes it before sending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
     """
-    What a request tells the connection that sends it.
+    Options that a request passes to its connection.
 
     Attributes:
-        target: Path and query, sent as they are; empty: urllib3 writes them.
-        check: Raises when the time is up.
+        target: The path and query to send unchanged; empty to use those of urllib3.
+        check: Raises if the deadline has passed.
     """
 
     target: str
@@ -46,13 +51,13 @@ class Wire:
 
 
 class _Lines(io.BufferedReader):
-    """Reads from a socket; what it reads in lines is bounded, in length and in time."""
+    """Reads from a socket, with limits for the length and time of lines."""
 
     check: Callable[[], None] = staticmethod(lambda: None)
     _in_lines: int = 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Read a line, one piece of it at a time; each piece checks the time."""
+        """Read a line chunk by chunk; each chunk checks the deadline."""
         limit = LINE_MAX_BYTES + 1 if size is None or size < 0 else size
         line = bytearray()
         while len(line) < limit and not line.endswith(b"\n"):
@@ -76,18 +81,18 @@ class _Lines(io.BufferedReader):
         return super().read(size)
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Read content, as much as is there."""
+        """Read the content that is available."""
         self._in_lines = 0
         return super().read1(size)
 
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - as in the class that this is
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - as in the base class
         """Read content into a buffer."""
         self._in_lines = 0
         return super().readinto(buffer)
 
 
 class _Response(http.client.HTTPResponse):
-    """A response whose head is bounded."""
+    """A response with a limited head."""
 
     def __init__(self, sock: Any, *more: Any, check: Callable[[], None], **options: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *more, **options)
@@ -95,14 +100,25 @@ class _Response(http.client.HTTPResponse):
         lines.check = check
         self.fp = lines
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read a status line, and skip all interim responses before it; their lines count toward the limit."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status not in _INTERIM:
+                return version, status, reason
+            if status == _SWITCHING:
+                # No request asks for another protocol, and what follows is not HTTP.
+                raise http.client.UnknownProtocol(reason)
+            http.client.parse_headers(self.fp)
+
 
 class _Exact:
-    """Mixed into a connection: sends the target of a ``Wire`` instead of what it is told."""
+    """A mixin for connections that sends the target of a ``Wire``."""
 
     response_class: Any
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:  # noqa: ANN401
-        """Send a request, and choose what reads its response."""
+        """Send a request, and set the class of its response."""
         wire: Wire | None = headers.pop(_WIRE, None)
         check = wire.check if wire else _Lines.check
         self.response_class = functools.partial(_Response, check=check)
@@ -131,13 +147,13 @@ _POOLS = {"http": _ExactHTTPPool, "https": _ExactHTTPSPool}
 
 def pool_for(manager: urllib3.PoolManager, url: str) -> urllib3.HTTPConnectionPool:
     """
-    Return the pool of connections to the host of *url*, of the kind of this module.
+    Return the connection pool for the host of *url*, with the connections of this module.
 
     Raises:
-        urllib3.exceptions.LocationParseError: Not an address.
+        urllib3.exceptions.LocationParseError: *url* is invalid.
     """
     if manager.pool_classes_by_scheme is not _POOLS:
-        # What it made before has another kind of connection.
+        # Its existing pools have connections of other classes.
         manager.clear()
         manager.pool_classes_by_scheme = _POOLS
     return manager.connection_from_url(url)
@@ -145,10 +161,10 @@ def pool_for(manager: urllib3.PoolManager, url: str) -> urllib3.HTTPConnectionPo
 
 def headers_for(wire: Wire) -> dict[str, Any]:
     """
-    Return what to add to the headers of a request, for its connection alone.
+    Return the headers that pass *wire* to the connection.
 
-    An address with characters that no request may have is left to urllib3,
-    which writes them as percent-encodings.
+    A target with characters that are not allowed in a request is left to
+    urllib3, which percent-encodes them.
     """
     exact = bool(_EXACT.fullmatch(wire.target))
     return {_WIRE: wire if exact else Wire("", wire.check)}

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..cfn.event import Event, RequestType
-from ..cfn.lifecycle import Outcome
+from ..cfn.response import Response
 from ..errors import AccessError, ImageError, MissingContentError, NotFoundError, RemoteError, RepositoryNotFoundError
 from ..log import Log
-from ..oci import Digest, Manifest
+from ..oci import Digest, Manifest, is_account_id
 from ..publish.content import Content, present
 from ..publish.execute import Progress, execute
 from ..publish.observe import observe
@@ -20,7 +20,7 @@ from . import memory, undo
 from .planning import desire, resolve
 from .record import key_of
 from .records import remembers
-from .turn import ID_PREFIX, Turn, decoded
+from .turn import ID_PREFIX, Turn, decoded, registry_in_id
 
 KEPT_TAGS_MAX_CHARACTERS = 1000
 """Of the attribute ``KeptTags``: a response takes 4,096 bytes, for everything."""
@@ -49,11 +49,11 @@ class PublicImageResource:
         """Whether the id is one of ours: neither a marker nor one that CloudFormation invented."""
         return physical_resource_id.startswith(ID_PREFIX)
 
-    def create(self, event: Event) -> Outcome:
+    def create(self, event: Event) -> Response:
         """Publish what is declared."""
         return self._publish(self._turn(event, decode(event.properties)))
 
-    def update(self, event: Event) -> Outcome:
+    def update(self, event: Event) -> Response:
         """
         Publish what is declared now; then give back or remove the tags that no longer are, as far as that is meant.
 
@@ -85,6 +85,9 @@ class PublicImageResource:
         if declaration is None:
             self.log.info("nothing was ever published with properties like these")
             return
+        if declaration.registry_id is not None and is_account_id(account := registry_in_id(event) or ""):
+            # Whose alias it is may not be asked any more, where no image that stays is declared by one.
+            declaration = replace(declaration, registry_id=account)
         self._delete(event, declaration)
 
     def _delete(self, event: Event, declaration: Declaration) -> None:
@@ -102,7 +105,7 @@ class PublicImageResource:
     def _turn(self, event: Event, declaration: Declaration) -> Turn:
         return Turn(event, declaration, self.connect(declaration), self.log)
 
-    def _publish(self, turn: Turn) -> Outcome:
+    def _publish(self, turn: Turn) -> Response:
         undo.refuse_removal_elsewhere(turn.declaration, turn.ports.destination)
         content = self._resolve(turn)
         plan = self._planned(turn, content)
@@ -115,7 +118,8 @@ class PublicImageResource:
             if again == plan:
                 raise
             self._execute(turn, again)
-        return Outcome(turn.identity, _attributes(content.root, turn.ports.destination))
+        data = _attributes(content.root, turn.ports.destination)
+        return Response(physical_resource_id=turn.identity, data=data)
 
     def _execute(self, turn: Turn, plan: Plan) -> None:
         repository = turn.ports.destination

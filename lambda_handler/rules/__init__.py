@@ -1,8 +1,8 @@
 """
-What a declaration may demand of its release: one module for each rule.
+Rules that a declaration can set for its release: one module for each.
 
-A new rule is a new module with a subclass of ``Rule``, and its line in
-``RULES``; its property gets a name in ``spec.Property``.
+To add a rule, add a module with a subclass of ``Rule``, a line in ``RULES``, and
+the name of its property in ``spec.Property``.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,6 @@ RULES: Mapping[str, Callable[[Value], Rule]] = {
     "RequiredPlatforms": RequiredPlatforms.decode,
     "ImmutableTags": ImmutableTags.decode,
 }
-"""How each is read, by its property; in the order in which violations are told."""
+"""The decoder of each rule, by property; violations are reported in this order."""
 
 __all__ = ["RULES", "ExpectedDigest", "ImmutableTags", "RequiredPlatforms", "Rule"]

@@ -1,4 +1,4 @@
-"""The source must turn out to be one certain image."""
+"""The image must have a certain digest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..values import Value
 @dataclass(frozen=True, slots=True)
 class ExpectedDigest(Rule):
     """
-    The digest that the source must have.
+    The digest that the image must have.
 
     Shape:
         ``"ImageDigest": "sha256:…"``
@@ -23,15 +23,15 @@ class ExpectedDigest(Rule):
 
     @classmethod
     def decode(cls, value: Value) -> ExpectedDigest:
-        """Read ``ImageDigest``."""
+        """Decode ``ImageDigest``."""
         return cls(value.parse(Digest.parse))
 
     @property
     def pinned(self) -> Digest:
-        """The digest itself."""
+        """The expected digest."""
         return self.digest
 
     def violations(self, release: Release) -> Iterator[str]:
-        """Refuse every other image."""
+        """Refuse any other digest."""
         if release.digest != self.digest:
             yield f"the source has the digest {release.digest}, but ImageDigest declares {self.digest}"

@@ -1,4 +1,4 @@
-"""Tags that stay where they are once they are put: ECR Public itself cannot promise that."""
+"""Tags that must not move once they exist: ECR Public has no setting for that."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..values import Value
 @dataclass(frozen=True, slots=True)
 class ImmutableTags(Rule):
     """
-    Tags, or patterns of them, that may not move to another image.
+    Tags or tag patterns that must not move to another image.
 
-    In a pattern ``*`` is any text and ``?`` any character.
+    In a pattern, ``*`` matches any characters and ``?`` matches one.
 
     Shape:
         ``"ImmutableTags": ["1.*", "stable"]``
@@ -26,24 +26,24 @@ class ImmutableTags(Rule):
 
     @classmethod
     def decode(cls, value: Value) -> ImmutableTags:
-        """Read ``ImmutableTags``."""
+        """Decode ``ImmutableTags``."""
         return cls(value.each(lambda item: item.parse(parse_tag_pattern)))
 
     @property
     def yields_to_rollback(self) -> bool:
-        """What a deployment moved, its rollback may always move back."""
+        """True: a rollback may always move a tag back."""
         return True
 
     def protects(self, tag: str) -> bool:
-        """Whether *tag* is one of them. Put first: where it cannot be put after all, no other one has moved yet."""
+        """Whether *tag* is immutable. Immutable tags are put first, so that a failure leaves all other tags unmoved."""
         return any(fnmatchcase(tag, pattern) for pattern in self.patterns)
 
     def violations(self, release: Release) -> Iterator[str]:
-        """Name each that would move."""
+        """Report each immutable tag that would move."""
         for tag in filter(self.protects, release.tags):
             found = release.found.get(tag)
             if found not in {None, release.digest}:
                 yield (
-                    f"tag {tag!r} is immutable: it points to {found}, and may not move to {release.digest}; "
-                    "release under another tag, or take this one out of ImmutableTags"
+                    f"tag {tag!r} is immutable: it points to {found} and must not move to {release.digest}; "
+                    "release with another tag, or remove this one from ImmutableTags"
                 )

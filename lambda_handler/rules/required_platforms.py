@@ -1,4 +1,4 @@
-"""The image must run on certain platforms."""
+"""The image must support certain platforms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..values import Value
 @dataclass(frozen=True, slots=True)
 class RequiredPlatforms(Rule):
     """
-    What the image must run on; attestations do not count.
+    The platforms that the image must support.
 
     Shape:
         ``"RequiredPlatforms": ["linux/amd64", "linux/arm64/v8"]``
@@ -23,16 +23,16 @@ class RequiredPlatforms(Rule):
 
     @classmethod
     def decode(cls, value: Value) -> RequiredPlatforms:
-        """Read ``RequiredPlatforms``."""
+        """Decode ``RequiredPlatforms``."""
         return cls(value.each(lambda item: item.parse(Platform.parse)))
 
     @property
     def needs_platforms(self) -> bool:
-        """Unless none is required."""
+        """Whether any platform is required."""
         return bool(self.platforms)
 
     def violations(self, release: Release) -> Iterator[str]:
-        """Name all that the image lacks, and what it has."""
+        """Report the platforms that the image lacks, and those that it has."""
         available = release.content.platforms if self.platforms else frozenset()
         lacking = [
             str(wanted) for wanted in self.platforms if not any(platform.satisfies(wanted) for platform in available)

@@ -1,8 +1,8 @@
 """
-Where an image comes from: one module for each kind of source.
+The sources of images: one module for each kind.
 
-A new kind is a new module with a class of the shape of ``Source``, and its
-line in ``SOURCES``.
+To add a kind, add a module with a class that implements ``Source``, and a line
+in ``SOURCES``.
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ SOURCES: Mapping[str, type[Source]] = {
     "Archive": ArchiveSource,
     "Index": IndexSource,
 }
-"""The keys of the ``Source`` property, exactly one of which a declaration has."""
+"""The keys of the ``Source`` property. A declaration has exactly one of them."""
 
 
 def decode_source(value: Value) -> Source:
     """
-    Read a source of any kind from its property.
+    Decode the ``Source`` property.
 
     Raises:
-        InvalidPropertiesError: All that is wrong with it.
+        InvalidPropertiesError: Has all problems.
     """
     kinds = value.fields(SOURCES)
     if len(kinds) != 1:

@@ -1,4 +1,4 @@
-"""An image out of an archive in S3: an OCI image layout, or a ``docker save``."""
+"""An image from an archive in S3: an OCI image layout or ``docker save`` output."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..values import Value
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveSource:
     """
-    An image of an archive, copied with all that it refers to.
+    An image from an archive, copied with everything that it refers to.
 
     Shape:
-        ``"Archive": {"Bucket": "…", "Key": "…"}`` and, where the archive has
+        ``"Archive": {"Bucket": "…", "Key": "…"}`` and, if the archive has
         several images, ``"Reference": "docker.io/library/agent:1.4"``
     """
 
@@ -28,19 +28,19 @@ class ArchiveSource:
 
     @classmethod
     def decode(cls, value: Value) -> ArchiveSource:
-        """Read ``Source.Archive``."""
+        """Decode ``Source.Archive``."""
         fields = value.fields({"Bucket", "Key", "Reference"})
         if missing := {"Bucket", "Key"} - fields.keys():
             value.refuse(f"{' and '.join(sorted(missing))} is missing")
-        texts = {name: field.text() for name, field in fields.items()}
-        return cls(bucket=texts["Bucket"], key=texts["Key"], reference=texts.get("Reference", ""))
+        strings = {name: field.string() for name, field in fields.items()}
+        return cls(bucket=strings["Bucket"], key=strings["Key"], reference=strings.get("Reference", ""))
 
     @property
     def pinned(self) -> None:
-        """Nothing: an object may be replaced, and of a ``docker save`` a digest names the config only."""
+        """None: an object may be replaced, and a digest in a ``docker save`` archive is that of the config."""
         return None
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
-        """Find the image in the archive, and read its manifest and all below it."""
+        """Find the image in the archive, and read all of its manifests."""
         archive = open_archive(ports.objects.open(self.bucket, self.key))
         return copied(archive.find(self.reference), archive, platforms)

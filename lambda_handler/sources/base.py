@@ -1,4 +1,4 @@
-"""What all kinds of source have in common."""
+"""The protocol of all sources."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ class Source(Protocol):
     @classmethod
     def decode(cls, value: Value) -> Self:
         """
-        Read the source from its property.
+        Decode the source from its property.
 
         Raises:
-            InvalidPropertiesError: All that is wrong with it.
+            InvalidPropertiesError: Has all problems.
         """
 
     @property
     def pinned(self) -> Digest | None:
-        """The digest that the source always has; None when only resolving it tells."""
+        """The digest of the image if the declaration determines it; None if it must be resolved."""
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """
-        Read the exact manifests that the source stands for now.
+        Read the manifests of the image that the source refers to now.
 
         Args:
-            platforms: Only these, out of an index; empty for all.
+            platforms: The platforms to keep in an index; empty for all.
 
         Raises:
-            NotFoundError: There is no such image.
-            IntegrityError: It is not what it should be.
-            RuleViolationError: It lacks a platform.
+            NotFoundError: The image does not exist.
+            IntegrityError: Its content has the wrong digest or size.
+            RuleViolationError: It does not support one of the platforms.
         """

@@ -1,4 +1,4 @@
-"""An image of the same repository, by its digest: a retag."""
+"""An image in the destination repository, by its digest: a retag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..values import Value
 @dataclass(frozen=True, slots=True)
 class DigestSource:
     """
-    The image with this digest in the repository that is published to.
+    The image with this digest in the destination repository.
 
     Shape:
         ``"Digest": "sha256:…"``
@@ -24,15 +24,15 @@ class DigestSource:
 
     @classmethod
     def decode(cls, value: Value) -> DigestSource:
-        """Read ``Source.Digest``."""
+        """Decode ``Source.Digest``."""
         return cls(value.parse(Digest.parse))
 
     @property
     def pinned(self) -> Digest:
-        """What it is declared by."""
+        """The declared digest."""
         return self.digest
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
-        """Read the manifest of that digest; what it refers to is in place."""
-        # It may have been pushed a moment ago; or another declaration is removing its last tag, and puts it back.
+        """Read the manifest with that digest; everything below it is in the repository."""
+        # The image may have just been pushed, or another resource may be removing its last tag and will put it back.
         return present(ports.destination.manifest(self.digest, wait_seconds=GONE_SECONDS), ports.destination, platforms)

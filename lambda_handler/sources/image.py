@@ -1,4 +1,4 @@
-"""An image of any registry, copied with all that it refers to."""
+"""An image in any registry, copied with everything that it refers to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..values import Value
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryImageSource:
     """
-    The image that a reference stands for when it is deployed.
+    The image that a reference points to at deployment.
 
     Shape:
         ``"Image": {"Reference": "ghcr.io/acme/agent@sha256:…"}`` and
@@ -28,24 +28,25 @@ class RegistryImageSource:
 
     @classmethod
     def decode(cls, value: Value) -> RegistryImageSource:
-        """Read ``Source.Image``."""
+        """Decode ``Source.Image``."""
         fields = value.fields({"Reference", "CredentialsSecretArn"})
         if "Reference" not in fields:
             value.refuse("Reference is missing")
-        secret = fields["CredentialsSecretArn"].text() if "CredentialsSecretArn" in fields else ""
+        secret = fields["CredentialsSecretArn"].string() if "CredentialsSecretArn" in fields else ""
         return cls(reference=fields["Reference"].parse(Reference.parse), credentials_secret_arn=secret)
 
     @property
     def pinned(self) -> Digest | None:
-        """The digest in the reference; a tag moves."""
+        """The digest in the reference; None if it has only a tag, which may move."""
         return self.reference.digest
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """
-        Read the image's manifest and all below it.
+        Read all manifests of the image.
 
-        An image by digest that the destination holds needs no upstream: that
-        may have been removed there since it was copied.
+        If the source cannot be read and the reference has a digest, an image
+        that the destination already has is used: it may have been deleted
+        from its source since it was copied.
         """
         try:
             remote = ports.remote(self.reference.repository, self.credentials_secret_arn)
@@ -57,12 +58,12 @@ class RegistryImageSource:
             raise
 
     def _whole(self, content: Content, platforms: Sequence[Platform]) -> Content:
-        """Refuse to publish less than a digest stands for, unless platforms were asked for."""
+        """Refuse an incomplete index by digest, unless specific platforms were requested."""
         if content.left_out and self.reference.digest is not None and not platforms:
             message = (
-                f"{self.reference} lists what its registry does not hold, so that it cannot be published under this "
+                f"{self.reference} lists images that its registry does not have, so it cannot be published with this "
                 f"digest: {', '.join(content.left_out)}"
             )
             has = ", ".join(sorted(map(str, content.platforms)))
-            raise NotFoundError(message, operation="GET manifest", hint=f"ask for the platforms that it holds: {has}")
+            raise NotFoundError(message, operation="GET manifest", hint=f"request only platforms that it has: {has}")
         return content

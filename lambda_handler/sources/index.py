@@ -1,4 +1,4 @@
-"""An index that is assembled out of images of any kind of source."""
+"""An index that is assembled from images of any kind of source."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..concurrency import map_concurrently
 from ..errors import InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, ManifestMediaType, Platform
-from ..oci.index import assemble_index
+from ..oci.assemble import assemble_index
 from ..publish.content import Content, assembled, select
 from ..publish.ports import SourcePorts
-from ..side_by_side import side_by_side
 from ..values import Value
 from .base import Source
 
 NESTED_MAX = 10
-"""How deep indexes may stand in one another. One is enough: all of them become one in the end."""
+"""How deep indexes may nest. They are flattened, so one level is enough."""
 
-RESOLVED_AT_ONCE = 8
-"""How many parts are resolved at once."""
+MAX_CONCURRENT_PARTS = 8
+"""How many parts are resolved at the same time."""
 
 _ENTRY_KEYS = frozenset({"Source", "Platform", "Annotations"})
 _KEYS = frozenset({"Manifests", "MediaType", "Annotations"})
@@ -28,11 +28,10 @@ _KEYS = frozenset({"Manifests", "MediaType", "Annotations"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexPart:
     """
-    What one part of the index is.
+    One part of the index.
 
     Attributes:
-        platform: Checked against what the part says of itself; None takes
-            whatever it is.
+        platform: The platform that the part must have; None accepts any.
     """
 
     source: Source
@@ -40,7 +39,7 @@ class IndexPart:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, ports: SourcePorts) -> tuple[Content, Sequence[Descriptor]]:
-        """Read what it stands for now, and describe it as an entry of the index; an index, as several."""
+        """Resolve the source, and return its entries for the index: several if it is an index itself."""
         content = self.source.resolve(ports, [self.platform] if self.platform else [])
         return content, tuple(self._entries(content))
 
@@ -64,10 +63,10 @@ class IndexPart:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSource:
     """
-    An index of these parts. The same parts always make the same bytes.
+    An index of these parts. The same parts always produce the same bytes.
 
-    A part that is an index itself is taken apart: its entries (of the
-    platform asked for, with their attestations) become entries here.
+    If a part is an index, its entries for the requested platform, including
+    their attestations, become entries of this index.
 
     Shape:
         ``"Index": {"Manifests": [{"Source": {"Digest": "sha256:…"},
@@ -81,9 +80,9 @@ class IndexSource:
 
     @classmethod
     def decode(cls, value: Value) -> IndexSource:
-        """Read ``Source.Index``."""
+        """Decode ``Source.Index``."""
         if value.path.count(".Index") > NESTED_MAX:
-            value.refuse(f"is an index inside {NESTED_MAX} others; list its images in the outermost one")
+            value.refuse(f"is nested in {NESTED_MAX} other indexes; list its images in the outermost one")
         fields = value.fields(_KEYS)
         if "Manifests" not in fields:
             value.refuse("Manifests is missing")
@@ -93,20 +92,20 @@ class IndexSource:
         return cls(
             parts=parts,
             media_type=fields["MediaType"].parse(_index_type) if "MediaType" in fields else ManifestMediaType.OCI_INDEX,
-            annotations=fields["Annotations"].texts() if "Annotations" in fields else {},
+            annotations=fields["Annotations"].string_map() if "Annotations" in fields else {},
         )
 
     @property
     def pinned(self) -> None:
-        """Nothing: its parts decide."""
+        """None: the digest depends on the parts."""
         return None
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
-        """Resolve every part, several at once, and assemble the index of them."""
-        resolved = side_by_side(lambda part: part.resolve(ports), self.parts, at_once=RESOLVED_AT_ONCE)
+        """Resolve all parts concurrently, and assemble the index."""
+        resolved = map_concurrently(lambda part: part.resolve(ports), self.parts, max_workers=MAX_CONCURRENT_PARTS)
         contents = [content for content, _ in resolved]
         entries = [entry for _, entries in resolved for entry in entries]
-        _refuse_doubles(entries)
+        _refuse_duplicate_platforms(entries)
         root = assemble_index(entries, media_type=self.media_type, annotations=self.annotations)
         selected, _ = select(root, ports.destination, platforms)
         return assembled(selected, ports.destination, contents)
@@ -121,7 +120,7 @@ def _index_type(text: str) -> ManifestMediaType:
 
 
 def _part(value: Value) -> IndexPart:
-    from . import decode_source  # noqa: PLC0415 - a part may be of any kind, this one too
+    from . import decode_source  # noqa: PLC0415 - a part may have any kind of source, including this one
 
     fields = value.fields(_ENTRY_KEYS)
     if "Source" not in fields:
@@ -129,13 +128,13 @@ def _part(value: Value) -> IndexPart:
     return IndexPart(
         source=decode_source(fields["Source"]),
         platform=fields["Platform"].parse(Platform.parse) if "Platform" in fields else None,
-        annotations=fields["Annotations"].texts() if "Annotations" in fields else {},
+        annotations=fields["Annotations"].string_map() if "Annotations" in fields else {},
     )
 
 
-def _refuse_doubles(entries: Sequence[Descriptor]) -> None:
-    """Refuse two different images for one platform: which of them is pulled would be left to chance."""
+def _refuse_duplicate_platforms(entries: Sequence[Descriptor]) -> None:
+    """Refuse different images for the same platform: which one a client pulls would be undefined."""
     images = {(entry.digest, entry.image_platform) for entry in entries if entry.image_platform}
-    doubles = sorted(str(platform) for platform, count in Counter(each for _, each in images).items() if count > 1)
-    if doubles:
-        raise RuleViolationError([f"the index would have two images for {', '.join(doubles)}"])
+    duplicates = sorted(str(platform) for platform, count in Counter(each for _, each in images).items() if count > 1)
+    if duplicates:
+        raise RuleViolationError([f"the index would have two images for {', '.join(duplicates)}"])

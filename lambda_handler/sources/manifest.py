@@ -1,4 +1,4 @@
-"""A manifest given as text: any index, image or artifact whose content is in the repository already."""
+"""A manifest by its content: an index, image or artifact whose blobs are already in the repository."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from ..values import Value
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestSource:
     """
-    Exactly these bytes, inline or as an object in S3.
+    A manifest with exactly these bytes, inline or from an object in S3.
+
+    Attributes:
+        inline: The manifest in ``Body``; None if it is read from S3.
 
     Shape:
-        ``"Manifest": {"Body": "<the manifest's text>", "MediaType": "…"}``
-        or ``{"Bucket": "…", "Key": "…", "MediaType": "…"}``; ``MediaType``
-        is optional when the manifest names its own.
+        ``"Manifest": {"Body": "<the manifest>", "MediaType": "…"}`` or
+        ``{"Bucket": "…", "Key": "…", "MediaType": "…"}``; ``MediaType`` is
+        optional if the manifest has a mediaType.
     """
 
-    body: str = ""
+    inline: Manifest | None = None
     bucket: str = ""
     key: str = ""
     media_type: str = ""
 
     @classmethod
     def decode(cls, value: Value) -> ManifestSource:
-        """Read ``Source.Manifest``; an inline body must be a manifest that ECR Public stores."""
+        """Decode ``Source.Manifest``; an inline body must be a manifest that ECR Public stores."""
         fields = value.fields({"Body", "Bucket", "Key", "MediaType"})
-        texts = {name: field.text() for name, field in fields.items()}
-        if texts.keys() - {"MediaType"} not in ({"Body"}, {"Bucket", "Key"}):
+        strings = {name: field.string() for name, field in fields.items()}
+        if strings.keys() - {"MediaType"} not in ({"Body"}, {"Bucket", "Key"}):
             value.refuse("expected either Body, or Bucket and Key")
-        source = cls(
-            body=texts.get("Body", ""),
-            bucket=texts.get("Bucket", ""),
-            key=texts.get("Key", ""),
-            media_type=texts.get("MediaType", ""),
-        )
-        if source.body:
-            fields["Body"].parse(lambda body: Manifest.parse(body.encode(), source.media_type))
-        return source
+        media_type = strings.get("MediaType", "")
+        if "Body" in fields:
+            return cls(inline=fields["Body"].parse(lambda body: Manifest.parse(body.encode(), media_type)))
+        return cls(bucket=strings["Bucket"], key=strings["Key"], media_type=media_type)
 
     @property
     def pinned(self) -> Digest | None:
-        """The digest of the text; an object may be replaced."""
-        return Manifest.parse(self.body.encode(), self.media_type).digest if self.body else None
+        """The digest of an inline manifest; None for an object in S3, which may be replaced."""
+        return self.inline.digest if self.inline else None
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
-        """Take the bytes as they are; what they refer to has to be in place."""
-        content = self.body.encode() if self.body else ports.objects.read(self.bucket, self.key, MANIFEST_MAX_BYTES)
-        return given(Manifest.parse(content, self.media_type), ports.destination, platforms)
+        """Read the manifest; everything that it refers to must be in the repository."""
+        manifest = self.inline or Manifest.parse(
+            ports.objects.read(self.bucket, self.key, MANIFEST_MAX_BYTES), self.media_type
+        )
+        return given(manifest, ports.destination, platforms)

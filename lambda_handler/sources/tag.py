@@ -1,4 +1,4 @@
-"""An image of the same repository, by one of its tags: a promotion."""
+"""An image in the destination repository, by one of its tags: a promotion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..values import Value
 @dataclass(frozen=True, slots=True)
 class TagSource:
     """
-    What a tag of the repository points to when it is deployed.
+    The image that a tag of the repository points to at deployment.
 
     Shape:
         ``"Tag": "build-77"``
@@ -25,20 +25,20 @@ class TagSource:
 
     @classmethod
     def decode(cls, value: Value) -> TagSource:
-        """Read ``Source.Tag``."""
+        """Decode ``Source.Tag``."""
         return cls(value.parse(parse_tag))
 
     @property
     def pinned(self) -> None:
-        """Nothing: a tag moves."""
+        """None: a tag may move."""
         return None
 
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
-        """Ask the API for the digest, then read the manifest by it: the HTTP face may answer a stale tag."""
+        """Resolve the tag with the control-plane API, because the registry API may return a stale image."""
         repository = ports.destination
         digest = repository.resolve([self.tag]).get(self.tag)
         if digest is None:
             message = f"the source tag {self.tag!r} does not exist in repository {repository.name!r}"
-            hint = "push the image under that tag before deploying, or name one that exists"
+            hint = "push an image with that tag before deploying, or use a tag that exists"
             raise NotFoundError(message, operation="ecr-public:DescribeImages", hint=hint)
         return present(repository.manifest(digest), repository, platforms)

@@ -1,4 +1,4 @@
-"""What a user declares, and the properties that carry it."""
+"""The declaration of an image, and the properties that carry it."""
 
 from .codec import RESOURCE_TYPE, Property, decode, encode
 from .declaration import Declaration

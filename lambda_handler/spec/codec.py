@@ -1,8 +1,8 @@
 """
-The properties of ``Custom::ECRPublicImage``: their names, and how to read and write them.
+The properties of ``Custom::ECRPublicImage``: their names, encoding and decoding.
 
-Public contract: stacks that were deployed once send these properties for ever.
-What was accepted once stays accepted; what is new is optional.
+Public contract: deployed stacks keep sending these properties. Whatever a
+released version accepted must stay accepted; new properties are optional.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from ..errors import InvalidPropertiesError, InvalidReferenceError, shown
+from ..errors import InvalidPropertiesError, InvalidReferenceError, truncated_repr
 from ..oci import Platform, parse_registry_id, parse_repository_name, parse_tag
 from ..rules import RULES
 from ..sources import decode_source
@@ -25,7 +25,7 @@ RESOURCE_TYPE = "Custom::ECRPublicImage"
 
 
 class Property(StrEnum):
-    """The names of the properties, in the order in which a template shows them."""
+    """The names of the properties, in the order of the template."""
 
     REGISTRY_ID = "RegistryId"
     REPOSITORY_NAME = "RepositoryName"
@@ -48,25 +48,25 @@ PARAMETER_NAME_MAX_CHARACTERS = 900
 _PARAMETER_NAME = re.compile(r"(?!/(?:aws|ssm))(?:/[a-zA-Z0-9_.-]+){2,15}")
 
 _CLOUDFORMATION = frozenset({"ServiceToken", "ServiceTimeout"})
-"""What CloudFormation and CDK put beside the properties of every custom resource."""
+"""Properties that CloudFormation and CDK add to every custom resource."""
 
 
 def encode(values: Mapping[Property, object]) -> dict[str, object]:
     """
-    Write properties for a template: in the contract's order, what is unset left out.
+    Encode properties for a template, in the order of ``Property`` and without unset ones.
 
     Args:
-        values: Plain values or CDK tokens; None and empty lists are unset.
+        values: Plain values or CDK tokens; None and empty lists count as unset.
     """
     return {name.value: values[name] for name in Property if values.get(name) not in (None, [], ())}
 
 
 def decode(properties: Mapping[str, object]) -> Declaration:
     """
-    Read a declaration from the properties of a CloudFormation event.
+    Decode a declaration from the properties of a CloudFormation event.
 
     Raises:
-        InvalidPropertiesError: Names every problem, each with its path.
+        InvalidPropertiesError: Has all problems, each with its path.
     """
     problems: list[str] = []
     read = _Reader(properties, problems)
@@ -98,7 +98,7 @@ def decode(properties: Mapping[str, object]) -> Declaration:
 
 
 class _Reader:
-    """Reads properties one by one, and gathers what is wrong with them."""
+    """Reads properties one by one, and collects their problems."""
 
     def __init__(self, properties: Mapping[str, object], problems: list[str]) -> None:
         self._properties = properties
@@ -115,7 +115,7 @@ class _Reader:
 
     def required(self, name: Property, reader: Callable[[Value], T]) -> T | None:
         if self._properties.get(name) is None:
-            self._problems.append(f"{name}: is missing; it is required")
+            self._problems.append(f"{name}: is required, but missing")
             return None
         return self.optional(name, reader)
 
@@ -127,15 +127,15 @@ def _tags(value: Value) -> tuple[str, ...]:
     tags = value.each(lambda item: item.parse(parse_tag))
     twice = sorted({tag for tag in tags if tags.count(tag) > 1})
     if twice:
-        value.refuse(f"names a tag twice: {', '.join(twice)}")
+        value.refuse(f"has duplicate tags: {', '.join(twice)}")
     return tags
 
 
 def _parameter_name(text: str) -> str:
     if len(text) > PARAMETER_NAME_MAX_CHARACTERS or not _PARAMETER_NAME.fullmatch(text):
         message = (
-            f"{shown(text)} is not the name of a parameter; expected 2 to 15 parts of letters, digits, '.', '-' and "
-            "'_', each after a '/', e.g. '/cdk-ecrpublic/acme/agent/Stack.Release'"
+            f"{truncated_repr(text)} is not a parameter name; expected 2 to 15 parts of letters, digits, '.', '-' and "
+            "'_', each preceded by '/', e.g. '/cdk-ecrpublic/acme/agent/Stack.Release'"
         )
         raise InvalidReferenceError(message)
     return text
@@ -144,4 +144,4 @@ def _parameter_name(text: str) -> str:
 def _refuse_unknown(properties: Mapping[str, object], problems: list[str]) -> None:
     known = ", ".join(Property)
     unknown = sorted(properties.keys() - set(Property) - _CLOUDFORMATION)
-    problems += [f"{shown(name)}: is not a property of {RESOURCE_TYPE}; known: {known}" for name in unknown]
+    problems += [f"{truncated_repr(name)}: is not a property of {RESOURCE_TYPE}; known: {known}" for name in unknown]

@@ -1,4 +1,4 @@
-"""A declaration: this image is in this repository, under these tags."""
+"""The declaration of an image: its source, its repository and its tags."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ TAGS_MAX = 1000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """
-    What one ``Custom::ECRPublicImage`` asks for.
+    What one ``Custom::ECRPublicImage`` declares.
 
     Attributes:
-        registry_id: Account id or alias; None is the function's own account.
-        tags: In the order in which they are put. Empty: published by digest only.
-        platforms: Only these, out of an index; empty: all that it has.
-        rules: What the image and its tags have to keep.
-        include_referrers: What refers to a copied image comes along.
-        untags: A tag that is no longer declared is removed from the registry.
-        deletes: When the resource is deleted, its tags are removed, and the
-            images that thereby lose their last one.
-        state_parameter: Name of the parameter in which the declaration is
-            remembered; empty: in none.
+        registry_id: Account id or alias; None for the function's own account.
+        tags: The tags in the order in which they are put; empty to publish by
+            digest only.
+        platforms: The platforms to keep in an index; empty for all.
+        rules: The rules that the image and its tags must satisfy.
+        include_referrers: Whether to copy the referrers of an image too.
+        untags: Whether to remove tags that are no longer declared.
+        deletes: Whether to remove the tags when the resource is deleted, and
+            images without any other tag with them.
+        state_parameter: Name of the SSM parameter that stores the state of the
+            resource; empty for none.
     """
 
     repository_name: str
@@ -43,6 +44,6 @@ class Declaration:
 
     @property
     def pinned(self) -> Digest | None:
-        """The digest that it always has; None when only its deployment tells."""
+        """The digest of the image if the declaration determines it; None if it must be resolved."""
         by_rule = next((rule.pinned for rule in self.rules if rule.pinned is not None), None)
         return by_rule or (None if self.platforms else self.source.pinned)

@@ -54,24 +54,24 @@ LAYERS = {
     "lambda_handler.library_logs": handler(others=("urllib3",)),
     "lambda_handler.clock": handler("errors"),
     "lambda_handler.retry": handler("errors", "clock", "log"),
-    "lambda_handler.side_by_side": handler(),
+    "lambda_handler.concurrency": handler(),
     "lambda_handler.values": handler("errors"),
     "lambda_handler.oci": handler("errors"),
     "lambda_handler.archive": handler("errors", "oci"),
-    "lambda_handler.publish": handler("errors", "oci", "log", "side_by_side", "archive.stored"),
+    "lambda_handler.publish": handler("errors", "oci", "log", "concurrency", "archive.stored"),
     "lambda_handler.sources": handler(
-        "errors", "oci", "values", "side_by_side", "archive", "publish.ports", "publish.content"
+        "errors", "oci", "values", "concurrency", "archive", "publish.ports", "publish.content"
     ),
     "lambda_handler.rules": handler("oci", "values", "publish.rule"),
     "lambda_handler.spec": handler("errors", "oci", "values", "sources", "rules"),
     "lambda_handler.registry": handler("errors", "oci", "clock", "retry", others=("urllib3",)),
     "lambda_handler.aws": handler("errors", "retry", "archive.stored", others=("botocore", "urllib3")),
     "lambda_handler.ecr_public": handler(
-        "errors", "oci", "clock", "retry", "side_by_side", "aws.errcode", others=("botocore",)
+        "errors", "oci", "clock", "retry", "concurrency", "aws.errcode", others=("botocore",)
     ),
     # One exception: it asks `oci` whether the answer's host is this machine.
     "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
-    "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.lifecycle"),
+    "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.response"),
     # Where adapters meet use cases.
     "lambda_handler.entrypoint": Layer(ours=frozenset({HANDLER}), others=frozenset({"botocore", "urllib3"})),
     "lambda_handler": Layer(),
@@ -95,7 +95,9 @@ LAYERS = {
         ours=frozenset({"cdk_ecrpublic.sandbox"}), others=frozenset({"ministack", "starlette"})
     ),
     # A review is the handler without its writes; reading an app takes no CDK.
-    "cdk_ecrpublic.review": Layer(ours=frozenset({SHIPPED, "cdk_ecrpublic.review.app", *WITHOUT_CDK})),
+    "cdk_ecrpublic.review": Layer(
+        ours=frozenset({SHIPPED, "cdk_ecrpublic.review.app", *WITHOUT_CDK}), others=frozenset({"yaml"})
+    ),
     # What is declared, without looking at anything that is there.
     "cdk_ecrpublic.review.app": library(
         "errors",

@@ -93,7 +93,7 @@ def test_the_old_image_is_deleted_before_a_rollback(project: Project) -> None:
     output = said(project.fail_to_deploy())
 
     assert f"NOT_FOUND: the image {before.digest} does not exist in repository '{project.repository}'" in output
-    assert "push the image to this very repository" in output
+    assert "push the image to this repository" in output
     assert project.tags() == {"1": after.digest, "2": after.digest}
     assert project.push("before").digest == before.digest
     go_on_rolling_back(project)

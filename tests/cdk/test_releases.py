@@ -89,7 +89,7 @@ def test_a_failed_deployment_brings_every_tag_back_and_says_what_to_do(project: 
 
     assert project.tags() == {"1": good.digest, "latest": good.digest}
     assert f"NOT_FOUND: the image {NOWHERE} does not exist in repository '{project.repository}'" in said
-    assert "Hint: push the image to this very repository before deploying, or correct the digest" in said
+    assert "Hint: push the image to this repository before deploying, or correct the digest" in said
 
 
 def test_a_failed_first_deployment_leaves_no_stack_behind(project: Project) -> None:

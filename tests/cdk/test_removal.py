@@ -144,5 +144,5 @@ def test_an_immutable_tag_stops_a_deployment_before_anything_is_written(project:
     project.write_app(image(digest(second.digest), "latest", "1.0", **options))
     said = " ".join(project.fail_to_deploy().split())
 
-    assert f"tag '1.0' is immutable: it points to {first.digest}, and may not move to {second.digest}" in said
+    assert f"tag '1.0' is immutable: it points to {first.digest} and must not move to {second.digest}" in said
     assert project.tags() == {"1.0": first.digest, "latest": first.digest}

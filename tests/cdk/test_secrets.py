@@ -57,7 +57,7 @@ def told(project: Project) -> str:
     lines = [
         event["message"] for name in groups for event in logs.filter_log_events(logGroupName=name).get("events", [])
     ]
-    assert any('"message": "answered' in line for line in lines), "the function's log was not found"
+    assert any('"message": "sent the response' in line for line in lines), "the function's log was not found"
     return "\n".join([*templates, json.dumps(deployed, default=str), json.dumps(events, default=str), *lines])
 
 

@@ -54,13 +54,13 @@ def image(stack: Stack, source: IImageSource) -> PublicImage:
         ),
         (
             lambda _: ImageSource.registry("bitnami/redis:7"),
-            "a dot nor a port; write the host before it: Docker Hub's is 'docker.io/bitnami/redis'",
+            "a dot nor a port; for Docker Hub, write 'docker.io/bitnami/redis'",
         ),
         (
             lambda _: ImageSource.registry("https://ghcr.io/a/b:1"),
-            "is not a repository; leave 'https://' out: 'ghcr.io/a/b'",
+            "is not a repository; omit 'https://': 'ghcr.io/a/b'",
         ),
-        (lambda _: ImageSource.registry("ghcr.io/Acme/b:1"), "what follows the host is written in lower case"),
+        (lambda _: ImageSource.registry("ghcr.io/Acme/b:1"), "the path must be in lower case"),
         (
             lambda _: ImageSource.public("ghcr.io/a/b", tag="1"),
             "ImageSource.public: 'ghcr.io/a/b' is not in ECR Public; expected public.ecr.aws/<alias>/<name>, or",
@@ -149,7 +149,7 @@ repositories:
         "images.yaml:3:3: 'ghcr.io/acme/agent' is an address in the registry 'ghcr.io', not the name of an ECR Public "
         "repository; expected a name without a host, e.g. 'acme/agent'"
     )
-    assert "images.yaml:5:9: 'bitnami/redis' begins with no registry" in second
+    assert "images.yaml:5:9: 'bitnami/redis' has no registry host" in second
 
 
 def test_the_promoter_s_registry_is_named_once_for_all_of_its_images(stack: Stack, tmp_path: Path) -> None:
@@ -158,4 +158,4 @@ def test_the_promoter_s_registry_is_named_once_for_all_of_its_images(stack: Stac
         catalog(stack, tmp_path, text, source="staging", destination="public.ecr.aws/acme")
 
     (problem,) = str(failure.value).splitlines()
-    assert "'staging/agent' begins with no registry, since 'staging' has neither a dot nor a port" in problem
+    assert "'staging/agent' has no registry host: 'staging' has neither a dot nor a port" in problem

@@ -205,12 +205,20 @@ def test_an_image_of_an_object_by_its_digest_cannot(stack: Stack, bucket: s3.IBu
     ("make", "reference", "said"),
     [
         (lambda folder: folder / "none.tar", None, "none.tar' cannot be read: No such file or directory"),
-        (tar_file, None, "image.tar holds 2 images, and no reference says which is meant; its images are: agent:1 ("),
-        (tar_file, "agent:3", "image.tar holds no image that is named 'agent:3'; its images are: agent:1 ("),
+        (
+            tar_file,
+            None,
+            "image.tar contains 2 images, and no reference selects one of them; its images are: agent:1 (",
+        ),
+        (tar_file, "agent:3", "image.tar contains no image named 'agent:3'; its images are: agent:1 ("),
         (tar_file, "", "reference is empty; expected the name or the digest of an image"),
-        (lambda folder: write_folder(folder, {"a/index.json": b"", "index.json": b""}), None, "holds neither an OCI"),
-        (lambda folder: write_folder(folder, {"x": b"text"}) / "x", None, "has no tar file"),
-        (lambda folder: write_folder(folder, {"x": tar_of(FILES)[:900]}) / "x", "1", "is cut off"),
+        (
+            lambda folder: write_folder(folder, {"a/index.json": b"", "index.json": b""}),
+            None,
+            "contains neither an OCI",
+        ),
+        (lambda folder: write_folder(folder, {"x": b"text"}) / "x", None, "is not a tar file"),
+        (lambda folder: write_folder(folder, {"x": tar_of(FILES)[:900]}) / "x", "1", "is truncated"),
     ],
 )
 def test_refuses_at_synthesis(tmp_path: Path, make: Callable[[Path], Path], reference: str | None, said: str) -> None:
@@ -224,7 +232,7 @@ def test_refuses_at_synthesis(tmp_path: Path, make: Callable[[Path], Path], refe
 def test_says_how_to_pack_an_archive_whose_images_are_one_folder_down(tmp_path: Path) -> None:
     packed = write_folder(tmp_path, {"x.tar": tar_of({f"out/{name}": content for name, content in FILES.items()})})
 
-    with pytest.raises(ValueError, match=r"pack that folder's content: tar -C out -cf image.tar"):
+    with pytest.raises(ValueError, match=r"archive the content of that folder: tar -C out -cf image.tar"):
         ImageSource.archive(packed / "x.tar")
 
 

@@ -193,11 +193,11 @@ def test_credentials_are_for_their_host(stack: Stack) -> None:
             {"only": "agent"},
             "Stack/Catalog: only: 'agent' is a str; expected a list of patterns, e.g. ['agent'",
         ),
-        ({"only": []}, "Stack/Catalog: only: is empty, which would take nothing; name something, or leave it out"),
+        ({"only": []}, "Stack/Catalog: only: is empty, which selects nothing; add a pattern, or omit it"),
         ({"only": ["agent@sha256:0"]}, "Stack/Catalog: only[0]: 'agent@sha256:0' is not a pattern; expected <name> or"),
-        ({"only": [Token.as_string({"Ref": "N"})]}, "Stack/Catalog: only: has to be known at synthesis"),
+        ({"only": [Token.as_string({"Ref": "N"})]}, "Stack/Catalog: only: must be known at synthesis"),
         ({"stacks": "4"}, "Stack/Catalog: stacks: '4' is a str; expected an integer from 1 to 100"),
-        ({"stacks": Token.as_number({"Ref": "N"})}, "Stack/Catalog: stacks: has to be known at synthesis"),
+        ({"stacks": Token.as_number({"Ref": "N"})}, "Stack/Catalog: stacks: must be known at synthesis"),
         ({"make_provider": lambda _: None}, "Stack/Catalog: make_provider(): None; expected a PublicImageProvider"),
     ],
     ids=[
@@ -223,7 +223,7 @@ def test_credentials_for_a_host_that_takes_none_are_warned_of(stack: Stack, host
 
     declare(stack, "repositories.yaml", credentials={"ghcr.io": secret, host: secret})
 
-    what = f"credentials for {host} are not used; hosts that may have some: ghcr.io"
+    what = f"credentials for {host} are not used; hosts that may need credentials: ghcr.io"
     assert [text for text in warnings(stack) if "unusedCredentials" in text] == [
         f"{what} [ack: @cdk-ecrpublic:unusedCredentials]"
     ]

@@ -73,13 +73,13 @@ def test_items_of_one_name_count_together(tmp_path: Path) -> None:
     [
         (
             f"- name: ab\n  dmap: {{{A}: [x]}}\n- name: ab\n  dmap: {{{B}: [x]}}",
-            "images.yaml:4:84: tag 'x' of repository 'ab' is given to an image on line 2 already; a tag points to one",
+            "images.yaml:4:84: tag 'x' of repository 'ab' is already used on line 2; a tag points to one",
         ),
         (f"- name: ab\n  dmap:\n    {A}: [x]\n    {A}: [y]", "images.yaml:4:5: the key 'sha256:aaaa"),
         (f"- name: ab\n  dmap: {{{A}0: [x]}}", "images.yaml:2:10: images[0].dmap: 'sha256:aaaa"),
-        (f"- name: ab\n  name: b\n  dmap: {{{A}: []}}", "images.yaml:2:3: the key 'name' is there twice, first on"),
+        (f"- name: ab\n  name: b\n  dmap: {{{A}: []}}", "images.yaml:2:3: the key 'name' is duplicated, first on"),
         (f"- name: ab\n  dmap: {{{A}: [~]}}", "[0]: YAML reads ~ as nothing, not as a string; quote it"),
-        (f"- name: ab\n  dmap: {{{A}: [-1]}}", "'-1' is not a tag; allowed are 1 to 128 letters"),
+        (f"- name: ab\n  dmap: {{{A}: [-1]}}", "'-1' is not a tag; expected 1 to 128 letters"),
         (f"- name: ab\n  dmap: {{{A}: x}}", "images[0].dmap.sha256:aaaaaaaaaaaa…: is x (a string); expected a list of"),
         ("- dmap: {}", "images.yaml:1:3: images[0]: 'name' is missing; add it"),
         ("- name:\n", "images[0].name: YAML reads an empty value as nothing"),
@@ -110,7 +110,7 @@ images: [{{name: agent, dmap: {{{A}: [x]}}}}]
     found = read(tmp_path, text, Arguments(destination=destination))
 
     assert list(found) == ["tools/agent" if destination.endswith("tools") else "agent"]
-    assert "none is a destination in Amazon ECR Public; pass destination= or add" in refused(
+    assert "there is no destination in Amazon ECR Public; set destination= or add" in refused(
         tmp_path, text, Arguments()
     )
 
@@ -161,7 +161,7 @@ def test_a_pattern_that_takes_nothing_is_a_mistake(tmp_path: Path, only: str) ->
 
     said = refused(tmp_path, text, Arguments(destination=ACME, only=("agent", only)))
 
-    assert said == f"images.yaml: only=: nothing in the file matches '{only}'; there are: agent, web"
+    assert said == f"images.yaml: only=: nothing in the file matches '{only}'; its images are: agent, web"
 
 
 REGSYNC = """
@@ -184,7 +184,7 @@ SKOPEO = "quay.io: {tls-verify: false, images: {coreos/etcd: [latest]}}\n"
         (DREGSY, "this is a file of dregsy"),
         (SKOPEO, "this is a file of skopeo sync"),
         ("filestores: []\nfiles: []\n", "this is a manifest of the promoter for files, not for images"),
-        (f"registries: [{{name: {ACME}}}]\n", "has no images; pass the file that lists them as path, and"),
+        (f"registries: [{{name: {ACME}}}]\n", "has no images; pass the file with the images as path, and"),
         ("repositorys: {}\n", "this is not a catalog: 'repositorys' is an unknown key; did you mean 'repositories'?"),
         ("a: 1\nb: 2\n", "this is not a catalog: it has the keys 'a', 'b'; expected a mapping with repositories"),
     ],

@@ -87,8 +87,8 @@ def test_one_of_several_destinations_is_chosen(destination: str, registry: str, 
 @pytest.mark.parametrize(
     ("destination", "said"),
     [
-        (None, "4:3|2:3: registries: several are destinations; choose one with destination=: ghcr.io/acme-staging, "),
-        ("public.ecr.aws/other", "destination='public.ecr.aws/other' is none of them; there are: ghcr.io/acme-"),
+        (None, "4:3|2:3: registries: there are several destinations; select one with destination=: ghcr.io/"),
+        ("public.ecr.aws/other", "destination='public.ecr.aws/other' is not one of them; registries: ghcr.io/acme-"),
         ("gcr.io/acme", "6:5: 'gcr.io/acme' is not a registry of Amazon ECR Public; expected public.ecr.aws/<alias>"),
     ],
 )
@@ -175,7 +175,7 @@ def test_the_column_is_that_of_the_value(tmp_path: Path) -> None:
         ("{}", "1:1: this is not a catalog"),
         ("images: []", "1:1: the catalog: 'registries' is missing; add it"),
         ("repositories: {}\nimages: []", "1:1: the catalog: 'repositories' is an unknown key; allowed: registries"),
-        ("repositories: {}\n---\n", "2:1: a second document begins; a catalog is one: remove the '---'"),
+        ("repositories: {}\n---\n", "2:1: the file has a second document; remove the '---'"),
         (
             "repositories:\n  - a: [\n",
             "3:1: is not YAML: while parsing a flow node expected the node content, but found",
@@ -184,13 +184,13 @@ def test_the_column_is_that_of_the_value(tmp_path: Path) -> None:
             "repositories:\n\t- a",
             "2:1: is not YAML: while scanning for the next token found character '\\t' that cannot",
         ),
-        ('repositories: "\\UFFFFFFFF"', "1:18: is not YAML: a number that is not a character or a version"),
-        ("%YAML " + "9" * 5000 + ".1\n---\na", "is not YAML: a number that is not a character or a version"),
+        ('repositories: "\\UFFFFFFFF"', "1:18: is not YAML: a number is not a valid character or version"),
+        ("%YAML " + "9" * 5000 + ".1\n---\na", "is not YAML: a number is not a valid character or version"),
         ("repositories:\n  \x01: 1", "2:3: '\\x01' is a character that YAML does not allow"),
-        ("? [a]\n: b\n? {c: d}\n: e", "1:3: a list or mapping is not a key; expected a string"),
-        ("repositories: " + "[" * 5000, "1:30: nested deeper than 16 levels, which no catalog needs"),
-        ("repositories: " + "{a: " * 5000, "nested deeper than 16 levels, which no catalog needs"),
-        ("x" * (CATALOG_MAX_BYTES + 1), " has more than 16777216 bytes, the limit; split it into several catalogs"),
+        ("? [a]\n: b\n? {c: d}\n: e", "1:3: a list or mapping cannot be a key; expected a string"),
+        ("repositories: " + "[" * 5000, "1:30: nested deeper than 16 levels, the limit"),
+        ("repositories: " + "{a: " * 5000, "nested deeper than 16 levels, the limit"),
+        ("x" * (CATALOG_MAX_BYTES + 1), " is larger than 16777216 bytes, the limit; split it into several catalogs"),
         ("repositories:\n  <<: {a: b}", "2:3: repositories: YAML reads << as a merge key, not as a string"),
     ],
 )
@@ -201,13 +201,13 @@ def test_refuses_what_is_no_catalog(tmp_path: Path, text: str, said: str) -> Non
 def test_an_alias_that_stands_for_itself_a_billion_times_is_refused_at_once(tmp_path: Path) -> None:
     levels = "".join(f"- &l{n} [{', '.join([f'*l{n - 1}'] * 9) if n else 'x'}]\n" for n in range(10))
 
-    assert "2:8: *l0 is an alias; aliases are not allowed: write the value out" in refused(levels, tmp_path)
+    assert "2:8: *l0 is an alias; aliases are not allowed: repeat the value" in refused(levels, tmp_path)
 
 
 def test_refuses_what_is_not_utf_8(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_bytes(b"repositories:\n  \xff: 1")
 
-    with pytest.raises(CatalogError, match=r"catalog\.yaml:2:3: is not UTF-8 from here on; save it as UTF-8"):
+    with pytest.raises(CatalogError, match=r"catalog\.yaml:2:3: is not UTF-8 from here; save the file as UTF-8"):
         read_catalog(tmp_path / "catalog.yaml")
 
 
@@ -225,29 +225,33 @@ def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "arguments", "said"),
     [
-        ("[]", {}, " a list of images does not say where they go; pass destination='public.ecr.aws/<alias>' or"),
+        ("[]", {}, " a list of images has no destination; set destination='public.ecr.aws/<alias>' or"),
         ("[]", {"destination": "ghcr.io/acme"}, " 'ghcr.io/acme' is not a registry of Amazon ECR Public; expected"),
         ("[]", {"destination": "public.ecr.aws"}, " 'public.ecr.aws' is not a registry of Amazon ECR Public"),
         ("[]", {"destination": "public.ecr.aws/A"}, " 'public.ecr.aws/A': 'A' is not a registry"),
         ("[]", {"destination": ACME, "source": "a b"}, " source='a b': 'a b' is not a registry host"),
-        ("repositories: {}", {"destination": ACME}, " destination= is for other files: this one says by itself"),
-        ("repositories: {}", {"source": ACME}, " source= is for other files"),
-        (f"registries: [{{name: {ACME}}}]\nimages: []", {"source": ACME}, " source= is for other files"),
+        ("repositories: {}", {"destination": ACME}, " destination= is for other formats: this file has its own"),
+        ("repositories: {}", {"source": ACME}, " source= is for other formats"),
+        (f"registries: [{{name: {ACME}}}]\nimages: []", {"source": ACME}, " source= is for other formats"),
         (
             "registries: []\nimages: []",
             {},
-            "1:13: registries: none is a destination in Amazon ECR Public; pass destination= or add",
+            "1:13: registries: there is no destination in Amazon ECR Public; set destination= or add",
         ),
         (
             f"registries: [{{name: {ACME}/{'x' * 200}}}]\nimages: [{{name: {'y' * 9}, dmap: {{{A}: []}}}}]",
             {},
             "2:10: 'xxxx",
         ),
-        (f"repositories: {{ab: {{images: [{{digest: {A}}}, {{digest: {A}}}]}}}}", {}, "known by too; give one of the"),
+        (
+            f"repositories: {{ab: {{images: [{{digest: {A}}}, {{digest: {A}}}]}}}}",
+            {},
+            "'ab'; give one of the",
+        ),
         (
             f"repositories: {{ab: {{images: [{{digest: {A}, id: x}}, {{digest: {B}, tags: [x]}}]}}}}",
             {},
-            "'x' is what the image on line 1 of repository 'ab' is known by too; give one of the two another id",
+            "'x' also identifies the image on line 1 of repository 'ab'; give one of the two another id",
         ),
     ],
 )

@@ -202,20 +202,20 @@ def test_an_empty_repository_makes_no_nested_stack(tmp_path: Path, stack: Stack)
 @pytest.mark.parametrize(
     ("repositories", "tags", "options", "said"),
     [
-        (451, 1, {}, "Stack/Catalog: there are 451 images, and a stack takes 450; pass stacks=2, or more to leave"),
-        (351, 1, {}, "there are 351 permissions on repositories, and a stack takes 350; pass stacks=2"),
-        (176, 1, {"source": "ghcr.io/x"}, "there are 352 permissions on repositories"),
-        (1, 451, {}, "Stack/Catalog: there are 451 images, and a stack takes 450; pass stacks=2, or more to leave"),
+        (451, 1, {}, "Stack/Catalog: the catalog has 451 images, but a stack can have only 450"),
+        (351, 1, {}, "the catalog has 351 permissions on repositories, but a stack can have only 350; set stacks=2"),
+        (176, 1, {"source": "ghcr.io/x"}, "the catalog has 352 permissions on repositories"),
+        (1, 451, {}, "Stack/Catalog: the catalog has 451 images, but a stack can have only 450; set stacks=2"),
         (
             1000,
             1,
             {"stacks": 2},
-            "2 nested stacks have no room for it: there are 1000 images, and a stack takes 450; pass",
+            "the catalog does not fit into 2 nested stacks: it has 1000 images, but a stack can have only 450; set",
         ),
         (1, 1, {"stacks": 0}, "Stack/Catalog: stacks: 0; allowed: 1 to 100"),
         (1, 1, {"stacks": 101}, "Stack/Catalog: stacks: 101; allowed: 1 to 100"),
         (1, 1, {"registry_id": "A"}, "Stack/Catalog: registry_id: 'A' is not a registry"),
-        (1, 1, {"registry_id": Token.as_string({"Ref": "X"})}, "has to be known at synthesis"),
+        (1, 1, {"registry_id": Token.as_string({"Ref": "X"})}, "must be known at synthesis"),
         (1, 1, {"credentials": {"a/b": None}}, "Stack/Catalog: credentials: 'a/b' is not a registry host"),
         (1, 1, {"defaults": ImageSettings(platforms=("x",))}, "image-0/1.0: platforms[0]: 'x' is not a platform"),
     ],
@@ -238,7 +238,7 @@ def test_refuses_more_manifests_than_a_template_takes(tmp_path: Path, stack: Sta
     (tmp_path / "catalog.yaml").write_text(json.dumps({"repositories": {"ab": {"images": entries}}}))
 
     with pytest.raises(
-        ValueError, match=r"there are 1\d{6} bytes of template, and a stack takes 900000; pass stacks=2"
+        ValueError, match=r"the catalog has 1\d{6} bytes of template, but a stack can have only 900000; set stacks=2"
     ):
         PublicImageCatalog.from_file(stack, "Catalog", tmp_path / "catalog.yaml")
 
@@ -291,5 +291,7 @@ def test_what_no_number_of_stacks_takes_is_said_at_once(tmp_path: Path) -> None:
 
     excess = capacity.Spread(repositories).excess(None)
 
-    assert excess == "there are 36000 images, and a stack takes 450; take it in several catalogs, with only="
+    assert excess == (
+        "the catalog has 36000 images, but a stack can have only 450; split it into several catalogs with only="
+    )
     assert time.process_time() - started < 10

@@ -360,7 +360,7 @@ def test_aspects_pass_through(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("declare", "said"),
     [
-        (lambda s: image(s, tags=["la test"]), "Stack/Release: tags[0]: 'la test' is not a tag; allowed are"),
+        (lambda s: image(s, tags=["la test"]), "Stack/Release: tags[0]: 'la test' is not a tag; expected"),
         (lambda s: image(s, tags="latest"), "Stack/Release: tags: 'latest' is a str; expected a list of tags"),
         (lambda s: image(s, tags=["1", "1"]), "Stack/Release: tags: listed twice: '1'"),
         (lambda s: image(s, source=ImageSource.digest("sha256:1")), "ImageSource.digest: 'sha256:1' is not a digest"),

@@ -203,7 +203,7 @@ def _cfn(repository: PublicRepository) -> CfnResource:
     ("options", "said"),
     [
         ({"immutable_tags": "latest"}, "Stack/Release: immutable_tags: 'latest' is a str; expected a list"),
-        ({"immutable_tags": ["1", "[0-9]"]}, "immutable_tags[1]: '[0-9]' is not a tag or a pattern of tags"),
+        ({"immutable_tags": ["1", "[0-9]"]}, "immutable_tags[1]: '[0-9]' is not a tag or a tag pattern"),
         (
             {"removal_policy": RemovalPolicy.SNAPSHOT},
             "removal_policy: RemovalPolicy.SNAPSHOT; expected RemovalPolicy.RETAIN or ",

@@ -9,7 +9,7 @@ import pytest
 
 from cdk_ecrpublic.sandbox import Sandbox, SandboxProcess
 from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push_image
-from lambda_handler.cfn import Event, Outcome
+from lambda_handler.cfn import Event, Response
 from lambda_handler.cfn.event import RequestType
 from lambda_handler.clock import Deadline
 from lambda_handler.entrypoint import Adapters, Clients
@@ -33,7 +33,7 @@ class Publisher:
     clock: SteppingClock
     seconds: float = 600.0
 
-    def publish(self, source: Mapping[str, object], *tags: str, **properties: object) -> Outcome:
+    def publish(self, source: Mapping[str, object], *tags: str, **properties: object) -> Response:
         deadline = Deadline.after(self.seconds, self.clock)
         clients = Clients()
         retry = Retry(deadline, Log())
@@ -50,7 +50,7 @@ class Publisher:
         resource = PublicImageResource(lambda declaration: Adapters(declaration, clients, retry, retry), Log())
         return resource.create(event)
 
-    def copy(self, reference: str, *tags: str, **properties: object) -> Outcome:
+    def copy(self, reference: str, *tags: str, **properties: object) -> Response:
         """Publish an image of ``up/stream``."""
         mark = "@" if reference.startswith("sha256:") else ":"
         return self.publish({"Image": {"Reference": f"{self.uri('up/stream')}{mark}{reference}"}}, *tags, **properties)

@@ -152,7 +152,7 @@ def test_an_object_that_is_replaced_meanwhile_is_refused(publisher: Publisher, b
 
     bucket.before_get = replace
 
-    with pytest.raises(IntegrityError, match="tar was replaced while it was read") as failure:
+    with pytest.raises(IntegrityError, match="tar was replaced while it was being read") as failure:
         publisher.publish(source, "1")
 
     assert failure.value.hint == "deploy again"
@@ -174,16 +174,24 @@ def without_a_blob(image: Image) -> Mapping[str, bytes]:
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
-        (lambda: corrupt(tar_of(layout_of((large(), {})))), IntegrityError, "the blob sha256:.* came as sha256:"),
-        (lambda: tar_of(without_a_blob(large())), NotFoundError, "s3://archives/bad.tar does not hold blobs/sha256/"),
-        (lambda: tar_of(layout_of((large(), {})))[:2_000_000], InvalidArchiveError, "is cut off"),
-        (lambda: gzip.compress(tar_of(layout_of((large(), {}))))[:-500_000], IntegrityError, "is cut off"),
+        (
+            lambda: corrupt(tar_of(layout_of((large(), {})))),
+            IntegrityError,
+            "the blob sha256:.* received as sha256:",
+        ),
+        (
+            lambda: tar_of(without_a_blob(large())),
+            NotFoundError,
+            "s3://archives/bad.tar does not contain blobs/sha256/",
+        ),
+        (lambda: tar_of(layout_of((large(), {})))[:2_000_000], InvalidArchiveError, "is truncated"),
+        (lambda: gzip.compress(tar_of(layout_of((large(), {}))))[:-500_000], IntegrityError, "is truncated"),
         (lambda: b"", IntegrityError, "s3://archives/bad.tar is empty"),
-        (lambda: b"no archive", InvalidArchiveError, "s3://archives/bad.tar has no tar file"),
+        (lambda: b"no archive", InvalidArchiveError, "s3://archives/bad.tar is not a tar file"),
         (
             lambda: tar_of({**saved(b"other"), f"{hashlib.sha256(b'other').hexdigest()}/layer.tar": b"swapped"}),
             IntegrityError,
-            "came as sha256:",
+            "was received as sha256:",
         ),
     ],
     ids=["corrupt", "lost blob", "cut tar", "cut gzip", "empty", "no archive", "swapped layer"],
@@ -235,6 +243,6 @@ def test_a_denied_object_may_as_well_not_exist(publisher: Publisher, bucket: Buc
         publisher.publish(source, "1")
 
     assert failure.value.hint == (
-        "allow s3:GetObject in the role of the handler's function; to who may not list the bucket, S3 says the same "
-        "of an object that does not exist"
+        "allow s3:GetObject in the role of the handler function; without s3:ListBucket, S3 also denies access to "
+        "objects that do not exist"
     )

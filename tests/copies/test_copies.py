@@ -164,7 +164,7 @@ def test_refuses_another_digest_than_the_declared_one(publisher: Publisher) -> N
 
 
 def test_refuses_an_image_that_is_not_there(publisher: Publisher) -> None:
-    with pytest.raises(NotFoundError, match="up/stream:none does not exist, or is not shown to us"):
+    with pytest.raises(NotFoundError, match="up/stream:none does not exist, or access is denied"):
         publisher.copy("none", "1")
 
 

@@ -130,7 +130,7 @@ def test_running_out_of_time_is_said_with_what_is_done(pushed: Publisher) -> Non
     pushed.seconds = 20
     pushed.sandbox.faults.add(Fault(operation="UploadChunk", status=429, times=None))
 
-    with pytest.raises((DeadlineError, ThrottledError), match=r"answered 429|ran out of time"):
+    with pytest.raises((DeadlineError, ThrottledError), match=r"returned 429|ran out of time"):
         pushed.copy("v1", "1")
 
     assert pushed.is_empty()

@@ -15,7 +15,7 @@ from cdk_ecrpublic.sandbox.images import push
 from lambda_handler.clock import Deadline, SystemClock
 from lambda_handler.oci import Digest, Repository
 from lambda_handler.registry import RegistryClient, Transport
-from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.auth import RegistryAuth
 
 from .conftest import Publisher, two_platforms
 
@@ -67,7 +67,7 @@ def test_a_download_that_broke_off_goes_on(publisher: Publisher, host: str) -> N
     digest, content = max(image.children[0].blobs.items(), key=lambda each: len(each[1]))
     repository = Repository.parse(f"{host}/team/app")
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
-    client = RegistryClient(transport, Tokens(repository.host, lambda: None))
+    client = RegistryClient(transport, RegistryAuth(repository.host, lambda: None))
 
     rest = b"".join(client.open_blob(repository, Digest.parse(digest), 100, len(content)))
 

@@ -143,7 +143,7 @@ def test_a_registry_with_user_and_password_is_read_with_the_declared_secret(
 def test_a_registry_with_user_and_password_refuses_everybody_else(
     publisher: Publisher, closed_distribution: Distribution
 ) -> None:
-    with pytest.raises(AccessError, match="it asks for user and password, and none are declared"):
+    with pytest.raises(AccessError, match="it requires a user name and password, but none are declared"):
         publisher.publish({"Image": {"Reference": f"{closed_distribution.uri('team/app')}:1"}}, "1")
 
     assert publisher.is_empty()

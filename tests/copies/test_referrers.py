@@ -111,7 +111,7 @@ def test_a_list_that_cannot_be_had_is_an_error_and_nothing_is_written(publisher:
     publisher.push(artifact("signature", b"1", subject=image))
     publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=503, times=None))
 
-    with pytest.raises(UnavailableError, match=r"GET referrers failed: registry .* answered 503"):
+    with pytest.raises(UnavailableError, match=r"GET referrers failed: registry .* returned 503"):
         publisher.copy("v1", "1", IncludeReferrers="true")
 
     assert publisher.is_empty()

@@ -173,9 +173,9 @@ def test_but_not_under_the_digest_of_the_whole(publisher: Publisher, upstream: U
         publisher.publish({"Image": {"Reference": reference}}, "1")
     publisher.publish({"Image": {"Reference": reference}}, "2", Platforms=["linux/amd64"])
 
-    assert failure.value.message.startswith(f"{reference} lists what its registry does not hold")
+    assert failure.value.message.startswith(f"{reference} lists images that its registry does not have")
     assert "linux/arm64/v8 (sha256:" in failure.value.message
-    assert failure.value.hint == "ask for the platforms that it holds: linux/amd64"
+    assert failure.value.hint == "request only platforms that it has: linux/amd64"
     assert publisher.pull("2").children == (held,)
 
 
@@ -215,7 +215,7 @@ def test_an_archive_that_contradicts_itself_is_refused(
     with pytest.raises(InvalidArchiveError, match="contradicts itself") as failure:
         publisher.publish(bucket.put("saved.tar", tar_of(layout_of((root, {})))), "1")
 
-    assert failure.value.hint == "Docker 25.0.0 wrote such archives; write it again with another version"
+    assert failure.value.hint == "Docker 25.0.0 wrote such archives; save the image again with another version"
     assert publisher.is_empty()
 
 
@@ -300,12 +300,12 @@ def test_tags_of_referrers_are_in_the_plan(publisher: Publisher, capsys: pytest.
             "/manifests/{child}",
             403,
             AccessError,
-            "registry {host} answered 403 (the index {root} lists {child})",
+            "registry {host} returned 403 (the index {root} lists {child})",
         ),
-        ("/manifests/{child}", 503, UnavailableError, "registry {host} answered 503 (the index {root} lists {child})"),
-        ("/manifests/{root}", 403, AccessError, "registry {host} answered 403 ({host}/team/app@{root})"),
-        ("/blobs/{blob}", 404, NotFoundError, "registry {host} answered 404 ({host}/team/app@{blob})"),
-        ("/referrers/{root}", 503, UnavailableError, "registry {host} answered 503 ({host}/team/app@{root})"),
+        ("/manifests/{child}", 503, UnavailableError, "registry {host} returned 503 (the index {root} lists {child})"),
+        ("/manifests/{root}", 403, AccessError, "registry {host} returned 403 ({host}/team/app@{root})"),
+        ("/blobs/{blob}", 404, NotFoundError, "registry {host} returned 404 ({host}/team/app@{blob})"),
+        ("/referrers/{root}", 503, UnavailableError, "registry {host} returned 503 ({host}/team/app@{root})"),
     ],
 )
 def test_an_error_names_the_child_and_its_parent(
@@ -337,15 +337,15 @@ def test_an_error_names_the_child_and_its_parent(
         (
             b'"digest": "',
             b'"digest": "sha256:00", "digest": "',
-            "the key 'digest' is there twice, with different values",
+            "the key 'digest' is duplicated with different values",
         ),
-        (b'"manifests"', b'"Manifests": [], "manifests"', "'Manifests' is a key that some clients take for manifests"),
-        (b'"digest": "', b'"DIGEST": "sha256:00", "digest": "', r"DIGEST' is a key that some clients take for digest"),
-        (b'"os": ', b'"O\xc5\xbf": "windows", "os": ', "is a key that some clients take for os"),
+        (b'"manifests"', b'"Manifests": [], "manifests"', "'Manifests' is a key that some clients read as manifests"),
+        (b'"digest": "', b'"DIGEST": "sha256:00", "digest": "', r"DIGEST' is a key that some clients read as digest"),
+        (b'"os": ', b'"O\xc5\xbf": "windows", "os": ', "is a key that some clients read as os"),
         (
             b'"mediaType": ',
             b'"MediaType": "x", "mediaType": ',
-            "MediaType' is a key that some clients take for mediaType",
+            "MediaType' is a key that some clients read as mediaType",
         ),
     ],
 )

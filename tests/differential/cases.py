@@ -52,6 +52,21 @@ def redirected(status: int, *, path: str = "/manifests/", guest: bool = False) -
     return arrange
 
 
+def after(interim: bytes) -> Arrange:
+    """Send something before each response."""
+
+    def arrange(stage: Stage) -> None:
+        stage.registry.push(IMAGE, "1")
+
+        def behaviour(request: BaseHTTPRequestHandler) -> bool:
+            request.wfile.write(interim)
+            return False
+
+        stage.registry.behaviour = behaviour
+
+    return arrange
+
+
 def typed(kind: str, *, strip: bool = False) -> Arrange:
     """Serve manifests with another content type, and perhaps without one of their own."""
 
@@ -224,6 +239,7 @@ def _without_list(registry: UpstreamRegistry) -> None:
 _SAFE = "Different clients would read different images from one digest."
 
 _ANYWHERE = "A registry could otherwise have the password sent to any host; a key in the secret allows it."
+_FORMS = "This is the only way that OAuth 2 defines, and containerd tries it first."
 _GRAMMAR = "RFC 9110 allows this syntax."
 _OWN_TYPE = "The manifest contains its media type; a file server or proxy does not know it."
 _SIGNATURES = "Without its signatures, an image fails verification."
@@ -252,6 +268,7 @@ CASES: Mapping[str, Sequence[Case]] = {
     ],
     "Token endpoints": [
         Case(name="a realm with a query", arrange=guarded('Bearer realm="{url}/token?a=b",service="s"'), login=True),
+        Case(name="it accepts forms only", arrange=guarded(BEARER, takes_get=False), login=True, reason=_FORMS),
         Case(
             name="on another host",
             arrange=guarded('Bearer realm="{other}/token",service="s"'),
@@ -276,6 +293,13 @@ CASES: Mapping[str, Sequence[Case]] = {
             arrange=redirected(307, guest=True),
             login=True,
         ),
+    ],
+    "Interim responses": [
+        Case(
+            name="`103 Early Hints` before each response",
+            arrange=after(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        ),
+        Case(name="`100 Continue` before each response", arrange=after(b"HTTP/1.1 100 Continue\r\n\r\n")),
     ],
     "Content types of manifests": [
         Case(name="`application/json`", arrange=typed("application/json"), reason=_OWN_TYPE),

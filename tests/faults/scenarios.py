@@ -16,19 +16,19 @@ from typing import Any
 
 from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
-from lambda_handler.entrypoint import ANSWER_SECONDS, START_SECONDS, UNDO_SECONDS
+from lambda_handler.entrypoint import CLOCK_SKEW_SECONDS, RESPONSE_RESERVE_SECONDS, UNDO_RESERVE_SECONDS
 from lambda_handler.oci import Digest
-from lambda_handler.retry import PATIENCE_SECONDS, PATIENT_WAIT_SECONDS, SHORTEST_WAIT_SECONDS
+from lambda_handler.retry import CONSISTENCY_TIMEOUT_SECONDS, CONSISTENCY_WAIT_SECONDS, SHORTEST_WAIT_SECONDS
 from tests.protocol.cloudformation import CloudFormation, answer_address
 from tests.protocol.conftest import Lambda, Registry, declare
 
 NOMINAL_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """What a wait is called that takes half to all of it."""
 
-PATIENT_SECONDS = PATIENCE_SECONDS + PATIENT_WAIT_SECONDS
+PATIENT_SECONDS = CONSISTENCY_TIMEOUT_SECONDS + CONSISTENCY_WAIT_SECONDS
 """What a minute of patience takes at most: the last wait begins within it."""
 
-WORK_SECONDS = 300 - START_SECONDS - ANSWER_SECONDS - UNDO_SECONDS
+WORK_SECONDS = 300 - CLOCK_SKEW_SECONDS - RESPONSE_RESERVE_SECONDS - UNDO_RESERVE_SECONDS
 """Of the ``ServiceTimeout`` that CloudFormation's simulator declares."""
 
 
@@ -177,7 +177,7 @@ def _cost(outcome: str, slept: Sequence[float]) -> Cost:
     waited = sum(slept)
     if waited > WORK_SECONDS - 2 * SHORTEST_WAIT_SECONDS:
         return Cost(outcome=outcome, waited_seconds=WORK_SECONDS, is_out_of_time=True)
-    if PATIENCE_SECONDS <= waited <= PATIENT_SECONDS:
+    if CONSISTENCY_TIMEOUT_SECONDS <= waited <= PATIENT_SECONDS:
         return Cost(outcome=outcome, waited_seconds=PATIENT_SECONDS)
     return Cost(outcome=outcome, waited_seconds=sum(map(_nominal, slept)))
 

@@ -10,7 +10,7 @@ import pytest
 from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import build_image, push, tags_of
 from lambda_handler.oci import Digest
-from lambda_handler.retry import PATIENCE_SECONDS
+from lambda_handler.retry import CONSISTENCY_TIMEOUT_SECONDS
 from tests.protocol.conftest import Lambda, Registry, declare
 from tests.support.stack import Stack
 
@@ -67,9 +67,9 @@ def test_t3_a_tag_that_is_not_there_is_an_error_of_its_own(
 
     assert not answer.succeeded
     where = f"points to {old}" if points == "elsewhere" else "does not exist"
-    assert f"UNCONFIRMED: ECR Public says that an image exists already, but tag '1' {where}: " in answer.reason
-    assert "Hint: look where the tag points, and deploy again" in answer.reason
-    assert PATIENCE_SECONDS <= function.clock.time < PATIENCE_SECONDS + 10
+    assert f"UNCONFIRMED: ECR Public says that the image exists already, but tag '1' {where}: " in answer.reason
+    assert "Hint: check where the tag points, and deploy again" in answer.reason
+    assert CONSISTENCY_TIMEOUT_SECONDS <= function.clock.time < CONSISTENCY_TIMEOUT_SECONDS + 10
     assert registry.tags() == ({"1": old} if points == "elsewhere" else {})
 
 
@@ -106,7 +106,7 @@ def test_t3_a_look_that_lags_is_repeated(stack: Stack, function: Lambda, registr
     )
 
     assert stack.deploy(declare(image, "1")).succeeded
-    assert 10 < function.clock.time < PATIENCE_SECONDS
+    assert 10 < function.clock.time < CONSISTENCY_TIMEOUT_SECONDS
 
 
 def test_t3_a_look_that_fails_says_why(stack: Stack, registry: Registry) -> None:
@@ -148,7 +148,7 @@ def test_t3_an_image_without_a_tag_that_is_not_there_is_an_error(stack: Stack, r
 
     answer = stack.deploy({"RepositoryName": "acme/agent", "ImageTags": [], "Source": {"Index": {"Manifests": [part]}}})
 
-    assert answer.reason.startswith("UNCONFIRMED: ECR Public says that an image exists already, but sha256:")
+    assert answer.reason.startswith("UNCONFIRMED: ECR Public says that the image exists already, but sha256:")
     assert " does not exist: ecr-public:PutImage failed: ImageAlreadyExistsException" in answer.reason
 
 

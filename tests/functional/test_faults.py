@@ -12,14 +12,14 @@ import pytest
 
 from cdk_ecrpublic.sandbox import Fault, Settings
 from lambda_handler.clock import SystemClock
-from lambda_handler.entrypoint import ANSWER_SECONDS, START_SECONDS, UNDO_SECONDS
+from lambda_handler.entrypoint import CLOCK_SKEW_SECONDS, RESPONSE_RESERVE_SECONDS, UNDO_RESERVE_SECONDS
 from lambda_handler.retry import ATTEMPTS
 from tests.protocol.cloudformation import Answer, CloudFormation, answer_address
 from tests.protocol.conftest import Lambda, Registry, declare
 from tests.support.clock import SteppingClock
 from tests.support.stack import Stack
 
-WORK_SECONDS = 300 - START_SECONDS - ANSWER_SECONDS - UNDO_SECONDS
+WORK_SECONDS = 300 - CLOCK_SKEW_SECONDS - RESPONSE_RESERVE_SECONDS - UNDO_RESERVE_SECONDS
 """Of the time that CloudFormation's simulator gives to a request."""
 
 
@@ -64,7 +64,7 @@ def test_a_denied_write_is_waited_for_a_minute_and_then_told(
     answer = stack.deploy(declare(image, "1"))
 
     assert answer.reason.startswith("ACCESS_DENIED: ecr-public:PutImage failed: AccessDeniedException")
-    assert answer.reason.endswith("Hint: allow ecr-public:PutImage in the role of the handler's function")
+    assert answer.reason.endswith("Hint: allow ecr-public:PutImage in the role of the handler function")
     assert 60 <= function.clock.time < 70
     assert registry.tags() == {}
 
@@ -145,7 +145,7 @@ def test_a_deadline_at_any_point_leaves_all_tags_moved_or_none(registry: Registr
     image = registry.push("new")
     before, after = registry.tags(), dict.fromkeys("123", image.digest)
     with answer_address() as address, closing(Lambda(clock=TickingClock())) as function:
-        cloudformation = CloudFormation(function, address, ANSWER_SECONDS + seconds)
+        cloudformation = CloudFormation(function, address, RESPONSE_RESERVE_SECONDS + seconds)
         answer = cloudformation.create(declare(image, "1", "2", "3"))
 
     assert registry.tags() == (after if answer.succeeded else before), answer.reason
@@ -196,7 +196,7 @@ def test_an_api_that_cannot_be_reached_is_tried_again_and_told(
 
     answer = stack.deploy(declare(image, "1"))
 
-    assert answer.reason.startswith("UNAVAILABLE: ecr-public:DescribeRepositories failed: no complete answer")
+    assert answer.reason.startswith("UNAVAILABLE: ecr-public:DescribeRepositories failed: incomplete response")
     assert len(function.clock.slept) == ATTEMPTS - 1
 
 
@@ -207,7 +207,7 @@ def test_a_registry_that_cannot_be_reached_is_tried_again_and_told(stack: Stack,
 
     answer = stack.deploy({"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": source})
 
-    assert answer.reason.startswith(f"UNAVAILABLE: GET manifest from {name} failed: no complete answer")
+    assert answer.reason.startswith(f"UNAVAILABLE: GET manifest from {name} failed: incomplete response")
     assert len(function.clock.slept) == ATTEMPTS - 1
 
 
@@ -220,7 +220,9 @@ def test_a_body_that_drips_ends_with_the_deadline(registry: Registry, seconds: f
         assert CloudFormation(function, address).create(declare(image)).succeeded
         registry.sandbox.faults.add(Fault(operation="GetManifest", drip_seconds=seconds, times=None))
         started = time.monotonic()
-        answer = CloudFormation(function, address, ANSWER_SECONDS + UNDO_SECONDS + 1).create(declare(image, "1"))
+        answer = CloudFormation(function, address, RESPONSE_RESERVE_SECONDS + UNDO_RESERVE_SECONDS + 1).create(
+            declare(image, "1")
+        )
 
     assert answer.reason.startswith("DEADLINE: ran out of time before GET manifest")
     assert time.monotonic() - started < 4

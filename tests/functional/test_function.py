@@ -61,8 +61,10 @@ def test_every_line_of_the_log_is_json_with_its_context(
     assert {line["requestType"] for line in lines} == {"Create", "Update", "Delete"}
     assert {line["awsRequestId"] for line in lines} == {"lambda-request"}
     assert any(line["message"] == f"plan for acme/agent: image {first.digest}; put 1 (new)" for line in lines)
-    answered = [line["message"] for line in lines if line["message"].startswith("answered ")]
-    assert answered == [f"answered {status}" for status in ("SUCCESS", "SUCCESS", "FAILED", "SUCCESS", "SUCCESS")]
+    answered = [line["message"] for line in lines if line["message"].startswith("sent the response ")]
+    assert answered == [
+        f"sent the response {status}" for status in ("SUCCESS", "SUCCESS", "FAILED", "SUCCESS", "SUCCESS")
+    ]
 
 
 def test_no_secret_of_a_whole_life_is_told(
@@ -124,7 +126,7 @@ def test_a_refused_answer_is_not_sent_again_by_us(address: AnswerAddress, status
     address.failures += [status, 200]
     clock = SteppingClock()
 
-    with pytest.raises(DeliveryError, match=f"refused the answer with status {status}"):
+    with pytest.raises(DeliveryError, match=f"refused the response with status {status}"):
         send(f"{address.url}/x", clock)
 
     assert (clock.slept, address.failures) == ([], [200])
@@ -134,7 +136,7 @@ def test_an_answer_address_that_only_fails_is_given_up_in_time(address: AnswerAd
     address.failures += [503] * 100
     clock = SteppingClock()
 
-    with pytest.raises(DeliveryError, match="answered 503"):
+    with pytest.raises(DeliveryError, match="returned status 503"):
         send(f"{address.url}/x", clock)
 
     assert clock.time < 20

@@ -169,7 +169,7 @@ CASES: Mapping[Callable[[], Hostile], str] = {
     as_many_values_as_there_may_be: "NOT_FOUND: GET blob",
     as_many_layers_as_there_may_be: "NOT_FOUND: GET blob",
     more_layers: "INVALID_MANIFEST: the image has more than 10000 layers, configs and manifests in all",
-    a_top_of_too_many_values: "INVALID_MANIFEST: the manifest is not JSON that can be read: it has more than 100000",
+    a_top_of_too_many_values: "INVALID_MANIFEST: the manifest is not valid JSON: it has more than 100000",
     a_long_config: "INVALID_MANIFEST: the config sha256:",
     long_signatures: "INVALID_MANIFEST: what refers to the image has more than 2000 manifests, or 16777216 bytes",
     long_lists_of_referrers: "DEADLINE: ran out of time",

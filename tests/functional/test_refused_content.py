@@ -77,7 +77,7 @@ def test_an_image_of_another_repository_is_not_there(stack: Stack, registry: Reg
     assert (
         f"the image {image.digest} does not exist in repository 'acme/other' of registry 123456789012" in answer.reason
     )
-    assert "Hint: push the image to this very repository before deploying, or correct the digest" in answer.reason
+    assert "Hint: push the image to this repository before deploying, or correct the digest" in answer.reason
 
 
 def test_an_alias_that_nobody_has_is_said(stack: Stack, registry: Registry) -> None:

@@ -138,7 +138,7 @@ def test_what_may_not_be_remembered_is_published_with_a_warning(
     said = capsys.readouterr().out
     assert "nothing could be remembered for a rollback or a removal; a rollback will leave latest at" in said
     assert f"ACCESS_DENIED: ssm:{operation} failed: AccessDeniedException" in said
-    assert f"allow ssm:{operation} in the role of the handler's function" in said
+    assert f"allow ssm:{operation} in the role of the handler function" in said
     assert before.digest != image.digest
 
 
@@ -268,7 +268,7 @@ def test_an_immutable_tag_does_not_move(stack: Stack, registry: Registry, patter
     )
 
     assert answer.reason.startswith(
-        f"RULE_VIOLATION: tag '1.4.2' is immutable: it points to {first.digest}, and may not move to {second.digest}"
+        f"RULE_VIOLATION: tag '1.4.2' is immutable: it points to {first.digest} and must not move to {second.digest}"
     )
     assert registry.tags() == before
     assert registry.sandbox.requests.count("PutImage") == 0

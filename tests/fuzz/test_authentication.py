@@ -14,7 +14,7 @@ from lambda_handler.registry.challenge import Challenge
 from lambda_handler.registry.lists import next_page
 from lambda_handler.registry.logins import Logins
 from lambda_handler.registry.redirects import target as redirect_target
-from lambda_handler.registry.transport import Reply
+from lambda_handler.registry.transport import HttpResponse
 from tests.fuzz.hostile import JSON, TEXTS, changed, damaged, outcome, written
 
 REGISTRY = RegistryHost("registry.example.com")
@@ -72,8 +72,8 @@ def test_a_redirect_leads_to_a_place_with_tls_or_nowhere(location: str) -> None:
 @given(URLS | TEXTS)
 def test_thenext_page_is_at_the_same_registry_or_nowhere(link: str) -> None:
     first = "https://registry.example.com/v2/a/referrers/x"
-    reply = Reply(status=200, headers={"Link": f'<{link}>; rel="next"'}, body=b"")
-    page = outcome(lambda: next_page(reply, first))
+    response = HttpResponse(status=200, headers={"Link": f'<{link}>; rel="next"'}, body=b"")
+    page = outcome(lambda: next_page(response, first))
 
     assert isinstance(page, str | UnavailableError)
     if isinstance(page, str) and page:
@@ -85,7 +85,7 @@ TOKENS = st.sampled_from([{"token": "abc", "expires_in": 300}, {"access_token": 
 
 @given(written(JSON) | written(changed(TOKENS)) | damaged(written(TOKENS)) | st.binary())
 def test_any_answer_of_a_token_endpoint_is_a_token_for_a_header_or_refused(body: bytes) -> None:
-    token = outcome(lambda: _token(Reply(status=200, headers={}, body=body), REGISTRY))
+    token = outcome(lambda: _token(HttpResponse(status=200, headers={}, body=body), REGISTRY))
 
     assert isinstance(token, AccessError) or f"Bearer {token}".encode("latin-1").isascii()
 
@@ -108,15 +108,15 @@ SECRETS = st.sampled_from([{"username": "me", "password": "pass"}, {"token": "ab
 @example('{"username": "", "password": "ünprintable"}')
 def test_any_secret_gives_credentials_for_a_header_or_is_refused(text: str) -> None:
     login = outcome(
-        lambda: Logins(lambda *asked: asked[-1]({"SecretString": text})).other(Repository(REGISTRY, "a"), SECRET)
+        lambda: Logins(lambda *asked: asked[-1]({"SecretString": text})).for_registry(Repository(REGISTRY, "a"), SECRET)
     )
     if isinstance(login, ImageError):
         return
-    password = login.tokens.password()
+    password = login.auth.password()
     if password is not None:
-        outcome(lambda: login.tokens._use_basic(password))  # noqa: SLF001 - what a Basic challenge leads to
+        outcome(lambda: login.auth._use_basic(password))  # noqa: SLF001 - what a Basic challenge leads to
 
-    assert all(value.isascii() and value.isprintable() for value in login.tokens.header().values())
+    assert all(value.isascii() and value.isprintable() for value in login.auth.header().values())
 
 
 @settings(max_examples=300)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lambda_handler.aws import Parameters, S3Objects, StackHistory
 from lambda_handler.clock import Deadline
-from lambda_handler.ecr_public import EcrPublicRepository, locate
+from lambda_handler.ecr_public import EcrPublicRepository, find_repository
 from lambda_handler.entrypoint import Clients
 from lambda_handler.errors import ImageError
 from lambda_handler.log import Log
@@ -38,9 +38,9 @@ TOKEN = base64.b64encode(b"AWS:pass").decode()
 class Once(Retry):
     """Fails at once: what repeats is tested elsewhere."""
 
-    def start(self, doing: str, *, settle: bool = False) -> Attempts:
+    def start(self, doing: str, *, retry_access_denied: bool = False) -> Attempts:
         no_time = Deadline.after(SHORTEST_WAIT_SECONDS, self.deadline.clock)
-        return replace(super().start(doing, settle=settle), deadline=no_time, most=1)
+        return replace(super().start(doing, retry_access_denied=retry_access_denied), deadline=no_time, most=1)
 
 
 ONCE = Once(Deadline.after(600, SteppingClock()), Log())
@@ -87,9 +87,14 @@ class Operation:
 
 def repository(clients: Clients) -> EcrPublicRepository:
     client = clients.get("ecr-public", "us-east-1")
-    http: Any = RegistryClient
+    registry: Any = RegistryClient
     return EcrPublicRepository(
-        client=client, registry_id="123456789012", name="acme/agent", repository=REPOSITORY, http=http, retry=ONCE
+        client=client,
+        registry_id="123456789012",
+        name="acme/agent",
+        repository=REPOSITORY,
+        registry=registry,
+        retry=ONCE,
     )
 
 
@@ -100,12 +105,12 @@ def history(clients: Clients) -> StackHistory:
 
 
 def opened(clients: Clients, registry_id: str | None) -> object:
-    return locate(clients.get("ecr-public", "us-east-1"), registry_id, "acme/agent", ONCE)
+    return find_repository(clients.get("ecr-public", "us-east-1"), registry_id, "acme/agent", ONCE)
 
 
 def private_ecr(clients: Clients) -> object:
     host = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-    return clients.logins.other(Repository.parse(f"{host}/a"), "").tokens.password()
+    return clients.logins.for_registry(Repository.parse(f"{host}/a"), "").auth.password()
 
 
 IMAGE_DETAILS = {"imageDetails": [{"imageDigest": str(DIGEST), "imageTags": ["1"], "imagePushedAt": 1.0}]}
@@ -155,7 +160,7 @@ OPERATIONS = {
     ),
     "GetSecretValue": Operation(
         {"SecretString": '{"username": "me", "password": "pass"}'},
-        lambda clients: clients.logins.other(Repository.parse("ghcr.io/a"), SECRET),
+        lambda clients: clients.logins.for_registry(Repository.parse("ghcr.io/a"), SECRET),
     ),
     "GetParameter": Operation(
         {"Parameter": {"Name": "/a", "Value": "text"}},
@@ -195,7 +200,7 @@ def clients(server: Server) -> Iterator[Clients]:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_answer_that_is_expected_is_no_error(server: Server, clients: Clients, name: str) -> None:
     server.answer = lambda _: http(200, OPERATIONS[name].body)
-    clients.logins.kept.clear()
+    clients.logins.cached.clear()
 
     assert not isinstance(outcome(partial(OPERATIONS[name].call, clients)), ImageError)
 
@@ -206,9 +211,9 @@ def test_an_alias_that_was_not_given_is_not_ours(server: Server, clients: Client
     registry = {"registryId": "123456789012", "registryUri": "public.ecr.aws/x", "aliases": [alias]}
     server.answer = lambda _: http(200, json.dumps({"registries": [registry]}).encode())
 
-    place = locate(clients.get("ecr-public", "us-east-1"), "other", "acme/agent", ONCE)
+    location = find_repository(clients.get("ecr-public", "us-east-1"), "other", "acme/agent", ONCE)
 
-    assert (place.registry_id, place.is_own) == ("other", False)
+    assert (location.registry_id, location.is_own) == ("other", False)
 
 
 @pytest.mark.parametrize("time", [1e300, 67_768_036_191_676_800, -1e18, "later", []])
@@ -227,7 +232,7 @@ def test_any_other_answer_is_a_typed_error(
 ) -> None:
     body = data.draw(OPERATIONS[name].other_bodies)
     server.answer = lambda _: http(status, body)
-    clients.logins.kept.clear()
+    clients.logins.cached.clear()
 
     outcome(partial(OPERATIONS[name].call, clients))
 

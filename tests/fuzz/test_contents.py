@@ -14,7 +14,7 @@ from cdk_ecrpublic.sandbox.images import build_image
 from lambda_handler.archive import Archive, open_archive
 from lambda_handler.errors import ImageError
 from lambda_handler.oci import Digest, Manifest, Platform
-from lambda_handler.oci.image import CONFIG_TYPE
+from lambda_handler.oci.assemble import CONFIG_TYPE
 from lambda_handler.publish.content import copied, platforms_of
 from tests.fuzz.hostile import JSON, TEXTS, changed, damaged, outcome, written
 from tests.support.archives import NAME, MemoryObject, layout_of, saved, tar_of

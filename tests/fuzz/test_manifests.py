@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lambda_handler.errors import ImageError, InvalidManifestError
 from lambda_handler.oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Platform
-from lambda_handler.oci.index import ATTESTED, assemble_index, filter_index
+from lambda_handler.oci.assemble import ATTESTED, assemble_index, filter_index
 from tests.fuzz.hostile import JSON, OBJECTS, TEXTS, changed, damaged, outcome, written
 
 DIGESTS = st.binary(max_size=2).map(Digest.of)

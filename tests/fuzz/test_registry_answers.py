@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lambda_handler.clock import Deadline
 from lambda_handler.oci import Digest, Manifest, ManifestMediaType, RegistryHost, Repository
 from lambda_handler.registry import RegistryClient, Transport
-from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.auth import RegistryAuth
 from tests.fuzz.hostile import JSON, TEXTS, changed, damaged, outcome, written
 from tests.fuzz.server import Server, http, serve
 from tests.fuzz.test_manifests import IMAGE, INDEX
@@ -125,7 +125,7 @@ def test_any_answers_are_content_or_a_typed_error(
     host = RegistryHost.parse(server.host)
     with urllib3.PoolManager() as pool:
         transport = Transport(pool, Deadline.after(600, SteppingClock()))
-        client = RegistryClient(transport, Tokens(host, lambda: password))
+        client = RegistryClient(transport, RegistryAuth(host, lambda: password))
         result = outcome(partial(CALLS[name], client, Repository(host, "acme/agent")))
 
     assert not isinstance(result, Manifest) or name != "read" or result.digest == DIGEST

@@ -41,10 +41,13 @@ EACH_ACTION = [
 
 
 @pytest.mark.parametrize("case", EACH)
-def test_the_rendered_role_suffices(case: Case, aws: Aws, deploy: Deployment) -> None:
+def test_the_rendered_role_suffices(
+    case: Case, aws: Aws, deploy: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
     answer = deploy(case.render(aws))
 
     assert answer.succeeded, answer.reason
+    assert "ACCESS_DENIED" not in capsys.readouterr().out
     assert "AccessDeniedException" not in {request.error for request in aws.sandbox.requests.all()}
     if case.actions.keys() >= READ.keys():
         assert {request.authentication for request in reads(aws)} <= {"authenticated"}
@@ -71,7 +74,7 @@ def test_without_an_action(
     denied = f"ACCESS_DENIED: {action} failed: AccessDenied"
     if without is DENIED:
         assert answer.reason.startswith(denied)
-        assert f"Hint: allow {action} in the role of the handler's function" in answer.reason
+        assert f"Hint: allow {action} in the role of the handler function" in answer.reason
     elif without is DENIED_OVER_HTTP:
         assert re.match("ACCESS_DENIED: (GET|POST|PATCH|PUT) ", answer.reason)
         assert action in answer.reason.partition("Hint: allow ")[2]
@@ -121,7 +124,7 @@ def test_a_permission_that_takes_effect_late_is_waited_for(
     answer = deploy(CASES[case].render(aws), without=action, is_late=True)
 
     assert answer.succeeded, answer.reason
-    assert "trying again in" in capsys.readouterr().out
+    assert "retrying in" in capsys.readouterr().out
 
 
 def test_an_immutable_tag_is_defended_also_where_the_stack_may_not_be_asked(

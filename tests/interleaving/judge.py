@@ -83,13 +83,16 @@ class Judge:
         before = self.prepared.course.world.answers
         for agent in run.agents:
             hit = fault if any(call.fault for call in run.steps if call.who == agent.name) else None
+            # Of a request that is delivered twice the first answer counts, whichever delivery it is of.
+            same = {name for name, request in self.prepared.requests.items() if request.id == agent.request.id}
+            hit_same = fault if any(call.fault for call in run.steps if call.who in same) else None
             if agent.error and hit is not Fault.UNANSWERED:
                 yield f"{agent.error!r} escaped from {agent.name}"
             bodies = run.world.answers.get(agent.request.id, [])
             wanted = deliveries.count(agent.request.id) + len(before.get(agent.request.id, ()))
             if fault not in {Fault.UNANSWERED, Fault.LOST} and len(bodies) != wanted:
                 yield f"{len(bodies)} answers to {wanted} deliveries of the request of {agent.name}"
-            excused = hit in FATAL or _deletes_an_image(run) or agent.name in outlook.may_fail
+            excused = hit_same in FATAL or _deletes_an_image(run) or agent.name in outlook.may_fail
             excused = excused or (agent.name == "B" and self.prepared.is_second)
             if bodies and b'"SUCCESS"' not in bodies[0] and not excused:
                 yield f"{agent.name} failed: {reason_of(bodies[0])}"
@@ -115,6 +118,12 @@ class Outlook:
         places: dict[str, list[int]] = {name: [] for name in items}
         for place, call in enumerate(run.trace):
             places.setdefault(call.who, []).append(place)
+        self.beside = {
+            name
+            for name, other in permutations(happened, 2)
+            if places.get(name) and places.get(other) and places[name][0] < places[other][-1]
+            if places[other][0] < places[name][-1]
+        }
         inserted = run.schedule.inserted
         if inserted and inserted.act:
             items["person"] = inserted.act
@@ -130,7 +139,7 @@ class Outlook:
                 continue
             if may_fail(states, item):
                 self.may_fail.add(name)
-            states = apply(states, replace(item, earlier=self.missed[name]))
+            states = apply(states, replace(item, earlier=self.missed[name], beside=name in self.beside))
         return states
 
     def _missed(self, run: Run, name: str) -> frozenset[tuple[str, str | None]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from cdk_ecrpublic.sandbox import Fault
-from lambda_handler.entrypoint import ANSWER_SECONDS, UNDO_SECONDS
+from lambda_handler.entrypoint import RESPONSE_RESERVE_SECONDS, UNDO_RESERVE_SECONDS
 from lambda_handler.retry import ATTEMPTS
 
 from .cloud import Trouble
@@ -170,7 +170,7 @@ def paces() -> st.SearchStrategy[tuple[float, ...]]:
 
 
 def slow_deliveries() -> st.SearchStrategy[Delivery]:
-    reserve = ANSWER_SECONDS + UNDO_SECONDS
+    reserve = RESPONSE_RESERVE_SECONDS + UNDO_RESERVE_SECONDS
     short = st.builds(Run, seconds=st.floats(reserve + 1, reserve + 60).map(round), tick_seconds=st.just(1.0))
     slow = st.builds(Run, pace=st.sampled_from([(5.0,), (20.0,), (0.05, 30.0), (60.0,)]))
     queued = st.builds(Delivery, queued_seconds=st.sampled_from([20.0, 200.0, 310.0, 5000.0]), is_cold=st.booleans())

@@ -120,7 +120,7 @@ def test_no_level_shows_a_secret(
     tokens = publish(registry)
 
     output = said(capsys)
-    assert "answered SUCCESS" in output
+    assert "sent the response SUCCESS" in output
     assert all(tokens)
     assert [mark for mark in (*MARKS, *tokens) if mark in output] == []
 

@@ -9,7 +9,7 @@ import pytest
 
 from cdk_ecrpublic.sandbox import Fault
 from lambda_handler.clock import SystemClock
-from lambda_handler.entrypoint import ANSWER_SECONDS, Clients, serve
+from lambda_handler.entrypoint import RESPONSE_RESERVE_SECONDS, Clients, serve
 
 from .cloudformation import CloudFormation
 from .conftest import Context, Registry, declare
@@ -35,19 +35,19 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
             {"RepositoryName": "acme/missing", "Source": {"Tag": "1"}},
             "ecr-public:DescribeRepositories failed: RepositoryNotFoundException",
         ),
-        (manifest("not JSON"), "Source.Manifest.Body: the manifest is not JSON"),
+        (manifest("not JSON"), "Source.Manifest.Body: the manifest is not valid JSON"),
         (manifest("[]"), "Source.Manifest.Body: the manifest is a JSON list; expected an object"),
         (
             manifest('{"schemaVersion": 2, "manifests": []}'),
-            "the manifest has no mediaType and none was given beside it; name its media type",
+            "the manifest has no mediaType, and none was given with it; give its media type",
         ),
         (
             manifest('{"schemaVersion": 2, "manifests": []}', MediaType="text/plain"),
-            "'text/plain' is not a media type of a manifest that ECR Public stores",
+            "'text/plain' is not the media type of a manifest that ECR Public stores",
         ),
         (
             manifest(f'{{"schemaVersion": 2, "mediaType": "{INDEX}", "manifests": []}}', MediaType=OCI),
-            "was given beside it",
+            "was given with it",
         ),
         (
             {**manifest('{"schemaVersion": 2, "manifests": []}', MediaType=INDEX), "ImageDigest": NOWHERE},
@@ -55,20 +55,20 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         ),
         (declare(NOWHERE, "-1"), "INVALID_PROPERTIES: ImageTags[0]: '-1' is not a tag"),
         (declare("sha256:ABC", "1"), "Source.Digest: 'sha256:ABC' is not a digest"),
-        (declare(NOWHERE, "1", "1"), "ImageTags: names a tag twice: 1"),
+        (declare(NOWHERE, "1", "1"), "ImageTags: has duplicate tags: 1"),
         (declare(NOWHERE, "1", Tag="1"), "'Tag': is not a property of Custom::ECRPublicImage; known: RegistryId"),
         (declare(NOWHERE, "1", RegistryId="ACME!"), "RegistryId: 'ACME!' is not a registry"),
         (declare(NOWHERE, "1", OnDelete="Remove"), "OnDelete: is 'Remove'; allowed: Keep, Delete"),
         (declare(NOWHERE, "1", OnTagRemoved="Remove"), "OnTagRemoved: is 'Remove'; allowed: Keep, Untag"),
-        (declare(NOWHERE, "1", StateParameterName="state"), "StateParameterName: 'state' is not the name of a param"),
+        (declare(NOWHERE, "1", StateParameterName="state"), "StateParameterName: 'state' is not a param"),
         (declare(NOWHERE, "1", IncludeReferrers="yes"), "IncludeReferrers: is 'yes'; allowed: true, false"),
-        (declare(NOWHERE, "1", ImmutableTags=["[0-9]"]), "ImmutableTags[0]: '[0-9]' is not a tag or a pattern of tags"),
+        (declare(NOWHERE, "1", ImmutableTags=["[0-9]"]), "ImmutableTags[0]: '[0-9]' is not a tag or a tag pattern"),
         (
             {"RepositoryName": "acme/agent", "Source": {"Archive": {"Bucket": "b"}}},
             "Source.Archive: Key is missing",
         ),
-        ({"RepositoryName": "acme/agent"}, "Source: is missing; it is required"),
-        ({"Source": {"Digest": NOWHERE, "Tag": "1"}}, "RepositoryName: is missing"),
+        ({"RepositoryName": "acme/agent"}, "Source: is required, but missing"),
+        ({"Source": {"Digest": NOWHERE, "Tag": "1"}}, "RepositoryName: is required, but missing"),
         (
             {"RepositoryName": "acme/agent", "Source": {"Digest": NOWHERE, "Tag": "1"}},
             "Source: has 2 keys; expected exactly one of Digest, Tag, Manifest",
@@ -108,7 +108,7 @@ def test_a_read_that_is_denied_to_everybody_is_said(cloudformation: CloudFormati
     answer = cloudformation.create(declare(image, "1"))
 
     host = registry.sandbox.registry_host
-    assert answer.reason.startswith(f"ACCESS_DENIED: GET manifest failed: registry {host} answered 403. Hint: ")
+    assert answer.reason.startswith(f"ACCESS_DENIED: GET manifest failed: registry {host} returned 403. Hint: ")
     assert registry.tags() == {}
 
 
@@ -129,7 +129,7 @@ def test_a_denied_call_names_the_action_to_allow(
     answer = cloudformation.create(declare(image, "1"))
 
     assert answer.reason.startswith(f"ACCESS_DENIED: {action} failed: AccessDeniedException")
-    assert f"Hint: allow {action} in the role of the handler's function" in answer.reason
+    assert f"Hint: allow {action} in the role of the handler function" in answer.reason
 
 
 def test_a_permission_that_comes_into_force_late_is_waited_for(
@@ -218,11 +218,11 @@ def test_a_call_that_hangs_does_not_keep_the_answer(cloudformation: CloudFormati
     event = cloudformation.event("Create", declare(image, "1"))
     began = time.monotonic()
 
-    serve(event, Context(ANSWER_SECONDS + 1.5), Clients(), SystemClock())
+    serve(event, Context(RESPONSE_RESERVE_SECONDS + 1.5), Clients(), SystemClock())
 
     answer = cloudformation.answer_to(event)
     assert answer.reason.startswith(("DEADLINE: ", "UNAVAILABLE: "))
-    assert time.monotonic() - began < ANSWER_SECONDS
+    assert time.monotonic() - began < RESPONSE_RESERVE_SECONDS
     assert registry.tags() == {}
 
 

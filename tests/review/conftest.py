@@ -12,13 +12,13 @@ from aws_cdk import App, Stack
 
 from cdk_ecrpublic import IPublicRepository, PublicRepository
 from cdk_ecrpublic.review.app.assembly import Assembly, read_assembly
-from cdk_ecrpublic.review.app.template import DeclaredImage
+from cdk_ecrpublic.review.app.declared import DeclaredImage
 from cdk_ecrpublic.review.effect import Effect
 from cdk_ecrpublic.review.forecast import find_effects
 from cdk_ecrpublic.review.live.registry import KnownObjects, Registry, ReviewClients
 from cdk_ecrpublic.sandbox import Sandbox
 from cdk_ecrpublic.sandbox.images import Image, push_image, resolve_tags
-from lambda_handler.cfn import Event, Outcome
+from lambda_handler.cfn import Event, Response
 from lambda_handler.cfn.event import RequestType
 from lambda_handler.clock import Deadline
 from lambda_handler.entrypoint import Adapters, Clients
@@ -88,7 +88,7 @@ class World:
         clients = clients or ReviewClients()
         return find_effects(assembly, Registry(clients=clients, files=assembly.files, home=home, tell=self.told.append))
 
-    def deploy(self, declared: DeclaredImage, assembly: Assembly) -> Outcome:
+    def deploy(self, declared: DeclaredImage, assembly: Assembly) -> Response:
         """Create one image, as a stack that has not been there before does."""
         retry = Retry(Deadline.after(600, SteppingClock()), Log())
         files = {(file.bucket, file.key): file for file in assembly.files}

@@ -146,5 +146,5 @@ def test_a_host_that_is_not_there_is_not_asked_for_a_manifest() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-    with pytest.raises(UnavailableError, match=f"GET tags from 127.0.0.1:{port} failed: no complete answer"):
+    with pytest.raises(UnavailableError, match=f"GET tags from 127.0.0.1:{port} failed: incomplete response"):
         take_snapshot(f"127.0.0.1:{port}/abc/{HOME}", registry)

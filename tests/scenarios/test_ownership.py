@@ -256,7 +256,7 @@ def test_r8_a_function_that_may_not_remember_publishes_and_says_what_it_could_no
     assert done.status == "COMPLETE"
     assert scene.tags() == {"latest": "first", "1": "first"}
     warnings = messages(capsys.readouterr().out, "WARNING")
-    assert [line for line in warnings if "latest" in line and "trying again" not in line]
+    assert [line for line in warnings if "latest" in line and "retrying" not in line]
 
 
 @TWO_KINDS

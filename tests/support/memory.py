@@ -157,17 +157,19 @@ class MemoryRepository:
         self.blobs[blob.digest] = received
         self.writes.append(f"blob {blob.digest}")
 
-    def put(self, manifest: Manifest, tag: str | None) -> None:
+    def put(self, manifest: Manifest, tag: str | None) -> bool:
         self.before_put(manifest, tag)
         absent = {child.digest for child in manifest.children} - self.images.keys()
         absent |= {blob.digest for blob in manifest.blobs if not blob.is_foreign} - self.blobs.keys()
         if absent:
             message = f"{manifest.digest} refers to what is not there: {', '.join(map(str, sorted(absent)))}"
             raise MissingContentError(message, operation="ecr-public:PutImage")
+        is_new = manifest.digest not in self.images or bool(tag and self.tags.get(tag) != manifest.digest)
         self.images[manifest.digest] = manifest
         self.writes.append(f"tag {tag}" if tag else f"image {manifest.digest}")
         if tag:
             self.tags[tag] = manifest.digest
+        return is_new
 
 
 def image_of(*blobs: bytes) -> Manifest:

@@ -8,7 +8,7 @@ import json
 import pytest
 import urllib3
 
-from lambda_handler.cfn import Event, Outcome, Status, deliver, respond
+from lambda_handler.cfn import Event, Response, Status, deliver, respond
 from lambda_handler.clock import Deadline
 from lambda_handler.errors import DeliveryError
 from lambda_handler.log import Log
@@ -38,7 +38,7 @@ class Broken:
     def owns(self, physical_resource_id: str) -> bool:
         return bool(physical_resource_id)
 
-    def create(self, event: Event) -> Outcome:
+    def create(self, event: Event) -> Response:
         message = f"s3cret of {event.logical_resource_id}"
         raise RuntimeError(message)
 
@@ -85,14 +85,14 @@ def test_log_lines_are_json_and_cannot_be_forged() -> None:
 
 @pytest.mark.parametrize("url", ["http://example.com/x", "ftp://host/x", "http://localhost@example.com/x", "x"])
 def test_refuses_an_answer_address_without_tls(url: str) -> None:
-    with pytest.raises(DeliveryError, match="is not an https address; nothing was sent"):
+    with pytest.raises(DeliveryError, match="is not an https URL; no response was sent"):
         deliver(url, b"{}", urllib3.PoolManager(), retry())
 
 
 def test_an_answer_address_out_of_reach_is_an_error_that_does_not_tell_it() -> None:
     stream = io.StringIO()
 
-    with pytest.raises(DeliveryError, match="out of reach") as failure:
+    with pytest.raises(DeliveryError, match="cannot be reached") as failure:
         deliver("http://127.0.0.1:1/x?s3cret", b"{}", urllib3.PoolManager(), retry(Log(stream=stream)))
 
     assert "s3cret" not in f"{failure.value!r}{failure.value.__cause__!r}{stream.getvalue()}"

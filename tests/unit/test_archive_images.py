@@ -100,11 +100,14 @@ def test_an_image_is_found_by_a_name_or_the_end_of_one_or_a_digest(reference: st
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
-        ("", "holds 3 images, and no reference says which is meant; its images are: docker.io/library/agent:1.4 = 1.4"),
-        ("1.4", "holds 2 images that are named '1.4'; its images are"),
-        ("4", "holds no image that is named '4'"),
-        ("gent:1.4", "holds no image that is named 'gent:1.4'"),
-        ("sha256:" + "0" * 64, "holds no image that is named 'sha256:000"),
+        (
+            "",
+            "contains 3 images, and no reference selects one of them; its images are: docker",
+        ),
+        ("1.4", "contains 2 images named '1.4'; its images are"),
+        ("4", "contains no image named '4'"),
+        ("gent:1.4", "contains no image named 'gent:1.4'"),
+        ("sha256:" + "0" * 64, "contains no image named 'sha256:000"),
     ],
 )
 def test_refuses_a_reference_that_means_none_or_several(reference: str, said: str) -> None:
@@ -118,7 +121,7 @@ def test_refuses_a_reference_that_means_none_or_several(reference: str, said: st
 def test_a_long_list_of_images_is_cut() -> None:
     images = [build_image({"etc/n": str(number).encode()}) for number in range(13)]
 
-    with pytest.raises(InvalidArchiveError, match=r"holds 13 images.* and 3 more"):
+    with pytest.raises(InvalidArchiveError, match=r"contains 13 images.* and 3 more"):
         opened(layout_of(*((image, {NAME: "x"}) for image in images))).find("")
 
 
@@ -190,20 +193,24 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
     "other files": (
         lambda: tar_of({"a": b"1"}),
         InvalidArchiveError,
-        "holds neither an OCI image layout .* nor a docker",
+        "contains neither an OCI image layout .* nor docker save output",
     ),
-    "no layout file": (lambda: tar_of(without(layout_of((ONE, {})), "oci-l")), InvalidArchiveError, "holds neither"),
+    "no layout file": (lambda: tar_of(without(layout_of((ONE, {})), "oci-l")), InvalidArchiveError, "contains neither"),
     "zstd": (lambda: b"\x28\xb5\x2f\xfd" + b"0" * 99, InvalidArchiveError, "is compressed with zstd; expected a tar"),
     "xz": (lambda: b"\xfd7zXZ\0" + b"0" * 99, InvalidArchiveError, "is compressed with xz"),
     "zip": (lambda: b"PK\x03\x04" + b"0" * 99, InvalidArchiveError, "is a zip file"),
-    "gzip of a text": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "has no tar file"),
-    "gzip cut off": (lambda: gzip.compress(tar_of(SEVERAL))[:-900], IntegrityError, "is cut off: the gzip file ends"),
+    "gzip of a text": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "is not a tar file"),
+    "gzip cut off": (
+        lambda: gzip.compress(tar_of(SEVERAL))[:-900],
+        IntegrityError,
+        "is truncated: the gzip stream is incomplete",
+    ),
     "version": (
         lambda: tar_of({**SEVERAL, "oci-layout": b'{"imageLayoutVersion": "2"}'}),
         InvalidArchiveError,
-        "names the version '2'; 1.0.0 can be read",
+        "has the version '2'; only 1.0.0 is supported",
     ),
-    "no version": (lambda: tar_of({**SEVERAL, "oci-layout": b"[]"}), InvalidArchiveError, "names no version"),
+    "no version": (lambda: tar_of({**SEVERAL, "oci-layout": b"[]"}), InvalidArchiveError, "has no imageLayoutVersion"),
     "long version": (
         lambda: tar_of({**SEVERAL, "oci-layout": b" " * 5000}),
         InvalidArchiveError,
@@ -232,20 +239,28 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
     "no manifest": (
         lambda: tar_of(without(layout_of((ONE, {})), ONE.digest[7:])),
         NotFoundError,
-        "does not hold blobs/",
+        "does not contain blobs/",
     ),
     "another manifest": (lambda: with_manifest(TWO), IntegrityError, f"the manifest has the digest {TWO.digest}"),
-    "no list": (lambda: tar_of({"manifest.json": b'{"a": 1}'}), InvalidArchiveError, "is no list of images as Docker"),
-    "no text": (lambda: tar_of({"manifest.json": b'[{"Config": 1}]'}), InvalidArchiveError, "is no list of images"),
-    "no config": (lambda: tar_of(without(saved(layer()), CONFIG)), NotFoundError, "does not hold"),
-    "no layer": (lambda: tar_of(without(saved(layer()), "layer.tar")), NotFoundError, "does not hold"),
-    "fewer layers": (lambda: with_saved(Layers=[]), InvalidArchiveError, "names 1 layers, but manifest.json lists 0"),
-    "layers of text": (lambda: with_saved(Layers="a"), InvalidArchiveError, "is no list of images"),
-    "many layers": (lambda: with_saved(Layers=["a"] * 1001), InvalidArchiveError, "or one of 1000 layers"),
+    "no list": (
+        lambda: tar_of({"manifest.json": b'{"a": 1}'}),
+        InvalidArchiveError,
+        "is not a list of images in the format of docker",
+    ),
+    "no text": (lambda: tar_of({"manifest.json": b'[{"Config": 1}]'}), InvalidArchiveError, "is not a list of images"),
+    "no config": (lambda: tar_of(without(saved(layer()), CONFIG)), NotFoundError, "does not contain"),
+    "no layer": (lambda: tar_of(without(saved(layer()), "layer.tar")), NotFoundError, "does not contain"),
+    "fewer layers": (lambda: with_saved(Layers=[]), InvalidArchiveError, "has 1 diff ids, but manifest.json lists 0"),
+    "layers of text": (lambda: with_saved(Layers="a"), InvalidArchiveError, "is not a list of images"),
+    "many layers": (
+        lambda: with_saved(Layers=["a"] * 1001),
+        InvalidArchiveError,
+        "or an image with more than 1000 layers",
+    ),
     "broken config": (
         lambda: tar_of({**saved(layer()), CONFIG: b'{"rootfs": {"diff_ids": ["x"]}}'}),
         InvalidArchiveError,
-        "is no config of an image: it names no layers",
+        "is not an image config: it has no diff ids",
     ),
 }
 
@@ -266,7 +281,7 @@ def test_says_when_the_images_are_one_folder_down() -> None:
     with pytest.raises(InvalidArchiveError) as failure:
         opened(files)
 
-    assert "pack that folder's content: tar -C image -cf image.tar ." in failure.value.explain()
+    assert "archive the content of that folder: tar -C image -cf image.tar ." in failure.value.explain()
 
 
 def test_refuses_a_blob_of_another_size_or_none() -> None:
@@ -275,9 +290,9 @@ def test_refuses_a_blob_of_another_size_or_none() -> None:
     files[f"blobs/sha256/{packed.digest.hex}"] += b"more"
     archive = opened(without(files, config.digest.hex))
 
-    with pytest.raises(IntegrityError, match=f"has {packed.size + 4} bytes; what lists it says {packed.size}"):
+    with pytest.raises(IntegrityError, match=f"has {packed.size + 4} bytes, but its descriptor says {packed.size}"):
         blob(archive, packed)
-    with pytest.raises(NotFoundError, match="does not hold blobs/sha256/"):
+    with pytest.raises(NotFoundError, match="does not contain blobs/sha256/"):
         blob(archive, config)
 
 
@@ -288,7 +303,7 @@ def test_refuses_a_blob_that_the_end_of_the_archive_cuts_off() -> None:
     config = archive.find("")
     stored.content = stored.content[: stored.content.index(b"diff_ids")]
 
-    with pytest.raises(IntegrityError, match=r"is cut off: .* bytes of blobs/sha256/.* are not there"):
+    with pytest.raises(IntegrityError, match=r"is truncated: .* bytes of blobs/sha256/.* are missing"):
         blob(archive, config.blobs[0])
 
 
@@ -367,9 +382,11 @@ def test_saved_images_are_found_by_a_tag_or_their_id() -> None:
 
     assert archive.find("agent:latest") == archive.find("latest") == archive.find(ids[0])
     assert archive.find("other:1") == archive.find(ids[1]) != archive.find(ids[0])
-    with pytest.raises(InvalidArchiveError, match=f"holds 2 images, .* agent:1 = agent:latest .{ids[0]}., acme/other"):
+    with pytest.raises(
+        InvalidArchiveError, match=f"contains 2 images, .* agent:1 = agent:latest .{ids[0]}., acme/other"
+    ):
         archive.find("")
-    with pytest.raises(InvalidArchiveError, match="holds 2 images that are named '1'"):
+    with pytest.raises(InvalidArchiveError, match="contains 2 images named '1'"):
         archive.find("1")
 
 
@@ -383,14 +400,14 @@ def test_saved_images_have_no_other_manifests_and_nothing_refers_to_them() -> No
     archive = opened(saved(layer()))
 
     assert (archive.referrers(Digest(ONE.digest)), archive.tagged("1.4")) == ((), None)
-    with pytest.raises(NotFoundError, match="has no manifests of its own"):
+    with pytest.raises(NotFoundError, match="contains no manifests"):
         archive.manifest(Digest(ONE.digest))
-    with pytest.raises(NotFoundError, match="holds no sha256:"):
+    with pytest.raises(NotFoundError, match="does not contain sha256:"):
         blob(archive, Manifest.parse(ONE.manifest).blobs[0])
 
 
 def test_refuses_an_absurd_number_of_saved_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "IMAGES_MAX", 0)
 
-    with pytest.raises(InvalidArchiveError, match="has more than 0 images"):
+    with pytest.raises(InvalidArchiveError, match="lists more than 0 images"):
         opened(saved(layer()))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambda_handler.archive import inflate
-from lambda_handler.archive.inflate import Inflated
+from lambda_handler.archive.inflate import GzipContent
 from lambda_handler.errors import IntegrityError
 from tests.support.archives import MemoryObject
 
@@ -26,7 +26,7 @@ def text(size: int) -> bytes:
     return b"".join(bytes([byte, 0, 1, byte]) for byte in noise)[:size]
 
 
-def read(inflated: Inflated, start: int, stop: int) -> bytes:
+def read(inflated: GzipContent, start: int, stop: int) -> bytes:
     return b"".join(inflated.read(start, stop))
 
 
@@ -40,12 +40,12 @@ def closer(monkeypatch: pytest.MonkeyPatch) -> None:
     """States close enough to each other that 3 MiB have many, and are thinned out."""
     monkeypatch.setattr(inflate, "SPACING_BYTES", 16 * 1024)
     monkeypatch.setattr(inflate, "STATES_MAX", 16)
-    monkeypatch.setattr(inflate, "PIECE_BYTES", 8 * 1024)
+    monkeypatch.setattr(inflate, "CHUNK_BYTES", 8 * 1024)
 
 
 @pytest.mark.usefixtures("closer")
 def test_any_part_is_read_in_any_order(content: bytes) -> None:
-    inflated = Inflated(MemoryObject(gzip.compress(content)))
+    inflated = GzipContent(MemoryObject(gzip.compress(content)))
 
     for _ in range(40):
         start = DICE.randrange(len(content) + 100)
@@ -59,12 +59,12 @@ def test_members_one_after_the_other_are_one_content(parts: list[bytes], start: 
     whole = b"".join(parts)
     packed = b"".join(gzip.compress(part) for part in parts) + bytes(zeros)
 
-    assert read(Inflated(MemoryObject(packed)), start, start + length) == whole[start : start + length]
+    assert read(GzipContent(MemoryObject(packed)), start, start + length) == whole[start : start + length]
 
 
 @pytest.mark.usefixtures("closer")
 def test_a_bounded_number_of_states_is_kept_whatever_the_size(content: bytes) -> None:
-    inflated = Inflated(MemoryObject(gzip.compress(content)))
+    inflated = GzipContent(MemoryObject(gzip.compress(content)))
 
     read(inflated, 0, len(content))
 
@@ -77,7 +77,7 @@ def test_a_bounded_number_of_states_is_kept_whatever_the_size(content: bytes) ->
 @pytest.mark.usefixtures("closer")
 def test_a_read_begins_near_its_place(content: bytes) -> None:
     stored = MemoryObject(gzip.compress(content))
-    inflated = Inflated(stored)
+    inflated = GzipContent(stored)
     read(inflated, 0, len(content))
     stored.reads.clear()
 
@@ -88,12 +88,12 @@ def test_a_read_begins_near_its_place(content: bytes) -> None:
 
 def test_reads_that_follow_each_other_inflate_nothing_twice(content: bytes) -> None:
     stored = MemoryObject(gzip.compress(content))
-    inflated = Inflated(stored)
+    inflated = GzipContent(stored)
 
     for start in range(0, len(content), 10_000):
         read(inflated, start, start + 10)
 
-    # Each read takes at most one piece of the object beyond what it needs.
+    # Each read takes at most one chunk of the object beyond what it needs.
     starts = [start for start, _ in stored.reads]
     assert starts == sorted(starts)
     assert starts[-1] > 0.9 * stored.size
@@ -101,7 +101,7 @@ def test_reads_that_follow_each_other_inflate_nothing_twice(content: bytes) -> N
 
 @pytest.mark.usefixtures("closer")
 def test_several_threads_read_at_once(content: bytes) -> None:
-    inflated = Inflated(MemoryObject(gzip.compress(content)))
+    inflated = GzipContent(MemoryObject(gzip.compress(content)))
     starts = DICE.choices(range(len(content)), k=30)
 
     with ThreadPoolExecutor(8) as readers:
@@ -114,7 +114,7 @@ def test_pieces_are_small_however_much_a_file_grows() -> None:
     bomb = gzip.compress(bytes(64 * MIB), 9)
     assert len(bomb) < MIB / 10
 
-    sizes = [len(piece) for piece in Inflated(MemoryObject(bomb)).read(0, 64 * MIB)]
+    sizes = [len(chunk) for chunk in GzipContent(MemoryObject(bomb)).read(0, 64 * MIB)]
 
     assert sum(sizes) == 64 * MIB
     assert max(sizes) <= MIB
@@ -122,8 +122,8 @@ def test_pieces_are_small_however_much_a_file_grows() -> None:
 
 @pytest.mark.parametrize("left", [12, 1000, -9, -1])
 def test_refuses_a_file_that_is_cut_off(content: bytes, left: int) -> None:
-    with pytest.raises(IntegrityError, match="is cut off: the gzip file ends in the middle"):
-        read(Inflated(MemoryObject(gzip.compress(content)[:left])), 0, len(content) + 1)
+    with pytest.raises(IntegrityError, match="is truncated: the gzip stream is incomplete"):
+        read(GzipContent(MemoryObject(gzip.compress(content)[:left])), 0, len(content) + 1)
 
 
 @pytest.mark.parametrize("place", [2, 100_000, -1, -5])
@@ -131,10 +131,10 @@ def test_refuses_a_file_that_is_broken(content: bytes, place: int) -> None:
     packed = bytearray(gzip.compress(content))
     packed[place] ^= 0xFF
 
-    with pytest.raises(IntegrityError, match="is not a sound gzip file: broken after"):
-        read(Inflated(MemoryObject(bytes(packed))), 0, len(content) + 1)
+    with pytest.raises(IntegrityError, match="is a corrupt gzip file: decompression failed after"):
+        read(GzipContent(MemoryObject(bytes(packed))), 0, len(content) + 1)
 
 
 def test_refuses_what_follows_and_is_no_gzip(content: bytes) -> None:
-    with pytest.raises(IntegrityError, match="is not a sound gzip file"):
-        read(Inflated(MemoryObject(gzip.compress(content) + b"rest")), 0, len(content) + 1)
+    with pytest.raises(IntegrityError, match="is a corrupt gzip file"):
+        read(GzipContent(MemoryObject(gzip.compress(content) + b"rest")), 0, len(content) + 1)

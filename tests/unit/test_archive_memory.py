@@ -33,8 +33,8 @@ class FileObject:
     def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
         with self.path.open("rb") as file:
             file.seek(start)
-            while piece := file.read(min(MIB, stop - file.tell())):
-                yield piece
+            while chunk := file.read(min(MIB, stop - file.tell())):
+                yield chunk
 
 
 class Layer(io.RawIOBase):
@@ -45,10 +45,10 @@ class Layer(io.RawIOBase):
         self.hasher, self.position = hashlib.sha256(), 0
 
     def read(self, size: int = -1) -> bytes:
-        piece = self.noise[self.position :][:size]
-        self.position = (self.position + len(piece)) % MIB
-        self.hasher.update(piece)
-        return piece
+        chunk = self.noise[self.position :][:size]
+        self.position = (self.position + len(chunk)) % MIB
+        self.hasher.update(chunk)
+        return chunk
 
 
 def pack(path: Path) -> str:
@@ -71,8 +71,8 @@ def test_a_large_gzipped_archive_is_streamed(tmp_path: Path) -> None:
         archive = open_archive(FileObject(tmp_path / "image.tar.gz"))
         (layer,) = archive.find("agent:1.4").blobs[1:]
         hasher = hashlib.sha256()
-        for piece in archive.blob(layer):
-            hasher.update(piece)
+        for chunk in archive.blob(layer):
+            hasher.update(chunk)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

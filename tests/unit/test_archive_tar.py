@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_handler.archive import tar
-from lambda_handler.archive.inflate import Inflated
+from lambda_handler.archive.inflate import GzipContent
 from lambda_handler.archive.tar import Extent, list_members
 from lambda_handler.errors import ImageError, InvalidArchiveError
 from tests.support.archives import MemoryObject, tar_of
@@ -157,21 +157,21 @@ def sparse_of_gnu() -> bytes:
 
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "nothing": (lambda: b"", "no tar file: no header at byte 0"),
-    "short": (lambda: b"x" * 100, "no tar file"),
-    "text": (lambda: b"hello " * 1000, "no tar file: no header at byte 0"),
-    "broken": (lambda: header() + b"x" * 512, "a broken header at byte 512"),
-    "cut in a header": (lambda: header() + header()[:100], "cut off: it ends before byte 613"),
-    "cut in a file": (lambda: header("a", 5000) + b"x" * 4000, "cut off"),
-    "negative size": (lambda: header("a", -1), "a member of -1 bytes"),
-    "huge name": (lambda: header("a", 2**30, tarfile.GNUTYPE_LONGNAME), "a header of 1073741824 bytes, at byte 512"),
+    "nothing": (lambda: b"", "is not a tar file: no header at byte 0"),
+    "short": (lambda: b"x" * 100, "is not a tar file"),
+    "text": (lambda: b"hello " * 1000, "is not a tar file: no header at byte 0"),
+    "broken": (lambda: header() + b"x" * 512, "an invalid header at byte 512"),
+    "cut in a header": (lambda: header() + header()[:100], "truncated: it ends at byte 612"),
+    "cut in a file": (lambda: header("a", 5000) + b"x" * 4000, "truncated"),
+    "negative size": (lambda: header("a", -1), "a member with the size -1"),
+    "huge name": (lambda: header("a", 2**30, tarfile.GNUTYPE_LONGNAME), "a header of 1073741824 bytes at byte 512"),
     "huge pax header": (lambda: header("a", 2**20 + 1, tarfile.XHDTYPE), "a header of 1048577 bytes"),
     "long name": (lambda: archive((entry("a" * 1025), b"")), "a name of 1025 characters: 'aaa"),
     "long link": (lambda: archive((entry("a", tarfile.SYMTYPE, "b" * 1025), b"")), "a name of 1025 characters"),
-    "broken pax": (lambda: header("a", 8, tarfile.XHDTYPE) + b"9 a=b\n\0\0".ljust(512), "a broken extended header"),
-    "endless pax": (lambda: header("a", 8, tarfile.XHDTYPE) + b"0 a=b\n\0\0".ljust(512), "a broken extended header"),
-    "pax without value": (lambda: header("a", 4, tarfile.XHDTYPE) + b"4 a\n".ljust(512), "a broken extended header"),
-    "sparse of GNU": (sparse_of_gnu, "a sparse member, 'a'; write it again without"),
+    "broken pax": (lambda: header("a", 8, tarfile.XHDTYPE) + b"9 a=b\n\0\0".ljust(512), "an invalid extended header"),
+    "endless pax": (lambda: header("a", 8, tarfile.XHDTYPE) + b"0 a=b\n\0\0".ljust(512), "an invalid extended header"),
+    "pax without value": (lambda: header("a", 4, tarfile.XHDTYPE) + b"4 a\n".ljust(512), "an invalid extended header"),
+    "sparse of GNU": (sparse_of_gnu, "a sparse member, 'a'; create the archive without"),
     "sparse of pax": (lambda: pax(**{"GNU.sparse.major": "1"}) + header(), "a sparse member"),
     "headers without end": (lambda: header() * (tar.HEADERS_MAX + 1), "more than 20000 headers"),
     "pax headers without end": (lambda: pax(path="a") * (tar.HEADERS_MAX + 1), "more than 20000 headers"),
@@ -219,4 +219,4 @@ def test_any_broken_byte_is_found_or_harmless(place: int, value: int) -> None:
 @given(st.binary(max_size=500))
 def test_any_bytes_are_a_gzip_file_or_refused(noise: bytes) -> None:
     with suppress(ImageError):
-        list_members(Inflated(MemoryObject(b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + noise)))
+        list_members(GzipContent(MemoryObject(b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + noise)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_handler.errors import InvalidPropertiesError
-from lambda_handler.oci import Digest, Platform
+from lambda_handler.oci import Digest, Manifest, Platform
 from lambda_handler.rules import ExpectedDigest, ImmutableTags, RequiredPlatforms
 from lambda_handler.sources.digest import DigestSource
 from lambda_handler.sources.manifest import ManifestSource
@@ -74,8 +74,11 @@ def test_every_property_is_read() -> None:
     [
         ({"Digest": DIGEST}, DigestSource(Digest.parse(DIGEST))),
         ({"Tag": "build-77"}, TagSource("build-77")),
-        ({"Manifest": {"Body": BODY}}, ManifestSource(body=BODY)),
-        ({"Manifest": {"Body": BODY, "MediaType": INDEX}}, ManifestSource(body=BODY, media_type=INDEX)),
+        ({"Manifest": {"Body": BODY}}, ManifestSource(inline=Manifest.parse(BODY.encode()))),
+        (
+            {"Manifest": {"Body": BODY, "MediaType": INDEX}},
+            ManifestSource(inline=Manifest.parse(BODY.encode(), INDEX)),
+        ),
         ({"Manifest": {"Bucket": "b", "Key": "k"}}, ManifestSource(bucket="b", key="k")),
     ],
     ids=str,
@@ -90,14 +93,14 @@ def test_accepts_a_source(source: dict[str, object], read: object) -> None:
         ("build-77", "Source: is 'build-77'; expected an object"),
         ({}, "Source: has 0 keys; expected exactly one of Digest, Tag, Manifest, Image, Archive, Index"),
         ({"Repository": "x"}, "Source: has unknown keys: Repository; allowed: Archive, Digest, Image, Index, Manifest"),
-        ({"Digest": ""}, "Source.Digest: is ''; expected a text"),
-        ({"Digest": [DIGEST]}, "expected a text"),
-        ({"Tag": "a b"}, "Source.Tag: 'a b' is not a tag; allowed are 1 to 128 letters"),
+        ({"Digest": ""}, "Source.Digest: is ''; expected a string"),
+        ({"Digest": [DIGEST]}, "expected a string"),
+        ({"Tag": "a b"}, "Source.Tag: 'a b' is not a tag; expected 1 to 128 letters"),
         ({"Manifest": BODY}, "Source.Manifest: is '{ "),
         ({"Manifest": {}}, "Source.Manifest: expected either Body, or Bucket and Key"),
         ({"Manifest": {"Bucket": "b"}}, "Source.Manifest: expected either Body, or Bucket and Key"),
         ({"Manifest": {"Body": BODY, "Bucket": "b", "Key": "k"}}, "expected either Body, or Bucket and Key"),
-        ({"Manifest": {"Body": ""}}, "Source.Manifest.Body: is ''; expected a text"),
+        ({"Manifest": {"Body": ""}}, "Source.Manifest.Body: is ''; expected a string"),
         (
             {"Manifest": {"Text": BODY}},
             "Source.Manifest: has unknown keys: Text; allowed: Body, Bucket, Key, MediaType",
@@ -115,7 +118,7 @@ def test_refuses_a_source_and_names_the_place(source: object, said: str) -> None
     ("properties", "said"),
     [
         ({"ImageTags": "latest"}, "ImageTags: is 'latest'; expected a list"),
-        ({"ImageTags": [["latest"]]}, "ImageTags[0]: is ['latest']; expected a text"),
+        ({"ImageTags": [["latest"]]}, "ImageTags[0]: is ['latest']; expected a string"),
         ({"ImageTags": [str(n) for n in range(1001)]}, "ImageTags: has 1001 tags; ECR Public allows 1000"),
         ({"RegistryId": "public.ecr.aws/acme"}, "RegistryId: 'public.ecr.aws/acme' is not a registry; expected an"),
         ({"RegistryId": 1}, "RegistryId: '1' is not a registry"),
@@ -159,7 +162,8 @@ def test_a_body_is_exactly_its_bytes(annotation: str, end: str) -> None:
     source = decode(as_sent({**SMALLEST, "Source": {"Manifest": {"Body": body, "MediaType": INDEX}}})).source
 
     assert isinstance(source, ManifestSource)
-    assert source.body.encode() == body.encode()
+    assert source.inline is not None
+    assert source.inline.content == body.encode()
 
 
 def test_a_body_that_is_no_unicode_is_refused() -> None:

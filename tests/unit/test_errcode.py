@@ -58,7 +58,7 @@ def test_no_answer_may_be_one_the_next_time(error: Exception) -> None:
     found = translation(error)
 
     assert found.retryable
-    assert found.message == f"ecr-public:PutImage failed: no complete answer ({type(error).__name__})"
+    assert found.message == f"ecr-public:PutImage failed: incomplete response ({type(error).__name__})"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_no_answer_may_be_one_the_next_time(error: Exception) -> None:
 )
 def test_missing_credentials_are_said(error: Exception) -> None:
     assert type(translation(error)) is AccessError
-    assert "the function has no AWS credentials" in translation(error).message
+    assert "no AWS credentials are available" in translation(error).message
 
 
 def test_a_request_that_botocore_refuses_is_not_repeated() -> None:
@@ -85,7 +85,7 @@ def test_an_answer_without_the_fields_that_it_should_have_may_come_right() -> No
     error = translation(KeyError("imageDetails"))
 
     assert type(error) is UnavailableError
-    assert error.message == "ecr-public:PutImage failed: its answer is none that the service's model knows (KeyError)"
+    assert error.message == "ecr-public:PutImage failed: the response does not match the service model (KeyError)"
 
 
 @pytest.mark.parametrize("error", [AssertionError(), OSError(), IntegrityError("other bytes")], ids=repr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambda_handler import errors
-from lambda_handler.errors import ImageError, InvalidPropertiesError, RemoteError, RuleViolationError, shown
+from lambda_handler.errors import ImageError, InvalidPropertiesError, RemoteError, RuleViolationError, truncated_repr
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ImageError)]
 
@@ -63,4 +63,4 @@ def test_several_problems_are_one_message(kind: type[InvalidPropertiesError | Ru
     [("a\nb", "'a\\nb'"), (7, "7"), ([], "[]"), ("x" * 78, "'" + "x" * 78 + "'"), ("x" * 79, "'" + "x" * 76 + "...")],
 )
 def test_a_value_is_shown_in_one_line_of_readable_length(value: object, text: str) -> None:
-    assert shown(value) == text
+    assert truncated_repr(value) == text

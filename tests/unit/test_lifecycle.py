@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lambda_handler.cfn import Event, Outcome, Response, Status, respond
+from lambda_handler.cfn import Event, Response, Status, respond
 from lambda_handler.clock import Deadline, SystemClock
 from lambda_handler.errors import DeadlineError, ImageError, NotFoundError
 from lambda_handler.log import Log
@@ -34,20 +34,20 @@ class Recorder:
     def owns(self, physical_resource_id: str) -> bool:
         return physical_resource_id.startswith("ecr-public:")
 
-    def create(self, event: Event) -> Outcome:
+    def create(self, event: Event) -> Response:
         return self._do(event)
 
-    def update(self, event: Event) -> Outcome:
+    def update(self, event: Event) -> Response:
         return self._do(event)
 
     def delete(self, event: Event) -> None:
         self._do(event)
 
-    def _do(self, event: Event) -> Outcome:
+    def _do(self, event: Event) -> Response:
         self.asked.append(event.request_type.value)
         if self.failure:
             raise self.failure
-        return Outcome(self.physical_id, {"ImageDigest": "sha256:…"})
+        return Response(physical_resource_id=self.physical_id, data={"ImageDigest": "sha256:…"})
 
 
 def serve(request_type: str, physical_id: str | None, resource: Any, seconds: float = 60) -> Response:
@@ -116,7 +116,7 @@ class Hanging(Recorder):
         super().__init__()
         self.go = threading.Event()
 
-    def _do(self, event: Event) -> Outcome:
+    def _do(self, event: Event) -> Response:
         self.go.wait(30)
         return super()._do(event)
 
@@ -152,7 +152,7 @@ def test_a_call_that_hangs_half_way_tells_what_was_moved_by_then() -> None:
 class Writing(Recorder):
     """A resource that lets other threads go on, as writing a log line to a pipe does."""
 
-    def _do(self, event: Event) -> Outcome:
+    def _do(self, event: Event) -> Response:
         threading.Event().wait(0.02)
         return super()._do(event)
 

@@ -109,7 +109,7 @@ def test_an_answer_without_a_byte_is_given_up(clock: SteppingClock) -> None:
 def test_refuses_an_answer_that_is_no_range(clock: SteppingClock) -> None:
     client = Client(change=lambda answer: answer.pop("ContentRange"))
 
-    with pytest.raises(UnavailableError, match="answered for s3://b/k without saying how long it is"):
+    with pytest.raises(UnavailableError, match="returned no ContentRange or no ETag for s3://b/k"):
         objects(client, clock).open("b", "k")
 
 
@@ -133,7 +133,8 @@ def test_stops_when_time_is_up_between_two_pieces(clock: SteppingClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [("PreconditionFailed", "was replaced while it was read"), ("InvalidRange", "s3://b/k is empty")]
+    ("code", "said"),
+    [("PreconditionFailed", "was replaced while it was being read"), ("InvalidRange", "s3://b/k is empty")],
 )
 def test_a_code_of_ranges_is_said_in_our_words(clock: SteppingClock, code: str, said: str) -> None:
     def refuse(_: object) -> None:

@@ -23,7 +23,7 @@ from lambda_handler.oci import (
     parse_repository_name,
     parse_tag,
 )
-from lambda_handler.oci.index import assemble_index, filter_index
+from lambda_handler.oci.assemble import assemble_index, filter_index
 from lambda_handler.oci.reference import parse_declared_name
 
 HEX = "a" * 64
@@ -40,7 +40,7 @@ def test_accepts_a_tag(text: str) -> None:
     "text", ["", "-a", ".a", "a b", "a/b", "a:b", "ü", "é1", " ab", "ab\n", "!ab", "a+b", "v" * 129]
 )
 def test_refuses_a_tag(text: str) -> None:
-    with pytest.raises(ImageError, match="is not a tag; allowed are 1 to 128 letters"):
+    with pytest.raises(ImageError, match="is not a tag; expected 1 to 128 letters"):
         parse_tag(text)
 
 
@@ -64,7 +64,7 @@ def test_refuses_a_repository_name(text: str) -> None:
             "123456789012.dkr.ecr.us-east-1.amazonaws.com/acme/agent",
             "is an address in private ECR, not the name of an ECR Public repository",
         ),
-        ("123456789012.dkr-ecr.eu-west-1.on.aws/acme/agent", "a private image can be the source of a public one"),
+        ("123456789012.dkr-ecr.eu-west-1.on.aws/acme/agent", "use the private image as the source"),
         ("ghcr.io/acme/agent", "in the registry 'ghcr.io', not the name of an ECR Public repository; expected a name"),
         ("eu.gcr.io/acme/agent", "without a host, e.g. 'acme/agent'"),
         ("registry-1.docker.io/library/nginx", "in the registry 'registry-1.docker.io'"),
@@ -195,9 +195,9 @@ def test_refuses_a_reference(text: str) -> None:
     [
         (
             "https://ghcr.io/acme/agent:1",
-            "'https://ghcr.io/acme/agent' is not a repository; leave 'https://' out: 'ghcr",
+            "'https://ghcr.io/acme/agent' is not a repository; omit 'https://': 'ghcr",
         ),
-        ("ghcr.io/Acme/agent:1", "what follows the host is written in lower case: 'ghcr.io/acme/agent'"),
+        ("ghcr.io/Acme/agent:1", "the path must be in lower case: 'ghcr.io/acme/agent'"),
         ("ghcr.io/acme agent:1", "expected host/path, e.g."),
         ("ghcr.io/acme:1/agent:1", "expected host/path, without tag and digest, e.g."),
     ],
@@ -215,7 +215,7 @@ def test_a_name_of_docker_hub_alone_is_no_reference_where_people_write_it(text: 
         Reference.parse_declared(text)
 
     assert "'bitnami' has neither a dot nor a port" in failure.value.message
-    assert failure.value.message.endswith("Docker Hub's is 'docker.io/bitnami/redis'")
+    assert failure.value.message.endswith("for Docker Hub, write 'docker.io/bitnami/redis'")
 
 
 @pytest.mark.parametrize("host", ["docker.io", "localhost", "registry:5000", "[::1]", "10.0.0.1"])
@@ -296,19 +296,19 @@ def test_a_manifest_is_its_bytes(space: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is not JSON"),
-        (b"{", "is not JSON"),
+        (b"", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
         (b"\xff\xfe", "is not UTF-8 text"),
-        (b"[" * 90_000, "is not JSON"),
+        (b"[" * 90_000, "is not valid JSON"),
         (b"[" * 200_000, "more than 100000 values"),
         (b"[" + b"{}," * 60_000 + b"0]", "more than 100000 values"),
         (b'["' + b"," * 100_001 + b'"]', "more than 100000 values"),
-        (b'{"a": NaN}', "NaN is not a value of JSON"),
+        (b'{"a": NaN}', "NaN is not a JSON value"),
         (b"null", "is a JSON NoneType; expected an object"),
         (b"{}", "has no mediaType"),
         (b'{"mediaType": 7}', "mediaType is 7; expected a string"),
-        (b'{"mediaType": "text/plain"}', "'text/plain' is not a media type of a manifest"),
-        (index()[:-1] + b', "config": {}}', "has config, which belongs to the other kind"),
+        (b'{"mediaType": "text/plain"}', "'text/plain' is not the media type of a manifest"),
+        (index()[:-1] + b', "config": {}}', "but also config, as only an image manifest has"),
         (index().replace(b"2", b"1", 1), "schemaVersion is 1; expected 2"),
         (index({**entry(1), "size": -1}), "manifests[0].size is -1; expected a size in bytes"),
         (index({**entry(1), "size": True}), "manifests[0].size is True"),

@@ -135,7 +135,7 @@ def test_a_tag_that_a_rule_protects_is_put_first_and_does_not_move(content: Cont
     desired = Desired(content=content, tags=("latest", "1.4"), rules=(ImmutableTags(("1.*",)),))
 
     assert [move.tag for move in make_plan(desired, Observed(tags={"latest": OLD})).moves] == ["1.4", "latest"]
-    with pytest.raises(RuleViolationError, match=f"tag '1.4' is immutable: it points to {OLD}, and may not move"):
+    with pytest.raises(RuleViolationError, match=f"tag '1.4' is immutable: it points to {OLD} and must not move"):
         make_plan(desired, Observed(tags={"1.4": OLD}))
 
 

@@ -166,7 +166,10 @@ def fails_at(number: int) -> Callable[[Manifest, str | None], None]:
         calls.append(tag)
         if len(calls) == number + 1:
             message = "no answer"
-            raise UnavailableError(message, operation="ecr-public:PutImage")
+            error = UnavailableError(message, operation="ecr-public:PutImage")
+            # As the retries of the real repository say.
+            error.outcome_unknown = True
+            raise error
 
     return check
 
@@ -297,7 +300,7 @@ def test_what_was_moved_back_needs_no_mending(retag: World) -> None:
 
 
 def test_a_tag_whose_put_got_no_response_counts_as_moved(retag: World) -> None:
-    """It is put back, although nobody knows whether it has moved."""
+    """It is put back, although it is not known whether it has moved."""
     retag.destination.before_put = fails_at(0)
     old = retag.destination.tags["1"]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lambda_handler.aws.errcode import ERRORS
 from lambda_handler.errors import AccessError, ImageError
 from lambda_handler.oci import RegistryHost, Repository
-from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.auth import RegistryAuth
 from lambda_handler.registry.challenge import Challenge
 from lambda_handler.registry.logins import Logins
 
@@ -82,7 +82,7 @@ def test_any_challenge_is_one_or_refused(header: str) -> None:
 
 
 def test_tokens_are_in_no_repr() -> None:
-    assert "s3cret" not in repr(Tokens(RegistryHost("host"), lambda: None, current="s3cret"))
+    assert "s3cret" not in repr(RegistryAuth(RegistryHost("host"), lambda: None, current="s3cret"))
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def test_the_role_s_own_login_goes_to_no_host_that_only_looks_like_ecr(host: str
         raise AssertionError(message)
 
     nobody: Any = call
-    login = Logins(nobody).other(Repository.parse(f"{host}/dkr.ecr.us-east-1.amazonaws.com/public.ecr.aws"), "")
+    login = Logins(nobody).for_registry(Repository.parse(f"{host}/dkr.ecr.us-east-1.amazonaws.com/public.ecr.aws"), "")
 
-    assert login.tokens.password() is None
+    assert login.auth.password() is None
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_every_host_of_private_ecr_is_asked_about_in_its_region(host: str, where
         asked.append((service, region))
         return read({"authorizationData": [{"proxyEndpoint": "https://elsewhere.example"}]})
 
-    login = Logins(call).other(Repository.parse(f"{host}/in/side"), "")
+    login = Logins(call).for_registry(Repository.parse(f"{host}/in/side"), "")
 
     assert asked == [("ecr", where)]
     assert str(login.repository) == "elsewhere.example/in/side"
@@ -142,11 +142,11 @@ def test_every_host_of_private_ecr_is_asked_about_in_its_region(host: str, where
 def test_a_secret_is_read(secret: str, password: str | None, token: str) -> None:
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
 
-    tokens = logins.other(
+    auth = logins.for_registry(
         Repository.parse("ghcr.io/a"), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1"
-    ).tokens
+    ).auth
 
-    assert (tokens.password(), tokens.current) == (password, token)
+    assert (auth.password(), auth.current) == (password, token)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_secret_is_read(secret: str, password: str | None, token: str) -> None
 def test_refuses_a_secret_without_credentials_and_does_not_tell_it(secret: str) -> None:
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
 
-    with pytest.raises(AccessError, match="holds no credentials") as failure:
-        logins.other(Repository.parse("ghcr.io/a"), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1")
+    with pytest.raises(AccessError, match="has no credentials") as failure:
+        logins.for_registry(Repository.parse("ghcr.io/a"), "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-1")
 
     assert len(secret) < 3 or secret not in failure.value.explain()

@@ -37,9 +37,9 @@ def servers() -> Iterator[list[WebServer]]:
 def read(registry: WebServer, secret: str = "") -> bytes:
     """Read the image ``a/b:1`` with what a secret says; empty: anonymously."""
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
-    login = logins.other(Repository.parse(f"{registry.host}/a/b"), ARN if secret else "")
+    login = logins.for_registry(Repository.parse(f"{registry.host}/a/b"), ARN if secret else "")
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
-    return RegistryClient(transport, login.tokens).read_tag(login.repository, "1").content
+    return RegistryClient(transport, login.auth).read_tag(login.repository, "1").content
 
 
 SECRET = '{"username": "me", "password": "s3cret"}'
@@ -80,6 +80,79 @@ def test_every_form_of_challenge_is_read_with_credentials(servers: list[WebServe
     servers[0].answer = guarded(form.format(url=servers[0].url))  # type: ignore[assignment]
 
     assert read(servers[0], SECRET) == IMAGE
+
+
+LOGIN = "username=me&password=s3cret"
+ASKED = "grant_type=password&client_id=cdk-ecrpublic&service=s&scope=repository%3Aa%2Fb%3Apull"
+
+
+def posting(registry: WebServer, *, refusal: int = 405, moved: str = "") -> object:
+    """Respond as a registry whose token endpoint takes a form only, and may have another address."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.headers.get("Authorization") == "Bearer t":
+            send(request, 200, IMAGE, TYPE)
+        elif not request.path.startswith(("/token", "/moved")):
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{registry.url}/token?a=b",service="s"')
+        elif moved and request.path.startswith("/token"):
+            send(request, 307, Location=moved)
+        elif request.command == "POST":
+            is_known = LOGIN in registry.asked[-1].form
+            send(request, 200, b'{"access_token": "t"}' if is_known else b'{"access_token": "anonymous"}')
+        else:
+            send(request, refusal)
+
+    return answer
+
+
+@pytest.mark.parametrize("refusal", [404, 405, 501])
+def test_a_token_endpoint_that_takes_only_forms_is_sent_one(servers: list[WebServer], refusal: int) -> None:
+    """With all that a query would have said; nothing secret is in an address."""
+    servers[0].answer = posting(servers[0], refusal=refusal)  # type: ignore[assignment]
+
+    assert read(servers[0], SECRET) == IMAGE
+    (post,) = [asked for asked in servers[0].asked if asked.method == "POST"]
+    assert (post.path, post.form, post.authorization) == ("/token?a=b", f"{ASKED}&{LOGIN}", None)
+
+
+def test_such_an_endpoint_gives_anonymous_tokens_too(servers: list[WebServer]) -> None:
+    servers[0].answer = posting(servers[0])  # type: ignore[assignment]
+
+    with pytest.raises(AccessError):
+        read(servers[0])
+    assert [asked.form for asked in servers[0].asked if asked.method == "POST"] == [ASKED]
+
+
+def test_a_form_goes_where_the_endpoint_has_moved_to(servers: list[WebServer]) -> None:
+    servers[0].answer = posting(servers[0], moved="/moved/")  # type: ignore[assignment]
+
+    assert read(servers[0], SECRET) == IMAGE
+    assert ("POST", "/moved/") in [(asked.method, asked.path) for asked in servers[0].asked]
+
+
+def test_a_form_with_a_password_goes_to_no_other_host(servers: list[WebServer]) -> None:
+    servers[0].answer = posting(servers[0], moved=f"{servers[1].url}/moved")  # type: ignore[assignment]
+    servers[1].answer = posting(servers[1])  # type: ignore[assignment]
+
+    with pytest.raises(AccessError):
+        read(servers[0], SECRET)
+
+    assert [asked.authorization for asked in servers[1].asked if asked.method == "GET"] == [None] * 2
+    assert {asked.form for asked in servers[1].asked if asked.method == "POST"} == {ASKED}
+
+
+def test_a_form_is_not_sent_on_where_it_is_redirected(servers: list[WebServer]) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path.startswith("/token"):
+            send(request, 307 if request.command == "POST" else 405, Location=f"{servers[1].url}/")
+        else:
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token",service="s"')
+
+    servers[0].answer = answer
+
+    with pytest.raises(AccessError, match="its token endpoint answered 307"):
+        read(servers[0], SECRET)
+    assert servers[1].asked == []
 
 
 def test_several_fields_are_one_list(servers: list[WebServer]) -> None:
@@ -130,8 +203,8 @@ def test_a_registry_that_hides_what_is_private_is_asked_how_to_authenticate(
 def test_an_open_registry_without_the_image_is_asked_for_a_challenge_once(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 200 if request.path == "/v2/" else 404)
     logins = Logins(lambda *asked: asked[-1]({"SecretString": SECRET}))
-    login = logins.other(Repository.parse(f"{servers[0].host}/a/b"), ARN)
-    client = RegistryClient(Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock())), login.tokens)
+    login = logins.for_registry(Repository.parse(f"{servers[0].host}/a/b"), ARN)
+    client = RegistryClient(Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock())), login.auth)
 
     assert not any(client.has(login.repository, tag) for tag in "123")
 
@@ -180,7 +253,7 @@ def test_a_secret_is_sent_to_the_registry_that_it_names(servers: list[WebServer]
 @pytest.mark.parametrize("named", ['"ghcr.io"', '["docker.io", "127.0.0.1"]', '"evil.127.0.0.1"'])
 @pytest.mark.parametrize("secret", [SECRET, '{"token": "s3cret"}'])
 def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> None:
-    with pytest.raises(CredentialsError, match=f"and is not sent to {servers[0].host}") as failure:
+    with pytest.raises(CredentialsError, match=f"so it is not sent to {servers[0].host}") as failure:
         read(servers[0], f'{secret[:-1]}, "registry": {named}}}')
 
     assert servers[0].asked == []
@@ -190,13 +263,19 @@ def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> N
 @pytest.mark.parametrize(
     ("secret", "said"),
     [
-        ('{"username": "me", "password": "s3cret", "Registry": "ghcr.io"}', "has a key 'Registry'; its keys are"),
-        ('{"username": "me", "password": "s3cret", "tokenendpoint": "x.y"}', "has a key 'tokenendpoint'"),
-        ('{"username": "me", "password": "a", "password": "s3cret"}', "has the key 'password' twice"),
-        ('{"username": "me", "password": "s3cret", "registry": "a b"}', "has a key 'registry' that is no host"),
-        ('{"username": "me", "password": "s3cret", "registry": 7}', "has a key 'registry' that is no host"),
-        ('{"username": "me", "password": "s3cret", "tokenEndpoint": [null]}', "has a key 'tokenEndpoint' that is no"),
-        ('{"username": "me"}', "holds no credentials"),
+        (
+            '{"username": "me", "password": "s3cret", "Registry": "ghcr.io"}',
+            "has an unknown key 'Registry'; keys are case-sensitive",
+        ),
+        ('{"username": "me", "password": "s3cret", "tokenendpoint": "x.y"}', "has an unknown key 'tokenendpoint'"),
+        ('{"username": "me", "password": "a", "password": "s3cret"}', "has the duplicate key 'password'"),
+        ('{"username": "me", "password": "s3cret", "registry": "a b"}', "has an invalid host in the key 'registry'"),
+        ('{"username": "me", "password": "s3cret", "registry": 7}', "has an invalid host in the key 'registry'"),
+        (
+            '{"username": "me", "password": "s3cret", "tokenEndpoint": [null]}',
+            "has an invalid host in the key 'tokenEndpoint'",
+        ),
+        ('{"username": "me"}', "has no credentials"),
     ],
 )
 def test_a_secret_whose_meaning_is_not_certain_is_refused_at_once(
@@ -207,7 +286,7 @@ def test_a_secret_whose_meaning_is_not_certain_is_refused_at_once(
     retry = Retry(Deadline.after(600, clock), Log())
 
     with pytest.raises(CredentialsError, match=said) as failure:
-        retry.call("logging in", lambda: read(servers[0], secret), settle=True)
+        retry.call("logging in", lambda: read(servers[0], secret), retry_access_denied=True)
 
     assert clock.now() == SteppingClock().now()
     assert "s3cret" not in failure.value.explain()
@@ -226,7 +305,7 @@ def test_the_error_says_that_the_credentials_were_refused(servers: list[WebServe
     with pytest.raises(AccessError) as failure:
         read(servers[0], SECRET)
 
-    assert f"check the credentials in the secret: the token endpoint {servers[0].host} answered 401 to them" in str(
+    assert f"check the credentials in the secret: the token endpoint {servers[0].host} returned 401 for them" in str(
         failure.value.explain()
     )
     assert "s3cret" not in failure.value.explain()
@@ -266,11 +345,11 @@ def test_nothing_of_a_registry_s_refusal_of_a_secret_s_token_is_kept(servers: li
         else send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token"')
     )
     with pytest.raises(AccessError):
-        RegistryClient(transport, logins.other(repository, ARN).tokens).read(repository, Digest.of(IMAGE))
+        RegistryClient(transport, logins.for_registry(repository, ARN).auth).read(repository, Digest.of(IMAGE))
     servers[0].answer = lambda request: (
         send(request, 200, IMAGE, TYPE) if request.headers["Authorization"] == "Bearer t0ken" else send(request, 403)
     )
 
-    found = RegistryClient(transport, logins.other(repository, ARN).tokens).read(repository, Digest.of(IMAGE))
+    found = RegistryClient(transport, logins.for_registry(repository, ARN).auth).read(repository, Digest.of(IMAGE))
 
     assert found.content == IMAGE

@@ -14,7 +14,7 @@ from lambda_handler.clock import Deadline, SystemClock
 from lambda_handler.errors import AccessError, ImageError, InvalidManifestError, RemoteError, UnavailableError
 from lambda_handler.oci import Digest, RegistryHost, Repository
 from lambda_handler.registry import RegistryClient, Transport
-from lambda_handler.registry.auth import Tokens
+from lambda_handler.registry.auth import RegistryAuth
 from tests.support.memory import image_of
 from tests.support.web_server import WebServer, send, web_server
 
@@ -35,8 +35,8 @@ def servers() -> Iterator[list[WebServer]]:
 def client(server: WebServer, current: str = "t0ken") -> tuple[RegistryClient, Repository]:
     host = RegistryHost.parse(server.host)
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
-    tokens = Tokens(host, lambda: "me:s3cret", current=current)
-    return RegistryClient(transport, tokens), Repository(host, "a/b")
+    auth = RegistryAuth(host, lambda: "me:s3cret", current=current)
+    return RegistryClient(transport, auth), Repository(host, "a/b")
 
 
 def download(server: WebServer, start: int = 0, size: int | None = len(LAYER)) -> bytes:
@@ -205,7 +205,9 @@ def test_of_a_part_that_begins_earlier_the_beginning_is_dropped(
 def test_a_part_that_begins_too_late_is_refused(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 206, LAYER[1010:], Content_Range="bytes 1010-1023/1024")
 
-    with pytest.raises(UnavailableError, match="asked for bytes from 1000 on, the registry sent those from 1010 on"):
+    with pytest.raises(
+        UnavailableError, match="requested bytes from offset 1000, but the registry sent bytes from offset 1010"
+    ):
         download(servers[0], 1000)
 
 
@@ -280,7 +282,7 @@ def test_any_other_answer_is_an_error_since_silence_would_lose_signatures(
 ) -> None:
     servers[0].answer = lambda request: send(request, status)
 
-    with pytest.raises(RemoteError, match=f"answered {status}"):
+    with pytest.raises(RemoteError, match=f"returned {status}"):
         referrers(servers[0])
 
 
@@ -310,7 +312,7 @@ def test_a_list_goes_on_by_any_form_of_link(servers: list[WebServer], link: str)
 def test_a_link_that_cannot_be_read_is_an_error(servers: list[WebServer], link: str) -> None:
     servers[0].answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link=link)
 
-    with pytest.raises(UnavailableError, match="which is no link"):
+    with pytest.raises(UnavailableError, match="has an invalid Link header"):
         referrers(servers[0])
 
 

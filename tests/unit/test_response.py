@@ -45,7 +45,7 @@ def test_a_long_reason_is_cut_behind_its_beginning_and_points_to_the_log(charact
     reason = answer(reason="CODE: " + character * 9000)["Reason"]
 
     assert reason.startswith("CODE: " + character * 100)
-    assert reason.endswith(" ... (cut here; the function's log has all of it)")
+    assert reason.endswith(" ... (truncated; see the function's log)")
 
 
 def test_data_of_the_greatest_length_that_fits_is_kept() -> None:
@@ -63,7 +63,7 @@ def test_data_one_byte_too_long_fails_instead_of_being_dropped() -> None:
     read = answer(status=Status.SUCCESS, data={"A": "x" * (room + 1)})
 
     assert read["Status"] == "FAILED"
-    assert read["Reason"] == "the answer's data does not fit the 4096 bytes that CloudFormation takes"
+    assert read["Reason"] == "the data of the response exceeds the 4096 bytes that CloudFormation accepts"
     assert read["Data"] == {}
 
 

@@ -26,7 +26,7 @@ from lambda_handler.errors import (
     UnavailableError,
 )
 from lambda_handler.log import Log
-from lambda_handler.retry import ATTEMPTS, PATIENCE_SECONDS, SHORTEST_WAIT_SECONDS, Retry
+from lambda_handler.retry import ATTEMPTS, CONSISTENCY_TIMEOUT_SECONDS, SHORTEST_WAIT_SECONDS, Retry
 from tests.support.clock import SteppingClock
 
 THROTTLED = ThrottledError("too fast", operation="x")
@@ -51,8 +51,8 @@ class Caller:
             raise self.failures.pop(0)
         return "done"
 
-    def run(self, *, settle: bool = False) -> str:
-        return self.retry.call("doing it", self, settle=settle)
+    def run(self, *, retry_access_denied: bool = False) -> str:
+        return self.retry.call("doing it", self, retry_access_denied=retry_access_denied)
 
 
 def always(error: ImageError) -> Caller:
@@ -122,14 +122,14 @@ def test_a_long_wait_for_a_rate_limit_leaves_other_failures_their_attempts() -> 
 def test_a_long_wait_for_a_rate_limit_leaves_a_new_permission_its_minute() -> None:
     caller = Caller(*[THROTTLED] * 20, DENIED, DENIED)
 
-    assert caller.run(settle=True) == "done"
-    assert caller.clock.time > 2 * PATIENCE_SECONDS
+    assert caller.run(retry_access_denied=True) == "done"
+    assert caller.clock.time > 2 * CONSISTENCY_TIMEOUT_SECONDS
 
 
 @pytest.mark.parametrize(("error", "limit"), [(UNAVAILABLE, 20.0), (DENIED, 70.0), (LAGGING, 70.0)])
 def test_no_limit_is_off_where_a_caller_repeats_by_itself(error: ImageError, limit: float) -> None:
     caller = Caller()
-    attempts = caller.retry.start("reading", settle=True)
+    attempts = caller.retry.start("reading", retry_access_denied=True)
 
     failures = 0
     with suppress(ImageError):
@@ -151,13 +151,13 @@ def test_progress_renews_the_patience() -> None:
     assert caller.clock.slept == [0.5] * 100
 
 
-@pytest.mark.parametrize("settle", [True, False])
+@pytest.mark.parametrize("retry_access_denied", [True, False])
 @pytest.mark.parametrize("kind", [NotFoundError, ConflictError, QuotaExceededError, RejectedError])
-def test_what_does_not_pass_is_not_repeated(kind: type[RejectedError], settle: bool) -> None:  # noqa: FBT001 - a table
+def test_what_does_not_pass_is_not_repeated(kind: type[RejectedError], retry_access_denied: bool) -> None:  # noqa: FBT001 - a table
     caller = always(kind("no", operation="x"))
 
     with pytest.raises(kind):
-        caller.run(settle=settle)
+        caller.run(retry_access_denied=retry_access_denied)
 
     assert caller.calls == 1
 
@@ -175,9 +175,9 @@ def test_a_denied_call_is_waited_for_a_minute_where_a_permission_may_settle() ->
     caller = always(DENIED)
 
     with pytest.raises(AccessError):
-        caller.run(settle=True)
+        caller.run(retry_access_denied=True)
 
-    assert PATIENCE_SECONDS <= caller.clock.time < PATIENCE_SECONDS + 4.1
+    assert CONSISTENCY_TIMEOUT_SECONDS <= caller.clock.time < CONSISTENCY_TIMEOUT_SECONDS + 4.1
 
 
 def test_a_denied_call_is_not_waited_for_elsewhere() -> None:
@@ -195,7 +195,7 @@ def test_a_read_that_lags_is_waited_for_a_minute() -> None:
     with pytest.raises(NotYetVisibleError):
         caller.run()
 
-    assert PATIENCE_SECONDS <= caller.clock.time < PATIENCE_SECONDS + 4.1
+    assert CONSISTENCY_TIMEOUT_SECONDS <= caller.clock.time < CONSISTENCY_TIMEOUT_SECONDS + 4.1
 
 
 @given(jitter=st.floats(0, 1))
@@ -212,13 +212,17 @@ def test_a_wait_is_between_half_and_all_of_its_length(jitter: float) -> None:
 @given(
     failures=st.lists(st.sampled_from([THROTTLED, UNAVAILABLE, DENIED, LAGGING]), max_size=40),
     seconds=st.floats(0, 100),
-    settle=st.booleans(),
+    retry_access_denied=st.booleans(),
 )
-def test_no_wait_goes_beyond_the_deadline(failures: list[ImageError], seconds: float, settle: bool) -> None:  # noqa: FBT001 - drawn
+def test_no_wait_goes_beyond_the_deadline(
+    failures: list[ImageError],
+    seconds: float,
+    retry_access_denied: bool,  # noqa: FBT001 - a table
+) -> None:
     caller = Caller(*failures, seconds=seconds)
 
     with suppress(ImageError):
-        caller.run(settle=settle)
+        caller.run(retry_access_denied=retry_access_denied)
 
     assert caller.clock.time <= seconds
 
@@ -251,7 +255,7 @@ def test_each_repetition_is_logged_with_its_reason() -> None:
     caller.run()
 
     line = json.loads(caller.stream.getvalue())
-    assert line["message"] == "doing it: trying again in 0.5 s, because: THROTTLED: too fast"
+    assert line["message"] == "doing it: retrying in 0.5 s: THROTTLED: too fast"
     assert (line["level"], line["code"], line["attempt"]) == ("WARNING", "THROTTLED", 1)
 
 

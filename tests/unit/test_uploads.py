@@ -36,7 +36,8 @@ def test_what_is_wrong_is_never_sent_whole(content: bytes, last: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "said"), [([b"othe", b"r"], "came as sha256:"), ([b"lay"], "of 3 bytes"), ([b"layer!"], "is longer than")]
+    ("sent", "said"),
+    [([b"othe", b"r"], "was received as sha256:"), ([b"lay"], "of 3 bytes"), ([b"layer!"], "is longer than")],
 )
 def test_refuses_other_bytes(sent: list[bytes], said: str) -> None:
     with pytest.raises(IntegrityError, match=said):
@@ -48,5 +49,5 @@ def test_an_endless_blob_is_ended() -> None:
         while True:
             yield b"x" * 1024
 
-    with pytest.raises(IntegrityError, match="is longer than the 4096 bytes that its manifest says"):
+    with pytest.raises(IntegrityError, match="is longer than the 4096 bytes in its descriptor"):
         list(verified(descriptor(b"", size=4096), endless()))

@@ -22,12 +22,12 @@ def refused(value: object, reader: str, *arguments: object) -> str:
 
 @pytest.mark.parametrize("text", ["x", " ", "ü", "a\nb", "false", "7"])
 def test_accepts_a_text_as_it_is(text: str) -> None:
-    assert Value(text, "X").text() == text
+    assert Value(text, "X").string() == text
 
 
 @pytest.mark.parametrize("value", ["", None, 7, True, [], ["x"], {}])
 def test_refuses_what_is_no_text(value: object) -> None:
-    assert refused(value, "text") == f"Source.X: is {value!r}; expected a text"
+    assert refused(value, "string") == f"Source.X: is {value!r}; expected a string"
 
 
 def test_a_parser_reads_a_text() -> None:
@@ -58,9 +58,9 @@ def test_refuses_what_is_no_list(value: object) -> None:
 
 def test_the_problems_of_all_items_are_named() -> None:
     with pytest.raises(InvalidPropertiesError) as failure:
-        Value(["ok", "", 7], "X").each(Value.text)
+        Value(["ok", "", 7], "X").each(Value.string)
 
-    assert failure.value.problems == ("X[1]: is ''; expected a text", "X[2]: is 7; expected a text")
+    assert failure.value.problems == ("X[1]: is ''; expected a string", "X[2]: is 7; expected a string")
 
 
 def test_fields_know_where_they_stand() -> None:
@@ -74,7 +74,7 @@ def test_refuses_unknown_fields_and_names_the_known() -> None:
 
 
 @pytest.mark.parametrize("value", ["a", None, ["A"]])
-@pytest.mark.parametrize("reader", ["fields", "texts"])
+@pytest.mark.parametrize("reader", ["fields", "string_map"])
 def test_refuses_what_is_no_object(value: object, reader: str) -> None:
     arguments = [{"A"}] if reader == "fields" else []
 
@@ -82,13 +82,13 @@ def test_refuses_what_is_no_object(value: object, reader: str) -> None:
 
 
 def test_texts_of_any_keys_are_read() -> None:
-    assert Value({"a": "1", "b.c": "x"}, "X").texts() == {"a": "1", "b.c": "x"}
+    assert Value({"a": "1", "b.c": "x"}, "X").string_map() == {"a": "1", "b.c": "x"}
 
 
 def test_refuses_texts_that_are_none() -> None:
-    assert refused({"a": 7}, "texts") == "Source.X.a: is 7; expected a text"
+    assert refused({"a": 7}, "string_map") == "Source.X.a: is 7; expected a string"
 
 
 @given(st.text(min_size=200))
 def test_a_long_value_is_cut_in_the_message(text: str) -> None:
-    assert len(refused([text], "text")) < 200
+    assert len(refused([text], "string")) < 200

@@ -13,9 +13,13 @@ FORMAT_VERSION = 1
 """Fields may be added; none changes its meaning."""
 
 
-def plan_as_data(effects: Sequence[Effect]) -> dict[str, object]:
+def plan_as_data(effects: Sequence[Effect], shown: Sequence[Effect]) -> dict[str, object]:
     """
     Return a plan.
+
+    Args:
+        effects: All, which the verdict is about.
+        shown: Those that are listed.
 
     Shape:
         ``{"formatVersion": 1, "verdict": "…", "images": [{"stack": "Agent",
@@ -23,16 +27,16 @@ def plan_as_data(effects: Sequence[Effect]) -> dict[str, object]:
         "state": "changed", "digest": "sha256:…", "tags": [{"tag": "1.4",
         "action": "move", "before": "sha256:…", "after": "sha256:…"}],
         "writes": {"blobs": {"sha256:…": 3402}, "manifests": ["sha256:…"],
-        "referrers": [], "deletes": []}, "images": {"sha256:…": {"mediaType": "…",
+        "referrers": [], "referrerTags": [], "deletes": []}, "images": {"sha256:…": {"mediaType": "…",
         "platforms": ["linux/amd64"], "size": 3402, "created": "…", …}},
         "problems": [], "notes": [], "takenOver": [{"tags": ["latest"], "former":
         "removed", "owner": "Agent/Old"}], "undo": {"stays": ["1.4.2"],
-        "problems": []}}], "undo": "If this deployment fails, …"}``
+        "fails": false, "problems": []}}], "undo": "If this deployment fails, …"}``
     """
     return {
         "formatVersion": FORMAT_VERSION,
         "verdict": verdict(effects),
-        "images": [_effect(each) for each in effects],
+        "images": [_effect(each) for each in shown],
         "undo": undo(effects),
     }
 
@@ -54,7 +58,8 @@ def _effect(effect: Effect) -> Mapping[str, object]:
         digest: {_camel(name): value for name, value in asdict(summary).items() if name != "digest"}
         for digest, summary in effect.images.items()
     }
-    return {_camel(name): value for name, value in asdict(effect).items()} | {"images": images}
+    writes = {_camel(name): value for name, value in asdict(effect.writes).items()}
+    return {_camel(name): value for name, value in asdict(effect).items()} | {"images": images, "writes": writes}
 
 
 def _camel(name: str) -> str:

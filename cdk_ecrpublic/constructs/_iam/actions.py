@@ -64,7 +64,7 @@ RECORD_WRITE_ACTIONS = ("ssm:DeleteParameter", "ssm:PutParameter")
 """To record what an undo needs. On the stack's own records."""
 
 FIRST_RECORD_LIST_ACTIONS = ("ssm:GetParametersByPath",)
-"""To read the records of version 0.1 of other images. On the path of the repository's parameters."""
+"""To read the records of version 0.1 of other images. On the paths of all repositories."""
 
 FIRST_RECORD_ACTIONS = ("ssm:DeleteParameter", "ssm:GetParameter")
 """To read and delete the record of version 0.1 of the image. On the stack's own parameters."""

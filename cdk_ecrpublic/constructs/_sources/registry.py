@@ -11,7 +11,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from ..._assets.lambda_handler.errors import InvalidReferenceError, shown
+from ..._assets.lambda_handler.errors import InvalidReferenceError, truncated_repr
 from ..._assets.lambda_handler.oci import Digest, Reference, Repository, parse_tag
 from .._iam.actions import ECR_LOGIN_ACTIONS, ECR_READ_ACTIONS
 from .._validation.values import check, check_kind, check_secret, is_known, refuse
@@ -94,13 +94,15 @@ def _parse_public(text: str) -> Repository:
     expected = "expected public.ecr.aws/<alias>/<name>"
     repository = Repository.parse(text)
     if repository.host.is_private_ecr:
-        message = f"{shown(text)} is in private ECR; {expected}, or ImageSource.ecr"
+        message = f"{truncated_repr(text)} is in private ECR; {expected}, or ImageSource.ecr"
         raise InvalidReferenceError(message)
     if repository.host.is_foreign or not repository.host.is_certain:
-        message = f"{shown(text)} is not in ECR Public; {expected}, or ImageSource.registry for another registry"
+        message = (
+            f"{truncated_repr(text)} is not in ECR Public; {expected}, or ImageSource.registry for another registry"
+        )
         raise InvalidReferenceError(message)
     if repository.host.is_ecr_public and "/" not in repository.path:
-        message = f"{shown(text)} has no alias or no name; {expected}"
+        message = f"{truncated_repr(text)} has no alias or no name; {expected}"
         raise InvalidReferenceError(message)
     return repository
 

@@ -15,19 +15,28 @@ from typing import NoReturn
 
 from aws_cdk import Token
 
-from ..._assets.lambda_handler.errors import ImageError, shown
+from ..._assets.lambda_handler.errors import ImageError, truncated_repr
 
 _MARK = "Token["
 """Part of every string that contains a token: ``${Token[TOKEN.7]}``."""
+
+_DUMMIES = ("dummy-value-for-", "DUMMY_ARN")
+"""
+Part of every string that a lookup (``StringParameter.value_from_lookup``, ``Repository.from_lookup``) returns at first.
+
+The CDK learns from the first pass what to look up, and synthesizes again.
+"""
 
 _SHOWN_MEMBERS = 6
 
 
 def is_known(value: object) -> bool:
-    """Whether a value is known at synthesis."""
+    """Whether a value is known at synthesis: neither a token, nor something that the CDK has yet to look up."""
     # Asking the CDK is a call to Node.js, about twenty for each image. A string without the marker is not a token.
     if isinstance(value, str | list | tuple):
         texts = [value] if isinstance(value, str) else value
+        if any(isinstance(text, str) and dummy in text for text in texts for dummy in _DUMMIES):
+            return False
         if not any(isinstance(text, str) and _MARK in text for text in texts):
             return True
     elif not isinstance(value, float) and not (hasattr(value, "resolve") and hasattr(value, "to_string")):
@@ -167,7 +176,7 @@ def check_choices(what: str, values: Collection[str], allowed: Collection[str]) 
     check_list(what, values, f"any of {choices}")
     for value in values if is_known(values) else ():
         if is_known(value) and value not in allowed:
-            refuse(what, f"{shown(value)} is unknown; allowed: {choices}")
+            refuse(what, f"{truncated_repr(value)} is unknown; allowed: {choices}")
 
 
 def check_mapping(what: str, value: object, expected: str) -> None:
@@ -298,7 +307,7 @@ def _described(value: object) -> str:
     if value is None or isinstance(value, Enum):
         return str(value)
     # The address of an object is of no use to the reader.
-    return _kind_of(value) if " at 0x" in repr(value) else f"{shown(value)} is {_kind_of(value)}"
+    return _kind_of(value) if " at 0x" in repr(value) else f"{truncated_repr(value)} is {_kind_of(value)}"
 
 
 def _kind_of(value: object) -> str:

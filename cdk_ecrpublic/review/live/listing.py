@@ -9,7 +9,7 @@ from ..._assets.lambda_handler.errors import UnavailableError
 from ..._assets.lambda_handler.oci import MANIFEST_MAX_BYTES, Digest, Repository
 from ..._assets.lambda_handler.registry import RegistryClient
 from ..._assets.lambda_handler.registry.lists import next_page
-from ..._assets.lambda_handler.registry.transport import Reply
+from ..._assets.lambda_handler.registry.transport import HttpResponse
 
 TAG_PAGES_MAX = 200
 """Of up to 1,000 tags each; ECR Public's quota is 10,000 images for a repository."""
@@ -27,11 +27,11 @@ class ListingClient(RegistryClient):
         Raises:
             AccessError, ThrottledError, UnavailableError: As they say.
         """
-        reply = self._asked("HEAD", f"{repository.url}/blobs/{digest}", "blob")
-        if reply.status == _NOT_FOUND:
+        response = self._asked("HEAD", f"{repository.url}/blobs/{digest}", "blob")
+        if response.status == _NOT_FOUND:
             return False
-        if reply.status >= _BAD_REQUEST:
-            error = self._error("HEAD blob", reply.status)
+        if response.status >= _BAD_REQUEST:
+            error = self._error("HEAD blob", response.status)
             raise error
         # It may also lead to where the bytes are.
         return True
@@ -46,10 +46,10 @@ class ListingClient(RegistryClient):
         Raises:
             AccessError, ThrottledError, UnavailableError: As they say.
         """
-        reply = self._asked("GET", f"{repository.url}/tags/list?n=1", "tags")
-        if reply.status in {_OK, _NOT_FOUND}:
-            return reply.status == _OK
-        error = self._error("GET tags", reply.status)
+        response = self._asked("GET", f"{repository.url}/tags/list?n=1", "tags")
+        if response.status in {_OK, _NOT_FOUND}:
+            return response.status == _OK
+        error = self._error("GET tags", response.status)
         raise error
 
     def tags(self, repository: Repository) -> list[str]:
@@ -64,24 +64,24 @@ class ListingClient(RegistryClient):
         url = f"{repository.url}/tags/list?n=1000"
         found: list[str] = []
         for _ in range(TAG_PAGES_MAX):
-            reply = self._asked("GET", url, "tags")
-            if reply.status != _OK:
-                error = self._error("GET tags", reply.status)
+            response = self._asked("GET", url, "tags")
+            if response.status != _OK:
+                error = self._error("GET tags", response.status)
                 raise error
-            found.extend(_tags(reply.body))
-            if not (following := next_page(reply, url)):
+            found.extend(_tags(response.body))
+            if not (following := next_page(response, url)):
                 return found
             url = following
         message = f"{repository} lists its tags on more than {TAG_PAGES_MAX} pages"
         raise UnavailableError(message, operation="GET tags")
 
-    def _asked(self, method: str, url: str, what: str) -> Reply:
+    def _asked(self, method: str, url: str, what: str) -> HttpResponse:
         """Send a request for something that is no manifest; messages name it as *what*."""
 
-        def send(header: Mapping[str, str]) -> Reply:
+        def send(header: Mapping[str, str]) -> HttpResponse:
             return self.transport.send(method, url, header, limit=MANIFEST_MAX_BYTES, doing=f"{method} {what}")
 
-        return self.tokens.request(self.transport, send)
+        return self.auth.request(self.transport, send)
 
 
 def _tags(body: bytes) -> list[str]:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lambda_handler.side_by_side import side_by_side
+from lambda_handler.concurrency import map_concurrently
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -20,7 +20,7 @@ def test_results_come_in_the_order_of_the_items() -> None:
             second_is_done.set()
         return number * 10
 
-    assert side_by_side(do, [1, 2, 3], at_once=2) == [10, 20, 30]
+    assert map_concurrently(do, [1, 2, 3], max_workers=2) == [10, 20, 30]
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
@@ -38,13 +38,13 @@ def test_no_more_are_under_way_than_allowed(at_once: int) -> None:
         with lock:
             under_way -= 1
 
-    side_by_side(do, range(4 * at_once), at_once=at_once)
+    map_concurrently(do, range(4 * at_once), max_workers=at_once)
 
     assert most == at_once
 
 
 def test_nothing_is_nothing() -> None:
-    assert side_by_side(str, [], at_once=3) == []
+    assert map_concurrently(str, [], max_workers=3) == []
 
 
 def test_after_a_failure_nothing_is_begun_and_nothing_goes_on() -> None:
@@ -62,7 +62,7 @@ def test_after_a_failure_nothing_is_begun_and_nothing_goes_on() -> None:
         ended.append(number)
 
     with pytest.raises(ValueError, match="one"):
-        side_by_side(do, range(100), at_once=3)
+        map_concurrently(do, range(100), max_workers=3)
 
     assert len(begun) < 10
     assert sorted([*ended, 1]) == sorted(begun)

@@ -1,4 +1,4 @@
-"""Where a repository of Amazon ECR Public is: in which registry, and at which address."""
+"""Find the registry and the address of a repository in Amazon ECR Public."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from ..aws.errcode import translated
 from ..oci import RegistryHost, Repository, is_account_id
 from ..retry import Retry
-from .repository import EcrPublicRepository, ForeignRepository, HttpFace
+from .repository import EcrPublicRepository, ForeignRepository, RegistryApi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class RepositoryLocation:
     """
-    Where a repository is: for as long as it exists, and also when it is made anew.
+    The location of a repository, which stays the same if the repository is recreated.
 
     Attributes:
-        registry_id: Account id; the alias for another account's.
-        repository: Its address on the HTTP face.
-        is_own: Whether it is in the caller's own registry.
+        registry_id: The account id; for another account's registry, the alias.
+        repository: The address in the registry API.
+        is_own: Whether the repository is in the caller's own registry.
     """
 
     registry_id: str
@@ -27,40 +27,40 @@ class Place:
     repository: Repository
     is_own: bool = True
 
-    def open(self, client: Any, *, retry: Retry, http: HttpFace) -> EcrPublicRepository:  # noqa: ANN401
-        """Open it for one invocation."""
+    def open(self, client: Any, *, retry: Retry, registry: RegistryApi) -> EcrPublicRepository:  # noqa: ANN401
+        """Open the repository for one invocation."""
         kind = EcrPublicRepository if self.is_own else ForeignRepository
         return kind(
             client=client,
             registry_id=self.registry_id,
             name=self.name,
             repository=self.repository,
-            http=http,
+            registry=registry,
             retry=retry,
         )
 
 
-def locate(client: Any, registry_id: str | None, name: str, retry: Retry) -> Place:  # noqa: ANN401
+def find_repository(client: Any, registry_id: str | None, name: str, retry: Retry) -> RepositoryLocation:  # noqa: ANN401
     """
-    Find a repository: its registry, and where its HTTP face is.
+    Find the registry and the address of a repository.
 
     Args:
-        client: botocore's client for ``ecr-public`` in us-east-1.
-        registry_id: Account id or alias; None is the caller's own registry.
-        name: Without registry host and alias.
+        client: A botocore client for ``ecr-public`` in us-east-1.
+        registry_id: Account id or alias; None for the caller's own registry.
+        name: The name without registry host and alias.
 
     Raises:
-        NotFoundError: There is no such repository that the caller may see.
+        NotFoundError: The repository does not exist.
     """
     account = registry_id if registry_id is None or is_account_id(registry_id) else None
     if registry_id is not None and account is None:
         own = _describe_own_registry(client, retry)
         if registry_id not in own.aliases:
             repository = Repository(own.host, f"{registry_id}/{name}")
-            return Place(registry_id=registry_id, name=name, repository=repository, is_own=False)
+            return RepositoryLocation(registry_id=registry_id, name=name, repository=repository, is_own=False)
         account = own.registry_id
     found_in, repository = _describe_repository(client, account, name, retry)
-    return Place(registry_id=found_in, name=name, repository=repository)
+    return RepositoryLocation(registry_id=found_in, name=name, repository=repository)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +78,16 @@ def _describe_own_registry(client: Any, retry: Retry) -> _Registry:  # noqa: ANN
             registry = client.describe_registries()["registries"][0]
             return _Registry(
                 registry_id=registry["registryId"],
-                # One that was asked for, and not given, may be another account's.
+                # A requested alias that is not active may belong to another account.
                 aliases=frozenset(alias["name"] for alias in registry["aliases"] if alias["status"] == "ACTIVE"),
                 host=RegistryHost.parse(registry["registryUri"].partition("/")[0]),
             )
 
-    return retry.call("describing the registry", call, settle=True)
+    return retry.call("describing the registry", call, retry_access_denied=True)
 
 
 def _describe_repository(client: Any, account: str | None, name: str, retry: Retry) -> tuple[str, Repository]:  # noqa: ANN401
-    """Return the id of its registry, and its address."""
+    """Return the registry id and the address of the repository."""
     registry = {"registryId": account} if account else {}
 
     def call() -> tuple[str, Repository]:
@@ -95,4 +95,4 @@ def _describe_repository(client: Any, account: str | None, name: str, retry: Ret
             found = client.describe_repositories(repositoryNames=[name], **registry)["repositories"][0]
             return found["registryId"], Repository.parse(found["repositoryUri"])
 
-    return retry.call(f"describing repository {name!r}", call, settle=True)
+    return retry.call(f"describing repository {name!r}", call, retry_access_denied=True)

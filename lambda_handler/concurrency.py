@@ -1,4 +1,4 @@
-"""The same work for several things, some of them at once."""
+"""Map a function over items in several threads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-def side_by_side(do: Callable[[T], V], items: Iterable[T], *, at_once: int) -> list[V]:
+def map_concurrently(func: Callable[[T], V], items: Iterable[T], *, max_workers: int) -> list[V]:
     """
-    Return what *do* makes of each of *items*, in their order.
+    Call *func* with each of *items* in threads, and return the results in the order of *items*.
 
     Raises:
-        Exception: The first failure. Nothing is begun after it; what is under
-            way is waited for, so that nothing goes on behind anybody's back.
+        Exception: The first failure. No further call starts after it, and
+            running calls are awaited, so that no thread outlives this call.
     """
-    with ThreadPoolExecutor(at_once) as pool:
-        running = [pool.submit(do, item) for item in items]
+    with ThreadPoolExecutor(max_workers) as pool:
+        running = [pool.submit(func, item) for item in items]
         done, _ = wait(running, return_when=FIRST_EXCEPTION)
         failed = next((future for future in done if future.exception() is not None), None)
         if failed is not None:

@@ -1,0 +1,27 @@
+"""Anonymous access to the hosts that a registry redirects to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ..oci import RegistryHost
+from .auth import RegistryAuth
+
+_NAME = re.compile(r"/v2/(?P<name>.+)/(?:manifests|blobs|referrers)/[^/]*")
+
+
+@dataclass(frozen=True, slots=True)
+class AnonymousAuth:
+    """The anonymous tokens of hosts other than the registry itself, for one invocation."""
+
+    auths: dict[tuple[str, str], RegistryAuth] = field(default_factory=dict, repr=False)
+
+    def for_url(self, url: str) -> RegistryAuth:
+        """Return the anonymous authentication for a URL; its token has the scope of that repository."""
+        parts = urlsplit(url)
+        match = _NAME.fullmatch(parts.path)
+        scope = f"repository:{match['name']}:pull" if match else ""
+        host = RegistryHost.parse(parts.netloc)
+        return self.auths.setdefault((str(host), scope), RegistryAuth(host, lambda: None, scope=scope))
