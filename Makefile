@@ -6,12 +6,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-# Node and the cdk command line are in .venv/bin too; container tools for comparison may be in the user's cache.
+# .venv/bin also contains Node.js and the cdk command line; the user's cache may contain container tools.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cdk-ecrpublic
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(CACHE)/peers/bin
-# Some machines and images of containers set it; every process would compile aws-cdk-lib again, for seconds.
+# Some machines and container images set it; then every process would spend seconds compiling aws-cdk-lib.
 unexport PYTHONDONTWRITEBYTECODE
-# The command line asks the network for news and sends statistics unless told not to.
+# Otherwise the command line fetches notices and sends usage statistics.
 export CDK_DISABLE_CLI_TELEMETRY := true
 
 .PHONY: help
@@ -23,7 +23,7 @@ demo: setup ## release, review, deploy and roll back an image, without an AWS ac
 	@$(BIN)/python scripts/demo.py
 
 .PHONY: test
-test: setup ## run all tests, on all cores; arguments for pytest go into ARGS="-k tag"
+test: setup ## run all tests on all cores; pass arguments to pytest with ARGS="-k tag"
 	@$(BIN)/python -m pytest --numprocesses logical --dist loadfile $(ARGS)
 
 .PHONY: test-pythons
@@ -31,21 +31,21 @@ test-pythons: setup ## run the tests of the handler on the other Python versions
 	@scripts/other-pythons $(ARGS)
 
 .PHONY: check
-check: setup ## everything that is checked without running it: format, lint, types, docs
+check: setup ## run the static checks: format, lint, types, docs
 	@$(MAKE) --keep-going lint types docs
 
 .PHONY: format
-format: setup ## rewrite the code the way the project formats it
+format: setup ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 .PHONY: lint
-lint: setup ## format and lint rules, without changing anything
+lint: setup ## check the format and the lint rules, without changing anything
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 
 .PHONY: types
-types: setup ## mypy, strict, over everything
+types: setup ## check the types with mypy in strict mode
 	@$(BIN)/mypy
 
 .PHONY: docs
@@ -54,23 +54,23 @@ docs: setup ## build the documentation into build/site; a broken link is an erro
 	@echo "docs: build/site/index.html"
 
 .PHONY: fault-table
-fault-table: setup ## write the tables of docs/explanation/faults.md anew
+fault-table: setup ## update the tables in docs/explanation/faults.md
 	@$(BIN)/python -m tests.faults.write_table
 
 .PHONY: differential-table
-differential-table: setup ## write the tables of docs/explanation/other-registries.md anew; takes crane, skopeo, regctl, oras
+differential-table: setup ## update the tables in docs/explanation/other-registries.md; needs crane, skopeo, regctl, oras
 	@$(BIN)/python -m tests.differential.table
 
 .PHONY: interleavings
-interleavings: setup ## try every order of the calls of two requests, for some 40 minutes; ARGS="--help" says how
+interleavings: setup ## try every order of the calls of two requests, which takes about 40 minutes; options: ARGS="--help"
 	@$(BIN)/python -m tests.interleaving.command $(ARGS)
 
 .PHONY: bench
-bench: setup ## measure what the project costs; ARGS="--help" says how
+bench: setup ## run the benchmarks; options: ARGS="--help"
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 .PHONY: sandbox
-sandbox: setup ## ECR Public and the AWS around it on this machine, until Ctrl-C
+sandbox: setup ## run an emulator of ECR Public and the rest of AWS, until Ctrl-C
 	@$(BIN)/python -m cdk_ecrpublic.cli sandbox
 
 .PHONY: dist
@@ -81,11 +81,11 @@ dist: setup ## build the wheel and the source archive into dist/
 	@ls dist
 
 .PHONY: release
-release: setup ## check, build, describe and tag VERSION=x.y.z, on this machine only; ARGS=--dry-run tries it
+release: setup ## check, build and tag VERSION=x.y.z, on this machine only; ARGS=--dry-run only tries it
 	@$(BIN)/python -m scripts.release "$(VERSION)" $(ARGS)
 
 .PHONY: setup
-setup: $(READY) ## install what is needed into .venv and node_modules (the other targets do it too)
+setup: $(READY) ## install the dependencies into .venv and node_modules (all other targets do this, too)
 	@:
 
 $(READY): pyproject.toml requirements/constraints.txt package.json package-lock.json scripts/setup
@@ -93,10 +93,10 @@ $(READY): pyproject.toml requirements/constraints.txt package.json package-lock.
 	@touch $@
 
 .PHONY: lock
-lock: setup ## choose newer versions: rewrites requirements/constraints.txt and package-lock.json
+lock: setup ## update the locked versions in requirements/constraints.txt and package-lock.json
 	@scripts/lock
 
 .PHONY: clean
-clean: ## remove what these commands made here (not what the user's cache keeps)
+clean: ## remove everything that these commands created in this folder (not the user's cache)
 	@rm -rf .venv node_modules build dist cdk.out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

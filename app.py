@@ -1,14 +1,14 @@
 """
-An example to read, to deploy and to change: four ways to publish an image.
+An example to read, deploy and change: four ways to publish an image.
 
-What is published is declared by context values, whose defaults are in
-``cdk.json``; a release is a reviewed change of them::
+Context values declare what is published. Their defaults are in ``cdk.json``. To
+release, change them in a reviewed commit::
 
     cdk diff   AgentRelease --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
     cdk deploy AgentRelease --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
 
-A preview is there only while somebody names an image for it: an OCI image
-layout or a ``docker save``, as ``--context preview_image=build/agent.tar``.
+The preview stack exists only if you pass an image, which is an OCI image layout or a
+``docker save``: ``--context preview_image=build/agent.tar``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
 
 class AgentRelease(Stack):
     """
-    A tested image and its debug variant, which a build pushed to the repository, get their tags.
+    Tags a tested image and its debug variant, which a build pushed to the repository.
 
     Args:
         repository_name: An existing repository of Amazon ECR Public.
         version: ``major.minor.patch``; tags the image together with ``major.minor`` and ``latest``.
-        digest: The tested image.
-        debug_digest: The same with debugging tools.
+        digest: The digest of the tested image.
+        debug_digest: The digest of the variant with debugging tools.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class AgentRelease(Stack):
             source=ImageSource.digest(debug_digest),
             tags=[f"{version}-debug", "debug"],
         )
-        # First what most people pull.
+        # The main image first.
         debug.node.add_dependency(release)
 
         CfnOutput(self, "Image", value=release.image_uri)
@@ -67,7 +67,7 @@ class AgentRelease(Stack):
 
 
 class AgentNightly(Stack):
-    """Two builds, one for each platform, become one multi-platform image."""
+    """Combines two builds, one for each platform, into one multi-platform image."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, repository_name: str, amd64_digest: str, arm64_digest: str
@@ -89,7 +89,7 @@ class AgentNightly(Stack):
 
 
 class AgentFromPrivate(Stack):
-    """An approved image of a private repository is copied to the public one."""
+    """Copies an approved image from a private repository to the public one."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class AgentFromPrivate(Stack):
 
 
 class AgentPreview(Stack):
-    """What a build wrote to disk, for others to try while a change is discussed; it goes away with the stack."""
+    """Publishes an image that a build wrote to disk, as a preview of a change. It is deleted with the stack."""
 
     def __init__(self, scope: Construct, construct_id: str, *, repository_name: str, image_path: str, tag: str) -> None:
         super().__init__(scope, construct_id)

@@ -1,9 +1,8 @@
 """
-The demonstration: a public image is released, reviewed, deployed, rolled back and left alone.
+The demonstration: releases, reviews, deploys and rolls back a public image.
 
-Everything that it says about the registry is read from the registry, over
-HTTP and without credentials, as anybody who pulls the image would see it; and
-it fails when it does not show what it says.
+It reads the registry through the registry API without credentials, like anyone who
+pulls the image. It fails if the registry is not as it says.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ NEVER_PUSHED = "sha256:" + "0" * 64
 BUILDS = ("1.4.1", "1.4.1 debug", "1.4.2", "1.4.2 debug", "1.4.2 rebuilt")
 
 Tags = Mapping[str, str]
-"""Tag to digest."""
+"""Digests by tag."""
 
 
 class DemonstrationError(Exception):
-    """The demonstration did not show what it says."""
+    """The result differs from what the demonstration says."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What the example app is told: a version, and by name the builds that it consists of."""
+    """The input of the example app: a version, and the names of its builds."""
 
     version: str
     build: str
@@ -56,7 +55,7 @@ BROKEN = Release("1.4.2", "1.4.2 rebuilt", "1.4.2 rebuilt debug")
 
 @dataclass
 class Demonstration:
-    """Tells the story step by step, and holds each step to what it claims."""
+    """Runs the demonstration step by step, and checks the result of each step."""
 
     sandbox: SandboxProcess
     console: Console
@@ -66,7 +65,7 @@ class Demonstration:
     steps: int = 0
 
     def run(self) -> None:
-        """Tell all of it."""
+        """Run all steps."""
         self.prepare()
         self.release()
         self.review()
@@ -77,11 +76,13 @@ class Demonstration:
         self.leave()
 
     def prepare(self) -> None:
-        """Make what exists before anybody declares anything."""
-        self.step("An AWS account (this machine's sandbox), prepared for the CDK")
-        self.say("cdk bootstrap makes the bucket and the roles that every CDK deployment uses, once for an account.")
+        """Create what exists before the first declaration."""
+        self.step("Bootstrap an AWS account, which is the sandbox on this machine")
+        self.say(
+            "cdk bootstrap creates the bucket and the roles for CDK deployments, once for each account and Region."
+        )
         self.cdk("bootstrap", f"aws://{self.sandbox.account}/us-east-1")
-        self.step("A public repository, and images that a build pushed")
+        self.step("Create a public repository, and push images to it")
         created = self.sandbox.client("ecr-public").create_repository(repositoryName=REPOSITORY)
         uri = created["repository"]["repositoryUri"]
         for build in BUILDS:
@@ -89,63 +90,63 @@ class Demonstration:
             self.images[build] = image
             push_image(self.sandbox, REPOSITORY, image)
         self.say(
-            f"{uri} holds {len(BUILDS)} images now, each an index for {' and '.join(PLATFORMS)}. "
-            "They were pushed by digest, over HTTP, as a container tool does. No tag points to them yet."
+            f"{uri} now has {len(BUILDS)} images, each an index for {' and '.join(PLATFORMS)}. "
+            "They were pushed by digest, as a container tool does. No tag points to them yet."
         )
         self.show()
 
     def release(self) -> None:
-        """Publish the first release."""
-        self.step("Release 1.4.1: app.py declares digests and tags, and cdk deploy puts them there")
+        """Deploy the first release."""
+        self.step("Release 1.4.1: app.py declares digests and tags, and cdk deploy puts the tags")
         self.say(
-            "The stack has two PublicImage resources, the release with three tags and its debug variant, "
-            "and the Lambda function that serves both. The digests are the reviewed input, here as context values."
+            "The stack has two PublicImages, the release with three tags and its debug variant, and the Lambda "
+            "function that serves both. The digests are the reviewed input; here they are context values."
         )
         self.cdk("deploy", *self.declaration(FIRST))
         self.show()
         self.expect({"1.4.1": "1.4.1", "1.4": "1.4.1", "latest": "1.4.1", "debug": "1.4.1 debug"})
 
     def review(self) -> None:
-        """Review the second release, and publish it."""
-        self.step("Release 1.4.2: what a reviewer sees before anything happens")
+        """Review and deploy the second release."""
+        self.step("Release 1.4.2: review it before the deployment")
         self.say(
-            "cdk diff shows which tags and which digest change. ('May be replaced' is what CloudFormation "
-            "says of every custom resource; this one changes in place.)"
+            "cdk diff shows which tags and which digest change. (It says 'may be replaced' for every custom "
+            "resource; this one is updated in place.)"
         )
         self.cdk("diff", *self.declaration(SECOND))
         self.say(
-            "It cannot see the registry. cdk-ecrpublic plan can, and says what the deployment will do to each tag:"
+            "It does not read the registry. cdk-ecrpublic plan does, and shows what the deployment will do to each tag:"
         )
         self.tool("plan", "--stack", "AgentRelease")
-        self.step("The deployment after the review")
+        self.step("Deploy the reviewed release")
         self.cdk("deploy", *self.declaration(SECOND))
         self.show()
-        self.say("And it is what was declared, down to every layer:")
+        self.say("The registry matches the declaration, down to every layer:")
         self.tool("verify", "--stack", "AgentRelease")
         self.expect({"1.4.2": "1.4.2", "1.4": "1.4.2", "latest": "1.4.2", "debug": "1.4.2 debug", "1.4.1": "1.4.1"})
 
     def fail(self) -> None:
-        """Fail half-way, and be rolled back by CloudFormation."""
-        self.step("A deployment that fails half-way: 1.4.2 is rebuilt, but nobody pushed its debug image")
+        """Deploy a release that fails halfway, so that CloudFormation rolls it back."""
+        self.step("A deployment fails halfway: 1.4.2 was rebuilt, but its debug image was never pushed")
         before = self.tags
-        self.say("The release comes first and succeeds; then the debug variant names a digest that does not exist.")
-        self.say("A plan would have told, with exit status 1:")
+        self.say("The release comes first and succeeds. Then the digest of the debug variant does not exist.")
+        self.say("A plan shows this beforehand, with exit status 1:")
         self.cdk("synth", "--quiet", *self.declaration(BROKEN))
         self.tool("plan", "--stack", "AgentRelease", status=1)
-        self.say("Nobody looked.")
+        self.say("Deploy it anyway:")
         self.cdk("deploy", *self.declaration(BROKEN), fails=True)
         self.show()
         if self.tags != before:
-            message = "a tag does not point where it did before the failed deployment"
+            message = "a tag does not point to its image from before the failed deployment"
             raise DemonstrationError(message)
         self.say(
-            "The function's log above has it all: three tags were put, the debug image was not found, "
-            "CloudFormation rolled back, and the three tags were put back. Every tag points where it did."
+            "The function's log above shows it: three tags were put, the debug image was not found, CloudFormation "
+            "rolled back, and the three tags were moved back. Every tag points to its previous image."
         )
 
     def assemble(self) -> None:
-        """Make one image out of two builds."""
-        self.step("One image out of two builds, one for each platform")
+        """Combine two builds into one image."""
+        self.step("Combine two builds, one for each platform, into one image")
         values: dict[str, str] = {}
         for platform, key in zip(PLATFORMS, ("amd64_digest", "arm64_digest"), strict=True):
             build = f"nightly for {platform}"
@@ -153,8 +154,8 @@ class Demonstration:
             push_image(self.sandbox, REPOSITORY, image)
             values[key] = image.digest
         self.say(
-            "ImageSource.index writes an index of the two, with platform, size and digest as the images have them. "
-            "The same images always make the same index."
+            "ImageSource.index writes an index with the platform, size and digest of both images. "
+            "The same images always give the same index."
         )
         self.cdk("deploy", "AgentNightly", *context(values))
         self.show()
@@ -164,7 +165,7 @@ class Demonstration:
 
     def copy(self) -> None:
         """Copy an image from private ECR."""
-        self.step("A copy of an approved image from private ECR, with all its layers")
+        self.step("Copy an approved image from private ECR, with all its layers")
         image = build_image({"etc/agent-release": b"enterprise\n"}, platforms=PLATFORMS)
         self.images["enterprise"] = image
         private = self.sandbox.client("ecr")
@@ -173,15 +174,15 @@ class Demonstration:
         uri = f"{self.sandbox.registry_host}/{PRIVATE_REPOSITORY}"
         push(uri, image, ["approved"], login=base64.b64decode(login).decode())
         self.say(
-            f"The image is in the private repository {PRIVATE_REPOSITORY} only; the function copies it, in one stream."
+            f"The image is in the private repository {PRIVATE_REPOSITORY}. The function copies it to the public one."
         )
         self.cdk("deploy", "AgentFromPrivate", *context({"approved_digest": image.digest}))
         self.show()
         self.expect({"enterprise": "enterprise"})
 
     def preview(self) -> None:
-        """Publish what a build wrote to disk, and take it away again."""
-        self.step("A preview out of a folder that a build wrote, without Docker and without another registry")
+        """Publish an image that a build wrote to disk, and delete it again."""
+        self.step("Publish a preview from a folder that a build wrote, without Docker or another registry")
         image = build_image({"etc/agent-release": b"change under discussion\n"}, platforms=PLATFORMS)
         self.images["preview"] = image
         folder = self.output.parent / "agent-image"
@@ -191,26 +192,28 @@ class Demonstration:
         self.cdk("deploy", "AgentPreview", *values)
         self.show()
         self.expect({"pr-7": "preview"})
-        self.say("This image is declared with removal_policy=DESTROY: tag, index and images go away with the stack.")
+        self.say(
+            "This image is declared with removal_policy=DESTROY: its tag, index and images are deleted with the stack."
+        )
         self.cdk("destroy", "AgentPreview", *values, "--force")
         self.show()
         if self.tags != before:
-            message = "the preview is still there, or something else went with it"
+            message = "the preview still exists, or something else was deleted with it"
             raise DemonstrationError(message)
 
     def leave(self) -> None:
         """Destroy the stack."""
-        self.step("cdk destroy: the stacks go, what people pull stays")
+        self.step("cdk destroy: the stacks are deleted, the published images stay")
         before = self.tags
         self.cdk("destroy", "--all", "--force")
         self.show()
         if self.tags != before:
-            message = "a tag went away with the stack"
+            message = "a tag was deleted with the stack"
             raise DemonstrationError(message)
         self.say("Nothing was removed from the registry.")
 
     def declaration(self, release: Release) -> Sequence[str]:
-        """Return a release as the example app takes it."""
+        """Return the arguments for a release of the example app."""
         values = {
             "version": release.version,
             "digest": self.digest(release.build),
@@ -219,11 +222,11 @@ class Demonstration:
         return ["AgentRelease", *context(values)]
 
     def digest(self, build: str) -> str:
-        """Return the digest of a build, or one that nobody ever pushed."""
+        """Return the digest of a build, or a digest that was never pushed."""
         return self.images[build].digest if build in self.images else NEVER_PUSHED
 
     def cdk(self, command: str, *arguments: str, fails: bool = False) -> None:
-        """Run the real cdk command line, its output as it is."""
+        """Run the real cdk command line, and show its output."""
         self.console.print(f"$ cdk {command} {' '.join(arguments)}", style="bold cyan", highlight=False, soft_wrap=True)
         self.console.print()
         started = time.monotonic()
@@ -240,7 +243,7 @@ class Demonstration:
             raise DemonstrationError(message)
 
     def tool(self, command: str, *arguments: str, status: int = 0) -> None:
-        """Run our own command line on what was synthesized last."""
+        """Run the cdk-ecrpublic command line on the latest cloud assembly."""
         shown = " ".join(["cdk-ecrpublic", command, *arguments])
         self.console.print(f"$ {shown}", style="bold cyan", highlight=False, soft_wrap=True)
         self.console.print()
@@ -255,22 +258,22 @@ class Demonstration:
             raise DemonstrationError(message)
 
     def step(self, title: str) -> None:
-        """Begin a step."""
+        """Print the title of a step."""
         self.steps += 1
         self.console.print()
         self.console.rule(f"[bold]{self.steps}. {title}", align="left")
         self.console.print()
 
     def say(self, text: str) -> None:
-        """Explain."""
+        """Print an explanation."""
         self.console.print(text, highlight=False)
 
     def show(self) -> None:
-        """Show what everybody can pull now, and what changed since the last look."""
+        """Show the public tags, and what has changed since the last step."""
         before, self.tags = self.tags, resolve_tags(self.sandbox, REPOSITORY)
         if not self.tags:
             return
-        table = Table(title=f"what everybody can pull of {REPOSITORY}, read anonymously", title_justify="left")
+        table = Table(title=f"tags of {REPOSITORY}, read anonymously", title_justify="left")
         for column in ("tag", "digest", "build", "since the last step"):
             table.add_column(column, no_wrap=True)
         for tag, digest in self.tags.items():
@@ -279,17 +282,19 @@ class Demonstration:
         self.console.print(table)
 
     def build_of(self, digest: str) -> str:
-        """Name the build that has a digest."""
-        return next((build for build, image in self.images.items() if image.digest == digest), "made by the deployment")
+        """Return the name of the build with a digest."""
+        return next(
+            (build for build, image in self.images.items() if image.digest == digest), "created by the deployment"
+        )
 
     def change(self, before: str | None, now: str) -> str:
-        """Say how a tag came where it is."""
+        """Describe the change of a tag."""
         if before == now:
             return "[dim]unchanged"
         return f"[green]moved from {self.build_of(before)}" if before else "[green]new"
 
     def expect(self, builds: Mapping[str, str]) -> None:
-        """Hold the registry to what this step promises."""
+        """Check that tags point to the expected builds."""
         wrong = {tag: build for tag, build in builds.items() if self.tags.get(tag) != self.digest(build)}
         if wrong:
             message = f"these tags do not point to these builds: {wrong}"
@@ -297,15 +302,18 @@ class Demonstration:
 
 
 def context(values: Mapping[str, str]) -> list[str]:
-    """Return context values as cdk takes them."""
+    """Return context values as arguments of cdk."""
     return [argument for name, value in values.items() for argument in ("--context", f"{name}={value}")]
 
 
 def main() -> int:
-    """Run it in a sandbox of its own; returns the exit status."""
+    """Run the demonstration in a sandbox, and return the exit status."""
     console = Console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
-    console.print("ECR Public, declared in a CDK stack: the whole way, in a sandbox on this machine.", style="bold")
+    console.print(
+        "ECR Public, declared in a CDK stack: from the first release to cdk destroy, in a sandbox on this machine.",
+        style="bold",
+    )
     try:
         with tempfile.TemporaryDirectory() as output, SandboxProcess() as sandbox:
             demonstration = Demonstration(sandbox=sandbox, console=console, output=Path(output, "cdk.out"))
@@ -313,8 +321,8 @@ def main() -> int:
     except (DemonstrationError, SandboxError) as error:
         console.print(f"\nthe demonstration failed: {error}", style="bold red")
         return 1
-    console.print(f"\nThat was {demonstration.steps} steps in {time.monotonic() - started:.0f} s.", style="bold")
-    console.print("The app that was deployed is app.py; the documentation begins in docs/index.md.")
+    console.print(f"\nDone: {demonstration.steps} steps in {time.monotonic() - started:.0f} s.", style="bold")
+    console.print("The deployed app is app.py. The documentation starts at docs/index.md.")
     return 0
 
 

@@ -1,10 +1,10 @@
 """
-One release, on this machine: checked, built, described, committed and tagged; nothing leaves the machine.
+Make a release on this machine: check, build, commit and tag it. Nothing is pushed or uploaded.
 
 Usage: python -m scripts.release VERSION [--dry-run]
 
-pyproject.toml and the top of CHANGELOG.md say the version before, the latter
-as "(unreleased)". When a step fails, no file has changed but those in dist/.
+pyproject.toml and the first heading of CHANGELOG.md must state the version, the latter
+as "(unreleased)". If a step fails, only files in dist/ have changed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ QUESTION = "**Will this redeploy my images?**"
 
 
 class ReleaseError(Exception):
-    """The release cannot be made; the text says why, and what to do."""
+    """The release cannot be made; the message says why, and what to do."""
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="make release", description=(__doc__ or "").strip().partition("\n")[0])
-    parser.add_argument("version", metavar="VERSION", help="as pyproject.toml and CHANGELOG.md say it")
-    parser.add_argument("--dry-run", action="store_true", help="do all but commit and tag; change no file but in dist/")
+    parser.add_argument("version", metavar="VERSION", help="the version in pyproject.toml and CHANGELOG.md")
+    parser.add_argument("--dry-run", action="store_true", help="do not commit or tag; change files in dist/ only")
     arguments = parser.parse_args()
     try:
         release(arguments.version, datetime.now(UTC), is_dry=arguments.dry_run)
@@ -60,7 +60,7 @@ def release(version: str, now: datetime, *, is_dry: bool) -> None:
         notes = check_notes(version, upgrade)
         date_changelog(version, now)
         _run("make check", "make", "check")
-        # Arguments of `make release` are not those of pytest.
+        # ARGS of `make release` is not for pytest.
         _run("make test", "make", "test", "ARGS=")
         build(now)
         say(*upgrade.lines())
@@ -75,23 +75,23 @@ def release(version: str, now: datetime, *, is_dry: bool) -> None:
 
 
 def check_state(version: str) -> None:
-    """Refuse what no release can begin with."""
+    """Check the version, the changelog and the checkout."""
     if not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", version):
-        refuse(f"{version!r} is no version; expected major.minor.patch")
+        refuse(f"{version!r} is not a version; expected major.minor.patch")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     if project["version"] != version:
-        refuse(f"pyproject.toml says {project['version']}, not {version}; set it there, and commit that")
+        refuse(f"pyproject.toml says {project['version']}, not {version}; set the version there, and commit it")
     if _heading() != f"{version} (unreleased)":
         refuse(f'CHANGELOG.md begins with "## {_heading()}"; expected "## {version} (unreleased)"')
     if changed := _git("status", "--porcelain"):
-        refuse(f"the checkout has changes; commit them, or put them away:\n{changed}")
+        refuse(f"the checkout has changes; commit or stash them:\n{changed}")
     if _git("tag", "--list", f"v{version}"):
-        refuse(f"v{version} is tagged already; a release is never made twice, so choose the next version")
+        refuse(f"v{version} is already tagged; choose the next version")
 
 
 def check_notes(version: str, upgrade: Upgrade) -> str:
     """
-    Hold the changelog's answer to what the records say.
+    Compare the changelog's answer with the records.
 
     Returns:
         The notes of the version.
@@ -99,7 +99,7 @@ def check_notes(version: str, upgrade: Upgrade) -> str:
     notes = _sections()[0].partition("\n")[2].strip()
     answer = notes.partition(QUESTION)[2].strip()
     if not answer:
-        refuse(f'CHANGELOG.md does not say of {version}: "{QUESTION}"')
+        refuse(f'CHANGELOG.md does not answer for {version}: "{QUESTION}"')
     is_denied = answer.lower().startswith("no")
     if upgrade.previous and bool(upgrade.redeployed) == is_denied:
         refuse("\n".join([f'CHANGELOG.md answers "{answer.splitlines()[0]}", but:', *upgrade.lines()]))
@@ -107,14 +107,14 @@ def check_notes(version: str, upgrade: Upgrade) -> str:
 
 
 def date_changelog(version: str, now: datetime) -> None:
-    """Write the date where it says that the version is not released."""
+    """Replace "(unreleased)" with the date."""
     text = CHANGELOG.read_text(encoding="utf-8")
     dated = text.replace(f"## {version} (unreleased)", f"## {version} ({now:%Y-%m-%d})", 1)
     CHANGELOG.write_text(dated, encoding="utf-8")
 
 
 def build(now: datetime) -> None:
-    """Fill dist/ with the wheel, the source archive and the list of materials."""
+    """Build the wheel, the source archive and the bill of materials into dist/."""
     shutil.rmtree(DIST, ignore_errors=True)
     _run("building", sys.executable, "-m", "build", "--no-isolation", "--outdir", str(DIST), ".")
     sbom.write(DIST, now)
@@ -123,7 +123,7 @@ def build(now: datetime) -> None:
 
 @contextmanager
 def unless_kept() -> Iterator[Callable[[], None]]:
-    """Put the changelog and the records back at the end, unless the function that is given was called."""
+    """Restore the changelog and the records at the end, unless the yielded function was called."""
     kept: list[bool] = []
     try:
         yield lambda: kept.append(True)
@@ -134,7 +134,7 @@ def unless_kept() -> Iterator[Callable[[], None]]:
 
 
 def say(*lines: str) -> None:
-    """Print lines at once, between those of the commands that run."""
+    """Print lines at once, in order with the output of commands."""
     sys.stdout.write("".join(f"release: {line}\n" for line in lines))
     sys.stdout.flush()
 
@@ -154,7 +154,7 @@ def _heading() -> str:
 
 
 def _sections() -> list[str]:
-    """Split the changelog at its versions, the newest first."""
+    """Split the changelog into versions, the newest first."""
     return re.split(r"^## ", CHANGELOG.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
 
 

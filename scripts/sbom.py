@@ -1,9 +1,8 @@
 """
-The list of materials of a release: CycloneDX 1.6, as JSON.
+The software bill of materials of a release: CycloneDX 1.6, as JSON.
 
-It names what ``pip install cdk-ecrpublic`` brings along, what each extra adds,
-in the versions that were tested, and the function that runs in Lambda, which
-brings nothing along.
+It lists the dependencies of ``pip install cdk-ecrpublic`` and of each extra, in the
+versions that were tested, and the Lambda function, which has no dependencies.
 
 Usage: python -m scripts.sbom DIST
 """
@@ -31,7 +30,7 @@ from packaging.utils import canonicalize_name
 NAME = "cdk-ecrpublic"
 HANDLER = "lambda_handler"
 HANDLER_ORIGIN = "cdk-ecrpublic:third-party-code"
-"""A property of the function's component: what of other people is in it."""
+"""A property of the function's component: the third-party code in it."""
 
 
 def write(dist: Path, released: datetime) -> Path:
@@ -39,8 +38,8 @@ def write(dist: Path, released: datetime) -> Path:
     Describe the wheel in *dist*, next to it.
 
     Args:
-        released: The time that the list names; the same wheel and the same
-            time give the same file.
+        released: The time stamp of the file. The same wheel and the same time give
+            the same file.
     """
     (wheel,) = dist.glob("*.whl")
     version = wheel.name.split("-")[1]
@@ -52,7 +51,7 @@ def write(dist: Path, released: datetime) -> Path:
 
 
 def describe(version: str, sha256: str, released: datetime) -> Bom:
-    """Make the list for the wheel of *version* with this digest."""
+    """Create the bill of materials for the wheel of *version* with this digest."""
     ours = Component(
         name=NAME,
         version=version,
@@ -78,7 +77,7 @@ def describe(version: str, sha256: str, released: datetime) -> Bom:
 
 
 def closure(name: str, *extras: str) -> set[str]:
-    """Collect what *name* needs, and what that needs, by canonical names; *name* itself is not among it."""
+    """Collect the transitive dependencies of *name* by canonical name, without *name* itself."""
     found: set[str] = set()
     left = _direct(name, *extras)
     while left:
@@ -119,7 +118,7 @@ def _component(name: str, *, is_required: bool) -> Component:
 
 
 def _licenses(installed: Distribution) -> list[License]:
-    """Repeat what the package says of itself: an SPDX expression, or else the first line of its text."""
+    """Return the license in the metadata of a package: an SPDX expression, or else the first line of the text."""
     if expression := _said(installed, "License-Expression"):
         return [LicenseExpression(expression)]
     name = _said(installed, "License").partition("\n")[0]
@@ -138,7 +137,7 @@ def _handler(version: str) -> Component:
         type=ComponentType.APPLICATION,
         bom_ref=HANDLER,
         scope=ComponentScope.REQUIRED,
-        description="Runs in AWS Lambda, on the Python, botocore and urllib3 that its runtime brings",
+        description="Runs in AWS Lambda, with the Python, botocore and urllib3 of the Lambda runtime",
         licenses=[LicenseExpression("Apache-2.0")],
         properties=[Property(name=HANDLER_ORIGIN, value="none")],
     )

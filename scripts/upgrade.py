@@ -1,4 +1,4 @@
-"""What an upgrade does to stacks that are deployed: told from the records, and from the handler's source."""
+"""What an upgrade does to deployed stacks, according to the records and the handler's source."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from packaging.version import Version
 RECORDS = "tests/contract/released"
 HANDLER = "lambda_handler"
 STACKS = "stacks"
-"""The record that is of no image."""
+"""The record that does not belong to an image."""
 
 Git = Callable[..., str]
-"""Runs git with these arguments in the checkout, and returns what it prints."""
+"""Runs git with these arguments in the checkout, and returns its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
     """
-    What differs from the release before.
+    The differences from the previous release.
 
     Attributes:
-        previous: That release; empty: there is none.
-        redeployed: Kinds of declarations that are rendered otherwise: every
-            image that is declared so gets an Update.
-        is_function_new: Whether the function's source is another.
+        previous: The previous release; empty if there is none.
+        redeployed: The kinds of declarations that render differently; each image
+            that is declared like this gets an Update.
+        is_function_new: Whether the function's source has changed.
     """
 
     previous: str
@@ -35,7 +35,7 @@ class Upgrade:
     is_function_new: bool
 
     def lines(self) -> list[str]:
-        """Say it in sentences."""
+        """Describe the differences in sentences."""
         if not self.previous:
             return ["the first release: there is nothing to redeploy"]
         images = (
@@ -48,7 +48,7 @@ class Upgrade:
 
 
 def compare(checkout: Path, version: str, git: Git) -> Upgrade:
-    """Compare *version*, whose records are written, with the newest release before it."""
+    """Compare *version*, whose records exist, with the newest release before it."""
     previous = _previous(version, git)
     if not previous:
         return Upgrade(previous="", redeployed=(), is_function_new=True)
@@ -56,7 +56,7 @@ def compare(checkout: Path, version: str, git: Git) -> Upgrade:
     return Upgrade(
         previous=previous,
         redeployed=tuple(kind for kind in sorted(before) if before[kind] != now.get(kind)),
-        # The same tree of sources is the same asset: the CDK names it by its content.
+        # The same source tree gives the same asset, because the CDK names assets by their content.
         is_function_new=git("rev-parse", f"v{previous}:{HANDLER}") != git("rev-parse", f"HEAD:{HANDLER}"),
     )
 
@@ -67,7 +67,7 @@ def _previous(version: str, git: Git) -> str:
 
 
 def _records(checkout: Path, version: str) -> dict[str, object]:
-    """Read what was rendered; what the handler answers to it redeploys nothing."""
+    """Return what was rendered, without the handler's responses, which redeploy nothing."""
     paths = [path for path in (checkout / RECORDS / version).glob("*.json") if path.stem != STACKS]
     records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
     return {name: {key: value for key, value in each.items() if key != "Answer"} for name, each in records.items()}

@@ -66,7 +66,7 @@ def test_what_fails_leaves_everything_as_it_was(maintainer: Maintainer) -> None:
     [
         ("1.0", lambda _: None, "expected major.minor.patch"),
         ("0.2.0", lambda _: None, "pyproject.toml says 0.1.0, not 0.2.0"),
-        ("0.1.0", lambda it: it.git("tag", "v0.1.0"), "tagged already"),
+        ("0.1.0", lambda it: it.git("tag", "v0.1.0"), "already tagged"),
         ("0.1.0", lambda it: it.replace("README.md", "cdk", "CDK"), "the checkout has changes"),
         ("0.1.0", lambda it: (it.folder / "new.txt").touch(), "the checkout has changes"),
         ("0.1.0", lambda it: it.replace("CHANGELOG.md", "(unreleased)", "(2026-01-01)"), 'expected "## 0.1.0 (unre'),
