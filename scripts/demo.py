@@ -129,9 +129,9 @@ class Demonstration:
         self.step("A deployment that fails half-way: 1.4.2 is rebuilt, but nobody pushed its debug image")
         before = self.tags
         self.say("The release comes first and succeeds; then the debug variant names a digest that does not exist.")
-        self.say("A plan would have told, with exit status 2:")
+        self.say("A plan would have told, with exit status 1:")
         self.cdk("synth", "--quiet", *self.declaration(BROKEN))
-        self.tool("plan", "--stack", "AgentRelease", status=2)
+        self.tool("plan", "--stack", "AgentRelease", status=1)
         self.say("Nobody looked.")
         self.cdk("deploy", *self.declaration(BROKEN), fails=True)
         self.show()

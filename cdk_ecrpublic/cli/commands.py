@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,35 @@ def _is_registry(value: str) -> bool:
         return False
 
 
+def _parse_parameters(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> Mapping[str, str]:
+    given = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            message = f"{value!r} is not a parameter; expected NAME=VALUE or STACK:NAME=VALUE, as cdk deploy takes it"
+            raise click.BadParameter(message)
+        given[name] = text
+    return given
+
+
+def _resolves() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add what commands take that resolve the templates of an app."""
+    parameters = [
+        click.option(
+            "--parameters",
+            multiple=True,
+            metavar="NAME=VALUE",
+            callback=_parse_parameters,
+            help="The value of a parameter of the template, as for cdk deploy; may be given several times. "
+            "Default: what the deployed stack has, else the template's default.",
+        ),
+        click.option("--allow-unknown", is_flag=True, help="Do not fail for what cannot be known before a deployment."),
+    ]
+    return _decorated(parameters)
+
+
 def _reviews() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add what all commands take that read a synthesized app."""
     parameters = [
@@ -108,10 +137,19 @@ def _reviews() -> Callable[[Callable[..., None]], Callable[..., None]]:
         ),
         click.argument("folder", metavar="[CDK_OUT]", default="cdk.out", type=click.Path(path_type=Path)),
         click.option(
-            "--stack", "stacks", multiple=True, metavar="NAME", help="Only this stack; may be given several times."
+            "--stack",
+            "stacks",
+            multiple=True,
+            metavar="PATTERN",
+            help="Only these stacks, by name or path, such as 'Prod/*'; may be given several times.",
         ),
     ]
+    return _decorated(parameters)
 
+
+def _decorated(
+    parameters: Sequence[Callable[[Callable[..., None]], Callable[..., None]]],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for parameter in parameters:
             command = parameter(command)
@@ -122,6 +160,7 @@ def _reviews() -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 @cli.command()
 @_reviews()
+@_resolves()
 @click.option(
     "--format",
     "form",
@@ -130,14 +169,15 @@ def _reviews() -> Callable[[Callable[..., None]], Callable[..., None]]:
     show_default=True,
     help="For a terminal, a pull request, or a program.",
 )
+@click.option("--changed", is_flag=True, help="Leave out images that stay as they are.")
 @click.pass_context
 def plan(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click passes each by its name
     """
     Show what deploying a synthesized app will do to the registry.
 
     Reads CDK_OUT (default: cdk.out) and the registries, and writes nothing.
-    Exits with 0; with 2 when a deployment would be refused; with 1 when a
-    registry could not be asked.
+    Exits with 0; with 1 when the deployment will be refused; with 2 when
+    something could not be checked.
     """
     from .plan import Options, run  # noqa: PLC0415 - imports botocore
 
@@ -146,6 +186,7 @@ def plan(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - c
 
 @cli.command()
 @_reviews()
+@_resolves()
 @click.option("--tags-only", is_flag=True, help="Do not look whether the images are complete.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -155,7 +196,7 @@ def verify(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
 
     Reads CDK_OUT (default: cdk.out) and the registries. Exits with 0 when it
     is; with 1 when a tag has moved, or a tag, image or blob is missing, or what
-    is declared cannot be had; with 2 when a registry could not be asked.
+    is declared cannot be had; with 2 when something could not be checked.
     """
     from .verify import Options, run  # noqa: PLC0415 - imports botocore
 

@@ -15,9 +15,8 @@ from cdk_ecrpublic.cli.output.words import count, printable, short
 from cdk_ecrpublic.review.app.assembly import AssemblyError
 from cdk_ecrpublic.review.pins import Pin, find_pins, read_context, read_names, unused, write_context
 
+from .exit_status import ExitStatus
 from .reviewing import Trouble, output, waiting
-
-STALE, FAILED = 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +31,11 @@ class Options:
     as_json: bool
 
 
-def run(options: Options) -> int:
+def run(options: Options) -> ExitStatus:
     """
     Write what the app's mutable names stand for, or check what was written.
 
-    Returns:
-        The exit status: 2 when a name could not be resolved, and then nothing
-        is written; 1 when the check finds another digest; else 0.
+    When a name could not be resolved, nothing is written.
 
     Raises:
         Trouble: The app or the context cannot be read or written.
@@ -49,10 +46,11 @@ def run(options: Options) -> int:
         raise Trouble(str(error)) from error
 
 
-def _run(options: Options) -> int:
+def _run(options: Options) -> ExitStatus:
     names, context = read_names(options.folder, options.stacks), read_context(options.context_file)
-    with waiting("looking at names", len(names), options.registry) as (registry, advance):
-        pins = find_pins(names, context, registry, advance)
+    with waiting("looking at names", options.registry) as wait:
+        wait.begin(len(names))
+        pins = find_pins(names, context, wait.registry, wait.advance)
     left = list(unused(read_names(options.folder), context))
     failed = any(pin.now is None for pin in pins)
     stale = [pin for pin in pins if not pin.is_current]
@@ -63,7 +61,9 @@ def _run(options: Options) -> int:
         click.echo(json.dumps(data, indent=2))
     else:
         _print(pins, left, options)
-    return FAILED if failed else STALE if stale and options.check else 0
+    if failed:
+        return ExitStatus.UNCHECKED
+    return ExitStatus.FOUND if stale and options.check else ExitStatus.FINE
 
 
 def _print(pins: Sequence[Pin], left: Sequence[str], options: Options) -> None:

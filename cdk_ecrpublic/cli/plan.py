@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import click
@@ -15,36 +14,35 @@ from cdk_ecrpublic.cli.output.text import print_effects
 from cdk_ecrpublic.review.effect import State
 from cdk_ecrpublic.review.forecast import find_effects
 
-from .reviewing import output, reviewing
+from .exit_status import ExitStatus, worst
+from .reviewing import ReviewOptions, output, reviewing
 
-REFUSED, UNSEEN = 2, 1
+_STATUSES = {State.REFUSED: ExitStatus.FOUND, State.UNSEEN: ExitStatus.UNCHECKED, State.UNKNOWN: ExitStatus.UNCHECKED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(ReviewOptions):
     """What the command line says."""
 
-    folder: Path
-    stacks: tuple[str, ...]
-    registry: str
     form: Literal["text", "markdown", "json"]
+    changed: bool = False
 
 
-def run(options: Options) -> int:
+def run(options: Options) -> ExitStatus:
     """
     Print what a deployment will do.
 
-    Returns:
-        The exit status: 2 when it will be refused, else 1 when a registry did
-        not let us look, else 0.
+    Raises:
+        Trouble: There is no app in the folder, or it has no such stack or parameter.
     """
-    with reviewing(options.folder, options.stacks, options.registry) as review:
+    with reviewing(options) as review:
         effects = find_effects(review.assembly, review.registry, review.advance)
+    shown = [effect for effect in effects if not options.changed or effect.state is not State.UNCHANGED]
     if options.form == "json":
-        click.echo(json.dumps(plan_as_data(effects), indent=2))
+        click.echo(json.dumps(plan_as_data(effects, shown), indent=2))
     elif options.form == "markdown":
-        click.echo(as_markdown(effects), nl=False)
+        click.echo(as_markdown(effects, shown), nl=False)
     else:
-        print_effects(effects, output())
-    states = {effect.state for effect in effects}
-    return REFUSED if State.REFUSED in states else UNSEEN if State.UNSEEN in states else 0
+        print_effects(effects, shown, output())
+    allowed = {State.UNKNOWN} if options.allow_unknown else set()
+    return worst(_STATUSES.get(effect.state, ExitStatus.FINE) for effect in effects if effect.state not in allowed)

@@ -3,34 +3,78 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cdk_ecrpublic.cli.output.words import printable
-from cdk_ecrpublic.review.app.assembly import Assembly, AssemblyError, StoredFile, read_assembly
+from cdk_ecrpublic.review.app.assembly import Assembly, AssemblyError, Reading, read_assembly
+from cdk_ecrpublic.review.live.environment import environments
 from cdk_ecrpublic.review.live.registry import Registry
+
+from .exit_status import ExitStatus
 
 _NO_LINE_IS_LONGER = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewOptions:
     """
-    An app, the registries, and a person who waits.
+    What all commands take that review an app.
 
     Attributes:
-        advance: To be called when one more image was looked at.
+        folder: What ``cdk synth`` wrote.
+        stacks: Only these: patterns of names or of ``Stage/Stack``; empty: all.
+        registry: ``HOST/ALIAS`` of the account's own registry, for reading without credentials.
+        parameters: Values by ``Name`` or ``Stack:Name``.
+        allow_unknown: What cannot be known here is no reason to fail.
     """
 
-    assembly: Assembly
+    folder: Path
+    stacks: tuple[str, ...] = ()
+    registry: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    allow_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The registries, and a person who waits for them."""
+
     registry: Registry
-    advance: Callable[[object], None]
+    progress: Progress
+    task: TaskID
+
+    def begin(self, total: int) -> None:
+        """Show that there are *total* things to do."""
+        self.progress.update(self.task, total=total)
+
+    def advance(self, _done: object) -> None:
+        """Show that one more is done; called by any thread."""
+        self.progress.advance(self.task)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """An app, the registries, and a person who waits."""
+
+    assembly: Assembly
+    waiting: Waiting
+
+    @property
+    def registry(self) -> Registry:
+        """The registries."""
+        return self.waiting.registry
+
+    def advance(self, done: object) -> None:
+        """Show that one more image was looked at."""
+        self.waiting.advance(done)
 
 
 def output() -> Console:
@@ -44,44 +88,51 @@ def errors() -> Console:
 
 
 class Trouble(click.ClickException):
-    """Nothing could be found out; of commands whose exit status 1 says that they found something."""
+    """There is nothing to look at."""
 
-    exit_code = 2
+    exit_code = ExitStatus.UNCHECKED
 
 
 @contextmanager
-def reviewing(
-    folder: Path, stacks: tuple[str, ...], home: str, trouble: type[click.ClickException] = click.ClickException
-) -> Iterator[Review]:
+def reviewing(options: ReviewOptions, *, as_deployed: bool = False) -> Iterator[Review]:
     """
     Read an app, and show on a terminal how far its images have been looked at.
 
     Args:
-        trouble: What is raised when there is nothing to look at.
+        as_deployed: What a parameter of Systems Manager stood for at the last
+            deployment counts, and not its value now.
 
     Raises:
-        click.ClickException: There is no app in *folder*, or it has no such stack.
+        Trouble: There is no app in the folder, or it has no such stack or parameter.
     """
-    try:
-        assembly = read_assembly(folder, stacks)
-    except AssemblyError as error:
-        raise trouble(str(error)) from error
-    with waiting("looking at images", len(assembly.images), home, assembly.files) as (registry, advance):
-        yield Review(assembly, registry, advance)
+    with waiting("looking at images", options.registry) as wait:
+        reading = Reading(
+            stacks=options.stacks,
+            parameters=options.parameters,
+            environments=environments(wait.registry),
+            as_deployed=as_deployed,
+        )
+        try:
+            assembly = read_assembly(options.folder, reading=reading)
+        except AssemblyError as error:
+            raise Trouble(str(error)) from error
+        wait.begin(len(assembly.images))
+        wait.registry.add_files(assembly.files)
+        yield Review(assembly, wait)
 
 
 @contextmanager
-def waiting(
-    doing: str, total: int, home: str, files: Sequence[StoredFile] = ()
-) -> Iterator[tuple[Registry, Callable[[object], None]]]:
-    """Give the registries, and what to call when one more thing is done, while a terminal shows how far it is."""
+def waiting(doing: str, home: str) -> Iterator[Waiting]:
+    """Give the registries, while a terminal shows how far it is."""
     console = errors()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(doing, total=total)
         registry = Registry(
-            home=home,
-            files=files,
-            tell=lambda message: console.print(printable(message), style="dim", markup=False),
+            home=home, tell=lambda message: console.print(printable(message), style="dim", markup=False)
         )
-        yield registry, lambda _: progress.advance(task)
+        yield Waiting(registry, progress, progress.add_task(doing, total=None))

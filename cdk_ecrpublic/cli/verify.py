@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -15,9 +14,14 @@ from cdk_ecrpublic.cli.output.data import drift_as_data
 from cdk_ecrpublic.cli.output.words import count, printable
 from cdk_ecrpublic.review.drift import Finding, Verdict, find_drift
 
-from .reviewing import Trouble, output, reviewing
+from .exit_status import ExitStatus, worst
+from .reviewing import ReviewOptions, output, reviewing
 
-DIFFERENT, UNSEEN = 1, 2
+_STATUSES = {
+    Verdict.DIFFERENT: ExitStatus.FOUND,
+    Verdict.UNKNOWN: ExitStatus.UNCHECKED,
+    Verdict.UNSEEN: ExitStatus.UNCHECKED,
+}
 
 _STYLES = {
     Verdict.AS_DECLARED: "green",
@@ -28,32 +32,30 @@ _STYLES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(ReviewOptions):
     """What the command line says."""
 
-    folder: Path
-    stacks: tuple[str, ...]
-    registry: str
     tags_only: bool
     as_json: bool
 
 
-def run(options: Options) -> int:
+def run(options: Options) -> ExitStatus:
     """
     Print where the registry is not what is declared.
 
-    Returns:
-        The exit status: 2 when something could not be looked at, else 1 when
-        something differs, else 0.
+    Raises:
+        Trouble: There is no app in the folder, or it has no such stack or parameter.
     """
-    with reviewing(options.folder, options.stacks, options.registry, Trouble) as review:
+    with reviewing(options, as_deployed=True) as review:
         findings = find_drift(review.assembly.images, review.registry, review.advance, tags_only=options.tags_only)
     if options.as_json:
         click.echo(json.dumps(drift_as_data(findings), indent=2))
     else:
         _print(findings, output())
-    verdicts = {finding.verdict for finding in findings}
-    return UNSEEN if Verdict.UNSEEN in verdicts else DIFFERENT if Verdict.DIFFERENT in verdicts else 0
+    allowed = {Verdict.UNKNOWN} if options.allow_unknown else set()
+    return worst(
+        _STATUSES.get(finding.verdict, ExitStatus.FINE) for finding in findings if finding.verdict not in allowed
+    )
 
 
 def _print(findings: Sequence[Finding], console: Console) -> None:

@@ -82,22 +82,20 @@ def record_statements(scope: Construct) -> list[tuple[Sequence[str], str]]:
     each image: any image may take a tag over, and a role has room for some
     twenty policies. Which records there will be only the deployment knows:
     their names have the image's digest.
+
+    None of them names a repository, nor depends on what the stack's images
+    are: CloudFormation deletes what left the stack or was replaced at the very
+    end of a deployment, when the function's policy is that of the new images
+    already, and what may not be read then is not removed.
     """
     stack = Stack.of(scope)
     return [
         (RECORD_READ_ACTIONS, _parameter(stack, f"{RECORD_ROOT}/*", region=RECORD_REGION)),
         (RECORD_WRITE_ACTIONS, _parameter(stack, f"{RECORD_ROOT}/*/{Aws.REGION}.{Aws.STACK_NAME}.*", RECORD_REGION)),
+        (FIRST_RECORD_LIST_ACTIONS, _parameter(stack, f"{PARAMETER_ROOT}/*")),
+        (FIRST_RECORD_ACTIONS, _parameter(stack, f"{PARAMETER_ROOT}/*/{stack.stack_name}.*")),
         (STATUS_ACTIONS, stack.stack_id),
         *((STATUS_ACTIONS, _any_of_name(root)) for root in [_root(stack)] if root is not stack),
-    ]
-
-
-def first_record_statements(repository: IPublicRepository, stack: Stack) -> list[tuple[Sequence[str], str]]:
-    """Say what it takes to understand and to end what version 0.1 remembered of a stack's images of a repository."""
-    path = f"{PARAMETER_ROOT}/{repository.repository_name}"
-    return [
-        (FIRST_RECORD_LIST_ACTIONS, _parameter(stack, path)),
-        (FIRST_RECORD_ACTIONS, _parameter(stack, f"{path}/{stack.stack_name}.*")),
     ]
 
 

@@ -150,6 +150,8 @@ class PublicImageProvider(Construct):
         self._policies: list[iam.Policy] = []
         self._undo_policies = UndoPolicies(self)
         self.allow(_LOG_ACTIONS, log_group.log_group_arn)
+        # Not only once there is an image: the last one may be leaving the stack.
+        self.allow_remembering()
         if role is None and self._default_policy is not None:
             fix_logical_id(self._default_policy, f"{FUNCTION_LOGICAL_ID}Policy")
         if vpc is not None:
@@ -250,7 +252,7 @@ class PublicImageProvider(Construct):
             )
 
     def allow_remembering(self) -> None:
-        """Allow the function to remember what a rollback and a removal need; more than once is fine."""
+        """Allow the function to remember what a rollback and a removal need; done by itself, more than once is fine."""
         for actions, resource_arn in record_statements(self):
             self.allow(actions, resource_arn)
 

@@ -10,7 +10,6 @@ from constructs import Construct
 from ._function import FUNCTION_LOGICAL_ID
 from ._iam.actions import (
     FIRST_RECORD_ACTIONS,
-    FIRST_RECORD_LIST_ACTIONS,
     RECORD_READ_ACTIONS,
     RECORD_WRITE_ACTIONS,
     REMOVAL_ACTIONS,
@@ -92,7 +91,6 @@ class PublicImageProviderStack(Stack):
     def _allow(self, repository: IPublicRepository, *, removes: bool) -> None:
         self.provider.allow_publishing(repository, copies=True)
         path = f"{PARAMETER_ROOT}/{repository.repository_name}"
-        self.provider.allow(FIRST_RECORD_LIST_ACTIONS, self._parameter(path))
         self.provider.allow(FIRST_RECORD_ACTIONS, self._parameter(f"{path}/*"))
         if removes:
             self.provider.allow(REMOVAL_ACTIONS, repository.repository_arn)

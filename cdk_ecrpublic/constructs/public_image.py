@@ -10,7 +10,7 @@ from constructs import Construct
 from .._assets.lambda_handler.oci import parse_tag
 from .._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
 from ._pins import Pinning
-from ._records import Neighbours, first_record_statements, parameter_name
+from ._records import Neighbours, parameter_name
 from ._sources.base import IImageSource, SourceBinding, check_whole
 from ._validation.image import (
     check_kinds,
@@ -21,6 +21,7 @@ from ._validation.image import (
     repository_key,
 )
 from ._validation.values import check, is_known, refuse, refuse_kind
+from ._warnings import warn_of_failures, warn_of_undeclared_tag
 from .on_tag_removed import OnTagRemoved
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
@@ -116,7 +117,9 @@ class PublicImage(Construct):
             include_referrers=include_referrers, refresh=refresh,
         )  # fmt: skip
         claim_tags(self, key := repository_key(self, repository), tags)
-        self._repository = repository
+        stays = removal_policy is RemovalPolicy.RETAIN
+        warn_of_failures(self, repository, tags, platforms=[*platforms, *required_platforms], stays=stays)
+        self._repository, self._tags = repository, tags
         self._provider = self._provider_or_default(provider)
         self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
         self._is_remembered = False
@@ -160,8 +163,6 @@ class PublicImage(Construct):
         stack = Stack.of(self)
         name = parameter_name(self._repository, stack, resource.logical_id)
         resource.add_property_override(Property.STATE_PARAMETER_NAME.value, name)
-        for actions, resource_arn in first_record_statements(self._repository, stack):
-            self._provider.allow(actions, resource_arn)
 
     @property
     def image_digest(self) -> str:
@@ -201,6 +202,7 @@ class PublicImage(Construct):
             ValueError: Not a tag.
         """
         check(f"{self.node.path}: image_uri_for_tag", tag, parse_tag)
+        warn_of_undeclared_tag(self, tag, self._tags)
         return Fn.join(":", [self.repository_uri, tag])
 
     def _bind(self, source: IImageSource, pinning: Pinning) -> SourceBinding:
@@ -221,8 +223,7 @@ class PublicImage(Construct):
         )
 
     def _keep_permissions(self, key: tuple[str, ...]) -> None:
-        """Let the function remember, and clean up until the resource is deleted or replaced."""
-        self._provider.allow_remembering()
+        """Let the function clean up until the resource is deleted or replaced."""
         self._resource.node.add_dependency(self._provider.invocations)
         self._provider.keep_for_undo(self._resource, self._repository, key, removes=self._removes)
 

@@ -10,8 +10,8 @@ from .._assets.lambda_handler.oci import Digest
 from .._assets.lambda_handler.publish.plan import Plan
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import Property
-from .app.intrinsics import unknowns
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage
+from .app.unknown import unknowns
 from .effect import Effect, State
 
 

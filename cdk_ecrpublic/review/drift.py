@@ -13,9 +13,8 @@ from .._assets.lambda_handler.oci import Digest, Manifest
 from .._assets.lambda_handler.publish.tree import DEPTH_MAX
 from .._assets.lambda_handler.resources.planning import resolve
 from .._assets.lambda_handler.spec import Declaration, decode
-from .app.intrinsics import unknowns
-from .app.template import DeclaredImage
-from .effect import AT_ONCE, UNANSWERED, problems_of
+from .app.declared import DeclaredImage
+from .effect import AT_ONCE, NOT_BUILT, UNANSWERED, problems_of
 from .live.registry import Registry
 from .untouched import NOT_REMEMBERED, UNREADABLE, deployed_digest, moved, tag_differences
 
@@ -26,7 +25,7 @@ class Verdict(StrEnum):
     AS_DECLARED = "as declared"
     DIFFERENT = "different"
     UNKNOWN = "unknown"
-    """Only the deployment knows what is declared."""
+    """What is declared is not known here."""
     UNSEEN = "unseen"
     """It could not be looked at."""
 
@@ -79,8 +78,8 @@ def find_drift(
 def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) -> Finding:
     name = str(declared.properties.get("RepositoryName", ""))
     finding = Finding(stack=declared.stack, path=declared.path, repository=name, verdict=Verdict.UNKNOWN)
-    if open_ends := sorted(set(map(str, unknowns(declared.properties)))):
-        return replace(finding, problems=tuple(f"only the deployment knows {each}" for each in open_ends))
+    if declared.unknowns:
+        return replace(finding, problems=declared.unknowns)
     try:
         declaration = decode(declared.properties)
         ports = registry.ports(declaration, account=declared.account)
@@ -94,7 +93,7 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
         return replace(finding, verdict=Verdict.UNSEEN, problems=problems_of(error))
     except ImageError as error:
         if declared.built_here and isinstance(error, NotFoundError):
-            return replace(finding, problems=("only the deployment builds and pushes the image",))
+            return replace(finding, problems=(NOT_BUILT,))
         # The registries did answer: what is declared cannot be there.
         return replace(finding, verdict=Verdict.DIFFERENT, differences=problems_of(error))
     return replace(

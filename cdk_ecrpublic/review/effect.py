@@ -24,6 +24,10 @@ UNANSWERED = (AccessError, ThrottledError, UnavailableError, DeadlineError)
 """We were not let look; any other error is an answer, and says what is wrong with what is declared."""
 
 
+NOT_BUILT = "the deployment builds and pushes the image; nothing is known of it before that"
+"""The problem of an image that is an asset of the app, and is not there yet."""
+
+
 class State(StrEnum):
     """What becomes of an image."""
 
@@ -34,7 +38,7 @@ class State(StrEnum):
     REFUSED = "refused"
     """The deployment will fail, before anything is written."""
     UNKNOWN = "unknown"
-    """Only the deployment knows what is declared."""
+    """What is declared, or what CloudFormation will do, is not known here; a problem names the cure."""
     UNSEEN = "unseen"
     """A registry did not let us look."""
 
@@ -97,9 +101,11 @@ class Undo:
     Attributes:
         stays: Tags that did not exist before.
         problems: What does not come back, and why.
+        fails: The rollback itself fails, and the stack is left in ``UPDATE_ROLLBACK_FAILED``.
     """
 
     stays: tuple[str, ...] = ()
+    fails: bool = False
     problems: tuple[str, ...] = ()
 
 

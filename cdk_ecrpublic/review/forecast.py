@@ -23,10 +23,9 @@ from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.undo import refuse_removal_elsewhere
 from .._assets.lambda_handler.spec import Declaration, decode
 from .app.assembly import Assembly
-from .app.intrinsics import unknowns
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage
 from .change import Change, tags_of
-from .effect import AT_ONCE, UNANSWERED, Action, Effect, State, TagEffect, Writes, problems_of
+from .effect import AT_ONCE, NOT_BUILT, UNANSWERED, Action, Effect, State, TagEffect, Writes, problems_of
 from .images import Summary, summarize
 from .live.deployed import DeployedStacks
 from .live.registry import Registry
@@ -68,10 +67,22 @@ def _find(image: DeclaredImage, stacks: DeployedStacks, turns: Turns) -> Change:
     name = str(image.properties.get("RepositoryName", ""))
     effect = Effect(stack=image.stack, path=image.path, repository=name, state=State.UNKNOWN)
     change = Change(image=image, deployed=deployed, effect=effect)
-    if deployed is not None and deployed.template == image.template:
-        effect = left_alone(_looked_at(change, turns).effect, image, turns.registry)
+    if deployed is not None and deployed.declares_the_same(image):
+        effect = _looked_at(change, turns).effect
+        if deployed.unknowns and not image.unknowns:
+            effect = _in_doubt(effect, deployed)
+        else:
+            effect = left_alone(effect, image, turns.registry)
         return Change(image=image, deployed=deployed, effect=effect)
     return _looked_at(change, turns, is_sent=stacks.tells_of(image))
+
+
+def _in_doubt(effect: Effect, deployed: DeclaredImage) -> Effect:
+    """Say that it is not known whether CloudFormation will notice a change, where there is one to be noticed."""
+    if effect.state not in {State.CHANGED, State.REFUSED}:
+        return effect
+    problems = (*effect.problems, *deployed.unknowns)
+    return replace(effect, state=State.UNKNOWN, tags=(), writes=Writes(), images={}, problems=problems)
 
 
 def _looked_at(change: Change, turns: Turns, *, is_sent: bool = False) -> Change:
@@ -82,8 +93,8 @@ def _looked_at(change: Change, turns: Turns, *, is_sent: bool = False) -> Change
         is_sent: It is known which request CloudFormation will send.
     """
     image = change.image
-    if open_ends := sorted(set(map(str, unknowns(image.properties)))):
-        return change.having(problems=tuple(f"only the deployment knows {each}" for each in open_ends))
+    if image.unknowns:
+        return change.having(problems=image.unknowns)
     try:
         declaration = decode(image.properties)
         ports = turns.registry.ports(declaration, account=image.account, is_coming=image.created_here)
@@ -97,7 +108,7 @@ def _looked_at(change: Change, turns: Turns, *, is_sent: bool = False) -> Change
         return _planned(replace(change, turn=turn), declaration, turn.ports)
     except ImageError as error:
         if isinstance(error, NotFoundError) and image.built_here:
-            return change.having(problems=("only the deployment builds and pushes the image",))
+            return change.having(problems=(NOT_BUILT,))
         state = State.UNSEEN if isinstance(error, UNANSWERED) else State.REFUSED
         return change.having(state=state, problems=problems_of(error))
 

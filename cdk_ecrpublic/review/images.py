@@ -11,6 +11,7 @@ from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Descriptor, Digest, Manifest
 from .._assets.lambda_handler.publish.content import CONFIG_MAX_BYTES
 from .._assets.lambda_handler.publish.ports import Origin
+from .kinds import kind_of
 
 CHILDREN_MAX = 32
 """Of an index with more children the size is not added up: each costs a request."""
@@ -24,6 +25,7 @@ class Summary:
     An image in a few words.
 
     Attributes:
+        kind: What people call an artifact, such as ``Helm chart``; empty: an image or an index.
         platforms: ``linux/amd64``; attestations are none.
         size: Bytes of all blobs, each once; None where that would take too many requests.
         created: As its builder wrote it, RFC 3339.
@@ -32,6 +34,7 @@ class Summary:
 
     digest: str
     media_type: str
+    kind: str = ""
     platforms: tuple[str, ...] = ()
     size: int | None = None
     created: str = ""
@@ -58,6 +61,7 @@ def summarize(root: Manifest, read: Callable[[Digest], Manifest], origin_of: Cal
     return Summary(
         digest=str(root.digest),
         media_type=root.media_type.value,
+        kind=kind_of(root),
         platforms=_platforms(root, config),
         size=sum({blob.digest: blob.size for image in images for blob in image.blobs}.values()) if is_whole else None,
         created=said.get(f"{_LABEL}created", "") or str(config.get("created") or ""),

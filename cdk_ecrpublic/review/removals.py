@@ -18,8 +18,8 @@ from .._assets.lambda_handler.publish.execute import execute
 from .._assets.lambda_handler.resources import undo
 from .._assets.lambda_handler.resources.turn import Turn, segments_of
 from .._assets.lambda_handler.spec import Property
-from .app.intrinsics import unknowns
-from .app.template import DELETION_POLICY, REPLACEMENT_POLICY, DeclaredImage
+from .app.declared import DeclaredImage
+from .app.template import DELETION_POLICY, REPLACEMENT_POLICY
 from .change import Change
 from .effect import Action, Effect, State, TagEffect, Writes, problems_of
 from .images import Summary, summarize
@@ -60,7 +60,12 @@ class Removals:
         if change.plan is None or turn is None or turn.old is None:
             return change
         try:
-            removal = _removal(self.turns.repository(change.image), turn, undo.leave_old_declaration)
+            removal = _removal(
+                self.turns.repository(change.image),
+                turn,
+                undo.leave_old_declaration,
+                has_failed=self.turns.has_failed(change.image),
+            )
         except ImageError as error:
             if not turn.declaration.untags:
                 return change
@@ -96,15 +101,15 @@ class Removals:
         """
         name = str(image.properties.get(Property.REPOSITORY_NAME, ""))
         effect = Effect(stack=image.stack, path=image.path, repository=name, state=State.UNKNOWN)
-        if open_ends := sorted(set(map(str, unknowns(image.properties)))):
-            return replace(effect, problems=tuple(f"only the deployment knows {each}" for each in open_ends))
+        if image.unknowns:
+            return replace(effect, problems=image.unknowns)
         try:
             repository = self.turns.repository(image)
             effect = replace(effect, repository=str(repository.repository))
             if effect.repository == unless_in:
                 return None
             turn = self.turns.delete(image)
-            removal = _removal(repository, turn, lambda turn: undo.delete(turn, is_created=True))
+            removal = _removal(repository, turn, lambda turn: undo.delete(turn, is_created=True), has_failed=False)
             removal = replace(removal, notes=(*removal.notes, *_may_stay(repository, earlier.delete(image))))
         except RepositoryNotFoundError:
             return None
@@ -120,18 +125,19 @@ class _Removal:
 
     Attributes:
         notes: What stays, and why.
+        returned: Tags that go back to where they were before a deployment that failed and was not rolled back.
     """
 
     repository: RehearsedRepository
     notes: tuple[str, ...]
+    returned: tuple[TagEffect, ...] = ()
 
     @property
     def tags(self) -> tuple[TagEffect, ...]:
-        """The tags that go."""
-        return tuple(
-            TagEffect(tag=tag, action=Action.REMOVE, before=str(digest), after=None)
-            for tag, digest in self.repository.removed.items()
-        )
+        """The tags that go, and those that go back."""
+        removed = self.repository.removed.items()
+        gone = (TagEffect(tag=tag, action=Action.REMOVE, before=str(digest), after=None) for tag, digest in removed)
+        return (*gone, *self.returned)
 
     def of(self, effect: Effect) -> Effect | None:
         """Complete the effect of what is deleted; None: nothing is removed, and nothing stays that could have been."""
@@ -155,21 +161,34 @@ class _Removal:
                 yield summarize(repository.manifest(digest), repository.manifest, lambda _: repository)
 
 
-def _removal(repository: RehearsedRepository, turn: Turn, remove: Callable[[Turn], object]) -> _Removal:
+def _removal(
+    repository: RehearsedRepository, turn: Turn, remove: Callable[[Turn], object], *, has_failed: bool
+) -> _Removal:
     """
     Let the function remove from a rehearsed repository.
+
+    Args:
+        has_failed: The last deployment failed and was not rolled back, so that tags may go back.
 
     Raises:
         ImageError: It cannot be seen what that would be.
     """
     said: list[Mapping[str, Any]] = []
+    before = repository.resolve(turn.dropped) if has_failed else {}
     repository.begin()
     turn.log = warnings(said.append)
     remove(turn)
+    after = repository.resolve(list(before))
+    returned = tuple(
+        TagEffect(tag=tag, action=Action.MOVE, before=str(before[tag]), after=str(digest))
+        for tag, digest in after.items()
+        if digest != before[tag]
+    )
     # A tag that is put elsewhere is told of there; one that is removed at a second look did not stay.
     told = repository.removed.keys() | {tag for tag, digest in repository.tags.items() if digest}
     notes = dict.fromkeys(each["message"] for each in said if each.get("tag") not in told)
-    return _Removal(repository, tuple(notes))
+    back = [f"tag {each.tag} goes back to where it was before the deployment that failed" for each in returned]
+    return _Removal(repository, (*notes, *back), returned)
 
 
 def _end(image: DeclaredImage, turns: Turns) -> None:

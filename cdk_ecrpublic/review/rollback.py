@@ -24,7 +24,7 @@ from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.public_image import deployed
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import decode
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage
 from .change import Change
 from .effect import AT_ONCE, UNANSWERED, Action, State, TagEffect, Undo
 from .turns import Turns
@@ -70,7 +70,8 @@ class Rollback:
         if change.turn is None or any(isinstance(failure, UNANSWERED) for failure in failures):
             return Undo(stays=tuple(_kept(change)))
         if failures:
-            return Undo(problems=(f"if this deployment fails, its rollback will fail, too: {failures[0].explain()}",))
+            problem = f"if this deployment fails, its rollback will fail, too: {failures[0].explain()}"
+            return Undo(problems=(problem,), fails=True)
         tags = change.effect.tags if change.effect.state in {State.CHANGED, State.UNCHANGED} else ()
         before = {tag.tag: tag.before or NOWHERE for tag in tags}
         repository = self.turns.repository(change.image)

@@ -20,7 +20,7 @@ from .._assets.lambda_handler.resources.record import Record
 from .._assets.lambda_handler.resources.records import MOVING, UNDO
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import Property
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage
 from .change import Change, tags_of
 from .effect import Former, Takeover
 from .turns import Turns

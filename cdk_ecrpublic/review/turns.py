@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from .._assets.lambda_handler.aws import Parameters
+from .._assets.lambda_handler.aws import Parameters, StackHistory
 from .._assets.lambda_handler.cfn.event import Event, RequestType
 from .._assets.lambda_handler.errors import AccessError, ImageError
 from .._assets.lambda_handler.oci import Repository
@@ -15,7 +14,8 @@ from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .._assets.lambda_handler.resources.records import MOVING, owner_of, remembers
 from .._assets.lambda_handler.resources.turn import Turn, segments_of
 from .._assets.lambda_handler.spec import RESOURCE_TYPE, decode
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage, as_sent
+from .live.environment import LiveStack
 from .live.memories import KnownParameters
 from .live.registry import SILENT, Registry
 from .rehearsal import RehearsedParameters, RehearsedRepository, Texts
@@ -26,14 +26,21 @@ SENT = 32_503_680_000.0
 
 @dataclass(frozen=True, slots=True)
 class RehearsedStack:
-    """What CloudFormation will say of a stack whose last deployment has succeeded."""
+    """
+    What CloudFormation will say of a stack.
+
+    Attributes:
+        history: Of a stack whose last deployment failed and was not rolled back; None: it succeeded.
+    """
 
     is_rolling_back: bool
-    is_deleting: bool = False
+    history: StackHistory | None = None
 
-    def has_succeeded_since(self, sent: float) -> bool:
-        """Whether a deployment has succeeded since then: each one but that which is rehearsed."""
-        return not self.is_rolling_back or sent < SENT
+    def has_succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:  # noqa: ARG002
+        """Whether a deployment has succeeded since then, before the one that is rehearsed."""
+        if sent >= SENT:
+            return not self.is_rolling_back
+        return True if self.history is None else self.history.has_succeeded_since(sent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +126,21 @@ class Turns:
             identity = ""
         is_needed = any(decode(each.properties).pinned is None for each in (old, new))
         turn = self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
-        if turn.old is not None and not remembers(turn.old):
+        if turn.old is not None and not remembers(turn.old) and self._failed_stack(new) is None:
             # All that it would tell is what deployments have taken over that failed: the last one has succeeded.
             turn.old_record = None
         return turn
+
+    def has_failed(self, image: DeclaredImage) -> bool:
+        """Whether the last deployment of the image's stack failed and was not rolled back."""
+        return self._failed_stack(image) is not None
+
+    def _failed_stack(self, image: DeclaredImage) -> LiveStack | None:
+        environment = self.registry.environments.get((image.account, image.region))
+        if environment is None or image.nested_in:
+            return None
+        stack = environment.stack(image.stack_name)
+        return stack if isinstance(stack, LiveStack) and stack.has_failed else None
 
     def delete(self, image: DeclaredImage) -> Turn:
         """
@@ -157,7 +175,7 @@ class Turns:
             request_type=request_type,
             response_url="",
             sent=SENT,
-            stack_id=_stack_id(image, self._region(image)),
+            stack_id=self._known_id(image) or _stack_id(image, self._region(image)),
             request_id="rehearsed",
             logical_resource_id=image.logical_id,
             resource_type=RESOURCE_TYPE,
@@ -165,12 +183,17 @@ class Turns:
             properties=as_sent(image.properties),
             old_properties=as_sent(old.properties) if old else {},
         )
-        ports = self._ports(image, is_needed=is_needed)
+        ports = self._ports(image, request_type, is_needed=is_needed)
         turn = Turn(event, declaration, ports, SILENT)
         # The stack's full id is in the record that belongs to it.
         if is_needed and (record := turn.records.read(MOVING)) is not None and record.stack:
             return Turn(replace(event, stack_id=record.stack), declaration, ports, SILENT)
         return turn
+
+    def _known_id(self, image: DeclaredImage) -> str:
+        """Return the stack's full id where its records are compared with it; empty: that does not matter."""
+        stack = self._failed_stack(image)
+        return stack.stack_id if stack else ""
 
     def repository(self, image: DeclaredImage) -> RehearsedRepository:
         """
@@ -201,14 +224,16 @@ class Turns:
         repository = sources.destination
         return self.repositories.setdefault(str(repository.repository), RehearsedRepository(repository))
 
-    def _ports(self, image: DeclaredImage, *, is_needed: bool) -> RehearsedPorts:
+    def _ports(self, image: DeclaredImage, request_type: RequestType, *, is_needed: bool) -> RehearsedPorts:
         sources = self._sources(image)
+        # What is deleted is deleted when the deployment has succeeded.
+        stack = None if request_type is RequestType.DELETE else self._failed_stack(image)
         return RehearsedPorts(
             sources=sources,
             destination=self._opened(sources),
             parameters=self._parameters(image, ECR_PUBLIC_REGION, is_needed=is_needed),
             first_parameters=self._parameters(image, self._region(image), is_needed=is_needed),
-            stack=RehearsedStack(self.is_rolling_back),
+            stack=RehearsedStack(self.is_rolling_back, history=stack.history if stack else None),
         )
 
     def _parameters(self, image: DeclaredImage, region: str, *, is_needed: bool) -> RehearsedParameters:
@@ -221,26 +246,9 @@ class Turns:
         region = image.region or self.registry.clients.region
         if region and image.stack_name:
             return region
-        message = f"the name or the Region of the stack of {image.path} is known at deployment only"
+        message = f"the name or the Region of the stack of {image.path} is not known before the deployment"
         raise AccessError(message, operation="ssm:GetParameter")
 
 
 def _stack_id(image: DeclaredImage, region: str) -> str:
     return f"arn:aws:cloudformation:{region}:{image.account or ''}:stack/{image.stack_name}"
-
-
-def as_sent(value: object) -> Mapping[str, object]:
-    """Return properties as CloudFormation sends them: whatever is no list and no map, as text."""
-    sent = _as_sent(value)
-    return sent if isinstance(sent, dict) else {}
-
-
-def _as_sent(value: object) -> object:
-    match value:
-        case Mapping():
-            return {str(name): _as_sent(item) for name, item in value.items()}
-        case list():
-            return [_as_sent(item) for item in value]
-        case bool():
-            return str(value).lower()
-    return str(value)

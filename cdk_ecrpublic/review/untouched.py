@@ -13,7 +13,7 @@ from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Digest
 from .._assets.lambda_handler.publish.ports import PublicRepository
 from .._assets.lambda_handler.spec import Declaration, decode
-from .app.template import DeclaredImage
+from .app.declared import DeclaredImage
 from .effect import Action, Effect, State, TagEffect, Writes
 from .live.registry import Registry
 from .turns import Turns

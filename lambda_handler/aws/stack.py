@@ -24,6 +24,8 @@ _ROLLING_BACK = frozenset(
 
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE"})
 
+_STARTED = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "DELETE_IN_PROGRESS"})
+
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 
 EVENT_PAGES_MAX = 30
@@ -40,6 +42,9 @@ EVENTS_SECONDS = 30.0
 CLOCK_SKEW_SECONDS = 2.0
 """CloudFormation sets the status of a resource when it sends the request, or just before."""
 
+SENT_PRECISION_SECONDS = 1.0
+"""The time in a ResponseURL has no fractions; it is never later than the request."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Event:
@@ -49,16 +54,19 @@ class _Event:
     Attributes:
         at: Timestamp in seconds since the epoch.
         is_success: Whether the event says that the stack was deployed.
+        is_start: Whether the event says that an operation on the stack has begun.
     """
 
     at: float
     is_success: bool
+    is_start: bool
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> _Event:
         # A nested stack has the same resource type, but another physical id.
         is_of_stack = data["ResourceType"] == _STACK_TYPE and data.get("PhysicalResourceId") == data["StackId"]
-        return cls(data["Timestamp"].timestamp(), is_of_stack and data.get("ResourceStatus") in _SUCCEEDED)
+        status = data.get("ResourceStatus") if is_of_stack else None
+        return cls(data["Timestamp"].timestamp(), is_success=status in _SUCCEEDED, is_start=status in _STARTED)
 
 
 @dataclass
@@ -90,16 +98,6 @@ class StackHistory:
         return not _ROLLING_BACK.isdisjoint(self._statuses)
 
     @property
-    def is_deleting(self) -> bool:
-        """
-        Whether the stack, or the root stack of a nested one, is being deleted.
-
-        Raises:
-            RemoteError: CloudFormation did not respond, or denied access.
-        """
-        return self._describe(self._root).get("StackStatus") == "DELETE_IN_PROGRESS"
-
-    @property
     def is_idle(self) -> bool:
         """
         Whether no operation is in progress, so that CloudFormation waits for no response.
@@ -109,32 +107,37 @@ class StackHistory:
         """
         return not any(status.endswith("_IN_PROGRESS") for status in self._statuses)
 
-    def has_succeeded_since(self, sent: float) -> bool | None:
+    def has_succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:
         """
         Whether a deployment of the stack (or its root stack, if it is nested) has succeeded.
 
         Args:
             sent: The time since when, in seconds since the epoch.
+            before_this: Ignore the operation that is in progress. An update
+                deletes last what it no longer declares, when it has succeeded.
 
         Returns:
             None if the events do not tell, there are too many of them, or they
             cannot be read; the last case is logged.
         """
         try:
-            return self._succeeded_since(sent)
+            return self._succeeded_since(sent, before_this=before_this)
         except RemoteError as error:
             self.retry.log.warning(f"cannot tell whether a deployment has succeeded since: {error.explain()}")
             return None
 
-    def _succeeded_since(self, sent: float) -> bool | None:
-        token = ""
+    def _succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:
+        token, has_started, is_ignored = "", False, before_this
         for _ in range(EVENT_PAGES_MAX):
             events, token = self._events(self._root, token)
             for event in events:
                 if event.at < sent - CLOCK_SKEW_SECONDS:
                     return False
-                if event.is_success:
-                    return True
+                if event.is_success and not is_ignored:
+                    # The deployment that began between the two is the one that sent the request.
+                    return event.at >= sent or not has_started
+                has_started = has_started or (event.is_start and event.at < sent + SENT_PRECISION_SECONDS)
+                is_ignored = is_ignored and not event.is_start
             if not token:
                 return False if events else None
         return None

@@ -210,12 +210,14 @@ class StackHistory(Protocol):
     def is_rolling_back(self) -> bool:
         """Whether a deployment of it, or of the one that it is nested in, is being rolled back."""
 
-    @property
-    def is_deleting(self) -> bool:
-        """Whether it, or the one that it is nested in, is being deleted as a whole."""
+    def has_succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:
+        """
+        Whether a deployment of it has succeeded since then; None: not known.
 
-    def has_succeeded_since(self, sent: float) -> bool | None:
-        """Whether a deployment of it has succeeded since then, in seconds since the epoch; None: not known."""
+        Args:
+            sent: In seconds since the epoch.
+            before_this: Ignore the operation that is in progress.
+        """
 
 
 class SourcePorts(Protocol):

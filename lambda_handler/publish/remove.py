@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..concurrency import map_concurrently
-from ..errors import AccessError, DeadlineError, ImageError, NotFoundError
+from ..errors import AccessError, DeadlineError, ImageError, MissingContentError, NotFoundError, NotYetVisibleError
 from ..log import Log
 from ..oci import Digest, Manifest
 from .ports import GONE_SECONDS, PUT_SECONDS, PublicRepository
@@ -27,6 +27,9 @@ TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
 
 READERS = 4
 """How many children's records and manifests are read at once."""
+
+HELD_MAX = 100
+"""How many children's manifests are held while their index is off: as many as one call deletes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +59,8 @@ class Owners:
 class Ownership(Protocol):
     """Tells who owns what, each time as it is then."""
 
-    def owners(self, digest: Digest) -> Owners:
-        """Return what others own of an image."""
+    def owners(self, digest: Digest, since: float = 0.0) -> Owners:
+        """Return what others own of an image; tags that the same stack declared before *since* are declared anew."""
 
     def left_over(self, digest: Digest) -> Mapping[str, Removal]:
         """Return what an index kept from being removed when its resource ended, by record."""
@@ -75,16 +78,20 @@ class Removal:
         tags: As far as they point to it.
         image: The image goes with its last tag, and its children with it;
             otherwise it stays, without a tag if need be.
+        lists: The children, as far as they are known although the image is gone.
         spared: Of the children, those that stay: they were there before.
         keeps_last: The last tag of the image stays.
+        since: When the tags were declared, in seconds since the epoch; 0: not known.
         is_undo: The image was put a moment ago, so that reads may not show it yet.
         given_back: Tags that were just pointed to other images; reads may still show them at this one.
     """
 
     tags: Sequence[str]
     image: bool
+    lists: Sequence[Digest] = ()
     spared: AbstractSet[Digest] = frozenset()
     keeps_last: bool = False
+    since: float = 0.0
     is_undo: bool = False
     given_back: Collection[str] = ()
 
@@ -101,12 +108,14 @@ class Remover:
 
     Attributes:
         undoing: The same repository, with time left to put an image back when time for the rest is up.
+        held: What indexes list that are taken off, so that it can be put back with them.
     """
 
     repository: PublicRepository
     ownership: Ownership
     log: Log
     undoing: PublicRepository | None = None
+    held: dict[Digest, Manifest] = field(default_factory=dict)
 
     def remove(self, digest: Digest, removal: Removal) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """
@@ -116,26 +125,33 @@ class Remover:
             The tags that stay, each with the reason, which the log has too;
             and those among them that wait for an index that lists the image.
         """
-        owners = self.ownership.owners(digest)
+        owners = self.ownership.owners(digest, removal.since)
         kept = self._spared(digest, removal, owners)
         try:
             manifest = self.repository.manifest(digest, wait_seconds=removal.wait_seconds)
         except NotFoundError:
             self.log.info(f"nothing to remove: {digest} does not exist", imageDigest=str(digest))
+            if removal.image and not owners.own_image(digest):
+                # An attempt before this one may have removed it, and had no time for what it lists.
+                self._sweep(removal.lists, removal)
             return kept, ()
         doomed = [tag for tag in removal.tags if tag not in kept]
         if doomed and removal.keeps_last and not self._other_tags(digest, doomed):
             kept[doomed.pop(0)] = "it is the last tag of its image"
         goes = removal.image and not owners.own_image(digest)
+        if doomed:
+            # While the index is off, others may delete what it lists.
+            children = [child.digest for child in manifest.children][:HELD_MAX]
+            self.held.update({child.digest: child for child in self._known(children, 0.0)})
         try:
             listed = self._untag(manifest, doomed)
             removed = [tag for tag in doomed if tag not in listed]
-            may_go = self._put_back(manifest, removed, keeps_image=not goes)
+            may_go = self._put_back(manifest, removed, removal.since, keeps_image=not goes)
             if may_go and self._delete(manifest, removed, removal):
-                self._sweep(manifest, removal)
+                self._sweep([child.digest for child in manifest.children], removal)
         except DeadlineError:
             # It may have gone with its last tag. The next attempt reads there whether it may, and what it lists.
-            (self.undoing or self.repository).put(manifest, None)
+            self._put(manifest, None, self.undoing)
             raise
         kept |= dict.fromkeys(listed, "its image is listed by an index")
         for tag, why in kept.items():
@@ -170,7 +186,7 @@ class Remover:
                 self.restore(digest, manifest, tag, "it was removed along with others")
         return tuple(tag for tag in tags if tag in listed)
 
-    def _put_back(self, manifest: Manifest, removed: Sequence[str], *, keeps_image: bool) -> bool:
+    def _put_back(self, manifest: Manifest, removed: Sequence[str], since: float, *, keeps_image: bool) -> bool:
         """
         Put what has got an owner meanwhile, and the image where it stays.
 
@@ -182,7 +198,7 @@ class Remover:
         if keeps_image:
             # Before all else: it went with its last tag.
             self._keep(manifest)
-        owners = self.ownership.owners(manifest.digest)
+        owners = self.ownership.owners(manifest.digest, since)
         owned = [tag for tag in removed if owners.own(tag)]
         for tag in owned:
             target = owners.tags.get(tag) or manifest.digest
@@ -194,7 +210,7 @@ class Remover:
     def _keep(self, manifest: Manifest) -> None:
         """Put an image that may have gone with its last tag; where it has not, a permission that is missing is fine."""
         try:
-            self.repository.put(manifest, None)
+            self._put(manifest, None)
         except AccessError as error:
             if self.repository.missing_images([manifest.digest]):
                 raise
@@ -208,8 +224,21 @@ class Remover:
             # An image that is still to come is put by its own declaration, and the tag with it.
             self.log.warning(f"tag {tag} cannot be put back to {digest}, which does not exist: {why}", tag=tag)
             return
-        self.repository.put(manifest, tag)
+        self._put(manifest, tag)
         self.log.warning(f"tag {tag} was put back to {digest}: {why}", tag=tag, imageDigest=str(digest))
+
+    def _put(self, manifest: Manifest, tag: str | None, repository: PublicRepository | None = None) -> None:
+        """Put an image back, after what it lists where that was deleted while it was off."""
+        repository = repository or self.repository
+        try:
+            repository.put(manifest, tag)
+        except (MissingContentError, NotYetVisibleError):
+            children = [self.held[child.digest] for child in manifest.children if child.digest in self.held]
+            if not children:
+                raise
+            for child in children:
+                self._put(child, None, repository)
+            repository.put(manifest, tag)
 
     def _delete(self, manifest: Manifest, removed: Collection[str], removal: Removal) -> bool:
         """Delete an image whose tags were *removed*, unless it has others; return whether it is gone."""
@@ -220,9 +249,8 @@ class Remover:
             return True
         return manifest.digest in self._delete_untagged([manifest])
 
-    def _sweep(self, manifest: Manifest, removal: Removal) -> None:
+    def _sweep(self, children: Sequence[Digest], removal: Removal) -> None:
         """Delete what an index listed that is gone, as far as nothing else has it."""
-        children = [child.digest for child in manifest.children]
         there = self.repository.tags_of(children)
         for digest in there:
             if there[digest]:
@@ -234,12 +262,14 @@ class Remover:
         owners = map_concurrently(self.ownership.owners, untagged, max_workers=READERS)
         free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
         for gone in self._delete_untagged(self._known(free, removal.wait_seconds)).values():
-            self._sweep(gone, removal)
+            self._sweep([child.digest for child in gone.children], removal)
 
     def _known(self, digests: Sequence[Digest], wait_seconds: float) -> list[Manifest]:
         """Read the manifests of images, so that they could be put back; those that do not exist are left out."""
 
         def read(digest: Digest) -> Manifest | None:
+            if digest in self.held:
+                return self.held[digest]
             try:
                 return self.repository.manifest(digest, wait_seconds=wait_seconds)
             except NotFoundError:
@@ -274,11 +304,11 @@ class Remover:
             owners = map_concurrently(self.ownership.owners, list(gone), max_workers=READERS)
         except DeadlineError:
             for manifest in gone.values():
-                (self.undoing or self.repository).put(manifest, None)
+                self._put(manifest, None, self.undoing)
             raise
         for digest, each in zip(list(gone), owners, strict=True):
             if each.own_image(digest):
-                self.repository.put(gone.pop(digest), None)
+                self._put(gone.pop(digest), None)
             else:
                 self.log.info(f"image {digest} deleted", imageDigest=str(digest))
         return gone

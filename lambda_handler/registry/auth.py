@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from ..errors import ImageError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
@@ -25,6 +26,10 @@ Send = Callable[[Mapping[str, str]], HttpResponse]
 """Sends a request with additional headers."""
 
 _OK, _DENIED, _NOT_FOUND = 200, 401, 404
+_NO_GET = frozenset({404, 405, 501})
+"""Statuses of a token endpoint that accepts only the POST requests of OAuth 2."""
+
+_FORM = "application/x-www-form-urlencoded"
 _CHALLENGE = "WWW-Authenticate"
 
 
@@ -187,16 +192,14 @@ class RegistryAuth:
 
 
 def _ask(challenge: Challenge, transport: Transport, password: str | None) -> HttpResponse:
-    headers = {}
-    if password is not None:
-        headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
+    """Request a token with GET, as Docker does; with POST, as OAuth 2 does, if the endpoint accepts nothing else."""
     chain = RedirectChain(challenge.url, OPERATION)
-    while True:
-        sent = headers if chain.on_origin_host else {}
-        response = transport.send("GET", chain.url, sent, limit=TOKEN_RESPONSE_MAX_BYTES, doing=OPERATION)
-        if response.status not in REDIRECTS:
-            break
+    basic = {} if password is None else {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+    while (response := _get(chain, transport, basic)).status in REDIRECTS:
         chain.follow(response.headers.get("Location", ""))
+    if response.status in _NO_GET:
+        url = chain.url if chain.hops else challenge.realm
+        response = _post(url, transport, challenge.form(password if chain.on_origin_host else None))
     # These statuses say nothing about the credentials, so the caller retries.
     message = f"{OPERATION} failed: {challenge.host} returned {response.status}"
     if response.status == THROTTLED:
@@ -204,6 +207,18 @@ def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Ht
     if response.status in SERVER_ERRORS:
         raise UnavailableError(message, operation=OPERATION)
     return response
+
+
+def _get(chain: RedirectChain, transport: Transport, headers: Mapping[str, str]) -> HttpResponse:
+    sent = headers if chain.on_origin_host else {}
+    return transport.send("GET", chain.url, sent, limit=TOKEN_RESPONSE_MAX_BYTES, doing=OPERATION)
+
+
+def _post(url: str, transport: Transport, fields: Mapping[str, str]) -> HttpResponse:
+    """Send a form, without following a redirect: that would send the password to another host."""
+    form = urlencode(fields).encode()
+    headers = {"Content-Type": _FORM, "Content-Length": str(len(form))}
+    return transport.send("POST", url, headers, limit=TOKEN_RESPONSE_MAX_BYTES, doing=OPERATION, body=[form])
 
 
 def _token(response: HttpResponse, registry: RegistryHost) -> str:

@@ -17,6 +17,7 @@ KNOWN_PAIRS = frozenset({("docker.io", "auth.docker.io")})
 OPERATION = "GET token"
 
 _BEARER, _BASIC = "bearer", "basic"
+_CLIENT = "cdk-ecrpublic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,24 @@ class Challenge:
         parts = urlsplit(self.realm)
         query = "&".join(filter(None, (parts.query, urlencode(self.parameters))))
         return urlunsplit(parts._replace(query=query, fragment=""))
+
+    def form(self, password: str | None) -> dict[str, str]:
+        """
+        Return what to ask for a token with in a request of OAuth 2.
+
+        Args:
+            password: ``user:password``; None: for whom it may concern.
+
+        References:
+            Distribution, "Docker Registry v2 authentication using OAuth2".
+        """
+        asked: dict[str, str] = {}
+        for name, value in self.parameters:
+            # There may be several scopes, and a field is given once.
+            asked[name] = f"{asked[name]} {value}" if name in asked else value
+        user, _, secret = (password or "").partition(":")
+        login = {"username": user, "password": secret} if password is not None else {}
+        return {"grant_type": "password", "client_id": _CLIENT, **asked, **login}
 
     @property
     def host(self) -> str:

@@ -4,7 +4,9 @@ Connections that send a URL unchanged and limit the head of a response.
 urllib3 normalizes a URL before sending it: ``%2f`` becomes ``%2F``, and dot
 segments are removed. That breaks presigned URLs. http.client reads any number
 of interim responses (``100 Continue``), and its timeout applies to each byte of
-a header separately.
+a header separately. It also takes other interim responses (``103 Early Hints``)
+for the final response, so the next request on the connection would get the
+response to this one.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ LINES_MAX_BYTES = 256 * 1024
 
 LINE_MAX_BYTES = 64 * 1024
 """The longest line; the limit of http.client for a header."""
+
+_INTERIM = range(100, 200)
+_SWITCHING = 101
 
 _EXACT = re.compile(r"/[\x21-\x7e]*")
 _WIRE = "cdk-ecrpublic-wire"
@@ -94,6 +99,17 @@ class _Response(http.client.HTTPResponse):
         lines = _Lines(self.fp.detach())
         lines.check = check
         self.fp = lines
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read a status line, and skip all interim responses before it; their lines count toward the limit."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status not in _INTERIM:
+                return version, status, reason
+            if status == _SWITCHING:
+                # No request asks for another protocol, and what follows is not HTTP.
+                raise http.client.UnknownProtocol(reason)
+            http.client.parse_headers(self.fp)
 
 
 class _Exact:

@@ -87,8 +87,10 @@ def _shares(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> bool:
         return False
     if turn.old is not None and owns_tags(turn.old):
         return True
-    in_place = [tag for tag, at in existing.items() if at == digest]
-    return bool(in_place) and any(map(turn.records.owners(digest).own, in_place))
+    in_place = {tag for tag, at in existing.items() if at == digest}
+    if not in_place:
+        return False
+    return any(map(turn.records.owners(digest).own, in_place)) or bool(in_place & turn.records.at_risk(digest))
 
 
 def _gone_meanwhile(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Collection[str]:
@@ -102,19 +104,26 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
     known = turn.records.read(segment)
     mine = known if known is not None and known.stack == turn.event.stack_id else None
     first = turn.records.read_first() if mine is None else None
+    is_first_obsolete = mine is not None and mine.follows_first and turn.has_succeeded_since(mine.sent) is True
     if turn.is_undo:
         record = replace(mine or _new(turn, existed=None), tags=turn.declaration.tags, failed="")
+        if turn.old is not None and not set(turn.declaration.tags) <= set(turn.old.tags):
+            record = replace(record, regained=turn.event.sent)
     elif mine is not None and mine.request == turn.event.request_id:
         # The same request once more: what the first time has put was not there before.
         record = mine
     else:
         record = _new(turn, found, put=content.root.digest, existed=_existed(turn, content))
         record = _since_last_success(turn, record, mine)
+    if turn.declaration.deletes:
+        record = replace(record, lists=tuple(child.digest for child in content.root.children))
     if turn.declaration.pinned is None:
         deployed = (mine or first or record).deployed
         record = replace(record, deployed=deployed).with_deployed(key_of(turn.event.properties), content.root.digest)
-    turn.records.write(segment, record, known)
-    if first is not None:
+    # The function itself may be rolled back to version 0.1, together with this deployment.
+    follows_first = first is not None or (mine is not None and mine.follows_first and not is_first_obsolete)
+    turn.records.write(segment, replace(record, follows_first=follows_first), known)
+    if is_first_obsolete:
         turn.records.end(first=True)
 
 
@@ -124,7 +133,11 @@ def _end_earlier_life(turn: Turn) -> None:
         record = turn.records.read(segment)
         if record is None or record.request == turn.event.request_id:
             continue
-        if record.stack != turn.event.stack_id or turn.history.has_succeeded_since(record.sent) is not False:
+        if (
+            record.left_over
+            or record.stack != turn.event.stack_id
+            or turn.has_succeeded_since(record.sent) is not False
+        ):
             turn.records.end(segment)
 
 
@@ -151,12 +164,17 @@ def _new(
 
 def _previous(turn: Turn) -> str:
     """Return below which segment the record is that a rollback may need; empty: there is none but this."""
-    if turn.old is None or not remembers(turn.old):
+    if turn.old is None:
         return ""
+    if not remembers(turn.old):
+        # It may have taken tags over, or share them.
+        elsewhere = [each for each in segments_of(turn.old) if each not in segments_of(turn.declaration)]
+        return next((each for each in elsewhere if turn.records.read(each) is not None), "")
     segment = segments_of(turn.old)[0]
-    if segment != segments_of(turn.declaration)[0]:
-        return segment
-    return turn.old_record.previous if turn.old_record else ""
+    earlier = turn.old_record.previous if turn.old_record else ""
+    if segment == segments_of(turn.declaration)[0] or (earlier and turn.is_old_unproven):
+        return earlier
+    return segment
 
 
 def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Record:
@@ -164,7 +182,7 @@ def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Reco
     earlier = turn.old_record if turn.old else mine
     if earlier is None or not earlier.found or earlier.stack != record.stack:
         return record
-    if turn.history.has_succeeded_since(earlier.sent) is not False:
+    if turn.has_succeeded_since(earlier.sent) is not False:
         return record
     found = {**(record.found or {}), **earlier.found}
     put = record.put | earlier.put

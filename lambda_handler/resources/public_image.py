@@ -9,7 +9,7 @@ from ..cfn.event import Event, RequestType
 from ..cfn.response import Response
 from ..errors import AccessError, ImageError, MissingContentError, NotFoundError, RemoteError, RepositoryNotFoundError
 from ..log import Log
-from ..oci import Digest, Manifest
+from ..oci import Digest, Manifest, is_account_id
 from ..publish.content import Content, present
 from ..publish.execute import Progress, execute
 from ..publish.observe import observe
@@ -20,7 +20,7 @@ from . import memory, undo
 from .planning import desire, resolve
 from .record import key_of
 from .records import remembers
-from .turn import ID_PREFIX, Turn, decoded
+from .turn import ID_PREFIX, Turn, decoded, registry_in_id
 
 KEPT_TAGS_MAX_CHARACTERS = 1000
 """Of the attribute ``KeptTags``: a response takes 4,096 bytes, for everything."""
@@ -85,6 +85,9 @@ class PublicImageResource:
         if declaration is None:
             self.log.info("nothing was ever published with properties like these")
             return
+        if declaration.registry_id is not None and is_account_id(account := registry_in_id(event) or ""):
+            # Whose alias it is may not be asked any more, where no image that stays is declared by one.
+            declaration = replace(declaration, registry_id=account)
         self._delete(event, declaration)
 
     def _delete(self, event: Event, declaration: Declaration) -> None:

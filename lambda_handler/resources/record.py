@@ -52,12 +52,17 @@ class Record:
         put: The images that *found* was taken over for, by this request and by
             those before it since a deployment has succeeded.
         existed: Which of the image's manifests existed before; None: not known.
+        lists: What the image lists, where it is to be deleted with that: time
+            may run out between the two.
         deployed: What declarations were resolved to, by their keys, the latest
             last; only where the source may move.
         failed: Key of the declaration whose update was answered with FAILED.
         failed_sent: When that update was sent, in seconds since the epoch.
         previous: Segment of the record of the declaration before, which a
             rollback may need.
+        regained: When an undo gave the resource tags back that it had dropped,
+            in seconds since the epoch.
+        follows_first: What version 0.1 remembered of the resource is still there.
         left_over: The resource has ended, and these tags wait for the index
             that lists their image.
     """
@@ -70,10 +75,13 @@ class Record:
     found: Mapping[str, Digest] | None = field(default_factory=dict)
     put: frozenset[Digest] = frozenset()
     existed: frozenset[Digest] | None = frozenset()
+    lists: tuple[Digest, ...] = ()
     deployed: Mapping[str, Digest] = field(default_factory=dict)
     failed: str = ""
     failed_sent: float = 0.0
     previous: str = ""
+    regained: float = 0.0
+    follows_first: bool = False
     left_over: bool = False
 
     @classmethod
@@ -98,10 +106,13 @@ class Record:
                 found=_found(data.get("found", {})),
                 put=_digests(data.get("put", [])) or frozenset(),
                 existed=_digests(data.get("existed", [])),
+                lists=tuple(map(Digest.parse, _strings(data.get("lists", [])))),
                 deployed=_digest_by_key(data.get("deployed", {})),
                 failed=str(data.get("failed", "")),
                 failed_sent=float(data.get("failedSent", 0.0)),
                 previous=str(data.get("previous", "")),
+                regained=float(data.get("regained", 0.0)),
+                follows_first=_boolean(data.get("followsFirst", False)),
                 left_over=_boolean(data.get("leftOver", False)),
             )
         except (TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -135,13 +146,16 @@ class Record:
         """
         Write it, as far as it has to be exact.
 
-        Where it would be too long, all of the image's tags count as declared,
-        and all of its manifests as those that existed: both only forbid.
+        Where it would be too long, what the image lists is left out, which is
+        read from the image while that is there; then all of the image's tags
+        count as declared, and all of its manifests as those that existed:
+        both only forbid.
 
         Raises:
             InvalidPropertiesError: There are more tags to give back than it holds.
         """
-        for each in (self, replace(self, tags=None), replace(self, tags=None, existed=None)):
+        brief = replace(self, lists=())
+        for each in (self, brief, replace(brief, tags=None), replace(brief, tags=None, existed=None)):
             text = json.dumps(each.data(), separators=(",", ":"))
             if len(text) <= RECORD_MAX_BYTES:
                 return text
@@ -162,6 +176,11 @@ class Record:
         """What the last declaration of a moving source was resolved to."""
         return list(self.deployed.values())[-1] if self.deployed else None
 
+    @property
+    def claimed(self) -> float:
+        """When the resource got its tags, in seconds since the epoch."""
+        return max(self.sent, self.regained)
+
     def data(self) -> dict[str, object]:
         """Return it for JSON."""
         optional = {
@@ -169,10 +188,13 @@ class Record:
             "found": None if self.found is None else _by_digest(self.found),
             "put": sorted(map(str, self.put)),
             "existed": None if self.existed is None else sorted(map(str, self.existed)),
+            "lists": [str(digest) for digest in self.lists],
             "deployed": {key: str(digest) for key, digest in self.deployed.items()},
             "failed": self.failed,
             "failedSent": round(self.failed_sent, 3),
             "previous": self.previous,
+            "regained": round(self.regained, 3),
+            "followsFirst": self.follows_first,
             "leftOver": self.left_over,
         }
         return {

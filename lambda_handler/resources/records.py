@@ -78,6 +78,7 @@ class Records:
     Attributes:
         parameters: In us-east-1.
         first_parameters: In the function's own Region, where version 0.1 kept its own.
+        stack: The ARN of the resource's stack.
         first_name: The parameter that 0.1 kept this resource's record in; empty: none.
     """
 
@@ -85,6 +86,7 @@ class Records:
     first_parameters: ParameterStore
     registry_id: str
     repository_name: str
+    stack: str
     owner: str
     first_name: str = ""
 
@@ -145,14 +147,19 @@ class Records:
         if first and self.first_name:
             self.first_parameters.delete(self.first_name)
 
-    def owners(self, digest: Digest) -> Owners:
+    def owners(self, digest: Digest, since: float = 0.0) -> Owners:
         """
         Return what other resources own of an image, and which tags they have in general.
+
+        Args:
+            since: When the tags in question were declared, in seconds since
+                the epoch. A stack declares a tag once: what it declared
+                before then is kept for a rollback only. 0: not known.
 
         Raises:
             RemoteError: It may not, or cannot be read.
         """
-        found = _Ownership()
+        found = _Ownership(self.stack, since)
         for record in self._others(digest.hex):
             found.add(record, digest, {digest})
         for record in self._others(MOVING):
@@ -160,6 +167,43 @@ class Records:
         for record in self._others_of_first_version():
             found.add(record, record.latest, record.deployed.values())
         return Owners(tags=found.tags, digests=frozenset(found.digests), is_complete=found.is_complete)
+
+    def of_stack(self, segments: Iterable[str]) -> Mapping[str, Record]:
+        """
+        Return the records of other resources of the same stack below some segments, by their names.
+
+        Raises:
+            RemoteError: It may not, or cannot be read.
+        """
+        found: dict[str, Record] = {}
+        for segment in dict.fromkeys(segments):
+            texts = self.parameters.list(self.path(segment))
+            records = {name: _parse(text) for name, text in texts.items() if name != self._name(segment)}
+            found |= {name: record for name, record in records.items() if record.stack == self.stack}
+        return found
+
+    def rewrite(self, name: str, record: Record) -> None:
+        """
+        Store the record of another resource of the same stack.
+
+        Raises:
+            InvalidPropertiesError: It is too long.
+            RemoteError: It was not stored.
+        """
+        self.parameters.write(name, record.text())
+
+    def at_risk(self, digest: Digest) -> frozenset[str]:
+        """
+        Return the tags of an image that others may remove or give back, although they do not own them.
+
+        Raises:
+            RemoteError: It may not, or cannot be read.
+        """
+        tags = {tag for removal in self.left_over(digest).values() for tag in removal.tags}
+        for record in self._others(UNDO):
+            if digest in record.put:
+                tags.update(record.found or ())
+        return frozenset(tags)
 
     def left_over(self, digest: Digest) -> Mapping[str, Removal]:
         """
@@ -212,6 +256,8 @@ class Records:
 class _Ownership:
     """What is gathered of other resources' records."""
 
+    stack: str
+    since: float
     tags: dict[str, Digest | None] = field(default_factory=dict)
     digests: set[Digest] = field(default_factory=set)
     is_complete: bool = True
@@ -219,9 +265,11 @@ class _Ownership:
     def add(self, record: Record, digest: Digest | None, digests: Iterable[Digest]) -> None:
         if record.left_over:
             return
+        self.digests.update(digests)
+        if record.stack == self.stack and record.claimed < self.since:
+            return
         self.is_complete = self.is_complete and record.tags is not None
         self.tags |= dict.fromkeys(record.tags or (), digest)
-        self.digests.update(digests)
 
 
 def _parse(text: str) -> Record:

@@ -83,6 +83,7 @@ class Turn:
             first_parameters=self.ports.first_parameters,
             registry_id=registry_id or self.ports.destination.registry_id,
             repository_name=name,
+            stack=self.event.stack_id,
             owner=owner_of(self.event.stack_id, self.event.logical_resource_id),
             first_name=self.declaration.state_parameter,
         )
@@ -150,20 +151,35 @@ class Turn:
     @cached_property
     def was_refused(self) -> bool:
         """
-        Whether we answered the update with FAILED that this one undoes: with rollback disabled, no status says so.
+        Whether an update reverses one that failed: with rollback disabled, no status says so.
+
+        Either the function responded to that one with FAILED, or CloudFormation
+        did not get the response and no deployment has succeeded since.
 
         Raises:
             RemoteError: It cannot be read.
         """
+        if self.event.request_type is not RequestType.UPDATE:
+            return False
         try:
-            if self.event.request_type is not RequestType.UPDATE or self.record is None or not self.record.failed:
-                return False
+            record, reversed_record = self.record, self.old_record
         except AccessError as error:
             # Where nothing may be read, nothing can have been remembered.
-            self.log.warning(f"taken for a deployment and not for its rollback: {error.explain()}")
+            self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
-        was_this = self.record.failed == key_of(self.event.old_properties)
-        return was_this and self.is_current(self.record.failed_sent)
+        if record is not None and record.failed == key_of(self.event.old_properties):
+            return self.is_current(record.failed_sent)
+        if reversed_record is None or reversed_record.undoes_to != key_of(self.event.properties):
+            return False
+        return reversed_record.request != self.event.request_id and self._is_unproven(reversed_record)
+
+    @cached_property
+    def is_old_unproven(self) -> bool:
+        """Whether no deployment has succeeded since the old declaration was deployed: a rollback goes further back."""
+        return self.old_record is not None and self._is_unproven(self.old_record)
+
+    def _is_unproven(self, record: Record) -> bool:
+        return record.sent > 0 and self.has_succeeded_since(record.sent) is False
 
     @cached_property
     def is_undo(self) -> bool:
@@ -202,7 +218,17 @@ class Turn:
         Args:
             sent: In seconds since the epoch; 0: not known, and long ago.
         """
-        return sent > 0 and self.history.has_succeeded_since(sent) is not True
+        return sent > 0 and self.has_succeeded_since(sent) is not True
+
+    def has_succeeded_since(self, sent: float) -> bool | None:
+        """
+        Whether a deployment that still declared the resource has succeeded; None if that cannot be known.
+
+        Args:
+            sent: The time since when, in seconds since the epoch.
+        """
+        is_deletion = self.event.request_type is RequestType.DELETE
+        return self.history.has_succeeded_since(sent, before_this=is_deletion)
 
 
 def segments_of(declaration: Declaration) -> tuple[str, ...]:
@@ -227,6 +253,14 @@ def decoded(properties: Mapping[str, object]) -> Declaration | None:
         return None
 
 
+def registry_in_id(event: Event) -> str | None:
+    """Return the registry that the physical id names; None where the id is not one of ours."""
+    place, _, logical_id = event.physical_resource_id.rpartition(":")
+    if place.startswith(ID_PREFIX) and logical_id == event.logical_resource_id:
+        return place.removeprefix(ID_PREFIX).partition("/")[0]
+    return None
+
+
 def _registry_id(event: Event, declaration: Declaration) -> str | None:
     """
     Tell the registry of a resource that is deleted without asking for it; None where that does not work.
@@ -234,9 +268,8 @@ def _registry_id(event: Event, declaration: Declaration) -> str | None:
     Its physical id has it; where CloudFormation knows none of ours, it is the
     account of the function, unless the declaration names another.
     """
-    place, _, logical_id = event.physical_resource_id.rpartition(":")
-    if place.startswith(ID_PREFIX) and logical_id == event.logical_resource_id:
-        return place.removeprefix(ID_PREFIX).partition("/")[0]
+    if (known := registry_in_id(event)) is not None:
+        return known
     if declaration.registry_id is not None:
         return declaration.registry_id if is_account_id(declaration.registry_id) else None
     arns = (str(event.properties.get("ServiceToken", "")), event.stack_id)

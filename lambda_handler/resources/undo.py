@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from ..cfn.event import RequestType
@@ -14,7 +15,7 @@ from ..publish.remove import OWNED, TAKEN_MEANWHILE, Removal, give_back
 from ..publish.rule import Rule
 from ..spec import Declaration, Property
 from .record import Record, key_of
-from .records import MOVING, owns_tags, remembers
+from .records import MOVING, UNDO, owns_tags, remembers
 from .turn import Turn, segments_of
 
 
@@ -45,7 +46,8 @@ def _leave(turn: Turn, old: Declaration) -> Sequence[str]:
         # What a deployment took over that never succeeded is not the resource's own.
         given_back = _give_back_failed(turn, turn.old_record, ours, turn.dropped)
         tags = [tag for tag in turn.dropped if tag not in given_back]
-        removal = Removal(tags=tags, image=False, keeps_last=True, given_back=given_back)
+        since = turn.old_record.claimed if turn.old_record else 0.0
+        removal = Removal(tags=tags, image=False, keeps_last=True, since=since, given_back=given_back)
         kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
     _end_obsolete(turn, old)
     return kept
@@ -76,11 +78,12 @@ def delete(turn: Turn, *, is_created: bool) -> None:
     previous = [record.previous] if record and record.previous else []
     ends = [*segments_of(turn.declaration), *previous]
     is_undone = not is_created or _is_undone(turn, record)
-    if is_undone and not (record and record.undoes_to):
+    # A rollback deletes only what was created since the last success, and updates the rest.
+    if is_undone and (not (record and record.undoes_to) or _is_rolling_back(turn)):
         is_waiting = _undo_creation(turn, record, ours)
     else:
         # An update that never succeeded has taken tags over; what was there before it was the resource's own.
-        given_back = _give_back(turn, record.found or {}, ours, record.put) if is_undone and record else ()
+        given_back = _give_back(turn, record, record.found or {}, ours) if is_undone and record else ()
         is_waiting = turn.declaration.deletes and _remove_declared(turn, ours, given_back, ends)
     _end(turn, [segment for segment in ends if not (is_waiting and ours is not None and segment == ours.hex)])
 
@@ -88,12 +91,14 @@ def delete(turn: Turn, *, is_created: bool) -> None:
 def _remove_declared(turn: Turn, ours: Digest | None, given_back: Collection[str], ends: Sequence[str]) -> bool:
     """Remove the declaration's image and its tags; return whether tags stay that wait for an index to go."""
     tags = [tag for tag in turn.declaration.tags if tag not in given_back]
-    kept, is_waiting = _remove_image(turn, ours, Removal(tags=tags, image=True, given_back=given_back))
+    record = turn.record or Record()
+    removal = Removal(tags=tags, image=True, lists=record.lists, since=record.claimed, given_back=given_back)
+    kept, is_waiting = _remove_image(turn, ours, removal)
     owned = [tag for tag in kept if kept[tag] == OWNED]
     if owned and not is_waiting:
         # Two that are deleted at the same time must not leave a tag to each other: the last one sees no owner.
         _end(turn, ends)
-        _remove_image(turn, ours, Removal(tags=owned, image=True))
+        _remove_image(turn, ours, replace(removal, tags=owned, given_back=()))
     return is_waiting
 
 
@@ -101,7 +106,7 @@ def _other_life(turn: Turn, record: Record, *, is_created: bool) -> str:
     """Say why a record is of another life of the resource than the one that ends; empty: it is of this one."""
     if record.sent > turn.event.sent:
         return "the resource was created again after it was to be deleted"
-    if not is_created and not turn.is_current(record.sent):
+    if (not is_created or _is_rolling_back(turn)) and not turn.is_current(record.sent):
         return "what is remembered is of an earlier life of the resource"
     return ""
 
@@ -133,14 +138,16 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     taken = {tag: at for tag, at in (record.found or {}).items() if tag not in turn.declaration.tags}
     removes = any(each.untags or each.deletes for each in (turn.declaration, old))
     if (taken or removes) and turn.is_current(record.sent):
-        given_back = _give_back(turn, taken, ours, record.put)
+        given_back = _give_back(turn, record, taken, ours)
         new = [tag for tag in turn.dropped if tag not in taken]
         if removes and record.found is not None:
             existed = record.existed
             removal = Removal(
                 tags=new,
                 image=old.deletes and existed is not None and ours not in existed,
+                lists=record.lists,
                 spared=existed or frozenset(),
+                since=record.claimed,
                 is_undo=True,
                 # Those that are still declared point to the declared image by now.
                 given_back=[*given_back, *turn.declaration.tags],
@@ -161,46 +168,84 @@ def _is_undone_by(turn: Turn, record: Record) -> bool:
     """Whether an update returns to what was declared before the one that wrote the record, or earlier than that."""
     if record.undoes_to == key_of(turn.event.properties):
         return True
-    return bool(record.found) and turn.history.has_succeeded_since(record.sent) is False
+    return bool(record.found) and turn.has_succeeded_since(record.sent) is False
 
 
 def _give_back_failed(turn: Turn, record: Record | None, ours: Digest | None, tags: Collection[str]) -> Collection[str]:
     """Give those of *tags* back that were taken over since a deployment has last succeeded."""
     taken = {tag: at for tag, at in (record.found or {}).items() if tag in tags} if record else {}
-    if record is None or not taken or turn.history.has_succeeded_since(record.sent) is not False:
+    if record is None or not taken or turn.has_succeeded_since(record.sent) is not False:
         return ()
-    return _give_back(turn, taken, ours, record.put)
+    return _give_back(turn, record, taken, ours)
 
 
-def _give_back(
-    turn: Turn, found: Mapping[str, Digest], ours: Digest | None, put: Collection[Digest] = ()
-) -> Collection[str]:
+def _give_back(turn: Turn, record: Record, found: Mapping[str, Digest], ours: Digest | None) -> Collection[str]:
     """
     Point tags to where they pointed before, unless another declaration has them where they are.
 
     Args:
+        record: Of what took them over.
+        found: The tags, each with its image then.
         ours: The image that the declaration stands for; None: not known.
-        put: The images that earlier deployments have put the tags to.
     """
-    owned = _owned(turn, found, ours)
+    owned = _owned(turn, record, found, ours)
     for tag in owned:
         turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
-    given_back = give_back(free, {*put, *filter(None, [ours])}, turn.ports.destination, turn.log)
+    put = {*record.put, *filter(None, [ours])}
+    given_back = give_back(free, put, turn.ports.destination, turn.log)
     # A declaration writes its record before it puts its tags: it is seen by now, or puts them after us.
-    retaken = _owned(turn, given_back, ours)
+    retaken = _owned(turn, record, given_back, ours)
     if ours is not None and retaken:
         manifest = turn.ports.destination.manifest(ours)
         for tag in retaken:
             turn.remover.restore(ours, manifest, tag, TAKEN_MEANWHILE)
-    return [tag for tag in given_back if tag not in retaken]
+    given_back = [tag for tag in given_back if tag not in retaken]
+    _hand_over(turn, record, {tag: digest for tag, digest in found.items() if tag not in given_back}, put)
+    return given_back
 
 
-def _owned(turn: Turn, tags: Collection[str], ours: Digest | None) -> Collection[str]:
+def _hand_over(turn: Turn, record: Record, left: Mapping[str, Digest], put: AbstractSet[Digest]) -> None:
+    """
+    Tell resources of the stack that took tags from this one where these pointed before.
+
+    One that is undone after this one would give them back to an image that is undone itself.
+
+    Args:
+        record: Of this resource.
+        left: The tags that were not given back, each with its image before.
+        put: The images that this resource put them to.
+    """
+    if not left:
+        return
+    repository = turn.ports.destination
+    images = {*repository.resolve(list(left)).values(), *put}
+    taken: dict[str, dict[str, Digest]] = {}
+    try:
+        others = turn.records.of_stack([UNDO, MOVING, *(digest.hex for digest in images)])
+        for name, other in others.items():
+            if other.found is None or other.sent < record.sent:
+                continue
+            shared = set(other.tags or ()) - set(other.found)
+            taken[name] = {tag: at for tag, at in left.items() if other.found.get(tag) in put}
+            found = taken[name] | {tag: at for tag, at in left.items() if tag in shared}
+            if found:
+                turn.records.rewrite(name, replace(other, found={**other.found, **found}))
+    except AccessError as error:
+        turn.log.warning(f"not handed over to another resource of the stack: {error.explain()}")
+    # It may have ended meanwhile, and given them back to the image of this one.
+    seen = repository.resolve([tag for tags in taken.values() for tag in tags])
+    for name, tags in taken.items():
+        if late := {tag: at for tag, at in tags.items() if seen.get(tag) in put}:
+            give_back(late, put, repository, turn.log)
+            turn.records.forget(name)
+
+
+def _owned(turn: Turn, record: Record, tags: Collection[str], ours: Digest | None) -> Collection[str]:
     """Return those of *tags* that another declaration has at our image."""
     if not tags or ours is None:
         return ()
-    owners = turn.records.owners(ours)
+    owners = turn.records.owners(ours, record.claimed)
     return [tag for tag in tags if owners.tags.get(tag) == ours]
 
 
@@ -215,14 +260,22 @@ def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> bo
     if record is None or record.found is None:
         turn.log.warning("nothing is removed: it is not known what was there before the deployment")
         return False
-    given_back = _give_back(turn, record.found, ours, record.put)
+    given_back = _give_back(turn, record, record.found, ours)
     if not (declaration.untags or declaration.deletes):
         _say_what_stays(turn, [tag for tag in declaration.tags if tag not in record.found])
         return False
     existed = record.existed
     goes = declaration.deletes and existed is not None and ours not in existed
     new = [tag for tag in declaration.tags if tag not in record.found]
-    removal = Removal(tags=new, image=goes, spared=existed or frozenset(), is_undo=True, given_back=given_back)
+    removal = Removal(
+        tags=new,
+        image=goes,
+        lists=record.lists,
+        spared=existed or frozenset(),
+        since=record.claimed,
+        is_undo=True,
+        given_back=given_back,
+    )
     return _remove_image(turn, ours, removal)[1]
 
 
@@ -233,22 +286,25 @@ def _say_what_stays(turn: Turn, tags: Sequence[str]) -> None:
 
 def _is_undone(turn: Turn, record: Record | None) -> bool:
     """
-    Whether the deletion of a resource undoes what a deployment did that failed.
+    Whether the deletion of a resource undoes a failed deployment.
 
-    So it is while the stack rolls back: it deletes then only what the failed
-    deployment created. And so it is where a stack is deleted that was never
-    deployed with success since the resource took tags over.
+    That is so while the stack rolls back, and if no deployment that declared
+    the resource has succeeded since the resource took tags over.
     """
     if not (turn.declaration.untags or turn.declaration.deletes or (record and record.found)):
         return False
+    if _is_rolling_back(turn):
+        return True
+    if record is None or not record.sent or not (record.found or (turn.declaration.deletes and record.existed)):
+        return False
+    return turn.has_succeeded_since(record.sent) is False
+
+
+def _is_rolling_back(turn: Turn) -> bool:
     try:
-        if turn.history.is_rolling_back:
-            return True
-        if record is None or not record.found or not record.sent or not turn.history.is_deleting:
-            return False
-        return turn.history.has_succeeded_since(record.sent) is False
+        return turn.history.is_rolling_back
     except AccessError as error:
-        turn.log.warning(f"not taken for a rollback: {error.explain()}")
+        turn.log.warning(f"not handled as a rollback: {error.explain()}")
         return False
 
 
@@ -295,10 +351,15 @@ def _remove(
 
 
 def _end_obsolete(turn: Turn, old: Declaration) -> None:
-    """End the record of the declaration before the old one: no rollback leads back to it any more."""
-    if remembers(old) and turn.old_record is not None:
-        needed = {*segments_of(turn.declaration), *segments_of(old)}
-        _end(turn, [segment for segment in [turn.old_record.previous] if segment and segment not in needed])
+    """End the record that no rollback needs any more: of the declaration before the old one, if that one succeeded."""
+    if not remembers(old) or turn.old_record is None or not turn.old_record.previous:
+        return
+    earlier, stays = turn.old_record.previous, set(segments_of(turn.declaration))
+    if turn.is_old_unproven:
+        stays.add(earlier)
+        _end(turn, [segment for segment in segments_of(old) if segment not in stays])
+    elif earlier not in {*stays, *segments_of(old)}:
+        _end(turn, [earlier])
 
 
 def _end(turn: Turn, segments: Sequence[str]) -> None:

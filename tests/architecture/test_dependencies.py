@@ -95,7 +95,9 @@ LAYERS = {
         ours=frozenset({"cdk_ecrpublic.sandbox"}), others=frozenset({"ministack", "starlette"})
     ),
     # A review is the handler without its writes; reading an app takes no CDK.
-    "cdk_ecrpublic.review": Layer(ours=frozenset({SHIPPED, "cdk_ecrpublic.review.app", *WITHOUT_CDK})),
+    "cdk_ecrpublic.review": Layer(
+        ours=frozenset({SHIPPED, "cdk_ecrpublic.review.app", *WITHOUT_CDK}), others=frozenset({"yaml"})
+    ),
     # What is declared, without looking at anything that is there.
     "cdk_ecrpublic.review.app": library(
         "errors",

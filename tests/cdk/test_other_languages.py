@@ -16,10 +16,11 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from cdk_ecrpublic.review.app.intrinsics import Resolver
+from cdk_ecrpublic.review.app.resolver import Resolver
 from cdk_ecrpublic.sandbox import SandboxProcess
 from cdk_ecrpublic.sandbox.images import push_image
 from tests.support.distribution import CHECKOUT
+from tests.support.scope import FixedScope
 
 from .conftest import Project
 
@@ -91,7 +92,7 @@ def wait(provider: Project, what: str) -> None:
 def problems(template: dict[str, Any]) -> list[str]:
     """Hold the properties of a template's images to the schema that the documentation publishes."""
     parameters = {name: each.get("Default") for name, each in template.get("Parameters", {}).items()}
-    resolve = Resolver(ref=parameters.__getitem__, import_value=str)
+    resolve = Resolver(FixedScope(parameters))
     images = [each for each in template["Resources"].values() if each["Type"] == "Custom::ECRPublicImage"]
     assert images
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,30 @@ PublicImage(self, "Release", repository=repository, source=ImageSource.tag("buil
     assert removed.returncode == 0, removed.stdout
     assert project.tags() == before
     assert denied(project) == []
+
+
+def test_r13_what_moves_to_another_repository_is_cleaned_up_where_it_was(project: Project) -> None:
+    """The function's own policy names the new repository by then; the old one has a policy that outlives the image."""
+    image, other = project.push("image"), f"{project.repository}-other"
+    project.sandbox.client("ecr-public").create_repository(repositoryName=other)
+    elsewhere = replace(project, repository=other)
+    assert elsewhere.push("image") == image
+    release = f"""
+from aws_cdk import RemovalPolicy
+PublicImage(self, "Release", repository=PublicRepository.from_repository_name(self, "Place", "%s"),
+            source=ImageSource.digest("{image.digest}"), tags=["1.0.0"], removal_policy=RemovalPolicy.DESTROY)
+"""
+    project.write_app(release % project.repository)
+    project.deploy()
+    assert project.tags() == {"1.0.0": image.digest}
+
+    project.write_app(release % other)
+    project.deploy()
+
+    assert (project.tags(), elsewhere.tags()) == ({}, {"1.0.0": image.digest})
+    assert denied(project) == []
+    destroyed = project.cdk("destroy", "--force")
+    assert (destroyed.returncode, elsewhere.tags()) == (0, {}), destroyed.stdout
 
 
 def test_a_role_that_may_not_put_images_is_said(project: Project) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from cdk_ecrpublic.sandbox.images import push_image
+from cdk_ecrpublic.sandbox.images import build_image, push_image
 
 from .conftest import Project, environment
 from .test_releases import release
+from .test_sources import push_to_private_ecr
 
 pytestmark = pytest.mark.cdk
 
@@ -30,10 +31,10 @@ def tool(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def plan(project: Project) -> dict[str, Any]:
+def plan(project: Project, *options: str) -> dict[str, Any]:
     """Synthesize and plan; return the only image."""
     assert project.cdk("synth", "--quiet").returncode == 0
-    result = tool(project, "plan", "--format", "json")
+    result = tool(project, "plan", "--format", "json", *options)
     assert result.returncode == 0, result.stdout + result.stderr
     (image,) = json.loads(result.stdout)["images"]
     assert isinstance(image, dict)
@@ -91,6 +92,57 @@ def test_tags_that_will_be_removed_are_shown(project: Project) -> None:
 
     assert [(tag["tag"], tag["action"]) for tag in planned["tags"]] == [("1.0", "unchanged"), ("old", "remove")]
     assert project.tags() == {"1.0": image.digest}
+
+
+PRIVATE = """
+from aws_cdk import aws_ecr as ecr
+private = ecr.Repository.from_repository_name(self, "Private", "{name}")
+PublicImage(self, "Copy", repository=repository, source=ImageSource.ecr(private, digest="{digest}"), tags=["1"])
+"""
+
+
+def test_a_stack_for_any_account_gets_a_real_answer(project: Project) -> None:
+    """Its account and Region are those of the credentials, as for ``cdk deploy``."""
+    image, name = build_image({"etc/name": b"private"}), f"{project.repository}-private"
+    push_to_private_ecr(project, name, image)
+    project.write_app(PRIVATE.format(name=name, digest=image.digest))
+
+    planned = plan(project)
+    project.deploy()
+
+    assert (planned["state"], planned["problems"]) == ("changed", [])
+    assert plan(project)["state"] == "unchanged"
+    assert tool(project, "verify").returncode == 0
+    project.sandbox.client("ecr-public").batch_delete_image(
+        repositoryName=project.repository, imageIds=[{"imageTag": "1"}]
+    )
+    assert tool(project, "verify").returncode == 1
+    assert plan(project)["state"] == "drifted"
+
+
+NESTED = """
+from aws_cdk import NestedStack
+tag = CfnParameter(self, "Tag", default="never")
+nested = NestedStack(self, "Nested")
+repository = PublicRepository.from_repository_name(nested, "Repository", "{name}")
+PublicImage(nested, "Release", repository=repository, source=ImageSource.digest("{digest}"), tags=[tag.value_as_string])
+"""
+
+
+def test_a_nested_stack_with_a_parameter_is_known_as_it_was_deployed(project: Project) -> None:
+    image, by_hand = project.push("first"), project.push("by hand")
+    project.write_app(NESTED.format(name=project.repository, digest=image.digest))
+    told = ("--parameters", "Tag=2.0")
+
+    planned = plan(project, *told)
+    assert project.cdk("deploy", "--require-approval", "never", *told).returncode == 0
+
+    assert [(tag["tag"], tag["action"]) for tag in planned["tags"]] == [("2.0", "create")]
+    assert plan(project)["state"] == "unchanged", "CloudFormation keeps what it was told"
+    assert tool(project, "verify").returncode == 0
+    push_image(project.sandbox, project.repository, by_hand, ["2.0"])
+    assert plan(project)["state"] == "drifted"
+    assert plan(project, "--parameters", "Tag=2.1")["tags"][0]["tag"] == "2.1"
 
 
 def _import(body: str) -> str:

@@ -27,12 +27,13 @@ from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 from packaging.version import Version
 
-from cdk_ecrpublic.review.app.intrinsics import Resolver
+from cdk_ecrpublic.review.app.resolver import Resolver
 from cdk_ecrpublic.sandbox import SandboxProcess
 from cdk_ecrpublic.sandbox.images import push, push_image
 from tests.protocol.cloudformation import Answer, CloudFormation, answer_address
 from tests.protocol.conftest import Lambda
 from tests.support.control_plane import control_plane
+from tests.support.scope import FixedScope
 
 from . import declarations
 from .declarations import DECLARATIONS, IMAGE, REGISTRY, REPOSITORY, SECRET_ARN, UPSTREAM
@@ -106,7 +107,7 @@ class World:
 
     def as_sent(self, properties: Mapping[str, Any]) -> dict[str, Any]:
         """Return properties of a template as the handler gets them: with values of this account."""
-        resolve = Resolver(ref=self._pseudo_parameter, import_value=str)
+        resolve = Resolver(FixedScope(self._pseudo_parameters()))
         text = json.dumps(resolve({name: value for name, value in properties.items() if name != "ServiceToken"}))
         sent: dict[str, Any] = json.loads(text.replace(REGISTRY, self._registry()).replace(SECRET_ARN, self._secret()))
         return sent
@@ -115,9 +116,9 @@ class World:
         """Send the Create of a record."""
         return self.cloudformation.create(self.as_sent(record["Properties"]), record["LogicalId"])
 
-    def _pseudo_parameter(self, name: str) -> str:
+    def _pseudo_parameters(self) -> Mapping[str, str]:
         values = {"AccountId": self.sandbox.account, "Region": "us-east-1", "URLSuffix": "amazonaws.com"}
-        return {"Partition": "aws", "StackName": "Stack", **values}[name.removeprefix("AWS::")]
+        return {f"AWS::{name}": value for name, value in {"Partition": "aws", "StackName": "Stack", **values}.items()}
 
     def _registry(self) -> str:
         described = self.sandbox.client("ecr-public").describe_repositories(repositoryNames=[UPSTREAM])

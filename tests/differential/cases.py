@@ -52,6 +52,21 @@ def redirected(status: int, *, path: str = "/manifests/", guest: bool = False) -
     return arrange
 
 
+def after(interim: bytes) -> Arrange:
+    """Send something before each response."""
+
+    def arrange(stage: Stage) -> None:
+        stage.registry.push(IMAGE, "1")
+
+        def behaviour(request: BaseHTTPRequestHandler) -> bool:
+            request.wfile.write(interim)
+            return False
+
+        stage.registry.behaviour = behaviour
+
+    return arrange
+
+
 def typed(kind: str, *, strip: bool = False) -> Arrange:
     """Serve manifests with another content type, and perhaps without one of their own."""
 
@@ -221,39 +236,39 @@ def _without_list(registry: UpstreamRegistry) -> None:
     registry.behaviour = behaviour
 
 
-_SAFE = "Two clients would read two images out of one digest; what everybody gets must be certain."
+_SAFE = "Different clients would read different images from one digest."
 
-_ANYWHERE = "Whoever answers for a registry could have the password sent anywhere; a key in the secret allows it."
-_GRAMMAR = "RFC 9110 lets a challenge be written like this."
-_OWN_TYPE = "The manifest names its type itself, and a file server or a proxy does not know it."
-_SIGNATURES = "An image without its signatures fails whoever verifies it."
-_PATIENT = (
-    "A copy of gigabytes that breaks off once is not worth a failed deployment; the digest is checked at the end."
-)
+_ANYWHERE = "A registry could otherwise have the password sent to any host; a key in the secret allows it."
+_FORMS = "This is the only way that OAuth 2 defines, and containerd tries it first."
+_GRAMMAR = "RFC 9110 allows this syntax."
+_OWN_TYPE = "The manifest contains its media type; a file server or proxy does not know it."
+_SIGNATURES = "Without its signatures, an image fails verification."
+_PATIENT = "One interruption of a large download should not fail a deployment; the digest is checked at the end."
 
 CASES: Mapping[str, Sequence[Case]] = {
     "Challenges": [
         Case(name="Bearer", arrange=guarded(BEARER), login=True),
-        Case(name="Bearer, then Basic, in one field", arrange=guarded(f'{BEARER}, Basic realm="A"'), login=True),
-        Case(name="Basic, then Bearer, in one field", arrange=guarded(f'Basic realm="A", {BEARER}'), login=True),
+        Case(name="Bearer, then Basic, in one header", arrange=guarded(f'{BEARER}, Basic realm="A"'), login=True),
+        Case(name="Basic, then Bearer, in one header", arrange=guarded(f'Basic realm="A", {BEARER}'), login=True),
         Case(name="Negotiate, then Bearer", arrange=guarded(f"Negotiate, {BEARER}"), login=True),
-        Case(name="Basic alone", arrange=guarded('Basic realm="A"'), login=True),
+        Case(name="Basic only", arrange=guarded('Basic realm="A"'), login=True),
         Case(name="no scope", arrange=guarded('Bearer realm="{url}/token",service="s"'), login=True),
         Case(name="an empty scope", arrange=guarded('Bearer realm="{url}/token",service="s",scope=""'), login=True),
         Case(
-            name="other case and spaces",
+            name="unusual case and spaces",
             arrange=guarded('bearer Realm = "{url}/token" , Service="s"'),
             login=True,
             reason=_GRAMMAR,
         ),
         Case(
-            name="404 to anonymous readers, a challenge at `/v2/` alone",
+            name="404 to anonymous clients, a challenge at `/v2/` only",
             arrange=guarded(BEARER, hidden=404),
             login=True,
         ),
     ],
     "Token endpoints": [
         Case(name="a realm with a query", arrange=guarded('Bearer realm="{url}/token?a=b",service="s"'), login=True),
+        Case(name="it accepts forms only", arrange=guarded(BEARER, takes_get=False), login=True, reason=_FORMS),
         Case(
             name="on another host",
             arrange=guarded('Bearer realm="{other}/token",service="s"'),
@@ -261,7 +276,7 @@ CASES: Mapping[str, Sequence[Case]] = {
             reason=_ANYWHERE,
         ),
         Case(
-            name="on another host that our secret trusts",
+            name="on another host that the secret allows",
             arrange=guarded('Bearer realm="{other}/token",service="s"'),
             login=True,
             secret='"tokenEndpoint": "{other}"',
@@ -274,28 +289,35 @@ CASES: Mapping[str, Sequence[Case]] = {
         ),
         Case(name="a blob, 307, to another host", arrange=redirected(307, path="/blobs/"), login=True),
         Case(
-            name="a manifest, to a host that asks for an anonymous token",
+            name="a manifest, to a host that requires an anonymous token",
             arrange=redirected(307, guest=True),
             login=True,
         ),
+    ],
+    "Interim responses": [
+        Case(
+            name="`103 Early Hints` before each response",
+            arrange=after(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        ),
+        Case(name="`100 Continue` before each response", arrange=after(b"HTTP/1.1 100 Continue\r\n\r\n")),
     ],
     "Content types of manifests": [
         Case(name="`application/json`", arrange=typed("application/json"), reason=_OWN_TYPE),
         Case(name="`application/octet-stream`", arrange=typed("application/octet-stream"), reason=_OWN_TYPE),
         Case(name="none", arrange=typed("")),
-        Case(name="the right one, with a parameter", arrange=typed("{own}; charset=utf-8")),
+        Case(name="the correct type, with a parameter", arrange=typed("{own}; charset=utf-8")),
         Case(
-            name="that of an image, for an index",
+            name="the type of an image, for an index",
             arrange=typed("application/vnd.oci.image.manifest.v1+json"),
             reason=_SAFE,
         ),
         Case(
-            name="generic, and the manifest names none",
+            name="generic, and the manifest has no media type",
             arrange=typed("application/octet-stream", strip=True),
-            reason="ECR Public stores a media type with each manifest, and nothing says which it is.",
+            reason="ECR Public stores a media type with each manifest, and here it is unknown.",
         ),
     ],
-    "Ranges, after a download broke off": [
+    "Ranges, after an interrupted download": [
         Case(name="any range", arrange=breaking(any_range), reason=_PATIENT),
         Case(name="ranges with both ends, 416 to others", arrange=breaking(only_closed), reason=_PATIENT),
         Case(name="416 to every range", arrange=breaking(lambda request, _: send(request, 416)), reason=_PATIENT),
@@ -321,49 +343,49 @@ CASES: Mapping[str, Sequence[Case]] = {
         Case(name="`rel=next` without quotes", arrange=paged("<{path}?page=2>; rel=next"), lists=True),
         Case(name="a parameter before `rel`", arrange=paged('<{path}?page=2>; title="a, b"; rel="next"'), lists=True),
         Case(
-            name="two links in one field",
+            name="two links in one header",
             arrange=paged('<{path}>; rel="first", <{path}?page=2>; rel="next"'),
             lists=True,
         ),
         Case(name="`Link` without brackets", arrange=paged("{path}?page=2; rel=next"), lists=True),
         Case(name="the image itself under `sha256-<hex>`", arrange=gitlab, lists=True),
     ],
-    "Shapes of indexes": [
+    "Indexes": [
         Case(name="two platforms", arrange=pushed(lambda: IMAGE)),
         Case(name="one digest under two platforms", arrange=pushed(two_entries)),
         Case(name="a SOCI index beside its image", arrange=pushed(soci)),
         Case(name="an index in an index", arrange=pushed(nested)),
         Case(
-            name="lists what the registry does not hold",
+            name="lists images that the registry does not have",
             arrange=pushed(lambda: as_docker_saves()[0]),
-            reason="Read by a tag; by its digest it needs `platforms`. ECR Public takes no index without its images.",
+            reason="ECR Public stores no index without its images. By digest, set `platforms`.",
         ),
-        Case(name="another size than the manifest has", arrange=pushed(other_size)),
+        Case(name="a size that differs from the manifest's", arrange=pushed(other_size)),
         Case(
-            name="a key twice, with two values",
+            name="a duplicate key, with two values",
             arrange=pushed(changed(b'"mediaType"', b'"schemaVersion": 3, "mediaType"')),
             reason=_SAFE,
         ),
         Case(
-            name="a key in other letters",
+            name="a key in a different case",
             arrange=pushed(changed(b'"manifests"', b'"Manifests": [], "manifests"')),
             reason=_SAFE,
         ),
     ],
-    "Shapes of archives": [
+    "Archives": [
         Case(name="an OCI layout", arrange=filed(lambda: tar_of(layout_of((IMAGE, NAMES))))),
         Case(name="an OCI layout, gzipped", arrange=filed(lambda: gzip.compress(tar_of(layout_of((IMAGE, NAMES)))))),
         Case(name="a classic `docker save`", arrange=filed(lambda: tar_of(saved(tar_of({"a": b"1"}))))),
         Case(
-            name="a `docker save` that lists more than it holds",
+            name="a `docker save` that lists more images than it has",
             arrange=filed(lambda: tar_of(layout_of((as_docker_saves()[0], NAMES)))),
-            reason="Docker writes such archives since version 29; the log names what they do not hold.",
+            reason="Docker writes such archives since version 29; the log lists the missing images.",
         ),
         Case(
-            name="layers in another order than the config's",
+            name="layers in a different order than in the config",
             arrange=filed(lambda: tar_of(layout_of((out_of_order(), NAMES)))),
             reason="The image would not run. Docker 25.0.0 wrote such archives.",
         ),
-        Case(name="cut off", arrange=filed(lambda: tar_of(layout_of((IMAGE, NAMES)))[:4000])),
+        Case(name="truncated", arrange=filed(lambda: tar_of(layout_of((IMAGE, NAMES)))[:4000])),
     ],
 }

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import unquote
 
 from cdk_ecrpublic.sandbox.images import build_image
 from tests.support.upstream import UpstreamRegistry, upstream_registry
@@ -19,6 +20,7 @@ BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 INDEX = "application/vnd.oci.image.index.v1+json"
 IMAGE = build_image({"etc/text": b"an image"}, platforms=("linux/amd64", "linux/arm64"))
 
+SCOPE = "scope=repository:team/app:pull"
 READ, REFUSED, NONE = "read", "refused", "none"
 
 
@@ -86,6 +88,7 @@ class Guard:
         hidden: The status for who has no token.
         open_to_all: Whether an anonymous token will do.
         token: What it gives.
+        takes_get: Whether the token endpoint takes queries, and not only forms.
     """
 
     stage: Stage
@@ -93,6 +96,7 @@ class Guard:
     hidden: int = 401
     open_to_all: bool = False
     token: str = "t"
+    takes_get: bool = True
 
     def __call__(self, request: BaseHTTPRequestHandler) -> bool:
         if request.path.partition("?")[0] in {"/token", "/other"}:
@@ -110,13 +114,17 @@ class Guard:
 
     def give_token(self, request: BaseHTTPRequestHandler) -> None:
         """Give a token to who knows the password, and asks for this repository, if that is asked for."""
-        known = self.open_to_all or request.headers.get("Authorization") == BASIC
-        scoped = (
-            "scope=repository%3Ateam%2Fapp%3Apull" in request.path or "scope=repository:team/app:pull" in request.path
+        asked = unquote(request.path.partition("?")[2])
+        if request.command == "POST":
+            asked = unquote(self.stage.registry.server.asked[-1].form)
+        elif not self.takes_get:
+            send(request, 405, b"{}", "application/json")
+            return
+        is_login = request.headers.get("Authorization") == BASIC or {f"username={USER}", f"password={PASSWORD}"} <= set(
+            asked.split("&")
         )
-        has_query = request.path.count("?") == 1
-        good = known and scoped and has_query
-        body = json.dumps({"token": self.token} if good else {}).encode()
+        good = (self.open_to_all or is_login) and SCOPE in asked and "?" not in asked
+        body = json.dumps({"token": self.token, "access_token": self.token} if good else {}).encode()
         send(request, 200 if good else 401, body, "application/json")
 
 

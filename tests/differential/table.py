@@ -18,7 +18,7 @@ from tests.support.control_plane import control_plane
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "other-registries.md"
 MARK = "## The table\n"
 OURS = "cdk-ecrpublic"
-COLUMNS = ("case", OURS, *PEERS, "why ours differs")
+COLUMNS = ("case", OURS, *PEERS, "why cdk-ecrpublic differs")
 
 
 @contextmanager

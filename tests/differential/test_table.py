@@ -56,6 +56,6 @@ def test_other_tools_do_what_the_table_says(heading: str, name: str, tmp_path: P
 def test_where_ours_differs_from_all_the_table_says_why(heading: str, case: Case) -> None:
     row = DOCUMENTED[heading, case.name]
 
-    assert row["why ours differs"] == case.reason
+    assert row["why cdk-ecrpublic differs"] == case.reason
     if differs(row[OURS], {name: row[name] for name in PEERS}):
         assert case.reason

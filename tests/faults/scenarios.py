@@ -48,8 +48,8 @@ KINDS = (
     Kind(name="throttled", api={"code": "ThrottlingException"}, http={"status": 429}),
     Kind(name="server error", api={"code": "ServerException"}, http={"status": 503}),
     Kind(name="no connection", api={"drop": "before"}, http={"drop": "before"}),
-    Kind(name="answer lost", api={"drop": "after"}, http={"drop": "after"}),
-    Kind(name="answer cut off", api={"truncate_bytes": 5}, http={"truncate_bytes": 5}),
+    Kind(name="response lost", api={"drop": "after"}, http={"drop": "after"}),
+    Kind(name="response truncated", api={"truncate_bytes": 5}, http={"truncate_bytes": 5}),
     Kind(name="denied", api={"code": "AccessDeniedException"}, http={"status": 403}),
 )
 
@@ -119,12 +119,12 @@ COPY = Scenario(
 
 SCENARIOS = (RETAG, COPY)
 
-TIMES: Mapping[int | None, str] = {1: "once", None: "for good"}
+TIMES: Mapping[int | None, str] = {1: "once", None: "every time"}
 
 
 def heading(scenario: Scenario, times: int | None) -> str:
     """Return the heading of a table."""
-    return f"### A {scenario.name}, and a fault that is there {TIMES[times]}"
+    return f"### {scenario.name.capitalize()}: the fault occurs {TIMES[times]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -101,15 +102,6 @@ def test_a_stack_is_idle_where_nothing_is_in_progress(world: World, status: str)
     assert world.history().is_idle == (status in {*SUCCEEDED, *FAILED})
 
 
-@pytest.mark.parametrize(
-    "status", ["DELETE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "DELETE_FAILED"]
-)
-def test_a_stack_is_deleted_as_a_whole_where_its_status_says_so(world: World, status: str) -> None:
-    world.stack.status = status
-
-    assert world.history().is_deleting == (status == "DELETE_IN_PROGRESS")
-
-
 @pytest.mark.parametrize("status", BACK)
 def test_a_nested_stack_is_rolled_back_with_the_one_around_it(world: World, status: str) -> None:
     """It is in DELETE_IN_PROGRESS or UPDATE_IN_PROGRESS itself, as in any other deployment."""
@@ -117,16 +109,6 @@ def test_a_nested_stack_is_rolled_back_with_the_one_around_it(world: World, stat
     world.stack.status = "DELETE_IN_PROGRESS"
 
     assert world.history().is_rolling_back
-
-
-def test_a_nested_stack_is_deleted_as_a_whole_only_with_the_one_around_it(world: World) -> None:
-    """Else the deployment of the stack around it does not declare it any more."""
-    world.root.status = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
-    world.stack.status = "DELETE_IN_PROGRESS"
-    assert not world.history().is_deleting
-
-    world.root.status = "DELETE_IN_PROGRESS"
-    assert world.history().is_deleting
 
 
 def test_a_nested_stack_is_idle_with_the_one_around_it(world: World) -> None:
@@ -143,7 +125,7 @@ def test_a_status_is_asked_for_once_in_a_request(world: World) -> None:
     history = world.history()
 
     for _ in range(2):
-        assert [history.is_rolling_back, history.is_deleting, history.is_idle] == [False] * 3
+        assert [history.is_rolling_back, history.is_idle] == [False] * 2
 
     assert world.asked("DescribeStacks") == [STACK, ROOT]
 
@@ -158,7 +140,7 @@ def test_a_stack_that_is_not_nested_is_asked_about_once(world: World) -> None:
 def test_a_permission_that_is_missing_is_not_waited_for(world: World) -> None:
     world.plane.denied.add("DescribeStacks")
 
-    for question in ("is_rolling_back", "is_deleting", "is_idle"):
+    for question in ("is_rolling_back", "is_idle"):
         with pytest.raises(AccessError, match="cloudformation:DescribeStacks failed"):
             getattr(world.history(), question)
 
@@ -201,6 +183,29 @@ def test_a_success_before_that_does_not_count(world: World) -> None:
     world.enter("CREATE_COMPLETE", "UPDATE_IN_PROGRESS")
 
     assert world.history().has_succeeded_since(world.clock.wall()) is False
+
+
+@pytest.mark.parametrize("has_begun", [False, True], ids=["by a clock that is slow", "and another began since"])
+def test_a_success_a_moment_before_that_counts_unless_another_deployment_began(
+    world: World, *, has_begun: bool
+) -> None:
+    world.stack.enter("CREATE_COMPLETE")
+    if has_begun:
+        world.clock.pass_by(1.2)
+        world.stack.enter("UPDATE_IN_PROGRESS")
+    sent = math.floor(world.clock.wall()) if has_begun else world.clock.wall() + 1.2
+
+    assert world.history().has_succeeded_since(sent) is not has_begun
+
+
+def test_the_success_of_an_update_that_deletes_what_it_no_longer_declares_is_none_of_that(world: World) -> None:
+    world.enter("CREATE_IN_PROGRESS", "CREATE_COMPLETE", "UPDATE_IN_PROGRESS")
+    sent = world.clock.wall() + 10
+    world.enter("UPDATE_FAILED", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+
+    assert world.history().has_succeeded_since(sent) is True
+    assert world.history().has_succeeded_since(sent, before_this=True) is False
+    assert world.history().has_succeeded_since(sent - 120, before_this=True) is True
 
 
 def test_the_success_of_a_resource_is_none_of_the_stack(world: World) -> None:

@@ -16,7 +16,7 @@ PSEUDO_PARAMETERS = {
     "AWS::URLSuffix": "amazonaws.com",
     "AWS::AccountId": ACCOUNT,
     "AWS::Region": REGION,
-    "AWS::StackName": "Agent",
+    "AWS::StackName": "Stack",
 }
 
 

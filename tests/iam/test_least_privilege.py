@@ -41,10 +41,13 @@ EACH_ACTION = [
 
 
 @pytest.mark.parametrize("case", EACH)
-def test_the_rendered_role_suffices(case: Case, aws: Aws, deploy: Deployment) -> None:
+def test_the_rendered_role_suffices(
+    case: Case, aws: Aws, deploy: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
     answer = deploy(case.render(aws))
 
     assert answer.succeeded, answer.reason
+    assert "ACCESS_DENIED" not in capsys.readouterr().out
     assert "AccessDeniedException" not in {request.error for request in aws.sandbox.requests.all()}
     if case.actions.keys() >= READ.keys():
         assert {request.authentication for request in reads(aws)} <= {"authenticated"}

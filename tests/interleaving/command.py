@@ -20,7 +20,6 @@ from typing import TypeVar
 from .explore import Bounds, Explorer, Tally, Violation
 from .grid import ACTS, all_pairs, singles
 from .judge import Judge
-from .known import is_known
 from .report import log_of, render, summary
 from .run import controlled
 from .scenarios import Pair
@@ -48,19 +47,14 @@ class Found:
     Attributes:
         shortest: By what broke: the length of the shortest schedule, its name, and its report.
         counts: How many schedules showed it.
-        known: How many showed what is known.
     """
 
     tally: Tally
     shortest: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    known: int = 0
 
     def add(self, violation: Violation, text: str) -> None:
         for problem in violation.verdict.problems:
-            if is_known(violation, problem):
-                self.known += 1
-                continue
             self.counts[problem] += 1
             length = len(violation.schedule.decisions)
             if problem not in self.shortest or length < self.shortest[problem][0]:
@@ -106,18 +100,18 @@ def main(arguments: Sequence[str]) -> int:
         _say(replay(options.replay, service))
         return 0
     tasks = list(_tasks(options, service))
-    total, shown, violations, known = Tally(), Counter[str](), 0, 0
+    total, shown, violations = Tally(), Counter[str](), 0
     started = told = time.monotonic()
     with multiprocessing.get_context("fork").Pool(options.workers) as pool:
         for found in pool.imap_unordered(explored, tasks, chunksize=4):
             total.add(found.tally)
-            violations, known = violations + found.counts.total(), known + found.known
+            violations += found.counts.total()
             _show(found, shown, options.show)
             if time.monotonic() - told > PROGRESS_SECONDS:
                 told = time.monotonic()
-                _say(f"[{told - started:5.0f} s of {len(tasks):,} pairs] {summary(total, violations, known)}")
+                _say(f"[{told - started:5.0f} s of {len(tasks):,} pairs] {summary(total, violations)}")
     seconds = time.monotonic() - started
-    _say(f"{summary(total, violations, known)} in {seconds:.0f} s, {total.runs / seconds:.0f} schedules a second")
+    _say(f"{summary(total, violations)} in {seconds:.0f} s, {total.runs / seconds:.0f} schedules a second")
     for problem, count in shown.most_common():
         _say(f"{count:8,} pairs: {problem}")
     return 1 if violations else 0

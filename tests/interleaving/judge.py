@@ -118,6 +118,12 @@ class Outlook:
         places: dict[str, list[int]] = {name: [] for name in items}
         for place, call in enumerate(run.trace):
             places.setdefault(call.who, []).append(place)
+        self.beside = {
+            name
+            for name, other in permutations(happened, 2)
+            if places.get(name) and places.get(other) and places[name][0] < places[other][-1]
+            if places[other][0] < places[name][-1]
+        }
         inserted = run.schedule.inserted
         if inserted and inserted.act:
             items["person"] = inserted.act
@@ -133,7 +139,7 @@ class Outlook:
                 continue
             if may_fail(states, item):
                 self.may_fail.add(name)
-            states = apply(states, replace(item, earlier=self.missed[name]))
+            states = apply(states, replace(item, earlier=self.missed[name], beside=name in self.beside))
         return states
 
     def _missed(self, run: Run, name: str) -> frozenset[tuple[str, str | None]]:

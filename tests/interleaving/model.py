@@ -111,6 +111,7 @@ class Operation:
         failed: It was answered with FAILED, or not at all.
         again: It was delivered before; this delivery may come to anything or nothing.
         earlier: Where tags may seem to point that were moved after it had looked, or a moment before.
+        beside: Another request ran at the same time.
     """
 
     kind: Kind
@@ -120,6 +121,7 @@ class Operation:
     failed: bool = False
     again: bool = False
     earlier: frozenset[tuple[str, str | None]] = frozenset()
+    beside: bool = False
 
 
 States = frozenset[Model]
@@ -255,10 +257,10 @@ def _untag_dropped(state: Model, operation: Operation, image: str) -> Iterator[M
         yield state
         return
     for dropped in _removable(state, operation.owner, image, [tag for tag in old.tags if tag not in new.tags]):
-        yield from _without_tags(state, image, dropped)
+        yield from _without_tags(state, image, dropped, operation)
         if state.tags_of(image) == set(dropped):
             for tag in dropped:
-                yield from _without_tags(state, image, [other for other in dropped if other != tag])
+                yield from _without_tags(state, image, [other for other in dropped if other != tag], operation)
 
 
 def _removable(state: Model, owner: Owner, image: str, tags: Sequence[str]) -> Iterator[list[str]]:
@@ -271,16 +273,20 @@ def _removable(state: Model, owner: Owner, image: str, tags: Sequence[str]) -> I
         yield [tag for tag in removable if tag not in perhaps]
 
 
-def _without_tags(state: Model, image: str, tags: Sequence[str]) -> Iterator[Model]:
-    """Remove tags of an image; one stays where an index lists it and it has no other: the registry refuses."""
-    if not tags:
-        yield state
-    elif state.is_listed(image) and state.tags_of(image) <= set(tags):
+def _without_tags(state: Model, image: str, tags: Sequence[str], operation: Operation) -> Iterator[Model]:
+    """
+    Remove tags of an image.
+
+    One stays where an index lists the image and it has no other: the registry
+    refuses, except in the moment in which another request takes the index off.
+    """
+    if tags and state.is_listed(image) and state.tags_of(image) <= set(tags):
         for kept in tags:
             after = replace(state, left_over=state.left_over | {(kept, image)})
             yield replace(after, tags=frozenset(item for item in after.tags if item[0] == kept or item[0] not in tags))
-    else:
-        yield replace(state, tags=frozenset(item for item in state.tags if item[0] not in tags))
+        if not operation.beside:
+            return
+    yield replace(state, tags=frozenset(item for item in state.tags if item[0] not in tags))
 
 
 def _undo(state: Model, operation: Operation) -> Iterator[Model]:
@@ -321,7 +327,7 @@ def _give_back(state: Model, operation: Operation, held: Held) -> Iterator[Model
                 gone.append(tag)
             else:
                 after = replace(after.with_tag(tag, place), images=after.images | ({place} if place else frozenset()))
-        yield from _without_tags(after, held.image, gone)
+        yield from _without_tags(after, held.image, gone, operation)
 
 
 def _places(state: Model, operation: Operation, held: Held, tag: str, before: str | None) -> list[str | None]:
@@ -359,7 +365,7 @@ def _delete(state: Model, operation: Operation) -> Iterator[Model]:
         yield after
         return
     for gone in _removable(after, owner, held.image, old.tags):
-        for end in _without_tags(after, held.image, gone):
+        for end in _without_tags(after, held.image, gone, operation):
             yield from _without_unused(end, owner, held.image, frozenset())
 
 

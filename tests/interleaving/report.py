@@ -89,11 +89,10 @@ def _state(world: World) -> str:
     return f"{tags or 'no tags'}; images {' '.join(sorted(world.images()))}; parameters {records or 'none'}"
 
 
-def summary(tally: Tally, violations: int, known: int) -> str:
+def summary(tally: Tally, violations: int) -> str:
     return (
         f"interleavings: {tally.runs:,} schedules of {tally.pairs:,} pairs "
         f"({tally.same:,} more are the same as one of them), {tally.ends:,} endings, {violations:,} violations"
-        f"{f' and {known:,} that are known' if known else ''}"
     )
 
 

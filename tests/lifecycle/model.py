@@ -318,11 +318,17 @@ class Operation:
         """
         Whether the other stack's declaration is one whose tags another's removal spares.
 
+        "What is not restored": a declaration of one digest protects its tags
+        on its own image only.
+
         "What is not restored": a declaration without a record (a digest under
         its own tags) is protected from another stack's DESTROY by its tags at
         the image, and by nothing else.
         """
-        return has_record(self.others[other].properties) or self.others[other].since > self.held[name].since
+        live, mine = self.others[other], self.held[name]
+        if live.digest != mine.digest and not may_move(live.properties):
+            return False
+        return has_record(live.properties) or live.since > mine.since
 
     def _claimed_by_others(self) -> dict[Key, str]:
         return claims({name: other.properties for name, other in self.others.items()})
@@ -442,10 +448,14 @@ def claims_of(properties: Properties) -> Mapping[Key, str]:
 
 def has_record(properties: Properties) -> bool:
     """Whether a declaration writes down what it owns, whatever there is in the registry."""
-    source: Any = properties["Source"]
-    may_move = "Tag" in source or ("Image" in source and "@" not in source["Image"]["Reference"])
     is_named = "StateParameterName" in properties
-    return may_move or is_named or untags(properties) or deletes(properties)
+    return may_move(properties) or is_named or untags(properties) or deletes(properties)
+
+
+def may_move(properties: Properties) -> bool:
+    """Whether a source may stand for another image later."""
+    source: Any = properties["Source"]
+    return "Tag" in source or ("Image" in source and "@" not in source["Image"]["Reference"])
 
 
 def _home(properties: Properties) -> str:

@@ -18,7 +18,7 @@ from tests.support.deployment import SMOOTH, Course, DeployedStack, Deployment
 
 REGION = "us-east-1"
 
-_STACK = """<Stacks><member><StackName>{name}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>
+_STACK = """<Stacks><member><StackName>{name}</StackName>{identity}<CreationTime>2026-01-01T00:00:00Z</CreationTime>
 <StackStatus>{status}</StackStatus></member></Stacks>"""
 
 _ANSWER = """<{operation}Response xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
@@ -88,6 +88,13 @@ class Cloud:
         """Deploy an app's stacks, while something else in each of them fails at the very end."""
         return list(self._deployed(folder, Course(order=order, other_fails_after=1000)))
 
+    def leave_failed(self, folder: Path) -> None:
+        """Deploy an app's stacks without a rollback, while something else in each of them fails at the very end."""
+        course = Course(other_fails_after=1000, on_failure="NOTHING")
+        status = {deployment.status for deployment in self._deployed(folder, course)}
+        assert status == {"FAILED"}
+        self.hold(folder, "UPDATE_FAILED")
+
     def _deployed(self, folder: Path, course: Course) -> Iterator[Deployment]:
         assert self.formation is not None
         assembly = read_assembly(folder)
@@ -109,14 +116,21 @@ class Cloud:
             return 400, _ERROR.format(code="Throttling", message="Rate exceeded")
         if operation in self.denied:
             return 403, _ERROR.format(code="AccessDenied", message="not allowed")
-        if name.startswith("arn:"):  # asked by the function
+        if name.startswith("arn:") and operation == "GetTemplate":
+            name = name.split("/")[1]
+        elif name.startswith("arn:"):  # asked by the function
             return self.plane.answer(operation, form, region)
         if (region, name) not in self.stacks:
             return 400, _ERROR.format(code="ValidationError", message=f"Stack with id {name} does not exist")
         stack = self.stacks[region, name]
         body = f"<TemplateBody>{escape(json.dumps(stack.template))}</TemplateBody>"
-        result = body if operation == "GetTemplate" else _STACK.format(name=name, status=stack.status)
+        result = body if operation == "GetTemplate" else self._described(name, stack)
         return 200, _ANSWER.format(operation=operation, result=result)
+
+    def _described(self, name: str, stack: KnownStack) -> str:
+        there = self.deployed.get(name)
+        identity = f"<StackId>{there.cloudformation.stack_id}</StackId>" if there else ""
+        return _STACK.format(name=name, identity=identity, status=stack.status)
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
         """Answer a request to either service."""

@@ -12,7 +12,7 @@ from aws_cdk import App, Stack
 
 from cdk_ecrpublic import IPublicRepository, PublicRepository
 from cdk_ecrpublic.review.app.assembly import Assembly, read_assembly
-from cdk_ecrpublic.review.app.template import DeclaredImage
+from cdk_ecrpublic.review.app.declared import DeclaredImage
 from cdk_ecrpublic.review.effect import Effect
 from cdk_ecrpublic.review.forecast import find_effects
 from cdk_ecrpublic.review.live.registry import KnownObjects, Registry, ReviewClients

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from aws_cdk import App, CfnParameter, Environment, Fn, NestedStack, Stack, Stage
 from aws_cdk import aws_ecr as ecr
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
-from cdk_ecrpublic.review.app.assembly import Assembly, AssemblyError, read_assembly
-from cdk_ecrpublic.review.app.intrinsics import Resolver, Unknown, unknowns
-from cdk_ecrpublic.review.app.template import DeclaredImage
+from cdk_ecrpublic.review.app.assembly import Assembly, AssemblyError, Reading, read_assembly
+from cdk_ecrpublic.review.app.declared import DeclaredImage
+from cdk_ecrpublic.review.app.unknown import unknowns
 
 DIGEST = "sha256:" + "a" * 64
 SOMEWHERE = Environment(account="123456789012", region="eu-west-1")
@@ -56,7 +54,10 @@ def test_stages_are_looked_into(tmp_path: Path) -> None:
     image = only(synthesize(tmp_path, lambda app: declare(Stack(Stage(app, "Prod"), "Agent"))))
 
     assert (image.stack, image.stack_name) == ("Prod/Agent", "Prod-Agent")
-    assert read_assembly(tmp_path, ["Prod/Agent"]).images == read_assembly(tmp_path, ["Prod-Agent"]).images == (image,)
+    for pattern in ("Prod/Agent", "Prod-Agent", "Prod/*", "Prod-*", "*"):
+        assert read_assembly(tmp_path, [pattern]).images == (image,)
+    with pytest.raises(AssemblyError, match=r"no stack Dev/\*.*there are: Prod-Agent, Prod/Agent"):
+        read_assembly(tmp_path, ["Dev/*"])
 
 
 def test_nested_stacks_are_looked_into(tmp_path: Path) -> None:
@@ -67,10 +68,21 @@ def test_nested_stacks_are_looked_into(tmp_path: Path) -> None:
         tag = CfnParameter(parent, "Tag", default="1.4")
         declare(NestedStack(parent, "Images"), tags=[tag.value_as_string])
 
-    image = only(synthesize(tmp_path, build))
+    assert [str(each) for each in unknowns(only(synthesize(tmp_path, build)).properties)] == ["<the parameter Tag>"]
+    image = only(read_assembly(tmp_path, reading=Reading(parameters={"Tag": "1.5"})))
 
     assert (image.stack, image.stack_name) == ("Agent", "")
-    assert image.properties["ImageTags"] == ["1.4"]
+    assert image.properties["ImageTags"] == ["1.5"]
+
+
+def test_a_parameter_that_no_stack_has_is_refused(tmp_path: Path) -> None:
+    def build(app: App) -> None:
+        CfnParameter(Stack(app, "Agent"), "Tag")
+
+    synthesize(tmp_path, build)
+
+    with pytest.raises(AssemblyError, match="no parameter Tug in the chosen stacks; there are: Tag"):
+        read_assembly(tmp_path, reading=Reading(parameters={"Agent:Tag": "1", "Tug": "1"}))
 
 
 def test_what_another_stack_of_the_app_exports_is_known(tmp_path: Path) -> None:
@@ -126,42 +138,3 @@ def test_a_template_that_is_gone_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(AssemblyError, match=r"Agent\.template\.json cannot be read"):
         read_assembly(tmp_path)
-
-
-RESOLVER = Resolver(
-    ref=lambda name: {"Name": "agent", "AWS::Region": "eu-west-1"}.get(name, Unknown(name)),
-    import_value=lambda name: Unknown(f"Fn::ImportValue {name}"),
-)
-
-
-@pytest.mark.parametrize(
-    ("value", "resolved"),
-    [
-        ({"Ref": "Name"}, "agent"),
-        ({"Fn::Join": ["/", ["acme", {"Ref": "Name"}]]}, "acme/agent"),
-        ({"Fn::Sub": "acme/${Name}-${!Literal}"}, "acme/agent-${Literal}"),
-        ({"Fn::Sub": ["${What}/${Name}", {"What": "acme"}]}, "acme/agent"),
-        ({"Fn::Select": [1, {"Fn::Split": ["-", "a-b-c"]}]}, "b"),
-        ({"Fn::Select": ["5", ["a"]]}, Unknown("Fn::Select 5")),
-        ({"Fn::Join": ["", ["a", {"Ref": "Gone"}]]}, Unknown("Gone")),
-        ({"Fn::GetAtt": ["A", "Arn"]}, Unknown("Fn::GetAtt ['A', 'Arn']")),
-        ({"Fn::Join": "nonsense"}, Unknown("Fn::Join nonsense")),
-        ([{"Tags": [{"Ref": "Name"}]}], [{"Tags": ["agent"]}]),
-        ({"Ref": "Name", "Other": 1}, {"Ref": "Name", "Other": 1}),
-    ],
-    ids=repr,
-)
-def test_intrinsic_functions(value: object, resolved: object) -> None:
-    assert RESOLVER(value) == resolved
-
-
-NAMES = st.sampled_from(["Ref", "Fn::Join", "Fn::Sub", "Fn::Select", "Fn::Split", "Fn::ImportValue", "Fn::If", "a"])
-JSON = st.recursive(
-    st.none() | st.integers(-2, 2) | st.text("a${!}", max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=2),
-)
-
-
-@given(JSON | st.fixed_dictionaries({"Fn::Select": st.lists(JSON, min_size=2, max_size=2)}))
-def test_any_template_is_resolved_as_far_as_it_goes(value: object) -> None:
-    RESOLVER(value)

@@ -85,20 +85,26 @@ def test_a_stack_that_is_deployed_leaves_alone_what_has_not_changed(
     assert effect.state is State.DRIFTED
 
 
-def test_without_a_region_nothing_is_known_of_stacks_without_one(
-    images: World, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("region", "state"), [(None, State.DRIFTED), ("us-east-1", State.DRIFTED), ("eu-west-1", State.CHANGED)]
+)
+def test_a_stack_without_a_region_is_looked_for_where_cdk_would_deploy_it(
+    images: World, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, region: str | None, state: State
 ) -> None:
-    """The registry is looked at all the same: it is in one Region only."""
+    """AWS_REGION comes first, which botocore does not know; without any it is us-east-1."""
     app = App(outdir=str(images.folder / "app"))
     declare(Stack(app, "Agent"), NEW.digest, "1")
     app.synth()
     cloud.hold(images.folder / "app")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
+    if region:
+        monkeypatch.setenv("AWS_REGION", region)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
 
     (effect,) = images.review(read_assembly(images.folder / "app"))
 
-    assert effect.state is State.CHANGED
+    assert effect.state is state
 
 
 def test_stacks_are_asked_for_again_where_there_were_too_many_requests(

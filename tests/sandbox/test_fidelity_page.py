@@ -24,4 +24,4 @@ def test_names_every_operation() -> None:
 
 
 def test_names_every_setting_and_no_other() -> None:
-    assert first_column("Switches") == [item.name for item in fields(Settings)]
+    assert first_column("Settings") == [item.name for item in fields(Settings)]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
 from tests.scenarios.released import state_of_version_0_1
-from tests.support.course import SMOOTH, Change, Course, Delivery, Deployed, Deployment
+from tests.support.course import Course
 from tests.support.deployment import DeployedStack
-from tests.support.scene import DESTROY, MOVING, OPTIONS, Kind, Options, Properties, Scene, declare, template
+from tests.support.scene import (
+    DESTROY,
+    MOVING,
+    OPTIONS,
+    UNTAG,
+    Kind,
+    Options,
+    Properties,
+    Release,
+    Scene,
+    declare,
+    template,
+)
 
 FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
 FAILS = Course(other_fails_after=1)
@@ -22,18 +32,6 @@ def fail_with(stack: DeployedStack, *declared: Properties) -> None:
     """Deploy one declaration after the other with ``--no-rollback``; another resource of the stack fails each time."""
     for each in declared:
         assert stack.deploy(template(stack, Agent=each), FAILS_WITHOUT_ROLLBACK).status == "FAILED"
-
-
-def roll_back(stack: DeployedStack, stable: Mapping[str, Deployed]) -> Deployment:
-    """Roll a stack that failed back to its last success, as ``cdk rollback`` does: over all that was tried since."""
-    changes = [
-        Change(logical_id=name, old=old, new=stack.resources[name].properties, delivery=Delivery())
-        for name, old in stable.items()
-    ]
-    deployment = Deployment(course=SMOOTH, changes=changes)
-    stack.record.enter("UPDATE_ROLLBACK_IN_PROGRESS")
-    stack.undo(deployment)
-    return deployment
 
 
 @MOVING
@@ -48,7 +46,7 @@ def test_u10_a_rollback_over_several_failures_restores_what_was_deployed_before_
         scene.release(kind, f"moved {number}")
         fail_with(stack, {**deployed, "Refresh": str(number)})
 
-    undone = roll_back(stack, stable)
+    undone = stack.roll_back(stable)
 
     assert undone.reasons == []
     assert scene.tags() == {"latest": "first"}
@@ -74,7 +72,7 @@ def test_u4_a_rollback_over_two_failures_gives_back_what_was_taken_over(
     fail_with(stack, declare(scene.release("digest", "second"), *one, **options))
     fail_with(stack, declare(scene.release("digest", "third"), *two, **options))
 
-    undone = roll_back(stack, stable)
+    undone = stack.roll_back(stable)
 
     assert undone.reasons == []
     assert scene.names[by_hand.digest] == "by hand"
@@ -175,3 +173,40 @@ def test_r7_what_version_0_1_remembers_of_another_resource_is_not_touched(
 
     assert scene.tags() == {"latest": "first", "1": "first"}
     assert scene.plane.regions["eu-west-1"] == {name: state}
+
+
+def leave_a_moving_source(scene: Scene, stack: DeployedStack) -> Release:
+    """Deploy a source that moves, then pin it under another tag: the stack keeps what it declared, for a rollback."""
+    moving = scene.release("tag", "first")
+    stack.deploy(template(stack, Agent=declare(moving, "latest", **DESTROY)))
+    pinned = scene.release("digest", "second")
+    assert stack.deploy(template(stack, Agent=declare(pinned, "2", **DESTROY, **UNTAG))).status == "COMPLETE"
+    return moving
+
+
+def test_r7_a_tag_that_one_resource_has_left_to_another_goes_with_that_one(scene: Scene, stack: DeployedStack) -> None:
+    """What the first one declared is kept for a rollback, and does not own the tag any more."""
+    leave_a_moving_source(scene, stack)
+    agent = dict(stack.resources["Agent"].properties)
+    taken = declare(scene.release("digest", "third"), "latest", **DESTROY)
+    stack.deploy(template(stack, Agent=agent, Other=taken))
+    assert scene.tags()["latest"] == "third"
+
+    assert stack.deploy(template(stack, Agent=agent)).status == "COMPLETE"
+
+    assert "latest" not in scene.tags()
+
+
+def test_u2_a_tag_that_one_resource_has_left_comes_back_to_where_another_had_it(
+    scene: Scene, stack: DeployedStack
+) -> None:
+    """The image that it is taken to is one that the first one had it at."""
+    moving = leave_a_moving_source(scene, stack)
+    agent = dict(stack.resources["Agent"].properties)
+    scene.push("by hand", "latest")
+    back = declare(moving, "latest", **UNTAG)
+
+    undone = stack.deploy(template(stack, Agent=agent, Other=back), FAILS)
+
+    assert undone.status == "ROLLBACK_COMPLETE"
+    assert scene.tags()["latest"] == "by hand"

@@ -294,6 +294,20 @@ def test_r16_a_child_that_a_person_tags_while_it_is_removed_stays(scene: Scene, 
     assert scene.images() == {"first linux/amd64"}
 
 
+def test_r16_an_index_that_loses_its_last_tag_stays_with_what_it_lists(scene: Scene, stack: DeployedStack) -> None:
+    """The registry deletes an image with its last tag; until it is put back, nothing protects its children."""
+    first = scene.release("digest", "first")
+    children = [child.digest for child in first.image.children]
+    hook = scene.hooks.after("BatchDeleteImage", lambda: scene.delete(*children))
+
+    undone = stack.deploy(template(stack, Agent=declare(first, "1", **UNTAG)), Course(other_fails_after=1))
+
+    assert hook.ran
+    assert undone.status == "ROLLBACK_COMPLETE"
+    assert scene.tags() == {}
+    assert scene.images() == whole("first")
+
+
 @pytest.mark.parametrize("tags", [(), ("1",)], ids=["by digest", "by tag"])
 def test_r16_an_image_that_a_person_tags_while_it_is_removed_stays(
     scene: Scene, stack: DeployedStack, tags: tuple[str, ...]

@@ -119,6 +119,31 @@ class DeployedStack:
             if change.old is None or change.is_replacement:
                 self._delete_new(change)
 
+    def roll_back(self, stable: Mapping[str, Deployed], order: Sequence[str] = ()) -> Deployment:
+        """
+        Roll back to the last success, over all that failed since without a rollback, as ``cdk rollback`` does.
+
+        Args:
+            stable: What was deployed then.
+            order: Of resources that were created since, in which they are deleted; the others follow.
+        """
+        changes = [
+            Change(logical_id=name, old=old, new=self.resources[name].properties, delivery=Delivery())
+            for name, old in stable.items()
+            if name in self.resources
+        ]
+        deployment = Deployment(course=SMOOTH, changes=changes)
+        self._enter("UPDATE_ROLLBACK_IN_PROGRESS")
+        for change in changes:
+            self._undo(change, deployment)
+        self._enter("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+        created = [name for name in self.resources if name not in stable]
+        for name in sorted(created, key=lambda name: order.index(name) if name in order else len(order)):
+            resource = self.resources.pop(name)
+            assert self._delete(name, resource.physical_id, resource.properties)
+        self._enter("UPDATE_ROLLBACK_COMPLETE")
+        return deployment
+
     def destroy(self, course: Course = SMOOTH) -> bool:
         """Delete all resources; return whether all are gone. Those that are not can be tried again."""
         self._pass(self.rest)

@@ -19,6 +19,7 @@ class Asked(NamedTuple):
     path: str
     authorization: str | None
     byte_range: str | None
+    form: str = ""
 
 
 @dataclass
@@ -65,7 +66,9 @@ def web_server() -> Iterator[WebServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            found = Asked(self.command, self.path, self.headers.get("Authorization"), self.headers.get("Range"))
+            is_form = "form" in self.headers.get("Content-Type", "")
+            form = self.rfile.read(int(self.headers["Content-Length"])).decode() if is_form else ""
+            found = Asked(self.command, self.path, self.headers.get("Authorization"), self.headers.get("Range"), form)
             server.asked.append(found)
             server.answer(self)
 

@@ -76,6 +76,7 @@ class World:
             first_parameters=self.first,
             registry_id="123456789012",
             repository_name="acme/agent",
+            stack=STACK,
             owner=OURS,
             first_name=FIRST_NAME,
         )
@@ -253,6 +254,28 @@ def test_a_moving_source_owns_its_tags_whatever_image_they_are_removed_from(worl
 
     for digest in (X, Y, Digest.of(b"another")):
         assert world.owners(digest) == Owners(tags={"latest": Y}, digests=frozenset({X, Y}))
+
+
+@pytest.mark.parametrize(
+    ("record", "is_owner"),
+    [
+        (Record(stack=STACK, sent=100.0, tags=("1",)), False),
+        (Record(stack=STACK, sent=200.0, tags=("1",)), True),
+        (Record(stack=STACK, sent=100.0, regained=300.0, tags=("1",)), True),
+        (Record(stack=STACK.replace("Agent", "Other"), sent=100.0, tags=("1",)), True),
+        (Record(sent=100.0, tags=("1",)), True),
+    ],
+    ids=["earlier", "in the same deployment", "earlier, and again since", "another stack", "of an unknown stack"],
+)
+def test_what_a_stack_declared_earlier_does_not_own_a_tag_that_it_declares_anew(
+    world: World, record: Record, *, is_owner: bool
+) -> None:
+    """It is kept for a rollback: its resource has dropped the tag."""
+    world.put(X.hex, record)
+
+    owners = world.records().owners(X, since=200.0)
+
+    assert (owners.own("1"), owners.own_image(X)) == (is_owner, True)
 
 
 def test_a_moving_source_that_was_never_deployed_owns_its_tags(world: World) -> None:

@@ -82,6 +82,79 @@ def test_every_form_of_challenge_is_read_with_credentials(servers: list[WebServe
     assert read(servers[0], SECRET) == IMAGE
 
 
+LOGIN = "username=me&password=s3cret"
+ASKED = "grant_type=password&client_id=cdk-ecrpublic&service=s&scope=repository%3Aa%2Fb%3Apull"
+
+
+def posting(registry: WebServer, *, refusal: int = 405, moved: str = "") -> object:
+    """Respond as a registry whose token endpoint takes a form only, and may have another address."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.headers.get("Authorization") == "Bearer t":
+            send(request, 200, IMAGE, TYPE)
+        elif not request.path.startswith(("/token", "/moved")):
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{registry.url}/token?a=b",service="s"')
+        elif moved and request.path.startswith("/token"):
+            send(request, 307, Location=moved)
+        elif request.command == "POST":
+            is_known = LOGIN in registry.asked[-1].form
+            send(request, 200, b'{"access_token": "t"}' if is_known else b'{"access_token": "anonymous"}')
+        else:
+            send(request, refusal)
+
+    return answer
+
+
+@pytest.mark.parametrize("refusal", [404, 405, 501])
+def test_a_token_endpoint_that_takes_only_forms_is_sent_one(servers: list[WebServer], refusal: int) -> None:
+    """With all that a query would have said; nothing secret is in an address."""
+    servers[0].answer = posting(servers[0], refusal=refusal)  # type: ignore[assignment]
+
+    assert read(servers[0], SECRET) == IMAGE
+    (post,) = [asked for asked in servers[0].asked if asked.method == "POST"]
+    assert (post.path, post.form, post.authorization) == ("/token?a=b", f"{ASKED}&{LOGIN}", None)
+
+
+def test_such_an_endpoint_gives_anonymous_tokens_too(servers: list[WebServer]) -> None:
+    servers[0].answer = posting(servers[0])  # type: ignore[assignment]
+
+    with pytest.raises(AccessError):
+        read(servers[0])
+    assert [asked.form for asked in servers[0].asked if asked.method == "POST"] == [ASKED]
+
+
+def test_a_form_goes_where_the_endpoint_has_moved_to(servers: list[WebServer]) -> None:
+    servers[0].answer = posting(servers[0], moved="/moved/")  # type: ignore[assignment]
+
+    assert read(servers[0], SECRET) == IMAGE
+    assert ("POST", "/moved/") in [(asked.method, asked.path) for asked in servers[0].asked]
+
+
+def test_a_form_with_a_password_goes_to_no_other_host(servers: list[WebServer]) -> None:
+    servers[0].answer = posting(servers[0], moved=f"{servers[1].url}/moved")  # type: ignore[assignment]
+    servers[1].answer = posting(servers[1])  # type: ignore[assignment]
+
+    with pytest.raises(AccessError):
+        read(servers[0], SECRET)
+
+    assert [asked.authorization for asked in servers[1].asked if asked.method == "GET"] == [None] * 2
+    assert {asked.form for asked in servers[1].asked if asked.method == "POST"} == {ASKED}
+
+
+def test_a_form_is_not_sent_on_where_it_is_redirected(servers: list[WebServer]) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.path.startswith("/token"):
+            send(request, 307 if request.command == "POST" else 405, Location=f"{servers[1].url}/")
+        else:
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token",service="s"')
+
+    servers[0].answer = answer
+
+    with pytest.raises(AccessError, match="its token endpoint returned 307"):
+        read(servers[0], SECRET)
+    assert servers[1].asked == []
+
+
 def test_several_fields_are_one_list(servers: list[WebServer]) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.path.startswith("/token"):

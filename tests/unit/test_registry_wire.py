@@ -50,6 +50,8 @@ def get(url: str, seconds: float = 20) -> bytes:
     ("first", "then"),
     [
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"),
+        (b"HTTP/1.1 102 Processing\r\n", b"X-Header: x\r\n"),
         (HEAD, b"X-Header: x\r\n"),
         (HEAD, b"x" * 1000),
         (b"HTTP/1.1 ", b"2" * 1000),
@@ -70,6 +72,7 @@ def test_a_head_without_end_is_ended(first: bytes, then: bytes) -> None:
     ("first", "then"),
     [
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
         (HEAD, b"x"),
         (HEAD + b"A: ", b"\r\nB: "),
         (CHUNKED, b"0"),
@@ -85,9 +88,48 @@ def test_one_that_drips_is_ended_when_the_time_is_up(first: bytes, then: bytes) 
     assert time.monotonic() - began < 5
 
 
-def test_an_interim_response_is_passed_over() -> None:
-    with endless(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + HEAD + b"Content-Length: 2\r\n\r\nok", b"") as url:
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 3,
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 2 + b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 199 Whatever\r\nContent-Length: 100\r\n\r\n",
+    ],
+)
+def test_an_interim_response_is_passed_over(interim: bytes) -> None:
+    with endless(interim + HEAD + b"Content-Length: 2\r\n\r\nok", b"") as url:
         assert get(url) == b"ok"
+
+
+def test_a_connection_that_speaks_another_protocol_from_now_on_is_ended() -> None:
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"
+    with endless(switching + HEAD, b"x") as url, pytest.raises(UnavailableError, match="no complete answer"):
+        get(url)
+
+
+def test_an_interim_response_shifts_no_answer_to_the_next_request() -> None:
+    """Both requests go over one connection, and each gets its own answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                for body in (b"one", b"two"):
+                    connection.recv(65536)
+                    connection.sendall(
+                        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + HEAD + b"Content-Length: 3\r\n\r\n" + body
+                    )
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
+        bodies = [transport.send("GET", url, {}, limit=1000, doing="GET manifest").body for _ in range(2)]
+        transport.pool.clear()
+        thread.join(5)
+
+    assert bodies == [b"one", b"two"]
 
 
 @pytest.mark.parametrize("body", [CHUNKED + b"1\r\no\r\n1;x=y\r\nk\r\n0\r\nX-T: 1\r\n\r\n", HEAD + b"\r\nok"])

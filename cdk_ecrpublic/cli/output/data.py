@@ -13,9 +13,13 @@ FORMAT_VERSION = 1
 """Fields may be added; none changes its meaning."""
 
 
-def plan_as_data(effects: Sequence[Effect]) -> dict[str, object]:
+def plan_as_data(effects: Sequence[Effect], shown: Sequence[Effect]) -> dict[str, object]:
     """
     Return a plan.
+
+    Args:
+        effects: All, which the verdict is about.
+        shown: Those that are listed.
 
     Shape:
         ``{"formatVersion": 1, "verdict": "…", "images": [{"stack": "Agent",
@@ -27,12 +31,12 @@ def plan_as_data(effects: Sequence[Effect]) -> dict[str, object]:
         "platforms": ["linux/amd64"], "size": 3402, "created": "…", …}},
         "problems": [], "notes": [], "takenOver": [{"tags": ["latest"], "former":
         "removed", "owner": "Agent/Old"}], "undo": {"stays": ["1.4.2"],
-        "problems": []}}], "undo": "If this deployment fails, …"}``
+        "fails": false, "problems": []}}], "undo": "If this deployment fails, …"}``
     """
     return {
         "formatVersion": FORMAT_VERSION,
         "verdict": verdict(effects),
-        "images": [_effect(each) for each in effects],
+        "images": [_effect(each) for each in shown],
         "undo": undo(effects),
     }
 

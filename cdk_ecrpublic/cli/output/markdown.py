@@ -26,13 +26,13 @@ _SIGNS = {
 }
 
 
-def as_markdown(effects: Sequence[Effect]) -> str:
-    """Write a report that can be posted as it is."""
+def as_markdown(effects: Sequence[Effect], shown: Sequence[Effect]) -> str:
+    """Write a report that can be posted as it is: the verdict on all *effects*, and those that are *shown*."""
     parts = [f"{MARKER}\n### Amazon ECR Public: {_plain(words.verdict(effects))}\n"]
     if text := words.undo(effects):
         parts.append(f"\n{_plain(text)}\n")
     left = COMMENT_MAX_CHARACTERS - sum(map(len, parts))
-    told = [effect for effect in effects if effect.state is not State.UNCHANGED or any(_said(effect))]
+    told = [effect for effect in shown if effect.state is not State.UNCHANGED or any(_said(effect))]
     for number, effect in enumerate(told):
         section = "\n".join(_section(effect)) + "\n"
         if len(section) > left:

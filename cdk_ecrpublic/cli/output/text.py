@@ -21,9 +21,9 @@ _STYLES = {
 _ACTION_STYLES = {Action.CREATE: "green", Action.MOVE: "yellow", Action.UNCHANGED: "dim", Action.REMOVE: "red"}
 
 
-def print_effects(effects: Sequence[Effect], console: Console) -> None:
-    """Print all *effects*, those that change nothing in one line each."""
-    for effect in effects:
+def print_effects(effects: Sequence[Effect], shown: Sequence[Effect], console: Console) -> None:
+    """Print the effects that are *shown*, those that change nothing in one line each, and the verdict on all."""
+    for effect in shown:
         for line in _effect(effect):
             console.print(line)
     console.print(Text(words.verdict(effects), "bold"))

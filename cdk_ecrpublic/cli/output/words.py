@@ -14,6 +14,13 @@ _LABEL_MAX_CHARACTERS = 100
 _KIB = 1024
 _TAGS_SHOWN = 5
 
+_MEDIA_TYPES = {
+    "application/vnd.oci.image.manifest.v1+json": "OCI image",
+    "application/vnd.oci.image.index.v1+json": "OCI index",
+    "application/vnd.docker.distribution.manifest.v2+json": "Docker image",
+    "application/vnd.docker.distribution.manifest.list.v2+json": "Docker manifest list",
+}
+
 
 def short(digest: str | None) -> str:
     """Return the beginning of a digest, which is enough to compare by eye."""
@@ -49,8 +56,13 @@ def count(number: int, thing: str) -> str:
 
 
 def facts(summary: Summary) -> Iterator[str]:
-    """Give what there is to say of an image: platforms, size, age, labels."""
-    yield ", ".join(map(harmless, summary.platforms)) or summary.media_type
+    """Give what there is to say of an image: kind, platforms, size, age, labels."""
+    if summary.kind:
+        yield harmless(summary.kind)
+    if summary.platforms:
+        yield ", ".join(map(harmless, summary.platforms))
+    elif not summary.kind:
+        yield _MEDIA_TYPES.get(summary.media_type, summary.media_type)
     if summary.size is not None:
         yield amount(summary.size)
     if summary.created:
@@ -138,16 +150,19 @@ def undo(effects: Sequence[Effect]) -> str:
     """Say in one line what a failed deployment leaves; empty: it changes no tag."""
     actions = {tag.action for effect in _going(effects) for tag in effect.tags}
     stays = [tag for effect in effects for tag in effect.undo.stays]
-    lost = sum(bool(effect.undo.problems) for effect in effects)
+    lost = sum(effect.undo.fails for effect in effects)
+    elsewhere = sum(bool(effect.undo.problems) and not effect.undo.fails for effect in effects)
     parts = []
     if lost:
         parts.append(f"that will fail for {count(lost, 'image')}")
+    if elsewhere:
+        parts.append(f"not all tags of {count(elsewhere, 'image')} return to where they are now")
     if Action.MOVE in actions:
-        parts.append("other tags that moved go back" if lost else "tags that moved go back")
+        parts.append("other tags that moved go back" if lost or elsewhere else "tags that moved go back")
     if stays:
         names = _listed(list(dict.fromkeys(stays)))
         parts.append(f"{count(len(stays), 'new tag')} {'stays' if len(stays) == 1 else 'stay'}: {names}")
-    elif Action.CREATE in actions and not lost:
+    elif Action.CREATE in actions and not (lost or elsewhere):
         parts.append("new tags are removed")
     return f"If this deployment fails, CloudFormation rolls it back: {'; '.join(parts)}" if parts else ""
 

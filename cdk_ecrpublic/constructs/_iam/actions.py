@@ -64,7 +64,7 @@ RECORD_WRITE_ACTIONS = ("ssm:DeleteParameter", "ssm:PutParameter")
 """To remember what an undo needs. On the stack's own records."""
 
 FIRST_RECORD_LIST_ACTIONS = ("ssm:GetParametersByPath",)
-"""To see what version 0.1 remembered of other images. On the path of the repository's parameters."""
+"""To see what version 0.1 remembered of other images. On the paths of all repositories."""
 
 FIRST_RECORD_ACTIONS = ("ssm:DeleteParameter", "ssm:GetParameter")
 """To understand what version 0.1 remembered of the image, and to end it. On the stack's own parameters."""

@@ -20,14 +20,23 @@ from ..._assets.lambda_handler.errors import ImageError, truncated_repr
 _MARK = "Token["
 """In every text that stands for one: ``${Token[TOKEN.7]}``."""
 
+_DUMMIES = ("dummy-value-for-", "DUMMY_ARN")
+"""
+In each text that a lookup (``StringParameter.value_from_lookup``, ``Repository.from_lookup``) gives on the first pass.
+
+The CDK learns from that pass what to look up, and synthesizes again.
+"""
+
 _SHOWN_MEMBERS = 6
 
 
 def is_known(value: object) -> bool:
-    """Whether a value is known now, and not only at deployment."""
+    """Whether a value is known now, and not only at deployment, or once the CDK has looked it up."""
     # Asking the CDK costs a question to Node, some twenty for each image: what has no mark of a token, is none.
     if isinstance(value, str | list | tuple):
         texts = [value] if isinstance(value, str) else value
+        if any(isinstance(text, str) and dummy in text for text in texts for dummy in _DUMMIES):
+            return False
         if not any(isinstance(text, str) and _MARK in text for text in texts):
             return True
     elif not isinstance(value, float) and not (hasattr(value, "resolve") and hasattr(value, "to_string")):

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from ..._assets.lambda_handler.aws.errcode import translated
-from ..._assets.lambda_handler.errors import AccessError, ImageError
-from ..app.assembly import Assembly
-from ..app.intrinsics import unknowns
-from ..app.template import DeclaredImage, Stack, Template
+from ..app.assembly import Assembly, tree
+from ..app.declared import DeclaredImage, Stack
+from ..app.environment import Environments
+from ..app.template import App, Template
+from ..app.unknown import Unknown, unknowns
+from .environment import LiveEnvironment, LiveStack, environments, read_template
 from .registry import Registry
 
-_NO_SUCH_STACK = "does not exist"
+_Place = tuple[tuple[str, ...], str]
+"""The nested stacks that an image is in, and its logical id."""
 
-NOT_DEPLOYED = frozenset({"DELETE_COMPLETE", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"})
-"""Of such a stack there is a template and nothing else; ``cdk deploy`` deletes one whose creation failed, first."""
-
-Images = Mapping[str, DeclaredImage]
-"""What is deployed of a stack, without what is nested in it; by logical id."""
+Images = Mapping[_Place, DeclaredImage]
+"""What is deployed of a stack, and of those that are nested in it."""
 
 _Key = tuple[str, str | None, str | None]
 
@@ -33,27 +30,28 @@ class DeployedStacks:
     assembly: Assembly
     _known: dict[_Key, Images | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._environments: Environments = environments(self.registry)
+        self._stacks = {_key(stack): stack for stack in self.assembly.stacks}
+        self._declared = {(self._key_of(each), place_of(each)) for each in self.assembly.images}
+
     def image(self, declared: DeclaredImage) -> DeclaredImage | None:
-        """Return what *declared* is deployed as; None when it is not, or that is not known, as of a nested stack."""
-        return (self._images_of(declared) or {}).get(declared.logical_id)
+        """Return what *declared* is deployed as; None when it is not, or that is not known."""
+        return (self._images_of(declared) or {}).get(place_of(declared))
 
     def tells_of(self, declared: DeclaredImage) -> bool:
         """Whether it is known what *declared* is deployed as, if it is."""
         images = self._images_of(declared)
-        return images is not None and not (
-            declared.logical_id in images and any(unknowns(images[declared.logical_id].properties))
-        )
-
-    def _images_of(self, declared: DeclaredImage) -> Images | None:
-        stack = self._stacks.get((declared.stack_name, declared.region, declared.account))
-        return None if stack is None else self.images(stack)
+        deployed = (images or {}).get(place_of(declared))
+        if declared.nested_in and not declared.stack_name:
+            return False
+        return images is not None and not (deployed and any(unknowns([deployed.existence, deployed.properties])))
 
     def gone(self) -> Iterator[DeclaredImage]:
         """Give what is deployed and no longer declared."""
-        declared = {(each.stack_name, each.region, each.account, each.logical_id) for each in self.assembly.images}
         for stack in self.assembly.stacks:
-            for logical_id, image in (self.images(stack) or {}).items():
-                if (*_key(stack), logical_id) not in declared:
+            for place, image in (self.images(stack) or {}).items():
+                if (_key(stack), place) not in self._declared:
                     yield image
 
     def images(self, stack: Stack) -> Images | None:
@@ -61,51 +59,58 @@ class DeployedStacks:
         # Several threads may ask at the same time, which costs a request; none waits for another.
         key = _key(stack)
         if key not in self._known:
-            self._known[key] = None if self._is_hidden(stack) else self._read(stack)
+            self._known[key] = self._read(stack)
         return self._known[key]
 
-    @property
-    def _stacks(self) -> Mapping[_Key, Stack]:
-        return {_key(stack): stack for stack in self.assembly.stacks}
+    def _images_of(self, declared: DeclaredImage) -> Images | None:
+        stack = self._stacks.get(self._key_of(declared))
+        return None if stack is None else self.images(stack)
 
-    def _is_hidden(self, stack: Stack) -> bool:
-        return not self.registry.clients.has_credentials or self.registry.is_elsewhere(stack.account)
+    def _key_of(self, image: DeclaredImage) -> _Key:
+        return image.root_name, image.region, image.account
 
     def _read(self, stack: Stack) -> Images | None:
-        call = self.registry.prompt.call
-        try:
-            described = call(f"describing {stack.name}", lambda: self._described(stack))
-            if described.get("StackStatus") in NOT_DEPLOYED:
-                return {}
-            data = call(f"reading the template of {stack.name}", lambda: self._template(stack))
-        except ImageError as error:
-            return {} if _NO_SUCH_STACK in error.message else None
-        template = Template(stack, data, _parameters(described), self.assembly.exports)
-        # What is deployed is there already.
-        return {image.logical_id: replace(image, created_here=False) for image in template.images()}
-
-    def _described(self, stack: Stack) -> Mapping[str, Any]:
-        """Return what DescribeStacks says; nothing where it may not be asked: then the template has to do."""
-        try:
-            with translated("cloudformation:DescribeStacks"):
-                described: Mapping[str, Any] = self._client(stack).describe_stacks(StackName=stack.name)["Stacks"][0]
-                return described
-        except AccessError:
+        environment = self._environments(stack.account, stack.region)
+        if not isinstance(environment, LiveEnvironment):
+            return None
+        found = environment.stack(stack.name)
+        if found is None:
             return {}
-
-    def _template(self, stack: Stack) -> Mapping[str, Any]:
-        """Return the template; botocore reads one in JSON, and leaves YAML as it is."""
-        with translated("cloudformation:GetTemplate"):
-            template = self._client(stack).get_template(StackName=stack.name)["TemplateBody"]
-            data: Mapping[str, Any] = json.loads(template) if isinstance(template, str) else template
-            return data
-
-    def _client(self, stack: Stack) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
-        return self.registry.clients.get("cloudformation", stack.region)
+        # Where the stack may not be described, its template has to do.
+        data = found.template if isinstance(found, LiveStack) else read_template(environment, stack.name)
+        if isinstance(data, Unknown):
+            return None
+        root = Template(stack, data, environment, _DeployedTemplates(), is_deployed=True)
+        # What is deployed is there already.
+        images = [replace(image, created_here=False) for each in tree(root) for image in each.images()]
+        return {place_of(image): image for image in images}
 
 
-def _parameters(described: Mapping[str, Any]) -> Mapping[str, object]:
-    return {each["ParameterKey"]: each.get("ParameterValue") for each in described.get("Parameters", ())}
+class _DeployedTemplates(App):
+    """The templates of a stack that is deployed."""
+
+    def nested(self, template: Template, logical_id: str) -> Template | None:
+        """Return the template of a nested stack; None: it may not be read."""
+        name = template.name_of_nested(logical_id)
+        found = template.environment.stack(name) if name else None
+        if found is None or isinstance(found, Unknown) or isinstance(found.template, Unknown):
+            return None
+        return replace(template, data=found.template, nested_in=(*template.nested_in, logical_id), name=name)
+
+    def export(self, stack: Stack, name: str) -> None:
+        """Know nothing of other stacks: what they export now is what was imported."""
+
+    def stack_output(self, stack: Stack, name: str, output: str, region: str) -> None:
+        """Know nothing of other stacks."""
+
+    def creates(self, stack: Stack, repository: object) -> bool:  # noqa: ARG002
+        """Create nothing: it is there."""
+        return False
+
+
+def place_of(image: DeclaredImage) -> _Place:
+    """Return where in its stack an image is."""
+    return image.nested_in, image.logical_id
 
 
 def _key(stack: Stack) -> _Key:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import functools
 import io
 import json
+import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -31,6 +33,7 @@ from ..._assets.lambda_handler.retry import Attempts, Retry
 from ..._assets.lambda_handler.spec import Declaration
 from ...constructs._sources.archive_file import ArchiveFile
 from ..app.assembly import StoredFile
+from ..app.environment import Environment
 from .listing import ListingClient
 from .repositories import ComingRepository, SeenRepository
 
@@ -41,6 +44,11 @@ SECONDS = 900.0
 
 PROMPT_SECONDS = 60.0
 """How long a review waits for a rate limit in the way of what it can do without."""
+
+_REGION_VARIABLES = ("AWS_REGION", "AMAZON_REGION", "AWS_DEFAULT_REGION", "AMAZON_DEFAULT_REGION")
+
+DEFAULT_REGION = "us-east-1"
+"""Where ``cdk deploy`` goes that finds no Region."""
 
 PUBLIC_HOST = "public.ecr.aws"
 
@@ -71,22 +79,26 @@ class ReviewClients(Clients):
 
     @functools.cached_property
     def region(self) -> str:
-        """The Region of stacks that name none; empty: it is not configured."""
-        return str(self._session.get_config_variable("region") or "")
+        """The Region of stacks that name none, found as the ``cdk`` command line finds it."""
+        told = filter(None, map(os.environ.get, _REGION_VARIABLES))
+        return str(next(told, None) or self._session.get_config_variable("region") or DEFAULT_REGION)
 
     @functools.cached_property
     def account(self) -> str | None:
-        """Whose credentials these are; None: there are none, or they do not let us see."""
-        try:
-            return self._call(
+        """Whose credentials these are; None: there are none, or they are not valid."""
+        # The first takes no permission at all, the second serves where nothing but ECR Public is emulated.
+        for service, region, operation, read in (
+            ("sts", self.region, "GetCallerIdentity", lambda answer: str(answer["Account"])),
+            (
                 "ecr-public",
                 ECR_PUBLIC_REGION,
                 "DescribeRegistries",
-                {},
                 lambda answer: str(answer["registries"][0]["registryId"]),
-            )
-        except ImageError:
-            return None
+            ),
+        ):
+            with suppress(ImageError):
+                return self._call(service, region, operation, {}, read)
+        return None
 
     def _call(
         self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]
@@ -179,7 +191,9 @@ class Registry:
             Deadline.after(SECONDS, SystemClock()), warnings(lambda said: self.tell(said["message"]))
         )
         self.prompt = PromptRetry(self.retry.deadline, self.retry.log)
-        self.objects = {(file.bucket, file.key): file for file in self.files}
+        self.objects: dict[tuple[str, str], StoredFile] = {}
+        self.add_files(self.files)
+        self.environments: dict[tuple[str | None, str | None], Environment] = {}
         self._repositories: dict[tuple[str | None, str], EcrPublicRepository] = {}
 
     def ports(self, declaration: Declaration, *, account: str | None = None, is_coming: bool = False) -> ReviewPorts:
@@ -193,6 +207,10 @@ class Registry:
         if declaration.registry_id is None and account is not None:
             declaration = replace(declaration, registry_id=account)
         return ReviewPorts(self, declaration, is_coming=is_coming)
+
+    def add_files(self, files: Iterable[StoredFile]) -> None:
+        """Let *files* be read where they are now."""
+        self.objects |= {(file.bucket, file.key): file for file in files}
 
     def is_elsewhere(self, account: str | None) -> bool:
         """Whether our credentials are known to be those of another account."""

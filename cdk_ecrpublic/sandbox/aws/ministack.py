@@ -88,6 +88,7 @@ def load(world: World) -> Behind:
 
     from . import iam  # noqa: PLC0415 - imports the evaluator
     from .private_ecr import PrivateEcr  # noqa: PLC0415
+    from .stack_parameters import tell_names_of_parameters  # noqa: PLC0415
 
     _register(_Provisioner(PublicRepositories(world.store), responses))
     # An assumed role's keys stand for its account: `cdk deploy` assumes the bootstrap's roles.
@@ -97,6 +98,7 @@ def load(world: World) -> Behind:
     _guard_runtime_api()
     _miss_private_images()
     _archive_private_images()
+    tell_names_of_parameters()
     _change_private_login(lambda item: {**item, "proxyEndpoint": world.url})
     if AUTH:
         _evaluate_policies(world)

@@ -1,0 +1,45 @@
+"""The text of a template: JSON, or YAML with the short forms of functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import yaml
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Reads ``!Ref`` and the other short forms of functions."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Mapping[str, object]:
+    value: object
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else None
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def parse_template(text: str) -> object:
+    """
+    Parse a template.
+
+    Raises:
+        ValueError: It is neither JSON nor YAML.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        # It cannot make objects: the loader is a SafeLoader.
+        return yaml.load(text, _Loader)  # noqa: S506
+    except yaml.YAMLError as error:
+        message = "it is neither JSON nor YAML"
+        raise ValueError(message) from error

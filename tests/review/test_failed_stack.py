@@ -1,0 +1,83 @@
+"""What a plan says of a stack whose last deployment failed and was not rolled back (``--no-rollback``)."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdk_ecrpublic.review.app.assembly import read_assembly
+from cdk_ecrpublic.review.effect import Action, Effect
+from cdk_ecrpublic.sandbox.images import build_image
+
+from .apps import Resources, declare, write_app
+from .cloud import Cloud
+from .conftest import World
+
+OLD, NEW = build_image({"etc/name": b"old"}), build_image({"etc/name": b"new"})
+
+UNTAG = {"OnTagRemoved": "Untag"}
+
+
+@pytest.fixture
+def images(world: World) -> World:
+    world.push(OLD)
+    world.push(NEW)
+    return world
+
+
+def moves(effects: list[Effect]) -> dict[str, tuple[Action, str | None]]:
+    return {tag.tag: (tag.action, tag.after) for effect in effects for tag in effect.tags}
+
+
+def check(world: World, cloud: Cloud, resources: Resources) -> list[Effect]:
+    """Plan and deploy; the tags are then where the plan says."""
+    folder, before = write_app(world.folder, resources), world.tags()
+    effects = world.review(read_assembly(folder))
+    cloud.deploy(folder)
+    expected = {**before, **{tag.tag: tag.after for effect in effects for tag in effect.tags}}
+    assert world.tags() == {tag: at for tag, at in expected.items() if at}
+    return effects
+
+
+def test_a_tag_that_the_failed_deployment_took_goes_back_when_it_is_dropped(images: World, cloud: Cloud) -> None:
+    first = {"Release": declare(OLD.digest, "edge", **UNTAG)}
+    cloud.deploy(write_app(images.folder, first))
+    images.push(NEW, "latest")
+    cloud.leave_failed(write_app(images.folder, {"Release": declare(OLD.digest, "edge", "latest", **UNTAG)}))
+    assert images.tags()["latest"] == OLD.digest
+
+    (effect,) = check(images, cloud, first)
+
+    assert moves([effect])["latest"] == (Action.MOVE, NEW.digest)
+    assert "tag latest goes back to where it was before the deployment that failed" in effect.notes
+    assert images.tags() == {"edge": OLD.digest, "latest": NEW.digest}
+
+
+@pytest.mark.parametrize(
+    ("options", "after"),
+    [({}, OLD.digest), (UNTAG, OLD.digest), ({"OnDelete": "Delete"}, None)],
+    ids=["keep", "untag", "destroy"],
+)
+def test_a_resource_that_is_taken_out_gives_nothing_back(
+    images: World, cloud: Cloud, options: dict[str, str], after: str | None
+) -> None:
+    """It is deleted when the deployment that takes it out has succeeded."""
+    cloud.deploy(write_app(images.folder, {"Other": declare(OLD.digest, "other")}))
+    images.push(NEW, "latest")
+    release = declare(OLD.digest, "latest", **options)
+    cloud.leave_failed(write_app(images.folder, {"Other": declare(OLD.digest, "other"), "Release": release}))
+
+    effects = check(images, cloud, {"Other": declare(OLD.digest, "other")})
+
+    assert images.tags().get("latest") == after
+    assert moves(effects).get("latest", (None, OLD.digest))[1] == after
+
+
+def test_after_a_success_nothing_goes_back(images: World, cloud: Cloud) -> None:
+    images.push(NEW, "latest")
+    both = {"Release": declare(OLD.digest, "edge", "latest", **UNTAG)}
+    cloud.leave_failed(write_app(images.folder, both))
+    cloud.deploy(write_app(images.folder, both))
+
+    effects = check(images, cloud, {"Release": declare(OLD.digest, "edge", **UNTAG)})
+
+    assert moves(effects)["latest"] == (Action.REMOVE, None)

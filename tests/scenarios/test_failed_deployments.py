@@ -1,0 +1,253 @@
+"""Deployments that fail and are not rolled back, those that follow them, and lives that ended without a trace."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.test_histories import FAILS, FAILS_WITHOUT_ROLLBACK
+from tests.support.course import Course, Delivery
+from tests.support.deployment import DeployedStack
+from tests.support.scene import (
+    DESTROY,
+    ELSEWHERE,
+    KEEP,
+    MOVING,
+    OPTIONS,
+    UNTAG,
+    Kind,
+    Options,
+    Scene,
+    declare,
+    template,
+    whole,
+)
+
+
+@OPTIONS
+def test_u1_the_old_app_after_a_failed_bump_has_its_tag_again(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """CloudFormation sends nothing to the resource that has not changed, and deletes the one that failed."""
+    first, second = scene.push("first"), scene.push("second")
+    old = template(stack, One=declare(first, "1", "latest", **options))
+    stack.deploy(old)
+    stack.deploy(template(stack, Two=declare(second, "2", "latest", **options)), FAILS_WITHOUT_ROLLBACK)
+    assert scene.tags()["latest"] == "second"
+
+    assert stack.deploy(old).status == "COMPLETE"
+
+    assert scene.tags()["latest"] == "first"
+
+
+@OPTIONS
+@pytest.mark.parametrize("order", [("Two", "Three"), ("Three", "Two")])
+def test_u1_two_failed_bumps_are_rolled_back_in_any_order(
+    scene: Scene, stack: DeployedStack, options: Options, order: tuple[str, ...]
+) -> None:
+    first, second, third = scene.push("first"), scene.push("second"), scene.push("third")
+    stack.deploy(template(stack, One=declare(first, "1", "latest", **options)))
+    stable = dict(stack.resources)
+    stack.deploy(template(stack, Two=declare(second, "2", "latest", **options)), FAILS_WITHOUT_ROLLBACK)
+    stack.deploy(template(stack, Three=declare(third, "3", "latest", **options)), FAILS_WITHOUT_ROLLBACK)
+
+    undone = stack.roll_back(stable, order)
+
+    assert undone.reasons == []
+    assert scene.tags()["latest"] == "first"
+
+
+@OPTIONS
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)], ids=str)
+def test_u12_a_stack_that_failed_twice_is_deleted_in_any_order(
+    scene: Scene, stack: DeployedStack, options: Options, order: tuple[int, ...]
+) -> None:
+    scene.push("by hand", "latest")
+    second, third = scene.push("second"), scene.push("third")
+    stack.deploy(template(stack, Two=declare(second, "2", "latest", **options)), FAILS_WITHOUT_ROLLBACK)
+    stack.deploy(template(stack, Three=declare(third, "3", "latest", **options)), FAILS_WITHOUT_ROLLBACK)
+
+    assert stack.destroy(Course(order=order))
+
+    assert scene.tags()["latest"] == "by hand"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=str)
+@pytest.mark.parametrize("one", [KEEP, UNTAG, DESTROY], ids=["keep", "untag", "destroy"])
+@pytest.mark.parametrize("two", [KEEP, UNTAG, DESTROY], ids=["keep", "untag", "destroy"])
+def test_u1_two_resources_that_took_one_tag_over_are_undone(
+    scene: Scene, stack: DeployedStack, one: Options, two: Options, order: tuple[int, ...]
+) -> None:
+    scene.push("by hand", "latest")
+    release = scene.push("release")
+    resources = template(stack, One=declare(release, "latest", **one), Two=declare(release, "latest", **two))
+
+    stack.deploy(resources, Course(other_fails_after=9, order=order))
+
+    assert scene.tags() == {"latest": "by hand"}
+
+
+@pytest.mark.parametrize("tags", [("1",), ()], ids=["with a tag", "without a tag"])
+@pytest.mark.parametrize("is_new", [True, False], ids=["a new stack", "a stack that was deployed"])
+def test_u12_an_image_that_was_there_stays_when_a_failed_stack_is_deleted(
+    scene: Scene, stack: DeployedStack, tags: tuple[str, ...], *, is_new: bool
+) -> None:
+    pushed = scene.push("pushed")
+    if not is_new:
+        stack.deploy({})
+    stack.deploy(template(stack, Agent=declare(pushed, *tags, **DESTROY)), FAILS_WITHOUT_ROLLBACK)
+
+    assert stack.destroy()
+
+    assert scene.tags() == {}
+    assert scene.images() == whole("pushed")
+
+
+@pytest.mark.parametrize("second", ["first", "second"], ids=["of one image", "of two images"])
+def test_u9_images_that_were_there_stay_when_two_failures_are_rolled_back(
+    scene: Scene, stack: DeployedStack, second: str
+) -> None:
+    images = {name: scene.push(name) for name in ("first", second)}
+    stack.deploy({})
+    stack.deploy(template(stack, Agent=declare(images["first"], "1", **DESTROY)), FAILS_WITHOUT_ROLLBACK)
+    stack.deploy(template(stack, Agent=declare(images[second], "1", "2", **DESTROY)), FAILS_WITHOUT_ROLLBACK)
+
+    stack.roll_back({})
+
+    assert scene.images() == whole(*images)
+
+
+def test_u10_what_is_rolled_back_to_stays_over_two_failures(scene: Scene) -> None:
+    """Another stack removes its own tag of that image, and the image stays for as long as a rollback may need it."""
+    first, second, third = scene.push("first"), scene.push("second"), scene.push("third")
+    one, two = scene.stack("One"), scene.stack("Two")
+    two.deploy(template(two, Agent=declare(first, "b", **DESTROY)))
+    one.deploy(template(one, Agent=declare(first, "1", **UNTAG)))
+    stable = dict(one.resources)
+    one.deploy(template(one, Agent=declare(second, "1", **UNTAG)), FAILS_WITHOUT_ROLLBACK)
+    one.deploy(template(one, Agent=declare(third, "1", **UNTAG)), FAILS_WITHOUT_ROLLBACK)
+    assert two.destroy()
+
+    undone = one.roll_back(stable)
+
+    assert undone.reasons == []
+    assert scene.tags() == {"1": "first"}
+
+
+@MOVING
+def test_u10_a_moving_source_whose_answer_was_lost_is_undone(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+    """With rollback disabled, no status tells that CloudFormation undoes the update."""
+    stack.deploy(template(stack, Agent=declare(scene.release(kind, "first"), "latest")))
+    tried = declare(scene.release(kind, "second"), "latest", Refresh="1")
+
+    stack.deploy(template(stack, Agent=tried), Course(on_failure="NOTHING", deliveries=[Delivery(lost="answer")]))
+
+    assert scene.tags() == {"latest": "first"}
+
+
+@pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
+def test_u4_an_update_whose_answer_was_lost_is_undone(scene: Scene, stack: DeployedStack, options: Options) -> None:
+    scene.push("by hand", "latest")
+    first, second = scene.push("first"), scene.push("second")
+    stack.deploy(template(stack, Agent=declare(first, "1", **options)))
+    tried = template(stack, Agent=declare(second, "1", "latest", **options))
+
+    stack.deploy(tried, Course(on_failure="NOTHING", deliveries=[Delivery(lost="answer")]))
+
+    assert scene.tags() == {"1": "first", "latest": "by hand"}
+
+
+@OPTIONS
+@pytest.mark.parametrize("pause", [0.5, 1.0, 3.0])
+def test_u4_a_deployment_right_after_a_success_is_undone(scene: Scene, options: Options, pause: float) -> None:
+    stack = scene.stack(pace=pause / 2)
+    stack.rest = pause / 2
+    scene.push("by hand", "latest")
+    first, second = scene.push("first"), scene.push("second")
+    stack.deploy(template(stack, Agent=declare(first, "1", **options)))
+
+    stack.deploy(template(stack, Agent=declare(second, "1", "latest", **options)), FAILS)
+
+    assert scene.tags() == {"1": "first", "latest": "by hand"}
+
+
+@OPTIONS
+def test_u4_a_move_to_another_repository_that_failed_and_is_taken_back_gives_back_there(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    first = scene.push("first")
+    scene.push("first", to=ELSEWHERE)
+    scene.push("by hand", "latest", to=ELSEWHERE)
+    here = declare(first, "latest", **options)
+    stack.deploy(template(stack, Agent=here))
+    stack.deploy(template(stack, Agent={**here, "RepositoryName": ELSEWHERE}), FAILS_WITHOUT_ROLLBACK)
+
+    assert stack.deploy(template(stack, Agent=here)).status == "COMPLETE"
+
+    assert scene.tags() == {"latest": "first"}
+    assert scene.tags(ELSEWHERE) == {"latest": "by hand"}
+
+
+@OPTIONS
+@pytest.mark.parametrize("image", ["deployed", "another"])
+def test_u3_an_earlier_life_that_was_retained_moves_no_tag(
+    scene: Scene, stack: DeployedStack, options: Options, image: str
+) -> None:
+    """It took a tag over, with success; the next life declares another one, and is undone."""
+    scene.push("by hand", "latest")
+    images = {name: scene.push(name) for name in ("deployed", "another")}
+    stack.deploy(template(stack, Agent=declare(images["deployed"], "latest", **options)))
+    del stack.resources["Agent"]
+    stack.deploy({})
+
+    stack.deploy(template(stack, Agent=declare(images[image], "2", **options)), FAILS)
+
+    assert scene.tags()["latest"] == "deployed"
+
+
+def test_u3_what_was_remembered_before_an_option_changed_ends_with_the_resource(
+    scene: Scene, stack: DeployedStack
+) -> None:
+    scene.push("by hand", "latest")
+    release = scene.push("release")
+    stack.deploy(template(stack, Agent=declare(release, "latest")))
+    stack.deploy(template(stack, Agent=declare(release, "latest", **DESTROY)))
+
+    stack.deploy({})
+
+    assert scene.parameters() == {}
+
+
+@OPTIONS
+@pytest.mark.parametrize("is_update", [False, True], ids=["created", "updated"])
+def test_r15_a_rollback_in_one_region_leaves_what_another_one_declares(
+    scene: Scene, options: Options, *, is_update: bool
+) -> None:
+    """The release is deployed in both, one of them fails, and the other one had found the tag in place."""
+    before, release = scene.push("before", "latest"), scene.push("release")
+    one, two = scene.stack("One", "eu-west-1"), scene.stack("Two", "us-west-2")
+    if is_update:
+        one.deploy(template(one, Agent=declare(before, "1", **options)))
+
+    def meanwhile() -> None:
+        assert two.deploy(template(two, Agent=declare(release, "latest", **options))).status == "COMPLETE"
+
+    tags = ("1", "latest") if is_update else ("latest",)
+    one.deploy(
+        template(one, Agent=declare(release, *tags, **options)), Course(other_fails_after=1, meanwhile=meanwhile)
+    )
+
+    assert scene.tags()["latest"] == "release"
+
+
+def test_r11_a_tag_that_waited_for_an_index_and_is_declared_again_stays(scene: Scene) -> None:
+    index = scene.push("index")
+    child = index.children[0]
+    one, two = scene.stack("One"), scene.stack("Two")
+    two.deploy(template(two, Index=declare(index, "i", **DESTROY)))
+    one.deploy({})
+    one.deploy(template(one, Child=declare(child, "c", **DESTROY)), FAILS)
+    assert one.deploy(template(one, Child=declare(child, "c"))).status == "COMPLETE"
+
+    assert two.destroy()
+
+    assert scene.tags() == {"c": "index linux/amd64"}
