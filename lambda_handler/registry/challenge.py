@@ -71,21 +71,21 @@ class Challenge:
 
     def form(self, password: str | None) -> dict[str, str]:
         """
-        Return what to ask for a token with in a request of OAuth 2.
+        Return the form fields of an OAuth 2 token request.
 
         Args:
-            password: ``user:password``; None: for whom it may concern.
+            password: ``user:password``; None for an anonymous token.
 
         References:
-            Distribution, "Docker Registry v2 authentication using OAuth2".
+            Distribution documentation, "Docker Registry v2 authentication using OAuth2".
         """
-        asked: dict[str, str] = {}
+        fields: dict[str, str] = {}
         for name, value in self.parameters:
-            # There may be several scopes, and a field is given once.
-            asked[name] = f"{asked[name]} {value}" if name in asked else value
+            # OAuth 2 joins several scopes in one field.
+            fields[name] = f"{fields[name]} {value}" if name in fields else value
         user, _, secret = (password or "").partition(":")
         login = {"username": user, "password": secret} if password is not None else {}
-        return {"grant_type": "password", "client_id": _CLIENT, **asked, **login}
+        return {"grant_type": "password", "client_id": _CLIENT, **fields, **login}
 
     @property
     def host(self) -> str:

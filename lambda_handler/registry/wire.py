@@ -107,7 +107,7 @@ class _Response(http.client.HTTPResponse):
             if status not in _INTERIM:
                 return version, status, reason
             if status == _SWITCHING:
-                # No request asks for another protocol, and what follows is not HTTP.
+                # Requests never ask for another protocol, and the data after this status is not HTTP.
                 raise http.client.UnknownProtocol(reason)
             http.client.parse_headers(self.fp)
 

@@ -150,7 +150,7 @@ def test_a_form_is_not_sent_on_where_it_is_redirected(servers: list[WebServer]) 
 
     servers[0].answer = answer
 
-    with pytest.raises(AccessError, match="its token endpoint answered 307"):
+    with pytest.raises(AccessError, match="its token endpoint returned 307"):
         read(servers[0], SECRET)
     assert servers[1].asked == []
 
