@@ -7,7 +7,7 @@ the place: ``manifests[2].platform.os is 7; expected a string``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from ..errors import InvalidManifestError, shown
@@ -16,17 +16,6 @@ T = TypeVar("T")
 
 SIZE_MAX_BYTES = 2**63 - 1
 """OCI image-spec v1.1, descriptor.md: ``size`` is an int64."""
-
-
-def check_keys(data: Mapping[str, object], known: Iterable[str], path: str) -> None:
-    """Refuse a key that only some clients take for a known one: those in Go read keys in any case."""
-    folded = {name.casefold(): name for name in known}
-    for key in data:
-        name = folded.get(key.casefold(), key)
-        if name != key:
-            refuse(
-                f"{shown(path + key)} is a key that some clients take for {name}; write it as {name}, or leave it out"
-            )
 
 
 def optional_text(data: Mapping[str, object], key: str, path: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
-from ..errors import shown
+from ..errors import InvalidManifestError, shown
 
 VALUES_MAX = 100_000
 """
@@ -30,6 +31,23 @@ def parse_json(content: bytes) -> object:
         message = f"it has more than {VALUES_MAX} values"
         raise ValueError(message)
     return json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
+
+
+def check_keys(data: Mapping[str, object], known: Iterable[str], path: str) -> None:
+    """
+    Refuse a key that only some clients take for a known one: those in Go read keys in any case.
+
+    Raises:
+        InvalidManifestError: There is one.
+    """
+    folded = {name.casefold(): name for name in known}
+    for key in data:
+        name = folded.get(key.casefold(), key)
+        if name != key:
+            message = (
+                f"{shown(path + key)} is a key that some clients take for {name}; write it as {name}, or leave it out"
+            )
+            raise InvalidManifestError(message)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..errors import IntegrityError, InvalidManifestError, RuleViolationError
+from ..errors import ImageError, IntegrityError, InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
-from ..oci.bounded_json import parse_json
+from ..oci.image import parse_config
 from ..oci.index import filter_index
 from .sparse import without
 from .tree import Allowance, Lists, descend
@@ -255,9 +255,10 @@ def _read(blob: Descriptor, origin: Origin) -> bytes:
 
 def _platform(config: Descriptor, content: bytes) -> Platform:
     try:
-        data: Any = parse_json(content)
+        data: Any = parse_config(content)
         variant, version = str(data.get("variant") or ""), str(data.get("os.version") or "")
         return Platform(str(data["os"]), str(data["architecture"]), variant, version)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"the config {config.digest} names no platform"
+        why = f": {error.message}" if isinstance(error, ImageError) else ""
+        message = f"the config {config.digest} names no platform{why}"
         raise InvalidManifestError(message) from error
