@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InvalidArchiveError, NotFoundError
+from ..errors import InvalidArchiveError, InvalidManifestError, NotFoundError
 from ..oci import Digest, Manifest
-from ..oci.bounded_json import parse_json
+from ..oci.config import parse_config
 from .files import OPERATION, Files, path_of
 
 CONFIG_MAX_BYTES = 4 * 1024 * 1024
@@ -58,7 +58,10 @@ def _diff_ids(config: Digest, files: Files) -> list[str]:
     if files.size(path_of(config)) > CONFIG_MAX_BYTES:
         return []
     try:
-        data: Any = parse_json(files.read(path_of(config), CONFIG_MAX_BYTES))
+        data: Any = parse_config(files.read(path_of(config), CONFIG_MAX_BYTES))
         return [str(each) for each in data["rootfs"]["diff_ids"]]
+    except InvalidManifestError as error:
+        message = f"the config {config} in {files.name}: {error.message}"
+        raise InvalidArchiveError(message) from error
     except (ValueError, KeyError, TypeError, RecursionError):
         return []

@@ -20,10 +20,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ImageError, InvalidArchiveError, NotFoundError
+from ..errors import ImageError, InvalidArchiveError, InvalidManifestError, NotFoundError
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest
 from ..oci.assemble import CONFIG_TYPE, LAYER_TYPE, assemble_image
-from ..oci.bounded_json import parse_json
+from ..oci.bounded_json import check_keys, parse_json
+from ..oci.config import parse_config
 from .files import OPERATION, Files
 from .inflate import GZIP_MAGIC
 from .naming import named_images, select_image
@@ -156,9 +157,10 @@ def _list(files: Files) -> list[_Saved]:
     try:
         saved = [_saved(item) for item in _items(files)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        if isinstance(error, ImageError):
+        if isinstance(error, ImageError) and not isinstance(error, InvalidManifestError):
             raise
-        message = f"{MANIFEST_FILE} in {files.name} is not a list of images in the format of docker save"
+        why = f": {error.message}" if isinstance(error, ImageError) else ""
+        message = f"{MANIFEST_FILE} in {files.name} is not a list of images in the format of docker save{why}"
         raise InvalidArchiveError(message) from error
     if len(saved) > IMAGES_MAX or any(len(image.layers) > LAYERS_MAX for image in saved):
         message = (
@@ -174,6 +176,7 @@ def _items(files: Files) -> Any:  # noqa: ANN401 - JSON that the caller checks
 
 
 def _saved(item: Mapping[str, object]) -> _Saved:
+    check_keys(item, ("Config", "RepoTags", "Layers"), "")
     return _Saved(config=_text(item["Config"]), names=_texts(item.get("RepoTags")), layers=_texts(item["Layers"]))
 
 
@@ -191,8 +194,9 @@ def _text(value: object) -> str:
 
 def _diff_ids(files: Files, path: str) -> list[Digest]:
     try:
-        config: Any = parse_json(files.read(path, CONFIG_MAX_BYTES))
+        config: Any = parse_config(files.read(path, CONFIG_MAX_BYTES))
         return [Digest.parse(text) for text in config["rootfs"]["diff_ids"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{path} in {files.name} is not an image config: it has no diff ids"
+        why = error.message if isinstance(error, InvalidManifestError) else "it has no diff ids"
+        message = f"{path} in {files.name} is not an image config: {why}"
         raise InvalidArchiveError(message) from error

@@ -7,13 +7,14 @@ References:
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from ..errors import IntegrityError, InvalidArchiveError, InvalidDigestError, InvalidManifestError
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType
+from ..oci.bounded_json import check_keys, parse_json
 from .consistency import check_content_present, check_layer_order
 from .files import Files, path_of
 from .naming import named_images, select_image
@@ -163,8 +164,10 @@ class ImageLayout:
 def _check_version(files: Files) -> None:
     content = files.read(LAYOUT_FILE, _LAYOUT_MAX_BYTES)
     try:
-        version = json.loads(content)["imageLayoutVersion"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        data: Any = parse_json(content)
+        check_keys(data, ("imageLayoutVersion",), "")
+        version = data["imageLayoutVersion"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"{LAYOUT_FILE} in {files.name} has no imageLayoutVersion"
         raise InvalidArchiveError(message) from error
     if version != _VERSION:

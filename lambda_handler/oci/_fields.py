@@ -7,7 +7,7 @@ Each reader takes the path of its object, so that an error says where it is:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from ..errors import InvalidManifestError, truncated_repr
@@ -16,17 +16,6 @@ T = TypeVar("T")
 
 SIZE_MAX_BYTES = 2**63 - 1
 """OCI image-spec v1.1, descriptor.md: ``size`` is an int64."""
-
-
-def check_keys(data: Mapping[str, object], known: Iterable[str], path: str) -> None:
-    """Refuse a known key in another case: clients in Go accept it, others do not."""
-    folded = {name.casefold(): name for name in known}
-    for key in data:
-        name = folded.get(key.casefold(), key)
-        if name != key:
-            refuse(
-                f"{truncated_repr(path + key)} is a key that some clients read as {name}; write {name}, or remove it"
-            )
 
 
 def optional_string(data: Mapping[str, object], key: str, path: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
-from ..errors import truncated_repr
+from ..errors import InvalidManifestError, truncated_repr
 
 VALUES_MAX = 100_000
 """
@@ -30,6 +31,26 @@ def parse_json(content: bytes) -> object:
         message = f"it has more than {VALUES_MAX} values"
         raise ValueError(message)
     return json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+
+
+def check_keys(data: Mapping[str, object], known: Iterable[str], path: str) -> None:
+    """
+    Refuse a known key in another case: clients in Go accept it, others do not.
+
+    Args:
+        path: Of the object, for the message.
+
+    Raises:
+        InvalidManifestError: An object has such a key.
+    """
+    folded = {name.casefold(): name for name in known}
+    for key in data:
+        name = folded.get(key.casefold(), key)
+        if name != key:
+            message = (
+                f"{truncated_repr(path + key)} is a key that some clients read as {name}; write {name}, or remove it"
+            )
+            raise InvalidManifestError(message)
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

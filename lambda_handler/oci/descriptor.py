@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..errors import InvalidDigestError
 from . import _fields
+from .bounded_json import check_keys
 from .digest import Digest
 from .mediatype import ManifestMediaType
 from .platform import Platform
@@ -53,7 +54,7 @@ class Descriptor:
         Raises:
             InvalidManifestError: A field is missing or has the wrong type.
         """
-        _fields.check_keys(data, _KEYS, path)
+        check_keys(data, _KEYS, path)
         return cls(
             media_type=_fields.required_string(data, "mediaType", path),
             digest=_digest(_fields.required_string(data, "digest", path), path),
@@ -99,7 +100,7 @@ def _platform(data: Mapping[str, object], path: str) -> Platform | None:
     if platform is None:
         return None
     where = f"{path}platform."
-    _fields.check_keys(platform, _PLATFORM_KEYS, where)
+    check_keys(platform, _PLATFORM_KEYS, where)
     return Platform(
         _fields.required_string(platform, "os", where),
         _fields.required_string(platform, "architecture", where),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ..errors import IntegrityError, InvalidManifestError, truncated_repr
 from . import _fields
-from .bounded_json import parse_json
+from .bounded_json import check_keys, parse_json
 from .descriptor import Descriptor
 from .digest import Digest
 from .mediatype import ManifestMediaType
@@ -68,7 +68,7 @@ class Manifest:
             message = f"the manifest has the digest {digest}, not the expected {expected}"
             raise IntegrityError(message)
         data = _load(content)
-        _fields.check_keys(data, _KEYS, "")
+        check_keys(data, _KEYS, "")
         kind = _media_type(data, media_type)
         _refuse_mixture(data, kind)
         if data.get("schemaVersion") != 2:  # noqa: PLR2004 - both specifications fix it

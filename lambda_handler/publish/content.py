@@ -7,10 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import IntegrityError, InvalidManifestError, RuleViolationError
+from ..errors import ImageError, IntegrityError, InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform
 from ..oci.assemble import filter_index
-from ..oci.bounded_json import parse_json
+from ..oci.config import parse_config
 from .ports import Origin, Upstream
 from .sparse import without
 from .tree import Allowance, descend
@@ -220,9 +220,10 @@ def _read(blob: Descriptor, origin: Origin) -> bytes:
 
 def _platform(config: Descriptor, content: bytes) -> Platform:
     try:
-        data: Any = parse_json(content)
+        data: Any = parse_config(content)
         variant, version = str(data.get("variant") or ""), str(data.get("os.version") or "")
         return Platform(str(data["os"]), str(data["architecture"]), variant, version)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"the config {config.digest} names no platform"
+        why = f": {error.message}" if isinstance(error, ImageError) else ""
+        message = f"the config {config.digest} names no platform{why}"
         raise InvalidManifestError(message) from error

@@ -93,16 +93,18 @@ class Hostile:
     Attributes:
         stored: By tag or digest.
         properties: Of the declaration, beside its source.
+        list_type: What it says that a list of referrers is.
     """
 
     stored: dict[str, bytes]
     properties: Mapping[str, object] = field(default_factory=dict)
     seconds: float = 100.0
+    list_type: str = OCI_INDEX
 
     def answer(self, first: str) -> bytes:
         method, path, _ = first.split(" ")
         if "/referrers/" in path:
-            return http(200, self.stored["referrers"], ("Content-Type", OCI_INDEX), ("Link", "<?more>; rel=next"))
+            return http(200, self.stored["referrers"], ("Content-Type", self.list_type), ("Link", "<?more>; rel=next"))
         content = self.stored.get(path.rpartition("/")[2])
         if content is None:
             return http(404, b"")
@@ -163,6 +165,13 @@ def long_lists_of_referrers() -> Hostile:
     )
 
 
+def lists_of_no_type() -> Hostile:
+    """As much as fits into 4 MiB, of a type that says nothing, for two images at the same time."""
+    page = b'{"a": [' + b'{"":{}},' * ((NEARLY_ALL - 20) // 8) + b"0]}"
+    stored = hostile([image(number) for number in range(4)], referrers=page)
+    return Hostile(stored, {"IncludeReferrers": "true"}, list_type="application/octet-stream")
+
+
 CASES: Mapping[Callable[[], Hostile], str] = {
     t5: "INTEGRITY: the index sha256:",
     as_long_as_it_says: "INVALID_MANIFEST: the image has more than 2000 manifests, or 16777216 bytes of them",
@@ -172,6 +181,7 @@ CASES: Mapping[Callable[[], Hostile], str] = {
     a_top_of_too_many_values: "INVALID_MANIFEST: the manifest is not valid JSON: it has more than 100000",
     a_long_config: "INVALID_MANIFEST: the config sha256:",
     long_signatures: "INVALID_MANIFEST: what refers to the image has more than 2000 manifests, or 16777216 bytes",
+    lists_of_no_type: "INVALID_MANIFEST: the manifest is not JSON that can be read: it has more than 100000",
     long_lists_of_referrers: "DEADLINE: ran out of time",
 }
 

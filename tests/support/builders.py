@@ -94,16 +94,20 @@ def daemon(folder: Path, socket: Path, *command: str) -> Iterator[None]:
     log = folder / "log"
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            for _ in range(300):
-                if socket.exists() or process.poll() is not None:
-                    break
-                time.sleep(0.1)
-            if not socket.exists():
+            if not _is_up(socket, process):
                 last = (log.read_text().splitlines() or [""])[-1]
                 pytest.skip(f"{command[0]} does not run here: {last[:200]}")
             yield
         finally:
             process.terminate()
+
+
+def _is_up(socket: Path, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until a daemon listens, or has ended."""
+    end = time.monotonic() + 30
+    while not socket.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return socket.exists()
 
 
 @contextmanager

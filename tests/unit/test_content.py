@@ -88,7 +88,19 @@ def test_an_artifact_has_no_platform() -> None:
     assert platforms_of(image_with(repository, b"{}", "application/vnd.oci.empty.v1+json"), repository) == frozenset()
 
 
-@pytest.mark.parametrize("config", [b"", b"{", b"[]", b"{}", b'{"os": "linux"}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"os": "linux"}',
+        b"[" * 100_000,
+        b"\xff",
+        b'{"os": "linux", "architecture": "arm64", "OS": "windows"}',
+    ],
+)
 def test_refuses_a_config_that_names_no_platform(config: bytes) -> None:
     repository = MemoryRepository()
 

@@ -1,0 +1,51 @@
+"""What two clients would read differently in an archive is refused: a key twice, or in other letters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from cdk_ecrpublic.sandbox.images import build_image
+from lambda_handler.archive import open_archive
+from lambda_handler.errors import InvalidArchiveError
+from tests.support.archives import MemoryObject, layout_of, saved, tar_of
+
+LAYOUT = layout_of((build_image({"a": b"1"}), {}))
+SAVED = saved(tar_of({"a": b"1"}))
+CONFIG = json.loads(SAVED["manifest.json"])[0]["Config"]
+
+CASES: Mapping[str, tuple[Mapping[str, bytes], str, bytes, bytes]] = {
+    "a version twice": (LAYOUT, "oci-layout", b"{", b'{"imageLayoutVersion": "2.0.0", '),
+    "a version in other letters": (LAYOUT, "oci-layout", b"{", b'{"ImageLayoutVersion": "2.0.0", '),
+    "an escaped key": (LAYOUT, "index.json", b'"manifests"', b'"m\\u0061nifests": [], "manifests"'),
+    "a long s": (LAYOUT, "index.json", b'"manifests"', '"manife\u017fts": [], "manifests"'.encode()),
+    "a config in other letters": (SAVED, "manifest.json", b'"Config"', b'"config": "other.json", "Config"'),
+    "layers in other letters": (SAVED, "manifest.json", b'"Layers"', b'"layers": [], "Layers"'),
+    "layers twice": (SAVED, "manifest.json", b'"Layers"', b'"Layers": [], "Layers"'),
+    "diff ids in other letters": (SAVED, CONFIG, b'"diff_ids"', b'"Diff_IDs": [], "diff_ids"'),
+    "an os in other letters": (SAVED, CONFIG, b"{", b'{"OS": "windows", '),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refuses_what_other_clients_would_read_differently(case: str) -> None:
+    files, name, old, new = CASES[case]
+    assert old in files[name]
+    changed = tar_of({**files, name: files[name].replace(old, new, 1)})
+
+    with pytest.raises(InvalidArchiveError, match=r"is a key that some clients|twice|no version|no list of images"):
+        open_archive(MemoryObject(changed)).find("")
+
+
+@pytest.mark.parametrize("files", [LAYOUT, SAVED], ids=["a layout", "a docker save"])
+def test_takes_the_same_without(files: dict[str, bytes]) -> None:
+    assert open_archive(MemoryObject(tar_of(files))).find("").blobs
+
+
+def test_takes_keys_that_nobody_knows() -> None:
+    """Docker has written more than the specification has."""
+    config = SAVED[CONFIG].replace(b"{", b'{"docker_version": "20", "Size": 3, "container_config": {"OS": "x"}, ', 1)
+
+    assert open_archive(MemoryObject(tar_of({**SAVED, CONFIG: config}))).find("").blobs
