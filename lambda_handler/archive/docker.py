@@ -159,7 +159,7 @@ def _list(files: Files) -> list[_Saved]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ImageError) and not isinstance(error, InvalidManifestError):
             raise
-        why = f": {error.message}" if isinstance(error, ImageError) else ""
+        why = f": {error}" if isinstance(error, ValueError) else ""
         message = f"{MANIFEST_FILE} in {files.name} is not a list of images in the format of docker save{why}"
         raise InvalidArchiveError(message) from error
     if len(saved) > IMAGES_MAX or any(len(image.layers) > LAYERS_MAX for image in saved):

@@ -168,7 +168,8 @@ def _check_version(files: Files) -> None:
         check_keys(data, ("imageLayoutVersion",), "")
         version = data["imageLayoutVersion"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"{LAYOUT_FILE} in {files.name} has no imageLayoutVersion"
+        why = f": {error}" if isinstance(error, ValueError) else ""
+        message = f"{LAYOUT_FILE} in {files.name} has no imageLayoutVersion{why}"
         raise InvalidArchiveError(message) from error
     if version != _VERSION:
         message = f"{LAYOUT_FILE} in {files.name} has the version {version!r:.40}; only {_VERSION} is supported"

@@ -181,7 +181,7 @@ CASES: Mapping[Callable[[], Hostile], str] = {
     a_top_of_too_many_values: "INVALID_MANIFEST: the manifest is not valid JSON: it has more than 100000",
     a_long_config: "INVALID_MANIFEST: the config sha256:",
     long_signatures: "INVALID_MANIFEST: what refers to the image has more than 2000 manifests, or 16777216 bytes",
-    lists_of_no_type: "INVALID_MANIFEST: the manifest is not JSON that can be read: it has more than 100000",
+    lists_of_no_type: "INVALID_MANIFEST: the manifest is not valid JSON: it has more than 100000",
     long_lists_of_referrers: "DEADLINE: ran out of time",
 }
 
