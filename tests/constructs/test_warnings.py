@@ -33,14 +33,14 @@ def test_a_platform_by_another_name(stack: Stack, option: str, platform: str, na
     declare(stack, **{option: [platform]})  # type: ignore[arg-type]
 
     (warning,) = warnings(stack)
-    assert f"images call the platform {platform} {name}" in warning
+    assert f"the OCI name of the platform {platform} is {name}" in warning
 
 
 def test_too_many_tags(stack: Stack) -> None:
     declare(stack, tags=[f"1.{number}" for number in range(1001)])
 
     (warning,) = warnings(stack)
-    assert "1001 tags; ECR Public takes at most 1000" in warning
+    assert "1001 tags; ECR Public allows at most 1000 tags" in warning
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_an_address_by_a_tag_that_is_not_declared(stack: Stack) -> None:
 
     (warning,) = warnings(stack)
     assert "'lastest'" in warning
-    assert "declared are: '1.4.2', 'latest'" in warning
+    assert "declared tags: '1.4.2', 'latest'" in warning

@@ -1,7 +1,7 @@
 """
-What DescribeStacks says of a parameter that is one of Systems Manager: its name, and what it stood for.
+Parameters of Systems Manager types in DescribeStacks: their name and their resolved value.
 
-ministack 1.5.33 keeps both, and answers with the second in the place of the first.
+ministack 1.5.33 stores both, but returns the resolved value instead of the name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 def tell_names_of_parameters() -> None:
-    """Change the answer of ministack's DescribeStacks."""
+    """Correct the response of ministack's DescribeStacks."""
     from ministack.services import cloudformation  # noqa: PLC0415 - reads the environment
     from ministack.services.cloudformation import handlers  # noqa: PLC0415
 
@@ -35,10 +35,10 @@ def tell_names_of_parameters() -> None:
 
 def with_names(body: bytes, kept: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> bytes:
     """
-    Return the answer with the names of parameters.
+    Return the response with the names of the parameters.
 
     Args:
-        kept: What ministack keeps of parameters, by stack and by name.
+        kept: The parameters that ministack stores, by stack and name.
     """
     names = {
         (stack, name): each["SsmName"]
