@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, CfnDeletionPolicy
+from aws_cdk.aws_ecr import CfnPublicRepository
 from constructs import Construct
 
 from ._validation.values import is_known
-from .public_repository import IPublicRepository, PublicRepository
+from .public_repository import IPublicRepository
 
 TAGS_MAX = 1000
 """The quota of ECR Public for one image."""
@@ -57,7 +58,8 @@ def _warn_of_platforms(image: Construct, platforms: Sequence[str]) -> None:
 
 def _warn_of_kept_image(image: Construct, repository: IPublicRepository) -> None:
     """Warn if a repository is deleted with its stack, but the image in it stays."""
-    if not isinstance(repository, PublicRepository) or not repository.is_deleted_with_stack:
+    child = repository.node.default_child if isinstance(repository, Construct) else None
+    if not isinstance(child, CfnPublicRepository) or child.cfn_options.deletion_policy != CfnDeletionPolicy.DELETE:
         return
     Annotations.of(image).add_warning_v2(
         "@cdk-ecrpublic:keptInDeletedRepository",

@@ -251,16 +251,10 @@ class PublicRepository(_Repository):
             repository_policy_text=repository_policy,
         )
         resource.apply_removal_policy(removal_policy)
-        self._removal_policy = removal_policy
         self._resource, self._policy = resource, repository_policy
         self._given_name = repository_name
         self.repository_name = resource.ref
         self.repository_arn = resource.attr_arn
-
-    @property
-    def is_deleted_with_stack(self) -> bool:
-        """Whether it is deleted when it leaves the stack, which fails while it has images."""
-        return self._removal_policy is RemovalPolicy.DESTROY
 
     def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
         """

@@ -94,12 +94,17 @@ def daemon(folder: Path, socket: Path, *command: str) -> Iterator[None]:
     log = folder / "log"
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            if not _is_up(socket, process):
-                last = (log.read_text().splitlines() or [""])[-1]
-                pytest.skip(f"{command[0]} does not run here: {last[:200]}")
+            _wait_for(command[0], socket, process, log)
             yield
         finally:
             process.terminate()
+
+
+def _wait_for(name: str, socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Skip the test, and say why, unless a daemon comes up."""
+    if not _is_up(socket, process):
+        last = (log.read_text().splitlines() or [""])[-1]
+        pytest.skip(f"{name} does not run here: {last[:200]}")
 
 
 def _is_up(socket: Path, process: subprocess.Popen[bytes]) -> bool:
