@@ -23,13 +23,13 @@ from .ports import GONE_SECONDS, PUT_SECONDS, PublicRepository
 
 OWNED = "another declaration has it"
 TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
-"""Why a tag stays; the other declaration may be about to end, too."""
+"""Why a tag stays. The other declaration may be about to be deleted, too."""
 
 READERS = 4
-"""How many children's records and manifests are read at once."""
+"""How many records and manifests of children are read concurrently."""
 
 HELD_MAX = 100
-"""How many children's manifests are held while their index is off: as many as one call deletes."""
+"""How many manifests of children are kept while their index is deleted: as many as one call deletes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +57,16 @@ class Owners:
 
 
 class Ownership(Protocol):
-    """Tells who owns what, each time as it is then."""
+    """Returns which resources own what. Each call reads the current state."""
 
     def owners(self, digest: Digest, since: float = 0.0) -> Owners:
-        """Return what others own of an image; tags that the same stack declared before *since* are declared anew."""
+        """Return what others own of an image, without tags that the same stack declared before *since*."""
 
     def left_over(self, digest: Digest) -> Mapping[str, Removal]:
-        """Return what an index kept from being removed when its resource ended, by record."""
+        """Return the removals that an index prevented when their resources were deleted, by record."""
 
     def forget(self, name: str) -> None:
-        """Delete a record that is left over."""
+        """Delete the record of such a removal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ class Removal:
 
     @property
     def wait_seconds(self) -> float:
-        """How long its image is waited for, where it is not seen."""
+        """How long to wait for the image if it is not visible."""
         return PUT_SECONDS if self.is_undo else 0.0
 
 
@@ -132,7 +132,7 @@ class Remover:
         except NotFoundError:
             self.log.info(f"nothing to remove: {digest} does not exist", imageDigest=str(digest))
             if removal.image and not owners.own_image(digest):
-                # An attempt before this one may have removed it, and had no time for what it lists.
+                # An earlier attempt may have removed the index, and then run out of time.
                 self._sweep(removal.lists, removal)
             return kept, ()
         doomed = [tag for tag in removal.tags if tag not in kept]
@@ -140,7 +140,7 @@ class Remover:
             kept[doomed.pop(0)] = "it is the last tag of its image"
         goes = removal.image and not owners.own_image(digest)
         if doomed:
-            # While the index is off, others may delete what it lists.
+            # While the index is deleted, others may delete its children.
             children = [child.digest for child in manifest.children][:HELD_MAX]
             self.held.update({child.digest: child for child in self._known(children, 0.0)})
         try:
@@ -150,7 +150,7 @@ class Remover:
             if may_go and self._delete(manifest, removed, removal):
                 self._sweep([child.digest for child in manifest.children], removal)
         except DeadlineError:
-            # It may have gone with its last tag. The next attempt reads there whether it may, and what it lists.
+            # It may have been deleted with its last tag. The next attempt decides whether it may be.
             self._put(manifest, None, self.undoing)
             raise
         kept |= dict.fromkeys(listed, "its image is listed by an index")
@@ -159,7 +159,7 @@ class Remover:
         return kept, listed
 
     def _spared(self, digest: Digest, removal: Removal, owners: Owners) -> dict[str, str]:
-        """Return the tags that are not to be touched, and why; what does not exist is not named."""
+        """Return the tags that must not be removed, with the reasons. Tags that do not exist are omitted."""
         seen = self.repository.resolve(removal.tags)
         kept: dict[str, str] = {}
         for tag in removal.tags:
@@ -175,7 +175,7 @@ class Remover:
         return self.repository.tags_of([digest]).get(digest, frozenset()) - set(doomed)
 
     def _untag(self, manifest: Manifest, tags: Sequence[str]) -> tuple[str, ...]:
-        """Remove tags of an image; put back what else went with them, and return those that an index keeps."""
+        """Remove tags of an image, put back other tags that were removed too, and return those that an index keeps."""
         if not tags:
             return ()
         removed, listed = self.repository.remove_tags(manifest.digest, tags)
@@ -196,7 +196,7 @@ class Remover:
         if not removed and keeps_image:
             return False
         if keeps_image:
-            # Before all else: it went with its last tag.
+            # First of all, because the image was deleted with its last tag.
             self._keep(manifest)
         owners = self.ownership.owners(manifest.digest, since)
         owned = [tag for tag in removed if owners.own(tag)]
@@ -208,7 +208,7 @@ class Remover:
         return not (keeps_image or owned or owners.own_image(manifest.digest))
 
     def _keep(self, manifest: Manifest) -> None:
-        """Put an image that may have gone with its last tag; where it has not, a permission that is missing is fine."""
+        """Put an image that may have been deleted with its last tag. If it exists, a denied call is not an error."""
         try:
             self._put(manifest, None)
         except AccessError as error:
@@ -217,18 +217,18 @@ class Remover:
             self.log.warning(f"image {manifest.digest} could not be put, and is there: {error.explain()}")
 
     def restore(self, digest: Digest, known: Manifest, tag: str, why: str) -> None:
-        """Point a tag to an image again; *known* is that image, or another one."""
+        """Point a tag to an image again. *known* may be that image, which then is not read."""
         try:
             manifest = known if digest == known.digest else self.repository.manifest(digest)
         except NotFoundError:
-            # An image that is still to come is put by its own declaration, and the tag with it.
+            # If the image is yet to be published, its own declaration puts the tag.
             self.log.warning(f"tag {tag} cannot be put back to {digest}, which does not exist: {why}", tag=tag)
             return
         self._put(manifest, tag)
         self.log.warning(f"tag {tag} was put back to {digest}: {why}", tag=tag, imageDigest=str(digest))
 
     def _put(self, manifest: Manifest, tag: str | None, repository: PublicRepository | None = None) -> None:
-        """Put an image back, after what it lists where that was deleted while it was off."""
+        """Put an image back. If its children were deleted in the meantime, put them first."""
         repository = repository or self.repository
         try:
             repository.put(manifest, tag)
@@ -241,7 +241,7 @@ class Remover:
             repository.put(manifest, tag)
 
     def _delete(self, manifest: Manifest, removed: Collection[str], removal: Removal) -> bool:
-        """Delete an image whose tags were *removed*, unless it has others; return whether it is gone."""
+        """Delete an image whose tags were *removed*, unless it has other tags; return whether it is deleted."""
         there = self.repository.tags_of([manifest.digest])
         if there.get(manifest.digest, frozenset()) - {*removed, *removal.given_back}:
             return False
@@ -250,7 +250,7 @@ class Remover:
         return manifest.digest in self._delete_untagged([manifest])
 
     def _sweep(self, children: Sequence[Digest], removal: Removal) -> None:
-        """Delete what an index listed that is gone, as far as nothing else has it."""
+        """Delete the children of a deleted index that nothing else uses."""
         there = self.repository.tags_of(children)
         for digest in there:
             if there[digest]:
@@ -265,7 +265,7 @@ class Remover:
             self._sweep([child.digest for child in gone.children], removal)
 
     def _known(self, digests: Sequence[Digest], wait_seconds: float) -> list[Manifest]:
-        """Read the manifests of images, so that they could be put back; those that do not exist are left out."""
+        """Read the manifests of images, so that they can be put back. Images that do not exist are omitted."""
 
         def read(digest: Digest) -> Manifest | None:
             if digest in self.held:
@@ -278,7 +278,7 @@ class Remover:
         return [manifest for manifest in map_concurrently(read, digests, max_workers=READERS) if manifest is not None]
 
     def _take_left_over(self, digest: Digest) -> None:
-        """Remove the tags that waited for the index, and the image with the last of them."""
+        """Remove the tags that had to wait for the index, and the image with the last of them."""
         for name, removal in self.ownership.left_over(digest).items():
             _, listed = self.remove(digest, removal)
             if not listed:
@@ -288,11 +288,11 @@ class Remover:
         try:
             self.ownership.forget(name)
         except ImageError as error:
-            # Another stack's: it owns nothing any more, so it may stay.
+            # It belongs to another stack. It owns nothing any longer, so it may stay.
             self.log.warning(f"the record {name} stays: {error.explain()}")
 
     def _delete_untagged(self, manifests: Sequence[Manifest]) -> Mapping[Digest, Manifest]:
-        """Delete images by digest; put back those that got a tag or an owner meanwhile, and return the others."""
+        """Delete images by digest; put back those that have a tag or an owner by now, and return the others."""
         known = {manifest.digest: manifest for manifest in manifests}
         removed, listed = self.repository.remove_images(list(known))
         gone = {digest: manifest for digest, manifest in known.items() if digest not in listed}
@@ -341,7 +341,7 @@ def give_back(
             continue
         if digest not in known:
             try:
-                # Another declaration may be removing its last tag at this moment, and puts it back.
+                # Another declaration may be removing its last tag at this moment, and will put the image back.
                 known[digest] = repository.manifest(digest, wait_seconds=GONE_SECONDS)
             except NotFoundError:
                 known[digest] = None
@@ -353,7 +353,7 @@ def give_back(
         except ImageError as error:
             if error.retryable or seen[tag] != digest:
                 raise
-            # What is refused for good now was refused before, so the tag never moved.
+            # A permanent refusal also applied before, so the tag never moved.
             log.warning(f"tag {tag} seems to be where it was, and could not be put: {error.explain()}", tag=tag)
             continue
         log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))

@@ -1,4 +1,4 @@
-"""Write down what an undo, and the removals of others, have to know: before anything else is written."""
+"""Write the record that an undo, and removals by other resources, need. It is written before anything else."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .turn import Turn, segments_of
 
 def remember(turn: Turn, content: Content, observed: Observed) -> Collection[str]:
     """
-    Write the record that the request needs, if any.
+    Write the record of the request, if it needs one.
 
     Returns:
-        The tags that others may remove at this moment, so that they have to
-        be put even if they seem to be in place.
+        The tags that must be put even if they seem to be in place, because
+        others may be removing them.
 
     Raises:
-        InvalidPropertiesError: More tags are taken over than a record holds.
-        RemoteError: It was not stored, for another reason than a permission.
+        InvalidPropertiesError: The request takes over more tags than fit into a record.
+        RemoteError: The record was not stored, and not because of a missing permission.
     """
     digest, existing = content.root.digest, existing_tags(turn, observed)
     found = _to_give_back(turn, digest, existing)
@@ -40,15 +40,15 @@ def remember(turn: Turn, content: Content, observed: Observed) -> Collection[str
         lasting = f"; a rollback will leave {', '.join(found)} at {digest}" if found else ""
         turn.log.warning(f"nothing could be remembered for a rollback or a removal{lasting}: {error.explain()}")
         return existing
-    # From another account's registry nothing is ever removed.
+    # Nothing is ever removed from the registry of another account.
     return existing if segment != UNDO and turn.ports.destination.is_own else ()
 
 
 def remember_failure(turn: Turn) -> None:
     """
-    Write down that an update is answered with FAILED, if its undo could be taken for another update.
+    Record that an update fails, if its undo could be mistaken for another update.
 
-    Where rollback is disabled, no status of the stack tells that.
+    If rollback is disabled, the status of the stack does not show an undo.
     """
     old = turn.old
     if old is None or not (old.pinned is None or any(rule.yields_to_rollback for rule in old.rules)):
@@ -61,15 +61,15 @@ def remember_failure(turn: Turn) -> None:
 
 
 def existing_tags(turn: Turn, observed: Observed) -> Mapping[str, Digest]:
-    """Return the declared tags that exist and are not the resource's own, each with its image."""
+    """Return the declared tags that exist and do not belong to the resource, each with its image."""
     own = turn.old.tags if turn.old else ()
     existing = {tag: observed.tags[tag] for tag in turn.declaration.tags if tag in observed.tags and tag not in own}
-    # An undo takes nothing over: what it declares was its own before.
+    # An undo takes nothing over: the tags that it declares belonged to the resource before.
     return {} if existing and (turn.is_undo or turn.is_rolled_back) else existing
 
 
 def _to_give_back(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Mapping[str, Digest]:
-    """Of the tags that existed, return those that an undo has to know: all of them, where it removes the others."""
+    """Return those of the existing tags that an undo needs: all of them, if it removes the others."""
     sides = filter(None, (turn.declaration, turn.old))
     if any(side.untags or side.deletes for side in sides):
         return existing
@@ -78,10 +78,10 @@ def _to_give_back(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) ->
 
 def _shares(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> bool:
     """
-    Whether others may remove tags of this image that are in place: then they have to be told.
+    Whether others may remove tags that are in place on this image, so that a record must protect them.
 
-    Where the old declaration owned its tags and this one does not any more,
-    what removed something until now may go in the very same deployment.
+    If the old declaration owned its tags and this one no longer does, another
+    resource of the same deployment may remove them.
     """
     if turn.declaration.pinned is None or owns_tags(turn.declaration) or turn.is_undo:
         return False
@@ -94,7 +94,7 @@ def _shares(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> bool:
 
 
 def _gone_meanwhile(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Collection[str]:
-    """Of the tags in place that have no other owner, return those that one has removed before it ended."""
+    """Return those of the tags in place that an owner has removed since, before its record was deleted."""
     tags = [tag for tag, at in existing.items() if at == digest]
     seen = turn.ports.destination.resolve(tags)
     return [tag for tag in tags if seen.get(tag) != digest]
@@ -110,7 +110,7 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
         if turn.old is not None and not set(turn.declaration.tags) <= set(turn.old.tags):
             record = replace(record, regained=turn.event.sent)
     elif mine is not None and mine.request == turn.event.request_id:
-        # The same request once more: what the first time has put was not there before.
+        # A repeated request: what its first delivery has put did not exist before.
         record = mine
     else:
         record = _new(turn, found, put=content.root.digest, existed=_existed(turn, content))
@@ -120,7 +120,7 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
     if turn.declaration.pinned is None:
         deployed = (mine or first or record).deployed
         record = replace(record, deployed=deployed).with_deployed(key_of(turn.event.properties), content.root.digest)
-    # The function itself may be rolled back to version 0.1, together with this deployment.
+    # If this deployment fails, CloudFormation may also roll the function back to version 0.1.
     follows_first = first is not None or (mine is not None and mine.follows_first and not is_first_obsolete)
     turn.records.write(segment, replace(record, follows_first=follows_first), known)
     if is_first_obsolete:
@@ -128,7 +128,7 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
 
 
 def _end_earlier_life(turn: Turn) -> None:
-    """End what is remembered of a resource of this name that ended without a Delete, since it was retained."""
+    """Delete the records of an earlier resource of the same name, which was retained and so got no Delete."""
     for segment in segments_of(turn.declaration):
         record = turn.records.read(segment)
         if record is None or record.request == turn.event.request_id:
@@ -163,11 +163,11 @@ def _new(
 
 
 def _previous(turn: Turn) -> str:
-    """Return below which segment the record is that a rollback may need; empty: there is none but this."""
+    """Return the segment of the record that a rollback may need; empty if there is no other record."""
     if turn.old is None:
         return ""
     if not remembers(turn.old):
-        # It may have taken tags over, or share them.
+        # The old declaration may have taken tags over, or shared them.
         elsewhere = [each for each in segments_of(turn.old) if each not in segments_of(turn.declaration)]
         return next((each for each in elsewhere if turn.records.read(each) is not None), "")
     segment = segments_of(turn.old)[0]
@@ -178,7 +178,7 @@ def _previous(turn: Turn) -> str:
 
 
 def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Record:
-    """Add what deployments took over that failed, and were not rolled back, since the last one that succeeded."""
+    """Add what failed deployments without a rollback took over since the last successful one."""
     earlier = turn.old_record if turn.old else mine
     if earlier is None or not earlier.found or earlier.stack != record.stack:
         return record
@@ -191,9 +191,9 @@ def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Reco
 
 def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:
     """
-    Return which of the image's manifests are in the repository, where an undo may have to tell.
+    Return which manifests of the image exist in the repository; None if an undo does not need to know.
 
-    Where the image itself is, so are all of its parts.
+    If the image itself exists, so do all of its parts.
     """
     if not turn.declaration.deletes:
         return None

@@ -1,5 +1,5 @@
 """
-What is remembered of one resource: a few lines of JSON.
+The record of one resource: a short JSON document.
 
 CloudFormation's requests carry what was declared, not what was there before
 and not what a tag stood for; an undo and a removal need both.
@@ -18,7 +18,7 @@ from ..oci import Digest
 from ..spec import Property
 
 RECORD_MAX_BYTES = 4096
-"""What a standard parameter of Systems Manager takes."""
+"""The size limit of a standard Systems Manager parameter."""
 
 DEPLOYED_MAX = 8
 """The declaration of a deployment, the one that it can be rolled back to, and some that failed in between."""
@@ -30,7 +30,7 @@ _KEY_HEX = 16
 
 
 def key_of(properties: Mapping[str, object]) -> str:
-    """Name a declaration by a hash of its properties, without what tells nothing of the image."""
+    """Return a hash of the properties of a declaration, without those that have nothing to do with the image."""
     declared = {name: value for name, value in properties.items() if name not in _NOT_DECLARED}
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:_KEY_HEX]
 
@@ -38,31 +38,31 @@ def key_of(properties: Mapping[str, object]) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """
-    What is remembered of a resource.
+    The record of a resource.
 
     Attributes:
-        stack: Its stack's ARN: another stack of the same name is another life.
-        request: Id of the request that wrote it.
-        sent: When that was sent, in seconds since the epoch.
-        undoes_to: Key of the declaration that an undo of the request returns to;
+        stack: The ARN of its stack, which tells stacks of the same name apart.
+        request: The id of the request that wrote the record.
+        sent: When that request was sent, in seconds since the epoch.
+        undoes_to: The key of the declaration that an undo of the request returns to;
             empty where it created the resource.
         tags: What is declared; None where that did not fit: all of the image's.
         found: The tags that existed and were not the resource's own, each with
             its image, before the request wrote anything; None: not known.
         put: The images that *found* was taken over for, by this request and by
             those before it since a deployment has succeeded.
-        existed: Which of the image's manifests existed before; None: not known.
-        lists: What the image lists, where it is to be deleted with that: time
-            may run out between the two.
+        existed: Which manifests of the image existed before; None if not known.
+        lists: The children of the image, if they are to be deleted with it: time
+            may run out in between.
         deployed: What declarations were resolved to, by their keys, the latest
             last; only where the source may move.
-        failed: Key of the declaration whose update was answered with FAILED.
+        failed: The key of the declaration whose update failed.
         failed_sent: When that update was sent, in seconds since the epoch.
         previous: Segment of the record of the declaration before, which a
             rollback may need.
-        regained: When an undo gave the resource tags back that it had dropped,
-            in seconds since the epoch.
-        follows_first: What version 0.1 remembered of the resource is still there.
+        regained: When an undo gave dropped tags back to the resource, in
+            seconds since the epoch.
+        follows_first: The record that version 0.1 wrote still exists.
         left_over: The resource has ended, and these tags wait for the index
             that lists their image.
     """

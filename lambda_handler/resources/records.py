@@ -33,7 +33,7 @@ _STACK_ARN = re.compile(r"arn:[^:]+:cloudformation:(?P<region>[^:]*):[^:]*:stack
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.-]")
 
 UNREADABLE = Record(tags=None, found=None, existed=None)
-"""Stands for a record that another version wrote: it forbids, and restores nothing."""
+"""Stands for a record of an unknown version: it prevents removals, and restores nothing."""
 
 
 def owner_of(stack_id: str, logical_resource_id: str) -> str:
@@ -49,7 +49,7 @@ def owner_of(stack_id: str, logical_resource_id: str) -> str:
 
 
 def owns_tags(declaration: Declaration) -> bool:
-    """Whether a declaration says of itself that removals have to spare what it has, without looking at the registry."""
+    """Whether a declaration always has a record that protects its tags, whatever is in the registry."""
     return bool(declaration.untags or declaration.deletes or declaration.state_parameter)
 
 
@@ -235,7 +235,7 @@ class Records:
         return (_parse(text) for name, text in texts.items() if name != mine)
 
     def _others_of_first_version(self) -> Iterator[Record]:
-        """Yield what 0.1 remembered of others; it did so only where it was given the name of a parameter."""
+        """Yield the records of others that 0.1 wrote, which it did only for resources with a parameter name."""
         path = self.first_name.rpartition("/")[0]
         texts = self.first_parameters.list(path) if path else {}
         for text in (text for name, text in texts.items() if name != self.first_name):
@@ -245,7 +245,7 @@ class Records:
                 yield UNREADABLE
 
     def path(self, segment: str) -> str:
-        """Return below which path the records of a segment are."""
+        """Return the path of the records of a segment."""
         return f"{ROOT}/{self.registry_id}/{self.repository_name.replace('/', '--')}/{segment}"
 
     def _name(self, segment: str) -> str:
@@ -254,7 +254,7 @@ class Records:
 
 @dataclass
 class _Ownership:
-    """What is gathered of other resources' records."""
+    """What the records of other resources say."""
 
     stack: str
     since: float

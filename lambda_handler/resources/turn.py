@@ -1,4 +1,4 @@
-"""One request, and what has to be known to serve it: each thing is asked for once, and only when it matters."""
+"""One request, and the facts that it depends on. Each fact is read once, and only if it is needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .records import MOVING, UNDO, Records, owner_of, owns_tags, remembers
 ID_PREFIX = "ecr-public:"
 
 ACCOUNT = 4
-"""The place of the account's id between the colons of an ARN."""
+"""The index of the account id in an ARN that is split at colons."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Turn:
 
     @cached_property
     def old(self) -> Declaration | None:
-        """What the resource was declared as, if it is updated in place, and this version can read it."""
+        """The old declaration, if the resource is updated in place and this version can read it."""
         if self.event.request_type is not RequestType.UPDATE or self.identity != self.event.physical_resource_id:
             return None
         old = decoded(self.event.old_properties)
@@ -74,7 +74,7 @@ class Turn:
 
     @cached_property
     def records(self) -> Records:
-        """Of the repository that is published to; that of the resource itself where it is deleted."""
+        """The records of the destination repository; in a deletion, of the repository in the physical id."""
         is_deletion = self.event.request_type is RequestType.DELETE
         registry_id = _registry_id(self.event, self.declaration) if is_deletion else None
         name = self.declaration.repository_name
@@ -90,7 +90,7 @@ class Turn:
 
     @cached_property
     def history(self) -> StackHistory:
-        """Of the stack."""
+        """The history of the stack."""
         return self.ports.history(self.event.stack_id)
 
     @property
@@ -164,7 +164,7 @@ class Turn:
         try:
             record, reversed_record = self.record, self.old_record
         except AccessError as error:
-            # Where nothing may be read, nothing can have been remembered.
+            # Without permission to read records, none can have been written.
             self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
         if record is not None and record.failed == key_of(self.event.old_properties):
@@ -175,7 +175,7 @@ class Turn:
 
     @cached_property
     def is_old_unproven(self) -> bool:
-        """Whether no deployment has succeeded since the old declaration was deployed: a rollback goes further back."""
+        """Whether no deployment with the old declaration has succeeded, so that a rollback goes further back."""
         return self.old_record is not None and self._is_unproven(self.old_record)
 
     def _is_unproven(self, record: Record) -> bool:
@@ -232,21 +232,21 @@ class Turn:
 
 
 def segments_of(declaration: Declaration) -> tuple[str, ...]:
-    """Return below which segments the record of a declaration may be."""
+    """Return the segments in which the record of a declaration may be."""
     if declaration.pinned is None:
         return (MOVING,)
     return (declaration.pinned.hex,) if owns_tags(declaration) else (UNDO, declaration.pinned.hex)
 
 
 def is_elsewhere(one: Declaration, other: Declaration) -> bool:
-    """Whether two declarations are of two repositories, as far as they say: a registry has several names."""
+    """Whether two declarations name different repositories. Different names of one registry do not count."""
     registries = {one.registry_id, other.registry_id} - {None}
     differ = len(registries) > 1 and all(is_account_id(each) for each in registries if each)
     return differ or one.repository_name != other.repository_name
 
 
 def decoded(properties: Mapping[str, object]) -> Declaration | None:
-    """Read properties; None when they are not such that this version reads."""
+    """Decode properties; return None if this version cannot read them."""
     try:
         return decode(properties)
     except InvalidPropertiesError:

@@ -1,4 +1,4 @@
-"""What an update or a deletion takes back: tags to where they were, tags and images away, and records."""
+"""What an update or a deletion takes back: it restores tags, removes tags and images, and deletes records."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .turn import Turn, segments_of
 
 def leave_old_declaration(turn: Turn) -> Sequence[str]:
     """
-    Take back what an update took over or does not declare any more, as far as that is meant.
+    Give back or remove the tags that the new declaration no longer has, as the declarations require.
 
     Returns:
-        The tags that stay although they were to be removed; the log says why.
+        The tags that were to be removed but stay; the log gives the reasons.
     """
     if turn.old is None:
         return ()
@@ -43,7 +43,7 @@ def _leave(turn: Turn, old: Declaration) -> Sequence[str]:
     kept: Sequence[str] = ()
     if turn.declaration.untags and turn.dropped:
         ours = turn.resolved(old, turn.event.old_properties)
-        # What a deployment took over that never succeeded is not the resource's own.
+        # Tags that only failed deployments took over do not belong to the resource.
         given_back = _give_back_failed(turn, turn.old_record, ours, turn.dropped)
         tags = [tag for tag in turn.dropped if tag not in given_back]
         since = turn.old_record.claimed if turn.old_record else 0.0
@@ -55,7 +55,7 @@ def _leave(turn: Turn, old: Declaration) -> Sequence[str]:
 
 def delete(turn: Turn, *, is_created: bool) -> None:
     """
-    Undo a creation, or remove what the declaration asks for; and end the resource's records.
+    Undo a creation, or remove what the declaration asks to remove. Then delete the records of the resource.
 
     Args:
         is_created: CloudFormation knows that the resource was created. If not,
@@ -66,7 +66,7 @@ def delete(turn: Turn, *, is_created: bool) -> None:
     except ImageError as error:
         if is_created and turn.declaration.deletes and not isinstance(error, AccessError):
             raise
-        # Nothing is known of it, so nothing can be given back; neither a stack nor its rollback must hang on that.
+        # Without the record nothing can be given back. That must not block the stack or its rollback.
         turn.log.warning(f"nothing is touched, since what is remembered cannot be read: {error.explain()}")
         return
     if record is None and not (is_created and turn.declaration.deletes):
@@ -78,32 +78,32 @@ def delete(turn: Turn, *, is_created: bool) -> None:
     previous = [record.previous] if record and record.previous else []
     ends = [*segments_of(turn.declaration), *previous]
     is_undone = not is_created or _is_undone(turn, record)
-    # A rollback deletes only what was created since the last success, and updates the rest.
+    # A rollback deletes only resources that were created since the last success, and updates all others.
     if is_undone and (not (record and record.undoes_to) or _is_rolling_back(turn)):
         is_waiting = _undo_creation(turn, record, ours)
     else:
-        # An update that never succeeded has taken tags over; what was there before it was the resource's own.
+        # A failed update took tags over. What the resource declared before that update is its own.
         given_back = _give_back(turn, record, record.found or {}, ours) if is_undone and record else ()
         is_waiting = turn.declaration.deletes and _remove_declared(turn, ours, given_back, ends)
     _end(turn, [segment for segment in ends if not (is_waiting and ours is not None and segment == ours.hex)])
 
 
 def _remove_declared(turn: Turn, ours: Digest | None, given_back: Collection[str], ends: Sequence[str]) -> bool:
-    """Remove the declaration's image and its tags; return whether tags stay that wait for an index to go."""
+    """Remove the declared image and its tags; return whether some tags have to wait for an index to be deleted."""
     tags = [tag for tag in turn.declaration.tags if tag not in given_back]
     record = turn.record or Record()
     removal = Removal(tags=tags, image=True, lists=record.lists, since=record.claimed, given_back=given_back)
     kept, is_waiting = _remove_image(turn, ours, removal)
     owned = [tag for tag in kept if kept[tag] == OWNED]
     if owned and not is_waiting:
-        # Two that are deleted at the same time must not leave a tag to each other: the last one sees no owner.
+        # Two owners that are deleted together leave the tag to each other, until the first one deletes its record.
         _end(turn, ends)
         _remove_image(turn, ours, replace(removal, tags=owned, given_back=()))
     return is_waiting
 
 
 def _other_life(turn: Turn, record: Record, *, is_created: bool) -> str:
-    """Say why a record is of another life of the resource than the one that ends; empty: it is of this one."""
+    """Return why a record belongs to an earlier or later resource of the same name; empty if it belongs to this one."""
     if record.sent > turn.event.sent:
         return "the resource was created again after it was to be deleted"
     if (not is_created or _is_rolling_back(turn)) and not turn.is_current(record.sent):
@@ -113,10 +113,10 @@ def _other_life(turn: Turn, record: Record, *, is_created: bool) -> str:
 
 def refuse_removal_elsewhere(declaration: Declaration, repository: PublicRepository) -> None:
     """
-    Refuse to ever remove anything from another account's registry.
+    Refuse a declaration that may remove something from the registry of another account.
 
     Raises:
-        RuleViolationError: *declaration* asks for that.
+        RuleViolationError: The declaration may do that.
     """
     if repository.is_own or not (declaration.untags or declaration.deletes):
         return
@@ -128,7 +128,7 @@ def refuse_removal_elsewhere(declaration: Declaration, repository: PublicReposit
 
 
 def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
-    """Give back what the undone update took over, and remove what it brought, where tags are removed at all."""
+    """Give back the tags that the undone update took over. Remove what it added, if either declaration removes."""
     record = turn.recall(old)
     if record is None or not _is_undone_by(turn, record):
         return ()
@@ -149,7 +149,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
                 spared=existed or frozenset(),
                 since=record.claimed,
                 is_undo=True,
-                # Those that are still declared point to the declared image by now.
+                # Tags that are still declared already point to the declared image.
                 given_back=[*given_back, *turn.declaration.tags],
             )
             kept, is_waiting = _remove_image(turn, ours, removal, old.rules)
@@ -165,14 +165,14 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
 
 
 def _is_undone_by(turn: Turn, record: Record) -> bool:
-    """Whether an update returns to what was declared before the one that wrote the record, or earlier than that."""
+    """Whether an update returns to the declaration before the update that wrote the record, or to an earlier one."""
     if record.undoes_to == key_of(turn.event.properties):
         return True
     return bool(record.found) and turn.has_succeeded_since(record.sent) is False
 
 
 def _give_back_failed(turn: Turn, record: Record | None, ours: Digest | None, tags: Collection[str]) -> Collection[str]:
-    """Give those of *tags* back that were taken over since a deployment has last succeeded."""
+    """Give back those of *tags* that were taken over since the last successful deployment."""
     taken = {tag: at for tag, at in (record.found or {}).items() if tag in tags} if record else {}
     if record is None or not taken or turn.has_succeeded_since(record.sent) is not False:
         return ()
@@ -181,12 +181,12 @@ def _give_back_failed(turn: Turn, record: Record | None, ours: Digest | None, ta
 
 def _give_back(turn: Turn, record: Record, found: Mapping[str, Digest], ours: Digest | None) -> Collection[str]:
     """
-    Point tags to where they pointed before, unless another declaration has them where they are.
+    Point tags to their previous images, unless another declaration has them on the current image.
 
     Args:
-        record: Of what took them over.
-        found: The tags, each with its image then.
-        ours: The image that the declaration stands for; None: not known.
+        record: The record of the resource that took them over.
+        found: The tags, each with its previous image.
+        ours: The image of the declaration; None if it is not known.
     """
     owned = _owned(turn, record, found, ours)
     for tag in owned:
@@ -194,7 +194,7 @@ def _give_back(turn: Turn, record: Record, found: Mapping[str, Digest], ours: Di
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
     put = {*record.put, *filter(None, [ours])}
     given_back = give_back(free, put, turn.ports.destination, turn.log)
-    # A declaration writes its record before it puts its tags: it is seen by now, or puts them after us.
+    # A declaration writes its record before it puts its tags, so this read sees it, or it puts them later.
     retaken = _owned(turn, record, given_back, ours)
     if ours is not None and retaken:
         manifest = turn.ports.destination.manifest(ours)
@@ -207,13 +207,13 @@ def _give_back(turn: Turn, record: Record, found: Mapping[str, Digest], ours: Di
 
 def _hand_over(turn: Turn, record: Record, left: Mapping[str, Digest], put: AbstractSet[Digest]) -> None:
     """
-    Tell resources of the stack that took tags from this one where these pointed before.
+    Write the previous images of tags into the records of other resources of the stack that have these tags now.
 
-    One that is undone after this one would give them back to an image that is undone itself.
+    If such a resource is undone later, it would otherwise point them to the image of this one, which is undone too.
 
     Args:
-        record: Of this resource.
-        left: The tags that were not given back, each with its image before.
+        record: The record of this resource.
+        left: The tags that were not given back, each with its previous image.
         put: The images that this resource put them to.
     """
     if not left:
@@ -234,7 +234,7 @@ def _hand_over(turn: Turn, record: Record, left: Mapping[str, Digest], put: Abst
                 taken[name] = {tag: at for tag, at in found.items() if tag not in shared}
     except AccessError as error:
         turn.log.warning(f"not handed over to another resource of the stack: {error.explain()}")
-    # It may have ended meanwhile, and given them back to the image of this one.
+    # The other resource may have been undone in the meantime, and have pointed them to the image of this one.
     seen = repository.resolve([tag for tags in taken.values() for tag in tags])
     for name, tags in taken.items():
         if late := {tag: at for tag, at in tags.items() if seen.get(tag) in put}:
@@ -243,7 +243,7 @@ def _hand_over(turn: Turn, record: Record, left: Mapping[str, Digest], put: Abst
 
 
 def _owned(turn: Turn, record: Record, tags: Collection[str], ours: Digest | None) -> Collection[str]:
-    """Return those of *tags* that another declaration has at our image."""
+    """Return those of *tags* that another declaration has on the image of this one."""
     if not tags or ours is None:
         return ()
     owners = turn.records.owners(ours, record.claimed)
@@ -252,10 +252,10 @@ def _owned(turn: Turn, record: Record, tags: Collection[str], ours: Digest | Non
 
 def _undo_creation(turn: Turn, record: Record | None, ours: Digest | None) -> bool:
     """
-    Give back what the creation took over, and remove what it brought, where the declaration removes at all.
+    Give back the tags that the creation took over. Remove what it added, if the declaration removes.
 
     Returns:
-        Whether tags stay that wait for an index to go.
+        Whether some tags have to wait for an index to be deleted.
     """
     declaration = turn.declaration
     if record is None or record.found is None:
@@ -289,8 +289,8 @@ def _is_undone(turn: Turn, record: Record | None) -> bool:
     """
     Whether the deletion of a resource undoes a failed deployment.
 
-    That is so while the stack rolls back, and if no deployment that declared
-    the resource has succeeded since the resource took tags over.
+    It does if the stack is rolling back, or if no deployment with the resource
+    has succeeded since its record was written.
     """
     if not (turn.declaration.untags or turn.declaration.deletes or (record and record.found)):
         return False
@@ -313,21 +313,21 @@ def _remove_image(
     turn: Turn, ours: Digest | None, removal: Removal, rules: Sequence[Rule] = ()
 ) -> tuple[Mapping[str, str], bool]:
     """
-    Remove tags of an image that the resource does not declare any more, and the image itself, as *removal* says.
+    Remove tags of an image that the resource no longer declares, and the image itself, according to *removal*.
 
     Args:
-        rules: Beside those that are declared.
+        rules: Rules in addition to the declared ones.
 
     Returns:
-        The tags that stay, each with the reason; and whether some wait for an
-        index to go, which the record at the image says from now on.
+        The tags that stay, each with the reason; and whether some have to wait
+        for an index to be deleted. In that case, a record marks them.
     """
     rules = (*turn.declaration.rules, *rules)
     kept, waiting = _remove(turn, rules, ours, removal)
     is_deleted = turn.event.request_type is RequestType.DELETE
     if not waiting or ours is None or (not is_deleted and ours.hex in segments_of(turn.declaration)):
         return kept, False
-    # The index may be going at this moment: either it finds this record, or the next attempt succeeds.
+    # The index may be deleted at this moment: either its deletion finds this record, or the next attempt succeeds.
     record = Record(stack=turn.event.stack_id, request=turn.event.request_id, sent=turn.event.sent, tags=waiting)
     stays = frozenset() if removal.image else frozenset({ours})
     turn.records.write(ours.hex, replace(record, left_over=True, existed=stays), None)
@@ -338,7 +338,7 @@ def _remove_image(
 def _remove(
     turn: Turn, rules: Iterable[Rule], ours: Digest | None, removal: Removal
 ) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """Remove tags; return those that stay, each with the reason, and those of them that wait for an index to go."""
+    """Remove tags; return those that stay, each with the reason, and those of them that an index keeps."""
     rules = tuple(rules)
     immutable = dict.fromkeys((tag for tag in removal.tags if is_protected(tag, rules)), "it is immutable")
     for tag, why in immutable.items():
@@ -352,7 +352,7 @@ def _remove(
 
 
 def _end_obsolete(turn: Turn, old: Declaration) -> None:
-    """End the record that no rollback needs any more: of the declaration before the old one, if that one succeeded."""
+    """Delete the record that no rollback needs any longer: of the declaration before the old one, or of the old one."""
     if not remembers(old) or turn.old_record is None or not turn.old_record.previous:
         return
     earlier, stays = turn.old_record.previous, set(segments_of(turn.declaration))
@@ -365,10 +365,10 @@ def _end_obsolete(turn: Turn, old: Declaration) -> None:
 
 def _end(turn: Turn, segments: Sequence[str]) -> None:
     """
-    End records; one that stays only forbids others to remove something, which is not worth a failure.
+    Delete records. A record that stays only prevents removals by others, so this is not worth a failure.
 
     Raises:
-        DeadlineError: There was no time, in a deletion or in an undo. Both are repeated, and nothing else ends it.
+        DeadlineError: Time ran out in a deletion or an undo. Only their repetition deletes the record.
     """
     try:
         turn.records.end(*segments, first=True)
