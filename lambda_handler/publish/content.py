@@ -37,7 +37,7 @@ class Content:
             by the manifest's digest. A manifest that is not among them has
             its content in the destination already.
         given: Manifests of which only the bytes are given: what they refer to
-            has to be in the destination, and nobody has looked yet.
+            has to be in the destination, and this has not been checked yet.
         referrers: Signatures, SBOMs and the like that come along, to be put
             in this order, after *root*.
         referrer_tags: The tags by which some of them are found.
@@ -62,7 +62,7 @@ class Content:
     @property
     def platforms(self) -> frozenset[Platform]:
         """
-        What *root* can run on; see ``platforms_of``, which is asked where nobody has yet.
+        The platforms of *root*; see ``platforms_of``, which looks them up if necessary.
 
         Raises:
             InvalidManifestError: Its config is no image config, or absurdly long.
@@ -137,7 +137,7 @@ def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Co
     held: frozenset[Digest] = frozenset()
     left_out: dict[str, None] = {}
     for content in contents:
-        # An index among them was taken apart: its children are entries here, and nobody needs itself.
+        # An index among them was taken apart: its children are entries here, and the index itself is not needed.
         taken_apart = content.root.digest if content.root.is_index else None
         parts |= {each.digest: each for each in (*content.copied, *content.given) if each.digest != taken_apart}
         origins = {**content.origins, **origins}

@@ -21,7 +21,7 @@ COPIERS = 3
 @dataclass(slots=True)
 class Progress:
     """
-    How far an execution has come: for whoever has to tell while it hangs.
+    How far an execution has come, for a report while it hangs.
 
     Attributes:
         moved: Tags that were put, and not yet put back.
@@ -46,7 +46,7 @@ def execute(
     Args:
         undoing: The same repository, with time left to undo when time for the
             work has run out. Default: *repository* itself.
-        progress: Is kept up to date. Default: nobody asks.
+        progress: Is kept up to date. Default: progress is not reported.
 
     Manifests and tags are put one after the other, which also keeps below the
     service's quota of 10 PutImage a second for an account.
@@ -102,7 +102,7 @@ def _copy_blob(copy: BlobCopy, repository: PublicRepository, log: Log, stopped: 
 
 
 def _while_others_go_on(copy: BlobCopy, stopped: Event) -> Generator[bytes, None, None]:
-    """Give a blob's content until another blob has failed: nobody waits for gigabytes that come to nothing."""
+    """Yield the content of a blob until another blob fails, so that no gigabytes are copied in vain."""
     with closing(copy.origin.blob(copy.blob)) as content:
         for piece in content:
             if stopped.is_set():

@@ -56,7 +56,7 @@ class Upstream(Origin, Lists, Protocol):
     """An origin other than the destination; it also knows what refers to a manifest."""
 
     def referrers(self, subject: Digest) -> Sequence[Descriptor]:
-        """Return the manifests that name *subject* as theirs; none where nobody keeps such a list."""
+        """Return the manifests whose subject is *subject*; none if the registry keeps no list of them."""
 
     def has_tag(self, tag: str) -> bool:
         """Whether there is such a tag; much less is read than for its manifest."""

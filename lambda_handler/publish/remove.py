@@ -188,7 +188,7 @@ class Remover:
 
     def _put_back(self, manifest: Manifest, removed: Sequence[str], since: float, *, keeps_image: bool) -> bool:
         """
-        Put what has got an owner meanwhile, and the image where it stays.
+        Put back tags that have an owner by now, and the image if it stays.
 
         Returns:
             Whether the image may go.

@@ -57,7 +57,7 @@ class Allowance:
         self._count(len(sizes), sum(sizes))
 
     def take_unlisted(self, manifest: Manifest) -> None:
-        """Count a manifest whose size nobody said."""
+        """Count a manifest of unknown size."""
         self._count(1, manifest.size)
         self.take_references(manifest)
 

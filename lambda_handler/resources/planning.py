@@ -1,4 +1,4 @@
-"""From a declaration to what the planner compares: shared by the function and by whoever wants to know beforehand."""
+"""From a declaration to what the planner compares. The function and the review commands share it."""
 
 from __future__ import annotations
 
