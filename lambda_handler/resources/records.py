@@ -78,7 +78,6 @@ class Records:
     Attributes:
         parameters: In us-east-1.
         first_parameters: In the function's own Region, where version 0.1 kept its own.
-        stack: The ARN of the resource's stack.
         first_name: The parameter that 0.1 kept this resource's record in; empty: none.
     """
 
@@ -86,7 +85,6 @@ class Records:
     first_parameters: ParameterStore
     registry_id: str
     repository_name: str
-    stack: str
     owner: str
     first_name: str = ""
 
@@ -159,11 +157,12 @@ class Records:
         Raises:
             RemoteError: It may not, or cannot be read.
         """
-        found = _Ownership(self.stack, since)
-        for record in self._others(digest.hex):
-            found.add(record, digest, {digest})
-        for record in self._others(MOVING):
-            found.add(record, record.latest, record.deployed.values())
+        found = _Ownership()
+        for name, record in self._others(digest.hex):
+            found.add(record, digest, {digest}, is_superseded=self._is_of_stack(name) and record.claimed < since)
+        for name, record in self._others(MOVING):
+            is_superseded = self._is_of_stack(name) and record.claimed < since
+            found.add(record, record.latest, record.deployed.values(), is_superseded=is_superseded)
         for record in self._others_of_first_version():
             found.add(record, record.latest, record.deployed.values())
         return Owners(tags=found.tags, digests=frozenset(found.digests), is_complete=found.is_complete)
@@ -179,8 +178,12 @@ class Records:
         for segment in dict.fromkeys(segments):
             texts = self.parameters.list(self.path(segment))
             records = {name: _parse(text) for name, text in texts.items() if name != self._name(segment)}
-            found |= {name: record for name, record in records.items() if record.stack == self.stack}
+            found |= {name: record for name, record in records.items() if self._is_of_stack(name)}
         return found
+
+    def _is_of_stack(self, name: str) -> bool:
+        """Whether a record is one of the same stack. A review may not know the unique id of a stack, so names tell."""
+        return name.rpartition("/")[2].rpartition(".")[0] == self.owner.rpartition(".")[0]
 
     def rewrite(self, name: str, record: Record) -> None:
         """
@@ -200,7 +203,7 @@ class Records:
             RemoteError: It may not, or cannot be read.
         """
         tags = {tag for removal in self.left_over(digest).values() for tag in removal.tags}
-        for record in self._others(UNDO):
+        for _, record in self._others(UNDO):
             if digest in record.put:
                 tags.update(record.found or ())
         return frozenset(tags)
@@ -229,10 +232,10 @@ class Records:
         """
         self.parameters.delete(name)
 
-    def _others(self, segment: str) -> Iterator[Record]:
+    def _others(self, segment: str) -> Iterator[tuple[str, Record]]:
         mine = self._name(segment)
         texts = self.parameters.list(self.path(segment))
-        return (_parse(text) for name, text in texts.items() if name != mine)
+        return ((name, _parse(text)) for name, text in texts.items() if name != mine)
 
     def _others_of_first_version(self) -> Iterator[Record]:
         """Yield the records of others that 0.1 wrote, which it did only for resources with a parameter name."""
@@ -256,17 +259,17 @@ class Records:
 class _Ownership:
     """What the records of other resources say."""
 
-    stack: str
-    since: float
     tags: dict[str, Digest | None] = field(default_factory=dict)
     digests: set[Digest] = field(default_factory=set)
     is_complete: bool = True
 
-    def add(self, record: Record, digest: Digest | None, digests: Iterable[Digest]) -> None:
+    def add(
+        self, record: Record, digest: Digest | None, digests: Iterable[Digest], *, is_superseded: bool = False
+    ) -> None:
         if record.left_over:
             return
         self.digests.update(digests)
-        if record.stack == self.stack and record.claimed < self.since:
+        if is_superseded:
             return
         self.is_complete = self.is_complete and record.tags is not None
         self.tags |= dict.fromkeys(record.tags or (), digest)

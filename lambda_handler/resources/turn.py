@@ -83,7 +83,6 @@ class Turn:
             first_parameters=self.ports.first_parameters,
             registry_id=registry_id or self.ports.destination.registry_id,
             repository_name=name,
-            stack=self.event.stack_id,
             owner=owner_of(self.event.stack_id, self.event.logical_resource_id),
             first_name=self.declaration.state_parameter,
         )

@@ -76,7 +76,6 @@ class World:
             first_parameters=self.first,
             registry_id="123456789012",
             repository_name="acme/agent",
-            stack=STACK,
             owner=OURS,
             first_name=FIRST_NAME,
         )
@@ -257,21 +256,21 @@ def test_a_moving_source_owns_its_tags_whatever_image_they_are_removed_from(worl
 
 
 @pytest.mark.parametrize(
-    ("record", "is_owner"),
+    ("owner", "record", "is_owner"),
     [
-        (Record(stack=STACK, sent=100.0, tags=("1",)), False),
-        (Record(stack=STACK, sent=200.0, tags=("1",)), True),
-        (Record(stack=STACK, sent=100.0, regained=300.0, tags=("1",)), True),
-        (Record(stack=STACK.replace("Agent", "Other"), sent=100.0, tags=("1",)), True),
-        (Record(sent=100.0, tags=("1",)), True),
+        ("eu-west-1.Agent.Other", Record(sent=100.0, tags=("1",)), False),
+        ("eu-west-1.Agent.Other", Record(sent=200.0, tags=("1",)), True),
+        ("eu-west-1.Agent.Other", Record(sent=100.0, regained=300.0, tags=("1",)), True),
+        ("eu-west-1.Other.Other", Record(sent=100.0, tags=("1",)), True),
+        ("us-east-1.Agent.Other", Record(sent=100.0, tags=("1",)), True),
     ],
-    ids=["earlier", "in the same deployment", "earlier, and again since", "another stack", "of an unknown stack"],
+    ids=["earlier", "in the same deployment", "earlier, and again since", "another stack", "another Region"],
 )
 def test_what_a_stack_declared_earlier_does_not_own_a_tag_that_it_declares_anew(
-    world: World, record: Record, *, is_owner: bool
+    world: World, owner: str, record: Record, *, is_owner: bool
 ) -> None:
     """It is kept for a rollback: its resource has dropped the tag."""
-    world.put(X.hex, record)
+    world.put(X.hex, record, owner)
 
     owners = world.records().owners(X, since=200.0)
 
