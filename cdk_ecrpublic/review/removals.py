@@ -87,9 +87,13 @@ class Removals:
         # Of two that are deleted, neither keeps what the other one removes; but it may, if it goes later.
         earlier = self.turns.copy()
         for image, _ in deleted:
-            _end(image, earlier if _removes(image) else self.turns)
-        removed = [each for each in deleted if _removes(each[0])]
+            _end(image, earlier if self._acts(image) else self.turns)
+        removed = [each for each in deleted if self._acts(each[0])]
         return list(filter(None, (self._delete(image, unless_in, earlier) for image, unless_in in removed)))
+
+    def _acts(self, image: DeclaredImage) -> bool:
+        """Whether the deletion of an image may change the registry: after a failed deployment, tags may go back."""
+        return image.properties.get(Property.ON_DELETE) == "Delete" or self.turns.has_failed(image)
 
     def _delete(self, image: DeclaredImage, unless_in: str, earlier: Turns) -> Effect | None:
         """
@@ -109,7 +113,8 @@ class Removals:
             if effect.repository == unless_in:
                 return None
             turn = self.turns.delete(image)
-            removal = _removal(repository, turn, lambda turn: undo.delete(turn, is_created=True), has_failed=False)
+            has_failed = self.turns.has_failed(image)
+            removal = _removal(repository, turn, lambda turn: undo.delete(turn, is_created=True), has_failed=has_failed)
             removal = replace(removal, notes=(*removal.notes, *_may_stay(repository, earlier.delete(image))))
         except RepositoryNotFoundError:
             return None
@@ -174,7 +179,7 @@ def _removal(
         ImageError: It cannot be seen what that would be.
     """
     said: list[Mapping[str, Any]] = []
-    before = repository.resolve(turn.dropped) if has_failed else {}
+    before = repository.resolve(turn.dropped or turn.declaration.tags) if has_failed else {}
     repository.begin()
     turn.log = warnings(said.append)
     remove(turn)
@@ -205,7 +210,3 @@ def _may_stay(repository: RehearsedRepository, turn: Turn) -> Iterator[str]:
     images = [f"image {digest}" for digest in deleted if turn.records.owners(digest).own_image(digest)]
     for each in (*tags, *images):
         yield f"{each} stays if CloudFormation deletes this resource before another one that declares it"
-
-
-def _removes(image: DeclaredImage) -> bool:
-    return image.properties.get(Property.ON_DELETE) == "Delete"

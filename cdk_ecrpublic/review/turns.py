@@ -183,7 +183,7 @@ class Turns:
             properties=as_sent(image.properties),
             old_properties=as_sent(old.properties) if old else {},
         )
-        ports = self._ports(image, request_type, is_needed=is_needed)
+        ports = self._ports(image, is_needed=is_needed)
         turn = Turn(event, declaration, ports, SILENT)
         # The stack's full id is in the record that belongs to it.
         if is_needed and (record := turn.records.read(MOVING)) is not None and record.stack:
@@ -224,10 +224,9 @@ class Turns:
         repository = sources.destination
         return self.repositories.setdefault(str(repository.repository), RehearsedRepository(repository))
 
-    def _ports(self, image: DeclaredImage, request_type: RequestType, *, is_needed: bool) -> RehearsedPorts:
+    def _ports(self, image: DeclaredImage, *, is_needed: bool) -> RehearsedPorts:
         sources = self._sources(image)
-        # What is deleted is deleted when the deployment has succeeded.
-        stack = None if request_type is RequestType.DELETE else self._failed_stack(image)
+        stack = self._failed_stack(image)
         return RehearsedPorts(
             sources=sources,
             destination=self._opened(sources),
