@@ -33,7 +33,7 @@ def run(options: Options) -> ExitStatus:
     Print what a deployment will do.
 
     Raises:
-        Trouble: There is no app in the folder, or it has no such stack or parameter.
+        Trouble: The folder has no app, or the app does not have the stack or parameter.
     """
     with reviewing(options) as review:
         effects = find_effects(review.assembly, review.registry, review.advance)

@@ -33,7 +33,7 @@ class ReviewOptions:
         stacks: Only these: patterns of names or of ``Stage/Stack``; empty: all.
         registry: ``HOST/ALIAS`` of the account's own registry, for reading without credentials.
         parameters: Values by ``Name`` or ``Stack:Name``.
-        allow_unknown: What cannot be known here is no reason to fail.
+        allow_unknown: Unknown values do not make the command fail.
     """
 
     folder: Path
@@ -103,7 +103,7 @@ def reviewing(options: ReviewOptions, *, as_deployed: bool = False) -> Iterator[
             deployment counts, and not its value now.
 
     Raises:
-        Trouble: There is no app in the folder, or it has no such stack or parameter.
+        Trouble: The folder has no app, or the app does not have the stack or parameter.
     """
     with waiting("looking at images", options.registry) as wait:
         reading = Reading(

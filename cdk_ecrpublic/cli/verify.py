@@ -44,7 +44,7 @@ def run(options: Options) -> ExitStatus:
     Print where the registry is not what is declared.
 
     Raises:
-        Trouble: There is no app in the folder, or it has no such stack or parameter.
+        Trouble: The folder has no app, or the app does not have the stack or parameter.
     """
     with reviewing(options, as_deployed=True) as review:
         findings = find_drift(review.assembly.images, review.registry, review.advance, tags_only=options.tags_only)

@@ -67,7 +67,7 @@ def _images(snapshot: Snapshot, variable: str) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    """Quote a text; JSON's quotes are Python's and YAML's, too."""
+    """Quote a string. The quotes of JSON are valid in Python and YAML, too."""
     return json.dumps(value)
 
 

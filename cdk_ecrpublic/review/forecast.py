@@ -151,7 +151,7 @@ def _tags(declaration: Declaration, content: Content, observed: Observed) -> Ite
 
 
 def _writes(plan: Plan, repository: PublicRepository) -> Writes:
-    # A tag brings its image along; nobody has looked yet whether it is there already.
+    # A tag brings its image along; it is not known yet whether it exists.
     is_put = plan.put_image or bool(plan.moves and repository.missing_images([plan.manifest.digest]))
     return Writes(
         blobs={str(copy.blob.digest): copy.blob.size for copy in plan.blobs},

@@ -51,7 +51,7 @@ def summarize(root: Manifest, read: Callable[[Digest], Manifest], origin_of: Cal
         read: Reads a manifest below *root*.
         origin_of: Tells where the blobs of a manifest are.
 
-    What cannot be read is left out: a summary is no reason to fail.
+    What cannot be read is left out: a summary must not make a command fail.
     """
     images = list(_images(root, read))
     first = next((image for image in images if image.blobs), None)

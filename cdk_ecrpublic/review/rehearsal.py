@@ -185,11 +185,11 @@ class RehearsedParameters:
             return None
 
     def write(self, name: str, text: str) -> None:
-        """Remember a text."""
+        """Store a string."""
         self._below(name)[name] = text
 
     def delete(self, name: str) -> None:
-        """Remember that there is no such text any more."""
+        """Record that a string was deleted."""
         self._below(name)[name] = None
 
     def list(self, path: str) -> Mapping[str, str]:

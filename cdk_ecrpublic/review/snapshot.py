@@ -1,4 +1,4 @@
-"""What a repository has today, as a declaration that changes nothing: the way in for whoever has images already."""
+"""The images that a repository has today, as a declaration that changes nothing, for a start with existing images."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def take_snapshot(repository: str, registry: Registry) -> Snapshot:
             there must be credentials, or ``public.ecr.aws/<alias>/acme/agent``.
 
     Raises:
-        InvalidReferenceError: *repository* is no name of one.
+        InvalidReferenceError: *repository* is not the name of a repository.
         ImageError: It does not exist, or cannot be read.
     """
     if "." in repository.partition("/")[0] or ":" in repository:

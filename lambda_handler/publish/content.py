@@ -65,7 +65,7 @@ class Content:
         The platforms of *root*; see ``platforms_of``, which looks them up if necessary.
 
         Raises:
-            InvalidManifestError: Its config is no image config, or absurdly long.
+            InvalidManifestError: Its config is not an image config, or is too long.
         """
         return platforms_of(self.root, self.origin) if self.looked_up is None else self.looked_up
 
@@ -192,7 +192,7 @@ def platforms_of(root: Manifest, origin: Origin) -> frozenset[Platform]:
     An index says it itself; for a single image its config is read.
 
     Raises:
-        InvalidManifestError: The config is no image config, or absurdly long.
+        InvalidManifestError: The config is not an image config, or is too long.
     """
     if root.is_index:
         return frozenset(filter(None, (child.image_platform for child in root.children)))

@@ -62,7 +62,7 @@ class Upstream(Origin, Lists, Protocol):
         """Whether there is such a tag; much less is read than for its manifest."""
 
     def tagged(self, tag: str) -> Manifest | None:
-        """Read the manifest that *tag* stands for now; None when there is no such tag."""
+        """Read the manifest that *tag* points to; None if the tag does not exist."""
 
 
 class PublicRepository(Origin, Protocol):
@@ -194,10 +194,10 @@ class ParameterStore(Protocol):
         """Return the text; None when there is none."""
 
     def write(self, name: str, text: str) -> None:
-        """Store a text of at most 4096 bytes."""
+        """Store a string of at most 4096 bytes."""
 
     def delete(self, name: str) -> None:
-        """Delete a text; one that is gone already is fine."""
+        """Delete a string. It is not an error if it does not exist."""
 
     def list(self, path: str) -> Mapping[str, str]:
         """Return name and text of all that is directly below *path*."""

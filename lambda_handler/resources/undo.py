@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from ..cfn.event import RequestType
-from ..errors import AccessError, DeadlineError, ImageError, RuleViolationError
+from ..errors import AccessError, DeadlineError, ImageError, InvalidPropertiesError, RuleViolationError
 from ..oci import Digest
 from ..publish.plan import is_protected
 from ..publish.ports import PublicRepository
@@ -232,7 +232,8 @@ def _hand_over(turn: Turn, record: Record, left: Mapping[str, Digest], put: Abst
                 turn.records.rewrite(name, replace(other, found={**other.found, **found}))
             if other.put.isdisjoint(put):
                 taken[name] = {tag: at for tag, at in found.items() if tag not in shared}
-    except AccessError as error:
+    except (AccessError, InvalidPropertiesError) as error:
+        # A record that is too long, or may not be written, must not block the rollback.
         turn.log.warning(f"not handed over to another resource of the stack: {error.explain()}")
     # The other resource may have been undone in the meantime, and have pointed them to the image of this one.
     seen = repository.resolve([tag for tags in taken.values() for tag in tags])

@@ -55,7 +55,7 @@ def test_no_file_names_a_download_host_or_a_path_of_one_machine() -> None:
     "line",
     [
         "index-url = https://pypi|.org/simple",
-        '"resolved|": "https://example.com/aws-cdk.tgz"',
+        '"resolved|": "https|://host.example/aws-cdk.tgz"',
         "open('/home|/jane/project')",
         "see /root|/notes",
     ],
@@ -65,9 +65,9 @@ def test_finds_what_must_not_be_committed(line: str) -> None:
     assert len(findings(line.replace("|", ""))) == 1
 
 
-@pytest.mark.parametrize("line", ["${HOME}/root/x", "lambda/work/x", "https://example.com/home/page"])
+@pytest.mark.parametrize("line", ["${HOME}/ro|ot/x", "lambda/wo|rk/x", "https|://host.example/home/page"])
 def test_takes_other_paths_as_they_are(line: str) -> None:
-    assert findings(line) == []
+    assert findings(line.replace("|", "")) == []
 
 
 def test_make_alone_explains_every_target() -> None:

@@ -32,7 +32,7 @@ def small(kind: Kind = KEEP, phases: tuple[Phase, ...] = tuple(Phase)) -> Run:
     return Run(kind=kind, images=3, tags=2, phases=phases)
 
 
-def test_nothing_is_lost_by_what_is_throttled(started: Fleet) -> None:
+def test_s1_s2_no_deployment_and_no_rollback_fails_by_what_is_throttled(started: Fleet) -> None:
     outcomes = live(replace(small(), quotas=Quotas(put_image=4)), started, QUIET)
 
     assert {phase: outcome.failures.total() for phase, outcome in outcomes.items()} == dict.fromkeys(Phase, 0)

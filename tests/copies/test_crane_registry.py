@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +15,7 @@ from lambda_handler.clock import Deadline, SystemClock
 from lambda_handler.oci import Digest, Repository
 from lambda_handler.registry import RegistryClient, Transport
 from lambda_handler.registry.auth import RegistryAuth
+from tests.support.registries import wait_for
 
 from .conftest import Publisher, two_platforms
 
@@ -33,22 +33,10 @@ def host() -> Iterator[str]:
         ["crane", "registry", "serve", "--address", host], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            _wait_for(host)
+            wait_for(host)
             yield host
         finally:
             process.terminate()
-
-
-def _wait_for(host: str) -> None:
-    for _ in range(100):
-        try:
-            urllib3.request("GET", f"http://{host}/v2/", retries=False)
-        except urllib3.exceptions.HTTPError:
-            time.sleep(0.05)
-        else:
-            return
-    message = f"crane does not serve on {host}"
-    raise TimeoutError(message)
 
 
 def test_an_image_is_copied_with_what_refers_to_it(publisher: Publisher, host: str) -> None:

@@ -8,17 +8,16 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import urllib3
 
 from cdk_ecrpublic.sandbox.images import Image, pull, push
 from lambda_handler.errors import AccessError
+from tests.support.registries import wait_for
 
 from .conftest import Publisher, two_platforms
 
@@ -73,18 +72,6 @@ def run(folder: Path, auth: str) -> Iterator[Distribution]:
             yield Distribution(host)
         finally:
             process.terminate()
-
-
-def wait_for(host: str) -> None:
-    for _ in range(100):
-        try:
-            urllib3.request("GET", f"http://{host}/v2/", retries=False)
-        except urllib3.exceptions.HTTPError:
-            time.sleep(0.05)
-        else:
-            return
-    message = f"docker-registry does not answer on {host}"
-    raise TimeoutError(message)
 
 
 def test_skopeo_gets_what_was_declared_to_the_byte(

@@ -107,13 +107,14 @@ def _open(kind: Kind, folder: Path, auth: str) -> Iterator[str]:
         command = [kind.program, "serve", str(folder / "config.yml")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _wait_for(host)
+            wait_for(host)
             yield host
         finally:
             process.terminate()
 
 
-def _wait_for(host: str) -> None:
+def wait_for(host: str) -> None:
+    """Wait until a registry responds, for ten seconds at most."""
     for _ in range(200):
         try:
             urllib3.request("GET", f"http://{host}/v2/", retries=False)

@@ -246,7 +246,7 @@ def metadata_of(folder: Path, kind: str, stacks: Sequence[str] = ()) -> list[obj
         stacks: Only of these: patterns of names or of ``Stage/Stack``; empty: all.
 
     Raises:
-        AssemblyError: There is no app, it cannot be read, or has no such stack.
+        AssemblyError: The folder has no app, the app cannot be read, or it does not have the stack.
     """
     chosen = _chosen(list(_stacks(folder)), folder, stacks)
     entries = [each for stack in chosen for said in stack.metadata.values() for each in said]

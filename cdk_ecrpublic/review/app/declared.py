@@ -20,7 +20,7 @@ class DeclaredImage:
         root_name: What CloudFormation knows that stack by.
         stack_name: What CloudFormation knows its own stack by; empty for a nested one that is not deployed yet.
         nested_in: The logical ids of the nested stacks that it is in, from the outside.
-        account, region: As the app names them; None: those of whoever deploys it.
+        account, region: As declared in the app; None: those of the credentials that deploy it.
         path: Of the construct, or the logical id where the template does not say it.
         properties: With ``Unknown`` where only the deployment knows.
         template: The properties as they stand in the template.
@@ -66,7 +66,7 @@ class Stack:
     Attributes:
         name: What CloudFormation knows it by.
         display_name: ``Stage/Stack``.
-        account, region: As the app names them; None: those of whoever deploys it.
+        account, region: As declared in the app; None: those of the credentials that deploy it.
         file: Its template.
         assets: Its asset manifests.
         metadata: What its constructs said of themselves, by path.
@@ -92,7 +92,7 @@ class Stack:
 
 
 def as_sent(value: object) -> Mapping[str, object]:
-    """Return properties as CloudFormation sends them: whatever is no list and no map, as text."""
+    """Return properties as CloudFormation sends them: every scalar as a string."""
     sent = _as_sent(value)
     return sent if isinstance(sent, dict) else {}
 

@@ -81,7 +81,7 @@ class Environment(Protocol):
 
 
 Environments = Callable[[str | None, str | None], Environment]
-"""Gives the environment of a stack by account and Region; None: those of whoever deploys it."""
+"""Returns the environment of a stack by account and Region; None: those of the credentials that deploy it."""
 
 
 @dataclass(frozen=True, slots=True)

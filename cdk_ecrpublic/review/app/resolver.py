@@ -272,7 +272,7 @@ class Resolver:
 
 
 def text(value: object) -> str:
-    """Return a scalar as CloudFormation writes it into a text."""
+    """Return a scalar as CloudFormation converts it to a string."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 

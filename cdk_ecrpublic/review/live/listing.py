@@ -57,7 +57,7 @@ class ListingClient(RegistryClient):
         Return all tags, in the registry's order.
 
         Raises:
-            NotFoundError: There is no such repository.
+            NotFoundError: The repository does not exist.
             UnavailableError: The list is none, leads elsewhere, or never ends.
             AccessError, ThrottledError: As they say.
         """
@@ -76,7 +76,7 @@ class ListingClient(RegistryClient):
         raise UnavailableError(message, operation="GET tags")
 
     def _asked(self, method: str, url: str, what: str) -> HttpResponse:
-        """Send a request for something that is no manifest; messages name it as *what*."""
+        """Send a request for something other than a manifest; messages call it *what*."""
 
         def send(header: Mapping[str, str]) -> HttpResponse:
             return self.transport.send(method, url, header, limit=MANIFEST_MAX_BYTES, doing=f"{method} {what}")

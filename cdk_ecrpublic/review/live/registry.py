@@ -175,7 +175,7 @@ class Registry:
     The registries of a review.
 
     Attributes:
-        home: ``HOST/ALIAS`` of the account's own registry, for whoever has no
+        home: ``HOST/ALIAS`` of the account's own registry, for users without
             credentials; empty: not told.
         files: What the deployment will store.
         tell: Tells a person what is waited for.

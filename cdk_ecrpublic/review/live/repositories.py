@@ -21,7 +21,7 @@ class SeenRepository(ForeignRepository):
 
     def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:  # noqa: ARG002
         """
-        Find out nothing: nobody but the owner sees all tags of an image.
+        Return nothing: only the owner sees all tags of an image.
 
         Raises:
             AccessError: In any case.

@@ -117,7 +117,7 @@ def limit_behind(scope: Scope) -> int:
 
 
 async def refuse(status: int, text: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Respond with a text at once, and discard what the client still sends for a moment."""
+    """Respond with a string at once, and discard what the client still sends for a moment."""
     # The text repeats parts of the request, so a browser must not render it as a page.
     response = PlainTextResponse(text, status, {"X-Content-Type-Options": "nosniff"})
     if scope["type"] != "http":
