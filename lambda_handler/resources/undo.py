@@ -222,7 +222,7 @@ def _hand_over(turn: Turn, record: Record, left: Mapping[str, Digest], put: Abst
     images = {*repository.resolve(list(left)).values(), *put}
     taken: dict[str, dict[str, Digest]] = {}
     try:
-        others = turn.records.of_stack([UNDO, MOVING, *(digest.hex for digest in images)])
+        others = _takers(turn, left, images)
         for name, other in others.items():
             if other.found is None or other.sent < record.sent:
                 continue
@@ -241,6 +241,19 @@ def _hand_over(turn: Turn, record: Record, left: Mapping[str, Digest], put: Abst
         if late := {tag: at for tag, at in tags.items() if seen.get(tag) in put}:
             give_back(late, put, repository, turn.log)
             turn.records.forget(name)
+
+
+def _takers(turn: Turn, tags: Collection[str], images: Collection[Digest]) -> Mapping[str, Record]:
+    """Return the records of resources of the stack that may have taken *tags*: each leads to the one before it."""
+    others: dict[str, Record] = {}
+    done, segments = set[str](), {UNDO, MOVING, *(digest.hex for digest in images)}
+    while segments:
+        more = turn.records.of_stack(segments)
+        others |= more
+        done |= segments
+        before = [(tag, at) for other in more.values() for tag, at in (other.found or {}).items()]
+        segments = {at.hex for tag, at in before if tag in tags} - done
+    return others
 
 
 def _owned(turn: Turn, record: Record, tags: Collection[str], ours: Digest | None) -> Collection[str]:

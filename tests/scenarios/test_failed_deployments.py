@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from tests.scenarios.test_histories import FAILS, FAILS_WITHOUT_ROLLBACK
-from tests.support.course import Course, Delivery
+from tests.support.course import Course, Delivery, Deployed
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,
@@ -39,21 +41,43 @@ def test_u1_the_old_app_after_a_failed_bump_has_its_tag_again(
     assert scene.tags()["latest"] == "first"
 
 
+BUMPS = ("Two", "Three", "Four")
+
+
+def bump_in_vain(scene: Scene, stack: DeployedStack, options: Options) -> dict[str, Deployed]:
+    """Deploy a release, and then three that take its tag over and fail; return what was deployed first."""
+    stack.deploy(template(stack, One=declare(scene.push("first"), "1", "latest", **options)))
+    stable = dict(stack.resources)
+    for name in BUMPS:
+        release = declare(scene.push(name), name, "latest", **options)
+        stack.deploy(template(stack, **{name: release}), FAILS_WITHOUT_ROLLBACK)
+    return stable
+
+
 @OPTIONS
-@pytest.mark.parametrize("order", [("Two", "Three"), ("Three", "Two")])
-def test_u1_two_failed_bumps_are_rolled_back_in_any_order(
+@pytest.mark.parametrize("order", [*permutations(BUMPS)], ids=" ".join)
+def test_u1_failed_bumps_are_rolled_back_in_any_order(
     scene: Scene, stack: DeployedStack, options: Options, order: tuple[str, ...]
 ) -> None:
-    first, second, third = scene.push("first"), scene.push("second"), scene.push("third")
-    stack.deploy(template(stack, One=declare(first, "1", "latest", **options)))
-    stable = dict(stack.resources)
-    stack.deploy(template(stack, Two=declare(second, "2", "latest", **options)), FAILS_WITHOUT_ROLLBACK)
-    stack.deploy(template(stack, Three=declare(third, "3", "latest", **options)), FAILS_WITHOUT_ROLLBACK)
+    stable = bump_in_vain(scene, stack, options)
 
     undone = stack.roll_back(stable, order)
 
     assert undone.reasons == []
     assert scene.tags()["latest"] == "first"
+
+
+@OPTIONS
+@pytest.mark.parametrize("order", [BUMPS, BUMPS[::-1]], ids=" ".join)
+def test_u3_a_tag_that_a_person_moved_after_failed_bumps_stays_there(
+    scene: Scene, stack: DeployedStack, options: Options, order: tuple[str, ...]
+) -> None:
+    stable = bump_in_vain(scene, stack, options)
+    scene.push("by hand", "latest")
+
+    stack.roll_back(stable, order)
+
+    assert scene.tags()["latest"] == "by hand"
 
 
 @OPTIONS

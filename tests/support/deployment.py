@@ -130,7 +130,7 @@ class DeployedStack:
         changes = [
             Change(logical_id=name, old=old, new=self.resources[name].properties, delivery=Delivery())
             for name, old in stable.items()
-            if name in self.resources
+            if name in self.resources and self.resources[name].properties != old.properties
         ]
         deployment = Deployment(course=SMOOTH, changes=changes)
         self._enter("UPDATE_ROLLBACK_IN_PROGRESS")
