@@ -19,8 +19,12 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: setup ## release, review, deploy and roll back an image, without an AWS account
-	@$(BIN)/python scripts/demo.py
+demo: setup ## release, review, deploy and roll back an image, without an AWS account; KEEP=1 leaves the sandbox running
+	@$(BIN)/python -m scripts.demo $(if $(KEEP),--keep) $(ARGS)
+
+.PHONY: pictures
+pictures: setup ## draw the picture in the README from the output of the demonstration
+	@$(BIN)/python -m scripts.demo --picture docs/assets/plan.svg
 
 .PHONY: test
 test: setup ## run all tests on all cores; pass arguments to pytest with ARGS="-k tag"
@@ -50,7 +54,9 @@ types: setup ## check the types with mypy in strict mode
 
 .PHONY: docs
 docs: setup ## build the documentation into build/site; a broken link is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
+	@# Not --quiet: mkdocs would not count warnings, and a broken link would pass.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict >build.log 2>&1 || { cat build.log; exit 1; }
+	@rm build.log
 	@echo "docs: build/site/index.html"
 
 .PHONY: fault-table
@@ -68,6 +74,18 @@ interleavings: setup ## try every order of the calls of two requests, which take
 .PHONY: bench
 bench: setup ## run the benchmarks; options: ARGS="--help"
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+.PHONY: live
+live: setup ## compare the sandbox with AWS: ARGS="--account ID"; ARGS=--sandbox tries it without AWS
+	@$(BIN)/python -m cdk_ecrpublic.cli live-check $(ARGS)
+
+.PHONY: live-import
+live-import: setup ## take over the evidence of a live check into the tests and the documentation: EVIDENCE=folder
+	@$(BIN)/python -m tests.live_check.evidence_table "$(EVIDENCE)"
+
+.PHONY: live-table
+live-table: setup ## update the table of the live check in docs/explanation/sandbox-fidelity.md
+	@$(BIN)/python -m tests.live_check.evidence_table
 
 .PHONY: sandbox
 sandbox: setup ## run an emulator of ECR Public and the rest of AWS, until Ctrl-C

@@ -1,5 +1,5 @@
 """
-An example to read, deploy and change: four ways to publish an image.
+An example to read, deploy and change: four ways to publish an image, and a stack that looks after them.
 
 Context values declare what is published. Their defaults are in ``cdk.json``. To
 release, change them in a reviewed commit::
@@ -7,17 +7,28 @@ release, change them in a reviewed commit::
     cdk diff   AgentRelease --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
     cdk deploy AgentRelease --context version=1.4.2 --context digest=sha256:… --context debug_digest=sha256:…
 
-The preview stack exists only if you pass an image, which is an OCI image layout or a
+The preview stack exists only if `preview_image` is set to an image: an OCI image layout or a
 ``docker save``: ``--context preview_image=build/agent.tar``.
 """
 
 from __future__ import annotations
 
-from aws_cdk import App, CfnOutput, RemovalPolicy, Stack
+from aws_cdk import App, CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
+from cdk_ecrpublic import (
+    ImageSource,
+    PublicImage,
+    PublicImageMonitor,
+    PublicRepository,
+    PublicRepositoryRetention,
+    ReleaseRule,
+    ReleaseTags,
+    Signing,
+)
 
 
 class AgentRelease(Stack):
@@ -26,7 +37,8 @@ class AgentRelease(Stack):
 
     Args:
         repository_name: An existing repository of Amazon ECR Public.
-        version: ``major.minor.patch``; tags the image together with ``major.minor`` and ``latest``.
+        version: ``1.4.2`` becomes the tags ``1.4.2``, ``1.4``, ``1`` and ``latest``; a release candidate such as
+            ``1.5.0-rc.1`` gets only its own tag.
         digest: The digest of the tested image.
         debug_digest: The digest of the variant with debugging tools.
     """
@@ -43,27 +55,30 @@ class AgentRelease(Stack):
     ) -> None:
         super().__init__(scope, construct_id)
         repository = PublicRepository.from_repository_name(self, "Repository", repository_name)
-        minor = version.rpartition(".")[0]
+        tags = ReleaseTags.semver(version)
 
         release = PublicImage(
             self,
             "Release",
             repository=repository,
             source=ImageSource.digest(digest),
-            tags=[version, minor, "latest"],
+            tags=tags,
+            # After 1.4.2, a release of 1.3.9 leaves 1 and latest where they are.
+            rules=[ReleaseRule.forward_only()],
         )
         debug = PublicImage(
             self,
             "Debug",
             repository=repository,
             source=ImageSource.digest(debug_digest),
-            tags=[f"{version}-debug", "debug"],
+            tags=ReleaseTags.semver(version, suffix="-debug"),
+            rules=[ReleaseRule.forward_only(suffix="-debug")],
         )
         # The main image first.
         debug.node.add_dependency(release)
 
         CfnOutput(self, "Image", value=release.image_uri)
-        CfnOutput(self, "Latest", value=release.image_uri_for_tag("latest"))
+        CfnOutput(self, "Version", value=release.image_uri_for_tag(tags[0]))
 
 
 class AgentNightly(Stack):
@@ -89,7 +104,12 @@ class AgentNightly(Stack):
 
 
 class AgentFromPrivate(Stack):
-    """Copies an approved image from a private repository to the public one."""
+    """
+    Copies an approved image from a private repository to the public one, without known vulnerabilities and signed.
+
+    Args:
+        signing_key: The ARN of an asymmetric key of AWS KMS. Empty: the image is not signed.
+    """
 
     def __init__(
         self,
@@ -99,6 +119,7 @@ class AgentFromPrivate(Stack):
         repository_name: str,
         private_repository_name: str,
         approved_digest: str,
+        signing_key: str,
     ) -> None:
         super().__init__(scope, construct_id)
         private = ecr.Repository.from_repository_name(self, "Private", private_repository_name)
@@ -109,6 +130,8 @@ class AgentFromPrivate(Stack):
             source=ImageSource.ecr(private, digest=approved_digest),
             tags=["enterprise"],
             required_platforms=["linux/amd64", "linux/arm64"],
+            rules=[ReleaseRule.scan_findings(max_severity="MEDIUM")],
+            sign_with=Signing.kms(kms.Key.from_key_arn(self, "Key", signing_key)) if signing_key else None,
         )
 
 
@@ -124,6 +147,22 @@ class AgentPreview(Stack):
             source=ImageSource.archive(image_path),
             tags=[tag],
             removal_policy=RemovalPolicy.DESTROY,
+        )
+
+
+class AgentUpkeep(Stack):
+    """Puts tags back that someone moved by hand, and lists images that are no longer needed."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, repository_name: str, images: Construct) -> None:
+        super().__init__(scope, construct_id)
+        alerts = sns.Topic(self, "Alerts")
+        PublicImageMonitor(self, "Monitor", images=images, topic=alerts, repair=True)
+        PublicRepositoryRetention(
+            self,
+            "Retention",
+            repository=PublicRepository.from_repository_name(self, "Repository", repository_name),
+            lifecycle_rules=[ecr.LifecycleRule(tag_status=ecr.TagStatus.UNTAGGED, max_image_age=Duration.days(30))],
+            topic=alerts,
         )
 
 
@@ -150,6 +189,7 @@ AgentFromPrivate(
     repository_name=context("repository"),
     private_repository_name=context("private_repository"),
     approved_digest=context("approved_digest"),
+    signing_key=context("signing_key"),
 )
 if preview := app.node.try_get_context("preview_image"):
     AgentPreview(
@@ -159,4 +199,5 @@ if preview := app.node.try_get_context("preview_image"):
         image_path=preview,
         tag=context("preview_tag"),
     )
+AgentUpkeep(app, "AgentUpkeep", repository_name=context("repository"), images=app)
 app.synth()

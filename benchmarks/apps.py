@@ -1,5 +1,5 @@
 """
-Apps of many images, synthesized in a process of their own: aws-cdk-lib starts Node, and keeps what it made.
+Synthesize apps of many images in a separate process, because aws-cdk-lib starts Node and keeps objects.
 
 ``python -m benchmarks.apps PublicImage 200 FOLDER`` writes a cloud assembly to
 FOLDER, and prints ``{"seconds": 1.25, "templateBytes": 40210}``: from the first
@@ -72,7 +72,7 @@ KINDS = {"PublicImage": public_image, "AwsCustomResource": custom_resources}
 
 
 def synthesize(kind: str, images: int, folder: str, digest: str) -> dict[str, float]:
-    """Synthesize *images*, 40 in a stack."""
+    """Synthesize an app with this number of *images*, 40 in each stack."""
     started = time.perf_counter()
     app = App(outdir=folder)
     for first in range(0, images, STACK_IMAGES):

@@ -1,4 +1,4 @@
-"""Copying an image from one registry to another: time and memory, from process start to the last answer."""
+"""Copying an image from one registry to another: time and memory, from process start to the last response."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LARGE_ROUNDS = 3
 PEAK_MAX_MIB = 96.0
 
 NOTE = f"""\
-From the start of the process to its last answer, between two registries; the destination is empty each time.
-With *{LATENCY_MS} ms*, every answer of both registries comes so much later.
-What arrived is compared with what was sent, after each copy.
+From the start of the process to its last response, between two registries; the destination is empty each time.
+With *{LATENCY_MS} ms*, every response of both registries is delayed by that time.
+After each copy, the destination is compared with the source.
 """
 
 EIGHT = Shape("8 layers of 64 MiB", [[64 * MIB] * 8])
@@ -73,7 +73,7 @@ class Copying:
     image: Pushed
 
     def attempts(self) -> Mapping[str, Attempt]:
-        """Return how each program does it that is there."""
+        """Return a function for each installed program, which makes a copy."""
         programs: Mapping[str, Callable[[str, str, str], Cost]] = {
             OURS: self._ours,
             GO: self._go,
@@ -90,7 +90,7 @@ class Copying:
                 took = program(repository, uri, name)
                 requests = sum(self.registries.counted().values())
                 if destination.digest_of(name, repository) != self.image.digest:
-                    message = f"{name}: another image arrived than {self.image.digest}"
+                    message = f"{name}: the destination has another image than {self.image.digest}"
                     raise BenchmarkError(message)
             return {**cost(took), "requests": requests}
 

@@ -1,4 +1,4 @@
-"""The requests that each kind of declaration takes, of a function that has answered before."""
+"""The number of requests that a warm function sends for each kind of declaration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Source = Mapping[str, object]
 def sections(
     registries: Registries, tools: Tools, rounds: int, console: Console, *, quick: bool = False
 ) -> Iterator[Section]:
-    """Count for every kind of source."""
+    """Count the requests for every kind of source."""
     section = Section(title="Requests", note=NOTE, units=("requests", "seconds", "operations"), ours=OURS)
     with running(tools.ours, registries.environment) as function:
         for scenario, attempt in _attempts(Declaring(registries, function)):
@@ -60,12 +60,12 @@ class Declaring:
     function: Function
 
     def tag(self, source: Source, tag: str = "") -> Attempt:
-        """Return how to put a tag; by default a new one each time."""
+        """Return a function that puts a tag, by default a new one each time."""
         here = self.registries.destination
         return self._attempt(source, lambda: nullcontext((here.repository, here.uri)), tag)
 
     def copy(self, source: Source) -> Attempt:
-        """Return how to publish into an empty repository."""
+        """Return a function that publishes into an empty repository."""
         return self._attempt(source, self.registries.destination.temporary)
 
     def _attempt(

@@ -1,7 +1,7 @@
 """
-Lambda functions, run as Lambda runs them: by their own runtime client, in a process of their own.
+Run Lambda functions as Lambda does: with their own runtime client, in a separate process.
 
-Lambda's runtime API and CloudFormation's answer address are played here.
+This module emulates Lambda's runtime API and the response URL of CloudFormation.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Program:
     A function's code.
 
     Attributes:
-        command: Starts its runtime client.
-        folder: The unpacked asset, where it runs.
-        environment: Beside Lambda's own.
+        command: The command of its runtime client.
+        folder: The unpacked asset, its working folder.
+        environment: Variables in addition to Lambda's own.
     """
 
     command: Sequence[str]
@@ -43,7 +43,7 @@ class Program:
 
 @dataclass
 class _World:
-    """What the process and we tell each other."""
+    """The queues between the process and the benchmark."""
 
     events: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)
     answers: queue.Queue[tuple[float, dict[str, Any]]] = field(default_factory=queue.Queue)
@@ -57,13 +57,13 @@ class Function:
 
     def deploy(self, properties: Mapping[str, object]) -> float:
         """
-        Send a Create, and wait for its answer.
+        Send a Create, and wait for the response.
 
         Returns:
-            When it came.
+            When the response arrived.
 
         Raises:
-            BenchmarkError: The deployment failed, or nothing came.
+            BenchmarkError: The deployment failed, or there was no response.
         """
         request = str(uuid.uuid4())
         self._world.events.put(
@@ -87,26 +87,26 @@ class Function:
         while not self._process.has_ended():
             with suppress(queue.Empty):
                 return self._world.answers.get(timeout=1)
-        message = f"{self._process.name} ended without an answer: {self._process.printed()}"
+        message = f"{self._process.name} ended without a response: {self._process.printed()}"
         raise BenchmarkError(message)
 
     def timed(self, properties: Mapping[str, object]) -> float:
-        """Send a Create, and return how many seconds its answer took."""
+        """Send a Create, and return how many seconds the response took."""
         started = time.perf_counter()
         return self.deploy(properties) - started
 
     def stop(self, answered: float) -> Cost:
-        """End the process, which would wait for ever; it took until *answered*, as ``deploy`` says it."""
+        """End the process, which would wait forever. Its time ends at *answered*, the result of ``deploy``."""
         return self._process.stop(answered - self._process.started)
 
 
 @contextmanager
 def running(program: Program, env: Mapping[str, str]) -> Iterator[Function]:
     """
-    Start a function, for as long as it is used.
+    Run a function until the end of the block.
 
     Args:
-        env: Where AWS and the registries are.
+        env: The variables that direct it to AWS and the registries.
     """
     world = _World()
     server = _Server(world)
@@ -130,7 +130,7 @@ def running(program: Program, env: Mapping[str, str]) -> Iterator[Function]:
 
 
 class _Server(ThreadingHTTPServer):
-    """Lambda's runtime API, and the address of CloudFormation's answers."""
+    """Lambda's runtime API, and CloudFormation's response URL."""
 
     daemon_threads = True
 
@@ -139,17 +139,17 @@ class _Server(ThreadingHTTPServer):
         self.world = world
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: a process that is ended closes its connection without a word."""
+        """Ignore errors: a terminated process just closes its connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    # Headers and body are two small packets: the second would wait 40 ms for the first to be acknowledged.
+    # Headers and body are two small packets. The second would wait 40 ms for the acknowledgement of the first.
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """Give the next event: ``/2018-06-01/runtime/invocation/next``."""
+        """Return the next event: ``/2018-06-01/runtime/invocation/next``."""
         event = self.server.world.events.get()
         headers = {
             "Content-Type": "application/json",
@@ -161,13 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, json.dumps(event).encode(), headers)
 
     def do_PUT(self) -> None:
-        """Take the answer to CloudFormation."""
+        """Receive the response to CloudFormation."""
         came = time.perf_counter()
         self.server.world.answers.put((came, json.loads(_body(self))))
         self._answer(200)
 
     def do_POST(self) -> None:
-        """Take what the function returned, or that it failed."""
+        """Receive the result of the function, or its error."""
         body = _body(self)
         if self.path.endswith("/error"):
             answer = {"Status": "FAILED", "Reason": body.decode(errors="replace")}
@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _body(request: BaseHTTPRequestHandler) -> bytes:
-    """Read a body, in chunks where its length is not told: Go's client does that."""
+    """Read a body, which may be chunked: Go's client does that."""
     if "Content-Length" in request.headers:
         return request.rfile.read(int(request.headers["Content-Length"]))
     body = bytearray()

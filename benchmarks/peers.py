@@ -1,8 +1,8 @@
 """
-What is measured side by side.
+The programs that are compared.
 
-Versions are pinned in ``requirements/benchmarks.txt``; what cannot be had on
-this machine is left out, and the report says so.
+Versions are pinned in ``requirements/benchmarks.txt``. Programs that are missing
+on this machine are omitted, and the report says so.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ class Tools:
     The programs of one run.
 
     Attributes:
-        folder: Packages that only benchmarks need, unpacked.
+        folder: The unpacked packages that only benchmarks need.
     """
 
     folder: Path
 
     @cached_property
     def ours(self) -> Program:
-        """Our handler, as the asset that the CDK packs, by AWS's own runtime client."""
+        """Our handler, as the CDK packs it, run by AWS's runtime client."""
         from aws_cdk import App, Stack  # noqa: PLC0415 - starts Node
 
         from cdk_ecrpublic import PublicImageProvider  # noqa: PLC0415
 
-        # Made anew: another version of the source would be another asset beside it.
+        # Recreated, because another version of the source would be another asset.
         assembly = self.folder / "cdk.out"
         shutil.rmtree(assembly, ignore_errors=True)
         app = App(outdir=str(assembly))
@@ -69,11 +69,11 @@ class Tools:
 
     @property
     def plain(self) -> Program:
-        """The function that somebody would write with boto3 alone."""
+        """A simple function that uses only boto3."""
         return self._python(CHECKOUT, "benchmarks.plain_boto3.handler")
 
     def _python(self, place: Path, handler: str) -> Program:
-        # Lambda's folder cannot be written to: there, every cold start compiles the handler.
+        # Lambda's folder is read-only, so every cold start compiles the handler there.
         environment = {"PYTHONPATH": os.pathsep.join([str(place), str(self.folder)]), "PYTHONDONTWRITEBYTECODE": "1"}
         return Program([sys.executable, "-m", "awslambdaric", handler], place, environment)
 
@@ -83,7 +83,7 @@ class Tools:
         return Program([str(self.folder / "bootstrap")], self.folder, {})
 
     def versions(self) -> dict[str, str]:
-        """Return the version of each that is there."""
+        """Return the version of each installed program."""
         return dict(self._versions())
 
     def _versions(self) -> Iterator[tuple[str, str]]:
@@ -97,16 +97,16 @@ class Tools:
                 yield command[0], printed.split()[-1]
 
     def has(self, name: str) -> bool:
-        """Return whether a program is there; functions came with ``install``."""
+        """Return whether a program is installed. The functions always are, after ``install``."""
         return name in (OURS, GO) or shutil.which(name) is not None
 
 
 def install(cache: Path) -> Tools:
     """
-    Unpack what only benchmarks need, once for each version of it, into the user's cache.
+    Unpack the packages that only benchmarks need into the user's cache, once for each version.
 
     Raises:
-        BenchmarkError: It could not be downloaded.
+        BenchmarkError: They could not be downloaded.
     """
     key = hashlib.sha256(PINS.read_bytes()).hexdigest()[:16]
     folder = cache / f"benchmarks-{key}-{sys.implementation.cache_tag}"
@@ -121,7 +121,7 @@ def install(cache: Path) -> Tools:
         with tarfile.open(next(part.glob("cdk_ecr_deployment/_jsii/*.tgz"))) as package:
             source = package.extractfile("package/lambda-bin/bootstrap")
             if source is None:
-                message = f"{GO} has no function in its package any more"
+                message = f"the package of {GO} no longer contains a function"
                 raise BenchmarkError(message)
             (part / "bootstrap").write_bytes(source.read())
         (part / "bootstrap").chmod(0o755)
@@ -131,7 +131,7 @@ def install(cache: Path) -> Tools:
 
 
 def _compile(folder: Path) -> None:
-    """Compile what Lambda's runtime has compiled: our function may not write into those folders."""
+    """Compile the packages that are compiled in Lambda's runtime, because the function may not write there."""
     libraries = [Path(module.__file__).parent for module in (boto3, botocore, urllib3) if module.__file__]
     for place in (*libraries, folder / "awslambdaric"):
         compileall.compile_dir(place, quiet=2)

@@ -1,8 +1,8 @@
 """
-A retag as somebody would write it who has boto3 and an hour: one attempt, nothing checked, nothing undone.
+A simple retag with boto3: one attempt, without checks and without an undo.
 
-It shows what Python and boto3 cost alone. Takes what ours takes, of sources
-only ``Digest``.
+It shows what Python and boto3 cost alone. It accepts our properties, but only
+the source ``Digest``.
 """
 
 from __future__ import annotations

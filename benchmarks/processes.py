@@ -1,4 +1,4 @@
-"""Processes of which the operating system says what they cost. Linux only: it reads ``/proc``."""
+"""Processes whose costs the operating system measures. Linux only: it reads ``/proc``."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _PEAK = re.compile(r"^VmHWM:\s+(?P<kib>[0-9]+) kB$", re.MULTILINE)
 
 
 class BenchmarkError(Exception):
-    """Something that is measured does not do what it should; the text says what it printed."""
+    """A measured program failed. The message contains its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """
-    What a process cost.
+    The costs of a process.
 
     Attributes:
-        seconds: From its start to its end, or to what was waited for.
-        peak_mib: The most memory that it held.
-        cpu_seconds: Of all its threads, in user and system mode.
+        seconds: The time from its start to its end, or to the awaited event.
+        peak_mib: Its peak memory in MiB.
+        cpu_seconds: The CPU time of all its threads, in user and system mode.
     """
 
     seconds: float
@@ -41,7 +41,7 @@ class Cost:
 
 
 class Measured:
-    """A process under way. What it prints goes into a file, so that nobody has to read it meanwhile."""
+    """A running process. Its output goes into a file, so that no thread has to read it."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> None:
         self.name = Path(command[0]).name
@@ -52,7 +52,7 @@ class Measured:
 
     def end(self) -> Cost:
         """
-        Wait for its end.
+        Wait until it ends.
 
         Raises:
             BenchmarkError: It failed.
@@ -65,16 +65,16 @@ class Measured:
         return cost
 
     def stop(self, seconds: float) -> Cost:
-        """End it, since it would go on for ever, and say that it took so long."""
+        """End it, because it would run forever, and return its costs with this time."""
         self._peak.look()
-        # Not Popen.kill, which would take the exit status of one that has just ended, and its cost with it.
+        # Not Popen.kill: if the process has just ended, that would reap it, and its costs would be lost.
         os.kill(self._process.pid, signal.SIGKILL)
         cost = self._reap()
         self._log.close()
         return Cost(seconds, cost.peak_mib, cost.cpu_seconds)
 
     def kill(self) -> None:
-        """End it, unless it has ended: nobody wants to know what it cost."""
+        """End it if it is still running, without measuring it."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -87,21 +87,21 @@ class Measured:
         return Cost(took, self._peak.mib, usage.ru_utime + usage.ru_stime)
 
     def has_ended(self) -> bool:
-        """Tell whether it has ended by itself; ``end`` still says what it cost."""
+        """Return whether it has ended by itself. ``end`` still returns its costs."""
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def printed(self) -> str:
-        """Return the end of what it printed."""
+        """Return the end of its output."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-PRINTED_CHARACTERS:]
 
 
 class _Peak(threading.Thread):
     """
-    Reads a process's own record of its memory until it ends.
+    Polls the peak memory of a process in ``/proc`` until it ends.
 
-    What ``wait4`` says instead begins with the memory of the process that
-    started it: with ours.
+    ``wait4`` is not used, because its peak includes the memory of the process that
+    started it.
     """
 
     def __init__(self, pid: int) -> None:
@@ -115,7 +115,7 @@ class _Peak(threading.Thread):
             time.sleep(SAMPLE_SECONDS)
 
     def look(self) -> bool:
-        """Read it once; False: it has ended."""
+        """Read it once; return False if the process has ended."""
         try:
             found = _PEAK.search(self._status.read_text(encoding="ascii", errors="replace"))
         except OSError:
@@ -127,5 +127,5 @@ class _Peak(threading.Thread):
 
 
 def run(command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> Cost:
-    """Run a command to its end."""
+    """Run a command until it ends."""
     return Measured(command, env, cwd).end()

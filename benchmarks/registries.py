@@ -1,4 +1,4 @@
-"""The registries of a run: two sandboxes, one to copy from, the other to publish to."""
+"""The registries of a run: two sandboxes, one as the source and one as the destination."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Shape:
     An image to copy.
 
     Attributes:
-        layers: The sizes of the layers of each platform, in bytes; for more than one platform there is an index.
-        shared: The sizes of the layers that all of them have.
+        layers: The sizes of the layers of each platform in bytes; several platforms get an index.
+        shared: The sizes of the layers that all platforms share.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Pushed:
     An image in a registry.
 
     Attributes:
-        uri: The repository's address.
-        reference: By digest.
+        uri: The address of the repository.
+        reference: The reference by digest.
     """
 
     uri: str
@@ -65,12 +65,12 @@ class Pushed:
 
     @property
     def reference(self) -> str:
-        """Its whole name, by digest."""
+        """The complete reference, by digest."""
         return f"{self.uri}@{self.digest}"
 
 
 class Side:
-    """One of the registries, with a repository in it that is there from the start."""
+    """One of the registries, with one repository."""
 
     def __init__(self, sandbox: SandboxProcess, repository: str) -> None:
         self.sandbox = sandbox
@@ -86,7 +86,7 @@ class Side:
 
     @property
     def login(self) -> str:
-        """User and password, with a colon between."""
+        """User and password, separated by a colon."""
         return base64.b64decode(self.password).decode()
 
     @property
@@ -95,12 +95,12 @@ class Side:
         return self.sandbox.client("ecr-public")
 
     def create(self, repository: str) -> str:
-        """Make a repository; return its address."""
+        """Create a repository; return its address."""
         return str(self.api.create_repository(repositoryName=repository)["repository"]["repositoryUri"])
 
     @contextmanager
     def temporary(self) -> Iterator[tuple[str, str]]:
-        """Make an empty repository for a moment: its name and address."""
+        """Create an empty repository until the end of the block; yield its name and address."""
         name = f"{self.repository}-{next(self._numbers)}"
         try:
             yield name, self.create(name)
@@ -109,7 +109,7 @@ class Side:
 
     @property
     def uri(self) -> str:
-        """The address of the repository that was there from the start."""
+        """The address of the initial repository."""
         return self.uri_of(self.repository)
 
     def uri_of(self, repository: str) -> str:
@@ -118,12 +118,12 @@ class Side:
         return str(found["repositoryUri"])
 
     def digest_of(self, tag: str, repository: str) -> str:
-        """Return what a tag points to."""
+        """Return the digest of a tag."""
         found = self.api.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
         return str(found["imageDetails"][0]["imageDigest"])
 
     def publish(self, repository: str, tags: Sequence[str]) -> str:
-        """Make a repository that holds one small image, always the same, under these tags; return its digest."""
+        """Create a repository with one small image under these tags; return the digest, which is always the same."""
         self.create(repository)
         contents = {CONFIG: b'{"os": "linux", "architecture": "amd64"}', LAYER: b"layer"}
         config, layer = (self._store(repository, kind, [content]) for kind, content in contents.items())
@@ -131,7 +131,7 @@ class Side:
         return [self._put(repository, manifest, IMAGE, tag) for tag in tags][-1]
 
     def manifest_of(self, image: Pushed) -> str:
-        """Return an image's manifest, as it is."""
+        """Return the manifest of an image, byte for byte."""
         address = Repository.parse(image.uri)
         return self._client(address).read(address, Digest.parse(image.digest)).text
 
@@ -166,11 +166,11 @@ class Side:
         return json.dumps({"schemaVersion": 2, "mediaType": IMAGE, "config": described, "layers": layers}).encode()
 
     def _layer(self, size: int) -> Mapping[str, object]:
-        """Store a layer of bytes that nothing compresses, and that no other layer has."""
+        """Store a layer of unique, incompressible bytes."""
         return self._store(self.repository, LAYER, _Random(size, next(self._numbers)))
 
     def _store(self, repository: str, media_type: str, pieces: Iterable[bytes]) -> Mapping[str, object]:
-        """Upload a blob; *pieces* are gone through twice."""
+        """Upload a blob. *pieces* is iterated twice."""
         hasher, size = sha256(), 0
         for piece in pieces:
             hasher.update(piece)
@@ -206,20 +206,20 @@ class Side:
 @dataclass(frozen=True, slots=True)
 class _Random:
     """
-    Bytes that nothing compresses, in a gzip stream that does not either; the same each time.
+    Incompressible bytes in a gzip stream without compression, the same each time.
 
     Attributes:
-        size: Before they are in the stream, which adds 5 bytes to every 32 KiB.
-        number: Of the layer; no two are the same.
+        size: The size before gzip, which adds 5 bytes to every 32 KiB.
+        number: The number of the layer. Layers with different numbers differ.
     """
 
     size: int
     number: int
 
     def __iter__(self) -> Iterator[bytes]:
-        # Tools look at the first bytes: what does not begin as gzip does, they compress.
+        # Tools compress a layer that does not begin with the magic bytes of gzip.
         packer = zlib.compressobj(0, wbits=zlib.MAX_WBITS | 16)
-        block = random.Random(self.number).randbytes(min(self.size, MIB))  # noqa: S311 - filling, no secret
+        block = random.Random(self.number).randbytes(min(self.size, MIB))  # noqa: S311 - content, not a secret
         for first in range(0, self.size, MIB):
             yield packer.compress((f"{self.number:08d}{first:016d}".encode() + block)[: min(MIB, self.size - first)])
         yield packer.flush()
@@ -248,7 +248,7 @@ class Registries:
         self._stack.close()
 
     def _write_settings(self) -> None:
-        """Let container tools log in, and have those that ask speak plain HTTP."""
+        """Write the logins of container tools, and configure plain HTTP."""
         sides = (self.upstream, self.destination)
         auth = {"auths": {side.host: {"auth": side.password} for side in sides}}
         (self._home / "config.json").write_text(json.dumps(auth), encoding="utf-8")
@@ -258,7 +258,7 @@ class Registries:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to find AWS and the registries, and to log in."""
+        """The variables that direct a process to AWS and the registries, and to its logins."""
         tools = {
             "HOME": str(self._home),
             "DOCKER_CONFIG": str(self._home),
@@ -267,19 +267,19 @@ class Registries:
         return {**self.destination.sandbox.environment(), **tools}
 
     def slow_down(self, milliseconds: int) -> None:
-        """Let every answer come so much later."""
+        """Delay every response."""
         for side in (self.upstream, self.destination):
             side.sandbox.faults.clear()
             if milliseconds:
                 side.sandbox.faults.add(Fault(times=None, delay_seconds=milliseconds / 1000))
 
     def count_from_now(self) -> None:
-        """Forget the requests so far."""
+        """Discard the counts of requests."""
         for side in (self.upstream, self.destination):
             side.sandbox.requests.clear()
 
     def counted(self) -> dict[str, int]:
-        """Return how many requests there were since, by operation."""
+        """Return the number of requests since then, by operation."""
         operations = [
             request.operation for side in (self.upstream, self.destination) for request in side.sandbox.requests.all()
         ]

@@ -1,4 +1,4 @@
-"""The report of a run: for people as Markdown with a plot, for machines as JSON."""
+"""The report of a run: Markdown with a plot for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ COLUMNS = {
     "ratio": ("time, to the limit", "{:.2f}"),
     "kept": ("bound", ""),
     "throttled": ("throttled", "{:.0f}"),
+    "runs": ("runs", "{:.0f}"),
 }
-"""Heading and format of each unit."""
+"""The heading and the format of each unit."""
 
 KEPT = {True: "kept", False: "**not kept**", None: "not measured: a peer is missing"}
 
@@ -52,7 +53,7 @@ class Report:
     A run.
 
     Attributes:
-        rounds: The most that a scenario had.
+        rounds: The largest number of rounds of a scenario.
     """
 
     sections: Sequence[Section]
@@ -67,7 +68,7 @@ class Report:
         (folder / "results.svg").write_bytes(plot(self.sections, self.tools))
 
     def markdown(self) -> str:
-        """Return what people read."""
+        """Return the report as Markdown."""
         return "\n".join(self._markdown())
 
     def bounds(self) -> list[Bound]:
@@ -100,7 +101,7 @@ class Report:
 
 
 def machine() -> dict[str, Any]:
-    """Return what this machine is."""
+    """Return a description of this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return {
         "system": f"{platform.system()} {platform.release()}",
@@ -154,7 +155,7 @@ def _ratio(row: Row, unit: str, ours: str, program: str) -> str:
 
 
 def plot(sections: Sequence[Section], tools: Tools) -> bytes:
-    """Draw the time that each peer takes to ours, which is 1; the scale is logarithmic."""
+    """Draw the time of each peer relative to ours, on a logarithmic scale."""
     sys.path.append(str(tools.folder))
     import pygal  # noqa: PLC0415 - it is there
     from pygal.style import CleanStyle  # noqa: PLC0415
@@ -164,7 +165,7 @@ def plot(sections: Sequence[Section], tools: Tools) -> bytes:
     timed = [(section, row) for section, row in reversed(rows) if "seconds" in section.units]
     peers = dict.fromkeys(name for section, row in timed for name in row.samples if name != section.ours)
     chart = pygal.HorizontalBar(
-        title=f"Time to {OURS}'s, which is 1 (logarithmic)",
+        title=f"Time relative to {OURS} (logarithmic)",
         style=CleanStyle(value_font_size=9, label_font_size=10),
         js=(),
         logarithmic=True,

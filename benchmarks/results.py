@@ -1,8 +1,8 @@
 """
-What was measured: for each scenario and program one sample a round, in turn.
+Results: one sample for each scenario, program and round.
 
-Programs take turns within a round, and ratios are taken round by round: so a
-machine that is slower for a while is so for all of them.
+Programs alternate within a round, and ratios are computed for each round. So if
+the machine is slow for a while, all programs are affected.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from rich.console import Console
 from .processes import Cost
 
 Sample = Mapping[str, float]
-"""Figures by unit, ``{"seconds": 1.4, "peakMib": 51.2}``; requests also by operation, ``{"PutImage": 1}``."""
+"""Measurements by unit, ``{"seconds": 1.4, "peakMib": 51.2}``, and requests by operation, ``{"PutImage": 1}``."""
 
 _NUMBERS = itertools.count(1)
 
 Attempt = Callable[[str], Sample]
-"""Does it once, under a name that nothing else has."""
+"""Runs a program once, with a unique name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +32,26 @@ class Row:
     One scenario.
 
     Attributes:
-        samples: By program, in the order of the rounds.
+        samples: The samples of each program, in the order of the rounds.
     """
 
     scenario: str
     samples: Mapping[str, Sequence[Sample]]
 
     def median(self, program: str, unit: str) -> float | None:
-        """Return a program's median; None where it was not measured."""
+        """Return the median of a program; None if it was not measured."""
         found = [sample[unit] for sample in self.samples.get(program, ()) if unit in sample]
         return statistics.median(found) if found else None
 
     def operations(self, program: str) -> str:
-        """Return the requests that a program sent, in their order: ``GetManifest, 2 PutImage``."""
+        """Return the requests of a program, in their order: ``GetManifest, 2 PutImage``."""
         last = self.samples[program][-1]
-        # Units begin with a small letter.
+        # Units begin with a lower-case letter, operations do not.
         counted = {name: int(count) for name, count in last.items() if name[0].isupper()}
         return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counted.items())
 
     def ratio(self, unit: str, ours: str, theirs: str) -> float | None:
-        """Return the median of the rounds' ratios, ours to theirs: below 1 we cost less."""
+        """Return the median of the ratios of all rounds, ours divided by theirs."""
         pairs = zip(self.samples.get(ours, ()), self.samples.get(theirs, ()), strict=False)
         found = [mine[unit] / other[unit] for mine, other in pairs if other.get(unit) and unit in mine]
         return statistics.median(found) if found else None
@@ -60,12 +60,12 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Bound:
     """
-    What something may cost.
+    A limit for a measurement.
 
     Attributes:
-        measured: None where a peer is missing.
-        limit: What *measured* may be at the most.
-        unit: Behind both numbers; empty for ratios.
+        measured: The measurement; None if a peer is missing.
+        limit: The maximum of *measured*.
+        unit: The unit of both numbers; empty for ratios.
     """
 
     what: str
@@ -75,20 +75,20 @@ class Bound:
 
     @property
     def is_kept(self) -> bool | None:
-        """Whether it is; None where nobody knows."""
+        """Whether the limit is kept; None if it was not measured."""
         return None if self.measured is None else self.measured <= self.limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """
-    One subject.
+    The results of one subject.
 
     Attributes:
-        note: How it was measured; Markdown.
+        note: How it was measured, as Markdown.
         units: The columns.
-        ours: The program that the others are compared with; empty where nothing is compared.
-        remarks: What is to be said below the table; Markdown, a line each.
+        ours: The program that the others are compared with; empty if there is no comparison.
+        remarks: Lines of Markdown below the table.
     """
 
     title: str
@@ -100,11 +100,11 @@ class Section:
     remarks: list[str] = field(default_factory=list)
 
     def row(self, scenario: str) -> Row | None:
-        """Return the row of a scenario, if it was measured."""
+        """Return the row of a scenario; None if it was not measured."""
         return next((row for row in self.rows if row.scenario == scenario), None)
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything, each sample of it."""
+        """Return all results, with every sample."""
         bounds = [asdict(bound) | {"isKept": bound.is_kept} for bound in self.bounds]
         rows = [{"scenario": row.scenario, "samples": row.samples} for row in self.rows]
         return {"title": self.title, "ours": self.ours, "units": self.units, "rows": rows, "bounds": bounds}
@@ -114,10 +114,10 @@ def measured(
     scenario: str, attempts: Mapping[str, Attempt], rounds: int, console: Console, *, warm_up: bool = True
 ) -> Row:
     """
-    Let each program do it once a round, another one first each time.
+    Run each program once in each round, and begin each round with another program.
 
     Args:
-        warm_up: One round before the first is not counted.
+        warm_up: Whether to run one round first that does not count.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in attempts}
     for number in range(-1 if warm_up else 0, rounds):
@@ -132,5 +132,5 @@ def measured(
 
 
 def cost(of: Cost) -> dict[str, float]:
-    """Return what a process cost as a sample."""
+    """Return the costs of a process as a sample."""
     return {"seconds": of.seconds, "peakMib": of.peak_mib, "cpuSeconds": of.cpu_seconds}

@@ -1,4 +1,4 @@
-"""Pointing tags to an image that is in the repository already: the main job."""
+"""Retags, the main task: putting tags to an image that is already in the repository."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ MANY_ROUNDS = 3
 COLD_MAX_RATIO = 3.0
 TAGS_MAX_RATIO = 1 / 5
 WARM_MAX_REQUESTS = 3
-"""The least that is possible: one read of the manifest, one observation, one PutImage."""
+"""The minimum: one read of the manifest, one observation, one PutImage."""
 
 COLD, WARM = "from process start", "warm"
 
 NOTE = f"""\
 New tags for an image that is in the repository.
-{GO} takes one tag for each deployment, so it is deployed once for each.
-*{PLAIN}* is a function of 30 lines that does the same calls, checks nothing, and undoes nothing: what Python and
-boto3 cost by themselves.
-*From process start*: a process for each deployment, the time that all of them took together.
-*Warm*: a process that has answered before.
-With *{LATENCY_MS} ms*, every answer of the registry comes so much later.
-Every tag is looked up afterwards.
+{GO} puts one tag in each deployment, so it is deployed once for each tag.
+*{PLAIN}* is a function of 30 lines with the same calls, without checks and without an undo. It shows what Python and
+boto3 cost alone.
+*From process start*: a process for each deployment; the time is the total of all of them.
+*Warm*: a process that has already served a request.
+With *{LATENCY_MS} ms*, every response of the registry is delayed by that time.
+Every tag is checked afterwards.
 """
 
 
 def sections(
     registries: Registries, tools: Tools, rounds: int, console: Console, *, quick: bool = False
 ) -> Iterator[Section]:
-    """Measure 1, 20 and 100 tags, with a new process and with one that is warm, without and with latency."""
+    """Measure 1, 20 and 100 tags, with a new and with a warm process, without and with latency."""
     section = Section(title="Retags", note=NOTE, units=("seconds", "peakMib", "cpuSeconds", "requests"), ours=OURS)
     retagging = Retagging(registries, {OURS: tools.ours, PLAIN: tools.plain, GO: tools.go})
     for latency in (0, LATENCY_MS):
@@ -80,22 +80,22 @@ def _bounds(section: Section) -> Iterator[Bound]:
 @dataclass(frozen=True, slots=True)
 class Retagging:
     """
-    Retags, each of an image of its own: one may have 1,000 tags.
+    Retags, each of another image, because an image may have at most 1,000 tags.
 
     Attributes:
-        programs: By name.
+        programs: The programs, by name.
     """
 
     registries: Registries
     programs: Mapping[str, Program]
 
     def cold(self, count: int) -> Mapping[str, Attempt]:
-        """Return how each program puts so many tags, in processes that have just been started."""
+        """Return a function for each program, which puts this number of tags in new processes."""
         return {name: self._cold(name, program, count) for name, program in self.programs.items()}
 
     @contextmanager
     def warm(self, count: int) -> Iterator[Mapping[str, Attempt]]:
-        """Start the functions, and give how each puts so many tags. The round that warms up is the first deployment."""
+        """Start the functions, and yield for each how it puts the tags. The warm-up is the first deployment."""
         with ExitStack() as stack:
             functions = {
                 name: stack.enter_context(running(program, self.registries.environment))
@@ -144,7 +144,7 @@ class Retagging:
             }
 
     def _checked(self, image: Pushed, run: str, count: int) -> Sample:
-        """Count the requests, and see that all was done."""
+        """Count the requests, and check the tags."""
         requests = sum(self.registries.counted().values())
         destination = self.registries.destination
         for number in range(count):

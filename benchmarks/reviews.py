@@ -1,4 +1,4 @@
-"""``cdk-ecrpublic plan`` over many images, beside asking for each tag with crane."""
+"""``cdk-ecrpublic plan`` for many images, compared with ``crane digest`` for each tag."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MANY_ROUNDS = 3
 PLAN = "import sys; from cdk_ecrpublic.cli import main; main()"
 
 NOTE = f"""\
-What a deployment will do to images of {TAGS} tags, each in a repository of its own and as declared already.
-{CRANE} is asked for the digest of each tag, one after the other, and knows no more than that.
+What a deployment will do to images of {TAGS} tags, each in its own repository and already as declared.
+{CRANE} only reads the digest of each tag, one after the other.
 """
 
 

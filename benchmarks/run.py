@@ -1,8 +1,8 @@
 """
-What the project costs, side by side with what users would pick instead, in one run on the same registries.
+Measure the costs of the project and of its alternatives, in one run on the same registries.
 
-Programs that are not on this machine are left out, and the report says so:
-`tests/peers/install` builds crane where Go is there, skopeo comes from the
+Programs that are not installed are omitted, and the report says so:
+`tests/peers/install` builds crane if Go is installed, and skopeo comes from the
 system. Linux only: memory is read from /proc.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import copies, declarations, retags, reviews, scale, synthesis
+from . import copies, declarations, retags, retention, reviews, scale, synthesis
 from .peers import CHECKOUT, CRANE, SKOPEO, Tools, install
 from .processes import BenchmarkError
 from .registries import Registries
@@ -24,13 +24,13 @@ from .report import Report
 from .results import Section
 
 ROUNDS = 5
-SUBJECTS = ("copies", "retags", "declarations", "synthesis", "plan", "scale")
+SUBJECTS = ("copies", "retags", "declarations", "synthesis", "plan", "scale", "retention")
 
 Measure = Callable[[], Iterator[Section]]
 
 
 def measure(registries: Registries, tools: Tools, options: argparse.Namespace, console: Console) -> list[Section]:
-    """Measure what was asked for."""
+    """Measure the selected sections."""
     how = {"rounds": options.rounds, "console": console, "quick": options.quick}
     subjects: Mapping[str, Measure] = {
         "copies": lambda: copies.sections(registries, tools, **how),
@@ -39,6 +39,7 @@ def measure(registries: Registries, tools: Tools, options: argparse.Namespace, c
         "synthesis": lambda: synthesis.sections(tools, **how),
         "plan": lambda: reviews.sections(registries, tools, **how),
         "scale": lambda: scale.sections(console, quick=options.quick, only=options.runs),
+        "retention": lambda: retention.sections(registries, console, quick=options.quick, only=options.runs),
     }
     found: list[Section] = []
     for name in options.only or SUBJECTS:
@@ -75,12 +76,15 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each program is run (default: {ROUNDS})")
     parser.add_argument(
-        "--only", action="append", choices=SUBJECTS, help="only this; may be given several times (default: everything)"
+        "--only", action="append", choices=SUBJECTS, help="only this section; can be repeated (default: all)"
     )
     parser.add_argument(
-        "--runs", default="", metavar="TEXT", help='of scale only what has this in its name, e.g. "KEEP, 200"'
+        "--runs",
+        default="",
+        metavar="TEXT",
+        help='of scale and retention, only runs whose names contain this, e.g. "KEEP, 200"',
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes only: does everything work?")
+    parser.add_argument("--quick", action="store_true", help="only small sizes, to check that everything works")
     parser.add_argument(
         "--output", type=Path, default=CHECKOUT / "benchmarks", help="folder for the report (default: benchmarks)"
     )

@@ -1,4 +1,4 @@
-"""Hundreds of images at once, within the quotas of the services: how many fail, and how long it takes."""
+"""Hundreds of concurrent images, within the quotas of the services: how many fail, and how long it takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .scale_fleet import fleet
 from .scale_invocations import LATENCY_SECONDS
 from .scale_lives import Outcome, Run, live
 from .scale_quotas import PUBLISHED, Quotas
-from .scale_stacks import COPY_SECONDS, DESTROY, KEEP, RETAG_SECONDS, UNTAG, Phase
+from .scale_stacks import COPY_SECONDS, DESTROY, FORWARD, KEEP, RETAG_SECONDS, UNTAG, Phase
 
 MAX_RATIO = 1.2
 SHOWN_REASONS = 4
@@ -33,6 +33,8 @@ RUNS = (
     Run(kind=DESTROY, images=450, tags=2),
     Run(kind=DESTROY, images=200, tags=5, quotas=CAUTIOUS, under=CAUTION),
     Run(kind=UNTAG, images=200, tags=2, phases=LAST, drops_tag=True),
+    Run(kind=KEEP, images=200, tags=4, versions=True),
+    Run(kind=FORWARD, images=200, tags=4, versions=True),
 )
 
 QUICK_RUNS = (
@@ -40,30 +42,34 @@ QUICK_RUNS = (
     Run(kind=KEEP, images=20, tags=1, phases=ONE, copies=True),
     Run(kind=DESTROY, images=20, tags=2),
     Run(kind=UNTAG, images=20, tags=2, phases=LAST, drops_tag=True),
+    Run(kind=FORWARD, images=20, tags=4, versions=True),
 )
 
 NOTE = f"""\
-All images of a run are in one repository, and in each phase all are sent their request at the same moment: a Create
-(*deployment*), an Update to another image (*update*), the same the other way round (*rollback*), a Delete (*destroy*).
-*KEEP* images leave everything in the registry and have no parameter; of *UNTAG* images the update drops a tag;
-*DESTROY* images go with the stack, and untag. The last two have a parameter each.
+All images of a run are in one repository. In each phase, all get their request at the same moment: a Create
+(*deployment*), an Update to another image (*update*), the reverse Update (*rollback*), or a Delete (*destroy*).
+*KEEP* images leave everything in the registry and have no record. The update of *UNTAG* images drops a tag.
+*DESTROY* images are deleted with the stack, and drop tags, too. The last two have a record each.
+*Versions* have the tag of their version, which is new in each release, and moving tags. With *ForwardOnly*, these may
+only move to a higher version: the same requests, except that a rollback reads whether the update took tags over.
 
-The services refuse what is beyond their quotas; a bucket holds what one second allows. {{quotas}}
-Those of ECR Public are published, and so is that of the reads; those of Systems Manager's writes are what AWS told
-people who asked. DescribeImages and BatchDeleteImage have no limit that is known, so none, except where a run says so.
+The services refuse requests beyond their quotas, which are token buckets with the tokens of one second. {{quotas}}
+The quotas of ECR Public and of reads from Systems Manager are published. Those of its writes are known from answers of
+AWS support. DescribeImages and BatchDeleteImage have no known quota, so they are not limited, unless a run says so.
 
-*Quota's limit* is how long the work takes at the least: one PutImage for each tag, one write or deletion of a parameter
-for each image that has one, one BatchDeleteImage for each image that goes, two uploads for each copy.
+*Quota's limit* is the minimum time of the work: one PutImage for each tag, one write or deletion of a parameter for
+each image with a record, one BatchDeleteImage for each deleted image, and two upload requests for each copy.
 The bound is {MAX_RATIO} times that and no failure, for KEEP images.
-A failure is an answer that says so, one that comes after ServiceTimeout ({RETAG_SECONDS} s, for copies
-{COPY_SECONDS} s), none at all, or a success although a tag is not where it was declared.
-What failed is done again without quotas before the next phase.
+A failure is a response FAILED, one after ServiceTimeout ({RETAG_SECONDS} s, for copies
+{COPY_SECONDS} s), a missing one, or a success although a tag does not point to the declared image.
+Failed images are repeated without quotas before the next phase.
 
-The handler, boto3, urllib3 and the sockets are real; hundreds of functions are threads of one process, each with a
-`Clients` of its own, which was made before.
-Time is not: it stands still while a function is at work, since two cores are no hundreds of Lambda environments.
-Waits and quotas take as long as they say, and every request {LATENCY_SECONDS * 1000:.0f} ms. So nothing depends on this
-machine, and one round says it all.
+The handler, boto3, urllib3 and the sockets are real; hundreds of functions are threads of one process, each with its
+own `Clients`, created before.
+The time is virtual: it stands still while a function computes, because two cores cannot replace hundreds of Lambda
+environments.
+Waits and quotas take their nominal time, and every request takes {LATENCY_SECONDS * 1000:.0f} ms. So the result does
+not depend on this machine, and one round is enough.
 CloudFormation's own pace is not simulated: it sends fewer requests at once, or later.
 """
 
@@ -73,7 +79,7 @@ def sections(console: Console, *, quick: bool = False, only: str = "") -> Iterat
     Measure all runs.
 
     Args:
-        only: Just those with this text in their names.
+        only: Only runs whose names contain this string.
     """
     section = Section(
         title="Scale",
@@ -92,7 +98,7 @@ def sections(console: Console, *, quick: bool = False, only: str = "") -> Iterat
 
 
 def _measured(run: Run, console: Console) -> Mapping[Phase, Outcome]:
-    """Go through a run, on services and functions that are new."""
+    """Run all phases, with new services and functions."""
     with fleet() as started:
         return live(run, started, console)
 
@@ -115,7 +121,7 @@ def _sample(run: Run, phase: Phase, outcome: Outcome) -> Sample:
 
 
 def _is_bound(run: Run) -> bool:
-    """Whether a bound is promised: for images that are kept, with the quotas that are known."""
+    """Whether a bound is promised: for KEEP images, with the known quotas."""
     return run.kind is KEEP and run.quotas is PUBLISHED
 
 
@@ -131,7 +137,7 @@ def _bounds(run: Run, outcomes: Mapping[Phase, Outcome]) -> Iterator[Bound]:
 
 
 def _reasons(run: Run, outcomes: Mapping[Phase, Outcome]) -> Iterator[str]:
-    """Say why images failed, for a list."""
+    """Yield the reasons of failures, as a list."""
     for phase, outcome in outcomes.items():
         if outcome.failures:
             shown = outcome.failures.most_common(SHOWN_REASONS)

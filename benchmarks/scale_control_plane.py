@@ -1,4 +1,4 @@
-"""Systems Manager's parameters, the status of the stacks, and the address of CloudFormation's answers."""
+"""A fake of Systems Manager and CloudFormation: parameters, the status of stacks, and the response URL."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .scale_quotas import NONE, Counts, Quotas
 from .scale_time import Time
 
 PAGE = 10
-"""The most that a page of GetParametersByPath has, and that GetParameters is asked for."""
+"""The size of a page of GetParametersByPath, and the limit of GetParameters."""
 
 VALUE_MAX_CHARACTERS = 4096
-"""Of a standard parameter."""
+"""The size limit of a standard parameter."""
 
 ANSWERS = "/answers/"
 
@@ -37,7 +37,7 @@ _REFUSED = """<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010
 
 
 class RefusedError(Exception):
-    """The request fails; the text is the error's code."""
+    """The request fails. The text is the error code."""
 
 
 @dataclass(slots=True)
@@ -48,10 +48,10 @@ class Parameters:
 
     def answer(self, operation: str, data: Mapping[str, Any]) -> Mapping[str, object]:
         """
-        Carry an operation out.
+        Carry out an operation.
 
         Raises:
-            RefusedError: It is refused.
+            RefusedError: The service refuses it.
         """
         operations: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, object]]] = {
             "GetParameter": self._get,
@@ -61,7 +61,7 @@ class Parameters:
             "DeleteParameter": self._delete,
         }
         if operation not in operations:
-            raise RefusedError("UnknownOperationException")  # noqa: EM101 - the code is all that there is to say
+            raise RefusedError("UnknownOperationException")  # noqa: EM101 - the message is only the code
         return operations[operation](data)
 
     def _get(self, data: Mapping[str, Any]) -> Mapping[str, object]:
@@ -80,7 +80,7 @@ class Parameters:
             raise RefusedError("ValidationException")  # noqa: EM101
         below = (name for name in self.values if name.startswith(path))
         names = sorted(name for name in below if data.get("Recursive") or "/" not in name.removeprefix(path))
-        # A page begins behind the last name of the one before, whatever was written meanwhile.
+        # A page begins after the last name of the previous one, even if parameters were written in between.
         names = [name for name in names if name > data.get("NextToken", "")]
         following = {"NextToken": names[size - 1]} if len(names) > size else {}
         return {"Parameters": [self._shown(name) for name in names[:size]], **following}
@@ -111,10 +111,10 @@ class Parameters:
 
 class ControlPlane:
     """
-    All three, on one port.
+    All of them, on one port.
 
-    Whatever Region a client is made for, it is served: each has parameters and
-    quotas of its own. All stacks are in the same state.
+    Clients of every Region are served. Each Region has its own parameters and
+    quotas. All stacks have the same status.
     """
 
     def __init__(self, time: Time) -> None:
@@ -131,28 +131,28 @@ class ControlPlane:
         self._server.close()
 
     def url(self) -> str:
-        """Return where it is."""
+        """Return its URL."""
         return self._server.url
 
     def limit(self, quotas: Quotas) -> None:
-        """Let these quotas hold from now on; nothing of them is used."""
+        """Set the quotas, with nothing used."""
         self._quotas, self._rates = quotas, Rates(self._time.now)
 
     def enter(self, status: str) -> None:
-        """Let the stacks be in this state; it is an event of theirs, too."""
+        """Set the status of all stacks, which adds an event."""
         self._history.append((datetime.fromtimestamp(self._time.wall(), UTC), status))
 
     def counts(self) -> Counts:
-        """Return the requests since this was asked last."""
+        """Return the requests since the last call."""
         counts, self._counts = self._counts, Counts()
         return counts
 
     def progress(self) -> tuple[int, int]:
-        """Return how many requests of CloudFormation were answered, and how many of them with a failure."""
+        """Return the number of responses to CloudFormation, and of failures among them."""
         return len(self._answers), self._failed
 
     def answers(self) -> Mapping[str, list[tuple[float, str]]]:
-        """Return what came by request id, and when, and forget it."""
+        """Return and discard the responses and their times, by request id."""
         answers, self._answers, self._failed = self._answers, {}, 0
         return answers
 
@@ -168,7 +168,7 @@ class ControlPlane:
         return self._cloudformation(form)
 
     def _take(self, request: Request) -> tuple[int, bytes]:
-        """Take an answer as S3 does: the address is signed for an empty content type."""
+        """Accept a response as S3 does: the URL is signed for an empty content type."""
         if request.method != "PUT" or request.headers.get("content-type") != "":
             return _FORBIDDEN, b"SignatureDoesNotMatch"
         identity = unquote(request.target.partition("?")[0].removeprefix(ANSWERS))
@@ -211,7 +211,7 @@ class ControlPlane:
         return f"{times}<StackStatus>{status}</StackStatus>"
 
     def _resource(self, stack: str, logical_id: str) -> str:
-        """Write a resource, whose state is as old as that of its stack."""
+        """Return a resource whose status changed at the same time as that of its stack."""
         when, status = self._history[-1]
         return (
             f"<StackResourceDetail>{stack}<LogicalResourceId>{escape(logical_id)}</LogicalResourceId>"
@@ -222,7 +222,7 @@ class ControlPlane:
 
 
 def _event(stack: str, stack_id: str, when: datetime, status: str) -> str:
-    """Write an event of the stack itself; those of its resources are left out."""
+    """Return an event of the stack itself. Events of resources are omitted."""
     match = _STACK_NAME.match(stack_id)
     return (
         f"<member>{stack}<EventId>{status}-{when.timestamp()}</EventId>"

@@ -1,4 +1,4 @@
-"""The services and the functions of a run at scale, each in a process of its own."""
+"""The services and the functions of a run at scale, each in its own process."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .scale_stacks import REGION, Answers
 from .scale_time import Time
 
 LATE_SECONDS = 120.0
-"""After the last moment for an answer, functions may still be at work for so long."""
+"""How many seconds functions may still work after the last moment for a response."""
 
 STUCK_SECONDS = 1800.0
-"""Of the machine's time, in which the other one does not move: then something waits that will never go on."""
+"""How many real seconds the virtual time may stand still. After that, a thread waits forever."""
 
 _POLL_SECONDS = 0.1
 
 Progress = Callable[[float, int, int], None]
-"""Is told how many seconds have passed, and how many answers and failures there are."""
+"""Is called with the seconds that have passed, and the numbers of responses and failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All of them."""
+    """All services and functions."""
 
     time: Time
     registry: Registry
@@ -38,24 +38,24 @@ class Fleet:
     functions: Invocations
 
     def limit(self, quotas: Quotas = NONE) -> None:
-        """Let these quotas hold from now on."""
+        """Set the quotas."""
         self.registry.limit(quotas)
         self.plane.limit(quotas)
 
     def counts(self) -> Counts:
-        """Return the requests to all services since this was asked last."""
+        """Return the requests to all services since the last call."""
         counts, others = self.registry.counts(), self.plane.counts()
         return Counts(counts.asked + others.asked, counts.throttled + others.throttled)
 
     def invoke(self, events: Sequence[Event], seconds: float, progress: Progress) -> Answers:
         """
-        Invoke a function for each event, all at once, and wait until none is at work any more.
+        Invoke a function for each event concurrently, and wait until all have ended.
 
         Args:
-            seconds: CloudFormation waits so long for an answer.
+            seconds: How long CloudFormation waits for a response.
 
         Raises:
-            BenchmarkError: Some would not end.
+            BenchmarkError: Some functions did not end.
         """
         began = self.time.now()
         self.functions.begin(events)
@@ -74,7 +74,7 @@ class Fleet:
 
 @contextmanager
 def fleet() -> Iterator[Fleet]:
-    """Start empty services and functions that are cold, for as long as they are used."""
+    """Run empty services and cold functions until the end of the block."""
     time = Time.begin()
     with ExitStack() as stack:
         registry = stack.enter_context(in_own_process(Registry, time))

@@ -1,8 +1,8 @@
 """
-An HTTP server that costs next to nothing, so that what is measured is not the server.
+A very fast HTTP server, so that the server does not affect the measurement.
 
-One thread, connections that stay open, bodies whose length is told: what
-botocore and urllib3 send.
+It has one thread, persistent connections, and bodies with a Content-Length, as
+botocore and urllib3 send them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Request:
     One request.
 
     Attributes:
-        target: Path and query.
-        headers: By names in small letters.
+        target: The path and query.
+        headers: The headers, by names in lower case.
     """
 
     method: str
@@ -35,12 +35,12 @@ class Request:
 
 
 Answer = Callable[[Request], tuple[int, bytes]]
-"""Returns status and body. Called by one thread, so it may not wait."""
+"""Returns the status and the body. One thread calls it, so it must not wait."""
 
 
 class Server:
     """
-    Answers on a port of this machine, from now until it is closed.
+    Serves on a port of this machine until it is closed.
 
     Attributes:
         url: ``http://127.0.0.1:40123``
@@ -65,12 +65,12 @@ class Server:
         self._server.close()
         for transport in self._open:
             transport.abort()
-        # A transport ends in the next turn of the loop, and this comes behind it.
+        # A transport ends in the next iteration of the loop, and this runs after it.
         self._loop.call_soon(self._loop.stop)
 
 
 class _Connection(asyncio.Protocol):
-    """A connection of one client, who waits for an answer before it asks again."""
+    """A connection of one client, which waits for a response before its next request."""
 
     def __init__(self, answer: Answer, among: set[asyncio.WriteTransport]) -> None:
         self._answer, self._among = answer, among

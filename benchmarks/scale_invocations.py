@@ -1,9 +1,9 @@
 """
-Many invocations of the function at once: the real handler, with the real clients, over real sockets.
+Many concurrent invocations of the function: the real handler with real clients and sockets.
 
-Each has what its own Lambda environment would have: a ``Clients`` of its own,
-with connections and logins of its own. They share the interpreter, and the
-service models that botocore has read. Time is that of ``scale_time``.
+As in its own Lambda environment, each has its own ``Clients`` with connections
+and logins. They share the interpreter and botocore's service models. The time is
+that of ``scale_time``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .scale_time import Pace, Time
 LAMBDA_SECONDS = 900.0
 
 LATENCY_SECONDS = 0.03
-"""From a request to its answer."""
+"""How many seconds a request takes."""
 
 SERVICES = (("ecr-public", "us-east-1"), ("ssm", None), ("cloudformation", None))
-"""Whose clients are there from the start: made all at once, they would keep sockets waiting."""
+"""How many functions have clients from the start. Creating all at the same time would delay sockets."""
 
 Event = Mapping[str, object]
 
@@ -54,14 +54,14 @@ class Invocations:
     The functions of one process, kept warm.
 
     Args:
-        environment: Where AWS is.
+        environment: The variables that direct clients to AWS.
     """
 
     def __init__(self, environment: Mapping[str, str], time: Time) -> None:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
         os.environ.update(environment)
-        # Lambda's log is not read here.
+        # The log is not read.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
         logging.disable()
         botocore.session.create_loader = functools.cache(botocore.session.create_loader)
@@ -73,15 +73,15 @@ class Invocations:
         self._errors: dict[str, str] = {}
 
     def close(self) -> None:
-        """Nothing is held that does not end with the process."""
+        """Do nothing: everything ends with the process."""
 
     def prepare(self, count: int) -> None:
-        """Have so many functions."""
+        """Create functions until there are this many."""
         while len(self._functions) < count:
             self._functions.append(_function())
 
     def begin(self, events: Sequence[Event]) -> None:
-        """Invoke one for each event, all at the same moment."""
+        """Invoke a function for each event, all at the same time."""
         self.prepare(len(events))
         pairs = zip(events, self._functions, strict=False)
         invoked = [threading.Thread(target=self._invoke, args=pair, daemon=True) for pair in pairs]
@@ -91,11 +91,11 @@ class Invocations:
             thread.start()
 
     def is_at_work(self) -> bool:
-        """Whether any of them is."""
+        """Whether any function is working."""
         return _alive(self._threads)
 
     def errors(self) -> Mapping[str, str]:
-        """Return what came out of those that raised, by request id, and forget it."""
+        """Return and discard the errors of functions that failed, by request id."""
         errors, self._errors = self._errors, {}
         return errors
 
@@ -122,9 +122,9 @@ def _function() -> Clients:
 
 def _slow_down(pace: Pace) -> None:
     """
-    Let every request take its time, and no other: what is sent over urllib3, and by botocore through it.
+    Make every request of urllib3, and of botocore through it, take a fixed virtual time.
 
-    A time-out would be the machine's.
+    Timeouts are removed, because they would be in real time.
     """
     send = HTTPConnectionPool.urlopen
 

@@ -1,4 +1,4 @@
-"""The life of hundreds of images: deployed, updated, rolled back and destroyed, all of them at once each time."""
+"""Deploy, update, roll back and destroy hundreds of images, in each phase all of them concurrently."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ from rich.console import Console
 from .processes import BenchmarkError
 from .scale_fleet import Fleet, Progress
 from .scale_quotas import NONE, PUBLISHED, Counts, Quotas
-from .scale_stacks import BEGUN, COPY_SECONDS, ENDED, RETAG_SECONDS, Answers, Kind, Phase, Resource, Version
+from .scale_stacks import (
+    BEGUN,
+    COPY_SECONDS,
+    ENDED,
+    RETAG_SECONDS,
+    Answers,
+    Kind,
+    Phase,
+    Resource,
+    Version,
+    version_prefix,
+)
 
 PROGRESS_SECONDS = 10.0
-"""Of the machine's time."""
+"""In real seconds."""
 
 QUIET_SECONDS = 2.0
-"""Between the state of a stack and the requests, and after the last answer."""
+"""The seconds between the status of a stack and the requests, and after the last response."""
 
 MENDING = 3
-"""How often what has failed is tried again, without quotas, before the next phase."""
+"""How often failed images are repeated without quotas before the next phase."""
 
 COPY_BLOBS = 2
 """A layer and a config."""
@@ -30,14 +41,15 @@ COPY_BLOBS = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """
-    What is done.
+    The definition of a run.
 
     Attributes:
-        tags: Of each image.
-        phases: Those that are measured, in their order. What must be deployed before is, without quotas.
-        drops_tag: An update drops a tag, instead of moving all of them to another image.
-        copies: Images come from another repository, each with a layer of its own.
-        under: What else there is to say of the quotas.
+        tags: The number of tags of each image.
+        phases: The measured phases, in their order. Earlier deployments run without quotas.
+        drops_tag: Whether an update drops a tag, instead of moving all tags to another image.
+        versions: Whether the tags are those of a version, so that each release has a new one and moves the others.
+        copies: Whether images are copied from another repository, each with its own layer.
+        under: A remark about the quotas.
     """
 
     kind: Kind
@@ -46,23 +58,24 @@ class Run:
     phases: Sequence[Phase] = tuple(Phase)
     quotas: Quotas = PUBLISHED
     drops_tag: bool = False
+    versions: bool = False
     copies: bool = False
     under: str = ""
 
     @property
     def name(self) -> str:
-        """What it is called in the report."""
-        what = "copies" if self.copies else "images"
+        """The name in the report."""
+        what = "copies" if self.copies else "versions" if self.versions else "images"
         of = f"{self.images:,} {what} of {self.tags} tag{'s' if self.tags > 1 else ''}"
         return ", ".join(each for each in (self.kind.name, of, self.under) if each)
 
     @property
     def seconds(self) -> int:
-        """How long CloudFormation waits for an answer."""
+        """How many seconds CloudFormation waits for a response."""
         return COPY_SECONDS if self.copies else RETAG_SECONDS
 
     def work(self, phase: Phase) -> Mapping[str, int]:
-        """Return the requests that a phase takes at the least, by quota."""
+        """Return the minimum number of requests of a phase, by quota."""
         remembered = self.images if self.kind.is_remembered else 0
         if phase is Phase.DESTROY:
             removed = self.images if self.kind.deletes else 0
@@ -83,11 +96,11 @@ class Run:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """
-    How a phase went.
+    The result of a phase.
 
     Attributes:
-        seconds: From the first request to the last answer.
-        failures: How many for which reason.
+        seconds: The time from the first request to the last response.
+        failures: The number of failures for each reason.
     """
 
     seconds: float
@@ -97,10 +110,10 @@ class Outcome:
 
 def live(run: Run, fleet: Fleet, console: Console) -> Mapping[Phase, Outcome]:
     """
-    Go through a run's phases, and return how they went.
+    Run all phases, and return their results.
 
     Raises:
-        BenchmarkError: What failed does so without quotas, too.
+        BenchmarkError: Images fail without quotas, too.
     """
     life = Life(run, fleet, _declared(run, fleet), console)
     if run.phases[0] is not Phase.DEPLOYMENT:
@@ -124,7 +137,7 @@ def _declared(run: Run, fleet: Fleet) -> Sequence[Resource]:
 
 
 Source = tuple[Mapping[str, object], str]
-"""What is declared, and the digest that it stands for."""
+"""The declared sources, and their digests."""
 
 
 def _pushed(run: Run, fleet: Fleet, generation: int) -> Sequence[Source]:
@@ -137,9 +150,18 @@ def _pushed(run: Run, fleet: Fleet, generation: int) -> Sequence[Source]:
 def _versions(run: Run, number: int, sources: Sequence[Sequence[Source]]) -> tuple[Version, Version]:
     tags = [f"{number}.{tag}" for tag in range(run.tags)]
     (first, digest), (second, other) = (each[number] for each in sources)
+    if run.versions:
+        return _release(run, number, 0, first, digest), _release(run, number, 1, second, other)
     if run.drops_tag:
         return Version(first, tags, digest), Version(first, tags[:-1], digest)
     return Version(first, tags, digest), Version(second, tags, other)
+
+
+def _release(run: Run, number: int, minor: int, source: Mapping[str, object], digest: str) -> Version:
+    """Return a release: its version, and moving tags."""
+    prefix = version_prefix(number)
+    moving = [f"{prefix}moving.{tag}" for tag in range(1, run.tags)]
+    return Version(source, [f"{prefix}1.{minor}.0", *moving], digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +174,7 @@ class Life:
     console: Console
 
     def go_through(self, phase: Phase) -> tuple[Outcome, Sequence[Resource]]:
-        """Have all images go through a phase at once; return how it went, and those that failed."""
+        """Run a phase for all images concurrently; return its result, and the images that failed."""
         self.fleet.counts()
         self.fleet.limit(self.run.quotas)
         answers, reasons = self._send(phase, self.resources)
@@ -165,7 +187,7 @@ class Life:
         return outcome, [resource for resource in self.resources if resource.number in reasons]
 
     def mend(self, phase: Phase, resources: Sequence[Resource]) -> None:
-        """Have images go through a phase again that failed, without quotas: the next phase begins with all of them."""
+        """Repeat a phase for the failed images without quotas, so that the next phase begins with all images."""
         self.fleet.limit(NONE)
         reasons: Mapping[int, str] = {}
         for _ in range(MENDING if resources else 0):
@@ -176,7 +198,7 @@ class Life:
             raise BenchmarkError(message)
 
     def _send(self, phase: Phase, resources: Sequence[Resource]) -> tuple[Answers, Mapping[int, str]]:
-        """Send the requests, and take the answers; return them, and why which images failed."""
+        """Send the requests, and receive the responses; return them, and the reason for each failed image."""
         time, url = self.fleet.time, self.fleet.plane.url()
         self.fleet.plane.enter(BEGUN[phase])
         time.move_on(time.now() + QUIET_SECONDS)
@@ -190,10 +212,10 @@ class Life:
         return answers, {**reasons, **self._wrong(phase, resources, reasons)}
 
     def _wrong(self, phase: Phase, resources: Sequence[Resource], failed: Mapping[int, str]) -> Mapping[int, str]:
-        """Return which images passed for done, and are not as declared."""
+        """Return the images that succeeded but are not as declared."""
         there = self.fleet.registry.tags()
         return {
-            resource.number: "answered with success, but a tag is not where it was declared"
+            resource.number: "responded with success, but a tag does not point to the declared image"
             for resource in resources
             if resource.number not in failed
             if any(there.get(tag) != digest for tag, digest in resource.expected(phase).items())
@@ -206,7 +228,7 @@ class Life:
             nonlocal said
             if machine.monotonic() >= said + PROGRESS_SECONDS:
                 said = machine.monotonic()
-                self._say(f"{phase}: {answered} of {count} answered after {seconds:.0f} s, {failed} failed")
+                self._say(f"{phase}: {answered} of {count} responses after {seconds:.0f} s, {failed} failed")
 
         return progress
 

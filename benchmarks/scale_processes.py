@@ -1,8 +1,4 @@
-"""
-Objects in processes of their own, so that they do not wait for each other.
-
-One interpreter runs one thread at a time.
-"""
+"""Run objects in separate processes, because one interpreter runs only one thread at a time."""
 
 from __future__ import annotations
 
@@ -19,10 +15,10 @@ _END_SECONDS = 10.0
 
 
 class Closing(Protocol):
-    """Something that can be told to end."""
+    """An object that can be closed."""
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release its resources."""
 
 
 T = TypeVar("T", bound=Closing)
@@ -31,12 +27,12 @@ T = TypeVar("T", bound=Closing)
 @contextmanager
 def in_own_process(make: Callable[..., T], *arguments: object) -> Iterator[T]:
     """
-    Make an object in a new process, and give what passes calls of its methods on.
+    Create an object in a new process, and yield a proxy that forwards method calls.
 
-    One thread at a time may call them. The process ends with this one, however this one ends.
+    Only one thread at a time may call methods. The process always ends with this one.
 
     Args:
-        make: A class; it, arguments and results are pickled.
+        make: The class. The class, arguments and results are pickled.
     """
     remote = _Remote(make, arguments)
     try:
@@ -49,7 +45,7 @@ class _Remote:
     """One object."""
 
     def __init__(self, make: Callable[..., object], arguments: tuple[object, ...]) -> None:
-        # Not forked: threads of ours would be missing there, with the locks that they hold.
+        # Not forked: our threads would be missing there, but the locks that they hold would stay locked.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
@@ -70,10 +66,10 @@ class _Remote:
             self._pipe.send((name, arguments))
             failure, result = self._pipe.recv()
         except (EOFError, OSError) as error:
-            message = f"the process that was asked for {name} has ended"
+            message = f"the process ended during {name}"
             raise BenchmarkError(message) from error
         if failure:
-            message = f"{name} failed in a process of its own: {failure}"
+            message = f"{name} failed in its process: {failure}"
             raise BenchmarkError(message)
         return result
 
@@ -88,11 +84,11 @@ class _Remote:
 
 
 def _serve(pipe: Connection, make: Callable[..., Closing], arguments: tuple[object, ...]) -> None:
-    """Make the object, and carry calls out until nobody is there to make them."""
+    """Create the object, and carry out calls until the other end is closed."""
     _allow_many_connections()
     subject = make(*arguments)
     try:
-        # The other end closes the pipe, or is gone.
+        # The other end has closed the pipe or ended.
         with suppress(EOFError, OSError, KeyboardInterrupt):
             while True:
                 name, given = pipe.recv()
@@ -102,14 +98,14 @@ def _serve(pipe: Connection, make: Callable[..., Closing], arguments: tuple[obje
 
 
 def _call(subject: object, name: str, arguments: tuple[object, ...]) -> tuple[str, Any]:
-    """Return why a call failed, or else what it returned."""
+    """Return the error of a call, or its result."""
     try:
         return "", getattr(subject, name)(*arguments)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other process has to know
+    except Exception as error:  # noqa: BLE001 - reported to the other process
         return f"{type(error).__name__}: {error}", None
 
 
 def _allow_many_connections() -> None:
-    """Allow as many descriptors as the system does: hundreds of functions have some each."""
+    """Raise the limit of file descriptors to the maximum, because hundreds of functions have several each."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""What the services allow in a second, and how long work takes within it."""
+"""The quotas of the services per second, and the minimum time of work within them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cdk_ecrpublic.sandbox import Settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quotas:
     """
-    Requests that are taken in a second; None: any number.
+    The allowed requests per second; None for no limit.
 
-    Each is a bucket that holds what one second allows. Those of ECR Public are
-    an account's; those of Systems Manager an account's in each Region.
+    Each quota is a token bucket with the tokens of one second. The quotas of ECR
+    Public are for an account; those of Systems Manager for an account and Region.
 
     Attributes:
         read_parameters: GetParameter, GetParameters and GetParametersByPath together.
@@ -31,7 +31,7 @@ class Quotas:
     read_parameters: float | None = None
 
     def settings(self) -> Settings:
-        """Return those of ECR Public as the sandbox takes them."""
+        """Return the quotas of ECR Public in the format of the sandbox."""
         return Settings(
             put_images_per_second=self.put_image,
             initiate_layer_uploads_per_second=self.initiate_layer_upload,
@@ -41,16 +41,16 @@ class Quotas:
         )
 
     def limit_of(self, operation: str) -> tuple[str, float | None]:
-        """Return the quota that an operation of Systems Manager counts against: its name, and what it allows."""
+        """Return the name and the limit of the quota for an operation of Systems Manager."""
         writes = {"PutParameter": self.put_parameter, "DeleteParameter": self.delete_parameter}
         return (operation, writes[operation]) if operation in writes else ("read", self.read_parameters)
 
     def seconds(self, work: Mapping[str, int]) -> float:
         """
-        Return how long *work* takes at the least: as long as what waits longest.
+        Return the minimum time of *work* in seconds, which the slowest quota determines.
 
         Args:
-            work: Requests by the quota that they count against: ``{"put_image": 1000}``.
+            work: The number of requests, by quota: ``{"put_image": 1000}``.
         """
         limits = asdict(self)
         return max((number / limits[name] for name, number in work.items() if limits[name]), default=0.0)
@@ -67,12 +67,12 @@ PUBLISHED = Quotas(
     read_parameters=40,
 )
 """
-What is known.
+The known quotas.
 
-Source:
+References:
     Amazon ECR Public user guide, "Service quotas"; AWS General Reference,
-    "Parameter Store" (reads). The two writes are not in the documentation, but
-    people were told: github-aws-runners/terraform-aws-github-runner#2944 (3
+    "Parameter Store" (reads). The two writes are not documented, but AWS support
+    has stated them: github-aws-runners/terraform-aws-github-runner#2944 (3
     PutParameter) and #5243 (5 DeleteParameter).
 """
 
@@ -83,8 +83,8 @@ class Counts:
     Requests by operation.
 
     Attributes:
-        asked: All of them.
-        throttled: Those that were refused since there were too many.
+        asked: All requests.
+        throttled: The throttled ones.
     """
 
     asked: Counter[str] = field(default_factory=Counter)

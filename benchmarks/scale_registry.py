@@ -10,7 +10,7 @@ from cdk_ecrpublic.sandbox import Fault, Sandbox
 from cdk_ecrpublic.sandbox.environment import variables
 from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
 from cdk_ecrpublic.sandbox.journal import Journal
-from cdk_ecrpublic.sandbox.operations import Authentication, Call
+from cdk_ecrpublic.sandbox.operations import Call
 from cdk_ecrpublic.sandbox.rates import Rates
 from cdk_ecrpublic.sandbox.store.images import ImageStore
 from cdk_ecrpublic.sandbox.store.registries import Caller
@@ -26,18 +26,17 @@ _THROTTLED = ("ThrottlingException", "TOOMANYREQUESTS")
 
 @dataclass(slots=True)
 class _Tally(Journal):
-    """A journal that counts, since nobody reads so many entries."""
+    """A journal that only counts requests, because there are too many to store."""
 
     counts: Counts = field(default_factory=Counts)
 
-    def record(self, call: Call, *, status: int, error: str, authentication: Authentication) -> None:
+    def record(self, call: Call, *, error: str, **_others: object) -> None:
         """Count a request."""
-        del status, authentication
         self.counts.count(call.operation, is_throttled=error in _THROTTLED)
 
 
 class Registry:
-    """A sandbox with two repositories: one to publish to, and one to copy from."""
+    """A sandbox with two repositories: a destination and a source of copies."""
 
     def __init__(self, time: Time) -> None:
         self._time = time
@@ -55,20 +54,20 @@ class Registry:
         self._sandbox.__exit__()
 
     def environment(self) -> Mapping[str, str]:
-        """Return the variables that lead AWS's clients here."""
+        """Return the variables that direct AWS clients to this server."""
         return variables(self._sandbox.url, self._sandbox.account)
 
     def limit(self, quotas: Quotas) -> None:
-        """Let these quotas hold from now on; nothing of them is used."""
+        """Set the quotas, with nothing used."""
         self._sandbox.settings = quotas.settings()
         self._sandbox.world.rates = Rates(self._time.now)
 
     def fail(self, fault: Fault) -> None:
-        """Let something go wrong."""
+        """Inject a fault."""
         self._sandbox.faults.add(fault)
 
     def push(self, count: int, generation: int) -> list[str]:
-        """Store so many images, which differ in their annotations only; return their digests."""
+        """Store this number of images that differ only in their annotations; return their digests."""
         image = build_image({"etc/generation": b"%d" % generation})
         push_image(self._sandbox, REPOSITORY, image)
         store = self._sandbox.store
@@ -78,19 +77,19 @@ class Registry:
             return [str(images.put(each, image.media_type, tag=None, digest=None).digest) for each in contents]
 
     def push_upstream(self, count: int, generation: int) -> list[tuple[str, str]]:
-        """Store so many images to copy, each with a layer and a config of its own; return addresses and digests."""
+        """Store this number of images to copy, each with its own layer and config; return addresses and digests."""
         images = [build_image({"etc/number": b"%d.%d" % (generation, number)}) for number in range(count)]
         for image in images:
             push_image(self._sandbox, UPSTREAM, image)
         return [(f"{self._uris[UPSTREAM]}@{image.digest}", image.digest) for image in images]
 
     def tags(self) -> Mapping[str, str]:
-        """Return where each tag points."""
+        """Return the digest of each tag."""
         with self._sandbox.store.lock:
             return {name: str(tag.digest) for name, tag in self._repository(REPOSITORY).all_tags()}
 
     def counts(self) -> Counts:
-        """Return the requests since this was asked last."""
+        """Return the requests since the last call."""
         counts, self._tally.counts = self._tally.counts, Counts()
         return counts
 

@@ -1,4 +1,4 @@
-"""What is deployed in a run at scale: declarations, CloudFormation's requests for them, and what must be there then."""
+"""The stacks of a run at scale: declarations, CloudFormation's requests, and the expected results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .scale_control_plane import ANSWERS
 from .scale_registry import REPOSITORY
 
 REGION = "eu-west-1"
-"""Of the stacks and the function; ECR Public is in another one."""
+"""The Region of the stacks and the function. ECR Public is in another one."""
 
 STACK_IMAGES = 450
 """CloudFormation allows 500 resources in a stack."""
@@ -31,11 +31,11 @@ _NAMES = (
     (re.compile(r"[0-9]+(\.[0-9]+)*"), "…"),
     (re.compile(r"…(, …)+"), "…"),
 )
-"""What differs from image to image, and what is written for it, so that reasons can be counted."""
+"""Parts of reasons that differ for each image, and their replacements, so that reasons can be counted."""
 
 
 class Phase(StrEnum):
-    """What happens to all images at once."""
+    """A phase, in which all images are changed concurrently."""
 
     DEPLOYMENT = "deployment"
     UPDATE = "update"
@@ -49,40 +49,44 @@ BEGUN = {
     Phase.ROLLBACK: "UPDATE_ROLLBACK_IN_PROGRESS",
     Phase.DESTROY: "DELETE_IN_PROGRESS",
 }
-"""The status of the stacks meanwhile."""
+"""The status of the stacks during the phase."""
 
 ENDED = {
     Phase.DEPLOYMENT: ("CREATE_COMPLETE",),
-    # Of the update nothing: what follows is that it is rolled back.
+    # The update has no final status, because it is rolled back.
     Phase.UPDATE: (),
     Phase.ROLLBACK: ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"),
     Phase.DESTROY: ("DELETE_COMPLETE",),
 }
-"""And afterwards."""
+"""The status of the stacks after the phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """
-    What may be removed from the registry.
+    The removal options of the images.
 
     Attributes:
-        untags: Tags that are no longer declared.
-        deletes: Everything, with the stack.
+        untags: Whether dropped tags are removed.
+        deletes: Whether images are deleted with the stack.
+        goes_forward: Whether moving tags may only move to a higher version.
     """
 
     name: str
     untags: bool = False
     deletes: bool = False
+    goes_forward: bool = False
 
     @property
     def is_remembered(self) -> bool:
-        """Whether each image has a parameter."""
+        """Whether each image has a record."""
         return self.untags or self.deletes
 
-    def properties(self, parameter: str) -> dict[str, object]:
-        """Return what is declared for it."""
+    def properties(self, parameter: str, prefix: str) -> dict[str, object]:
+        """Return the properties for it; *prefix* is what the tags of the image begin with."""
         declared: dict[str, object] = {}
+        if self.goes_forward:
+            declared["ForwardOnly"] = {"Tags": ["*"], "OnOlder": "Skip", "Prefix": prefix}
         if self.untags:
             declared["OnTagRemoved"] = "Untag"
         if self.deletes:
@@ -93,13 +97,19 @@ class Kind:
 
 
 KEEP = Kind(name="KEEP")
+FORWARD = Kind(name="KEEP with ForwardOnly", goes_forward=True)
 UNTAG = Kind(name="UNTAG", untags=True)
 DESTROY = Kind(name="DESTROY", untags=True, deletes=True)
 
 
+def version_prefix(number: int) -> str:
+    """Return what the tags of an image with a version begin with: all images are in one repository."""
+    return f"i{number}-"
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A declaration, and what its tags must point to."""
+    """A declaration, and the expected digest of its tags."""
 
     source: Mapping[str, object]
     tags: Sequence[str]
@@ -112,10 +122,10 @@ class Resource:
     An image of a stack.
 
     Attributes:
-        number: Among all images, from 0 on.
-        versions: What is deployed first, and what it is updated to.
-        deployed: Which of them is.
-        physical_id: Empty before it is created.
+        number: The number of the image, starting at 0.
+        versions: The first declaration and the updated one.
+        deployed: The index of the deployed one.
+        physical_id: The physical id; empty before it is created.
     """
 
     number: int
@@ -147,17 +157,17 @@ class Resource:
         return {**known, "RequestType": "Update", **changes}
 
     def answered(self, phase: Phase, answer: Mapping[str, object]) -> str:
-        """Take an answer; return why it is a failure, or nothing."""
+        """Process a response; return the reason if it is a failure, else an empty string."""
         if answer["Status"] != "SUCCESS":
             return reason(str(answer["Reason"]))
         if self.physical_id not in ("", answer["PhysicalResourceId"]):
-            return "the physical id is another one"
+            return "the physical id has changed"
         self.physical_id = str(answer["PhysicalResourceId"])
         self.deployed = 1 if phase is Phase.UPDATE else 0 if phase is Phase.ROLLBACK else self.deployed
         return ""
 
     def expected(self, phase: Phase) -> Mapping[str, str | None]:
-        """Return where its tags must point after a phase; None: nowhere."""
+        """Return the expected digest of its tags after a phase; None if they must not exist."""
         version, other = self.versions[self.deployed], self.versions[1 - self.deployed]
         if phase is Phase.DESTROY and self.kind.deletes:
             return dict.fromkeys(version.tags)
@@ -174,7 +184,9 @@ class Resource:
             "RepositoryName": REPOSITORY,
             "ImageTags": list(declared.tags),
             "Source": declared.source,
-            **self.kind.properties(f"/cdk-ecrpublic/{REPOSITORY}/{self._stack}.{self._logical_id}"),
+            **self.kind.properties(
+                f"/cdk-ecrpublic/{REPOSITORY}/{self._stack}.{self._logical_id}", version_prefix(self.number)
+            ),
         }
 
     @property
@@ -189,11 +201,11 @@ class Resource:
 @dataclass(slots=True)
 class Answers:
     """
-    What came back for the requests of a phase.
+    The responses to the requests of a phase.
 
     Attributes:
-        received: By request id: when, and what.
-        errors: What came out of functions that raised, by request id.
+        received: The time and the response, by request id.
+        errors: The errors of functions that failed, by request id.
     """
 
     began: float
@@ -202,24 +214,24 @@ class Answers:
 
     @property
     def seconds(self) -> float:
-        """How long it took to the last one."""
+        """The seconds until the last response."""
         return max((when for each in self.received.values() for when, _ in each), default=self.began) - self.began
 
     def take(self, resource: Resource, phase: Phase, event: Mapping[str, object]) -> str:
-        """Have a resource take the answer to its request; return why it is a failure, or nothing."""
+        """Pass the response to a resource; return the reason of a failure, else an empty string."""
         identity = str(event["RequestId"])
         found = self.received.get(identity, ())
         if not found:
-            return reason(f"no answer, but {self.errors[identity]}" if identity in self.errors else "no answer")
-        # CloudFormation takes the first one. A second is sent where the first seemed not to arrive.
+            return reason(f"no response, but {self.errors[identity]}" if identity in self.errors else "no answer")
+        # CloudFormation takes the first one. The function sends another if the first seems to be lost.
         when, text = found[0]
         if when - self.began > resource.seconds:
-            return f"answered after more than {resource.seconds} s"
+            return f"responded after more than {resource.seconds} s"
         return resource.answered(phase, json.loads(text))
 
 
 def reason(text: str) -> str:
-    """Return the reason of a failure without what only one image has."""
+    """Return the reason of a failure, without the parts that differ for each image."""
     for pattern, instead in _NAMES:
         text = pattern.sub(instead, text)
     return text if len(text) <= _REASON_CHARACTERS else f"{text[:_REASON_CHARACTERS]}…"

@@ -1,10 +1,10 @@
 """
-Time that passes only while everybody waits, so that a slow or busy machine is none of the measurement.
+A virtual time that passes only while all threads wait, so that a slow machine does not affect the result.
 
-Hundreds of functions need more than the cores of one machine, and would wait
-for each other where on Lambda each has its own. Here work takes no time at
-all; requests and waits take as long as they say. When no function is at work
-any more, time moves on to the moment for which the next one waits.
+Hundreds of functions need more cores than one machine has, and would wait for
+each other, while on Lambda each has its own. Here, computing takes no time, and
+requests and waits take their nominal time. When no function is computing, the
+time moves to the earliest moment for which one waits.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from dataclasses import dataclass, field
 from weakref import WeakSet
 
 TOGETHER_SECONDS = 0.02
-"""Who waits for moments as close as that, goes on together, at the last of them."""
+"""Threads that wait for moments this close, in seconds, continue together, at the last of them."""
 
 TOGETHER_MAX = 32
-"""More at once would only wait for each other; they go on one after the other, at the same moment."""
+"""How many threads continue at once. More would only compete, so they continue in groups at the same moment."""
 
 _LOOK_SECONDS, _LOOK_MAX_SECONDS = 0.002, 0.03
-"""Between two looks at who is at work: the more often there was somebody, the longer."""
+"""The seconds between two checks for computing threads. It grows while there are any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Time:
     """
-    The time of several processes.
+    The virtual time of several processes.
 
     Attributes:
-        seconds: In memory that they share.
-        epoch: When it began, in seconds since 1970.
+        seconds: The current time, in shared memory.
+        epoch: The time at its start, in seconds since 1970.
     """
 
     seconds: c_double
@@ -46,7 +46,7 @@ class Time:
 
     @classmethod
     def begin(cls) -> Time:
-        """Begin at 0."""
+        """Create a time that begins at 0."""
         return cls(multiprocessing.get_context("spawn").RawValue(c_double, 0.0), time.time())
 
     def now(self) -> float:
@@ -58,17 +58,17 @@ class Time:
         return self.epoch + self.now()
 
     def move_on(self, moment: float) -> None:
-        """Let it be so late, or later."""
+        """Move the time to *moment*, unless it is later already."""
         self.seconds.value = max(moment, self.now())
 
 
 @dataclass(slots=True)
 class Pace:
     """
-    The clock of the functions of one process, and what moves it on.
+    The clock of the functions of one process, which also moves the time.
 
-    Every thread of the process that waits neither here nor for another thread
-    is at work, except the one that made this and the one that runs ``keep``.
+    A thread of the process counts as computing if it waits neither here nor for
+    another thread, except the one that created this and the one that runs ``keep``.
     """
 
     time: Time
@@ -81,7 +81,7 @@ class Pace:
     _changed: threading.Event = field(default_factory=threading.Event)
 
     def now(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """The monotonic time in seconds."""
         return self.time.now()
 
     def wall(self) -> float:
@@ -99,9 +99,9 @@ class Pace:
 
     def watch_threads(self) -> None:
         """
-        Know, from now on, which threads of this process wait for others: without that, each has to be looked at.
+        Track which threads of this process wait for others, which is faster than examining each.
 
-        They wait until those end, whatever time they set: it would be the machine's.
+        They wait until those end, without their timeouts, which would be in real time.
         """
         run, join = threading.Thread.run, threading.Thread.join
 
@@ -110,7 +110,7 @@ class Pace:
                 run(thread)
             finally:
                 with self._lock:
-                    # They go on now, even if the system has not come to it.
+                    # They count as computing now, even if the system has not scheduled them yet.
                     self._joining.pop(thread, None)
                     self._over.add(thread)
 
@@ -126,11 +126,11 @@ class Pace:
         threading.Thread.join = watched_join  # type: ignore[method-assign,assignment]
 
     def keep(self, is_over: Callable[[], bool]) -> None:
-        """Move the time on until *is_over*."""
+        """Move the time until *is_over* returns True."""
         at_rest, before, pause = _waits_for_a_lock(), None, _LOOK_SECONDS
         while not is_over():
             if not self._changed.wait(pause):
-                # Not all wait here; but who has not run meanwhile, and waits for no answer, waits for one that does.
+                # A thread that waits elsewhere, has not run and waits for no response, waits for another thread.
                 earlier, before = before, self._busy(at_rest)
                 if before is None or before != earlier:
                     pause = _LOOK_SECONDS if before is not None else min(2 * pause, _LOOK_MAX_SECONDS)
@@ -140,12 +140,12 @@ class Pace:
             before, pause = None, _LOOK_SECONDS
 
     def _look(self) -> None:
-        """Go on, if all wait now but the two threads that are not counted."""
+        """Move the time if all threads wait, except the two that do not count."""
         if len(self._waiting) + len(self._joining) >= threading.active_count() - 2:
             self._changed.set()
 
     def _go_on(self) -> None:
-        """Move the time on to the next moment for which somebody waits, and wake who waits for it."""
+        """Move the time to the earliest moment for which a thread waits, and wake the threads that wait for it."""
         with self._lock:
             woken: list[tuple[float, int, int, threading.Event]] = []
             while self._waiting and len(woken) < TOGETHER_MAX:
@@ -159,32 +159,32 @@ class Pace:
 
     def _busy(self, at_rest: bytes) -> Mapping[int, bytes] | None:
         """
-        Return the threads that do not wait here, and how long each has run; None where one is at work.
+        Return the threads that do not wait here, and how long each has run; None if one is computing.
 
-        Waiting for an answer is work, too; waiting for another thread is none.
+        Waiting for a response counts as computing; waiting for another thread does not.
         """
         with self._lock:
             others = {self._maker, threading.get_native_id(), *(thread for _, _, thread, _ in self._waiting)}
             others.update(*self._joining.values())
         threads = [thread.native_id or 0 for thread in threading.enumerate() if thread.native_id not in others]
-        with suppress(OSError):  # one is about to begin or to end
+        with suppress(OSError):  # A thread is about to begin or to end.
             if all(_sleeps(thread) and _call(thread) == at_rest for thread in threads):
                 return {thread: _read(f"/proc/self/task/{thread}/schedstat") for thread in threads}
         return None
 
 
 def _sleeps(thread: int) -> bool:
-    # Who is being woken is in its call still, but sleeps no more.
+    # A thread that is being woken is still in its call, but no longer sleeps.
     return _read(f"/proc/self/task/{thread}/stat").rpartition(b") ")[2].startswith(b"S")
 
 
 def _call(thread: int) -> bytes:
-    """Return the number of the system's call in which a thread waits; ``running`` where it is at work."""
+    """Return the number of the system call in which a thread waits, or ``running``."""
     return _read(f"/proc/self/task/{thread}/syscall").split()[0]
 
 
 def _read(path: str) -> bytes:
-    # Thousands of times a second: a file object costs more than the reading.
+    # This runs thousands of times per second, and a file object would cost more than the read.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         return os.read(descriptor, 200)
@@ -193,7 +193,7 @@ def _read(path: str) -> bytes:
 
 
 def _waits_for_a_lock() -> bytes:
-    """Return the number of the call in which a thread waits for another one: each kind of machine has its own."""
+    """Return the number of the system call in which a thread waits for a lock. It depends on the machine."""
     done = threading.Event()
     thread = threading.Thread(target=done.wait, daemon=True)
     thread.start()

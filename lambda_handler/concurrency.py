@@ -10,9 +10,14 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-def map_concurrently(func: Callable[[T], V], items: Iterable[T], *, max_workers: int) -> list[V]:
+def map_concurrently(
+    func: Callable[[T], V], items: Iterable[T], *, max_workers: int, on_failure: Callable[[], object] = lambda: None
+) -> list[V]:
     """
     Call *func* with each of *items* in threads, and return the results in the order of *items*.
+
+    Args:
+        on_failure: Is called after the first failure, to stop the running calls.
 
     Raises:
         Exception: The first failure. No further call starts after it, and
@@ -23,6 +28,7 @@ def map_concurrently(func: Callable[[T], V], items: Iterable[T], *, max_workers:
         done, _ = wait(running, return_when=FIRST_EXCEPTION)
         failed = next((future for future in done if future.exception() is not None), None)
         if failed is not None:
+            on_failure()
             pool.shutdown(wait=False, cancel_futures=True)
             failed.result()
         return [future.result() for future in running]

@@ -20,7 +20,7 @@ import urllib3
 from botocore import xform_name
 
 from . import cfn
-from .aws import Parameters, S3Objects, StackHistory
+from .aws import ImageScans, Parameters, S3Objects, Signing, StackHistory
 from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock, wall_time
 from .ecr_public import EcrPublicRepository, RepositoryLocation, find_repository
@@ -28,7 +28,7 @@ from .errors import ImageError, TooLateError
 from .library_logs import withhold_library_logs
 from .log import Log
 from .oci import Repository
-from .publish.ports import ObjectReader
+from .publish.ports import PUT_SECONDS, ObjectReader, SigningServices
 from .registry import RegistryClient, RegistryRepository, Transport
 from .registry.logins import ECR_PUBLIC_REGION, Login, Logins
 from .resources.public_image import PublicImageResource
@@ -207,6 +207,16 @@ class SourceAdapters:
         self._transport = Transport(clients.pool, retry.deadline)
         self._with_secrets: dict[tuple[Repository, str], Login] = {}
         self.objects: ObjectReader = S3Objects(lambda: clients.get("s3"), retry)
+        deadline = retry.deadline
+        # The other half of the time is for copying layers.
+        until = deadline.expires - deadline.remaining / 2
+        self.scans = ImageScans(lambda region: clients.get("ecr", region), retry, until)
+        self.signing: SigningServices = Signing(clients.get, retry, until)
+
+    @property
+    def now(self) -> float:
+        """The current time, in seconds since the epoch."""
+        return wall_time(self._retry.deadline.clock)
 
     @functools.cached_property
     def destination(self) -> EcrPublicRepository:
@@ -231,7 +241,7 @@ class SourceAdapters:
         login = known or self._log_in(repository, credentials_secret_arn)
         if credentials_secret_arn:
             self._with_secrets[repository, credentials_secret_arn] = login
-        return self._open(login)
+        return replace(self._open(login), declared=repository)
 
     def _log_in(self, repository: Repository, credentials_secret_arn: str) -> Login:
         return self._retry.call(
@@ -264,6 +274,7 @@ class Adapters(SourceAdapters):
         super().__init__(declaration, clients, retry)
         self._undo = undo
         self.parameters = Parameters(lambda: clients.get("ssm", ECR_PUBLIC_REGION), retry, may_wait)
+        self.undoing_parameters = Parameters(lambda: clients.get("ssm", ECR_PUBLIC_REGION), undo, may_wait)
         self.first_parameters = Parameters(lambda: clients.get("ssm"), retry, may_wait)
 
     @property
@@ -276,3 +287,8 @@ class Adapters(SourceAdapters):
     def history(self, stack_id: str) -> StackHistory:
         """Return the history of a stack."""
         return StackHistory(self._clients.get("cloudformation"), stack_id, self._retry)
+
+    def settle(self) -> None:
+        """Wait until reads show what others have just put."""
+        deadline = self._retry.deadline
+        deadline.clock.sleep(min(PUT_SECONDS, deadline.remaining / 2))

@@ -16,7 +16,8 @@ Every exception that the handler raises on purpose.
     ├─ RemoteError                   .operation: the request that failed
     │  ├─ NotFoundError              repository, image or tag
     │  │  ├─ RepositoryNotFoundError
-    │  │  └─ ImageNotFoundError      at least one of the requested images
+    │  │  ├─ ImageNotFoundError      at least one of the requested images
+    │  │  └─ ScanNotFoundError       an image of private ECR was never scanned
     │  ├─ AlreadyExistsError         the service says that the image exists
     │  ├─ UnconfirmedError           it says so, but a read shows otherwise
     │  ├─ AccessError                unauthenticated or denied
@@ -194,6 +195,10 @@ class ImageNotFoundError(NotFoundError):
     code = "IMAGE_NOT_FOUND"
 
 
+class ScanNotFoundError(NotFoundError):
+    """An image of private ECR was never scanned; never leaves the handler."""
+
+
 class AlreadyExistsError(RemoteError):
     """The service says that the image or tag exists already; never leaves the handler."""
 
@@ -218,7 +223,7 @@ class CredentialsError(AccessError):
 
 
 class ConflictError(RemoteError):
-    """The registry refuses to move a tag."""
+    """The registry refuses to move a tag, or a stored object has changed meanwhile."""
 
     code = "CONFLICT"
 

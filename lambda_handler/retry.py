@@ -75,11 +75,13 @@ class Retry:
         deadline: No wait ends and no attempt starts after it.
         jitter: Returns a random number from 0 to 1 that varies each wait, so
             that several functions do not retry at the same time.
+        permissions_may_be_new: Whether a denied call is retried at all.
     """
 
     deadline: Deadline
     log: Log
     jitter: Callable[[], float] = random.random
+    permissions_may_be_new: bool = True
 
     def call(self, doing: str, action: Callable[[], T], *, retry_access_denied: bool = False) -> T:
         """
@@ -112,7 +114,7 @@ class Retry:
             deadline=self.deadline,
             log=self.log,
             jitter=self.jitter,
-            retry_access_denied=retry_access_denied,
+            retry_access_denied=retry_access_denied and self.permissions_may_be_new,
         )
 
 

@@ -8,6 +8,7 @@ Only this module and ``spec.codec`` depend on that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -15,6 +16,8 @@ from typing import NoReturn, TypeVar
 from .errors import InvalidInputError, InvalidPropertiesError, truncated_repr
 
 T = TypeVar("T")
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,13 @@ class Value:
         """Read a boolean, which CloudFormation sends as the string ``true`` or ``false``."""
         text = str(self.data).lower() if isinstance(self.data, bool) else self.data
         return Value(text, self.path).choice(("true", "false")) == "true"
+
+    def number(self) -> int:
+        """Read an integer from 1 to 9,999,999,999, which CloudFormation sends as a string."""
+        text = str(self.data) if isinstance(self.data, int) and not isinstance(self.data, bool) else self.data
+        if not isinstance(text, str) or not _NUMBER.fullmatch(text):
+            self.refuse(f"is {truncated_repr(self.data)}; expected an integer of at least 1")
+        return int(text)
 
     def items(self) -> list[Value]:
         """Read a list."""

@@ -1,47 +1,57 @@
 """
 The demonstration: releases, reviews, deploys and rolls back a public image.
 
-It reads the registry through the registry API without credentials, like anyone who
-pulls the image. It fails if the registry is not as it says.
+It works like a team does: the release is a few lines in a file, a pull request changes
+them, and a pipeline deploys what was reviewed. It reads the registry through the registry
+API without credentials, like anyone who pulls the image, and fails if the registry is not
+as it says.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
-import os
-import subprocess
+import difflib
+import json
+import re
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from cdk_ecrpublic.sandbox import SandboxError, SandboxProcess
-from cdk_ecrpublic.sandbox.images import Image, build_image, push, push_image, resolve_tags, write_layout
+from cdk_ecrpublic.sandbox import ImageScan, SandboxError, SandboxProcess, Settings
+from cdk_ecrpublic.sandbox.images import push, push_image, write_layout
+from scripts.demo_account import REPOSITORY, DemonstrationError, Inbox, build, run_schedule
+from scripts.demo_stage import WIDTH, Stage
 
 CHECKOUT = Path(__file__).parent.parent
-REPOSITORY = "acme/agent"
 PRIVATE_REPOSITORY = "acme/agent-internal"
 PLATFORMS = ("linux/amd64", "linux/arm64")
 NEVER_PUSHED = "sha256:" + "0" * 64
 
-BUILDS = ("1.4.1", "1.4.1 debug", "1.4.2", "1.4.2 debug", "1.4.2 rebuilt")
-
-Tags = Mapping[str, str]
-"""Digests by tag."""
-
-
-class DemonstrationError(Exception):
-    """The result differs from what the demonstration says."""
+BUILDS = {
+    "1.4.0": 60,
+    "1.4.1": 40,
+    "1.4.1 debug": 40,
+    "1.4.2": 2,
+    "1.4.2 debug": 2,
+    "1.4.2 rebuilt": 1,
+    "1.3.9": 0,
+    "1.3.9 debug": 0,
+}
+"""The builds that were pushed, each with its age in days."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """The input of the example app: a version, and the names of its builds."""
+    """What a release declares: a version, and the names of its builds."""
 
     version: str
     build: str
@@ -51,247 +61,214 @@ class Release:
 FIRST = Release("1.4.1", "1.4.1", "1.4.1 debug")
 SECOND = Release("1.4.2", "1.4.2", "1.4.2 debug")
 BROKEN = Release("1.4.2", "1.4.2 rebuilt", "1.4.2 rebuilt debug")
+OLDER = Release("1.3.9", "1.3.9", "1.3.9 debug")
 
 
 @dataclass
-class Demonstration:
-    """Runs the demonstration step by step, and checks the result of each step."""
+class Demonstration(Stage):
+    """
+    Runs the demonstration step by step, and checks the result of each step.
 
-    sandbox: SandboxProcess
-    console: Console
-    output: Path
-    images: dict[str, Image] = field(default_factory=dict)
-    tags: Tags = field(default_factory=dict)
-    steps: int = 0
+    Attributes:
+        picture: Where to write what ``plan`` prints, as SVG; None for nowhere.
+    """
+
+    picture: Path | None = None
 
     def run(self) -> None:
         """Run all steps."""
         self.prepare()
         self.release()
         self.review()
+        self.deploy()
         self.fail()
-        self.assemble()
-        self.copy()
-        self.preview()
+        self.release_older()
+        self.other_sources()
+        self.look_after()
         self.leave()
 
     def prepare(self) -> None:
         """Create what exists before the first declaration."""
-        self.step("Bootstrap an AWS account, which is the sandbox on this machine")
-        self.say(
-            "cdk bootstrap creates the bucket and the roles for CDK deployments, once for each account and Region."
-        )
+        self.step("A team has an AWS account and a public repository")
+        self.say("The account is the sandbox on this machine. cdk prepares it once:")
         self.cdk("bootstrap", f"aws://{self.sandbox.account}/us-east-1")
-        self.step("Create a public repository, and push images to it")
         created = self.sandbox.client("ecr-public").create_repository(repositoryName=REPOSITORY)
         uri = created["repository"]["repositoryUri"]
-        for build in BUILDS:
-            image = build_image({"etc/agent-release": f"agent {build}\n".encode()}, platforms=PLATFORMS)
-            self.images[build] = image
+        for name, age in BUILDS.items():
+            self.images[name] = image = build(name, PLATFORMS, age)
+            self.sandbox.settings = Settings(push_age_seconds=age * 86400)
             push_image(self.sandbox, REPOSITORY, image)
+        self.sandbox.settings = Settings()
         self.say(
-            f"{uri} now has {len(BUILDS)} images, each an index for {' and '.join(PLATFORMS)}. "
-            "They were pushed by digest, as a container tool does. No tag points to them yet."
+            f"The builds have pushed {len(BUILDS)} images to {uri}, each for {' and '.join(PLATFORMS)}, by digest. "
+            "No tag points to them yet."
         )
-        self.show()
+        self.say(f"You can watch in a browser: {self.sandbox.url}/")
 
     def release(self) -> None:
         """Deploy the first release."""
-        self.step("Release 1.4.1: app.py declares digests and tags, and cdk deploy puts the tags")
+        self.step("They release 1.4.1")
         self.say(
-            "The stack has two PublicImages, the release with three tags and its debug variant, and the Lambda "
-            "function that serves both. The digests are the reviewed input; here they are context values."
+            "app.py declares two images: the release with four tags, and its debug variant. The version and the "
+            "digests are context values in cdk.json:"
         )
-        self.cdk("deploy", *self.declaration(FIRST))
+        self.declare(release=FIRST)
+        self.cdk("deploy", "AgentRelease")
         self.show()
-        self.expect({"1.4.1": "1.4.1", "1.4": "1.4.1", "latest": "1.4.1", "debug": "1.4.1 debug"})
+        self.expect({"1.4.1": "1.4.1", "1": "1.4.1", "latest": "1.4.1", "debug": "1.4.1 debug"})
 
     def review(self) -> None:
-        """Review and deploy the second release."""
-        self.step("Release 1.4.2: review it before the deployment")
-        self.say(
-            "cdk diff shows which tags and which digest change. (It says 'may be replaced' for every custom "
-            "resource; this one is updated in place.)"
-        )
-        self.cdk("diff", *self.declaration(SECOND))
-        self.say(
-            "It does not read the registry. cdk-ecrpublic plan does, and shows what the deployment will do to each tag:"
-        )
-        self.tool("plan", "--stack", "AgentRelease")
-        self.step("Deploy the reviewed release")
-        self.cdk("deploy", *self.declaration(SECOND))
+        """Review the second release."""
+        self.step("A pull request releases 1.4.2")
+        self.declare(release=SECOND)
+        self.cdk("synth", "--quiet")
+        self.say("The reviewer sees what the deployment will do to each tag of the registry:")
+        self.tool("plan", "--stack", "AgentRelease", picture=self.picture)
+
+    def deploy(self) -> None:
+        """Deploy the second release as it was reviewed."""
+        self.step("After the merge, the pipeline deploys what was reviewed")
+        self.cdk("deploy", "AgentRelease", "--app", "cdk.out")
         self.show()
-        self.say("The registry matches the declaration, down to every layer:")
+        self.expect({"1.4.2": "1.4.2", "1": "1.4.2", "latest": "1.4.2", "debug": "1.4.2 debug", "1.4.1": "1.4.1"})
+        self.say("Later, a nightly job checks that no tag was moved by hand:")
         self.tool("verify", "--stack", "AgentRelease")
-        self.expect({"1.4.2": "1.4.2", "1.4": "1.4.2", "latest": "1.4.2", "debug": "1.4.2 debug", "1.4.1": "1.4.1"})
 
     def fail(self) -> None:
         """Deploy a release that fails halfway, so that CloudFormation rolls it back."""
-        self.step("A deployment fails halfway: 1.4.2 was rebuilt, but its debug image was never pushed")
+        self.step("A release goes wrong: 1.4.2 was rebuilt, but its debug image was never pushed")
         before = self.tags
-        self.say("The release comes first and succeeds. Then the digest of the debug variant does not exist.")
-        self.say("A plan shows this beforehand, with exit status 1:")
-        self.cdk("synth", "--quiet", *self.declaration(BROKEN))
+        self.declare(release=BROKEN)
+        self.cdk("synth", "--quiet")
+        self.say("The plan says so, and its exit status 1 would stop the pipeline:")
         self.tool("plan", "--stack", "AgentRelease", status=1)
-        self.say("Deploy it anyway:")
-        self.cdk("deploy", *self.declaration(BROKEN), fails=True)
+        self.say("A person deploys it anyway:")
+        self.cdk("deploy", "AgentRelease", "--app", "cdk.out", fails=True)
         self.show()
         if self.tags != before:
             message = "a tag does not point to its image from before the failed deployment"
             raise DemonstrationError(message)
         self.say(
-            "The function's log above shows it: three tags were put, the debug image was not found, CloudFormation "
-            "rolled back, and the three tags were moved back. Every tag points to its previous image."
+            "Four tags had moved when the debug image was not found. CloudFormation rolled back, and every tag "
+            "points to its previous image again. They revert the commit:"
         )
+        self.declare(SECOND)
 
-    def assemble(self) -> None:
-        """Combine two builds into one image."""
-        self.step("Combine two builds, one for each platform, into one image")
+    def release_older(self) -> None:
+        """Plan the release of a fix for an older version."""
+        self.step("A customer needs a fix of 1.3, but latest must stay at 1.4.2")
+        self.say("app.py has the rule ReleaseRule.forward_only(): moving tags never go to a lower version.")
+        self.declare(OLDER)
+        self.cdk("synth", "--quiet")
+        plan = self.tool("plan", "--stack", "AgentRelease", "--changed")
+        left = re.findall(r"^ +(\S+) +skip ", plan, re.MULTILINE)
+        if left != ["1", "latest", "1-debug", "debug"]:
+            message = f"the plan leaves other tags in place: {left}"
+            raise DemonstrationError(message)
+
+    def other_sources(self) -> None:
+        """Combine two builds, copy from a private repository, and publish a folder."""
+        self.step("Images also come from other places")
         values: dict[str, str] = {}
         for platform, key in zip(PLATFORMS, ("amd64_digest", "arm64_digest"), strict=True):
-            build = f"nightly for {platform}"
-            self.images[build] = image = build_image({"etc/agent-release": b"nightly\n"}, platforms=[platform])
+            self.images[f"nightly for {platform}"] = image = build("nightly", [platform])
             push_image(self.sandbox, REPOSITORY, image)
             values[key] = image.digest
+        self.say(f"- nightly: two builds, for {' and for '.join(PLATFORMS)}, become one multi-platform image.")
+        values["approved_digest"] = self.push_private()
+        values["signing_key"] = self.create_key()
         self.say(
-            "ImageSource.index writes an index with the platform, size and digest of both images. "
-            "The same images always give the same index."
+            f"- enterprise: the image is copied from the private repository {PRIVATE_REPOSITORY} if its scan has no "
+            "finding above MEDIUM, and signed with a key of AWS KMS before its tag appears."
         )
-        self.cdk("deploy", "AgentNightly", *context(values))
+        self.images["preview"] = build("preview", PLATFORMS)
+        write_layout(self.images["preview"], self.project / "agent-image")
+        values |= {"preview_image": "agent-image", "preview_tag": "pr-7"}
+        self.say("- pr-7: a folder that a build wrote. It is declared with removal_policy=DESTROY.")
+        self.declare(SECOND, values)
+        self.cdk("synth", "--quiet")
+        self.tool("plan", "--stack", "AgentFromPrivate")
+        stacks = ("AgentNightly", "AgentFromPrivate", "AgentPreview", "AgentUpkeep")
+        self.cdk("deploy", *stacks, "--concurrency", "3", "--app", "cdk.out")
         self.show()
+        self.expect({"enterprise": "enterprise", "pr-7": "preview", "latest": "1.4.2"})
         if "nightly" not in self.tags:
             message = "there is no tag nightly"
             raise DemonstrationError(message)
 
-    def copy(self) -> None:
-        """Copy an image from private ECR."""
-        self.step("Copy an approved image from private ECR, with all its layers")
-        image = build_image({"etc/agent-release": b"enterprise\n"}, platforms=PLATFORMS)
-        self.images["enterprise"] = image
+    def push_private(self) -> str:
+        """Push an image to a private repository, and return its digest."""
+        self.images["enterprise"] = image = build("enterprise", PLATFORMS, age=3)
         private = self.sandbox.client("ecr")
         private.create_repository(repositoryName=PRIVATE_REPOSITORY)
+        self.sandbox.scans.add(ImageScan(repository=PRIVATE_REPOSITORY))
         login = private.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         uri = f"{self.sandbox.registry_host}/{PRIVATE_REPOSITORY}"
         push(uri, image, ["approved"], login=base64.b64decode(login).decode())
-        self.say(
-            f"The image is in the private repository {PRIVATE_REPOSITORY}. The function copies it to the public one."
-        )
-        self.cdk("deploy", "AgentFromPrivate", *context({"approved_digest": image.digest}))
-        self.show()
-        self.expect({"enterprise": "enterprise"})
+        return image.digest
 
-    def preview(self) -> None:
-        """Publish an image that a build wrote to disk, and delete it again."""
-        self.step("Publish a preview from a folder that a build wrote, without Docker or another registry")
-        image = build_image({"etc/agent-release": b"change under discussion\n"}, platforms=PLATFORMS)
-        self.images["preview"] = image
-        folder = self.output.parent / "agent-image"
-        write_layout(image, folder)
+    def create_key(self) -> str:
+        """Create a key for signatures, and return its ARN."""
+        created = self.sandbox.client("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")
+        return str(created["KeyMetadata"]["Arn"])
+
+    def look_after(self) -> None:
+        """Move a tag by hand, run the monitor, and list what lifecycle rules expire."""
+        self.step("Someone moves latest by hand. The monitor notices, and puts it back")
         before = self.tags
-        values = context({"preview_image": str(folder), "preview_tag": "pr-7"})
-        self.cdk("deploy", "AgentPreview", *values)
-        self.show()
-        self.expect({"pr-7": "preview"})
-        self.say(
-            "This image is declared with removal_policy=DESTROY: its tag, index and images are deleted with the stack."
+        inbox = Inbox.subscribe(self.sandbox, "AgentUpkeep")
+        image = self.images["1.4.1"]
+        self.sandbox.client("ecr-public").put_image(
+            repositoryName=REPOSITORY,
+            imageManifest=image.manifest.decode(),
+            imageManifestMediaType=image.media_type,
+            imageTag="latest",
         )
-        self.cdk("destroy", "AgentPreview", *values, "--force")
+        self.show()
+        self.say("\nAn hour later at most, the monitor of the stack AgentUpkeep runs, and sends a message:\n")
+        run_schedule(self.sandbox, "AgentUpkeep", "Monitor")
+        self.say(inbox.read())
         self.show()
         if self.tags != before:
-            message = "the preview still exists, or something else was deleted with it"
+            message = "the monitor did not put the tag back"
             raise DemonstrationError(message)
+        self.step("Images without a tag expire after 30 days, unless something needs them")
+        self.say("The report of the retention removes nothing. It shows why an image stays or goes:")
+        self.tool("retention", "--expiring")
 
     def leave(self) -> None:
-        """Destroy the stack."""
-        self.step("cdk destroy: the stacks are deleted, the published images stay")
-        before = self.tags
-        self.cdk("destroy", "--all", "--force")
+        """Destroy the stacks."""
+        self.step("The stacks are deleted. The images stay, except for the preview")
+        before = {tag: digest for tag, digest in self.tags.items() if tag != "pr-7"}
+        self.cdk("destroy", "--all", "--force", "--concurrency", "3", "--app", "cdk.out")
         self.show()
         if self.tags != before:
-            message = "a tag was deleted with the stack"
+            message = "a tag was deleted with its stack, or the preview was not"
             raise DemonstrationError(message)
-        self.say("Nothing was removed from the registry.")
 
-    def declaration(self, release: Release) -> Sequence[str]:
-        """Return the arguments for a release of the example app."""
-        values = {
-            "version": release.version,
-            "digest": self.digest(release.build),
-            "debug_digest": self.digest(release.debug),
-        }
-        return ["AgentRelease", *context(values)]
+    def declare(self, release: Release, values: Mapping[str, str] | None = None) -> None:
+        """
+        Change the context values in ``cdk.json``, and show the change as in a pull request.
+
+        Args:
+            values: Values of other images, which were placeholders before.
+        """
+        file = self.project / "cdk.json"
+        before = file.read_text()
+        data = json.loads(before)
+        digests = {"digest": self.digest(release.build), "debug_digest": self.digest(release.debug)}
+        data["context"] |= {"version": release.version, **digests, **(values or {})}
+        file.write_text(after := json.dumps(data, indent=2) + "\n")
+        self.console.print()
+        replaces_placeholders = bool(values) or not self.tags
+        for line in list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))[2:]:
+            is_removed = line.startswith("-")
+            if not line.startswith("@@") and not (is_removed and replaces_placeholders):
+                self.console.print(Text(line, "red" if is_removed else "green"), soft_wrap=True)
 
     def digest(self, build: str) -> str:
         """Return the digest of a build, or a digest that was never pushed."""
         return self.images[build].digest if build in self.images else NEVER_PUSHED
-
-    def cdk(self, command: str, *arguments: str, fails: bool = False) -> None:
-        """Run the real cdk command line, and show its output."""
-        self.console.print(f"$ cdk {command} {' '.join(arguments)}", style="bold cyan", highlight=False, soft_wrap=True)
-        self.console.print()
-        started = time.monotonic()
-        result = subprocess.run(  # noqa: S603 - the cdk of this checkout
-            ["cdk", command, *arguments, "--output", str(self.output)],  # noqa: S607
-            cwd=CHECKOUT,
-            env={**os.environ, **self.sandbox.environment()},
-            check=False,
-            stderr=subprocess.STDOUT,
-        )
-        self.console.print(f"({time.monotonic() - started:.0f} s)", style="dim")
-        if bool(result.returncode) != fails:
-            message = f"cdk {command} ended with status {result.returncode}"
-            raise DemonstrationError(message)
-
-    def tool(self, command: str, *arguments: str, status: int = 0) -> None:
-        """Run the cdk-ecrpublic command line on the latest cloud assembly."""
-        shown = " ".join(["cdk-ecrpublic", command, *arguments])
-        self.console.print(f"$ {shown}", style="bold cyan", highlight=False, soft_wrap=True)
-        self.console.print()
-        result = subprocess.run(  # noqa: S603 - of this checkout
-            [sys.executable, "-m", "cdk_ecrpublic.cli", command, str(self.output), *arguments],
-            cwd=CHECKOUT,
-            env={**os.environ, **self.sandbox.environment()},
-            check=False,
-        )
-        if result.returncode != status:
-            message = f"{shown} ended with status {result.returncode}"
-            raise DemonstrationError(message)
-
-    def step(self, title: str) -> None:
-        """Print the title of a step."""
-        self.steps += 1
-        self.console.print()
-        self.console.rule(f"[bold]{self.steps}. {title}", align="left")
-        self.console.print()
-
-    def say(self, text: str) -> None:
-        """Print an explanation."""
-        self.console.print(text, highlight=False)
-
-    def show(self) -> None:
-        """Show the public tags, and what has changed since the last step."""
-        before, self.tags = self.tags, resolve_tags(self.sandbox, REPOSITORY)
-        if not self.tags:
-            return
-        table = Table(title=f"tags of {REPOSITORY}, read anonymously", title_justify="left")
-        for column in ("tag", "digest", "build", "since the last step"):
-            table.add_column(column, no_wrap=True)
-        for tag, digest in self.tags.items():
-            table.add_row(tag, digest[:19], self.build_of(digest), self.change(before.get(tag), digest))
-        self.console.print()
-        self.console.print(table)
-
-    def build_of(self, digest: str) -> str:
-        """Return the name of the build with a digest."""
-        return next(
-            (build for build, image in self.images.items() if image.digest == digest), "created by the deployment"
-        )
-
-    def change(self, before: str | None, now: str) -> str:
-        """Describe the change of a tag."""
-        if before == now:
-            return "[dim]unchanged"
-        return f"[green]moved from {self.build_of(before)}" if before else "[green]new"
 
     def expect(self, builds: Mapping[str, str]) -> None:
         """Check that tags point to the expected builds."""
@@ -301,30 +278,55 @@ class Demonstration:
             raise DemonstrationError(message)
 
 
-def context(values: Mapping[str, str]) -> list[str]:
-    """Return context values as arguments of cdk."""
-    return [argument for name, value in values.items() for argument in ("--context", f"{name}={value}")]
+@contextmanager
+def new_project() -> Iterator[Path]:
+    """Yield a folder with the example app."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder, "agent")
+        project.mkdir()
+        for name in ("app.py", "cdk.json"):
+            shutil.copy(CHECKOUT / name, project / name)
+        yield project
 
 
-def main() -> int:
+def wait(console: Console, sandbox: SandboxProcess, project: Path) -> None:
+    """Leave the sandbox running until Ctrl-C."""
+    console.print(f"\nThe sandbox is still running. Look at it: {sandbox.url}/", style="bold")
+    console.print(f"The app is in {project}. Ctrl-C ends the sandbox and removes the app.", highlight=False)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print()
+
+
+def main(arguments: Sequence[str]) -> int:
     """Run the demonstration in a sandbox, and return the exit status."""
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    parser = argparse.ArgumentParser(prog="make demo", description=main.__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the sandbox running until Ctrl-C")
+    parser.add_argument("--verbose", action="store_true", help="show everything that cdk prints")
+    parser.add_argument("--picture", type=Path, help="write what plan prints to this SVG file")
+    options = parser.parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     started = time.monotonic()
     console.print(
-        "ECR Public, declared in a CDK stack: from the first release to cdk destroy, in a sandbox on this machine.",
+        "How a team publishes images with cdk-ecrpublic, from the first release to cdk destroy. "
+        "Everything happens in a sandbox on this machine.",
         style="bold",
     )
     try:
-        with tempfile.TemporaryDirectory() as output, SandboxProcess() as sandbox:
-            demonstration = Demonstration(sandbox=sandbox, console=console, output=Path(output, "cdk.out"))
+        with new_project() as project, SandboxProcess() as sandbox:
+            demonstration = Demonstration(sandbox, console, project, options.verbose, picture=options.picture)
             demonstration.run()
+            console.print(f"\nDone: {demonstration.steps} steps in {time.monotonic() - started:.0f} s.", style="bold")
+            console.print("The deployed app is app.py. The documentation starts at docs/index.md.")
+            if options.keep:
+                wait(console, sandbox, project)
     except (DemonstrationError, SandboxError) as error:
-        console.print(f"\nthe demonstration failed: {error}", style="bold red")
+        console.print(f"\nthe demonstration failed: {error}", style="bold red", markup=False)
         return 1
-    console.print(f"\nDone: {demonstration.steps} steps in {time.monotonic() - started:.0f} s.", style="bold")
-    console.print("The deployed app is app.py. The documentation starts at docs/index.md.")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

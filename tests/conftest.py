@@ -1,9 +1,10 @@
-"""What holds for every test: no network but this machine, no real account, and the tools of the checkout at hand."""
+"""Set up all tests: only this machine on the network, no real account, the tools of the checkout on the path."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import resource
 import secrets
 import socket
 import sys
@@ -21,22 +22,23 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare the process once, before any test is collected."""
     config.option.hypothesis_seed = config.getoption("hypothesis_seed", None) or str(secrets.randbelow(2**32))
     _forget_the_account()
+    _allow_many_files()
     _put_tools_on_the_path()
-    # What a first call costs (imports, Node) says nothing about the code; a failing example is printed in full.
+    # No deadline: a first call is slow because of imports and Node. Failing examples are printed in full.
     settings.register_profile("project", deadline=None, print_blob=True)
     settings.register_profile("thorough", settings.get_profile("project"), max_examples=2000)
     settings.load_profile("project")
-    # A hook cannot be taken off again: it holds for the whole run, threads included.
+    # An audit hook cannot be removed: it stays for the whole run, in all threads.
     sys.addaudithook(_refuse_the_network)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Name what repeats this run's random choices."""
+    """Show the seed that repeats the random examples of this run."""
     return f"random examples: --hypothesis-seed={config.getoption('hypothesis_seed')}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many orders of calls were tried."""
+    """Show how many orders of calls were tried."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     calls = [report for report in reports if getattr(report, "when", "") == "call"]
     properties = [item for report in calls for item in report.user_properties]
@@ -44,20 +46,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if tallies:
         runs, same = sum(tally["runs"] for tally in tallies), sum(tally["same"] for tally in tallies)
         terminalreporter.write_line(
-            f"interleavings: {runs:,} schedules of {len(tallies)} pairs, and {same:,} that are the same as one of them"
+            f"interleavings: {runs:,} schedules of {len(tallies)} pairs, and {same:,} equivalent ones skipped"
         )
 
 
 def _forget_the_account() -> None:
-    """Leave no way to a person's AWS credentials; a test sets the invented ones that it needs."""
+    """Hide the user's AWS credentials. A test sets the fake ones that it needs."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
+def _allow_many_files() -> None:
+    """Allow as many open files as the system does: hundreds of sandboxes and clients live in one process."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _put_tools_on_the_path() -> None:
-    """Find Node and the cdk command line of the checkout also when pytest was started without make."""
+    """Put Node and the cdk command line of the checkout on the path, in case pytest was started without make."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)])
 
 
@@ -66,7 +74,7 @@ def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
         return
     connecting, address = arguments
     if isinstance(connecting, socket.socket) and isinstance(address, tuple) and not _is_this_machine(str(address[0])):
-        message = f"a test tried to reach {address[0]}; tests talk to this machine only"
+        message = f"a test tried to reach {address[0]}; tests may only reach this machine"
         raise ConnectionRefusedError(message)
 
 
@@ -81,13 +89,13 @@ def _is_this_machine(host: str) -> bool:
 
 @pytest.fixture(scope="session")
 def running_sandbox() -> Iterator[Sandbox]:
-    """Run one ECR Public for all tests: starting it anew for each would only cost time."""
+    """Run one sandbox for all tests, because starting one takes time."""
     with Sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sandbox(running_sandbox: Sandbox) -> Sandbox:
-    """Give a test an empty ECR Public, without faults, with the default settings."""
+    """Return an empty ECR Public with the default settings and no faults."""
     running_sandbox.reset()
     return running_sandbox

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from aws_cdk import Annotations, NestedStack
 from aws_cdk import aws_ecr as ecr
@@ -12,6 +13,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from .._assets.lambda_handler.oci import Digest, PrivateEcr, Reference, RegistryHost, is_account_id, parse_registry_id
+from ..constructs._signature import shows_parameters
 from ..constructs._sources.base import IImageSource
 from ..constructs._validation.values import (
     check,
@@ -30,11 +32,13 @@ from ..constructs.public_image import PublicImage
 from ..constructs.public_repository import IPublicRepository, PublicRepository
 from . import capacity
 from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source, private_ecr
+from .release_rules import rules_of, signing_of
 from .selection import parse_pattern
 
 _SHOWN_NAMES = 20
 
 
+@shows_parameters
 class PublicImageCatalog(Construct):
     """
     All images of one reviewed file; create it with ``from_file``.
@@ -43,6 +47,11 @@ class PublicImageCatalog(Construct):
     which are put in that order. Removing an image or tag from the file does
     not remove it from the registry; declare a ``PublicImage`` for images that
     may be removed.
+
+    ```python
+    catalog = PublicImageCatalog.from_file(self, "Catalog", "images.yaml")
+    latest = catalog.image("acme/agent", "latest")
+    ```
 
     Args:
         catalog: The content of the file.
@@ -59,7 +68,7 @@ class PublicImageCatalog(Construct):
         *,
         catalog: Catalog,
         registry_id: str | None = None,
-        credentials: Mapping[str, secretsmanager.ISecret] | None = None,
+        credentials: Mapping[str, secretsmanager.ISecret | secretsmanager.Secret] | None = None,
         make_provider: Callable[[Construct], PublicImageProvider] | None = None,
         stacks: int | None = None,
     ) -> None:
@@ -96,7 +105,7 @@ class PublicImageCatalog(Construct):
         destination: str | None = None,
         registry_id: str | None = None,
         defaults: ImageSettings | None = None,
-        credentials: Mapping[str, secretsmanager.ISecret] | None = None,
+        credentials: Mapping[str, secretsmanager.ISecret | secretsmanager.Secret] | None = None,
         make_provider: Callable[[Construct], PublicImageProvider] | None = None,
         stacks: int | None = None,
         only: Sequence[str] | None = None,
@@ -246,8 +255,14 @@ class PublicImageCatalog(Construct):
             tags=[tag.text for tag in image.tags],
             expected_digest=str(image.expected_digest) if image.expected_digest else None,
             provider=self._provider(part),
-            **asdict(image.settings),
+            **self._options(f"{group.node.path}/{image.key}", image.settings),
         )
+
+    @staticmethod
+    def _options(path: str, settings: ImageSettings) -> dict[str, Any]:
+        options = {each.name: getattr(settings, each.name) for each in fields(settings)}
+        rules, signing = rules_of(f"{path}: rules", settings), signing_of(f"{path}: sign_with", settings.sign_with)
+        return {**options, "rules": rules, "sign_with": signing}
 
     def _part(self, number: int) -> Construct:
         """Return the scope for images: a nested stack, or the catalog itself."""
@@ -290,7 +305,7 @@ class PublicImageCatalog(Construct):
     def _check(
         self,
         registry_id: str | None,
-        credentials: Mapping[str, secretsmanager.ISecret],
+        credentials: Mapping[str, secretsmanager.ISecret | secretsmanager.Secret],
         stacks: int | None,
     ) -> None:
         path = self.node.path

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 
 from .._assets.lambda_handler.errors import truncated_repr
-from .nodes import Items, Mapping, Node
+from .nodes import Items, Mapping, Node, Scalar
 
 KEYS = ("repositories", "registries", "images", "registry", "defaults")
 """The top-level keys of the supported formats."""
 
 EXPECTED = "a mapping with repositories, one with registries and images, or a list of images"
 
-PAGE = "the page 'Come from regsync, image-syncer or the image promoter' of the documentation shows how"
+PAGE = "the page 'Migrate from regsync, image-syncer or the image promoter' of the documentation shows how"
 
 _SKOPEO_KEYS = {"images", "images-by-tag-regex", "images-by-semver", "tls-verify", "credentials", "cert-dir"}
 
@@ -38,13 +38,20 @@ def _sync_tool(top: dict[str, Node]) -> str | None:
                 ("regsync", isinstance(top.get("sync"), Items)),
                 ("dregsy", {"relay", "tasks"} <= top.keys()),
                 # References mapped to references, at the top level or below "images".
-                ("image-syncer", "auth" in top or has_table_of_images or all("/" in key for key in top)),
+                ("image-syncer", "auth" in top or has_table_of_images or _is_table_of_references(top)),
                 ("skopeo sync", all(_keys(value).keys() & _SKOPEO_KEYS for value in top.values())),
             )
             if top and is_it
         ),
         None,
     )
+
+
+def _is_table_of_references(top: dict[str, Node]) -> bool:
+    """Whether a table maps references to references, of which those of Docker Hub may be short: ``alpine:3``."""
+    targets = [target for value in top.values() for target in (value.value if isinstance(value, Items) else [value])]
+    has_targets = all(isinstance(target, Scalar) and "/" in target.value for target in targets)
+    return all("/" in key for key in top) or (bool(targets) and has_targets)
 
 
 def unknown(node: Node) -> str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from .._assets.lambda_handler.errors import InvalidInputError, truncated_repr
 from .._assets.lambda_handler.oci import Digest, PrivateEcr, Reference
 from .problems import Position
+
+RuleArguments = Mapping[str, Any]
+"""The arguments of a method of ``ReleaseRule``, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,17 +21,32 @@ class ImageSettings:
     """
     Options of ``PublicImage`` that several images of a catalog can share.
 
+    ```python
+    PublicImageCatalog.from_file(
+        self, "Catalog", "images.yaml",
+        defaults=ImageSettings(immutable_tags=("*.*.*",), include_referrers=True),
+    )
+    ```
+
     Attributes:
         platforms: The platforms to publish, as ``os/architecture[/variant]``. Default: all.
         required_platforms: The platforms that an image must support. Default: none.
         immutable_tags: Tags or tag patterns that must not move to another image. Default: none.
         include_referrers: Whether to copy referrers, such as signatures, with an image.
+        rules: The arguments of ``ReleaseRule``'s methods by their names:
+            ``{"forward_only": {"on_older": "refuse"}}``. A rule of an image
+            replaces the same rule of the defaults. Default: none.
+        sign_with: Who signs the image: a ``Signing``, or the arguments of one of
+            its methods by its name, with a key by its ARN: ``{"kms": {"key":
+            "arn:aws:kms:…"}}``. Default: it is not signed.
     """
 
     platforms: tuple[str, ...] = ()
     required_platforms: tuple[str, ...] = ()
     immutable_tags: tuple[str, ...] = ()
     include_referrers: bool = False
+    rules: Mapping[str, RuleArguments] = field(default_factory=dict)
+    sign_with: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +146,16 @@ def _digest_of(source: Digest | Reference) -> Digest | None:
 def _specificity(tag: str) -> tuple[int, int, str]:
     """Order tags by specificity: ``1.4.2`` comes after ``1.4``, which comes after ``latest``."""
     return len(re.findall(r"[0-9]+", tag)), len(tag), tag
+
+
+def parse_days(value: str) -> str:
+    """
+    Parse an age.
+
+    Raises:
+        InvalidInputError: It is not a number of days.
+    """
+    if not re.fullmatch("[1-9][0-9]{0,3} days?", value):
+        message = f"{truncated_repr(value)} is not an age; expected a number of days, e.g. '7 days'"
+        raise InvalidInputError(message)
+    return value

@@ -22,7 +22,9 @@ from .fields import Fields
 from .model import Catalog, Image, ImageSettings, ManifestFile, Repository, Source, Tag
 from .nodes import Node, position
 from .problems import Position
+from .rules import read_rules
 from .selection import Selection
+from .signatures import read_signing
 
 TOP = ("repositories",)
 TOP_OPTIONAL = ("registry", "defaults")
@@ -33,8 +35,8 @@ _LISTS: Mapping[str, Callable[[str], object]] = {
     "immutable_tags": parse_tag_pattern,
 }
 _FLAGS = ("include_referrers",)
-SETTINGS = (*_LISTS, *_FLAGS)
-"""The fields of ``ImageSettings``: lists with the parser of an item, and flags."""
+SETTINGS = (*_LISTS, *_FLAGS, "rules", "sign_with")
+"""The fields of ``ImageSettings``: lists with the parser of an item, flags, rules, and who signs."""
 
 SOURCES = ("digest", "source", "manifest_file")
 IMAGE = (*SOURCES, "tags", "expected_digest", "id", *SETTINGS)
@@ -67,7 +69,7 @@ def read(node: Node, context: Context, fields: Fields) -> Catalog:
     registry = fields.string(top["registry"], "registry", parse_registry_id) if "registry" in top else None
     if "defaults" in top:
         given = fields.mapping(top["defaults"], "defaults", optional=SETTINGS) or {}
-        settings = replace(context.settings, **_settings(given, "defaults", fields))
+        settings = _settings(context.settings, given, "defaults", fields)
         context = replace(context, settings=settings)
     repositories = []
     if "repositories" in top:
@@ -101,7 +103,10 @@ def _image(node: Node, what: str, context: Context, fields: Fields) -> Image | N
     expected = entry.get("expected_digest")
     name = fields.string(entry["id"], f"{what}.id", _parse_id) if "id" in entry else None
     expected_digest = fields.string(expected, f"{what}.expected_digest", Digest.parse) if expected else None
-    settings = replace(context.settings, **_settings(entry, what, fields))
+    settings = _settings(context.settings, entry, what, fields)
+    for rule in settings.rules:
+        if getattr(settings, rule, ()):
+            fields.refuse(position(node), f"{what}: {rule} is declared twice; keep either the key or the rule")
     if source is None:
         return None
     return Image(
@@ -135,8 +140,8 @@ def _source(entry: dict[str, Node], at: Position, what: str, folder: Path, field
     return None
 
 
-def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, Any]:
-    """Read the given settings as arguments of ``ImageSettings``."""
+def _settings(defaults: ImageSettings, entry: dict[str, Node], what: str, fields: Fields) -> ImageSettings:
+    """Replace *defaults* by the given settings; rules one by one."""
     found: dict[str, Any] = {}
     for key, parse in _LISTS.items():
         if key in entry:
@@ -145,7 +150,12 @@ def _settings(entry: dict[str, Node], what: str, fields: Fields) -> dict[str, An
     for key in _FLAGS:
         if key in entry:
             found[key] = fields.flag(entry[key], f"{what}.{key}") or False
-    return found
+    if "rules" in entry:
+        rules = {**defaults.rules, **read_rules(entry["rules"], f"{what}.rules", fields)}
+        found["rules"] = {name: values for name, values in rules.items() if values is not None}
+    if "sign_with" in entry:
+        found["sign_with"] = read_signing(entry["sign_with"], f"{what}.sign_with", fields)
+    return replace(defaults, **found)
 
 
 def _parse_source(text: str) -> Reference:

@@ -19,7 +19,7 @@ from yaml import SequenceNode as Items
 from .._assets.lambda_handler.errors import truncated_repr
 from .problems import Position, Problems
 
-__all__ = ["Items", "Mapping", "Node", "Scalar", "is_empty", "is_refused", "kind", "parse", "position"]
+__all__ = ["Items", "Mapping", "Node", "Scalar", "is_empty", "is_false", "is_refused", "kind", "parse", "position"]
 
 DEPTH_MAX = 16
 """How deep a file may be nested; the formats need seven levels."""
@@ -150,6 +150,11 @@ def kind(node: Scalar) -> str:
 def is_empty(node: Node) -> bool:
     """Whether a node is an empty value, as after ``dmap:`` or in a file of comments."""
     return bool(node.tag == _NULL)
+
+
+def is_false(node: Node) -> bool:
+    """Whether a node is ``false``."""
+    return isinstance(node, Scalar) and node.tag == f"{_CORE}bool" and node.value.lower() == "false"
 
 
 def is_refused(node: Node) -> bool:

@@ -151,14 +151,17 @@ def choose(registries: tuple[Registry, ...], at: Position, destination: str | No
     for registry in sources[1:]:
         what = f"registries: {sources[0].name} also has src: true; only one registry can be the source: remove one"
         fields.refuse(registry.at, what)
-    ours = [registry for registry in registries if not registry.is_source and _is_ecr_public(registry.name)]
+    named = [registry for registry in registries if not registry.is_source and _is_ecr_public(registry.name)]
+    usual = [registry for registry in named if registry.name.partition("/")[0] == ECR_PUBLIC]
+    ours = usual or named
     if destination is not None:
         # The source may also be the destination; its images are then only tagged.
-        ours = [registry for registry in registries if registry.name == destination][:1] or ours
+        exact = [registry for registry in registries if registry.name == destination][:1]
+        ours = exact or [registry for registry in named if _is_same(registry.name, destination)][:1] or usual
         if not ours:
             # A foreign file, which does not list our registry.
             return route_to(sources[0].name if sources else None, destination, None, fields)
-    if len(ours) != 1 or destination not in {None, ours[0].name}:
+    if len(ours) != 1 or not (destination is None or _is_same(destination, ours[0].name)):
         fields.refuse(at, _which(registries, ours, destination))
         return None
     return route_to(sources[0].name if sources else None, ours[0].name, ours[0].at, fields)
@@ -231,7 +234,20 @@ def _parse_name(text: str) -> str:
 
 
 def _is_ecr_public(registry: str) -> bool:
-    return registry.partition("/")[0] == ECR_PUBLIC
+    return _host(registry) == RegistryHost(ECR_PUBLIC)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two names mean the same registry; a host may have several names."""
+    return (_host(one), one.partition("/")[2]) == (_host(other), other.partition("/")[2])
+
+
+def _host(registry: str) -> RegistryHost | None:
+    """Return the host of a registry by its canonical name; None if it is invalid."""
+    try:
+        return RegistryHost.parse(registry.partition("/")[0]).canonical
+    except InvalidReferenceError:
+        return None
 
 
 def _which(registries: tuple[Registry, ...], ours: list[Registry], destination: str | None) -> str:

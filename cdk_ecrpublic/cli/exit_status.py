@@ -1,8 +1,8 @@
 """
-The exit statuses of all commands that look at an app or a registry.
+The exit statuses of all commands that review an app or a registry.
 
-The worst thing that was found decides; a larger number is worse, so that a
-script may compare.
+The worst result determines the status. A larger number is worse, so scripts
+can compare.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What a command found."""
+    """The result of a command."""
 
     FINE = 0
-    """What was asked for is so, or will be; or it was written."""
+    """The registry is as declared, or will be; or the command wrote its output."""
 
     FOUND = 1
-    """`plan`: the deployment will be refused. `verify`: the registry differs. `pin --check`: a name has moved."""
+    """`plan`: the deployment will be refused. `verify`: the registry differs. `pin --check`: a tag has moved."""
 
     UNCHECKED = 2
-    """Something could not be checked, so that nothing is known of it; also a wrong option, or nothing to look at."""
+    """Something could not be checked, an option is wrong, or there is no app."""
 
 
 def worst(statuses: Iterable[ExitStatus]) -> ExitStatus:
-    """Return the status of a whole review; that of nothing is ``FINE``."""
+    """Return the worst status, or ``FINE`` if there is none."""
     return max(statuses, default=ExitStatus.FINE)

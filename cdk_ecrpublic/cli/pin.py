@@ -16,12 +16,12 @@ from cdk_ecrpublic.review.app.assembly import AssemblyError
 from cdk_ecrpublic.review.pins import Pin, find_pins, read_context, read_names, unused, write_context
 
 from .exit_status import ExitStatus
-from .reviewing import Trouble, output, waiting
+from .reviewing import ReviewError, output, waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says."""
+    """The options of the command."""
 
     folder: Path
     stacks: tuple[str, ...]
@@ -33,22 +33,22 @@ class Options:
 
 def run(options: Options) -> ExitStatus:
     """
-    Write what the app's mutable names stand for, or check what was written.
+    Write the digests of the app's mutable names, or check those that were written.
 
-    When a name could not be resolved, nothing is written.
+    If a name cannot be resolved, nothing is written.
 
     Raises:
-        Trouble: The app or the context cannot be read or written.
+        ReviewError: The app or the context cannot be read or written.
     """
     try:
         return _run(options)
     except AssemblyError as error:
-        raise Trouble(str(error)) from error
+        raise ReviewError(str(error)) from error
 
 
 def _run(options: Options) -> ExitStatus:
     names, context = read_names(options.folder, options.stacks), read_context(options.context_file)
-    with waiting("looking at names", options.registry) as wait:
+    with waiting("resolving names", options.registry) as wait:
         wait.begin(len(names))
         pins = find_pins(names, context, wait.registry, wait.advance)
     left = list(unused(read_names(options.folder), context))
@@ -76,9 +76,9 @@ def _print(pins: Sequence[Pin], left: Sequence[str], options: Options) -> None:
     if any(pin.problem for pin in pins):
         said = "not all names could be resolved; nothing was written"
     elif not stale:
-        said = f"{count(len(pins), 'name')}, all as in {options.context_file}" if pins else "no mutable names"
+        said = f"{count(len(pins), 'name')}, all up to date in {options.context_file}" if pins else "no mutable names"
     elif options.check:
-        said = f"{count(stale, 'name')} not as in {options.context_file}; run cdk-ecrpublic pin"
+        said = f"{count(stale, 'name')} not up to date in {options.context_file}; run cdk-ecrpublic pin"
     else:
         said = f"{options.context_file}: {count(stale, 'name')} written; run cdk diff to see what moves"
     console.print(Text(said, "bold"))
@@ -88,6 +88,6 @@ def _outcome(pin: Pin) -> Text:
     if pin.problem:
         return Text(printable(pin.problem), "red")
     if pin.is_current:
-        return Text(f"{short(pin.now)}, as it was", "dim")
+        return Text(f"{short(pin.now)}, unchanged", "dim")
     before = f"{short(pin.before)} → " if pin.before else ""
     return Text(f"{before}{short(pin.now)}", "yellow")

@@ -22,7 +22,7 @@ _STATUSES = {State.REFUSED: ExitStatus.FOUND, State.UNSEEN: ExitStatus.UNCHECKED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(ReviewOptions):
-    """What the command line says."""
+    """The options of the command."""
 
     form: Literal["text", "markdown", "json"]
     changed: bool = False
@@ -30,10 +30,10 @@ class Options(ReviewOptions):
 
 def run(options: Options) -> ExitStatus:
     """
-    Print what a deployment will do.
+    Print what a deployment will do, and return the exit status.
 
     Raises:
-        Trouble: The folder has no app, or the app does not have the stack or parameter.
+        ReviewError: The folder has no app, or the app does not have the stack or parameter.
     """
     with reviewing(options) as review:
         effects = find_effects(review.assembly, review.registry, review.advance)

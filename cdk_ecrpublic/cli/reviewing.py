@@ -1,4 +1,4 @@
-"""What the commands that review an app have in common."""
+"""Common code of the commands that review an app."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _NO_LINE_IS_LONGER = 10_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewOptions:
     """
-    What all commands take that review an app.
+    The options of all commands that review an app.
 
     Attributes:
-        folder: What ``cdk synth`` wrote.
-        stacks: Only these: patterns of names or of ``Stage/Stack``; empty: all.
-        registry: ``HOST/ALIAS`` of the account's own registry, for reading without credentials.
-        parameters: Values by ``Name`` or ``Stack:Name``.
-        allow_unknown: Unknown values do not make the command fail.
+        folder: The output folder of ``cdk synth``.
+        stacks: Only these stacks: patterns of names or of ``Stage/Stack``; empty for all.
+        registry: ``HOST/ALIAS`` of the account's own registry, to read it without credentials.
+        parameters: The values of parameters, by ``Name`` or ``Stack:Name``.
+        allow_unknown: Whether unknown values do not affect the exit status.
     """
 
     folder: Path
@@ -45,24 +45,24 @@ class ReviewOptions:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The registries, and a person who waits for them."""
+    """The registries, and a progress bar."""
 
     registry: Registry
     progress: Progress
     task: TaskID
 
     def begin(self, total: int) -> None:
-        """Show that there are *total* things to do."""
+        """Show the *total* number of steps."""
         self.progress.update(self.task, total=total)
 
     def advance(self, _done: object) -> None:
-        """Show that one more is done; called by any thread."""
+        """Show that one more step is done. Thread-safe."""
         self.progress.advance(self.task)
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """An app, the registries, and a person who waits."""
+    """An app, the registries, and a progress bar."""
 
     assembly: Assembly
     waiting: Waiting
@@ -73,22 +73,22 @@ class Review:
         return self.waiting.registry
 
     def advance(self, done: object) -> None:
-        """Show that one more image was looked at."""
+        """Show that one more image was reviewed."""
         self.waiting.advance(done)
 
 
 def output() -> Console:
-    """Return the console for results; what no terminal shows is not broken into lines."""
+    """Return the console for results. Lines are wrapped only in a terminal."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else _NO_LINE_IS_LONGER)
 
 
 def errors() -> Console:
-    """Return the console for what a person waits for."""
+    """Return the console for progress and messages."""
     return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _NO_LINE_IS_LONGER)
 
 
-class Trouble(click.ClickException):
-    """There is nothing to look at."""
+class ReviewError(click.ClickException):
+    """The app, or something in it, cannot be read."""
 
     exit_code = ExitStatus.UNCHECKED
 
@@ -96,14 +96,14 @@ class Trouble(click.ClickException):
 @contextmanager
 def reviewing(options: ReviewOptions, *, as_deployed: bool = False) -> Iterator[Review]:
     """
-    Read an app, and show on a terminal how far its images have been looked at.
+    Read an app, and show progress on a terminal while its images are reviewed.
 
     Args:
-        as_deployed: What a parameter of Systems Manager stood for at the last
-            deployment counts, and not its value now.
+        as_deployed: Whether to use Systems Manager parameters as resolved at the
+            last deployment, not as they are now.
 
     Raises:
-        Trouble: The folder has no app, or the app does not have the stack or parameter.
+        ReviewError: The folder has no app, or the app does not have the stack or parameter.
     """
     with waiting("looking at images", options.registry) as wait:
         reading = Reading(
@@ -115,7 +115,7 @@ def reviewing(options: ReviewOptions, *, as_deployed: bool = False) -> Iterator[
         try:
             assembly = read_assembly(options.folder, reading=reading)
         except AssemblyError as error:
-            raise Trouble(str(error)) from error
+            raise ReviewError(str(error)) from error
         wait.begin(len(assembly.images))
         wait.registry.add_files(assembly.files)
         yield Review(assembly, wait)
@@ -123,7 +123,7 @@ def reviewing(options: ReviewOptions, *, as_deployed: bool = False) -> Iterator[
 
 @contextmanager
 def waiting(doing: str, home: str) -> Iterator[Waiting]:
-    """Give the registries, while a terminal shows how far it is."""
+    """Open the registries, and show progress on a terminal."""
     console = errors()
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}"),

@@ -26,20 +26,20 @@ from cdk_ecrpublic.sandbox.front.connections import Listener
 from cdk_ecrpublic.sandbox.server import listen
 
 DEFAULT_PORT = 4566
-"""The one that AWS emulators are expected on."""
+"""The usual port of AWS emulators."""
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
-"""What a shell returns when it cannot run a command."""
+"""The exit status of a shell that cannot run a command."""
 
 SIGNAL_STATUS = 128
-"""A shell's exit status for a command that a signal ended is this and the signal's number."""
+"""A shell adds the signal number to this if a signal ended the command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says."""
+    """The options of the command."""
 
     port: int | None
     account: str
@@ -54,7 +54,7 @@ class Options:
 
 def run(options: Options) -> int:
     """
-    Serve until told to stop, or for as long as a command runs.
+    Serve until a signal arrives, or while a command runs.
 
     Returns:
         The exit status.
@@ -76,30 +76,28 @@ def run(options: Options) -> int:
 
 
 def _end(status: int) -> NoReturn:
-    """End at once: a thread of ministack's may wait for hours, for a custom resource that never answers."""
+    """Exit without waiting for threads: one of ministack's may wait for hours for a response of a custom resource."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
 def _stop_early(number: int, _frame: object) -> None:
-    """Stop before there is anything to pass a signal on to; what has been started is ended on the way out."""
+    """Stop before the command has started. Context managers end what has been started."""
     sys.exit(SIGNAL_STATUS + number)
 
 
 def _sandbox(options: Options, folder: Path) -> Sandbox:
     account, settings = options.account, Settings(alias=options.alias)
-    # Taken now and kept: ministack must know the port before it is imported.
+    # Open the port first: ministack must know it when it is imported.
     listener = _listener(options.port)
     if options.without_ministack:
         if options.auth:
             listener.close()
-            message = (
-                "--auth needs ministack, which evaluates the policies; leave one of --auth and --without-ministack"
-            )
+            message = "--auth needs ministack, which evaluates the policies; omit --auth or --without-ministack"
             raise SandboxError(message)
         return Sandbox(listener, account=account, settings=settings)
-    from cdk_ecrpublic.sandbox.aws import ministack  # noqa: PLC0415 - only where it is wanted
+    from cdk_ecrpublic.sandbox.aws import ministack  # noqa: PLC0415 - imported only if needed
 
     port, values = listener.port, variables(f"http://127.0.0.1:{listener.port}", account)
     ministack.send_logs_to(options.log_file)
@@ -121,8 +119,11 @@ def _listener(port: int | None) -> Listener:
 
 def _inside(sandbox: Sandbox, options: Options, environment: Mapping[str, str]) -> int:
     if options.command:
+        if sys.stderr.isatty():
+            message = f"{shlex.join(options.command)} uses the sandbox at {sandbox.url} until it ends"
+            Console(stderr=True).print(message, style="yellow", highlight=False, soft_wrap=True)
         return _run_command(options.command, environment)
-    # Not an Event: a signal that comes while one is being waited for would wait for itself.
+    # An Event could deadlock: a signal handler that sets it may run while wait() holds its lock.
     reasons: SimpleQueue[str] = SimpleQueue()
     for number in STOPS:
         signal.signal(number, lambda received, _: reasons.put(signal.Signals(received).name))
@@ -155,7 +156,7 @@ def _run_command(command: tuple[str, ...], environment: Mapping[str, str]) -> in
 
 @dataclass(slots=True)
 class _Passing:
-    """Passes signals on to a command, which decides what they mean; one that comes too early waits for it."""
+    """Passes signals on to a command. A signal that arrives before the command has started is passed on later."""
 
     process: subprocess.Popen[bytes] | None = None
     waiting: list[int] = field(default_factory=list)
@@ -168,7 +169,7 @@ class _Passing:
     def __call__(self, number: int, _frame: object = None) -> None:
         if self.process is None:
             self.waiting.append(number)
-        # Ctrl-C in a terminal reaches the command by itself, and two of them mean something else to many.
+        # In a terminal, Ctrl-C reaches the command directly. Many commands treat a second one differently.
         elif number != signal.SIGINT or not sys.stdin.isatty():
             self.process.send_signal(number)
 
@@ -194,14 +195,15 @@ def _explanation(sandbox: Sandbox, values: Mapping[str, str], *, has_aws: bool) 
     alias = registry.aliases[0] if registry.aliases else "<alias>"
     host = sandbox.registry_host
     return f"""\
-# {"ECR Public and the AWS around it" if has_aws else "ECR Public"} on this machine, until Ctrl-C.
-# Nothing leaves the machine, and nothing is kept.
+# {"ECR Public and other AWS services" if has_aws else "ECR Public"} on this machine, until Ctrl-C.
+# No data leaves the machine, and none is kept.
+# To see what is in it, open {sandbox.url}/ in a browser.
 # In another terminal:
 
 {exports}
 
 # then, for example:
-#   aws ecr-public create-repository --repository-name demo       # its answer has the alias
+#   aws ecr-public create-repository --repository-name demo       # the response contains the alias
 #   aws ecr-public get-login-password | skopeo login --tls-verify=false -u AWS --password-stdin {host}
 #   skopeo copy --dest-tls-verify=false oci:image docker://{host}/{alias}/demo:1.0
 #   skopeo list-tags --tls-verify=false docker://{host}/{alias}/demo\

@@ -14,15 +14,15 @@ from cdk_ecrpublic.review.declaration import as_catalog, as_python
 from cdk_ecrpublic.review.live.registry import Registry
 from cdk_ecrpublic.review.snapshot import Snapshot, take_snapshot
 
-from .reviewing import errors
+from .reviewing import ReviewError, errors
 
 STACK_IMAGES_MAX = 450
-"""CloudFormation takes 500 resources in a stack."""
+"""CloudFormation allows 500 resources in a stack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says."""
+    """The options of the command."""
 
     repositories: tuple[str, ...]
     form: Literal["python", "catalog"]
@@ -30,10 +30,10 @@ class Options:
 
 def run(options: Options) -> None:
     """
-    Print the declaration of what repositories have.
+    Print a declaration of the tagged images of repositories.
 
     Raises:
-        click.ClickException: A repository cannot be read.
+        ReviewError: A repository cannot be read.
     """
     console = errors()
     registry = Registry(tell=lambda message: console.print(printable(message), style="dim", markup=False))
@@ -44,7 +44,7 @@ def run(options: Options) -> None:
                 snapshots.append(take_snapshot(repository, registry))
             except ImageError as error:
                 message = f"{repository}: {error.explain()}"
-                raise click.ClickException(message) from error
+                raise ReviewError(message) from error
     click.echo(as_python(snapshots) if options.form == "python" else as_catalog(snapshots), nl=False)
     for remark in _remarks(snapshots, options):
         console.print(remark, style="yellow", markup=False)
@@ -53,10 +53,10 @@ def run(options: Options) -> None:
 def _remarks(snapshots: Sequence[Snapshot], options: Options) -> list[str]:
     images = sum(len(snapshot.images) for snapshot in snapshots)
     remarks = [
-        f"{snapshot.name}: {count(len(snapshot.left_out), 'tag')} of signatures and the like left out"
+        f"{snapshot.name}: {count(len(snapshot.left_out), 'tag')} of signatures and other referrers omitted"
         for snapshot in snapshots
         if snapshot.left_out
     ]
     if images > STACK_IMAGES_MAX and options.form == "python":
-        remarks.append(f"{images} images are more than a stack takes; use --format catalog, with nested stacks")
+        remarks.append(f"{images} images are too many for one stack; use --format catalog, with nested stacks")
     return remarks

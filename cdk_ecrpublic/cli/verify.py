@@ -33,7 +33,7 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(ReviewOptions):
-    """What the command line says."""
+    """The options of the command."""
 
     tags_only: bool
     as_json: bool
@@ -41,10 +41,10 @@ class Options(ReviewOptions):
 
 def run(options: Options) -> ExitStatus:
     """
-    Print where the registry is not what is declared.
+    Print differences between the registry and the declarations, and return the exit status.
 
     Raises:
-        Trouble: The folder has no app, or the app does not have the stack or parameter.
+        ReviewError: The folder has no app, or the app does not have the stack or parameter.
     """
     with reviewing(options, as_deployed=True) as review:
         findings = find_drift(review.assembly.images, review.registry, review.advance, tags_only=options.tags_only)

@@ -8,6 +8,7 @@ digest, so that ``cdk diff`` shows when it changes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,7 @@ from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Digest
 from ._pin_names import KEY, METADATA
 from ._sources.base import SourceBinding
-from ._validation.values import is_known, refuse
+from ._validation.values import is_known
 from .public_repository import IPublicRepository
 
 URL_SUFFIX = "amazonaws.com"
@@ -27,6 +28,9 @@ URL_SUFFIX = "amazonaws.com"
 
 PUBLIC_HOST, UNKNOWN_REGISTRY = "public.ecr.aws", "-"
 """The host in the name of a tag of the destination repository, and the placeholder for an unknown registry."""
+
+_TAG = re.compile(r"[\w.-]+", re.ASCII)
+"""A source that is a tag alone is in the destination repository."""
 
 
 @dataclass
@@ -62,14 +66,22 @@ class Pinning:
         ways = ["name the image by digest"]
         if self.unpinned:
             ways.append("run `cdk-ecrpublic pin` to keep its digest in cdk.context.json")
-        others = [_shown(self.image, name) for name in names if name not in self.unpinned]
+        others = [self._shown(name) for name in names if name not in self.unpinned]
         cannot = f"; `cdk-ecrpublic pin` cannot pin {', '.join(others)}: it pins only tags that synthesis knows"
         Annotations.of(self.image).add_warning_v2(
             "@cdk-ecrpublic:mutableTag",
-            f"the source may later point to another image: {', '.join(_shown(self.image, name) for name in names)}; "
+            f"the source may later point to another image: {', '.join(map(self._shown, names))}; "
             "cdk diff cannot see that, and CloudFormation does not deploy again when it happens; "
             f"{', '.join([*ways, ''])}or change refresh= to have it read again{cannot if others else ''}",
         )
+
+    def _shown(self, name: str) -> str:
+        """Return a mutable reference for a message, as far as it is known at synthesis."""
+        parts = _parts(self.image, name)
+        if parts == [None]:
+            return "a tag that is not known before deployment"
+        text = "".join("…" if part is None else part for part in parts)
+        return f"tag {text!r} of repository {self.repository.identity!r}" if _TAG.fullmatch(text) else text
 
     def _replaced(self, source: Any, mutable: frozenset[str]) -> Any:  # noqa: ANN401 - the value of a Source property
         match source:
@@ -112,11 +124,11 @@ def _checked(image: Construct, key: str, digest: object) -> str:
     try:
         Digest.parse(text)
     except ImageError as error:
-        refuse(
-            image.node.path,
-            f"context key {key!r}: {error.message}; correct it in cdk.context.json, or remove it with: "
-            f"cdk context --reset '{key}'",
+        message = (
+            f"{image.node.path}: context key {key!r}: {error.message}; correct it in cdk.context.json, or remove it "
+            f"with: cdk context --reset '{key}'"
         )
+        raise ValueError(message) from None
     return text
 
 
@@ -141,16 +153,16 @@ def _reference(image: Construct, reference: str, others: Mapping[Any, object]) -
 
 def _text(image: Construct, name: str) -> str | None:
     """Return a reference as a string, if only values that are constant in the partition are unknown."""
+    parts = _parts(image, name)
+    return None if None in parts else "".join(filter(None, parts))
+
+
+def _parts(image: Construct, name: str) -> list[str | None]:
+    """Return the parts of a reference; None is a part that is not known at synthesis."""
     if is_known(name):
-        return name
+        return [name]
     match Stack.of(image).resolve(name):
         case {"Fn::Join": ["", [*parts]]}:
             known = [URL_SUFFIX if part == {"Ref": "AWS::URLSuffix"} else part for part in parts]
-            return "".join(known) if all(isinstance(part, str) for part in known) else None
-    return None
-
-
-def _shown(image: Construct, name: str) -> str:
-    """Return a mutable reference for a message, as far as it is known at synthesis."""
-    tag = name.rpartition(":")[2]
-    return _text(image, name) or (tag if is_known(tag) else "a tag that is not known before deployment")
+            return [part if isinstance(part, str) else None for part in known]
+    return [None]

@@ -2,8 +2,8 @@
 Which images always have a record, and which permissions the function needs for records.
 
 Since version 0.2, the function chooses the names of its records. The names that
-0.1 rendered stay in the template, because a changed property would send an update
-to every image. They tell the function which images always have a record.
+0.1 rendered stay in the template, because a changed property would update every
+image. An image with such a name always has a record.
 """
 
 from __future__ import annotations
@@ -31,41 +31,41 @@ RECORD_ROOT = "cdk-ecrpublic/state"
 RECORD_REGION = "us-east-1"
 """The Region of the registry, so that stacks in all Regions see each other's records."""
 
-_REMEMBERED = "_cdk_ecrpublic_remembered"
+_TABLE = "_cdk_ecrpublic_remembered"
 
 
-class Rememberable(Protocol):
-    """An image for which the function can be told to keep a record."""
+class RecordableImage(Protocol):
+    """An image for which the function can always keep a record."""
 
     def remember(self) -> None:
-        """Always keep a record from now on. Can be called repeatedly."""
+        """Make the function always keep a record. Can be called repeatedly."""
 
 
 @dataclass
-class Neighbours:
+class RepositoryImages:
     """
     The images of one repository.
 
-    As soon as one of them may remove something, all of them get a record,
-    including those declared before. Without a record, a tag that moves from one
-    image to another would seem to have no owner.
+    If one of them may remove something, all of them get a record, including those
+    that were declared before it. Without a record, a tag that moves from one image
+    to another would seem to have no owner.
     """
 
-    images: list[Rememberable] = field(default_factory=list)
-    removing: bool = False
+    images: list[RecordableImage] = field(default_factory=list)
+    has_removal: bool = False
 
     @classmethod
-    def of(cls, scope: Construct, key: tuple[str, ...]) -> Neighbours:
+    def of(cls, scope: Construct, key: tuple[str, ...]) -> RepositoryImages:
         """Return the images of the repository with this key. The table is attached to the app."""
-        table: dict[tuple[str, ...], Neighbours] = getattr(scope.node.root, _REMEMBERED, {})
-        setattr(scope.node.root, _REMEMBERED, table)
+        table: dict[tuple[str, ...], RepositoryImages] = getattr(scope.node.root, _TABLE, {})
+        setattr(scope.node.root, _TABLE, table)
         return table.setdefault(key, cls())
 
-    def join(self, image: Rememberable, *, removes: bool) -> None:
-        """Add an image, which may remove something if *removes* is True."""
+    def add(self, image: RecordableImage, *, removes: bool) -> None:
+        """Add an image. *removes* says whether it may remove something."""
         self.images.append(image)
-        self.removing = self.removing or removes
-        for each in self.images if self.removing else ():
+        self.has_removal = self.has_removal or removes
+        for each in self.images if self.has_removal else ():
             each.remember()
 
 

@@ -21,7 +21,16 @@ from ._validation.values import check_kind, check_path, check_text, is_known
 
 
 class ImageSource:
-    """Factory methods for all kinds of source."""
+    """
+    Where the image of a ``PublicImage`` comes from: one method for each kind of source.
+
+    ```python
+    retagged = ImageSource.digest("sha256:9f2c…")
+    copied = ImageSource.registry("ghcr.io/acme/agent@sha256:9f2c…")
+    joined = ImageSource.index({"linux/amd64": retagged, "linux/arm64": copied})
+    PublicImage(self, "Release", repository=repository, source=joined, tags=["1.4.2"])
+    ```
+    """
 
     @staticmethod
     def digest(digest: str) -> IImageSource:
@@ -98,7 +107,9 @@ class ImageSource:
         return ManifestSource(read_file(path, "ImageSource.manifest_file"), Path(path), media_type, digest)
 
     @staticmethod
-    def registry(reference: str, *, credentials: secretsmanager.ISecret | None = None) -> IImageSource:
+    def registry(
+        reference: str, *, credentials: secretsmanager.ISecret | secretsmanager.Secret | None = None
+    ) -> IImageSource:
         """
         Copy an image, with everything that it refers to, from any OCI registry.
 

@@ -21,6 +21,7 @@ from ._function import FUNCTION_LOGICAL_ID, fix_logical_id, make_function, make_
 from ._iam.actions import (
     CHECK_ACTIONS,
     COPY_ACTIONS,
+    LOG_ACTIONS,
     LOGIN_ACTIONS,
     PUBLISH_ACTIONS,
     REGISTRY_ACTIONS,
@@ -30,6 +31,7 @@ from ._iam.actions import (
 from ._iam.managed_role import ManagedPolicyRole
 from ._iam.undo_policies import UndoPolicies
 from ._records import record_statements
+from ._signature import shows_parameters
 from ._validation.image import check_partition
 from ._validation.provider import check_options
 from ._validation.values import check_instance, check_list, check_repository, check_text, refuse, refuse_kind
@@ -48,8 +50,6 @@ DEFAULT_ID = "ECRPublicImageProvider"
 
 _STACK_PROVIDER = "_cdk_ecrpublic_provider"
 
-_LOG_ACTIONS = ("logs:CreateLogStream", "logs:PutLogEvents")
-
 _VPC_ACTIONS = (
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
@@ -61,6 +61,7 @@ _VPC_ACTIONS = (
 """What Lambda needs to attach a function to a VPC. Reference: Lambda developer guide, "Connecting to a VPC"."""
 
 
+@shows_parameters
 @jsii.implements(iam.IGrantable)
 class PublicImageProvider(Construct):
     """
@@ -70,6 +71,17 @@ class PublicImageProvider(Construct):
     defaults below. To set options, create the provider before the first image
     and pass it to the images as ``provider=``. Changing an option updates the
     function in place.
+
+    ```python
+    provider = PublicImageProvider(self, "Provider", memory_size=1024)
+    PublicImage(
+        self, "Release",
+        repository=repository,
+        source=ImageSource.registry("ghcr.io/acme/agent@sha256:9f2c…"),
+        tags=["1.4.2"],
+        provider=provider,
+    )
+    ```
 
     Args:
         memory_size: In MiB, from 128 to 10,240. The CPU share grows with it.
@@ -120,11 +132,11 @@ class PublicImageProvider(Construct):
         memory_size: int = 512,
         timeout: Duration | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
-        role: iam.IRole | None = None,
+        role: iam.IRole | iam.Role | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
-        log_encryption_key: kms.IKey | None = None,
+        log_encryption_key: kms.IKey | kms.Key | None = None,
         tracing: lambda_.Tracing | None = None,
         dead_letter_queue: sqs.IQueue | None = None,
         reserved_concurrent_executions: int | None = None,
@@ -152,7 +164,7 @@ class PublicImageProvider(Construct):
         self._resources: dict[tuple[str, ...], set[str]] = {}
         self._policies: list[iam.Policy] = []
         self._undo_policies = UndoPolicies(self)
-        self.allow(_LOG_ACTIONS, log_group.log_group_arn)
+        self.allow(LOG_ACTIONS, log_group.log_group_arn)
         # Not only once there is an image: the last one may be leaving the stack.
         self.allow_remembering()
         if role is None and self._default_policy is not None:

@@ -16,6 +16,7 @@ from ._iam.actions import (
     STATUS_ACTIONS,
 )
 from ._records import PARAMETER_ROOT, RECORD_REGION, RECORD_ROOT
+from ._signature import shows_parameters
 from ._validation.values import check_flag, check_instance, check_list, check_text, refuse
 from .provider import PublicImageProvider, provider_of
 from .public_repository import IPublicRepository, PublicRepository
@@ -24,6 +25,7 @@ EXPORT_NAME = f"{FUNCTION_LOGICAL_ID}Arn"
 """Never changes, because other templates import it."""
 
 
+@shows_parameters
 class PublicImageProviderStack(Stack):
     """
     A stack that contains only the function, and exports its ARN as ``ECRPublicImageHandlerArn``.

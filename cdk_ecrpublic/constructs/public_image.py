@@ -9,22 +9,26 @@ from constructs import Construct
 
 from .._assets.lambda_handler.oci import parse_tag
 from .._assets.lambda_handler.spec import RESOURCE_TYPE, Property, encode
+from ._exports import ExportWarnings
 from ._pins import Pinning
-from ._records import Neighbours, parameter_name
+from ._records import RepositoryImages, parameter_name
+from ._rules.base import IReleaseRule, bind_rules
+from ._signature import shows_parameters
 from ._sources.base import IImageSource, SourceBinding, check_whole
 from ._validation.image import (
     check_kinds,
+    check_options,
     check_partition,
-    check_rules,
     check_tags,
     reject_duplicate_tags,
     repository_key,
 )
-from ._validation.values import check, is_known, refuse, refuse_kind
+from ._validation.values import check, check_kind, is_known, refuse, refuse_kind
 from ._warnings import warn_of_failures, warn_of_undeclared_tag
 from .on_tag_removed import OnTagRemoved
 from .provider import PublicImageProvider
 from .public_repository import IPublicRepository
+from .signing import ISigning
 
 SERVICE_TIMEOUT = Duration.seconds(300)
 COPY_SERVICE_TIMEOUT = Duration.seconds(960)
@@ -39,20 +43,32 @@ an update to every deployed image.
 """
 
 
+@shows_parameters
 class PublicImage(Construct):
     """
     An image in a public repository, with its tags.
 
     ``cdk deploy`` moves the tags to the image. A rollback moves them back,
-    including tags that were taken over from elsewhere; tags that did not exist
-    before stay. If you remove the construct, or a tag from it, nothing is removed
+    including tags that were taken over from elsewhere. Tags that did not exist
+    before stay, unless the declaration removes tags. If you remove the construct, or a tag from it, nothing is removed
     from the registry, unless you set ``removal_policy`` or ``on_tag_removed``.
+
+    ```python
+    PublicImage(
+        self, "Release",
+        repository=PublicRepository.from_repository_name(self, "Agent", "acme/agent"),
+        source=ImageSource.digest("sha256:9f2c…"),
+        tags=["1.4.2", "1.4", "latest"],
+        required_platforms=["linux/amd64", "linux/arm64"],
+    )
+    ```
 
     Args:
         repository: The repository to publish to.
         source: Where the image comes from; see ``ImageSource``.
-        tags: The tags of the image, put in this order. Default: none; the
-            image is published by digest only.
+        tags: The tags of the image, put in this order; ``ReleaseTags`` makes
+            those of a version. Default: none; the image is published by digest
+            only.
         expected_digest: The digest that the source must have. Any other digest
             fails the deployment before anything is written. Default: any.
         platforms: Publish only these platforms, as
@@ -65,11 +81,15 @@ class PublicImage(Construct):
             such as ``1.4.*``. A deployment that would move one fails before
             anything is written; a rollback may always move it back. Immutable
             tags are put first, and are never removed. Default: none.
+        rules: Further rules for the release; see ``ReleaseRule``. Default: none.
+        sign_with: The service that signs the image before its tags move; see ``Signing``.
+            Default: none; the image is not signed.
         on_tag_removed: What happens to a tag that is no longer in *tags*.
             Default: it stays in the registry.
         removal_policy: With ``DESTROY``, deleting the construct or its stack
             removes the tags that still point to the image, and deletes the image
-            (an index before its children) if nothing else refers to it. Only this
+            (an index before its children) if nothing else refers to it, even if
+            the image existed before the construct. Only this
             option does so: ``RemovalPolicies.of(scope).destroy()`` removes
             nothing from the registry, and its ``retain()`` keeps what this
             option would remove. Default: ``RETAIN``.
@@ -89,7 +109,7 @@ class PublicImage(Construct):
             without ECR Public.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only options
         self,
         scope: Construct,
         construct_id: str,
@@ -101,6 +121,8 @@ class PublicImage(Construct):
         platforms: Sequence[str] = (),
         required_platforms: Sequence[str] = (),
         immutable_tags: Sequence[str] = (),
+        rules: Sequence[IReleaseRule] = (),
+        sign_with: ISigning | None = None,
         on_tag_removed: OnTagRemoved = OnTagRemoved.KEEP,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
         include_referrers: bool = False,
@@ -111,7 +133,7 @@ class PublicImage(Construct):
         check_partition(self)
         check_kinds(path := self.node.path, repository, source)
         check_tags(path, tags)
-        check_rules(
+        check_options(
             path, expected_digest, platforms=platforms, required_platforms=required_platforms,
             immutable_tags=immutable_tags, on_tag_removed=on_tag_removed, removal_policy=removal_policy,
             include_referrers=include_referrers, refresh=refresh,
@@ -122,7 +144,7 @@ class PublicImage(Construct):
         self._repository, self._tags = repository, tags
         self._provider = self._provider_or_default(provider)
         self._removes = on_tag_removed is OnTagRemoved.UNTAG or removal_policy is RemovalPolicy.DESTROY
-        self._is_remembered = False
+        self._has_record = False
         binding = self._bind(source, pinning := Pinning(self, repository))
         self._check_digest(expected_digest, binding, is_whole=not platforms)
         pinning.warn_of(binding.mutable_tags)
@@ -134,8 +156,8 @@ class PublicImage(Construct):
             Property.IMAGE_DIGEST: expected_digest or (None if platforms else binding.image_digest),
             Property.SOURCE: binding.properties,
             Property.PLATFORMS: list(platforms),
-            Property.REQUIRED_PLATFORMS: list(required_platforms),
-            Property.IMMUTABLE_TAGS: list(immutable_tags),
+            **bind_rules(rules, self, self._provider, binding, required_platforms, immutable_tags),
+            Property.SIGN_WITH: None if sign_with is None else self._bind_signing(sign_with),
             Property.INCLUDE_REFERRERS: True if include_referrers else None,
             Property.ON_TAG_REMOVED: None if on_tag_removed is OnTagRemoved.KEEP else on_tag_removed.value,
             Property.ON_DELETE: "Delete" if removal_policy is RemovalPolicy.DESTROY else None,
@@ -146,7 +168,7 @@ class PublicImage(Construct):
         self._keep_permissions(key)
         if binding.mutable_tags and expected_digest is None:
             self.remember()
-        Neighbours.of(self, key).join(self, removes=self._removes)
+        RepositoryImages.of(self, key).add(self, removes=self._removes)
 
     def remember(self) -> None:
         """
@@ -157,12 +179,17 @@ class PublicImage(Construct):
         may be removed.
         """
         resource = self._resource.node.default_child
-        if self._is_remembered or not isinstance(resource, CfnResource):
+        if self._has_record or not isinstance(resource, CfnResource):
             return
-        self._is_remembered = True
+        self._has_record = True
         stack = Stack.of(self)
         name = parameter_name(self._repository, stack, resource.logical_id)
         resource.add_property_override(Property.STATE_PARAMETER_NAME.value, name)
+
+    @property
+    def repository(self) -> IPublicRepository:
+        """The repository that the image is published to."""
+        return self._repository
 
     @property
     def image_digest(self) -> str:
@@ -178,6 +205,11 @@ class PublicImage(Construct):
     def image_uri(self) -> str:
         """The URI of the image by digest: ``public.ecr.aws/<alias>/<name>@sha256:…``."""
         return self._resource.get_att_string("ImageUri")
+
+    @property
+    def skipped_tags(self) -> str:
+        """The declared tags that a rule has left where they are, separated by commas; known after the release."""
+        return self._resource.get_att_string("SkippedTags")
 
     @property
     def registry_id(self) -> str:
@@ -213,9 +245,13 @@ class PublicImage(Construct):
             refuse_kind(f"{self.node.path}: source", binding, "a SourceBinding from its bind()")
         return pinning.apply(binding)
 
+    def _bind_signing(self, signing: ISigning) -> Mapping[str, object]:
+        check_kind(f"{self.node.path}: sign_with", signing, "bind", "a Signing, e.g. Signing.kms(key)")
+        return signing.bind(self._provider, self._repository)
+
     def _declare(self, properties: Mapping[str, object], binding: SourceBinding) -> CustomResource:
         self._provider.allow_publishing(self._repository, copies=binding.copies, needs_layers=binding.needs_layers)
-        return CustomResource(
+        resource = CustomResource(
             self,
             "Resource",
             resource_type=RESOURCE_TYPE,
@@ -223,6 +259,8 @@ class PublicImage(Construct):
             service_timeout=COPY_SERVICE_TIMEOUT if binding.copies else SERVICE_TIMEOUT,
             properties=properties,
         )
+        ExportWarnings.of(self).watch(self, resource)
+        return resource
 
     def _keep_permissions(self, key: tuple[str, ...]) -> None:
         """Let the function clean up until the resource is deleted or replaced."""

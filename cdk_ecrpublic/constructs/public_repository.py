@@ -16,11 +16,13 @@ from .._assets.lambda_handler.errors import InvalidReferenceError, truncated_rep
 from .._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse_repository_name
 from .._assets.lambda_handler.oci.reference import parse_declared_name
 from ._iam.actions import DESCRIBE_ACTIONS, LOGIN_ACTIONS, PUSH_ACTIONS
+from ._signature import shows_parameters
 from ._validation.values import (
     check,
     check_choices,
     check_instance,
     check_length,
+    check_list,
     check_member,
     is_known,
     refuse,
@@ -180,12 +182,23 @@ class _Repository(Resource):
                 refuse_kind(f"{self.node.path}: actions", action, "IAM actions, each as a separate string")
 
 
+@shows_parameters
 class PublicRepository(_Repository):
     """
     A repository of Amazon ECR Public, with its catalog data for the gallery.
 
     CloudFormation can create public repositories in us-east-1 only. Stacks in
     other Regions import a repository with ``from_repository_name``.
+
+    ```python
+    PublicRepository(
+        self, "Created",
+        repository_name="acme/agent",
+        description="Watches things",
+        architectures=["x86-64", "ARM 64"],
+    )
+    imported = PublicRepository.from_repository_name(self, "Imported", "acme/tools")
+    ```
 
     Args:
         repository_name: For example ``acme/agent``. Default: CloudFormation
@@ -198,6 +211,8 @@ class PublicRepository(_Repository):
         repository_policy: Allows other accounts to push. Default: only this account.
         removal_policy: What happens when the repository leaves the stack.
             Default: ``RETAIN``; the repository and its images stay.
+        lifecycle_rules: Report images that these rules expire, as
+            ``PublicRepositoryRetention`` does with its defaults. Default: none.
 
     Raises:
         ValueError: A value exceeds the limits of the service, or the stack is
@@ -217,14 +232,11 @@ class PublicRepository(_Repository):
         operating_systems: Sequence[str] = (),
         repository_policy: iam.PolicyDocument | None = None,
         removal_policy: RemovalPolicy = RemovalPolicy.RETAIN,
+        lifecycle_rules: Sequence[ecr.LifecycleRule] = (),
     ) -> None:
         super().__init__(scope, construct_id)
         path = self.node.path
-        region = Stack.of(self).region
-        if is_known(region) and region != _REGION:
-            refuse(
-                path, f"CloudFormation creates public repositories in {_REGION} only, and this stack is in {region!r}"
-            )
+        self._check_region()
         if repository_name is not None:
             check(f"{path}: repository_name", repository_name, parse_declared_name)
         check_length(f"{path}: description", description, DESCRIPTION_MAX_CHARACTERS)
@@ -236,6 +248,7 @@ class PublicRepository(_Repository):
             expected = "an iam.PolicyDocument: iam.PolicyDocument.from_json({…})"
             check_instance(f"{path}: repository_policy", repository_policy, iam.PolicyDocument, expected)
         check_member(f"{path}: removal_policy", removal_policy, tuple(RemovalPolicy))
+        check_list(f"{path}: lifecycle_rules", lifecycle_rules, "ecr.LifecycleRule")
         catalog_data = {
             "RepositoryDescription": description,
             "AboutText": about_text,
@@ -255,6 +268,19 @@ class PublicRepository(_Repository):
         self._given_name = repository_name
         self.repository_name = resource.ref
         self.repository_arn = resource.attr_arn
+        if lifecycle_rules:
+            self._retain_by(lifecycle_rules)
+
+    def _check_region(self) -> None:
+        region = Stack.of(self).region
+        if is_known(region) and region != _REGION:
+            why = f"CloudFormation creates public repositories in {_REGION} only, and this stack is in {region!r}"
+            refuse(self.node.path, why)
+
+    def _retain_by(self, lifecycle_rules: Sequence[ecr.LifecycleRule]) -> None:
+        from .retention import PublicRepositoryRetention  # noqa: PLC0415 - it needs repositories itself
+
+        PublicRepositoryRetention(self, "Retention", repository=self, lifecycle_rules=lifecycle_rules)
 
     def add_to_resource_policy(self, statement: iam.PolicyStatement) -> iam.AddToResourcePolicyResult:
         """
@@ -356,6 +382,12 @@ class PublicRepository(_Repository):
         repository.repository_name = cfn_public_repository.ref
         repository.repository_arn = cfn_public_repository.attr_arn
         return repository
+
+
+def name_at_synthesis(repository: IPublicRepository) -> str | None:
+    """Return the name of a repository if it is known at synthesis; None if not."""
+    given = getattr(repository, "_given_name", None)
+    return next((name for name in (given, repository.repository_name) if name is not None and is_known(name)), None)
 
 
 def _parse_arn(text: str) -> str:

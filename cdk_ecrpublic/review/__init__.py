@@ -1,1 +1,1 @@
-"""What a review needs: the app as it is synthesized, and the registry as it is."""
+"""Compare a synthesized app with the live registry, without writing anything."""

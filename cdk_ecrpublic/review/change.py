@@ -1,4 +1,4 @@
-"""An image of the app, what it is deployed as, and what the function will do with it."""
+"""An image of the app, its deployed declaration, and what the function will do with it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Change:
     An image of the app.
 
     Attributes:
-        deployed: What it is deployed as; None: it is not, or that is not known.
-        effect: What becomes of it.
-        turn: The request that CloudFormation will send; None: it sends none,
-            or it is not known what is deployed.
-        plan: What the function will write; None: nothing, or that is not known.
-        taken: The tags that the request takes over, each with its image until now.
+        deployed: The deployed declaration; None if there is none, or it is not known.
+        effect: What will happen to the image.
+        turn: The request that CloudFormation will send; None if it sends none,
+            or if the deployed declaration is not known.
+        plan: What the function will write; None if it writes nothing, or this is not known.
+        taken: The tags that the request takes over, each with its current image.
     """
 
     image: DeclaredImage
@@ -38,14 +38,14 @@ class Change:
 
     @property
     def may_replace(self) -> bool:
-        """Whether it goes to another place than that where it is deployed, as far as the declarations tell."""
+        """Whether its repository differs from the deployed one, as far as the declarations show."""
         if self.deployed is None or self.effect.state in {State.REFUSED, State.UNSEEN}:
             return False
         places = [_place(each) for each in (self.deployed, self.image)]
         return places[0] != places[1] and not any(unknowns(places))
 
-    def having(self, **fields: Any) -> Change:  # noqa: ANN401 - those of an effect
-        """Return the change with other *fields* of its effect."""
+    def with_effect(self, **fields: Any) -> Change:  # noqa: ANN401 - those of an effect
+        """Return the change with these *fields* of its effect replaced."""
         return replace(self, effect=replace(self.effect, **fields))
 
 

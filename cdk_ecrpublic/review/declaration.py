@@ -1,4 +1,4 @@
-"""Snapshots as code: an app in Python, or a catalog."""
+"""Write snapshots as code: a Python app or a catalog."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ app.synth()
 
 
 def as_python(snapshots: Sequence[Snapshot]) -> str:
-    """Write an app of one stack that declares *snapshots*."""
+    """Return the source of an app with one stack that declares *snapshots*."""
     return _HEAD + "\n".join(map(_repository, snapshots)) + _FOOT
 
 
 def as_catalog(snapshots: Sequence[Snapshot]) -> str:
-    """Write a catalog that declares *snapshots*; `PublicImageCatalog.from_file` reads it."""
+    """Return a catalog that declares *snapshots*, for `PublicImageCatalog.from_file`."""
     lines = ["repositories:"]
     for snapshot in snapshots:
         lines += [f"  {snapshot.name}:", "    images:"] if snapshot.images else []
@@ -67,12 +67,12 @@ def _images(snapshot: Snapshot, variable: str) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    """Quote a string. The quotes of JSON are valid in Python and YAML, too."""
+    """Quote a string. A JSON string is also valid in Python and YAML."""
     return json.dumps(value)
 
 
 def _construct_id(name: str) -> str:
-    # A slash would stand for another level of constructs.
+    # A slash would add a level to the construct tree.
     return name.replace("/", ".")
 
 

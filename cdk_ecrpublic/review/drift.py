@@ -1,4 +1,4 @@
-"""Where the live registry is no longer what the app declares."""
+"""Find differences between the live registry and the declarations of an app."""
 
 from __future__ import annotations
 
@@ -10,36 +10,41 @@ from .._assets.lambda_handler.concurrency import map_concurrently
 from .._assets.lambda_handler.ecr_public import EcrPublicRepository
 from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Digest, Manifest
+from .._assets.lambda_handler.publish.content import content_in_destination
+from .._assets.lambda_handler.publish.differences import UNANSWERED, missing, tag_differences
+from .._assets.lambda_handler.publish.plan import Observed
+from .._assets.lambda_handler.publish.ports import SourcePorts
 from .._assets.lambda_handler.publish.tree import DEPTH_MAX
-from .._assets.lambda_handler.resources.planning import resolve
+from .._assets.lambda_handler.resources.judging import tags_ahead
+from .._assets.lambda_handler.resources.planning import missing_signatures, resolve
 from .._assets.lambda_handler.spec import Declaration, decode
 from .app.declared import DeclaredImage
-from .effect import AT_ONCE, NOT_BUILT, UNANSWERED, problems_of
+from .effect import MAX_CONCURRENT_IMAGES, NOT_BUILT, problems_of
 from .live.registry import Registry
-from .untouched import NOT_REMEMBERED, UNREADABLE, deployed_digest, moved, tag_differences
+from .untouched import NO_RECORD, UNREADABLE, deployed_digest, moved
 
 
 class Verdict(StrEnum):
-    """How a declared image was found."""
+    """The result for one declared image."""
 
     AS_DECLARED = "as declared"
     DIFFERENT = "different"
     UNKNOWN = "unknown"
-    """What is declared is not known here."""
+    """The declaration depends on a value that is not known here."""
     UNSEEN = "unseen"
-    """It could not be looked at."""
+    """The registry could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """
-    One declared image, and what is found in its place.
+    A declared image and the differences from it.
 
     Attributes:
-        digest: What is declared; None: not known.
-        differences: One sentence each.
-        problems: Why it is unknown or unseen.
-        notes: What else there is to know, such as a source that has moved.
+        digest: The declared digest; None if not known.
+        differences: One sentence for each difference.
+        problems: Why the verdict is unknown or unseen.
+        notes: Other facts, for example that the source has moved.
     """
 
     stack: str
@@ -60,11 +65,11 @@ def find_drift(
     tags_only: bool = False,
 ) -> list[Finding]:
     """
-    Compare all of *declared* with what is there, several at once.
+    Compare declared images with the registry, several concurrently.
 
     Args:
-        done: Called with each finding as soon as there is one, by any thread.
-        tags_only: Do not look whether the images are complete.
+        done: Is called with each finding, by any thread.
+        tags_only: Do not check whether the images are complete.
     """
 
     def find(image: DeclaredImage) -> Finding:
@@ -72,7 +77,7 @@ def find_drift(
         done(finding)
         return finding
 
-    return map_concurrently(find, declared, max_workers=AT_ONCE)
+    return map_concurrently(find, declared, max_workers=MAX_CONCURRENT_IMAGES)
 
 
 def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) -> Finding:
@@ -86,15 +91,19 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
         repository = ports.destination
         digest, notes = _expected(declared, declaration, registry)
         found = repository.resolve(declaration.tags)
-        differences = [*tag_differences(declaration.tags, digest, found)]
+        ahead = tags_ahead(declaration, digest, found, ports)
+        tags = [tag for tag in declaration.tags if tag not in ahead]
+        notes = (*notes, *(f"tag {tag} stays where it is: {why}" for tag, why in ahead.items()))
+        differences = [*tag_differences(tags, digest, found)]
         if not tags_only:
-            differences += _Completeness(repository).lacking(digest)
+            lacking = [*_Completeness(repository).lacking(digest)]
+            differences += lacking or _unsigned(declaration, digest, ports)
     except UNANSWERED as error:
         return replace(finding, verdict=Verdict.UNSEEN, problems=problems_of(error))
     except ImageError as error:
         if declared.built_here and isinstance(error, NotFoundError):
             return replace(finding, problems=(NOT_BUILT,))
-        # The registries did answer: what is declared cannot be there.
+        # The registry responded, so the declared image cannot be there.
         return replace(finding, verdict=Verdict.DIFFERENT, differences=problems_of(error))
     return replace(
         finding,
@@ -102,16 +111,26 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
         verdict=Verdict.DIFFERENT if differences else Verdict.AS_DECLARED,
         digest=str(digest),
         differences=tuple(differences),
-        notes=tuple(note for note in notes if differences or note != NOT_REMEMBERED),
+        notes=tuple(note for note in notes if differences or note != NO_RECORD),
     )
+
+
+def _unsigned(declaration: Declaration, digest: Digest, ports: SourcePorts) -> Iterator[str]:
+    """Yield a sentence for each image that is not signed as declared."""
+    if declaration.signing is None:
+        return
+    root = ports.destination.manifest(digest)
+    content = content_in_destination(root, ports.destination, ())
+    for signature in missing_signatures(declaration, content, Observed(tags={}), ports):
+        yield f"{signature.image.digest} has no valid signature made with {declaration.signing.arn}"
 
 
 def _expected(declared: DeclaredImage, declaration: Declaration, registry: Registry) -> tuple[Digest, tuple[str, ...]]:
     """
-    Return the image that has to be there, and what there is to say of its source.
+    Return the digest that the tags should point to, and notes about the source.
 
     Raises:
-        ImageError: It cannot be found out.
+        ImageError: The source cannot be resolved.
     """
     ports = registry.ports(declaration, account=declared.account)
     if declaration.pinned is not None:
@@ -124,37 +143,36 @@ def _expected(declared: DeclaredImage, declaration: Declaration, registry: Regis
             raise
         return digest, tuple(UNREADABLE + problem for problem in problems_of(error))
     if digest is None:
-        return now, (NOT_REMEMBERED,)
+        return now, (NO_RECORD,)
     return digest, () if now == digest else (moved(now),)
 
 
 @dataclass(frozen=True, slots=True)
 class _Completeness:
-    """Looks whether all is there that an image consists of."""
+    """Checks whether all manifests and blobs of an image exist."""
 
     repository: EcrPublicRepository
 
     def lacking(self, digest: Digest) -> Iterator[str]:
-        """Name what is missing of an image."""
-        manifests, missing = self._descend([digest], DEPTH_MAX)
-        for each in missing:
-            what = "image" if each == digest else f"child of {digest}"
-            yield f"{what} {each} is missing"
+        """Yield a sentence for each manifest and blob that an image lacks."""
+        manifests, absent = self._descend([digest], DEPTH_MAX)
+        for each in absent:
+            yield missing(each) if each == digest else f"child of {digest} {each} is missing"
         blobs = {blob.digest for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
         for each in sorted(self.repository.missing_blobs(blobs)):
             yield f"blob {each} of {digest} is missing"
 
     def _descend(self, digests: Sequence[Digest], depth: int) -> tuple[list[Manifest], list[Digest]]:
-        manifests, missing = [], []
+        manifests, lacking = [], []
         for digest in digests:
             try:
                 manifest = self.repository.manifest(digest)
             except NotFoundError:
-                missing.append(digest)
+                lacking.append(digest)
                 continue
             manifests.append(manifest)
             if depth:
                 below, absent = self._descend([child.digest for child in manifest.children], depth - 1)
                 manifests += below
-                missing += absent
-        return manifests, missing
+                lacking += absent
+        return manifests, lacking

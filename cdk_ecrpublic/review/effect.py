@@ -1,4 +1,4 @@
-"""What a deployment does to one image of the registry, in words that all reports share."""
+"""The effect of a deployment on one image, for all reports."""
 
 from __future__ import annotations
 
@@ -6,86 +6,82 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .._assets.lambda_handler.errors import (
-    AccessError,
-    DeadlineError,
-    ImageError,
-    InvalidPropertiesError,
-    RuleViolationError,
-    ThrottledError,
-    UnavailableError,
-)
+from .._assets.lambda_handler.errors import ImageError, InvalidPropertiesError, RuleViolationError
 from .images import Summary
 
-AT_ONCE = 8
-"""How many images are looked at at the same time; registries count requests."""
+MAX_CONCURRENT_IMAGES = 8
+"""How many images are reviewed concurrently. Registries limit the rate of requests."""
 
-UNANSWERED = (AccessError, ThrottledError, UnavailableError, DeadlineError)
-"""We were not let look; any other error is an answer, and says what is wrong with what is declared."""
-
-
-NOT_BUILT = "the deployment builds and pushes the image; nothing is known of it before that"
-"""The problem of an image that is an asset of the app, and is not there yet."""
+NOT_BUILT = "the deployment builds and pushes this image, so nothing about it is known yet"
+"""The problem of an image asset that has not been pushed yet."""
 
 
 class State(StrEnum):
-    """What becomes of an image."""
+    """What will happen to an image."""
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     DRIFTED = "drifted"
-    """The registry is not as declared, and stays so: nothing has changed that CloudFormation could see."""
+    """The registry differs from the declaration and will stay so, because CloudFormation sees no change."""
     REFUSED = "refused"
-    """The deployment will fail, before anything is written."""
+    """The deployment will fail before anything is written."""
     UNKNOWN = "unknown"
-    """What is declared, or what CloudFormation will do, is not known here; a problem names the cure."""
+    """The declaration, or what CloudFormation will do, is not known here. The problems say what to do."""
     UNSEEN = "unseen"
-    """A registry did not let us look."""
+    """The registry could not be read."""
 
 
 class Action(StrEnum):
-    """What becomes of a tag."""
+    """What will happen to a tag."""
 
     CREATE = "create"
     MOVE = "move"
     UNCHANGED = "unchanged"
     REMOVE = "remove"
+    SKIP = "skip"
+    """A rule leaves the tag where it is; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagEffect:
-    """A tag, and the digest that it points to before and after; None: it does not exist."""
+    """
+    A tag, and its digest before and after; None if the tag does not exist.
+
+    Attributes:
+        reason: Why a rule leaves it where it is; otherwise empty.
+    """
 
     tag: str
     action: Action
     before: str | None
     after: str | None
+    reason: str = ""
 
 
 class Former(StrEnum):
-    """Who had a tag until now that the resource itself did not have."""
+    """The former owner of a tag that is taken over."""
 
     REMOVED = "removed"
-    """A declaration of the app that goes with the same change: the usual case of a catalog."""
+    """A declaration of the app that this change removes: the usual case in a catalog."""
     DROPPED = "dropped"
-    """A declaration of the app that stays, and has the tag no longer."""
+    """A declaration of the app that stays, but drops the tag."""
     DECLARED = "declared"
-    """A declaration of the app that still has the tag."""
+    """A declaration of the app that still declares the tag."""
     STACK = "stack"
     """A resource of another stack, which has a record."""
     NONE = "none"
-    """No declaration that is on record."""
+    """No declaration with a record."""
     UNKNOWN = "unknown"
-    """The records of others may not be read."""
+    """The records cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Takeover:
     """
-    Tags that exist and that the resource's previous declaration did not have.
+    Tags that exist, and that the previous declaration of the resource did not have.
 
     Attributes:
-        owner: The path of a declaration of the app, or ``<Region>.<stack>.<logical id>``; empty: none is known.
+        owner: The path of a declaration of the app, or ``<Region>.<stack>.<logical id>``; empty if not known.
     """
 
     tags: tuple[str, ...]
@@ -96,12 +92,12 @@ class Takeover:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
     """
-    What is left of an image when its deployment fails, and CloudFormation rolls it back.
+    What a failed deployment leaves of an image after CloudFormation has rolled it back.
 
     Attributes:
-        stays: Tags that did not exist before.
-        problems: What does not come back, and why.
-        fails: The rollback itself fails, and the stack is left in ``UPDATE_ROLLBACK_FAILED``.
+        stays: New tags that stay.
+        problems: What is not restored, and why.
+        fails: Whether the rollback fails, so that the stack ends in ``UPDATE_ROLLBACK_FAILED``.
     """
 
     stays: tuple[str, ...] = ()
@@ -112,40 +108,43 @@ class Undo:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writes:
     """
-    What will be written, or deleted, beside tags.
+    What will be written or deleted, apart from tags.
 
     Attributes:
-        blobs: Digest and size in bytes of each.
-        manifests: Digests.
-        referrers: Digests, of signatures and the like.
-        referrer_tags: Public tags that some of those get, or move to them.
-        deletes: Digests of images that go for good, unless an index lists them.
+        blobs: The size in bytes of each blob, by digest.
+        manifests: The digests of manifests.
+        referrers: The digests of referrers, such as signatures.
+        referrer_tags: The tags of some of these referrers.
+        signatures: The digests of images that will be signed.
+        deletes: The digests of images that will be deleted, unless an index lists them.
     """
 
     blobs: Mapping[str, int] = field(default_factory=dict)
     manifests: tuple[str, ...] = ()
     referrers: tuple[str, ...] = ()
     referrer_tags: tuple[str, ...] = ()
+    signatures: tuple[str, ...] = ()
     deletes: tuple[str, ...] = ()
 
     @property
     def blob_bytes(self) -> int:
-        """How much there is to copy."""
+        """The number of bytes to copy."""
         return sum(self.blobs.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """
-    What becomes of one image, be it declared, or deployed and no longer declared there.
+    What will happen to one image, which is declared, or deployed but no longer declared.
 
     Attributes:
-        repository: Its address; only its name where it could not be looked for.
-        digest: What the source stands for now; None: not known.
-        images: What is to be said of the images before and after, by digest.
-        problems: Why it is refused, unknown or unseen; each with what to do.
-        notes: What else there is to know, such as a tag that stays although it is no longer declared.
-        taken_over: Its tags that others had; none where it is not known what is deployed.
+        repository: The address of its repository, or the name if the address is not known.
+        digest: The digest that its source resolves to now; None if not known.
+        images: Summaries of the images before and after, by digest.
+        problems: Why it is refused, unknown or unseen; each says what to do.
+        notes: Other facts, for example a dropped tag that stays.
+        warnings: What rules say that only warn, and limits that are near.
+        taken_over: The tags that it takes over; empty if the deployed declaration is not known.
     """
 
     stack: str
@@ -158,12 +157,13 @@ class Effect:
     images: Mapping[str, Summary] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     taken_over: tuple[Takeover, ...] = ()
     undo: Undo = Undo()
 
 
 def problems_of(error: ImageError) -> tuple[str, ...]:
-    """Return each problem by itself, where there are several."""
+    """Return the problems of an error as a list."""
     match error:
         case InvalidPropertiesError():
             return error.problems

@@ -1,4 +1,4 @@
-"""What a person wants to know of an image: platforms, size, age, and where it was built from."""
+"""Summaries of images for people: platforms, size, age and origin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .._assets.lambda_handler.publish.ports import Origin
 from .kinds import kind_of
 
 CHILDREN_MAX = 32
-"""Of an index with more children the size is not added up: each costs a request."""
+"""The size of an index with more children is not computed, because each child needs a request."""
 
 _LABEL = "org.opencontainers.image."
 
@@ -22,14 +22,14 @@ _LABEL = "org.opencontainers.image."
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """
-    An image in a few words.
+    A summary of an image.
 
     Attributes:
-        kind: What people call an artifact, such as ``Helm chart``; empty: an image or an index.
-        platforms: ``linux/amd64``; attestations are none.
-        size: Bytes of all blobs, each once; None where that would take too many requests.
-        created: As its builder wrote it, RFC 3339.
-        version, revision, source: The standard labels of OCI, of the same names.
+        kind: The common name of an artifact, such as ``Helm chart``; empty for an image or index.
+        platforms: For example ``linux/amd64``. Attestations do not count.
+        size: The total size of its blobs in bytes; None if that would take too many requests.
+        created: The time that its builder wrote, in RFC 3339.
+        version, revision, source: The labels or annotations ``org.opencontainers.image.*`` of these names.
     """
 
     digest: str
@@ -45,13 +45,11 @@ class Summary:
 
 def summarize(root: Manifest, read: Callable[[Digest], Manifest], origin_of: Callable[[Digest], Origin]) -> Summary:
     """
-    Look at an image.
+    Summarize an image. Facts that cannot be read are omitted, so that a summary never fails a command.
 
     Args:
         read: Reads a manifest below *root*.
-        origin_of: Tells where the blobs of a manifest are.
-
-    What cannot be read is left out: a summary must not make a command fail.
+        origin_of: Returns the origin of the blobs of a manifest.
     """
     images = list(_images(root, read))
     first = next((image for image in images if image.blobs), None)
@@ -80,7 +78,7 @@ def _images(root: Manifest, read: Callable[[Digest], Manifest]) -> Iterator[Mani
         yield root
         return
     children = _children(root)
-    # The first alone tells age and labels.
+    # Age and labels come from the first image only.
     for child in children if len(children) <= CHILDREN_MAX else children[:1]:
         try:
             yield read(child.digest)

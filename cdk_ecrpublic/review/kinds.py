@@ -1,4 +1,4 @@
-"""What people call an artifact that is not a container image: by its artifact type, config or layers."""
+"""Common names of artifacts that are not container images, by artifact type, config or layers."""
 
 from __future__ import annotations
 
@@ -29,21 +29,20 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ("application/vnd.amazon.soci.", "SOCI index"),
     ("application/sarif", "SARIF report"),
 )
-"""The beginning of a media type, and the name. The first that fits counts."""
+"""Prefixes of media types with their names. The first match is used."""
 
 _NOTHING = ("application/vnd.oci.empty.", "application/vnd.unknown.", "application/octet-stream")
-"""Types that say nothing."""
+"""Types that do not identify an artifact."""
 
 _IMAGE_CONFIGS = ("application/vnd.oci.image.config.", "application/vnd.docker.container.image.")
 
 
 def kind_of(manifest: Manifest) -> str:
     """
-    Return what people call an artifact.
+    Return the common name of an artifact, such as ``Helm chart``.
 
     Returns:
-        ``Helm chart``; else its own artifact type or config type; empty: an
-        image or an index, of which platforms say more.
+        The name, or its artifact type or config type; empty for an image or index.
     """
     types = list(_types(manifest))
     for media_type in types:
@@ -56,7 +55,7 @@ def kind_of(manifest: Manifest) -> str:
 
 
 def _types(manifest: Manifest) -> Iterator[str]:
-    """Give the types that may tell what it is, the most telling first."""
+    """Yield the types that may identify an artifact, the most specific first."""
     artifact_type = json.loads(manifest.content).get("artifactType")
     if isinstance(artifact_type, str) and artifact_type:
         yield artifact_type

@@ -1,4 +1,4 @@
-"""The mutable names of an app, what they stand for now, and what ``cdk.context.json`` has of them."""
+"""The mutable names of an app, their digests in the registry, and their pins in ``cdk.context.json``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._assets.lambda_handler.oci import Reference, is_account_id
 from .._assets.lambda_handler.spec import decode
 from ..constructs._pin_names import KEY, METADATA
 from .app.assembly import AssemblyError, metadata_of
-from .effect import AT_ONCE
+from .effect import MAX_CONCURRENT_IMAGES
 from .live.registry import Registry
 
 CONTEXT_MAX_BYTES = 16 * 1024 * 1024
@@ -24,13 +24,13 @@ CONTEXT_MAX_BYTES = 16 * 1024 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutableName:
     """
-    A name that may come to stand for another image.
+    A reference that may resolve to another image later.
 
     Attributes:
-        key: Of the context.
-        reference: With its registry's host; empty for a tag of the target repository.
-        registry_id: Account or alias of the target repository; empty: the account that deploys, whichever it is.
-        credentials_secret_arn: Empty: none, or not known before deployment.
+        key: The key in ``cdk.context.json``.
+        reference: The reference with the host of its registry; empty for a tag of the destination repository.
+        registry_id: Account or alias of the destination repository; empty for the account that deploys.
+        credentials_secret_arn: Empty if there is none, or it is not known before deployment.
     """
 
     key: str
@@ -43,19 +43,19 @@ class MutableName:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name for messages."""
         return self.key.removeprefix(KEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
     """
-    A name, and its digest before and now.
+    A name with its pinned and its current digest.
 
     Attributes:
-        before: What the context has; None: nothing.
-        now: What the name stands for; None: it could not be found out.
-        problem: Why not, and what to do.
+        before: The digest in the context; None if there is none.
+        now: The digest in the registry; None if the name could not be resolved.
+        problem: Why it could not be resolved, and what to do.
     """
 
     name: str
@@ -66,23 +66,23 @@ class Pin:
 
     @property
     def is_current(self) -> bool:
-        """Whether the context says what the registry says."""
+        """Whether the digest in the context is that in the registry."""
         return self.now is not None and self.before == self.now
 
 
 def read_names(folder: Path, stacks: Sequence[str] = ()) -> list[MutableName]:
     """
-    List the mutable names of the app in *folder*, each once, pinned or not.
+    List the mutable names of the app in *folder*, pinned or not, without duplicates.
 
     Args:
-        stacks: Only of these, by name or as ``Stage/Stack``; empty: all.
+        stacks: Only names of these stacks, by name or as ``Stage/Stack``; empty for all.
 
     Raises:
-        AssemblyError: There is none, it cannot be read, or has no such stack.
+        AssemblyError: The folder has no app, the app cannot be read, or it does not have the stack.
     """
     entries = metadata_of(folder, METADATA, stacks)
     found = [data for data in entries if isinstance(data, Mapping) and "key" in data]
-    # Of those who use a name, the one with the best credentials says how to read it.
+    # If several sources use a name, it is read with the best credentials among them.
     found.sort(key=lambda data: (bool(data.get("credentialsSecretArn")), bool(data.get("hasCredentials"))))
     names = {str(data["key"]): data for data in found}
     return [
@@ -106,11 +106,11 @@ def find_pins(
     done: Callable[[Pin], None] = lambda _: None,
 ) -> list[Pin]:
     """
-    Find out what all *names* stand for, several at once.
+    Resolve *names*, several concurrently.
 
     Args:
-        context: Of ``cdk.context.json``.
-        done: Called with each pin as soon as it is known, by any thread.
+        context: The content of ``cdk.context.json``.
+        done: Is called with each pin, by any thread.
     """
     accounts = {name.registry_id for name in names if is_account_id(name.registry_id)}
     ambiguous = accounts if registry.home and len(accounts) > 1 else set()
@@ -119,14 +119,14 @@ def find_pins(
         value = context.get(name.key)
         before = value if isinstance(value, str) else None
         if name.registry_id in ambiguous:
-            problem = f"{registry.home} is the registry of one account; choose the stacks of that account by --stack"
+            problem = f"{registry.home} is the registry of one account; select the stacks of that account with --stack"
             pin = Pin(name=name.name, key=name.key, before=before, problem=problem)
         else:
             pin = _find(name, before, registry)
         done(pin)
         return pin
 
-    return map_concurrently(find, names, max_workers=AT_ONCE)
+    return map_concurrently(find, names, max_workers=MAX_CONCURRENT_IMAGES)
 
 
 def _find(name: MutableName, before: str | None, registry: Registry) -> Pin:
@@ -135,9 +135,9 @@ def _find(name: MutableName, before: str | None, registry: Registry) -> Pin:
     except ImageError as error:
         problem = error.explain()
         if name.has_credentials and not name.credentials_secret_arn:
-            problem += "; its secret is known at deployment only, so it was read without credentials"
+            problem += "; its secret is not known before deployment, so it was read without credentials"
         if isinstance(error, NotFoundError) and is_account_id(name.registry_id) and registry.clients.has_credentials:
-            problem += f"; only credentials of account {name.registry_id} find what is its own: pin by --stack"
+            problem += f"; this needs credentials of account {name.registry_id}: pin its stacks separately with --stack"
         return Pin(name=name.name, key=name.key, before=before, problem=problem)
 
 
@@ -150,23 +150,23 @@ def _digest(name: MutableName, registry: Registry) -> str:
     repository = registry.ports(declaration).destination
     digest = repository.resolve([name.tag]).get(name.tag)
     if digest is None:
-        message = f"there is no tag {name.tag!r} in {repository.repository}"
+        message = f"the tag {name.tag!r} does not exist in {repository.repository}"
         raise NotFoundError(message, operation="resolving a tag", hint="push it, or correct the name")
     return str(digest)
 
 
 def unused(names: Sequence[MutableName], context: Mapping[str, object]) -> Iterator[str]:
-    """Give the keys of ours that no source of the app asks for."""
+    """Yield the keys of pins that no source of the app uses."""
     asked = {name.key for name in names}
     return (key for key in sorted(context) if key.startswith(KEY) and key not in asked)
 
 
 def read_context(file: Path) -> dict[str, Any]:
     """
-    Read ``cdk.context.json``; one that does not exist is empty.
+    Read ``cdk.context.json``. If it does not exist, return an empty context.
 
     Raises:
-        AssemblyError: It is no JSON object.
+        AssemblyError: It cannot be read, or is not a JSON object.
     """
     if not file.exists():
         return {}
@@ -174,26 +174,26 @@ def read_context(file: Path) -> dict[str, Any]:
         with file.open("rb") as stream:
             text = stream.read(CONTEXT_MAX_BYTES + 1)
         if len(text) > CONTEXT_MAX_BYTES:
-            message = f"{file} is longer than the {CONTEXT_MAX_BYTES} bytes that are read"
+            message = f"{file} is longer than the allowed {CONTEXT_MAX_BYTES} bytes"
             raise AssemblyError(message)
         context = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         message = f"{file} cannot be read: {error}"
         raise AssemblyError(message) from error
     if not isinstance(context, dict):
-        message = f"{file} is no JSON object"
+        message = f"{file} is not a JSON object"
         raise AssemblyError(message)
     return context
 
 
 def write_context(file: Path, context: Mapping[str, object]) -> None:
     """
-    Write it as the CDK does, at once or not at all: everybody's looked-up values are in it.
+    Write ``cdk.context.json`` as the CDK does, atomically, because it also has the lookups of other constructs.
 
     Raises:
-        AssemblyError: It cannot be written; it is as it was then.
+        AssemblyError: It cannot be written. The file is then unchanged.
     """
-    # What a link points to is replaced, and not the link.
+    # If the file is a symbolic link, its target is replaced.
     target = file.resolve()
     text = json.dumps(context, indent=2, ensure_ascii=False) + "\n"
     written: Path | None = None

@@ -1,4 +1,4 @@
-"""A repository and records in which nothing is written for real: what follows from a write is seen without doing it."""
+"""A repository and parameters that simulate writes, so that the function's code can run without changing anything."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from dataclasses import dataclass, field, replace
 from .._assets.lambda_handler.errors import ImageError, NotFoundError
 from .._assets.lambda_handler.oci import Descriptor, Digest, Manifest, Repository
 from .._assets.lambda_handler.publish.ports import PublicRepository
-from .live.memories import KnownParameters
+from .live.records import KnownParameters
 
 
 @dataclass
 class RehearsedRepository:
     """
-    A repository that only remembers what is done to it.
+    A repository that keeps all writes in memory.
 
-    One thing only the service knows: that an index lists an image, which
-    therefore stays.
+    Unlike ECR Public, it deletes an image even if an index lists it.
 
     Attributes:
-        base: What it is like otherwise.
-        tags: Tags that were moved or removed, each with where it points by now; None: nowhere.
-        images: Images that were put or deleted; None: deleted.
-        removed: Tags that were removed since ``begin``, each with the image that it was of.
-        deleted: Images that were deleted since ``begin``.
+        base: The real repository, for everything that was not written.
+        tags: The tags that were moved or removed, with their current digests; None if removed.
+        images: The images that were put or deleted; None if deleted.
+        removed: The tags that were removed since ``begin``, each with its image.
+        deleted: The images that were deleted since ``begin``.
     """
 
     base: PublicRepository
@@ -38,11 +37,11 @@ class RehearsedRepository:
     _seen: set[Digest] = field(default_factory=set)
 
     def begin(self) -> None:
-        """Forget what was removed until now; it stays removed."""
+        """Clear ``removed`` and ``deleted``. The tags and images stay removed."""
         self.removed, self.deleted = {}, {}
 
     def copy(self) -> RehearsedRepository:
-        """Return one to go on with in another way; what was read is read for both."""
+        """Return a copy with independent writes. Both share what was read."""
         return replace(self, tags=dict(self.tags), images=dict(self.images), removed={}, deleted={})
 
     @property
@@ -66,7 +65,7 @@ class RehearsedRepository:
         return self.base.is_own
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
-        """Return where *tags* point by now; each is asked for once."""
+        """Return the current digests of tags. Each tag is read once."""
         if unknown := [tag for tag in tags if tag not in self.tags and tag not in self._resolved]:
             found = self.base.resolve(unknown)
             self._resolved |= {tag: found.get(tag) for tag in unknown}
@@ -75,27 +74,42 @@ class RehearsedRepository:
         return {tag: digest for tag, digest in now.items() if digest is not None}
 
     def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
-        """Return all tags of those of *digests* that are there by now."""
+        """Return the current tags of images. Images that do not exist are omitted."""
+        return self._now(digests, self.base.tags_of)
+
+    def _now(
+        self,
+        digests: Iterable[Digest],
+        read: Callable[[Iterable[Digest]], Mapping[Digest, frozenset[str]]],
+    ) -> Mapping[Digest, frozenset[str]]:
         there = frozenset(digests) - {digest for digest, manifest in self.images.items() if manifest is None}
-        found = {**{digest: frozenset[str]() for digest in there & self.images.keys()}, **self.base.tags_of(there)}
+        found = {**{digest: frozenset[str]() for digest in there & self.images.keys()}, **read(there)}
         return {
             digest: frozenset(tags - self.tags.keys()) | {tag for tag, at in self.tags.items() if at == digest}
             for digest, tags in found.items()
         }
 
+    def tags_read(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
+        """Return the current tags of images. Each image is read once."""
+        return self._now(digests, self.base.tags_read)
+
+    def known_tags(self, digest: Digest) -> frozenset[str]:
+        """Return the tags of an image that were read or written so far."""
+        return self._now([digest], lambda _: {digest: self.base.known_tags(digest)}).get(digest, frozenset())
+
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that are not there, or not any more."""
+        """Return the digests of which the repository has no image now."""
         wanted = frozenset(digests)
         gone = frozenset(digest for digest in wanted & self.images.keys() if self.images[digest] is None)
-        # What a tag points to is there.
+        # An image with a tag exists.
         return gone | self.base.missing_images(wanted - self.images.keys() - self._seen)
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that are not there already."""
+        """Return the digests of which the repository has no blob."""
         return self.base.missing_blobs(digests)
 
-    def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:  # noqa: ARG002 - what is rehearsed is seen at once
-        """Read a manifest, each once."""
+    def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:  # noqa: ARG002 - simulated writes are visible immediately
+        """Read a manifest. Each manifest is read once."""
         if (known := self.images.get(digest, self._read.get(digest))) is not None:
             return known
         if digest in self.images:
@@ -108,10 +122,10 @@ class RehearsedRepository:
         return self.base.blob(blob)
 
     def upload(self, blob: Descriptor, content: Callable[[], Generator[bytes, None, None]]) -> None:
-        """Store nothing."""
+        """Do nothing."""
 
     def put(self, manifest: Manifest, tag: str | None) -> bool:
-        """Remember that *manifest* is there, and that *tag* points to it."""
+        """Record that *manifest* exists and *tag* points to it."""
         self.images[manifest.digest] = manifest
         self.deleted.pop(manifest.digest, None)
         if tag is not None:
@@ -120,7 +134,7 @@ class RehearsedRepository:
         return True
 
     def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[Sequence[tuple[Digest, str]], AbstractSet[str]]:
-        """Remember that tags of an image are gone, and the image itself if it has no other."""
+        """Record that tags of an image are removed, and the image with its last tag."""
         there = [tag for tag, at in self.resolve(tags).items() if at == digest]
         self._remove(digest, there)
         if there and not self.tags_of([digest]).get(digest):
@@ -128,7 +142,7 @@ class RehearsedRepository:
         return [(digest, tag) for tag in there], frozenset()
 
     def remove_images(self, digests: Sequence[Digest]) -> tuple[Sequence[tuple[Digest, str]], AbstractSet[Digest]]:
-        """Remember that images are gone, with all their tags."""
+        """Record that images are deleted, with all their tags."""
         there = self.tags_of(digests)
         for digest, tags in there.items():
             self._remove(digest, tags)
@@ -145,20 +159,21 @@ class RehearsedRepository:
 
 
 Texts = dict[tuple[str, str], dict[str, str | None]]
-"""What was written, by Region and path, and by name; None: deleted."""
+"""Written parameters, by Region and path, then by name; None if deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class RehearsedParameters:
     """
-    Parameters that only remember what is written.
+    Parameters that keep all writes in memory.
 
     Attributes:
-        own: What is there otherwise, of the resource itself.
-        others: Likewise, of all resources.
-        texts: What was written, in all Regions.
-        is_needed: A source may move, so that its record alone tells which
-            image was deployed. Otherwise what may not be read counts as not there.
+        own: The real parameters with records of the resource itself.
+        others: The real parameters with records of all resources.
+        texts: The written parameters of all Regions.
+        is_needed: Whether the record must be readable, because the source is
+            mutable and only the record has the deployed digest. If not, a
+            record that cannot be read counts as missing.
     """
 
     own: KnownParameters
@@ -169,10 +184,10 @@ class RehearsedParameters:
 
     def read(self, name: str) -> str | None:
         """
-        Return the text; None when there is none.
+        Return a string; None if it does not exist.
 
         Raises:
-            AccessError: It may not be read, and is needed.
+            AccessError: It cannot be read, but is needed.
         """
         written = self._below(name)
         if name in written:
@@ -193,7 +208,7 @@ class RehearsedParameters:
         self._below(name)[name] = None
 
     def list(self, path: str) -> Mapping[str, str]:
-        """Return name and text of all that is directly below *path*, as far as it may be read."""
+        """Return the strings directly below *path* by name, or only the written ones if the others cannot be read."""
         try:
             there = self.others.list(path)
         except ImageError:

@@ -1,9 +1,8 @@
 """
-What a deployment removes: the function's own work, rehearsed.
+Predict what a deployment removes, by running the function's code on simulated repositories.
 
-CloudFormation deletes what is no longer declared, or was replaced, after
-everything else has been put; so all that is put is there already when a
-removal is looked at.
+CloudFormation deletes removed and replaced resources after it has updated all
+others. So the writes of all changes are simulated before the removals.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from typing import Any
 from .._assets.lambda_handler.errors import ImageError, RepositoryNotFoundError
 from .._assets.lambda_handler.publish.execute import execute
 from .._assets.lambda_handler.resources import undo
-from .._assets.lambda_handler.resources.turn import Turn, segments_of
+from .._assets.lambda_handler.resources.record import Record
+from .._assets.lambda_handler.resources.turn import Turn, possible_segments
 from .._assets.lambda_handler.spec import Property
 from .app.declared import DeclaredImage
 from .app.template import DELETION_POLICY, REPLACEMENT_POLICY
@@ -33,11 +33,11 @@ from .turns import Turns
 @dataclass
 class Removals:
     """
-    The rest of one deployment, once all that is declared was looked at.
+    The removals of one deployment.
 
     Attributes:
-        changes: All that is declared.
-        gone: What is deployed and no longer declared.
+        changes: The changes to all declared images.
+        gone: The images that are deployed but no longer declared.
     """
 
     changes: Sequence[Change]
@@ -45,17 +45,17 @@ class Removals:
     turns: Turns
 
     def effects(self) -> list[Effect]:
-        """Return the effects of all changes with all that follows from them, and those of what is deleted."""
+        """Return the complete effects of all changes and of all deleted images."""
         for change in self.changes:
             if change.plan is not None:
                 execute(change.plan, self.turns.repository(change.image), SILENT)
         changes = [self._untagged(change) for change in self.changes]
-        changes = Takeovers(changes, self.gone, self.turns).told()
-        changes = Rollback(changes, self.turns).told()
+        changes = Takeovers(changes, self.gone, self.turns).with_takeovers()
+        changes = Rollback(changes, self.turns).with_undo()
         return [*(change.effect for change in changes), *self._deleted()]
 
     def _untagged(self, change: Change) -> Change:
-        """Add the tags that are no longer declared, where they are to be removed."""
+        """Add the dropped tags that will be removed."""
         effect, turn = change.effect, change.turn
         if change.plan is None or turn is None or turn.old is None:
             return change
@@ -63,28 +63,28 @@ class Removals:
             removal = _removal(
                 self.turns.repository(change.image),
                 turn,
-                undo.leave_old_declaration,
+                undo.clean_up_after_update,
                 has_failed=self.turns.has_failed(change.image),
             )
         except ImageError as error:
             if not turn.declaration.untags:
                 return change
-            return change.having(state=State.UNSEEN, problems=problems_of(error))
-        return change.having(
+            return change.with_effect(state=State.UNSEEN, problems=problems_of(error))
+        return change.with_effect(
             state=State.CHANGED if removal.tags else effect.state,
             tags=(*effect.tags, *removal.tags),
             notes=(*effect.notes, *removal.notes),
         )
 
     def _deleted(self) -> list[Effect]:
-        """Return what is removed with images that are deleted."""
+        """Return the effects of the deleted images."""
         replaced = [
             (change.deployed, change.effect.repository)
             for change in self.changes
             if change.deployed and change.may_replace and REPLACEMENT_POLICY not in change.deployed.outlives
         ]
         deleted = [*replaced, *((image, "") for image in self.gone if DELETION_POLICY not in image.outlives)]
-        # Of two that are deleted, neither keeps what the other one removes; but it may, if it goes later.
+        # Of two deleted images, the later one may keep tags of the earlier one. The order is not known.
         earlier = self.turns.copy()
         for image, _ in deleted:
             _end(image, earlier if self._acts(image) else self.turns)
@@ -92,16 +92,16 @@ class Removals:
         return list(filter(None, (self._delete(image, unless_in, earlier) for image, unless_in in removed)))
 
     def _acts(self, image: DeclaredImage) -> bool:
-        """Whether the deletion of an image may change the registry: after a failed deployment, tags may go back."""
+        """Whether deleting the resource may change the registry. After a failed deployment, it may give tags back."""
         return image.properties.get(Property.ON_DELETE) == "Delete" or self.turns.has_failed(image)
 
     def _delete(self, image: DeclaredImage, unless_in: str, earlier: Turns) -> Effect | None:
         """
-        Return what is removed with an image that is deleted; None: nothing.
+        Return the effect of deleting a resource; None if there is none.
 
         Args:
-            unless_in: Where a replaced image goes to: in the very same repository it is the same resource.
-            earlier: With the records of what is deleted and removes nothing.
+            unless_in: The new repository of a replaced resource; if it is the same, the resource is not replaced.
+            earlier: The state in which the records of other deleted resources still exist.
         """
         name = str(image.properties.get(Property.REPOSITORY_NAME, ""))
         effect = Effect(stack=image.stack, path=image.path, repository=name, state=State.UNKNOWN)
@@ -112,7 +112,7 @@ class Removals:
             effect = replace(effect, repository=str(repository.repository))
             if effect.repository == unless_in:
                 return None
-            turn = self.turns.delete(image)
+            turn = _with_record(self.turns.delete(image))
             has_failed = self.turns.has_failed(image)
             removal = _removal(repository, turn, lambda turn: undo.delete(turn, is_created=True), has_failed=has_failed)
             removal = replace(removal, notes=(*removal.notes, *_may_stay(repository, earlier.delete(image))))
@@ -126,11 +126,11 @@ class Removals:
 @dataclass(frozen=True, slots=True)
 class _Removal:
     """
-    What was removed in a rehearsal.
+    The result of a simulated removal.
 
     Attributes:
-        notes: What stays, and why.
-        returned: Tags that go back to where they were before a deployment that failed and was not rolled back.
+        notes: The reasons why tags and images stay.
+        returned: The tags that a deployment had taken over which failed and was not rolled back. They are given back.
     """
 
     repository: RehearsedRepository
@@ -139,13 +139,13 @@ class _Removal:
 
     @property
     def tags(self) -> tuple[TagEffect, ...]:
-        """The tags that go, and those that go back."""
+        """The tags that are removed, and those that are given back."""
         removed = self.repository.removed.items()
         gone = (TagEffect(tag=tag, action=Action.REMOVE, before=str(digest), after=None) for tag, digest in removed)
         return (*gone, *self.returned)
 
     def of(self, effect: Effect) -> Effect | None:
-        """Complete the effect of what is deleted; None: nothing is removed, and nothing stays that could have been."""
+        """Return the complete effect; None if nothing is removed and there is nothing to note."""
         tags, deletes = self.tags, tuple(map(str, self.repository.deleted))
         if not (tags or deletes or self.notes):
             return None
@@ -161,7 +161,7 @@ class _Removal:
     def _summaries(self) -> Iterator[Summary]:
         repository = self.repository.base
         for digest in dict.fromkeys(self.repository.removed.values()):
-            # Where it is gone by now, there is nothing to say of it.
+            # The image may have been deleted in the meantime.
             with suppress(ImageError):
                 yield summarize(repository.manifest(digest), repository.manifest, lambda _: repository)
 
@@ -170,13 +170,13 @@ def _removal(
     repository: RehearsedRepository, turn: Turn, remove: Callable[[Turn], object], *, has_failed: bool
 ) -> _Removal:
     """
-    Let the function remove from a rehearsed repository.
+    Run the function's *remove* on a simulated repository.
 
     Args:
-        has_failed: The last deployment failed and was not rolled back, so that tags may go back.
+        has_failed: Whether the last deployment failed and was not rolled back, so that tags may be given back.
 
     Raises:
-        ImageError: It cannot be seen what that would be.
+        ImageError: The removal cannot be predicted.
     """
     said: list[Mapping[str, Any]] = []
     before = repository.resolve(turn.dropped or turn.declaration.tags) if has_failed else {}
@@ -189,22 +189,31 @@ def _removal(
         for tag, digest in after.items()
         if digest != before[tag]
     )
-    # A tag that is put elsewhere is told of there; one that is removed at a second look did not stay.
-    told = repository.removed.keys() | {tag for tag, digest in repository.tags.items() if digest}
-    notes = dict.fromkeys(each["message"] for each in said if each.get("tag") not in told)
-    back = [f"tag {each.tag} goes back to where it was before the deployment that failed" for each in returned]
+    # Warnings about a tag that was removed or moved after all would be wrong.
+    changed = repository.removed.keys() | {tag for tag, digest in repository.tags.items() if digest}
+    notes = dict.fromkeys(each["message"] for each in said if each.get("tag") not in changed)
+    back = [f"tag {each.tag} goes back to the image that it had before the failed deployment" for each in returned]
     return _Removal(repository, (*notes, *back), returned)
 
 
+def _with_record(turn: Turn) -> Turn:
+    """Give a deployed image that is deleted the record that it has, if a review does not find it."""
+    # If it cannot be read, the deletion itself says so.
+    with suppress(ImageError):
+        if turn.declaration.deletes and turn.record is None:
+            turn.record = Record(tags=turn.declaration.tags)
+    return turn
+
+
 def _end(image: DeclaredImage, turns: Turns) -> None:
-    """End the records of an image that is deleted."""
+    """Delete the records of a deleted resource."""
     with suppress(ImageError):
         turn = turns.delete(image)
-        turn.records.end(*segments_of(turn.declaration), first=True)
+        turn.records.end(*possible_segments(turn.declaration), first=True)
 
 
 def _may_stay(repository: RehearsedRepository, turn: Turn) -> Iterator[str]:
-    """Name what was removed that another resource declares which is deleted, too, and removes nothing."""
+    """Yield a note for each removed tag and image that another deleted resource declares, too."""
     tags = [f"tag {tag}" for tag, digest in repository.removed.items() if turn.records.owners(digest).own(tag)]
     deleted = repository.deleted
     images = [f"image {digest}" for digest in deleted if turn.records.owners(digest).own_image(digest)]

@@ -1,32 +1,34 @@
 """
-What is left of a deployment that fails, once CloudFormation has rolled it back: the function's own work, rehearsed.
+Predict what a failed deployment leaves after its rollback, by running the function's code on simulated repositories.
 
-It fails at the worst moment: everything is put, and nothing is cleaned up.
-CloudFormation then sends an Update the other way round to what was updated,
-in an order that it does not tell, and Delete to what was created.
+The prediction is for the worst moment: everything is put, and nothing is
+cleaned up. CloudFormation then sends the reverse Update for each updated
+resource, in an unknown order, and a Delete for each created one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .._assets.lambda_handler.concurrency import map_concurrently
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Manifest
-from .._assets.lambda_handler.publish.content import Content, present
+from .._assets.lambda_handler.publish.content import Content, content_in_destination
+from .._assets.lambda_handler.publish.differences import UNANSWERED
 from .._assets.lambda_handler.publish.observe import observe
 from .._assets.lambda_handler.publish.plan import Observed, make_plan
 from .._assets.lambda_handler.resources import undo
-from .._assets.lambda_handler.resources.memory import remember
+from .._assets.lambda_handler.resources.judging import judge_turn
 from .._assets.lambda_handler.resources.planning import desire, resolve
-from .._assets.lambda_handler.resources.public_image import deployed
+from .._assets.lambda_handler.resources.public_image import deployed_digest
+from .._assets.lambda_handler.resources.recording import write_record
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import decode
 from .app.declared import DeclaredImage
 from .change import Change
-from .effect import AT_ONCE, UNANSWERED, Action, State, TagEffect, Undo
+from .effect import MAX_CONCURRENT_IMAGES, Action, State, TagEffect, Undo
 from .turns import Turns
 
 NOWHERE = "no image"
@@ -38,32 +40,32 @@ class Rollback:
     The rollback of one deployment.
 
     Attributes:
-        turns: With what the deployment has written.
+        turns: The state after the writes of the deployment.
     """
 
     changes: Sequence[Change]
     turns: Turns
 
-    def told(self) -> list[Change]:
-        """Return the changes with what is left of them."""
+    def with_undo(self) -> list[Change]:
+        """Return the changes with the effects of the rollback."""
         self._read_owners()
         sent = [change for change in self.changes if change.turn is not None and change.plan is not None]
-        # Of any two, each comes first in one of them.
+        # In these two orders, each resource of any pair comes first once.
         orders = [sent, sent[::-1]] if len(sent) > 1 else [sent]
         endings = [_Ending.of(order, self.turns.rolling_back()) for order in orders]
-        return [change.having(undo=self._undo(change, endings)) for change in self.changes]
+        return [change.with_effect(undo=self._undo(change, endings)) for change in self.changes]
 
     def _read_owners(self) -> None:
-        """Read at once who else has what is taken over: a rollback asks for one after the other."""
+        """Read the owners of tags concurrently, because the simulated rollback reads them one by one."""
         turns = self.turns.rolling_back()
 
         def read(change: Change) -> None:
             if change.plan is not None and change.taken:
-                # What may not be read is told where it matters.
+                # The rollback reports the error if it matters.
                 with suppress(ImageError):
                     turns.deployed(change.image).records.owners(change.plan.manifest.digest)
 
-        map_concurrently(read, self.changes, max_workers=AT_ONCE)
+        map_concurrently(read, self.changes, max_workers=MAX_CONCURRENT_IMAGES)
 
     def _undo(self, change: Change, endings: Sequence[_Ending]) -> Undo:
         failures = [ending.failures[id(change)] for ending in endings if id(change) in ending.failures]
@@ -93,10 +95,10 @@ class Rollback:
 @dataclass(frozen=True, slots=True)
 class _Ending:
     """
-    How a rollback ends, in one order.
+    The result of a rollback in one order.
 
     Attributes:
-        failures: Why the requests to some changes fail, by the identity of the change.
+        failures: The errors of requests that fail, by the ``id`` of the change.
     """
 
     turns: Turns
@@ -104,18 +106,18 @@ class _Ending:
 
     @classmethod
     def of(cls, changes: Sequence[Change], turns: Turns) -> _Ending:
-        """Roll back *changes* in their order; CloudFormation deletes what it created at the very end."""
+        """Roll back *changes* in their order, but created resources last, as CloudFormation does."""
         order = sorted(changes, key=_is_created)
         failures = {id(change): _failure(change, turns) for change in order}
         return cls(turns, {change: failure for change, failure in failures.items() if failure is not None})
 
     def place(self, image: DeclaredImage, tag: str) -> str:
-        """Say where a tag is at last."""
+        """Return the final digest of a tag."""
         return str(self.turns.repository(image).resolve([tag]).get(tag, NOWHERE))
 
 
 def _failure(change: Change, turns: Turns) -> ImageError | None:
-    """Roll a change back; return why that does not work."""
+    """Roll a change back. If that fails, return the error."""
     try:
         if _is_created(change):
             undo.delete(turns.delete(change.image), is_created=True)
@@ -127,34 +129,36 @@ def _failure(change: Change, turns: Turns) -> ImageError | None:
 
 
 def _update(turn: Turn) -> None:
-    """Serve an update the other way round, as far as it moves tags."""
-    tags, repository = turn.declaration.tags, turn.ports.destination
+    """Serve the reverse Update, as far as it moves tags."""
+    repository = turn.ports.destination
     content = _restored(turn)
-    remember(turn, content, Observed(tags=repository.resolve(tags)))
-    for tag in tags or [None]:
+    observed = Observed(tags=repository.resolve(turn.declaration.tags))
+    judge_turn(turn, content, observed, lambda: True)
+    write_record(turn, content, observed)
+    for tag in turn.tags or [None]:
         repository.put(content.root, tag)
-    undo.leave_old_declaration(turn)
+    undo.clean_up_after_update(turn)
 
 
 def _stays(tag: TagEffect, places: set[str]) -> bool:
-    """Whether a tag that is new is left where it was put."""
+    """Whether a new tag stays."""
     return tag.before is None and places == {tag.after}
 
 
 def _either(places: set[str]) -> str:
-    """Name each place where a tag may be."""
+    """Join the digests that a tag may have."""
     if len(places) == 1:
         return "".join(places)
     return f"{' or at '.join(sorted(places))}: that depends on the order in which CloudFormation rolls resources back"
 
 
 def _is_created(change: Change) -> bool:
-    """Whether CloudFormation undoes it by deleting it; of a replacement it deletes the new one."""
+    """Whether CloudFormation rolls the change back with a Delete. In a replacement, it deletes the new resource."""
     return change.turn is not None and change.turn.old is None
 
 
 def _kept(change: Change) -> Iterator[str]:
-    """Give the tags that are new, where the declaration removes none, as far as that is all that is known."""
+    """Yield the new tags that stay because the declaration removes nothing."""
     if change.effect.state is not State.CHANGED:
         return
     declaration = decode(change.image.properties)
@@ -164,26 +168,25 @@ def _kept(change: Change) -> Iterator[str]:
 
 def _restored(turn: Turn) -> Content:
     """
-    Return the image that a declaration comes back to.
+    Return the content that a rollback restores.
 
     Raises:
-        ImageError: As the function will raise it.
+        ImageError: The function will fail with the same error.
     """
     declaration, destination = turn.declaration, turn.ports.destination
     if declaration.pinned is None:
-        # Where that may not be read, we do not know; where there is nothing, the function will not either.
+        # An error here leaves the result unknown. Without a record, the rollback of the function fails, too.
         _ = turn.record
-        return _there(destination.manifest(deployed(turn)), turn)
+        return _there(destination.manifest(deployed_digest(turn)), turn)
     if declaration.pinned == declaration.source.pinned and not destination.missing_images([declaration.pinned]):
-        # What the repository holds is read from nowhere else.
+        # The image is in the repository, so its source is not needed.
         return _there(destination.manifest(declaration.pinned), turn)
     content = resolve(declaration, turn.ports)
-    rules = tuple(rule for rule in declaration.rules if not rule.yields_to_rollback)
-    desired = replace(desire(declaration, content), rules=rules)
-    make_plan(desired, observe(content, declaration.tags, destination))
+    observed = observe(content, declaration.tags, destination)
+    make_plan(desire(declaration, content, judge_turn(turn, content, observed, lambda: True)), observed)
     return content
 
 
 def _there(manifest: Manifest, turn: Turn) -> Content:
-    """Return the content of an image that the repository holds, whatever platforms are declared."""
-    return present(manifest, turn.ports.destination, ())
+    """Return the content of an image in the repository, without selecting platforms."""
+    return content_in_destination(manifest, turn.ports.destination, ())

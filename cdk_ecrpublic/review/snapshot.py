@@ -1,4 +1,4 @@
-"""The images that a repository has today, as a declaration that changes nothing, for a start with existing images."""
+"""Read the tagged images of a repository, to declare them without a change."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .._assets.lambda_handler.oci import Digest, Repository
 from .._assets.lambda_handler.oci.reference import parse_repository_name
 from .._assets.lambda_handler.registry import Transport
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
-from .effect import AT_ONCE
+from .effect import MAX_CONCURRENT_IMAGES
 from .live.listing import ListingClient
 from .live.registry import PUBLIC_HOST, Registry
 
 _REFERRER = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
-"""Tags by which signatures and the like are found; ``include_referrers`` takes them along."""
+"""Tags of signatures and other referrers. ``include_referrers`` copies them."""
 
 _HAS_DIGIT = re.compile(r"[0-9]")
 
@@ -31,9 +31,9 @@ class Snapshot:
     The tagged images of a repository.
 
     Attributes:
-        name: Without host and alias.
-        images: Tags by digest, each image's in their order.
-        left_out: Tags of signatures and the like.
+        name: The name without host and alias.
+        images: The sorted tags of each image, by digest.
+        left_out: The tags of signatures and other referrers.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Snapshot:
 
 def take_snapshot(repository: str, registry: Registry) -> Snapshot:
     """
-    See what tags a repository has, and where they point.
+    Read the tags of a repository and their digests.
 
     Args:
-        repository: ``acme/agent`` in the account's own registry, for which
-            there must be credentials, or ``public.ecr.aws/<alias>/acme/agent``.
+        repository: ``acme/agent`` in the account's own registry, which needs AWS
+            credentials, or ``public.ecr.aws/<alias>/acme/agent``.
 
     Raises:
         InvalidReferenceError: *repository* is not the name of a repository.
@@ -67,31 +67,31 @@ def take_snapshot(repository: str, registry: Registry) -> Snapshot:
 
 
 def _specific(tag: str) -> tuple[bool, int, str]:
-    """Order tags: ``1.4.2`` says more than ``1.4``, and both more than ``latest``."""
+    """Return a sort key that puts specific tags first: ``1.4.2`` before ``1.4``, and both before ``latest``."""
     return bool(_HAS_DIGIT.search(tag)), len(tag), tag
 
 
 def _seen(address: Repository, registry: Registry) -> dict[str, Digest]:
-    """Ask over HTTP, as everybody may."""
+    """Read the tags with the registry API, anonymously."""
     login = registry.clients.logins.ecr_public(address)
     client = ListingClient(Transport(registry.clients.pool, registry.retry.deadline), login.auth)
 
     def digest_of(tag: str) -> Digest:
         found = registry.retry.call(f"resolving {tag}", lambda: client.resolve(address, tag))
         if found is None:
-            message = f"tag {tag} of {address} was there a moment ago"
+            message = f"tag {tag} of {address} was deleted while the snapshot was taken"
             raise NotFoundError(message, operation="HEAD manifest", hint="take the snapshot again")
         return found
 
     tags = registry.retry.call(f"listing the tags of {address}", lambda: client.tags(address))
-    return dict(zip(tags, map_concurrently(digest_of, tags, max_workers=AT_ONCE), strict=True))
+    return dict(zip(tags, map_concurrently(digest_of, tags, max_workers=MAX_CONCURRENT_IMAGES), strict=True))
 
 
 def _described(name: str, registry: Registry) -> dict[str, Digest]:
-    """Ask the API, as the owner may."""
+    """Read the tags with the control-plane API, as the owner."""
     if not registry.clients.has_credentials:
-        message = f"{name!r} is looked for in the account's own registry, and there are no AWS credentials"
-        hint = f"set them, or give the address, which everybody may read: {PUBLIC_HOST}/ALIAS/{name}"
+        message = f"{name!r} is in the account's own registry, but there are no AWS credentials"
+        hint = f"set them, or use the public address: {PUBLIC_HOST}/ALIAS/{name}"
         raise AccessError(message, operation="ecr-public:DescribeImages", hint=hint)
     client = registry.clients.get("ecr-public", ECR_PUBLIC_REGION)
     tags: dict[str, Digest] = {}

@@ -1,9 +1,9 @@
 """
-From whom a deployment takes tags over.
+Find the former owners of the tags that a deployment takes over.
 
-A tag counts that exists, and that the resource itself did not have until now.
-Usually another declaration of the same app had it; else the records tell that
-the functions of other stacks keep, where we may read them.
+These are the tags that exist and that the resource did not declare before.
+Usually another declaration of the same app had them. Otherwise, the records of
+other stacks show their owners, if they can be read.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from .effect import Former, Takeover
 from .turns import Turns
 
 REGION = 3
-"""The place of the Region between the colons of an ARN."""
+"""The index of the Region in an ARN that is split at colons."""
 
 _Place = tuple[str, str]
-"""A repository's address, and a tag in it."""
+"""The address of a repository, and a tag in it."""
 
 
 @dataclass
 class Takeovers:
     """
-    The tags of one deployment that others have until now.
+    The tags that one deployment takes over.
 
     Attributes:
-        gone: What is deployed and no longer declared.
+        gone: The images that are deployed but no longer declared.
     """
 
     changes: Sequence[Change]
     gone: Sequence[DeclaredImage]
     turns: Turns
 
-    def told(self) -> list[Change]:
-        """Return the changes with what they take over."""
+    def with_takeovers(self) -> list[Change]:
+        """Return the changes with the tags that they take over."""
         return [
-            change.having(taken_over=tuple(self._takeovers(change, change.turn)))
+            change.with_effect(taken_over=tuple(self._takeovers(change, change.turn)))
             if change.turn is not None and change.plan is not None and change.taken
             else change
             for change in self.changes
@@ -63,7 +63,7 @@ class Takeovers:
             yield Takeover(tags=tuple(owned), former=former, owner=path)
 
     def _in_app(self, change: Change, tag: str) -> tuple[Former, str] | None:
-        """Return which declaration of the app has a tag until now."""
+        """Return the declaration of the app that has a tag now."""
         place = change.effect.repository, tag
         if place in self._removed:
             return Former.REMOVED, self._removed[place]
@@ -95,13 +95,13 @@ class Takeovers:
         return found
 
     def _places(self, image: DeclaredImage) -> Iterator[_Place]:
-        # Where the repository is not known, neither is that it is the same.
+        # If the repository is not known, its tags cannot be compared.
         with suppress(ImageError):
             address = str(self.turns.repository(image).repository)
             yield from ((address, tag) for tag in tags_of(image))
 
     def _elsewhere(self, image: DeclaredImage, turn: Turn, tag: str, digest: Digest) -> tuple[Former, str]:
-        """Return which resource of another stack has a tag, by the records that there are."""
+        """Return the resource of another stack that has a tag according to its record."""
         try:
             for owner, record, is_of_image in self._records(image, turn, digest):
                 is_all = is_of_image and record.tags is None
@@ -113,10 +113,10 @@ class Takeovers:
 
     def _records(self, image: DeclaredImage, turn: Turn, digest: Digest) -> Iterator[tuple[str, Record, bool]]:
         """
-        Give the records that may tell who has a tag of an image: owner, record, and whether it is of this very image.
+        Yield the records that may show the owner of a tag: owner, record, and whether it is a record of this image.
 
         Raises:
-            AccessError: They may not be read.
+            AccessError: They cannot be read.
         """
         records, region = turn.records, turn.event.stack_id.split(":")[REGION]
         known = self.turns.known(image, ECR_PUBLIC_REGION)
@@ -130,7 +130,7 @@ class Takeovers:
 
     @cached_property
     def _own(self) -> frozenset[str]:
-        """The owners of the app itself, of which more is known, and what version 0.1 called them."""
+        """The owner names of the app's own resources, including those of version 0.1."""
         deployed = [change.deployed for change in self.changes if change.deployed]
         images = [*(change.image for change in self.changes), *deployed, *self.gone]
         names = [str(image.properties.get(Property.STATE_PARAMETER_NAME, "")) for image in images]
@@ -138,7 +138,7 @@ class Takeovers:
 
 
 def _parsed(texts: Mapping[str, str], parse: Callable[[str], Record]) -> Iterator[tuple[str, Record]]:
-    """Give what can be read of *texts*, each with the name of its owner."""
+    """Parse *texts*, and yield each valid record with the name of its owner."""
     for name, text in texts.items():
         with suppress(ValueError):
             yield name.rpartition("/")[2], parse(text)

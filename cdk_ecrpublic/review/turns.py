@@ -1,7 +1,8 @@
-"""The requests of a deployment, as the function will see them, on repositories and records that are rehearsed."""
+"""The requests that the function will get in a deployment, on simulated repositories and records."""
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -9,38 +10,62 @@ from .._assets.lambda_handler.aws import Parameters, StackHistory
 from .._assets.lambda_handler.cfn.event import Event, RequestType
 from .._assets.lambda_handler.errors import AccessError, ImageError
 from .._assets.lambda_handler.oci import Repository
-from .._assets.lambda_handler.publish.ports import ObjectReader, RemoteRepository, SourcePorts
+from .._assets.lambda_handler.publish.ports import (
+    ObjectReader,
+    RemoteRepository,
+    ScanReader,
+    SigningServices,
+    SourcePorts,
+)
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
-from .._assets.lambda_handler.resources.records import MOVING, owner_of, remembers
-from .._assets.lambda_handler.resources.turn import Turn, segments_of
-from .._assets.lambda_handler.spec import RESOURCE_TYPE, decode
-from .app.declared import DeclaredImage, as_sent
+from .._assets.lambda_handler.resources.records import MOVING, always_has_record, owner_of
+from .._assets.lambda_handler.resources.turn import Turn, decode_or_none, possible_segments
+from .._assets.lambda_handler.spec import RESOURCE_TYPE, as_sent, decode
+from .app.declared import DeclaredImage
 from .live.environment import LiveStack
-from .live.memories import KnownParameters
+from .live.records import KnownParameters
 from .live.registry import SILENT, Registry
 from .rehearsal import RehearsedParameters, RehearsedRepository, Texts
 
 SENT = 32_503_680_000.0
-"""The year 3000: each record that there is was written before the requests of a rehearsal are sent."""
+"""The time at which simulated requests are sent: the year 3000, so that all existing records are older."""
 
 
 @dataclass(frozen=True, slots=True)
 class RehearsedStack:
     """
-    What CloudFormation will say of a stack.
+    The simulated status of a stack.
 
     Attributes:
-        history: Of a stack whose last deployment failed and was not rolled back; None: it succeeded.
+        history: The real history; None if the stack is not deployed.
+        has_failed: Whether its last deployment failed and was not rolled back.
+        updated: The logical ids of the resources that simulated requests update.
     """
 
     is_rolling_back: bool
     history: StackHistory | None = None
+    has_failed: bool = False
+    updated: AbstractSet[str] = frozenset()
 
     def has_succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:  # noqa: ARG002
-        """Whether a deployment has succeeded since then, before the one that is rehearsed."""
+        """Whether a deployment has succeeded since *sent*, before the simulated one."""
         if sent >= SENT:
             return not self.is_rolling_back
-        return True if self.history is None else self.history.has_succeeded_since(sent)
+        if self.history is None or not self.has_failed:
+            return True
+        return self.history.has_succeeded_since(sent)
+
+    def has_been_updated_since(self, logical_resource_id: str, sent: float) -> bool:
+        """Whether a resource was updated since *sent*, by a simulated request or before."""
+        if sent >= SENT:
+            return False
+        if logical_resource_id in self.updated:
+            return True
+        return self.history is not None and self.history.has_been_updated_since(logical_resource_id, sent)
+
+    def has_created_since(self, logical_resource_id: str, sent: float) -> bool | None:  # noqa: ARG002
+        """Whether the last creation of a resource succeeded: a review does not ask about those that failed."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +79,13 @@ class RehearsedPorts:
     stack: RehearsedStack
 
     @property
+    def undoing_parameters(self) -> RehearsedParameters:
+        """The parameters."""
+        return self.parameters
+
+    @property
     def undoing(self) -> RehearsedRepository:
-        """The repository that is published to."""
+        """The destination repository."""
         return self.destination
 
     @property
@@ -63,41 +93,62 @@ class RehearsedPorts:
         """Objects in S3."""
         return self.sources.objects
 
+    @property
+    def scans(self) -> ScanReader:
+        """Scan findings in private ECR."""
+        return self.sources.scans
+
+    @property
+    def now(self) -> float:
+        """The current time."""
+        return self.sources.now
+
+    @property
+    def signing(self) -> SigningServices:
+        """The services that sign and verify."""
+        return self.sources.signing
+
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RemoteRepository:
         """Open a repository of any registry."""
         return self.sources.remote(repository, credentials_secret_arn)
 
     def history(self, stack_id: str) -> RehearsedStack:  # noqa: ARG002
-        """Ask about the stack."""
+        """Return the simulated stack."""
         return self.stack
+
+    def settle(self) -> None:
+        """Do nothing: the simulated registry has no stale reads."""
 
 
 @dataclass
 class Turns:
     """
-    Makes turns of the images of an app.
+    Creates the simulated requests (`Turn`) for the images of an app.
 
     Attributes:
-        repositories: By address.
-        texts: What was remembered in the rehearsal.
+        repositories: The simulated repositories, by address.
+        texts: The parameters that simulated requests have written.
+        updated: The resources that simulated requests update: the name of the stack and the logical id.
     """
 
     registry: Registry
     repositories: dict[str, RehearsedRepository] = field(default_factory=dict)
     texts: Texts = field(default_factory=dict)
     is_rolling_back: bool = False
+    updated: set[tuple[str, str]] = field(default_factory=set)
     _known: dict[tuple[bool, str], KnownParameters] = field(default_factory=dict)
 
     def copy(self) -> Turns:
-        """Return others that begin with what is rehearsed until now, to go on in another way."""
+        """Return a copy with independent writes, which starts from the current simulated state."""
         return replace(
             self,
             repositories={address: each.copy() for address, each in self.repositories.items()},
             texts={place: dict(texts) for place, texts in self.texts.items()},
+            updated=set(self.updated),
         )
 
     def rolling_back(self) -> Turns:
-        """Return those of a rollback, which begins with what is rehearsed until now."""
+        """Return a copy for a rollback, which starts from the current simulated state."""
         return replace(self.copy(), is_rolling_back=True)
 
     def create(self, image: DeclaredImage) -> Turn:
@@ -108,8 +159,8 @@ class Turns:
             ImageError: Its repository cannot be found, or its stack has no name yet.
         """
         turn = self._turn(RequestType.CREATE, image, is_needed=False)
-        # So nothing is remembered of it, and nothing has to be asked for.
-        turn.records.end(*segments_of(turn.declaration))
+        # The resource is new, so it has no record. This saves reading one.
+        turn.records.end(*possible_segments(turn.declaration))
         return turn
 
     def update(self, old: DeclaredImage, new: DeclaredImage) -> Turn:
@@ -117,17 +168,17 @@ class Turns:
         Update an image, in place or to another one.
 
         Raises:
-            ImageError: As for ``create``; or a source may move, and what is remembered of it may not be read.
+            ImageError: As for ``create``; or the source is mutable, and its record cannot be read.
         """
         try:
-            identity = self.deployed(old).identity
+            identity = self.deployed(old).physical_id
         except ImageError:
-            # It cannot be in the same place, then.
+            # The deployed repository cannot be found, so this is a replacement.
             identity = ""
         is_needed = any(decode(each.properties).pinned is None for each in (old, new))
         turn = self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
-        if turn.old is not None and not remembers(turn.old) and self._failed_stack(new) is None:
-            # All that it would tell is what deployments have taken over that failed: the last one has succeeded.
+        if turn.old is not None and not always_has_record(turn.old) and self._failed_stack(new) is None:
+            # The record could only show what failed deployments took over, but the last deployment succeeded.
             turn.old_record = None
         return turn
 
@@ -136,11 +187,15 @@ class Turns:
         return self._failed_stack(image) is not None
 
     def _failed_stack(self, image: DeclaredImage) -> LiveStack | None:
+        stack = self._live_stack(image)
+        return stack if stack and stack.has_failed else None
+
+    def _live_stack(self, image: DeclaredImage) -> LiveStack | None:
         environment = self.registry.environments.get((image.account, image.region))
         if environment is None or image.nested_in:
             return None
         stack = environment.stack(image.stack_name)
-        return stack if isinstance(stack, LiveStack) and stack.has_failed else None
+        return stack if isinstance(stack, LiveStack) else None
 
     def delete(self, image: DeclaredImage) -> Turn:
         """
@@ -150,11 +205,11 @@ class Turns:
             ImageError: As for ``update``.
         """
         turn = self.deployed(image)
-        return self._turn(RequestType.DELETE, image, None, turn.identity, is_needed=turn.declaration.pinned is None)
+        return self._turn(RequestType.DELETE, image, None, turn.physical_id, is_needed=turn.declaration.pinned is None)
 
     def deployed(self, image: DeclaredImage) -> Turn:
         """
-        Look at an image as it is deployed.
+        Return a request for an image as it is deployed.
 
         Raises:
             ImageError: As for ``update``.
@@ -171,11 +226,13 @@ class Turns:
         is_needed: bool,
     ) -> Turn:
         declaration = decode(image.properties)
+        if request_type is RequestType.UPDATE:
+            self.updated.add((image.stack_name, image.logical_id))
         event = Event(
             request_type=request_type,
             response_url="",
             sent=SENT,
-            stack_id=self._known_id(image) or _stack_id(image, self._region(image)),
+            stack_id=self._known_id(image, old) or _stack_id(image, self._region(image)),
             request_id="rehearsed",
             logical_resource_id=image.logical_id,
             resource_type=RESOURCE_TYPE,
@@ -185,14 +242,21 @@ class Turns:
         )
         ports = self._ports(image, is_needed=is_needed)
         turn = Turn(event, declaration, ports, SILENT)
-        # The stack's full id is in the record that belongs to it.
+        # A record belongs to the stack only if their full ids agree, and here only the record has the full id.
         if is_needed and (record := turn.records.read(MOVING)) is not None and record.stack:
             return Turn(replace(event, stack_id=record.stack), declaration, ports, SILENT)
         return turn
 
-    def _known_id(self, image: DeclaredImage) -> str:
-        """Return the stack's full id where its records are compared with it; empty: that does not matter."""
-        stack = self._failed_stack(image)
+    def _known_id(self, image: DeclaredImage, old: DeclaredImage | None) -> str:
+        """
+        Return the full id of the stack; empty if the id does not matter.
+
+        It matters if its last deployment failed, or if a rule may have left a
+        tag in place, which only the record shows.
+        """
+        declared = [decode_or_none(each.properties) for each in (image, old) if each]
+        leaves = any(rule.may_leave(tag) for each in declared if each for rule in each.rules for tag in each.tags)
+        stack = self._live_stack(image) if leaves else self._failed_stack(image)
         return stack.stack_id if stack else ""
 
     def repository(self, image: DeclaredImage) -> RehearsedRepository:
@@ -212,13 +276,13 @@ class Turns:
         return self._known.setdefault((is_ours, region), KnownParameters(store))
 
     def owner(self, image: DeclaredImage) -> str:
-        """Return what the records call an image; empty: its stack has no name yet."""
+        """Return the owner name of an image in its records; empty if the name of its stack is not known."""
         with suppress(AccessError):
             return owner_of(_stack_id(image, self._region(image)), image.logical_id)
         return ""
 
     def _sources(self, image: DeclaredImage) -> SourcePorts:
-        return self.registry.ports(decode(image.properties), account=image.account, is_coming=image.created_here)
+        return self.registry.ports(decode(image.properties), account=image.account, is_pending=image.created_here)
 
     def _opened(self, sources: SourcePorts) -> RehearsedRepository:
         repository = sources.destination
@@ -226,18 +290,23 @@ class Turns:
 
     def _ports(self, image: DeclaredImage, *, is_needed: bool) -> RehearsedPorts:
         sources = self._sources(image)
-        stack = self._failed_stack(image)
+        stack = self._live_stack(image)
         return RehearsedPorts(
             sources=sources,
             destination=self._opened(sources),
             parameters=self._parameters(image, ECR_PUBLIC_REGION, is_needed=is_needed),
             first_parameters=self._parameters(image, self._region(image), is_needed=is_needed),
-            stack=RehearsedStack(self.is_rolling_back, history=stack.history if stack else None),
+            stack=RehearsedStack(
+                self.is_rolling_back,
+                history=stack.history if stack else None,
+                has_failed=stack is not None and stack.has_failed,
+                updated={name for stack_name, name in self.updated if stack_name == image.stack_name},
+            ),
         )
 
     def _parameters(self, image: DeclaredImage, region: str, *, is_needed: bool) -> RehearsedParameters:
         others = self.known(image, region)
-        # What matters of a digest was read, or written, on the way forward.
+        # In a rollback, records of a digest that matter have already been read or written.
         own = replace(others, store=None) if self.is_rolling_back and not is_needed else others
         return RehearsedParameters(own, others, region, self.texts, is_needed)
 

@@ -1,7 +1,8 @@
 """
-What becomes of a declaration that has not changed since it was deployed: nothing.
+The effect of a deployment on a declaration that has not changed: none.
 
-So it matters what it was deployed as, and not what its source stands for now.
+So its tags are compared with the digest that was deployed, not with the digest
+that its source resolves to now.
 """
 
 from __future__ import annotations
@@ -11,102 +12,90 @@ from dataclasses import replace
 
 from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Digest
-from .._assets.lambda_handler.publish.ports import PublicRepository
+from .._assets.lambda_handler.publish.differences import image_differences
+from .._assets.lambda_handler.resources.judging import tags_ahead
 from .._assets.lambda_handler.spec import Declaration, decode
 from .app.declared import DeclaredImage
 from .effect import Action, Effect, State, TagEffect, Writes
 from .live.registry import Registry
 from .turns import Turns
 
-LEFT = (
-    "the registry is not as declared, and the deployment will leave it so, since the declaration has not changed; "
-    "set `refresh` to have it applied again"
+NOT_APPLIED = (
+    "the registry differs from the declaration, and the deployment will not correct it, because the declaration has "
+    "not changed; set `refresh` to apply it again"
 )
 
-NOT_REMEMBERED = (
-    "its source is mutable, and what it was deployed as is not known here: declared is what the source stands for now"
+NO_RECORD = (
+    "its source is mutable, and the deployed digest is not known here; this compares with what the source is now"
 )
 
-UNREADABLE = "its source cannot be read any more, so it could not be applied again: "
+UNREADABLE = "its source can no longer be read, so the declaration could not be applied again: "
 
 
-def left_alone(effect: Effect, declared: DeclaredImage, registry: Registry) -> Effect:
+def effect_if_unchanged(effect: Effect, declared: DeclaredImage, registry: Registry) -> Effect:
     """
-    Say what becomes of an image whose declaration has not changed.
+    Return the effect on an image whose declaration has not changed.
 
     Args:
-        effect: What applying it again would do.
+        effect: The effect that applying the declaration again would have.
     """
     if effect.state not in {State.CHANGED, State.REFUSED}:
         return effect
     try:
         declaration = decode(declared.properties)
-        repository = registry.ports(declaration, account=declared.account).destination
+        ports = registry.ports(declaration, account=declared.account)
+        repository = ports.destination
         digest, notes = _deployed(effect, declared, declaration, registry)
         found = repository.resolve(declaration.tags)
-        differences = list(_differences(declaration.tags, digest, found, repository)) if digest else []
+        ahead = tags_ahead(declaration, digest, found, ports) if digest else {}
+        tags = [tag for tag in declaration.tags if tag not in ahead]
+        differences = list(image_differences(tags, digest, found, repository)) if digest else []
     except ImageError:
-        return replace(effect, state=State.DRIFTED, writes=Writes(), problems=(*effect.problems, LEFT))
-    # Applied again, it would write something else than tags: a child that is missing, say.
+        return replace(effect, state=State.DRIFTED, writes=Writes(), problems=(*effect.problems, NOT_APPLIED))
+    # Applying it again would write something other than tags, for example a missing child.
     lacks_parts = effect.state is State.CHANGED and effect.digest == str(digest)
     is_drifted = bool(differences) or lacks_parts
     return replace(
         effect,
         state=State.DRIFTED if is_drifted else State.UNCHANGED,
         digest=str(digest) if digest else None,
-        tags=tuple(_as_they_are(declaration.tags, found)),
+        tags=tuple(_as_they_are(declaration.tags, found, ahead)),
         writes=Writes(),
-        problems=(LEFT, *differences) if is_drifted else (),
-        notes=tuple(note for note in notes if is_drifted or note != NOT_REMEMBERED),
+        problems=(NOT_APPLIED, *differences) if is_drifted else (),
+        notes=tuple(note for note in notes if is_drifted or note != NO_RECORD),
     )
 
 
 def deployed_digest(image: DeclaredImage, declaration: Declaration, registry: Registry) -> Digest | None:
-    """Return what a declaration was deployed as; None: it was not, or we may not know."""
+    """Return the deployed digest of a declaration; None if it was not deployed, or its record cannot be read."""
     if declaration.pinned is not None:
         return declaration.pinned
     try:
         turn = Turns(registry).deployed(image)
-        return turn.resolved(declaration, turn.event.properties)
+        return turn.known_digest(declaration, turn.event.properties)
     except ImageError:
         return None
 
 
 def moved(now: object) -> str:
-    """Say that a source stands for another image than the one that was deployed."""
-    return f"its source has moved since it was deployed, to {now}; set `refresh` to have that published"
-
-
-def tag_differences(tags: Sequence[str], digest: Digest, found: Mapping[str, Digest]) -> Iterator[str]:
-    """Name each of *tags* that does not point to *digest*."""
-    for tag in tags:
-        if tag not in found:
-            yield f"tag {tag} does not exist; declared is {digest}"
-        elif found[tag] != digest:
-            yield f"tag {tag} points to {found[tag]}; declared is {digest}"
+    """Return the note that a source now resolves to another image than the deployed one."""
+    return f"its source has moved to {now} since it was deployed; set `refresh` to publish that"
 
 
 def _deployed(
     effect: Effect, declared: DeclaredImage, declaration: Declaration, registry: Registry
 ) -> tuple[Digest | None, list[str]]:
-    """Return what it was deployed as, and what there is to say of its source."""
+    """Return the deployed digest, and notes about the source."""
     digest = deployed_digest(declared, declaration, registry)
     if effect.digest is None:
         return digest, [UNREADABLE + problem for problem in effect.problems]
     if digest is not None and effect.digest != str(digest):
         return digest, [moved(effect.digest)]
-    return (digest, []) if digest else (Digest.parse(effect.digest), [NOT_REMEMBERED])
+    return (digest, []) if digest else (Digest.parse(effect.digest), [NO_RECORD])
 
 
-def _differences(
-    tags: Sequence[str], digest: Digest, found: Mapping[str, Digest], repository: PublicRepository
-) -> Iterator[str]:
-    yield from tag_differences(tags, digest, found)
-    if repository.missing_images([digest]):
-        yield f"image {digest} is missing"
-
-
-def _as_they_are(tags: Sequence[str], found: Mapping[str, Digest]) -> Iterator[TagEffect]:
+def _as_they_are(tags: Sequence[str], found: Mapping[str, Digest], ahead: Mapping[str, str]) -> Iterator[TagEffect]:
     for tag in tags:
         there = str(found[tag]) if tag in found else None
-        yield TagEffect(tag=tag, action=Action.UNCHANGED, before=there, after=there)
+        action = Action.SKIP if tag in ahead else Action.UNCHANGED
+        yield TagEffect(tag=tag, action=action, before=there, after=there, reason=ahead.get(tag, ""))

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from .faults import Fault
 from .process import SandboxProcess
+from .scans import ImageScan, ScanFinding
 from .server import Sandbox, SandboxError
 from .settings import Settings
 
-__all__ = ["Fault", "Sandbox", "SandboxError", "SandboxProcess", "Settings"]
+__all__ = ["Fault", "ImageScan", "Sandbox", "SandboxError", "SandboxProcess", "ScanFinding", "Settings"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from starlette.types import Message, Send
 from .errors import ServiceError
 from .faults import Fault
 from .operations import Authentication, Call
+from .store.state import TagMove
 from .store.timeline import View
 from .world import World
 
@@ -28,6 +29,7 @@ class Exchange:
 
     Attributes:
         authentication: Set by the API when it is known.
+        moves: The tags that the request has moved; filled by the store.
     """
 
     world: World
@@ -35,6 +37,7 @@ class Exchange:
     request: Request
     authentication: Authentication = "none"
     fault: Fault | None = None
+    moves: list[TagMove] = field(default_factory=list)
 
     def view(self, lag_seconds: float) -> View:
         """Return the read lag of this request."""
@@ -96,7 +99,14 @@ class Exchange:
         return (client.host, client.port) if client else ("", 0)
 
     def _record(self, status: int, error: str) -> None:
-        self.world.requests.record(self.call, status=status, error=error, authentication=self.authentication)
+        self.world.requests.record(
+            self.call,
+            time=self.world.store.clock(),
+            status=status,
+            error=error,
+            authentication=self.authentication,
+            moves=self.moves,
+        )
 
     def _shaped(self, send: Send, fault: Fault) -> Send:
         """Return a *send* that truncates or drips the body."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from .operations import Authentication, Call, Face
+from .store.state import TagMove
 
 KEPT_REQUESTS = 10_000
 
@@ -18,12 +20,15 @@ class Request:
     One request and its result.
 
     Attributes:
+        time: When the response was ready, in seconds since the epoch.
         face: ``api`` for the control-plane API, ``http`` for the registry API.
         status: The status of the response; 0 if the connection was dropped.
         error: The error code; empty on success.
         authentication: ``authenticated`` also means a signed API call.
+        moves: The tags that the request moved, created or deleted.
     """
 
+    time: float
     face: Face
     operation: str
     repository: str
@@ -31,6 +36,12 @@ class Request:
     status: int
     error: str
     authentication: Authentication
+    moves: tuple[TagMove, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read an entry of ``GET /_sandbox/requests``."""
+        return cls(**{**data, "moves": tuple(TagMove(**move) for move in data["moves"])})
 
 
 @dataclass(slots=True)
@@ -40,9 +51,19 @@ class Journal:
     _requests: deque[Request] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def record(self, call: Call, *, status: int, error: str, authentication: Authentication) -> None:
+    def record(
+        self,
+        call: Call,
+        *,
+        time: float,
+        status: int,
+        error: str,
+        authentication: Authentication,
+        moves: Sequence[TagMove] = (),
+    ) -> None:
         """Record a request."""
         entry = Request(
+            time=time,
             face=call.face,
             operation=call.operation,
             repository=call.repository,
@@ -50,6 +71,7 @@ class Journal:
             status=status,
             error=error,
             authentication=authentication,
+            moves=tuple(moves),
         )
         with self._lock:
             self._requests.append(entry)

@@ -65,6 +65,25 @@ Unsupported stands for an unsupported method of a known path, NotFound for an un
 """
 
 
+CHANGES = frozenset(
+    {
+        "BatchDeleteImage",
+        "CreateRepository",
+        "DeleteManifest",
+        "DeleteRepository",
+        "DeleteRepositoryPolicy",
+        "PutImage",
+        "PutManifest",
+        "PutRegistryCatalogData",
+        "PutRepositoryCatalogData",
+        "SetRepositoryPolicy",
+        "TagResource",
+        "UntagResource",
+    }
+)
+"""Operations that change repositories, images and tags. Uploads of layers are not among them: no image has them yet."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """

@@ -19,6 +19,7 @@ import urllib3
 from . import environment
 from .faults import Fault
 from .journal import Request
+from .scans import ImageScan
 from .server import SandboxError, make_client
 from .settings import Settings
 
@@ -69,6 +70,25 @@ class RemoteFaults:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteScans:
+    """The scans of images in private ECR, in another process."""
+
+    remote: Remote
+
+    def add(self, *scans: ImageScan) -> None:
+        """Append scans. Of those that match an image, the last one counts."""
+        self.remote.request("POST", "scans", [asdict(scan) for scan in scans])
+
+    def clear(self) -> None:
+        """Remove all scans."""
+        self.remote.request("DELETE", "scans")
+
+    def all(self) -> list[ImageScan]:
+        """Return all scans in order."""
+        return [ImageScan.from_json(item) for item in self.remote.request("GET", "scans")]
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteJournal:
     """Like ``Sandbox.requests``, from another process."""
 
@@ -76,7 +96,7 @@ class RemoteJournal:
 
     def all(self, *operations: str) -> list[Request]:
         """Return all requests, or only those for the given operations."""
-        found = [Request(**item) for item in self.remote.request("GET", "requests")]
+        found = [Request.from_json(item) for item in self.remote.request("GET", "requests")]
         return [request for request in found if not operations or request.operation in operations]
 
     def count(self, *operations: str) -> int:
@@ -155,6 +175,11 @@ class SandboxProcess:
     def faults(self) -> RemoteFaults:
         """The injected faults."""
         return RemoteFaults(Remote(self.url))
+
+    @property
+    def scans(self) -> RemoteScans:
+        """The scans of images in private ECR."""
+        return RemoteScans(Remote(self.url))
 
     @property
     def requests(self) -> RemoteJournal:

@@ -26,6 +26,8 @@ class Settings:
         read_lag_tag_seconds: The age of manifests that are read by tag.
         read_lag_digest_seconds: The age of manifests that are read by digest.
         read_lag_describe_seconds: The age of DescribeImages and DescribeImageTags.
+        removed_index_lag_seconds: How long BatchDeleteImage still refuses to delete
+            an image after the index that lists it was deleted.
         get_manifest_digest_header: Whether the response to GET of a manifest has
             ``Docker-Content-Digest``.
         manifest_put_location: Whether the response to PUT of a manifest has
@@ -56,6 +58,8 @@ class Settings:
             Default: no limit.
         describe_images_per_second: Further DescribeImages calls are throttled.
             Default: no limit.
+        push_age_seconds: How long ago an image that is pushed now says it was
+            pushed, to try lifecycle rules of age.
         token_ttl_seconds: The lifetime of a bearer token.
         password_ttl_seconds: The lifetime of the password of GetAuthorizationToken.
         expired_style: The status for an expired bearer token.
@@ -70,6 +74,7 @@ class Settings:
     read_lag_tag_seconds: float = 0.0
     read_lag_digest_seconds: float = 0.0
     read_lag_describe_seconds: float = 0.0
+    removed_index_lag_seconds: float = 0.0
     get_manifest_digest_header: bool = False
     manifest_put_location: bool = False
     patch_status: Literal[201, 202] = 201
@@ -89,6 +94,7 @@ class Settings:
     complete_layer_uploads_per_second: float | None = None
     batch_delete_images_per_second: float | None = None
     describe_images_per_second: float | None = None
+    push_age_seconds: float = 0.0
     token_ttl_seconds: float = 3600.0
     password_ttl_seconds: float = 12 * 3600.0
     expired_style: Literal[400, 403] = 400

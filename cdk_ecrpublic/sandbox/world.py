@@ -11,9 +11,11 @@ from .faults import Faults
 from .front.connections import Connections
 from .journal import Journal
 from .rates import Rates
+from .scans import Scans
 from .settings import DEFAULT_ACCOUNT, Settings
 from .store.registries import Store
 from .tokens import Grant, Tokens
+from .trail import Emit, emit_nothing
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class World:
             private ECR; None if it does not exist.
         is_private_login: Returns whether private ECR knows these credentials
             (``user:password`` in base64).
+        emit: Emits the event of a successful call that changes images.
     """
 
     port: int
@@ -38,12 +41,14 @@ class World:
     settings: Settings = field(default_factory=Settings)
     faults: Faults = field(default_factory=Faults)
     requests: Journal = field(default_factory=Journal)
+    scans: Scans = field(default_factory=Scans)
     connections: Connections = field(default_factory=Connections)
     account_of: Callable[[str], str | None] = lambda _key: None
     authorize: Authorize = allow_everybody
     authorize_login: AuthorizeLogin = allow_every_login
     private_repository: Callable[[str], tuple[str, str] | None] = lambda _name: None
     is_private_login: Callable[[str], bool] = lambda _encoded: False
+    emit: Emit = emit_nothing
     store: Store = field(init=False)
     tokens: Tokens = field(init=False)
     rates: Rates = field(init=False)
@@ -100,5 +105,6 @@ class World:
         self.store.clear()
         self.faults.clear()
         self.requests.clear()
+        self.scans.clear()
         self.rates = Rates()
         self.settings = Settings()

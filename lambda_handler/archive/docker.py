@@ -28,6 +28,7 @@ from ..oci.config import parse_config
 from .files import OPERATION, Files
 from .inflate import GZIP_MAGIC
 from .naming import named_images, select_image
+from .tar import normal_path
 
 MANIFEST_FILE = "manifest.json"
 
@@ -177,7 +178,16 @@ def _items(files: Files) -> Any:  # noqa: ANN401 - JSON that the caller checks
 
 def _saved(item: Mapping[str, object]) -> _Saved:
     check_keys(item, ("Config", "RepoTags", "Layers"), "")
-    return _Saved(config=_text(item["Config"]), names=_texts(item.get("RepoTags")), layers=_texts(item["Layers"]))
+    return _Saved(
+        config=_path(_text(item["Config"])),
+        names=_texts(item.get("RepoTags")),
+        layers=tuple(map(_path, _texts(item["Layers"]))),
+    )
+
+
+def _path(text: str) -> str:
+    """Return the path of a file as the tar file has it: some tools write ``./`` or ``//`` in one of them only."""
+    return normal_path(text) or text
 
 
 def _texts(values: object) -> tuple[str, ...]:

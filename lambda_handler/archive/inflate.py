@@ -101,6 +101,9 @@ class GzipContent:
             if state.inflater is None:
                 # Some tools pad a member with zeros.
                 state.pending = state.pending.lstrip(b"\0")
+                if state.position and not _may_be_gzip(state.pending):
+                    # Anything else after the last member is ignored, as gzip does.
+                    return b""
                 state.inflater = zlib.decompressobj(_GZIP_FORMAT) if state.pending else None
             if state.inflater is not None and (chunk := self._decompress(state, stop)):
                 return chunk
@@ -144,6 +147,10 @@ class GzipContent:
             self._spacing *= 2
             kept = kept[::2]
         self._kept = kept
+
+
+def _may_be_gzip(start: bytes) -> bool:
+    return start[: len(GZIP_MAGIC)] == GZIP_MAGIC[: len(start)]
 
 
 def _usefulness(state: _State, start: int) -> int:

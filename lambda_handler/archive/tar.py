@@ -76,7 +76,7 @@ def list_members(tar: ByteRanges) -> Mapping[str, Extent]:
     files: dict[str, Extent] = {}
     links: dict[str, str] = {}
     for member in _members(tar):
-        path = _normal(member.name)
+        path = normal_path(member.name)
         if path is None:
             continue
         files.pop(path, None)
@@ -218,13 +218,13 @@ def _refuse_sparse(tar: ByteRanges, header: tarfile.TarInfo, extended: Mapping[s
 
 def _follow(path: str, files: Mapping[str, Extent], links: Mapping[str, str]) -> Extent | None:
     for _ in range(LINKS_MAX):
-        path = _normal(links.get(path, _OUTSIDE)) or ""
+        path = normal_path(links.get(path, _OUTSIDE)) or ""
         if path in files:
             return files[path]
     return None
 
 
-def _normal(name: str) -> str | None:
+def normal_path(name: str) -> str | None:
     """Return a name without ``.`` and ``..``; None if it is outside the archive."""
     parts: list[str] = []
     for part in name.split("/"):

@@ -1,7 +1,9 @@
-"""Adapters for S3, SSM Parameter Store and CloudFormation, and the translation of botocore's errors."""
+"""Adapters for S3, private ECR, Parameter Store, CloudFormation and KMS, and the translation of botocore's errors."""
 
 from .objects import S3Objects
 from .parameters import Parameters
+from .scans import ImageScans
+from .signing import Signing
 from .stack import StackHistory
 
-__all__ = ["Parameters", "S3Objects", "StackHistory"]
+__all__ = ["ImageScans", "Parameters", "S3Objects", "Signing", "StackHistory"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
     NoCredentialsError,
@@ -30,6 +32,7 @@ from ..errors import (
     RejectedError,
     RemoteError,
     RepositoryNotFoundError,
+    ScanNotFoundError,
     ThrottledError,
     UnavailableError,
     UnsupportedError,
@@ -40,6 +43,7 @@ _MESSAGE_MAX_CHARACTERS = 400
 ERRORS: Mapping[str, type[RemoteError]] = {
     "AccessDenied": AccessError,
     "AccessDeniedException": AccessError,
+    "AuthorizationError": AccessError,
     "ExpiredTokenException": AccessError,
     "InvalidClientTokenId": AccessError,
     "InvalidSignatureException": AccessError,
@@ -48,12 +52,17 @@ ERRORS: Mapping[str, type[RemoteError]] = {
     "ImageAlreadyExistsException": AlreadyExistsError,
     "NoSuchBucket": NotFoundError,
     "NoSuchKey": NotFoundError,
+    "NotFoundException": NotFoundError,
     "ParameterNotFound": NotFoundError,
     "RegistryNotFoundException": NotFoundError,
+    "ResourceNotFoundException": NotFoundError,
     "RepositoryNotFoundException": RepositoryNotFoundError,
+    "ScanNotFoundException": ScanNotFoundError,
     "LayersNotFoundException": MissingContentError,
     "ReferencedImagesNotFoundException": MissingContentError,
     "ImageTagAlreadyExistsException": ConflictError,
+    "ConditionalRequestConflict": ConflictError,
+    "PreconditionFailed": ConflictError,
     "ImageDigestDoesNotMatchException": RejectedError,
     "InvalidParameterException": RejectedError,
     "InvalidTagParameterException": RejectedError,
@@ -79,6 +88,10 @@ ERRORS: Mapping[str, type[RemoteError]] = {
 _HINTS: Mapping[str, str] = {
     "ExpiredTokenException": "the function's credentials have expired; deploy again",
     "ImageTagAlreadyExistsException": "the repository does not allow moving the tag; publish with another tag",
+    "LimitExceededException": (
+        "an image can have 1,000 tags, a layer 10,000 MiB, and a repository 100,000 images, which can be raised: "
+        "remove tags or images that are not needed, publish to another repository, or request a higher quota"
+    ),
     "LayersNotFoundException": "push the layers of the image to the same repository first",
     "ReferencedImagesNotFoundException": "push all images that the index lists to the same repository first",
     "RepositoryNotFoundException": (
@@ -109,6 +122,10 @@ def translated(operation: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         message = f"{operation} was not sent: no AWS credentials are available"
         raise AccessError(message, operation=operation) from error
+    except EndpointConnectionError as error:
+        address = "://".join(urlsplit(str(error.kwargs.get("endpoint_url")))[:2])
+        message = f"{operation} failed: cannot connect to {address}"
+        raise UnavailableError(message, operation=operation) from error
     except (HTTPClientError, BotoConnectionError, IncompleteReadError, ResponseParserError) as error:
         message = f"{operation} failed: incomplete response ({type(error).__name__})"
         raise UnavailableError(message, operation=operation) from error

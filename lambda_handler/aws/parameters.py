@@ -69,17 +69,17 @@ class Parameters:
         except NotFoundError:
             return
 
-    def list(self, path: str) -> Mapping[str, str]:
+    def list(self, path: str, *, recursive: bool = False) -> Mapping[str, str]:
         """
-        Return the names and values of all parameters directly below *path*.
+        Return the names and values of all parameters directly below *path*, or at any depth.
 
         Raises:
             UnavailableError: There are more than a thousand parameters.
         """
         found: dict[str, str] = {}
-        following: Mapping[str, str] = {}
+        following: Mapping[str, Any] = {}
         for _ in range(PAGES_MAX):
-            page, token = self._page(path, following)
+            page, token = self._page(path, {**following, **({"Recursive": True} if recursive else {})})
             found |= page
             if not token:
                 return found
@@ -87,12 +87,12 @@ class Parameters:
         message = f"there are more than {10 * PAGES_MAX} parameters below {path}"
         raise UnavailableError(message, operation="ssm:GetParametersByPath")
 
-    def _page(self, path: str, following: Mapping[str, str]) -> tuple[Mapping[str, str], str]:
+    def _page(self, path: str, options: Mapping[str, Any]) -> tuple[Mapping[str, str], str]:
         """Return the parameters of a page, and the token of the next page."""
 
         def call() -> tuple[Mapping[str, str], str]:
             with translated("ssm:GetParametersByPath"):
-                page = self.client().get_parameters_by_path(Path=path, **following)
+                page = self.client().get_parameters_by_path(Path=path, **options)
                 return {each["Name"]: each["Value"] for each in page["Parameters"]}, page.get("NextToken", "")
 
         return self._retried(f"listing {path}", call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -25,6 +25,8 @@ _ROLLING_BACK = frozenset(
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE"})
 
 _STARTED = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "DELETE_IN_PROGRESS"})
+
+_CREATED = "CREATE_COMPLETE"
 
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 
@@ -53,20 +55,34 @@ class _Event:
 
     Attributes:
         at: Timestamp in seconds since the epoch.
+        updates: The logical ID of the resource that is being updated; empty if there is none.
         is_success: Whether the event says that the stack was deployed.
         is_start: Whether the event says that an operation on the stack has begun.
+        created: The logical id of a resource whose creation has ended.
+        is_created: Whether that creation succeeded.
     """
 
     at: float
+    updates: str
     is_success: bool
     is_start: bool
+    created: str
+    is_created: bool
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> _Event:
         # A nested stack has the same resource type, but another physical id.
         is_of_stack = data["ResourceType"] == _STACK_TYPE and data.get("PhysicalResourceId") == data["StackId"]
-        status = data.get("ResourceStatus") if is_of_stack else None
-        return cls(data["Timestamp"].timestamp(), is_success=status in _SUCCEEDED, is_start=status in _STARTED)
+        status = data.get("ResourceStatus")
+        has_ended = not is_of_stack and status in {_CREATED, "CREATE_FAILED"}
+        return cls(
+            data["Timestamp"].timestamp(),
+            updates=data["LogicalResourceId"] if status == "UPDATE_IN_PROGRESS" else "",
+            is_success=is_of_stack and status in _SUCCEEDED,
+            is_start=is_of_stack and status in _STARTED,
+            created=data.get("LogicalResourceId", "") if has_ended else "",
+            is_created=has_ended and status == _CREATED,
+        )
 
 
 @dataclass
@@ -117,7 +133,7 @@ class StackHistory:
                 deletes last what it no longer declares, when it has succeeded.
 
         Returns:
-            None if the events do not tell, there are too many of them, or they
+            None if the events do not show it, there are too many of them, or they
             cannot be read; the last case is logged.
         """
         try:
@@ -141,6 +157,49 @@ class StackHistory:
             if not token:
                 return False if events else None
         return None
+
+    def has_been_updated_since(self, logical_resource_id: str, sent: float) -> bool:
+        """
+        Whether CloudFormation has updated a resource since an earlier request for it.
+
+        Args:
+            sent: When that request was sent, in seconds since the epoch.
+
+        Returns:
+            False if the events do not show it, there are too many of them, or they
+            cannot be read; the last case is logged.
+        """
+        try:
+            for event in self._all_events(self.stack_id):
+                if event.at <= sent + CLOCK_SKEW_SECONDS:
+                    return False
+                if event.updates == logical_resource_id:
+                    return True
+        except RemoteError as error:
+            self.retry.log.warning(f"cannot tell whether {logical_resource_id} was updated since: {error.explain()}")
+        return False
+
+    def has_created_since(self, logical_resource_id: str, sent: float) -> bool | None:
+        """
+        Whether a creation of a resource has succeeded since a request, in an operation that had begun when it was sent.
+
+        Args:
+            sent: When that request was sent, in seconds since the epoch.
+
+        Returns:
+            None if the events do not show it, there are too many of them, or they
+            cannot be read; the last case is logged.
+        """
+        events = self._all_events(self.stack_id)
+        try:
+            last = next((event for event in events if event.created == logical_resource_id), None)
+            if last is None or not last.is_created or last.at < sent:
+                return None if last is None else False
+            start = next((event for event in events if event.is_start), None)
+        except RemoteError as error:
+            self.retry.log.warning(f"cannot tell whether the resource was created again: {error.explain()}")
+            return None
+        return None if start is None else start.at < sent + SENT_PRECISION_SECONDS
 
     def has_changed_since(self, logical_resource_id: str, sent: float) -> bool:
         """
@@ -179,6 +238,15 @@ class StackHistory:
 
             self._described[stack_id] = self._call("describing the stack", call)
         return self._described[stack_id]
+
+    def _all_events(self, stack_id: str) -> Iterator[_Event]:
+        """Yield the events of a stack, newest first, as far as they are read."""
+        token = ""
+        for _ in range(EVENT_PAGES_MAX):
+            events, token = self._events(stack_id, token)
+            yield from events
+            if not token:
+                return
 
     def _events(self, stack_id: str, token: str) -> tuple[list[_Event], str]:
         """Return a page of events, newest first, and the token of the next page."""

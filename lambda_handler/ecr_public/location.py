@@ -8,7 +8,8 @@ from typing import Any
 from ..aws.errcode import translated
 from ..oci import RegistryHost, Repository, is_account_id
 from ..retry import Retry
-from .repository import EcrPublicRepository, ForeignRepository, RegistryApi
+from .foreign import ForeignRepository
+from .repository import EcrPublicRepository, RegistryApi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

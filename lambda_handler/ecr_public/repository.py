@@ -25,6 +25,7 @@ from ..errors import (
     NotFoundError,
     NotYetVisibleError,
     RejectedError,
+    UnavailableError,
     UnconfirmedError,
 )
 from ..oci import Descriptor, Digest, Manifest, Repository
@@ -32,6 +33,7 @@ from ..retry import Retry
 
 T = TypeVar("T")
 V = TypeVar("V")
+_Deletion = tuple[list[tuple[Digest, str]], list[tuple[Digest, str]], list[str]]
 
 _BATCH_DELETE = "ecr-public:BatchDeleteImage"
 _LISTED = "ImageReferencedByManifestList"
@@ -81,6 +83,8 @@ class EcrPublicRepository:
         repository: The address in the registry API.
         registry: The same repository in the registry API.
         written: The digests that this invocation has stored.
+        described: The images that were described, each with all its tags at that time.
+        unanswered: The images whose removal got no response, so that it is not known which tags went with them.
     """
 
     client: Any
@@ -90,6 +94,8 @@ class EcrPublicRepository:
     registry: RegistryApi
     retry: Retry
     written: set[Digest] = field(default_factory=set)
+    described: dict[Digest, frozenset[str]] = field(default_factory=dict)
+    unanswered: set[Digest] = field(default_factory=set)
     is_own: ClassVar[bool] = True
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
@@ -107,7 +113,7 @@ class EcrPublicRepository:
             if images is not None:
                 found.update({tag: digest for digest, there in images.items() for tag in batch if tag in there})
             elif len(batch) > 1:
-                found.update(_ask_each(self._digest_of, batch))
+                found.update(ask_each(self._digest_of, batch))
         return found
 
     def _digest_of(self, tag: str) -> Digest | None:
@@ -126,8 +132,18 @@ class EcrPublicRepository:
             if images is not None:
                 found.update(images)
             elif len(batch) > 1:
-                found.update(_ask_each(self._tags_of, batch))
+                found.update(ask_each(self._tags_of, batch))
         return found
+
+    def tags_read(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
+        """Return all tags of images, each read once."""
+        wanted = set(digests)
+        self.tags_of(wanted - self.described.keys())
+        return {digest: self.described[digest] for digest in wanted & self.described.keys()}
+
+    def known_tags(self, digest: Digest) -> frozenset[str]:
+        """Return the tags of an image that were read."""
+        return self.described.get(digest, frozenset())
 
     def _tags_of(self, digest: Digest) -> frozenset[str] | None:
         return (self._describe([{"imageDigest": str(digest)}]) or {}).get(digest)
@@ -170,7 +186,7 @@ class EcrPublicRepository:
         for batch in _batches(image_ids):
             self.retry.deadline.check_room(REMOVAL_SECONDS, "removing images")
             removed, kept, refused = self.retry.call(
-                "removing images", functools.partial(self._delete, batch), retry_access_denied=True
+                "removing images", functools.partial(self._delete_once, batch), retry_access_denied=True
             )
             gone += removed
             listed += kept
@@ -179,9 +195,14 @@ class EcrPublicRepository:
                 raise RejectedError(message, operation=_BATCH_DELETE)
         return gone, listed
 
-    def _delete(
-        self, image_ids: Sequence[Mapping[str, str]]
-    ) -> tuple[list[tuple[Digest, str]], list[tuple[Digest, str]], list[str]]:
+    def _delete_once(self, image_ids: Sequence[Mapping[str, str]]) -> _Deletion:
+        try:
+            return self._delete(image_ids)
+        except UnavailableError:
+            self.unanswered.update(Digest.parse(each["imageDigest"]) for each in image_ids)
+            raise
+
+    def _delete(self, image_ids: Sequence[Mapping[str, str]]) -> _Deletion:
         """Return what was removed, what was kept because an index lists it, and all other failures."""
         with translated(_BATCH_DELETE):
             response = self.client.batch_delete_image(
@@ -259,7 +280,7 @@ class EcrPublicRepository:
         try:
             return self.registry.read(digest)
         except NotFoundError as error:
-            message = f"{digest} is in repository {self.name!r}, but the registry API does not return its manifest yet"
+            message = f"the registry API does not return the manifest {digest} of repository {self.name!r} (yet)"
             raise NotYetVisibleError(message, operation=error.operation) from error
 
     def put(self, manifest: Manifest, tag: str | None) -> bool:
@@ -357,32 +378,11 @@ class EcrPublicRepository:
                 }
 
         try:
-            return self.retry.call("describing images", call, retry_access_denied=True)
+            found = self.retry.call("describing images", call, retry_access_denied=True)
         except ImageNotFoundError:
             return None
-
-
-class ForeignRepository(EcrPublicRepository):
-    """
-    A repository in another account whose policy allows putting images.
-
-    The control-plane API only describes repositories in the caller's own
-    account, so this one is read through the registry API.
-    """
-
-    is_own: ClassVar[bool] = False
-
-    def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
-        """Return the digests that *tags* point to now, with one request for each tag."""
-        return _ask_each(self._resolve, tags)
-
-    def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* for which no image exists, with one request for each digest."""
-        wanted = frozenset(digests)
-        return wanted - _ask_each(lambda digest: self._resolve(str(digest)), sorted(wanted)).keys()
-
-    def _resolve(self, reference: str) -> Digest | None:
-        return self.retry.call(f"resolving {reference}", lambda: self.registry.digest_of(reference))
+        self.described.update(found)
+        return found
 
 
 def _image_id(data: Mapping[str, object]) -> tuple[Digest, str]:
@@ -394,7 +394,7 @@ def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[start : start + BATCH_MAX]
 
 
-def _ask_each(ask: Callable[[T], V | None], items: Sequence[T]) -> dict[T, V]:
+def ask_each(ask: Callable[[T], V | None], items: Sequence[T]) -> dict[T, V]:
     """Call *ask* for each item concurrently; items without a result are omitted."""
     results = zip(items, map_concurrently(ask, items, max_workers=MAX_CONCURRENT_READS), strict=True)
     return {item: result for item, result in results if result is not None}

@@ -20,6 +20,7 @@ from .reference import (
     parse_tag,
     parse_tag_pattern,
 )
+from .version import Version, parse_affix
 
 __all__ = [
     "MANIFEST_MAX_BYTES",
@@ -32,7 +33,9 @@ __all__ = [
     "Reference",
     "RegistryHost",
     "Repository",
+    "Version",
     "is_account_id",
+    "parse_affix",
     "parse_registry_id",
     "parse_repository_name",
     "parse_tag",

@@ -54,9 +54,9 @@ def optional_objects(data: Mapping[str, object], key: str, path: str) -> Sequenc
 
 
 def string_map(data: Mapping[str, object], key: str, path: str) -> Mapping[str, str]:
-    """Read an object whose values are strings; return an empty one if it is missing."""
+    """Read an object whose values are strings, or null for an empty one; return an empty object if it is missing."""
     value = optional_object(data, key, path) or {}
-    return {name: _expect(item, str, "a string", f"{path}{key}.{name}") for name, item in value.items()}
+    return {name: optional_string(value, name, f"{path}{key}.") for name in value}
 
 
 def string_list(data: Mapping[str, object], key: str, path: str) -> tuple[str, ...]:

@@ -96,15 +96,18 @@ def _digest(text: str, path: str) -> Digest:
 
 
 def _platform(data: Mapping[str, object], path: str) -> Platform | None:
+    """Read a platform. Tools in Go write one without ``os`` and ``architecture`` for an artifact: it has none."""
     platform = _fields.optional_object(data, "platform", path)
     if platform is None:
         return None
     where = f"{path}platform."
     check_keys(platform, _PLATFORM_KEYS, where)
-    return Platform(
-        _fields.required_string(platform, "os", where),
-        _fields.required_string(platform, "architecture", where),
+    os, architecture = (_fields.optional_string(platform, key, where) for key in ("os", "architecture"))
+    found = Platform(
+        os,
+        architecture,
         _fields.optional_string(platform, "variant", where),
         _fields.optional_string(platform, "os.version", where),
         _fields.string_list(platform, "os.features", where),
     )
+    return found if os and architecture else None

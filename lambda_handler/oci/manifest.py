@@ -69,6 +69,7 @@ class Manifest:
             raise IntegrityError(message)
         data = _load(content)
         check_keys(data, _KEYS, "")
+        _refuse_schema_1(data)
         kind = _media_type(data, media_type)
         _refuse_mixture(data, kind)
         if data.get("schemaVersion") != 2:  # noqa: PLR2004 - both specifications fix it
@@ -113,6 +114,14 @@ def _load(content: bytes) -> dict[str, object]:
     if not isinstance(data, dict):
         _fields.refuse(f"the manifest is a JSON {type(data).__name__}; expected an object")
     return data
+
+
+def _refuse_schema_1(data: dict[str, object]) -> None:
+    if data.get("schemaVersion") == 1 and "fsLayers" in data:
+        _fields.refuse(
+            "the manifest has schema 1 of Docker, which ECR Public does not store; push the image again with a current "
+            "version of Docker"
+        )
 
 
 def _media_type(data: dict[str, object], given: str) -> ManifestMediaType:

@@ -1,26 +1,27 @@
-"""An image as a whole: its manifests, and where the blobs are that they refer to."""
+"""The content of an image: its manifests, and where their blobs can be read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ImageError, IntegrityError, InvalidManifestError, RuleViolationError
-from ..oci import Descriptor, Digest, Manifest, Platform
+from ..oci import Descriptor, Digest, Manifest, Platform, Repository
 from ..oci.assemble import filter_index
 from ..oci.config import parse_config
 from .ports import Origin, Upstream
 from .sparse import without
-from .tree import Allowance, descend
+from .tree import Allowance, collect_descendants
 
 CONFIG_MAX_BYTES = 4 * 1024 * 1024
-"""The longest config to read for its platform. Real ones have a few KiB."""
+"""The size limit of a config that is read for its platform. Real ones have a few KiB."""
 
-_IMAGE_CONFIGS = frozenset(
+IMAGE_CONFIGS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 )
+"""The media types of the configs of images. Artifacts have others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,23 +30,28 @@ class Content:
     An image that can be published.
 
     Attributes:
-        root: What the tags will point to.
-        origin: Gives the blobs of *root*, to look its platform up.
-        parts: The manifests below it that may have to be put first, children
-            before their parents, each once.
-        origins: Where the blobs of *parts*, *root* and *referrers* come from,
-            by the manifest's digest. A manifest that is not among them has
-            its content in the destination already.
-        given: Manifests of which only the bytes are given: what they refer to
-            has to be in the destination, and this has not been checked yet.
-        referrers: Signatures, SBOMs and the like that come along, to be put
-            in this order, after *root*.
-        referrer_tags: The tags by which some of them are found.
-        looked_up: What *root* can run on, where that was looked up already.
-        left_out: What *root* listed at its source, and the source does not hold.
-        held: Manifests that the destination certainly has: one of them was
-            read there, and others are listed by it. The API may not show
-            them yet.
+        root: The manifest that the tags will point to.
+        origin: Where the blobs of *root* can be read, for its platform.
+        parts: The manifests below *root* that may have to be put before it,
+            children before their parents, without duplicates.
+        origins: Where the blobs of *parts*, *root* and *referrers* can be read,
+            by the digest of the manifest. The blobs of all other manifests are
+            already in the destination.
+        given: Manifests that were declared by their bytes. The blobs and
+            children that they refer to must be in the destination, which
+            nothing has checked yet.
+        referrers: Signatures, SBOMs and similar manifests to put after *root*,
+            in this order.
+        referrer_tags: The tags of some of the referrers.
+        looked_up: The platforms of *root*, if they are already known.
+        left_out: The manifests that *root* listed but its source does not have.
+        held: Digests that are certainly in the destination, even if the API
+            does not show them yet: it returned one of these manifests, and
+            that one lists the others.
+        sources: The repositories of other registries that images were declared
+            to come from, by the digest of the image.
+        is_new: Whether this release makes *root*: an index that was assembled,
+            or reduced to some platforms.
     """
 
     root: Manifest
@@ -58,11 +64,18 @@ class Content:
     looked_up: frozenset[Platform] | None = None
     left_out: tuple[str, ...] = ()
     held: frozenset[Digest] = frozenset()
+    sources: Mapping[Digest, frozenset[Repository]] = field(default_factory=dict)
+    is_new: bool = False
+
+    def coming_from(self, repository: Repository) -> Content:
+        """Return the same content, with the repository that it was declared to come from."""
+        images = (self.root.digest, *(child.digest for child in self.root.children))
+        return replace(self, sources=dict.fromkeys(images, frozenset({repository})))
 
     @property
     def platforms(self) -> frozenset[Platform]:
         """
-        The platforms of *root*; see ``platforms_of``, which looks them up if necessary.
+        The platforms of *root*; see ``platforms_of``.
 
         Raises:
             InvalidManifestError: Its config is not an image config, or is too long.
@@ -71,47 +84,50 @@ class Content:
 
     @property
     def copied(self) -> tuple[Manifest, ...]:
-        """The manifests that come from elsewhere, in the order in which they can be put."""
+        """The manifests to copy from another place, in the order in which they can be put."""
         return tuple(manifest for manifest in (*self.parts, self.root) if manifest.digest in self.origins)
 
     @property
     def carried(self) -> tuple[Manifest, ...]:
-        """All that may have to be put: what is copied, what is given, and what refers to it."""
+        """All manifests that may have to be put."""
         return (*self.copied, *self.given, *self.referrers)
 
 
-def present(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
+def content_in_destination(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
     """Return the content of an image whose children and blobs the destination holds."""
     selected, available = select(root, destination, platforms)
     held = frozenset({root.digest, *(child.digest for child in root.children)})
-    return Content(root=selected, origin=destination, looked_up=available, held=held)
+    is_new = selected.digest != root.digest
+    return Content(root=selected, origin=destination, looked_up=available, held=held, is_new=is_new)
 
 
-def given(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
-    """Return the content of a manifest whose bytes are given; what it refers to must be in the destination."""
+def content_of_manifest(root: Manifest, destination: Origin, platforms: Sequence[Platform]) -> Content:
+    """Return the content of a declared manifest, whose children and blobs must be in the destination."""
     selected, available = select(root, destination, platforms)
-    return Content(root=selected, origin=destination, given=(selected,), looked_up=available)
+    is_new = selected.digest != root.digest
+    return Content(root=selected, origin=destination, given=(selected,), looked_up=available, is_new=is_new)
 
 
-def copied(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> Content:
+def content_to_copy(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> Content:
     """
-    Read everything below *root* from *origin*, to be copied from there.
+    Read all manifests below *root* from *origin*, to copy the image from there.
 
-    An index may list more than its source holds: Docker saves an index whole,
-    but only those of its images that it has pulled, and some registries keep
-    only a part of what they mirror. What is there is published.
+    An index may list images that its source does not have: ``docker save``
+    writes the whole index, but only the images that Docker has pulled, and some
+    registries mirror only a part. The images that exist are published.
 
     Raises:
         InvalidManifestError: Indexes nest too deep, or list too much.
-        IntegrityError: A child is not what its index says of it.
-        NotFoundError: No image that an index lists is at the origin.
+        IntegrityError: A child has another digest or size than its index says.
+        NotFoundError: The origin has no image of an index.
         RuleViolationError: A platform is missing.
     """
+    source = root.digest
     root, available = select(root, origin, platforms)
     parts: dict[Digest, Manifest] = {}
     allowance = Allowance()
     allowance.take_references(root)
-    absent = descend(root, origin, parts, allowance)
+    absent = collect_descendants(root, origin, parts, allowance)
     left_out: tuple[str, ...] = ()
     if absent:
         listed = {child.digest for child in root.children}
@@ -126,23 +142,26 @@ def copied(root: Manifest, origin: Upstream, platforms: Sequence[Platform]) -> C
         origins=origins,
         looked_up=available,
         left_out=left_out,
+        is_new=root.digest != source,
     )
 
 
-def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Content:
-    """Return the content of an index made here, whose entries are those of *contents* that are images."""
+def content_of_parts(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Content:
+    """Return the content of an index that was assembled from *contents*."""
     parts: dict[Digest, Manifest] = {}
     origins: dict[Digest, Upstream] = {}
     given: dict[Digest, Manifest] = {}
     held: frozenset[Digest] = frozenset()
     left_out: dict[str, None] = {}
+    sources: dict[Digest, frozenset[Repository]] = {}
     for content in contents:
-        # An index among them was taken apart: its children are entries here, and the index itself is not needed.
-        taken_apart = content.root.digest if content.root.is_index else None
-        parts |= {each.digest: each for each in (*content.copied, *content.given) if each.digest != taken_apart}
+        # An index among them is flattened: its children are entries of this index, so it is not needed itself.
+        flattened = content.root.digest if content.root.is_index else None
+        parts |= {each.digest: each for each in (*content.copied, *content.given) if each.digest != flattened}
         origins = {**content.origins, **origins}
         given |= {manifest.digest: manifest for manifest in content.given}
         held |= content.held
+        sources |= {image: places | sources.get(image, frozenset()) for image, places in content.sources.items()}
         left_out |= dict.fromkeys(content.left_out)
     return Content(
         root=root,
@@ -152,6 +171,8 @@ def assembled(root: Manifest, origin: Origin, contents: Iterable[Content]) -> Co
         given=tuple(given.values()),
         left_out=tuple(left_out),
         held=held,
+        sources=sources,
+        is_new=True,
     )
 
 
@@ -159,15 +180,15 @@ def select(
     root: Manifest, origin: Origin, platforms: Sequence[Platform]
 ) -> tuple[Manifest, frozenset[Platform] | None]:
     """
-    Reduce an image to the *platforms* asked for.
+    Reduce an index to the requested *platforms*.
 
     Returns:
-        *root* itself when nothing was asked for, or nothing has to go;
-        otherwise a new index of what is left, with another digest. And what
-        a single image can run on, since its config was read for that.
+        *root* itself if it has no other platforms or none are requested, else a
+        new index with another digest; and the platforms of a single image, if
+        its config was read.
 
     Raises:
-        RuleViolationError: A platform is missing, or a single image is of none of them.
+        RuleViolationError: A platform is missing, or a single image has none of them.
     """
     if not platforms:
         return root, None
@@ -187,9 +208,9 @@ def select(
 
 def platforms_of(root: Manifest, origin: Origin) -> frozenset[Platform]:
     """
-    Return the platforms that an image can run on; attestations do not count, artifacts have none.
+    Return the platforms of an image: from the entries of an index, or from the config of a single image.
 
-    An index says it itself; for a single image its config is read.
+    Attestations do not count. An artifact has no platform.
 
     Raises:
         InvalidManifestError: The config is not an image config, or is too long.
@@ -197,15 +218,22 @@ def platforms_of(root: Manifest, origin: Origin) -> frozenset[Platform]:
     if root.is_index:
         return frozenset(filter(None, (child.image_platform for child in root.children)))
     config = root.blobs[0]
-    if config.media_type not in _IMAGE_CONFIGS:
+    if config.media_type not in IMAGE_CONFIGS:
         return frozenset()
     if config.size > CONFIG_MAX_BYTES:
-        message = f"the config {config.digest} has {config.size} bytes; at most {CONFIG_MAX_BYTES} are read"
+        message = f"the config {config.digest} has {config.size} bytes; the limit is {CONFIG_MAX_BYTES}"
         raise InvalidManifestError(message)
-    return frozenset({_platform(config, _read(config, origin))})
+    return frozenset({_platform(config, read_config(config, origin))})
 
 
-def _read(blob: Descriptor, origin: Origin) -> bytes:
+def read_config(blob: Descriptor, origin: Origin) -> bytes:
+    """
+    Read a config, and at most as much as its descriptor says.
+
+    Raises:
+        IntegrityError: It has another digest.
+        ImageError: It cannot be read.
+    """
     content = bytearray()
     with closing(origin.blob(blob)) as pieces:
         for piece in pieces:
@@ -213,7 +241,7 @@ def _read(blob: Descriptor, origin: Origin) -> bytes:
             if len(content) > blob.size:
                 break
     if Digest.of(bytes(content)) != blob.digest:
-        message = f"the config {blob.digest} came with other bytes"
+        message = f"the content of the config {blob.digest} has another digest"
         raise IntegrityError(message)
     return bytes(content)
 

@@ -1,4 +1,4 @@
-"""See what a repository holds of an image, with as few requests as that takes."""
+"""Find out what a repository already has of an image, with few requests."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from .plan import Observed, blobs_of
 from .ports import PublicRepository
 
 
-def observe(content: Content, tags: Sequence[str], repository: PublicRepository) -> Observed:
+def observe(content: Content, tags: Sequence[str], repository: PublicRepository, *, signs: bool = False) -> Observed:
     """
-    Observe *repository* as far as it matters for publishing *content* under *tags*.
+    Read from *repository* what a plan for *content* and *tags* depends on.
 
-    Blobs are asked for only where their manifest is missing: the service
-    takes a manifest only when all that it refers to is there, and keeps it.
+    Blobs are looked up only for missing manifests: ECR Public accepts a manifest
+    only if it has everything that the manifest refers to, and keeps that.
+
+    Args:
+        signs: Whether the release signs the image, which must then be there by
+            its digest before a tag is put. An index that the release makes is
+            among neither the copied nor the given manifests.
     """
     wanted = {manifest.digest for manifest in content.carried}
     wanted |= {child.digest for manifest in content.given for child in manifest.children}
-    if not tags:
+    if not tags or (signs and content.root.digest not in content.held):
         wanted.add(content.root.digest)
     missing_images = repository.missing_images(wanted)
     found = repository.resolve([*tags, *content.referrer_tags])

@@ -1,20 +1,20 @@
 """
-What has to be done, as a value.
+The plan of a release: the writes that it needs.
 
-``make_plan`` is pure: no clock, no network. Idempotence is a property of the
-plan: after a success, the same declaration makes an empty one.
+``make_plan`` is pure: it uses no clock and no network. After a success, the
+plan for the same declaration is empty, which makes a release idempotent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import RuleViolationError
 from ..oci import Descriptor, Digest, Manifest
 from .content import Content
-from .ports import Origin
-from .rule import Release, Rule
+from .ports import MissingSignature, Origin
+from .rule import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,29 +23,33 @@ class Desired:
     An image and the tags that must point to it, in the order in which they are put.
 
     Attributes:
-        rules: What must hold, or nothing is written.
-        confirm: Of the tags, those that are put even if they seem to be in
-            place already. Reads lag behind writes: in a rollback, a tag that
-            was moved a moment ago may still be shown where it was, and would
-            be left where it is. The service itself knows, and says that it
-            exists already.
-        confirm_image: Likewise for the image itself, by its digest.
+        verdict: What the rules say. Tags that stay are not among *tags*.
+        confirm: The tags to put even if they seem to be in place. Reads lag
+            behind writes: in a rollback, a read may still show a tag at the
+            image that it pointed to before it was moved. ``PutImage`` does
+            not lag, and reports a tag that is already in place.
+        confirm_image: Put the image itself by digest even if it seems to exist.
+        signatures: The signatures that the image lacks.
     """
 
     content: Content
     tags: tuple[str, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    verdict: Verdict = field(default_factory=Verdict)
     confirm: frozenset[str] = frozenset()
     confirm_image: bool = False
+    signatures: tuple[MissingSignature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """
-    What the repository holds: where the desired tags point, and what it lacks of the image.
+    The state of the repository, as far as the plan depends on it.
 
     Attributes:
-        held: What the tags of referrers stand for that are not as desired.
+        tags: The desired tags and the tags of referrers that exist, with their digests.
+        missing_images: The manifests that it lacks.
+        missing_blobs: The blobs that it lacks.
+        held: The manifests that tags of referrers point to instead of the desired ones.
     """
 
     tags: Mapping[str, Digest]
@@ -56,7 +60,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class BlobCopy:
-    """A blob that the repository lacks, and where its bytes come from."""
+    """A blob that the repository lacks, and where to read it."""
 
     blob: Descriptor
     origin: Origin
@@ -64,7 +68,7 @@ class BlobCopy:
 
 @dataclass(frozen=True, slots=True)
 class TagMove:
-    """A tag that must be put; *before* is None when it does not exist yet."""
+    """A tag to put, with the image that it points to now; None if it does not exist."""
 
     tag: str
     before: Digest | None
@@ -76,18 +80,21 @@ class TagMove:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """
-    The writes that lead from what is observed to what is desired, in their order.
+    The writes that lead from the observed to the desired state, in their order.
 
     Attributes:
-        blobs: To copy, each once.
-        parts: Manifests to put by digest, children before their parents.
-        put_image: The image itself must be put by digest, because no tag brings it
-            in time.
-        referrers: Manifests that refer to it, each with its own tag or None.
-        kept: Tags of referrers that have something which the source's lack.
-        moves: Tags to put.
-        unchanged: Tags that point to the image already.
-        left_out: What the source lists, and does not hold.
+        blobs: The blobs to copy.
+        parts: The manifests to put by digest, children before their parents.
+        put_image: Whether to put the image itself by digest, because no tag does
+            so, or not early enough.
+        referrers: The referrers to put, each with its tag or None.
+        kept: The tags of referrers that stay, because they have signatures that
+            those of the source lack.
+        signatures: The images to sign before the tags are put.
+        moves: The tags to put.
+        unchanged: The tags that already point to the image.
+        stays: The declared tags that a rule leaves where they are, each with the reason.
+        left_out: The manifests that the source lists but does not have.
     """
 
     manifest: Manifest
@@ -96,18 +103,20 @@ class Plan:
     put_image: bool
     referrers: tuple[tuple[Manifest, str | None], ...] = ()
     kept: tuple[str, ...] = ()
+    signatures: tuple[MissingSignature, ...] = ()
     moves: tuple[TagMove, ...]
     unchanged: tuple[str, ...]
+    stays: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has to be written."""
-        return not (self.blobs or self.parts or self.put_image or self.referrers or self.moves)
+        return not (self.blobs or self.parts or self.put_image or self.referrers or self.signatures or self.moves)
 
     @property
     def blob_bytes(self) -> int:
-        """How much there is to copy."""
+        """The number of bytes to copy."""
         return sum(copy.blob.size for copy in self.blobs)
 
     def __str__(self) -> str:
@@ -123,22 +132,25 @@ class Plan:
             tags = ", ".join(tag for _, tag in self.referrers if tag)
             yield f"put {len(self.referrers)} manifests that refer to it" + (f" (tags {tags})" if tags else "")
         if self.kept:
-            yield f"left as they are, having more than the source's: {', '.join(self.kept)}"
+            yield f"not replaced, because they have more than those of the source: {', '.join(self.kept)}"
+        if self.signatures:
+            yield f"sign {', '.join(str(signature.image.digest) for signature in self.signatures)}"
         if self.moves:
             yield f"put {', '.join(map(str, self.moves))}"
         if self.unchanged:
             yield f"unchanged: {', '.join(self.unchanged)}"
+        yield from (f"tag {tag} stays: {why}" for tag, why in self.stays.items())
         if self.left_out:
-            yield f"left out, since the source lists but does not hold it: {', '.join(self.left_out)}"
+            yield f"left out, because the source lists but does not have it: {', '.join(self.left_out)}"
 
     def summary(self) -> dict[str, object]:
         """
-        Return the plan as a query reads it.
+        Return the plan as fields of a log line.
 
         Shape:
             ``{"imageDigest": "sha256:…", "blobs": 3, "blobBytes": 40210,
-            "manifests": 2, "putImage": false, "referrers": 0, "moves": ["1.4 from sha256:…",
-            "1.4.2 (new)"], "unchanged": ["latest"]}``
+            "manifests": 2, "putImage": false, "referrers": 0, "signatures": 1,
+            "moves": ["1.4 from sha256:…", "1.4.2 (new)"], "unchanged": ["1"], "stays": {"latest": "…"}}``
         """
         return {
             "imageDigest": str(self.manifest.digest),
@@ -147,55 +159,46 @@ class Plan:
             "manifests": len(self.parts),
             "putImage": self.put_image,
             "referrers": len(self.referrers),
+            "signatures": len(self.signatures),
             "moves": [str(move) for move in self.moves],
             "unchanged": list(self.unchanged),
+            "stays": dict(self.stays),
         }
 
 
 def make_plan(desired: Desired, observed: Observed) -> Plan:
     """
-    Compare *desired* with *observed*.
+    Compare the desired with the observed state.
 
     Raises:
-        RuleViolationError: The declaration itself forbids it; all violations
-            are named, and nothing was written.
+        RuleViolationError: The release violates rules. The error has all violations.
     """
-    violations = [*broken(desired.rules, desired, observed), *_absent(desired.content, observed)]
+    violations = [*desired.verdict.violations, *_absent(desired.content, observed)]
     if violations:
         raise RuleViolationError(violations)
     content, digest = desired.content, desired.content.root.digest
     unchanged = tuple(tag for tag in desired.tags if observed.tags.get(tag) == digest and tag not in desired.confirm)
-    tags = sorted(desired.tags, key=lambda tag: not is_protected(tag, desired.rules))
-    moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in tags if tag not in unchanged)
+    moves = tuple(TagMove(tag, observed.tags.get(tag)) for tag in desired.tags if tag not in unchanged)
     referrers = tuple(_referrers(content, observed))
     return Plan(
         manifest=content.root,
         blobs=tuple(_blobs(content, observed)),
         parts=tuple(part for part in content.parts if part.digest in observed.missing_images),
-        # A tag that points to it already would not bring back what is missing of it, and tags come last.
-        put_image=desired.confirm_image or (digest in observed.missing_images and (not moves or bool(referrers))),
+        # An unchanged tag does not restore a missing image. Referrers and signatures are put before tags.
+        put_image=desired.confirm_image
+        or (digest in observed.missing_images and (not moves or bool(referrers or desired.signatures))),
         referrers=referrers,
-        kept=tuple(tag for tag in observed.held if not _replaces(content.referrer_tags[tag], observed.held[tag])),
+        kept=tuple(tag for tag in observed.held if not replaces(content.referrer_tags[tag], observed.held[tag])),
+        signatures=desired.signatures,
         moves=moves,
         unchanged=unchanged,
+        stays=desired.verdict.stays,
         left_out=content.left_out,
     )
 
 
-def is_protected(tag: str, rules: Iterable[Rule]) -> bool:
-    """Whether one of *rules* is about this very tag."""
-    return any(rule.protects(tag) for rule in rules)
-
-
-def broken(rules: Iterable[Rule], desired: Desired, observed: Observed) -> Iterator[str]:
-    """Say each way in which *desired* breaks one of *rules*."""
-    release = Release(desired.content, desired.tags, observed.tags)
-    for rule in rules:
-        yield from rule.violations(release)
-
-
 def blobs_of(content: Content, missing_images: frozenset[Digest]) -> frozenset[Digest]:
-    """Return the blobs of the manifests that are missing: those that the repository may lack."""
+    """Return the blobs of the missing manifests, which are those that the repository may lack."""
     return frozenset(
         blob.digest
         for manifest in content.carried
@@ -220,7 +223,7 @@ def _referrers(content: Content, observed: Observed) -> Iterator[tuple[Manifest,
     moves = {
         tag: manifest
         for tag, manifest in content.referrer_tags.items()
-        if observed.tags.get(tag) != manifest.digest and _replaces(manifest, observed.held.get(tag))
+        if observed.tags.get(tag) != manifest.digest and replaces(manifest, observed.held.get(tag))
     }
     tagged = {manifest.digest for manifest in moves.values()}
     for manifest in content.referrers:
@@ -230,8 +233,8 @@ def _referrers(content: Content, observed: Observed) -> Iterator[tuple[Manifest,
         yield manifest, tag
 
 
-def _replaces(manifest: Manifest, held: Manifest | None) -> bool:
-    """Whether *manifest* has all signatures (each a layer, or a child) of the one whose tag it takes; none is lost."""
+def replaces(manifest: Manifest, held: Manifest | None) -> bool:
+    """Whether *manifest* has all signatures (layers or children) of *held*, so that its tag can move without a loss."""
     if held is None:
         return True
     return {part.digest for part in (*held.blobs[1:], *held.children)} <= {
@@ -240,7 +243,7 @@ def _replaces(manifest: Manifest, held: Manifest | None) -> bool:
 
 
 def _absent(content: Content, observed: Observed) -> Iterator[str]:
-    """Name what manifests refer to that are only given, and that nothing here brings along."""
+    """Yield a message for each declared manifest that refers to something that the repository does not have."""
     brought = {manifest.digest for manifest in content.carried}
     blobs = observed.missing_blobs - {copy.blob.digest for copy in _blobs(content, observed)}
     for manifest in content.given:
@@ -252,5 +255,5 @@ def _absent(content: Content, observed: Observed) -> Iterator[str]:
             what = "images" if images else "layers"
             yield (
                 f"the manifest {manifest.digest} refers to {what} that are not in the repository: "
-                f"{', '.join(images or layers)}; push them to this very repository first"
+                f"{', '.join(images or layers)}; push them to this repository first"
             )

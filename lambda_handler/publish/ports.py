@@ -1,4 +1,4 @@
-"""What publishing needs from the world. Adapters have these shapes; they import nothing from here."""
+"""The ports: protocols for what publishing needs from outside. Adapters satisfy them without importing them."""
 
 from __future__ import annotations
 
@@ -7,70 +7,71 @@ from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from ..archive.stored import StoredObject
-from ..oci import Descriptor, Digest, Manifest, Reference, Repository
+from ..oci import Descriptor, Digest, Manifest, PrivateEcr, Reference, Repository
+from .findings import Scan
 
 PUT_SECONDS = 15.0
-"""How long an image is waited for that was put a moment ago, and perhaps never was: longer than any lag reported."""
+"""How long to wait for an image that may just have been put. Longer than any lag of reads that was reported."""
 
 GONE_SECONDS = 5.0
-"""As long as a removal of the last tag takes to put its image back, or a build's last push to be seen."""
+"""How long to wait for an image that a removal is about to put back, or that a build has just pushed."""
 
 
 class Origin(Protocol):
-    """Where content comes from: a repository, or an archive."""
+    """A place from which content can be read: a repository or an archive."""
 
     def manifest(self, digest: Digest) -> Manifest:
         """
-        Read a manifest, exact to the byte.
+        Read a manifest, byte for byte.
 
         Raises:
-            NotFoundError: It is not there.
+            NotFoundError: It does not exist.
         """
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """
-        Stream a blob's bytes, in pieces of at most 1 MiB.
+        Stream a blob in pieces of at most 1 MiB.
 
-        Whoever reads them checks size and digest, and closes the stream.
+        The caller checks its size and digest, and closes the stream.
 
         Raises:
-            NotFoundError: It is not there.
-            UnavailableError: The stream broke off for good; at any piece.
+            NotFoundError: It does not exist.
+            UnavailableError: The stream broke and could not be resumed. Any piece may raise it.
         """
 
 
-class Lists(Protocol):
-    """Holds what indexes list."""
+class ChildReader(Protocol):
+    """A place from which the children of an index can be read."""
 
     def listed(self, entry: Descriptor) -> Manifest:
         """
-        Read the manifest that an index lists, exact to the byte.
+        Read a manifest that an index lists, byte for byte, and at most as much as *entry* says.
 
         Raises:
-            NotFoundError: It is not there.
-            IntegrityError: It has another size, or another digest. No more of it was read than *entry* says.
+            NotFoundError: It does not exist.
+            IntegrityError: It has another size or digest than *entry* says.
         """
 
 
-class Upstream(Origin, Lists, Protocol):
-    """An origin other than the destination; it also knows what refers to a manifest."""
+class Upstream(Origin, ChildReader, Protocol):
+    """An origin to copy from; it also has tags and referrers."""
 
     def referrers(self, subject: Digest) -> Sequence[Descriptor]:
-        """Return the manifests whose subject is *subject*; none if the registry keeps no list of them."""
+        """Return the manifests whose subject is *subject*; none if the registry has no referrers API."""
 
     def has_tag(self, tag: str) -> bool:
-        """Whether there is such a tag; much less is read than for its manifest."""
+        """Whether a tag exists, without reading its manifest."""
 
     def tagged(self, tag: str) -> Manifest | None:
         """Read the manifest that *tag* points to; None if the tag does not exist."""
 
 
 class PublicRepository(Origin, Protocol):
-    """The ECR Public repository that is published to; as an origin it gives what it holds."""
+    """The destination: an ECR Public repository. Its content can also be read, as from any origin."""
 
     @property
     def registry_id(self) -> str:
-        """The account id of its registry, or the alias where only that is known."""
+        """The account id of its registry, or the alias if only that is known."""
 
     @property
     def name(self) -> str:
@@ -86,70 +87,78 @@ class PublicRepository(Origin, Protocol):
 
     def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:
         """
-        Read a manifest, exact to the byte.
+        Read a manifest, byte for byte.
 
         Args:
-            wait_seconds: How long it is waited for, where it is not seen:
-                ``PUT_SECONDS`` if it was put a moment ago, ``GONE_SECONDS``
-                if another declaration may be removing its last tag.
+            wait_seconds: How long to wait for a manifest that is not visible:
+                ``PUT_SECONDS`` if it may just have been put, ``GONE_SECONDS``
+                if another resource may be removing its last tag.
 
         Raises:
-            NotFoundError: It is not there.
+            NotFoundError: It does not exist.
         """
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
-        """Where *tags* point; a tag that does not exist is left out."""
+        """Return the digests of tags. Tags that do not exist are omitted."""
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that no image of the repository has, with or without a tag."""
+        """Return the digests of which the repository has no image, with or without a tag."""
 
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that no blob of the repository has."""
+        """Return the digests of which the repository has no blob."""
 
     def upload(self, blob: Descriptor, content: Callable[[], Generator[bytes, None, None]]) -> None:
         """
-        Store a blob whose bytes are never held whole.
+        Upload a blob as a stream.
 
         Args:
-            content: Opens its bytes; asked again when an upload begins again.
+            content: Opens the stream. It is called again if the upload starts over.
 
         Raises:
-            IntegrityError: They are not what *blob* says; nothing is stored.
+            IntegrityError: The content has another size or digest than *blob* says; nothing was stored.
         """
 
     def put(self, manifest: Manifest, tag: str | None) -> bool:
         """
-        Store *manifest*, and let *tag* (if any) point to it.
+        Store a manifest, and point *tag* to it if it is not None.
 
-        Succeeds as well when that is so already.
+        If that is already so, the call succeeds.
 
         Returns:
-            Whether this put it, as far as that is known.
+            Whether this call made the change, as far as that is known.
 
         Raises:
-            MissingContentError: A layer or child manifest is not there.
+            MissingContentError: The repository lacks a layer or child.
         """
 
     def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
-        """Return all tags of those of *digests* that images of the repository have."""
+        """Return all tags of images. Images that do not exist are omitted."""
+
+    def tags_read(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
+        """Return all tags of images, each read once, so that they may be old; none without the right to see all."""
+
+    def known_tags(self, digest: Digest) -> frozenset[str]:
+        """Return those tags of an image that were read so far; without a request."""
 
     def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[Sequence[tuple[Digest, str]], AbstractSet[str]]:
         """
-        Remove tags from an image, which goes with the last of its tags; gone already is fine.
+        Remove tags from an image. ECR Public deletes the image with its last tag.
+
+        It is not an error if they do not exist.
 
         Returns:
-            What was removed, each tag with its image, which may be more than
-            what was asked for; and the tags that stay, because an index lists
-            their image.
+            The removed pairs of image and tag, which may be more than were
+            requested; and the tags that stay, because an index lists their
+            image.
         """
 
     def remove_images(self, digests: Sequence[Digest]) -> tuple[Sequence[tuple[Digest, str]], AbstractSet[Digest]]:
         """
-        Delete images; gone already is fine.
+        Delete images. It is not an error if they do not exist.
 
         Returns:
-            What was removed, each image with each of its tags or an empty
-            one; and the images that stay, because an index lists them.
+            The removed pairs of image and tag, with an empty tag for an image
+            without tags; and the images that stay, because an index lists them.
         """
 
 
@@ -158,10 +167,10 @@ class RemoteRepository(Upstream, Protocol):
 
     def resolve(self, reference: Reference) -> Manifest:
         """
-        Read the manifest that a tag or digest stands for now.
+        Read the manifest of a tag or digest.
 
         Raises:
-            NotFoundError: There is no such image.
+            NotFoundError: The image does not exist.
         """
 
 
@@ -173,25 +182,42 @@ class ObjectReader(Protocol):
         Read a whole object of at most *limit* bytes.
 
         Raises:
-            NotFoundError: There is no such object.
+            NotFoundError: The object does not exist.
             IntegrityError: It is longer.
         """
 
     def open(self, bucket: str, key: str) -> StoredObject:
         """
-        Open an object to be read by ranges, as it is now.
+        Open the current version of an object for range requests.
 
         Raises:
-            NotFoundError: There is no such object.
+            NotFoundError: The object does not exist.
             IntegrityError: It is empty.
         """
 
 
+class ScanReader(Protocol):
+    """The scan findings of images in private ECR."""
+
+    def scan(self, registry: PrivateEcr, name: str, image: Digest) -> Scan:
+        """
+        Return the scan of an image, by the digest of the image of one platform. A scan that is under way is awaited.
+
+        Args:
+            registry: The registry.
+            name: The name of the repository.
+
+        Raises:
+            NotFoundError: The repository or the image does not exist.
+            UnavailableError: The scan is not over in time.
+        """
+
+
 class ParameterStore(Protocol):
-    """Small texts that outlive an invocation, by name."""
+    """Short strings that outlive an invocation, by name."""
 
     def read(self, name: str) -> str | None:
-        """Return the text; None when there is none."""
+        """Return a string; None if it does not exist."""
 
     def write(self, name: str, text: str) -> None:
         """Store a string of at most 4096 bytes."""
@@ -200,61 +226,151 @@ class ParameterStore(Protocol):
         """Delete a string. It is not an error if it does not exist."""
 
     def list(self, path: str) -> Mapping[str, str]:
-        """Return name and text of all that is directly below *path*."""
+        """Return the strings directly below *path*, by name."""
 
 
 class StackHistory(Protocol):
-    """What CloudFormation says of a stack; a status may raise a RemoteError."""
+    """
+    The status and events of a stack.
+
+    Raises:
+        RemoteError: They cannot be read; each method may raise it.
+    """
 
     @property
     def is_rolling_back(self) -> bool:
-        """Whether a deployment of it, or of the one that it is nested in, is being rolled back."""
+        """Whether the stack, or a stack that it is nested in, is rolling back."""
 
     def has_succeeded_since(self, sent: float, *, before_this: bool = False) -> bool | None:
         """
-        Whether a deployment of it has succeeded since then; None: not known.
+        Whether a deployment of the stack has succeeded since *sent*; None if that is not known.
 
         Args:
             sent: In seconds since the epoch.
             before_this: Ignore the operation that is in progress.
         """
 
+    def has_been_updated_since(self, logical_resource_id: str, sent: float) -> bool:
+        """
+        Whether a resource was updated since an earlier request for it; False: not known.
+
+        Args:
+            sent: When that request was sent, in seconds since the epoch.
+        """
+
+    def has_created_since(self, logical_resource_id: str, sent: float) -> bool | None:
+        """Whether a creation has succeeded since a request, and had begun when it was sent; None: not known."""
+
+
+class SigningServices(Protocol):
+    """
+    The services of AWS that sign and verify.
+
+    Raises:
+        RemoteError: The service refused, or did not answer; each method may raise it.
+    """
+
+    def public_key(self, key_arn: str) -> tuple[str, bytes]:
+        """Return the type of a KMS key, such as ``ECC_NIST_P256``, and its public key in DER (SubjectPublicKeyInfo)."""
+
+    def sign(self, key_arn: str, algorithm: str, digest: bytes) -> bytes:
+        """Sign a digest with a KMS key."""
+
+    def verify(self, key_arn: str, algorithm: str, digest: bytes, signature: bytes) -> bool:
+        """Whether a KMS key made the signature of a digest."""
+
+    def sign_payload(self, profile_arn: str, payload: bytes) -> bytes:
+        """Sign a payload of the Notary Project with a profile of AWS Signer; return the JWS envelope."""
+
+    def status(self, registry: PrivateEcr, repository: str, image: Digest, profile_arn: str) -> tuple[str, str]:
+        """
+        Return the status of an image's signature by private ECR, and why it is not complete.
+
+        While it is in progress, wait for at most half of the time that the
+        request has, because the image has yet to be copied. A review does not wait.
+
+        Args:
+            repository: Its name in the registry.
+
+        Returns:
+            ``COMPLETE``, ``IN_PROGRESS`` or ``FAILED``; an empty status if no
+            rule of the registry signs the image with this profile.
+        """
+
+
+class MissingSignature(Protocol):
+    """A signature that an image in the destination lacks."""
+
+    @property
+    def image(self) -> Descriptor:
+        """The image."""
+
+    def attach(self, repository: PublicRepository, put: Mapping[str, Manifest]) -> str:
+        """
+        Sign the image, and store the signature; return what was stored, for the log.
+
+        Args:
+            put: The manifests that were just put under tags, which reads may not show yet.
+
+        Raises:
+            ImageError: That failed.
+        """
+
 
 class SourcePorts(Protocol):
-    """All that a source is read through."""
+    """All ports that a source or a rule needs."""
 
     @property
     def destination(self) -> PublicRepository:
-        """The repository that is published to."""
+        """The destination repository."""
 
     @property
     def objects(self) -> ObjectReader:
         """Objects in S3."""
+
+    @property
+    def scans(self) -> ScanReader:
+        """Scan findings in private ECR."""
+
+    @property
+    def now(self) -> float:
+        """The current time, in seconds since the epoch."""
+
+    @property
+    def signing(self) -> SigningServices:
+        """The services that sign and verify."""
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RemoteRepository:
         """
         Open a repository of any registry for reading.
 
         Args:
-            credentials_secret_arn: Of a secret with credentials for this very
-                registry; empty for none but the function's own role.
+            credentials_secret_arn: The ARN of a secret with credentials for this
+                registry; empty to use only the function's role.
         """
 
 
 class Ports(SourcePorts, Protocol):
-    """All that a declaration is resolved, published and remembered with."""
+    """All ports that a request needs."""
 
     @property
     def undoing(self) -> PublicRepository:
-        """The same repository, with time left to undo when time for the work has run out."""
+        """The destination repository with a later deadline, to undo writes when the time is up."""
 
     @property
     def parameters(self) -> ParameterStore:
-        """What is remembered, in the Region of the registry."""
+        """The parameters with records, in the Region of the registry."""
+
+    @property
+    def undoing_parameters(self) -> ParameterStore:
+        """The same parameters with a later deadline, to record that the time is up."""
 
     @property
     def first_parameters(self) -> ParameterStore:
-        """What version 0.1 remembered, in the function's own Region."""
+        """The parameters with records of version 0.1, in the function's own Region."""
 
     def history(self, stack_id: str) -> StackHistory:
-        """Ask about a stack."""
+        """Return the history of a stack."""
+
+    def settle(self) -> None:
+        """Wait until reads show what others have just put: ``PUT_SECONDS``, or half of the time that is left."""

@@ -1,4 +1,4 @@
-"""What refers to an image: the signatures, SBOMs and attestations that a copy takes along."""
+"""The referrers of an image: signatures, SBOMs and attestations that are copied with it."""
 
 from __future__ import annotations
 
@@ -10,44 +10,47 @@ from ..concurrency import map_concurrently
 from ..oci import Digest, Manifest, ManifestMediaType
 from .content import Content
 from .ports import Upstream
-from .tree import READERS, Allowance, descend_whole, read_listed
+from .tree import MAX_CONCURRENT_READS, Allowance, collect_with_descendants, read_listed
 
 TAG_SUFFIXES = ("", ".sig", ".att", ".sbom")
 """
-Of the tags ``sha256-<hex>…``.
+The suffixes of the tags ``sha256-<hex>…``.
 
-Without any: the index of referrers that clients keep where a registry has no
-list of them (OCI distribution-spec v1.1, "Referrers Tag Schema"). The others
-are cosign's.
+The tag without a suffix is the index of referrers that clients maintain if a
+registry has no referrers API (OCI distribution-spec v1.1, "Referrers Tag
+Schema"). cosign uses the others.
 """
 
-LISTS_AT_ONCE = 2
-"""How many lists are read at once. Nothing says how long they are: up to 4 MiB each."""
+MAX_CONCURRENT_LISTS = 2
+"""How many lists of referrers are read concurrently. Each may have up to 4 MiB."""
 
 LEVELS_MAX = 3
-"""A signature of an SBOM of an image are two."""
+"""How many levels of referrers are copied. The signature of an SBOM of an image is on the second."""
 
 
-def with_referrers(content: Content) -> Content:
+def with_referrers(content: Content, levels: int = LEVELS_MAX) -> Content:
     """
-    Add all that refers to what is copied, and what refers to that.
+    Add the referrers of all copied manifests, and the referrers of those.
 
-    What the destination has already is not looked at: its referrers are there.
+    Manifests that are already in the destination are not looked up.
+
+    Args:
+        levels: How many levels of referrers to add.
 
     Raises:
-        InvalidManifestError: There are more than 2,000 manifests in all, or they are too long.
-        IntegrityError: One of them is not what its list says of it.
-        NotFoundError: A list names what is not there.
+        InvalidManifestError: They exceed the limits of ``Allowance``.
+        IntegrityError: A referrer has another digest or size than its list says.
+        NotFoundError: A list contains a manifest that does not exist.
     """
     origins = dict(content.origins)
     referrers: dict[Digest, Manifest] = {}
     tags: dict[str, Manifest] = {}
     subjects: Sequence[Digest] = tuple(origins)
-    allowance = Allowance("what refers to the image")
-    for _ in range(LEVELS_MAX):
+    allowance = Allowance("the set of referrers of the image")
+    for _ in range(levels):
         asked = _with_their_tags({subject: origins[subject] for subject in subjects})
         refer = functools.partial(_referring_to, known=frozenset(origins), allowance=allowance)
-        answers = map_concurrently(refer, asked, max_workers=LISTS_AT_ONCE)
+        answers = map_concurrently(refer, asked, max_workers=MAX_CONCURRENT_LISTS)
         found: dict[Digest, Manifest] = {}
         for subject, (manifests, tagged) in zip(subjects, answers, strict=True):
             tags |= tagged
@@ -60,9 +63,9 @@ def with_referrers(content: Content) -> Content:
 
 
 def _with_their_tags(origins: Mapping[Digest, Upstream]) -> list[tuple[Digest, Upstream, list[str]]]:
-    """Look which of their tags the subjects have: most have none, and registries count what is read."""
+    """Add the referrer tags of each subject that exist. This check costs less than reading, and most have none."""
     names = [(subject, f"sha256-{subject.hex}{suffix}") for subject in origins for suffix in TAG_SUFFIXES]
-    there = map_concurrently(lambda each: origins[each[0]].has_tag(each[1]), names, max_workers=READERS)
+    there = map_concurrently(lambda each: origins[each[0]].has_tag(each[1]), names, max_workers=MAX_CONCURRENT_READS)
     tags: dict[Digest, list[str]] = {subject: [] for subject in origins}
     for (subject, name), is_there in zip(names, there, strict=True):
         tags[subject] += [name] * is_there
@@ -73,12 +76,12 @@ def _referring_to(
     asked: tuple[Digest, Upstream, Sequence[str]], *, known: frozenset[Digest], allowance: Allowance
 ) -> tuple[Mapping[Digest, Manifest], Mapping[str, Manifest]]:
     """
-    Return the manifests that refer to a subject, children before parents, and the tags that some have.
+    Return the referrers of a subject, children before their parents; and those of them that have a tag, by tag.
 
     Args:
-        asked: The subject, where it is, and which of its tags are there.
-        known: What is copied already: a registry may answer a tag that looks
-            like a digest with the image of that digest.
+        asked: The subject, its origin, and its referrer tags that exist.
+        known: Manifests to ignore. A registry may resolve a tag that looks like
+            a digest to the image with this digest.
     """
     subject, origin, names = asked
     tags: dict[str, Manifest] = {}
@@ -94,16 +97,16 @@ def _referring_to(
         else:
             is_whole = not tagged.is_index
         tags |= {name: tagged} if is_whole else {}
-    entries, by = origin.referrers(subject), f"the list of what refers to {subject}"
+    entries, by = origin.referrers(subject), f"the list of referrers of {subject}"
     allowance.take(entries)
     listed_by_registry = [read_listed(entry, by, origin, allowance) for entry in entries]
     for root in (*listed_by_registry, *tags.values()):
-        descend_whole(root, origin, manifests, allowance)
+        collect_with_descendants(root, origin, manifests, allowance)
     return manifests, tags
 
 
 def _is_list(name: str) -> bool:
-    """Whether a tag is one of a list of referrers, and not of a signature itself."""
+    """Whether a tag is that of a list of referrers, and not that of a single signature."""
     return "." not in name
 
 
@@ -111,10 +114,10 @@ def _listed_under(
     tagged: Manifest, name: str, subject: Digest, origin: Upstream, allowance: Allowance
 ) -> tuple[Mapping[Digest, Manifest], bool]:
     """
-    Return what the list under a tag holds that refers to *subject*, and whether that is all of it.
+    Return the referrers of *subject* in the list with a tag, and whether the list contains nothing else.
 
-    Anything may have such a tag. The tag itself comes along only where it is
-    such a list, the rest without.
+    Any manifest may have such a tag. The caller copies the tag only if the list
+    contains nothing else.
     """
     manifests: dict[Digest, Manifest] = {}
     if tagged.media_type is not ManifestMediaType.OCI_INDEX:
@@ -124,5 +127,5 @@ def _listed_under(
     listed = [read_listed(entry, by, origin, allowance) for entry in tagged.children]
     fitting = [manifest for manifest in listed if manifest.subject and manifest.subject.digest == subject]
     for manifest in fitting:
-        descend_whole(manifest, origin, manifests, allowance)
+        collect_with_descendants(manifest, origin, manifests, allowance)
     return manifests, len(fitting) == len(listed)

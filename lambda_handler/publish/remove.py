@@ -1,16 +1,15 @@
 """
-Remove tags, and images with them: mark, remove, look again, put back.
+Remove tags, and images with them: read, remove, read again, put back.
 
-Between a look and a removal other deployments and people go on. So the
-service is asked to remove a tag only from the image that it is removed from,
-what it removed is compared with that, and who owns what is looked at before
-and after: a deployment writes down what it owns before it looks at the
-registry, so that one of the two sees the other.
+Other deployments and people may change the repository in the meantime. So a
+request names each tag with its image, and the result is compared with the
+request. The owners are read before and after the removal. A deployment writes
+its record before it reads the registry, so one of the two sees the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,28 +18,28 @@ from ..concurrency import map_concurrently
 from ..errors import AccessError, DeadlineError, ImageError, MissingContentError, NotFoundError, NotYetVisibleError
 from ..log import Log
 from ..oci import Digest, Manifest
-from .ports import GONE_SECONDS, PUT_SECONDS, PublicRepository
+from .ports import PUT_SECONDS, PublicRepository
 
 OWNED = "another declaration has it"
 TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
-"""Why a tag stays. The other declaration may be about to be deleted, too."""
+"""Reasons why a tag stays. The other declaration may be about to be deleted, too."""
 
-READERS = 4
+MAX_CONCURRENT_READS = 4
 """How many records and manifests of children are read concurrently."""
 
 HELD_MAX = 100
-"""How many manifests of children are kept while their index is deleted: as many as one call deletes."""
+"""How many children of an index are read before its deletion, to put them back: as many as one call deletes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owners:
     """
-    What other declarations own.
+    The tags and images that other resources own.
 
     Attributes:
-        tags: Each with the image that it is declared for; None: not known.
-        digests: Images that are declared.
-        is_complete: Every record could be read; else each tag may have an owner.
+        tags: The declared image of each tag; None if it is not known.
+        digests: The declared images.
+        is_complete: Whether every record could be read. If not, each tag may have an owner.
     """
 
     tags: Mapping[str, Digest | None] = field(default_factory=dict)
@@ -59,31 +58,44 @@ class Owners:
 class Ownership(Protocol):
     """Returns which resources own what. Each call reads the current state."""
 
-    def owners(self, digest: Digest, since: float = 0.0) -> Owners:
-        """Return what others own of an image, without tags that the same stack declared before *since*."""
+    def owners(self, digest: Digest, tags: Collection[str] = (), since: float = 0.0) -> Owners:
+        """
+        Return what others own of an image.
 
-    def left_over(self, digest: Digest) -> Mapping[str, Removal]:
+        They do not own those of *tags* that resources of the same stack declared before *since*, and dropped.
+        """
+
+    def pending_removals(self, digest: Digest) -> Mapping[str, Removal]:
         """Return the removals that an index prevented when their resources were deleted, by record."""
 
-    def forget(self, name: str) -> None:
+    def delete_record(self, name: str) -> None:
         """Delete the record of such a removal."""
+
+    def hold(self, manifest: Manifest) -> None:
+        """Store a manifest for the next attempt, in case this one cannot put the image back."""
+
+    def held(self, digest: Digest) -> Manifest | None:
+        """Return the manifest that an earlier attempt stored."""
+
+    def release(self, digest: Digest) -> None:
+        """Forget the manifest, because the image is there again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
     """
-    What is to be removed of one image.
+    A request to remove tags of one image.
 
     Attributes:
-        tags: As far as they point to it.
-        image: The image goes with its last tag, and its children with it;
-            otherwise it stays, without a tag if need be.
-        lists: The children, as far as they are known although the image is gone.
-        spared: Of the children, those that stay: they were there before.
-        keeps_last: The last tag of the image stays.
-        since: When the tags were declared, in seconds since the epoch; 0: not known.
-        is_undo: The image was put a moment ago, so that reads may not show it yet.
-        given_back: Tags that were just pointed to other images; reads may still show them at this one.
+        tags: The tags. Those that point to another image stay.
+        image: Whether to delete the image with its last tag, and its children
+            with it. If not, it stays, even without a tag.
+        lists: The children of the image, in case it no longer exists.
+        spared: The children that stay, because they existed before.
+        keeps_last: Whether the last tag of the image stays.
+        since: When the tags were declared, in seconds since the epoch; 0 if not known.
+        is_undo: Whether the image was just put, so that reads may not show it yet.
+        given_back: Tags that were just moved to other images. Reads may still show them at this one.
     """
 
     tags: Sequence[str]
@@ -104,11 +116,11 @@ class Removal:
 @dataclass(frozen=True, slots=True)
 class Remover:
     """
-    Removes from one repository.
+    Removes tags and images from one repository.
 
     Attributes:
-        undoing: The same repository, with time left to put an image back when time for the rest is up.
-        held: What indexes list that are taken off, so that it can be put back with them.
+        undoing: The same repository with a later deadline, to put an image back when the time is up.
+        held: The children of indexes that are being deleted, to put them back if necessary.
     """
 
     repository: PublicRepository
@@ -119,44 +131,57 @@ class Remover:
 
     def remove(self, digest: Digest, removal: Removal) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """
-        Remove what *removal* says of the image *digest*.
+        Carry out *removal* for the image *digest*.
 
         Returns:
-            The tags that stay, each with the reason, which the log has too;
-            and those among them that wait for an index that lists the image.
+            The tags that stay, each with the reason, which is also logged; and
+            those of them that stay because an index lists the image.
         """
-        owners = self.ownership.owners(digest, removal.since)
+        owners = self.ownership.owners(digest, removal.tags, removal.since)
         kept = self._spared(digest, removal, owners)
         try:
             manifest = self.repository.manifest(digest, wait_seconds=removal.wait_seconds)
         except NotFoundError:
             self.log.info(f"nothing to remove: {digest} does not exist", imageDigest=str(digest))
+            self._put_back_held(digest)
             if removal.image and not owners.own_image(digest):
                 # An earlier attempt may have removed the index, and then run out of time.
                 self._sweep(removal.lists, removal)
             return kept, ()
-        doomed = [tag for tag in removal.tags if tag not in kept]
-        if doomed and removal.keeps_last and not self._other_tags(digest, doomed):
-            kept[doomed.pop(0)] = "it is the last tag of its image"
-        goes = removal.image and not owners.own_image(digest)
-        if doomed:
+        to_remove = [tag for tag in removal.tags if tag not in kept]
+        if to_remove and removal.keeps_last and not self._other_tags(digest, to_remove):
+            kept[to_remove.pop(0)] = "it is the last tag of its image"
+        deletes_image = removal.image and not owners.own_image(digest)
+        if to_remove:
             # While the index is deleted, others may delete its children.
             children = [child.digest for child in manifest.children][:HELD_MAX]
-            self.held.update({child.digest: child for child in self._known(children, 0.0)})
+            self.held.update({child.digest: child for child in self._read_existing(children, 0.0)})
+        may_lose_image = bool(to_remove) and removal.is_undo and not deletes_image
+        if is_held := may_lose_image and not self._other_tags(digest, {*to_remove, *removal.given_back}):
+            self.ownership.hold(manifest)
         try:
-            listed = self._untag(manifest, doomed)
-            removed = [tag for tag in doomed if tag not in listed]
-            may_go = self._put_back(manifest, removed, removal.since, keeps_image=not goes)
-            if may_go and self._delete(manifest, removed, removal):
+            listed = self._untag(manifest, to_remove)
+            removed = [tag for tag in to_remove if tag not in listed]
+            may_delete = self._put_back(manifest, removed, removal.since, keeps_image=not deletes_image)
+            if may_delete and self._delete(manifest, removed, removal):
                 self._sweep([child.digest for child in manifest.children], removal)
         except DeadlineError:
-            # It may have been deleted with its last tag. The next attempt decides whether it may be.
+            # The image may have been deleted with its last tag. The next attempt decides whether that is right.
             self._put(manifest, None, self.undoing)
             raise
+        if is_held:
+            self.ownership.release(digest)
         kept |= dict.fromkeys(listed, "its image is listed by an index")
         for tag, why in kept.items():
             self.log.warning(f"tag {tag} stays: {why}", tag=tag)
         return kept, listed
+
+    def _put_back_held(self, digest: Digest) -> None:
+        """Put an image back that an earlier attempt deleted together with its last tag."""
+        if (manifest := self.ownership.held(digest)) is not None:
+            self._put(manifest, None)
+            self.ownership.release(digest)
+            self.log.warning(f"image {digest} was put back: its removal of tags was cut off")
 
     def _spared(self, digest: Digest, removal: Removal, owners: Owners) -> dict[str, str]:
         """Return the tags that must not be removed, with the reasons. Tags that do not exist are omitted."""
@@ -164,15 +189,15 @@ class Remover:
         kept: dict[str, str] = {}
         for tag in removal.tags:
             if not owners.is_complete:
-                kept[tag] = "it cannot be read who else declares it"
+                kept[tag] = "its owners cannot be read"
             elif tag in owners.tags:
                 kept[tag] = OWNED
             elif tag in seen and seen[tag] != digest:
                 kept[tag] = f"it points to {seen[tag]}, which this declaration did not put there"
         return kept
 
-    def _other_tags(self, digest: Digest, doomed: Collection[str]) -> frozenset[str]:
-        return self.repository.tags_of([digest]).get(digest, frozenset()) - set(doomed)
+    def _other_tags(self, digest: Digest, to_remove: Collection[str]) -> frozenset[str]:
+        return self.repository.tags_of([digest]).get(digest, frozenset()) - set(to_remove)
 
     def _untag(self, manifest: Manifest, tags: Sequence[str]) -> tuple[str, ...]:
         """Remove tags of an image, put back other tags that were removed too, and return those that an index keeps."""
@@ -191,33 +216,32 @@ class Remover:
         Put back tags that have an owner by now, and the image if it stays.
 
         Returns:
-            Whether the image may go.
+            Whether the image may be deleted.
         """
         if not removed and keeps_image:
             return False
         if keeps_image:
-            # First of all, because the image was deleted with its last tag.
+            # This comes first, because the image was deleted with its last tag.
             self._keep(manifest)
-        owners = self.ownership.owners(manifest.digest, since)
+        owners = self.ownership.owners(manifest.digest, removed, since)
         owned = [tag for tag in removed if owners.own(tag)]
         for tag in owned:
-            target = owners.tags.get(tag) or manifest.digest
-            self.restore(target, manifest, tag, TAKEN_MEANWHILE)
+            self.restore(owners.tags.get(tag) or manifest.digest, manifest, tag, TAKEN_MEANWHILE)
         if not keeps_image and not owned and owners.own_image(manifest.digest):
             self._keep(manifest)
         return not (keeps_image or owned or owners.own_image(manifest.digest))
 
     def _keep(self, manifest: Manifest) -> None:
-        """Put an image that may have been deleted with its last tag. If it exists, a denied call is not an error."""
+        """Put an image that may have been deleted with its last tag. A denied call is not an error if it exists."""
         try:
             self._put(manifest, None)
         except AccessError as error:
             if self.repository.missing_images([manifest.digest]):
                 raise
-            self.log.warning(f"image {manifest.digest} could not be put, and is there: {error.explain()}")
+            self.log.warning(f"image {manifest.digest} could not be put, but exists: {error.explain()}")
 
     def restore(self, digest: Digest, known: Manifest, tag: str, why: str) -> None:
-        """Point a tag to an image again. *known* may be that image, which then is not read."""
+        """Point a tag to an image again. If *known* is that image, it is not read."""
         try:
             manifest = known if digest == known.digest else self.repository.manifest(digest)
         except NotFoundError:
@@ -254,17 +278,17 @@ class Remover:
         there = self.repository.tags_of(children)
         for digest in there:
             if there[digest]:
-                self._take_left_over(digest)
+                self._finish_pending_removals(digest)
         if any(there.values()):
             there = self.repository.tags_of(children)
         children = [digest for digest in children if digest not in removal.spared]
         untagged = [digest for digest in children if not there.get(digest) and (removal.is_undo or digest in there)]
-        owners = map_concurrently(self.ownership.owners, untagged, max_workers=READERS)
+        owners = map_concurrently(self.ownership.owners, untagged, max_workers=MAX_CONCURRENT_READS)
         free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
-        for gone in self._delete_untagged(self._known(free, removal.wait_seconds)).values():
+        for gone in self._delete_untagged(self._read_existing(free, removal.wait_seconds)).values():
             self._sweep([child.digest for child in gone.children], removal)
 
-    def _known(self, digests: Sequence[Digest], wait_seconds: float) -> list[Manifest]:
+    def _read_existing(self, digests: Sequence[Digest], wait_seconds: float) -> list[Manifest]:
         """Read the manifests of images, so that they can be put back. Images that do not exist are omitted."""
 
         def read(digest: Digest) -> Manifest | None:
@@ -275,20 +299,24 @@ class Remover:
             except NotFoundError:
                 return None
 
-        return [manifest for manifest in map_concurrently(read, digests, max_workers=READERS) if manifest is not None]
+        return [
+            manifest
+            for manifest in map_concurrently(read, digests, max_workers=MAX_CONCURRENT_READS)
+            if manifest is not None
+        ]
 
-    def _take_left_over(self, digest: Digest) -> None:
-        """Remove the tags that had to wait for the index, and the image with the last of them."""
-        for name, removal in self.ownership.left_over(digest).items():
+    def _finish_pending_removals(self, digest: Digest) -> None:
+        """Remove the tags that could not be removed before the index, and the image with the last of them."""
+        for name, removal in self.ownership.pending_removals(digest).items():
             _, listed = self.remove(digest, removal)
             if not listed:
-                self._forget(name)
+                self._delete_record(name)
 
-    def _forget(self, name: str) -> None:
+    def _delete_record(self, name: str) -> None:
         try:
-            self.ownership.forget(name)
+            self.ownership.delete_record(name)
         except ImageError as error:
-            # It belongs to another stack. It owns nothing any longer, so it may stay.
+            # The record may belong to another stack. It no longer owns anything, so it may stay.
             self.log.warning(f"the record {name} stays: {error.explain()}")
 
     def _delete_untagged(self, manifests: Sequence[Manifest]) -> Mapping[Digest, Manifest]:
@@ -301,7 +329,7 @@ class Remover:
                 gone.pop(digest, None)
                 self.restore(digest, known[digest], tag, "its image has just been tagged")
         try:
-            owners = map_concurrently(self.ownership.owners, list(gone), max_workers=READERS)
+            owners = map_concurrently(self.ownership.owners, list(gone), max_workers=MAX_CONCURRENT_READS)
         except DeadlineError:
             for manifest in gone.values():
                 self._put(manifest, None, self.undoing)
@@ -315,38 +343,49 @@ class Remover:
 
 
 def give_back(
-    found: Mapping[str, Digest], ours: AbstractSet[Digest], repository: PublicRepository, log: Log
+    found: Mapping[str, Digest],
+    ours: AbstractSet[Digest],
+    repository: PublicRepository,
+    log: Log,
+    settle: Callable[[], None] = lambda: None,
 ) -> Collection[str]:
     """
-    Point tags that a deployment took over to where they pointed before.
+    Point tags that a deployment took over to their previous images again.
+
+    A tag that points to a third image was moved since, and one that does not
+    exist was removed: both stay as they are. All others are put, even if they
+    seem to be in place, because reads lag.
 
     Args:
-        found: The tags, each with its image then.
-        ours: What the deployment put them to, as far as that is known.
-
-    A tag that is seen at a third image was moved since, and one that does not
-    exist was removed: both stay as they are. All others are put, also one
-    that seems to be in place: reads lag.
+        found: The tags, each with its previous image.
+        ours: The images that the deployment put them to, if they are known.
+        settle: Waits until reads show what was put before.
 
     Returns:
-        The tags that point to where they pointed before.
+        The tags that were given back.
     """
     known: dict[Digest, Manifest | None] = {}
     given_back: list[str] = []
-    seen = repository.resolve(list(found))
+    seen = {**repository.resolve(list(found))}
+    if odd := [tag for tag, digest in found.items() if seen.get(tag) not in {digest, *ours}]:
+        settle()
+        now = repository.resolve(odd)
+        # The first read was older than the deployment, but not as old as the reads of the deployment.
+        found = {**found, **{tag: seen[tag] for tag in odd if tag in seen and now.get(tag) in ours}}
+        seen = {tag: at for tag, at in seen.items() if tag not in odd} | dict(now)
     for tag, digest in found.items():
         if tag not in seen or seen[tag] not in {digest, *ours}:
-            what = f"points to {seen[tag]}" if tag in seen else "does not exist"
-            log.warning(f"tag {tag} is not given back to {digest}: by now it {what}", tag=tag)
+            state = f"points to {seen[tag]}" if tag in seen else "does not exist"
+            log.warning(f"tag {tag} is not given back to {digest}: by now it {state}", tag=tag)
             continue
         if digest not in known:
             try:
-                # Another declaration may be removing its last tag at this moment, and will put the image back.
-                known[digest] = repository.manifest(digest, wait_seconds=GONE_SECONDS)
+                # It may have just been put, or another declaration may be removing its last tag and will put it back.
+                known[digest] = repository.manifest(digest, wait_seconds=PUT_SECONDS)
             except NotFoundError:
                 known[digest] = None
         if (manifest := known[digest]) is None:
-            log.warning(f"tag {tag} cannot be given back: {digest}, where it pointed, does not exist any more", tag=tag)
+            log.warning(f"tag {tag} cannot be given back: its previous image {digest} no longer exists", tag=tag)
             continue
         try:
             repository.put(manifest, tag)
@@ -354,7 +393,7 @@ def give_back(
             if error.retryable or seen[tag] != digest:
                 raise
             # A permanent refusal also applied before, so the tag never moved.
-            log.warning(f"tag {tag} seems to be where it was, and could not be put: {error.explain()}", tag=tag)
+            log.warning(f"tag {tag} seems to be at {digest} already, and could not be put: {error.explain()}", tag=tag)
             continue
         log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
         given_back.append(tag)

@@ -1,4 +1,4 @@
-"""Indexes that list more than their source holds."""
+"""Indexes that list manifests which their source does not have."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def without(
     index: Manifest, absent: Collection[Digest], platforms: Sequence[Platform]
 ) -> tuple[Manifest, tuple[str, ...]]:
     """
-    Leave out of *index* what its source does not hold, and what attests that.
+    Remove the *absent* entries from an index, and their attestations.
 
     Args:
-        platforms: What was asked for; empty for whatever there is.
+        platforms: The requested platforms; empty for all that exist.
 
     Returns:
-        The index of what is there, which has another digest, and what was left out.
+        The new index, which has another digest, and the entries that were removed.
 
     Raises:
-        NotFoundError: No image is there.
-        RuleViolationError: A platform that was asked for is not.
+        NotFoundError: The source has no image of the index.
+        RuleViolationError: The source does not have a requested platform.
     """
     gone = {str(digest) for digest in absent}
     entries = list(enumerate(index.children))
@@ -36,11 +36,11 @@ def without(
     there = {child.image_platform for place, child in entries if place in places} - {None}
     missing = [str(wanted) for wanted in platforms if not any(found and found.satisfies(wanted) for found in there)]
     if missing:
-        message = f"the source lists an image for {', '.join(missing)}, and does not hold it"
-        raise RuleViolationError([f"{message}; without platforms, what it holds is published"])
+        message = f"the source lists an image for {', '.join(missing)}, but does not have it"
+        raise RuleViolationError([f"{message}; without platforms, the images that it has are published"])
     if not places or (not there and any(child.image_platform for child in index.children)):
         named = ", ".join(sorted(_named(child) for _, child in entries)[:_NAMED_MAX])
-        message = f"the index {index.digest} lists {len(entries)} manifests, and its source holds no image of them"
+        message = f"the index {index.digest} lists {len(entries)} manifests, but its source has no image of them"
         msg = f"{message}: {named}"
         raise NotFoundError(msg, operation=OPERATION, hint="write or mirror it again with an image")
     left_out = tuple(dict.fromkeys(_named(child) for place, child in entries if place not in places))

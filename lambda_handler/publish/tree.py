@@ -1,9 +1,9 @@
 """
-The manifests below an image, read from where an enemy may have put them.
+Read the manifests below an image. The source may be malicious.
 
-Nothing that is said about sizes is believed: an entry's size is the most that
-is read for it, and it has to be right. How many there are, how long they are
-and to how much they refer is counted over all of them together.
+At most the declared size of a manifest is read, and the size must be right.
+The number of manifests, their sizes and their references are limited for all
+of them together.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from dataclasses import dataclass, field
 from ..concurrency import map_concurrently
 from ..errors import ImageError, IntegrityError, InvalidManifestError, NotFoundError
 from ..oci import Descriptor, Digest, Manifest
-from .ports import Lists
+from .ports import ChildReader
 
 DEPTH_MAX = 4
-"""How deep indexes may nest. Two levels are rare already; this ends what does not end."""
+"""How deep indexes may nest. Two levels are already rare; the limit stops a malicious source."""
 
 MANIFESTS_MAX = 2_000
-"""How many manifests one image may have in all: 200 platforms with attestations are 400."""
+"""How many manifests one image may have in total. 200 platforms with attestations are 400."""
 
 MANIFESTS_MAX_BYTES = 16 * 1024 * 1024
-"""How much memory they may take together; a manifest of a hundred layers has 20 KiB."""
+"""Their size limit in total. A manifest of a hundred layers has 20 KiB."""
 
 REFERENCES_MAX = 10_000
-"""How many layers, configs and manifests they may list in all: 200 platforms of a hundred layers."""
+"""How many layers, configs and manifests they may list in total. 200 platforms of fifty layers are 10,000."""
 
-READERS = 8
-"""How many manifests are read at once."""
+MAX_CONCURRENT_READS = 8
+"""How many manifests are read concurrently."""
 
 BATCH_BYTES = 2 * 1024 * 1024
-"""How many bytes are read at once, but for a manifest that is longer itself: a hundred ordinary ones."""
+"""How many bytes one batch of concurrent reads may have: a hundred ordinary manifests. A batch has at least one."""
 
 
 @dataclass(slots=True)
 class Allowance:
     """
-    What the manifests of one image may come to, however they are found; several threads may take of it.
+    Counts the manifests of one image against the limits above. Thread-safe.
 
     Raises:
-        InvalidManifestError: It is used up; from each method.
+        InvalidManifestError: A limit is exceeded; each method raises it.
     """
 
     of: str = "the image"
@@ -52,21 +52,21 @@ class Allowance:
     _taking: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def take(self, entries: Iterable[Descriptor]) -> None:
-        """Count manifests before they are read, as long as they are said to be."""
+        """Count manifests before they are read, with their declared sizes."""
         sizes = [entry.size for entry in entries]
         self._count(len(sizes), sum(sizes))
 
     def take_unlisted(self, manifest: Manifest) -> None:
-        """Count a manifest of unknown size."""
+        """Count a manifest that no index lists, and what it refers to."""
         self._count(1, manifest.size)
         self.take_references(manifest)
 
     def take_references(self, manifest: Manifest) -> None:
-        """Count what a manifest lists."""
+        """Count the blobs and children of a manifest."""
         with self._taking:
             self._references += len(manifest.children) + len(manifest.blobs)
         if self._references > REFERENCES_MAX:
-            message = f"{self.of} has more than {REFERENCES_MAX} layers, configs and manifests in all"
+            message = f"{self.of} has more than {REFERENCES_MAX} layers, configs and manifests in total"
             raise InvalidManifestError(message)
 
     def _count(self, manifests: int, size: int) -> None:
@@ -78,19 +78,23 @@ class Allowance:
             raise InvalidManifestError(message)
 
 
-def descend(
-    index: Manifest, origin: Lists, parts: dict[Digest, Manifest], allowance: Allowance, depth: int = DEPTH_MAX
+def collect_descendants(
+    index: Manifest,
+    origin: ChildReader,
+    parts: dict[Digest, Manifest],
+    allowance: Allowance,
+    depth: int = DEPTH_MAX,
 ) -> frozenset[Digest]:
     """
-    Read what is below *index* into *parts*, children before their parents.
+    Add the manifests below *index* to *parts*, children before their parents.
 
     Returns:
-        What the outermost index lists, and the origin does not hold.
+        The digests that the outermost index lists but the origin does not have.
 
     Raises:
-        InvalidManifestError: Indexes nest too deep, or there is too much of them.
-        IntegrityError: A child is not what *index* says of it.
-        NotFoundError: A child of an inner index is not at the origin.
+        InvalidManifestError: Indexes nest too deep, or exceed the allowance.
+        IntegrityError: A child has another digest or size than *index* says.
+        NotFoundError: The origin does not have a child of an inner index.
     """
     absent: dict[Digest, NotFoundError] = {}
     wanted = _wanted(index, parts)
@@ -100,10 +104,12 @@ def descend(
     allowance.take(wanted)
     by = f"the index {index.digest}"
     for batch in _batches(wanted):
-        children = map_concurrently(lambda entry: _found(entry, by, origin, allowance), batch, max_workers=READERS)
+        children = map_concurrently(
+            lambda entry: _found(entry, by, origin, allowance), batch, max_workers=MAX_CONCURRENT_READS
+        )
         for entry, child in zip(batch, children, strict=True):
             if isinstance(child, Manifest):
-                descend(child, origin, parts, allowance, depth - 1)
+                collect_descendants(child, origin, parts, allowance, depth - 1)
                 parts[child.digest] = child
             else:
                 absent[entry.digest] = child
@@ -113,35 +119,37 @@ def descend(
     return frozenset(absent)
 
 
-def descend_whole(root: Manifest, origin: Lists, parts: dict[Digest, Manifest], allowance: Allowance) -> None:
+def collect_with_descendants(
+    root: Manifest, origin: ChildReader, parts: dict[Digest, Manifest], allowance: Allowance
+) -> None:
     """
-    Read *root* and what is below it into *parts*, all of it.
+    Add *root* and all manifests below it to *parts*.
 
     Raises:
-        NotFoundError: A child is not at the origin.
+        NotFoundError: The origin does not have a child.
     """
-    if absent := descend(root, origin, parts, allowance):
-        message = f"{root.digest} lists {', '.join(sorted(map(str, absent)))}, which its source does not hold"
-        raise NotFoundError(message, operation="reading what refers to an image")
+    if absent := collect_descendants(root, origin, parts, allowance):
+        message = f"{root.digest} lists {', '.join(sorted(map(str, absent)))}, which its source does not have"
+        raise NotFoundError(message, operation="reading the referrers of an image")
     parts[root.digest] = root
 
 
-def _found(entry: Descriptor, by: str, origin: Lists, allowance: Allowance) -> Manifest | NotFoundError:
+def _found(entry: Descriptor, by: str, origin: ChildReader, allowance: Allowance) -> Manifest | NotFoundError:
     try:
         return read_listed(entry, by, origin, allowance)
     except NotFoundError as error:
         return error
 
 
-def read_listed(entry: Descriptor, by: str, origin: Lists, allowance: Allowance) -> Manifest:
+def read_listed(entry: Descriptor, by: str, origin: ChildReader, allowance: Allowance) -> Manifest:
     """
-    Read a manifest of a list, for which *allowance* was taken.
+    Read a listed manifest, which *allowance* has already counted.
 
     Args:
-        by: What lists it, for messages.
+        by: The name of the list, for messages.
 
     Raises:
-        The same as ``Lists.listed``.
+        The same as ``ChildReader.listed``.
     """
     try:
         manifest = origin.listed(entry)
@@ -156,7 +164,7 @@ def read_listed(entry: Descriptor, by: str, origin: Lists, allowance: Allowance)
 
 
 def _wanted(index: Manifest, parts: dict[Digest, Manifest]) -> Sequence[Descriptor]:
-    """Return the entries that were not read yet, each once."""
+    """Return the entries that have not been read yet, without duplicates."""
     wanted: dict[Digest, Descriptor] = {}
     for child in index.children:
         known = parts.get(child.digest)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from ..errors import ImageError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
 from .challenge import OPERATION, Challenge, refused
-from .failures import SERVER_ERRORS, THROTTLED, UNAUTHENTICATED
+from .failures import SERVER_ERRORS, THROTTLED, TRANSIENT, UNAUTHENTICATED, failure
 from .redirects import REDIRECTS, RedirectChain
 from .transport import HttpResponse, Transport
 
@@ -28,6 +28,8 @@ Send = Callable[[Mapping[str, str]], HttpResponse]
 _OK, _DENIED, _NOT_FOUND = 200, 401, 404
 _NO_GET = frozenset({404, 405, 501})
 """Statuses of a token endpoint that accepts only the POST requests of OAuth 2."""
+
+_CHECK = "check the reference, and whether the registry requires credentials"
 
 _FORM = "application/x-www-form-urlencoded"
 _CHALLENGE = "WWW-Authenticate"
@@ -105,11 +107,12 @@ class RegistryAuth:
             # ECR Public sends a challenge only to a request without a token, not to one with an invalid token.
             response = send({})
         header = response.headers.get(_CHALLENGE)
-        if header is None and response.status in {_DENIED, _NOT_FOUND}:
+        is_general = header is None and (response.status in {_DENIED, _NOT_FOUND} or self.has_credentials)
+        if is_general:
             header = self._request_challenge(transport)
         if header is None:
             return response
-        challenge = Challenge.parse(header, self.registry, self.scope)
+        challenge = Challenge.parse(header, self.registry, self.scope, is_general=is_general)
         self.refusal = (
             f"the registry returned {response.status} for them" if self.current and self.has_credentials else ""
         )
@@ -123,10 +126,18 @@ class RegistryAuth:
         return response
 
     def _request_challenge(self, transport: Transport) -> str | None:
-        """Request ``/v2/``, where every registry must send its challenge. Not repeated if there is none."""
-        url = f"{self.registry.url}/v2/"
-        response = transport.send("GET", url, {}, limit=TOKEN_RESPONSE_MAX_BYTES, doing="GET /v2/")
+        """
+        Request ``/v2/``, where every registry must send its challenge. Not repeated if there is none.
+
+        Raises:
+            ThrottledError, UnavailableError: The registry is not available, which says nothing about its challenge.
+        """
+        url, doing = f"{self.registry.url}/v2/", "GET /v2/"
+        response = transport.send("GET", url, {}, limit=TOKEN_RESPONSE_MAX_BYTES, doing=doing)
         header = response.headers.get(_CHALLENGE)
+        if header is None and response.status in {THROTTLED, *TRANSIENT}:
+            error = failure(doing, self.registry, response.status)
+            raise error
         self.has_credentials = self.has_credentials and header is not None
         return header
 
@@ -154,14 +165,21 @@ class RegistryAuth:
             self._check_trusted(challenge)
             response = _ask(challenge, transport, password)
             if response.status == _OK:
-                self._use_bearer(response)
+                self._use_bearer(challenge, response)
                 return True
             self.refusal = f"the token endpoint {challenge.host} returned {response.status} for them"
         response = _ask(challenge, transport, None)
         if response.status != _OK:
-            raise refused(self.registry, f"its token endpoint returned {response.status}")
-        self._use_bearer(response)
+            why = f"its token endpoint {challenge.host} returned {response.status}"
+            hint = self.hint or (_CHECK if response.status in UNAUTHENTICATED else None)
+            raise refused(self.registry, why, hint=hint)
+        self._use_bearer(challenge, response)
         return False
+
+    @property
+    def hint(self) -> str | None:
+        """What to do if the registry refused the credentials of a secret; None if it did not."""
+        return f"check the credentials in the secret: {self.refusal}" if self.has_credentials and self.refusal else None
 
     def _check_trusted(self, challenge: Challenge) -> None:
         if not challenge.may_have_credentials_of(self.registry, self.endpoints):
@@ -187,8 +205,11 @@ class RegistryAuth:
         self.scheme, self.current = "Basic", base64.b64encode(password.encode()).decode()
         return True
 
-    def _use_bearer(self, response: HttpResponse) -> None:
-        self.scheme, self.current = "Bearer", _token(response, self.registry)
+    def _use_bearer(self, challenge: Challenge, response: HttpResponse) -> None:
+        token = _token(response)
+        if token is None:
+            raise refused(self.registry, f"its token endpoint {challenge.host} did not return a token in JSON")
+        self.scheme, self.current = "Bearer", token
 
 
 def _ask(challenge: Challenge, transport: Transport, password: str | None) -> HttpResponse:
@@ -221,12 +242,10 @@ def _post(url: str, transport: Transport, fields: Mapping[str, str]) -> HttpResp
     return transport.send("POST", url, headers, limit=TOKEN_RESPONSE_MAX_BYTES, doing=OPERATION, body=[form])
 
 
-def _token(response: HttpResponse, registry: RegistryHost) -> str:
+def _token(response: HttpResponse) -> str | None:
     try:
         data = json.loads(response.body)
-    except (ValueError, RecursionError) as error:
-        raise refused(registry, "its token endpoint did not return JSON") from error
+    except (ValueError, RecursionError):
+        return None
     token = data.get("token") or data.get("access_token") if isinstance(data, dict) else None
-    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-        raise refused(registry, "its token endpoint did not return a token")
-    return token
+    return token if token and isinstance(token, str) and token.isascii() and token.isprintable() else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 from ..errors import AccessError, truncated_repr
 from ..oci import RegistryHost
 from .header_fields import OfferedChallenge, parse_challenges
+from .redirects import with_tls
 
 KNOWN_PAIRS = frozenset({("docker.io", "auth.docker.io")})
 """Registries whose token endpoint is on another host: registry and endpoint."""
@@ -17,6 +19,9 @@ KNOWN_PAIRS = frozenset({("docker.io", "auth.docker.io")})
 OPERATION = "GET token"
 
 _BEARER, _BASIC = "bearer", "basic"
+_USED = frozenset({"realm", "service", "scope"})
+"""The parameters of a Bearer challenge that a token request depends on."""
+
 _CLIENT = "cdk-ecrpublic"
 
 
@@ -38,28 +43,34 @@ class Challenge:
     parameters: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def parse(cls, header: str, registry: RegistryHost, scope: str = "") -> Challenge:
+    def parse(cls, header: str, registry: RegistryHost, scope: str = "", *, is_general: bool = False) -> Challenge:
         """
         Parse a ``WWW-Authenticate`` header, and select a challenge: Bearer is preferred to Basic.
 
         Args:
             scope: The scope to request if the challenge has none.
+            is_general: Whether the challenge is for the whole registry, so
+                that *scope* applies. The scope in such a challenge is a
+                placeholder, for example ``repository:user/image:pull``.
 
         Raises:
             AccessError: There is neither a Bearer nor a Basic challenge, or
                 the token endpoint is not secure.
         """
-        challenges = [each for each in parse_challenges(header) if each.is_valid]
+        offered = parse_challenges(header)
+        challenges = [each for each in offered if each.is_valid and not each.ambiguous & _USED]
         bearers = [each for each in challenges if each.scheme == _BEARER and each.parameters.get("realm")]
         realms = [(_resolved(each, registry), each) for each in bearers]
         for realm, bearer in realms:
             if _is_safe(realm, registry):
-                return cls(realm, tuple(_parameters(bearer.parameters, scope)))
+                return cls(realm, tuple(_parameters(bearer.parameters, scope, is_general=is_general)))
         if any(each.scheme == _BASIC for each in challenges):
             return cls("")
         if realms:
             raise refused(registry, f"its token endpoint {truncated_repr(realms[0][0])} is not an https URL")
-        schemes = ", ".join(dict.fromkeys(each.scheme for each in challenges)) or header
+        if any(each.scheme in {_BEARER, _BASIC} for each in offered):
+            raise refused(registry, f"its challenge is invalid or has no realm: {truncated_repr(header)}")
+        schemes = ", ".join(dict.fromkeys(each.scheme for each in offered)) or header
         raise refused(registry, f"it requires authentication with {truncated_repr(schemes)}; expected Bearer or Basic")
 
     @property
@@ -123,12 +134,15 @@ def _resolved(challenge: OfferedChallenge, registry: RegistryHost) -> str:
     """Return the URL of a realm; a path is relative to the registry."""
     realm = challenge.parameters["realm"]
     is_path = realm.startswith("/") and not realm.startswith("//")
-    return urljoin(registry.url, realm) if is_path else realm
+    with suppress(ValueError):  # for example an unclosed bracket
+        return with_tls(urljoin(registry.url, realm) if is_path else realm, registry.url)
+    return realm
 
 
-def _parameters(given: Mapping[str, str], scope: str) -> list[tuple[str, str]]:
+def _parameters(given: Mapping[str, str], scope: str, *, is_general: bool) -> list[tuple[str, str]]:
     service = [("service", given["service"])] if given.get("service") else []
-    return service + [("scope", each) for each in given.get("scope", "").split() or filter(None, [scope])]
+    named, own = given.get("scope", "").split(), [scope] if scope else []
+    return service + [("scope", each) for each in ((own or named) if is_general else (named or own))]
 
 
 def _is_safe(realm: str, registry: RegistryHost) -> bool:

@@ -25,7 +25,7 @@ from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMedi
 from .anonymous import AnonymousAuth
 from .auth import RegistryAuth
 from .failures import UNAUTHENTICATED, failure
-from .lists import GENERIC_TYPES, NO_SUCH_LIST, is_list, media_type, next_page
+from .lists import NO_SUCH_LIST, is_list, manifest_type, next_page
 from .ranges import range_header, skipped
 from .redirects import REDIRECTS, RedirectChain
 from .transport import HttpResponse, StreamingResponse, Transport
@@ -49,6 +49,8 @@ REFERRERS_PAGES_MAX = 50
 
 REFERRERS_MAX = 2_000
 """The limit for all pages together."""
+
+_SNIFFED_BYTES = 512
 
 _PARSING = threading.Lock()
 """Held while a manifest is parsed: its objects take many times the memory of its JSON."""
@@ -88,7 +90,7 @@ class RegistryClient:
             AccessError, ThrottledError, UnavailableError: The request failed.
         """
         limit = MANIFEST_MAX_BYTES if size is None else min(size, MANIFEST_MAX_BYTES)
-        response = self._request("GET", repository, str(digest), limit)
+        response = self._read(repository, str(digest), limit)
         if Digest.of(response.body) != digest:
             message = f"{repository.host} sent content with the digest {Digest.of(response.body)} for {digest}"
             raise IntegrityError(message)
@@ -104,7 +106,7 @@ class RegistryClient:
         Raises:
             The same errors as ``read``.
         """
-        return _parsed(self._request("GET", repository, tag))
+        return _parsed(self._read(repository, tag))
 
     def resolve(self, repository: Repository, reference: str) -> Digest | None:
         """
@@ -208,7 +210,9 @@ class RegistryClient:
         is_part = stream.status == _PARTIAL
         skip = skipped(start, stream.headers.get("Content-Range", ""), _BLOB) if is_part else start
         for chunk in stream.chunks(CHUNK_BYTES):
-            yield chunk[skip:]
+            # An empty chunk would look like progress, and reset the retries.
+            if skip < len(chunk):
+                yield chunk[skip:]
             skip = max(0, skip - len(chunk))
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> tuple[RedirectChain, StreamingResponse]:
@@ -231,12 +235,22 @@ class RegistryClient:
         return self.transport.open("GET", url, headers, doing=_BLOB)
 
     def _log_in(self, auth: RegistryAuth, url: str) -> None:
-        """Get a token for a blob without reading it."""
+        """Get a token for a blob without reading it. Not with HEAD, to which some registries respond differently."""
 
         def send(header: Mapping[str, str]) -> HttpResponse:
-            return self.transport.send("HEAD", url, header, limit=MANIFEST_MAX_BYTES, doing="HEAD blob")
+            stream = self._open(url, header)
+            stream.close()
+            return HttpResponse(status=stream.status, headers=stream.headers, body=b"")
 
         auth.request(self.transport, send)
+
+    def _read(self, repository: Repository, reference: str, limit: int = MANIFEST_MAX_BYTES) -> HttpResponse:
+        response = self._request("GET", repository, reference, limit)
+        if response.body[:_SNIFFED_BYTES].lstrip().startswith(b"<"):
+            message = f"registry {repository.host} returned a web page, not a manifest"
+            hint = "check that this host is a registry, and whether it requires credentials"
+            raise InvalidManifestError(message, hint=hint)
+        return response
 
     def _request(
         self, method: str, repository: Repository, reference: str, limit: int = MANIFEST_MAX_BYTES
@@ -267,8 +281,8 @@ class RegistryClient:
         return failure(operation, self.auth.registry, status, hint=self._hint())
 
     def _hint(self) -> str:
-        if self.auth.refusal:
-            return f"check the credentials in the secret: {self.auth.refusal}"
+        if self.auth.hint is not None:
+            return self.auth.hint
         if not self.auth.role_needs:
             return "the registry denies reading; check the credentials that are declared for it"
         return (
@@ -282,12 +296,11 @@ def _parsed(response: HttpResponse, listed_as: str = "") -> Manifest:
     Parse the manifest in a response.
 
     Args:
-        listed_as: The media type in the descriptor, used if the response has
-            a generic Content-Type.
+        listed_as: The media type in the descriptor, used if the Content-Type
+            of the response is not that of a manifest.
     """
-    kind = media_type(response)
     with _PARSING:
-        return Manifest.parse(response.body, listed_as if kind in GENERIC_TYPES else kind)
+        return Manifest.parse(response.body, manifest_type(response) or listed_as)
 
 
 def _listed(response: HttpResponse) -> tuple[Descriptor, ...]:

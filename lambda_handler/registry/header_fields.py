@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token in the sense of RFC 9110
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 
-_PARAMETER = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:{_QUOTED}|([^\s,;\"]+))", re.DOTALL)
-"""RFC 9110, 11.2. An unquoted value may be a URL, as some registries send it."""
+_PARAMETER = re.compile(rf"({_TOKEN})[ \t]*=[ \t]*(?:{_QUOTED}|([^\s,;\"]*))", re.DOTALL)
+"""RFC 9110, 11.2. An unquoted value may also be a URL or empty, as some registries send it."""
 
 _SCHEME = re.compile(rf"({_TOKEN})(?: +[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$)))?(?=[ \t,]|$)")
 """RFC 9110, 11.4: a scheme, optionally followed by a ``token68``, as for ``Negotiate``."""
@@ -36,17 +36,19 @@ class OfferedChallenge:
     Attributes:
         scheme: The scheme in lower case.
         parameters: The parameters by their names in lower case.
-        is_valid: False if a parameter is duplicated or the field is incomplete.
+        ambiguous: The names of parameters that have several different values.
+        is_valid: False if the field is incomplete.
     """
 
     scheme: str
     parameters: dict[str, str] = field(default_factory=dict)
+    ambiguous: set[str] = field(default_factory=set)
     is_valid: bool = True
 
     def add(self, name: str, value: str) -> None:
         """Add a parameter. RFC 9110, 11.2 forbids duplicates, because it is undefined which one applies."""
-        self.is_valid = self.is_valid and name not in self.parameters
-        self.parameters.setdefault(name, value)
+        if self.parameters.setdefault(name, value) != value:
+            self.ambiguous.add(name)
 
 
 def parse_challenges(text: str) -> list[OfferedChallenge]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 from ..errors import UnavailableError, truncated_repr
 from .header_fields import parse_links
-from .redirects import is_same_host
+from .redirects import is_same_host, with_tls
 from .transport import HttpResponse
 
 NO_SUCH_LIST = frozenset({204, 400, 404, 405, 406, 410, 501})
@@ -19,6 +19,20 @@ _JSON = "application/json"
 
 GENERIC_TYPES = frozenset({"", _JSON, "application/octet-stream", "binary/octet-stream", "text/plain", "text/json"})
 """Types that do not identify the content, so the content itself is checked."""
+
+
+_MANIFEST_TYPES = (
+    "application/vnd.oci.image.",
+    "application/vnd.oci.artifact.",
+    "application/vnd.docker.distribution.manifest.",
+)
+"""The beginnings of the media types of manifests, including those that ECR Public does not store."""
+
+
+def manifest_type(response: HttpResponse) -> str:
+    """Return the Content-Type of a manifest; empty if it is not that of any manifest, so that it says nothing."""
+    kind = media_type(response)
+    return kind if kind.startswith(_MANIFEST_TYPES) else ""
 
 
 def media_type(response: HttpResponse) -> str:
@@ -59,16 +73,8 @@ def next_page(response: HttpResponse, url: str) -> str:
     if link is None:
         return ""
     with suppress(ValueError):  # for example an unclosed bracket
-        target = _with_https(urljoin(url, link.target), url)
+        target = with_tls(urljoin(url, link.target), url)
         if is_same_host(target, url):
             return target
     message = f"a list of {urlsplit(url).netloc} continues on another host: {truncated_repr(link.target)}"
     raise UnavailableError(message, operation=_LIST)
-
-
-def _with_https(target: str, url: str) -> str:
-    """Return *target* with https if only the scheme differs: a registry behind a proxy may not know that it has TLS."""
-    here, there = urlsplit(url), urlsplit(target)
-    if (there.scheme, here.scheme) == ("http", "https") and there.netloc == here.netloc:
-        return urlunsplit(there._replace(scheme="https"))
-    return target

@@ -21,6 +21,7 @@ REDIRECTS_MAX = 5
 """Registries redirect once or twice; more redirects are a loop."""
 
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
+_NOT_ASCII = re.compile(r"[\x80-\xff]")
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class RedirectChain:
 
         Raises:
             AccessError: The redirect leads to plain HTTP or to this machine.
-            UnavailableError: The location is invalid, or there are too many redirects.
+            UnavailableError: The location is missing or invalid, or there are too many redirects.
         """
         if self.hops == REDIRECTS_MAX:
             message = f"{self.doing} failed: more than {REDIRECTS_MAX} redirects"
@@ -65,18 +66,21 @@ def target(url: str, location: str, doing: str) -> str:
 
     Raises:
         AccessError: The redirect leads to plain HTTP or to this machine.
-        UnavailableError: The location is invalid.
+        UnavailableError: The location is missing or invalid.
     """
+    # http.client decodes headers as Latin-1, but the bytes are usually those of UTF-8.
+    location = _NOT_ASCII.sub(lambda found: f"%{ord(found[0]):02X}", location)
+    here = urlsplit(url).netloc
     try:
         # urljoin rewrites the URL, which would break a signature.
         led = location.partition("#")[0] if _ABSOLUTE.match(location) else urldefrag(urljoin(url, location))[0]
+        led = with_tls(led, url)
         parts = urlsplit(led)
-        to_loopback = RegistryHost.parse(parts.netloc).is_loopback
+        to_loopback = RegistryHost.parse(parts.netloc if location else "").is_loopback
     except ValueError:
         # urljoin raises it too, for example for an unclosed bracket.
-        message = f"{doing} failed: a redirect has no valid location"
+        message = f"{doing} failed: {here} sent a redirect without a valid location"
         raise UnavailableError(message, operation=doing) from None
-    here = urlsplit(url).netloc
     from_loopback = RegistryHost.parse(here).is_loopback
     if parts.scheme != "https" and not (parts.scheme == "http" and to_loopback and from_loopback):
         message = f"{doing} failed: {here} redirects to plain {parts.scheme or 'nothing'}"
@@ -85,6 +89,20 @@ def target(url: str, location: str, doing: str) -> str:
         message = f"{doing} failed: {here} redirects to this machine"
         raise AccessError(message, operation=doing)
     return led
+
+
+def with_tls(target: str, url: str) -> str:
+    """
+    Return *target* with https if only its scheme differs from that of *url*.
+
+    A registry behind a proxy may not know that the proxy adds TLS.
+
+    Raises:
+        ValueError: *target* is not a URL.
+    """
+    here, there = urlsplit(url), urlsplit(target)
+    is_same = (there.scheme, there.netloc.lower()) == ("http", here.netloc.lower())
+    return f"https{target[len('http') :]}" if is_same and here.scheme == "https" else target
 
 
 def is_same_host(one: str, other: str) -> bool:

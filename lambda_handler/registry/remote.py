@@ -28,11 +28,13 @@ class RegistryRepository:
 
     Attributes:
         repository: The address that the client uses.
+        declared: The address in the declaration, which says whose registry it is; None if there is none.
     """
 
     client: RegistryClient
     repository: Repository
     retry: Retry
+    declared: Repository | None = None
 
     def resolve(self, reference: Reference) -> Manifest:
         """Read the manifest that *reference* points to now."""

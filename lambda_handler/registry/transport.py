@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import urllib3
 
 from ..clock import Deadline
-from ..errors import IntegrityError, UnavailableError
+from ..errors import IntegrityError, RejectedError, UnavailableError, truncated_repr
 from .wire import Wire, headers_for, pool_for
 
 CONNECT_SECONDS = 5.0
@@ -25,6 +27,20 @@ ERROR_MAX_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 _CONTENT = range(200, 300)
 _WITHOUT_BODY = frozenset({204, 304})
+_PLAIN, _GZIP = frozenset({"", "identity"}), frozenset({"gzip", "x-gzip"})
+"""
+Encodings of content.
+
+References:
+    RFC 9110, 8.4.1.
+"""
+
+_GZIP_EXTRA_BYTES = 1024
+"""How much longer short content may be with gzip than without."""
+
+_GZIP_FORMAT = 31
+"""zlib's ``wbits`` for a gzip header and the largest window."""
+
 _DIGITS = 20
 """A Content-Length with this many digits is invalid."""
 
@@ -131,12 +147,15 @@ class Transport:
         Raises:
             UnavailableError: There was no response, or an incomplete one.
             IntegrityError: The content is longer than *limit*.
+            RejectedError: The content has an encoding other than gzip.
             DeadlineError: The deadline has passed.
         """
         stream = self.open(method, url, headers, doing=doing, body=body)
         is_content = stream.status in _CONTENT
         most = limit if is_content else min(limit, ERROR_MAX_BYTES)
-        content = _first(stream, most + 1)
+        encoding = stream.headers.get("Content-Encoding", "").strip().lower() if is_content else ""
+        received = _first(stream, most + 1 + (_GZIP_EXTRA_BYTES if encoding in _GZIP else 0))
+        content = _decoded(received, encoding, most + 1, stream.doing)
         if is_content and len(content) > limit:
             message = f"{doing} failed: the response is longer than the allowed {limit} bytes"
             raise IntegrityError(message)
@@ -153,8 +172,10 @@ class Transport:
             DeadlineError: The deadline has passed.
         """
         where = f"{doing} from {urlsplit(url).netloc}"
-        self.deadline.check(where)
+        # It is read once: urllib3 refuses a timeout of 0.
         left = self.deadline.remaining
+        if left <= 0:
+            raise self.deadline.error(where)
         # urllib3 uses the connect timeout for sending too.
         connect, read = (CONNECT_SECONDS, READ_SECONDS) if body is None else (SEND_SECONDS, SEND_SECONDS)
         try:
@@ -203,6 +224,27 @@ def _first(stream: StreamingResponse, size: int) -> bytes:
             stream.close()
             break
     return bytes(content[:size])
+
+
+def _decoded(content: bytes, encoding: str, size: int, doing: str) -> bytes:
+    """
+    Return at most the first *size* bytes of a content without its encoding.
+
+    Requests accept no encoding, but static file servers send what they have.
+    Blobs are never decoded: for a layer, the header often describes the layer itself.
+    """
+    if encoding in _PLAIN or not content:
+        return content
+    if encoding not in _GZIP:
+        message = f"{doing} failed: the response has the encoding {truncated_repr(encoding)}, which was not requested"
+        raise RejectedError(message, operation=doing)
+    decoder = zlib.decompressobj(_GZIP_FORMAT)
+    with suppress(zlib.error):
+        plain = decoder.decompress(content, size)
+        if decoder.eof or len(plain) == size:
+            return plain
+    message = f"{doing} failed: the response has the encoding gzip, but is not a complete gzip file"
+    raise UnavailableError(message, operation=doing)
 
 
 def _broken(doing: str, error: Exception, deadline: Deadline) -> UnavailableError:

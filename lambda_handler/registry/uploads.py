@@ -1,8 +1,10 @@
 """
 Upload blobs through the registry API, as container tools do.
 
-POST initiates an upload, PATCH streams all bytes, and PUT commits it. ECR Public
-does not report the progress of an upload, so an interrupted upload is restarted.
+POST initiates an upload. Then one PUT carries all bytes of a small blob and
+commits it, as containerd does; a large one is streamed with PATCH before. ECR
+Public does not report the progress of an upload, so an interrupted upload is
+restarted.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from ..errors import (
@@ -41,6 +45,14 @@ _DONE = frozenset({201, 202, 204})
 
 _LOST = frozenset({404, 416})
 """The upload does not exist, or has another offset."""
+
+ONE_PUT_MAX_BYTES = 16 * 1024 * 1024
+"""
+The size up to which one PUT carries and commits a blob.
+
+If the commit is throttled, all bytes have to be sent again. For a larger blob,
+that would cost more than the round trip that PATCH takes.
+"""
 
 _RESPONSE_MAX_BYTES = 64 * 1024
 _SAID_CHARACTERS = 400
@@ -82,24 +94,41 @@ class Uploads:
             message = f"the blob {blob.digest} is empty, and ECR Public does not store empty blobs"
             raise RejectedError(message, operation=_INITIATE)
         attempts = self.retry.start(f"uploading {blob.digest}", retry_access_denied=True)
-        while (error := self._attempt(blob, content)) is not None:
-            attempts.pause(error)
+        in_one_put = blob.size <= ONE_PUT_MAX_BYTES
+        while (error := self._attempt(blob, content, in_one_put=in_one_put)) is not None:
+            if not isinstance(error, RejectedError):
+                attempts.pause(error)
+            in_one_put = False
 
-    def _attempt(self, blob: Descriptor, content: BlobOpener) -> ImageError | None:
+    def _attempt(self, blob: Descriptor, content: BlobOpener, *, in_one_put: bool) -> ImageError | None:
         """Upload a blob from its first byte; return an error that another attempt may overcome."""
-        location = self.retry.call("initiating an upload", self._initiate, retry_access_denied=True)
         with closing(content()) as chunks:
             source = _Source(blob, chunks)
+            location = self._open(source)
             try:
-                location = self._stream(location, blob, source)
+                if in_one_put:
+                    return self._commit(location, blob, source)
+                location = self._stream(location, source)
             except (UnavailableError, ThrottledError, AccessError) as error:
                 # The source has retried already.
                 if error is source.error:
                     raise
                 return _lost(error) if isinstance(error, UnavailableError) else error
+            except RejectedError as error:
+                if error is source.error or not in_one_put:
+                    raise
+                # The registry may need PATCH.
+                return error
         return self.retry.call(
             f"committing {blob.digest}", lambda: self._commit(location, blob), retry_access_denied=True
         )
+
+    def _open(self, source: _Source) -> str:
+        """Open the source and initiate the upload at the same time; return the URL of the upload."""
+        with ThreadPoolExecutor(1) as pool:
+            location = pool.submit(self.retry.call, "initiating an upload", self._initiate, retry_access_denied=True)
+            source.open()
+            return location.result()
 
     def _initiate(self) -> str:
         url = f"{self.repository.url}/blobs/uploads/"
@@ -109,22 +138,31 @@ class Uploads:
 
         return self._next_location(self.auth.request(self.transport, send, writes=True), url, _INITIATE)
 
-    def _stream(self, location: str, blob: Descriptor, source: _Source) -> str:
-        headers = {"Content-Length": str(blob.size), "Content-Type": "application/octet-stream", **self.auth.header()}
-        response = self.transport.send(
-            "PATCH", location, headers, limit=_RESPONSE_MAX_BYTES, doing=_STREAM, body=source.checked()
-        )
+    def _stream(self, location: str, source: _Source) -> str:
+        response = self._send("PATCH", location, _STREAM, source)
         return self._next_location(response, location, _STREAM)
 
-    def _commit(self, location: str, blob: Descriptor) -> UploadLostError | None:
-        """Commit an upload. If a response was lost, the upload may be committed already and no longer exist."""
+    def _commit(self, location: str, blob: Descriptor, source: _Source | None = None) -> UploadLostError | None:
+        """
+        Commit an upload. If a response was lost, the upload may be committed already and no longer exist.
+
+        Args:
+            source: The content, if it has not been streamed before.
+        """
         url = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': str(blob.digest)})}"
-        response = self.transport.send("PUT", url, self.auth.header(), limit=_RESPONSE_MAX_BYTES, doing=_COMMIT)
+        response = self._send("PUT", url, _COMMIT, source)
         if response.status in _LOST:
             return _lost(self._failure(response, _COMMIT))
         if response.status not in _DONE:
             raise self._failure(response, _COMMIT)
         return None
+
+    def _send(self, method: str, url: str, operation: str, source: _Source | None) -> HttpResponse:
+        headers, body = dict(self.auth.header()), None
+        if source is not None:
+            headers |= {"Content-Length": str(source.blob.size), "Content-Type": "application/octet-stream"}
+            body = source.checked()
+        return self.transport.send(method, url, headers, limit=_RESPONSE_MAX_BYTES, doing=operation, body=body)
 
     def _next_location(self, response: HttpResponse, url: str, operation: str) -> str:
         """Return the next URL of an upload, which must be on the same host, because it receives credentials."""
@@ -159,8 +197,12 @@ class _Source:
     """
 
     blob: Descriptor
-    chunks: Iterable[bytes]
+    chunks: Iterator[bytes]
     error: ImageError | None = field(default=None, init=False)
+
+    def open(self) -> None:
+        """Read the first chunk, which opens the source."""
+        self.chunks = chain([next(self.chunks, b"")], self.chunks)
 
     def checked(self) -> Iterator[bytes]:
         """Yield the content, and refuse it before its end if it does not match the descriptor."""

@@ -1,44 +1,72 @@
-"""From a declaration to what the planner compares. The function and the review commands share it."""
+"""Turn a declaration into the input of the planner, for the function and for the review commands."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 
 from ..publish.content import Content
-from ..publish.plan import Desired
-from ..publish.ports import SourcePorts
+from ..publish.own import without_own
+from ..publish.plan import Desired, Observed
+from ..publish.ports import MissingSignature, SourcePorts
 from ..publish.referrers import with_referrers
+from ..publish.rule import Release, Verdict, is_protected
 from ..spec import Declaration
 
 
 def resolve(declaration: Declaration, ports: SourcePorts) -> Content:
     """
-    Read what the declaration's source stands for now, and what comes along with it.
+    Resolve the source of a declaration, with referrers if it includes them.
 
     Raises:
-        ImageError: There is no such image, it cannot be read, or lacks a platform.
+        ImageError: The image does not exist, cannot be read, or lacks a platform.
     """
     content = declaration.source.resolve(ports, declaration.platforms)
-    return with_referrers(content) if declaration.include_referrers else content
+    content = with_referrers(content) if declaration.include_referrers else content
+    return without_own(content, ports.destination.repository)
+
+
+def release_of(declaration: Declaration, content: Content, observed: Observed, ports: SourcePorts) -> Release:
+    """Return the release that the rules of a declaration judge."""
+    return Release(content=content, tags=declaration.tags, found=observed.tags, ports=ports)
+
+
+def missing_signatures(
+    declaration: Declaration, content: Content, observed: Observed, ports: SourcePorts
+) -> tuple[MissingSignature, ...]:
+    """
+    Return the signatures that a declaration asks for and the image lacks.
+
+    Raises:
+        ImageError: They cannot be read.
+    """
+    signing = declaration.signing
+    return signing.missing(content, observed.missing_images, ports) if signing else ()
 
 
 def desire(
-    declaration: Declaration, content: Content, *, confirm: Collection[str] = (), confirm_image: bool = False
+    declaration: Declaration,
+    content: Content,
+    verdict: Verdict,
+    *,
+    confirm: Collection[str] = (),
+    confirm_image: bool = False,
+    signatures: Sequence[MissingSignature] = (),
 ) -> Desired:
     """
-    Put the declaration's rules beside its content.
+    Combine the content with the tags of its declaration, as its rules allow them: protected tags first.
 
     Args:
+        verdict: What the rules of the declaration say; see ``judge``.
         confirm: Tags to put even if they seem to be in place; see ``Desired.confirm``.
-        confirm_image: Likewise the image itself.
+        confirm_image: Put the image itself even if it seems to exist.
+        signatures: The signatures that the image lacks.
     """
-    if any(rule.needs_platforms for rule in declaration.rules):
-        content = replace(content, looked_up=content.platforms)
+    tags = [tag for tag in declaration.tags if tag not in verdict.stays]
     return Desired(
         content=content,
-        tags=declaration.tags,
-        rules=declaration.rules,
+        tags=tuple(sorted(tags, key=lambda tag: not is_protected(tag, declaration.rules))),
+        verdict=verdict,
         confirm=frozenset(confirm),
         confirm_image=confirm_image,
+        signatures=tuple(signatures),
     )

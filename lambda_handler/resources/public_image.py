@@ -1,4 +1,4 @@
-"""``Custom::ECRPublicImage``: an image is in a public repository, under these tags."""
+"""``Custom::ECRPublicImage``: publishes an image in a public repository, under the declared tags."""
 
 from __future__ import annotations
 
@@ -7,38 +7,54 @@ from dataclasses import dataclass, field, replace
 
 from ..cfn.event import Event, RequestType
 from ..cfn.response import Response
-from ..errors import AccessError, ImageError, MissingContentError, NotFoundError, RemoteError, RepositoryNotFoundError
+from ..errors import (
+    AccessError,
+    ConflictError,
+    ImageError,
+    MissingContentError,
+    NotFoundError,
+    RemoteError,
+    RepositoryNotFoundError,
+)
 from ..log import Log
 from ..oci import Digest, Manifest, is_account_id
-from ..publish.content import Content, present
+from ..publish.content import Content, content_in_destination
 from ..publish.execute import Progress, execute
 from ..publish.observe import observe
-from ..publish.plan import Desired, Observed, Plan, broken, make_plan
-from ..publish.ports import GONE_SECONDS, Ports, PublicRepository
+from ..publish.plan import Observed, Plan, make_plan
+from ..publish.ports import PUT_SECONDS, MissingSignature, Ports, PublicRepository
+from ..publish.rule import Verdict, is_protected
 from ..spec import Declaration, Property, decode
-from . import memory, undo
-from .planning import desire, resolve
-from .record import key_of
-from .records import remembers
-from .turn import ID_PREFIX, Turn, decoded, registry_in_id
+from . import recording, undo
+from .judging import judge_turn
+from .planning import desire, missing_signatures, resolve
+from .record import declaration_key
+from .records import always_has_record
+from .turn import ID_PREFIX, Turn, decode_or_none, registry_in_physical_id
 
 KEPT_TAGS_MAX_CHARACTERS = 1000
-"""Of the attribute ``KeptTags``: a response takes 4,096 bytes, for everything."""
+"""The size limit of the attribute ``KeptTags``. CloudFormation limits the whole response to 4,096 bytes."""
 
-_PLACE = (Property.REGISTRY_ID, Property.REPOSITORY_NAME, Property.SOURCE, Property.PLATFORMS, Property.REFRESH)
-"""What an image and its repository are declared with; where one of them changes, no tag is taken to be in place."""
+_IMAGE_PROPERTIES = (
+    Property.REGISTRY_ID,
+    Property.REPOSITORY_NAME,
+    Property.SOURCE,
+    Property.PLATFORMS,
+    Property.REFRESH,
+)
+"""The properties that select the image and its repository. If one of them changes, all tags may be stale."""
 
 Connect = Callable[[Declaration], Ports]
-"""Opens what a declaration is resolved and published with."""
+"""Opens the ports that a declaration needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicImageResource:
     """
-    The use case, between CloudFormation's lifecycle and the ports.
+    Serves the requests of CloudFormation for one custom resource.
 
     Attributes:
-        progress: What was moved so far, should time run out while a call hangs.
+        progress: The tags moved so far, for the response if a call hangs until the deadline.
     """
 
     connect: Connect
@@ -46,47 +62,47 @@ class PublicImageResource:
     progress: Progress = field(default_factory=Progress)
 
     def owns(self, physical_resource_id: str) -> bool:
-        """Whether the id is one of ours: neither a marker nor one that CloudFormation invented."""
+        """Whether this function created the id. A marker of a failed Create does not count."""
         return physical_resource_id.startswith(ID_PREFIX)
 
     def create(self, event: Event) -> Response:
-        """Publish what is declared."""
+        """Publish the declared image."""
         return self._publish(self._turn(event, decode(event.properties)))
 
     def update(self, event: Event) -> Response:
         """
-        Publish what is declared now; then give back or remove the tags that no longer are, as far as that is meant.
+        Publish the new declaration. Then give back or remove the tags that it dropped, if the declarations ask for it.
 
-        The plan comes from what the repository holds, not from the old
-        properties: so a rollback (an Update the other way round) succeeds
-        from any half-done state, and a duplicate does nothing.
+        The plan depends on what the repository holds, not on the old
+        properties. So a rollback, which is the reverse Update, succeeds from
+        any half-done state, and a duplicate does nothing.
         """
         turn = self._turn(event, decode(event.properties))
         try:
             outcome = self._publish(turn)
-            kept = undo.leave_old_declaration(turn)
-            if turn.lost is not None:
+            kept = undo.clean_up_after_update(turn)
+            if turn.lost_replacement is not None:
                 lost = replace(
                     event, request_type=RequestType.DELETE, physical_resource_id="", properties=event.old_properties
                 )
-                self._delete(lost, turn.lost)
+                self._delete(lost, turn.lost_replacement)
         except ImageError:
-            memory.remember_failure(turn)
+            recording.record_failure(turn)
             raise
-        return replace(outcome, data={**outcome.data, "KeptTags": _shortened(kept)}) if kept else outcome
+        return replace(outcome, data={**outcome.data, "KeptTags": _joined(kept)}) if kept else outcome
 
     def delete(self, event: Event) -> None:
         """
         Undo a creation whose deployment failed, or remove what the declaration asks to remove.
 
-        Otherwise nothing is touched: images outlive the stack that published them.
+        Otherwise leave the registry alone: images outlive the stack that published them.
         """
-        declaration = decoded(event.properties)
+        declaration = decode_or_none(event.properties)
         if declaration is None:
-            self.log.info("nothing was ever published with properties like these")
+            self.log.info("nothing to delete: with these invalid properties, nothing was published")
             return
-        if declaration.registry_id is not None and is_account_id(account := registry_in_id(event) or ""):
-            # Whose alias it is may not be asked any more, where no image that stays is declared by one.
+        if declaration.registry_id is not None and is_account_id(account := registry_in_physical_id(event) or ""):
+            # The role may no longer have the permission to look up the alias in the properties.
             declaration = replace(declaration, registry_id=account)
         self._delete(event, declaration)
 
@@ -96,11 +112,12 @@ class PublicImageResource:
             undo.delete(turn, is_created=self.owns(event.physical_resource_id))
         except RepositoryNotFoundError as error:
             self.log.info(f"nothing to delete: {error.message}", physicalResourceId=event.physical_resource_id)
+            undo.end_records(turn)
         except AccessError as error:
             if not error.operation.startswith("ssm:"):
                 raise
-            # What cannot be read forbids: somebody else may own what this declares.
-            self.log.warning(f"images and tags are kept, since it cannot be read who owns them: {error.explain()}")
+            # Another resource may own the tags, so they stay.
+            self.log.warning(f"images and tags stay, because their owners cannot be read: {error.explain()}")
 
     def _turn(self, event: Event, declaration: Declaration) -> Turn:
         return Turn(event, declaration, self.connect(declaration), self.log)
@@ -108,107 +125,180 @@ class PublicImageResource:
     def _publish(self, turn: Turn) -> Response:
         undo.refuse_removal_elsewhere(turn.declaration, turn.ports.destination)
         content = self._resolve(turn)
-        plan = self._planned(turn, content)
+        plan = self._plan(turn, content)
         try:
-            self._execute(turn, plan)
-        except MissingContentError:
-            # Another declaration may have removed what was there a moment ago.
+            self._execute(turn, plan, lambda: _check_unmoved(turn, plan))
+        except (MissingContentError, _TagsMovedError) as error:
+            # Another resource may have removed a layer or child, or moved a tag, since this request looked.
             content = self._resolve(turn)
-            again = self._planned(turn, content)
-            if again == plan:
+            again = self._plan(turn, content)
+            if again == plan and isinstance(error, MissingContentError):
                 raise
-            self._execute(turn, again)
-        data = _attributes(content.root, turn.ports.destination)
-        return Response(physical_resource_id=turn.identity, data=data)
+            self._execute(turn, again, lambda: self._check_again(turn, again))
+        data = {**_attributes(content.root, turn.ports.destination), "SkippedTags": _joined(sorted(turn.left))}
+        return Response(physical_resource_id=turn.physical_id, data=data)
 
-    def _execute(self, turn: Turn, plan: Plan) -> None:
+    def _execute(self, turn: Turn, plan: Plan, before_tags: Callable[[], None] = lambda: None) -> None:
         repository = turn.ports.destination
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
-        execute(plan, repository, self.log, turn.ports.undoing, self.progress)
+        execute(plan, repository, self.log, turn.ports.undoing, self.progress, before_tags)
 
-    def _planned(self, turn: Turn, content: Content) -> Plan:
-        """Check everything, write the record that the request needs, and say what else is to be written."""
+    def _check_again(self, turn: Turn, plan: Plan) -> None:
+        """
+        Check once more before the second attempt puts tags, unless it is an undo, which must not stop.
+
+        Raises:
+            ConflictError: A tag has moved again.
+        """
+        try:
+            _check_unmoved(turn, plan)
+        except _TagsMovedError as error:
+            if self._is_undo(turn):
+                return
+            message = "tags that rules protect were moved twice while this release was checked"
+            hint = "deploy again, when the other release has ended"
+            raise ConflictError(message, operation="ecr-public:PutImage", hint=hint) from error
+
+    def _plan(self, turn: Turn, content: Content) -> Plan:
+        """Check the request, write the record that it needs, and return the plan."""
         declaration, repository = turn.declaration, turn.ports.destination
-        observed = observe(content, declaration.tags, repository)
+        observed = observe(content, declaration.tags, repository, signs=declaration.signing is not None)
         desired = desire(
-            declaration, content, confirm=_doubtful(turn), confirm_image=not declaration.tags and remembers(declaration)
+            declaration,
+            content,
+            self._judge(turn, content, observed),
+            confirm=_possibly_stale_tags(turn),
+            confirm_image=not declaration.tags and always_has_record(declaration),
+            signatures=self._signatures(turn, content, observed),
         )
-        if self._may_break_rules(turn, desired, observed):
-            desired = replace(desired, rules=tuple(rule for rule in desired.rules if not rule.yields_to_rollback))
-        # All is checked before anything is written, the record too.
+        # This call only checks: nothing may be written before, not even the record.
         make_plan(desired, observed)
-        shared = memory.remember(turn, content, observed)
+        shared = recording.write_record(turn, content, observed)
         return make_plan(replace(desired, confirm=desired.confirm | frozenset(shared)), observed)
 
     def _resolve(self, turn: Turn) -> Content:
         """
-        Read what is declared; where a moving source is rolled back, what it was resolved to when it was deployed.
+        Read the declared image; in an undo, the image that was deployed, even if its source is gone or has changed.
 
         Raises:
-            NotFoundError: It is not remembered what was deployed, or the image is gone.
+            NotFoundError: The record does not contain the deployed image, or the image is gone.
         """
-        if turn.declaration.pinned is None and turn.is_undo:
-            digest, destination = deployed(turn), turn.ports.destination
-            self.log.info(f"rolling back to {digest}, as it was deployed", imageDigest=str(digest))
-            return present(destination.manifest(digest, wait_seconds=GONE_SECONDS), destination, ())
-        return resolve(turn.declaration, turn.ports)
+        pinned = turn.declaration.pinned
+        if pinned is None:
+            return (
+                self._deployed(turn, deployed_digest(turn)) if turn.is_undo else resolve(turn.declaration, turn.ports)
+            )
+        try:
+            content = resolve(turn.declaration, turn.ports)
+        except ImageError:
+            if not self._is_undo(turn) or turn.ports.destination.missing_images([pinned]):
+                raise
+            return self._deployed(turn, pinned)
+        if content.root.digest == pinned or not self._is_undo(turn):
+            return content
+        return self._deployed(turn, pinned)
 
-    def _may_break_rules(self, turn: Turn, desired: Desired, observed: Observed) -> bool:
-        """Whether rules are broken that yield to an undo, and this is one."""
-        yielding = [rule for rule in desired.rules if rule.yields_to_rollback]
-        if turn.event.request_type is not RequestType.UPDATE or not any(broken(yielding, desired, observed)):
+    def _deployed(self, turn: Turn, digest: Digest) -> Content:
+        destination = turn.ports.destination
+        self.log.info(f"rolling back to {digest}, which was deployed", imageDigest=str(digest))
+        return content_in_destination(destination.manifest(digest, wait_seconds=PUT_SECONDS), destination, ())
+
+    def _judge(self, turn: Turn, content: Content, observed: Observed) -> Verdict:
+        """
+        Ask the rules of the declaration.
+
+        Whether the request is an undo is read only if that makes a difference: before
+        a rule reads something, or when one objects.
+        """
+        verdict = judge_turn(turn, content, observed, lambda: self._is_undo(turn))
+        for message in verdict.warnings:
+            self.log.warning(message)
+        for message in verdict.notes:
+            self.log.info(message)
+        return verdict
+
+    def _signatures(self, turn: Turn, content: Content, observed: Observed) -> tuple[MissingSignature, ...]:
+        """Return the signatures to make. An undo makes none, and nothing that it would read may stop it."""
+        if turn.declaration.signing is None or self._is_undo(turn):
+            return ()
+        return missing_signatures(turn.declaration, content, observed, turn.ports)
+
+    def _is_undo(self, turn: Turn) -> bool:
+        """Whether an update undoes another one; also false if that cannot be read."""
+        if turn.event.request_type is not RequestType.UPDATE:
             return False
         try:
-            return turn.is_rolled_back or turn.was_refused
+            return turn.is_rollback or turn.reverses_failed_update
         except ImageError as error:
-            # The violation says more than that we could not ask.
-            self.log.warning(f"taken for an update and not for its rollback: {error.explain()}")
+            # The response then reports the violation, which is more useful than this error.
+            self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
 
 
-def deployed(turn: Turn) -> Digest:
+class _TagsMovedError(Exception):
+    """A tag of a rule points to another image than the rules have judged."""
+
+
+def _check_unmoved(turn: Turn, plan: Plan) -> None:
     """
-    Return what the declaration was resolved to when it was deployed.
+    Look once more at tags that may only move forward or never: copying, scans and signatures take minutes.
+
+    PutImage has no condition, so a tag that moves after this call is not seen.
 
     Raises:
-        NotFoundError: That is not remembered, or cannot be read.
+        _TagsMovedError: One of them has moved.
+    """
+    rules = turn.declaration.rules
+    judged = {move.tag: move.before for move in plan.moves if turn.may_leave(move.tag) or is_protected(move.tag, rules)}
+    if judged:
+        found = turn.ports.destination.resolve(list(judged))
+        if any(found.get(tag) != before for tag, before in judged.items()):
+            raise _TagsMovedError
+
+
+def deployed_digest(turn: Turn) -> Digest:
+    """
+    Return the digest that the declared source was resolved to when it was deployed.
+
+    Raises:
+        NotFoundError: No record contains it, or the record cannot be read.
     """
     try:
-        digest = turn.record.deployed.get(key_of(turn.event.properties)) if turn.record else None
-        cause = "it is not remembered"
+        digest = turn.record.deployed.get(declaration_key(turn.event.properties)) if turn.record else None
+        cause = "no record contains it"
     except RemoteError as error:
         digest, cause = None, error.explain()
     if digest is None:
         message = (
-            "this is a rollback, and which image the source stood for when it was deployed is not known: "
+            "this is a rollback, and the image that the source was resolved to at its deployment is not known: "
             f"{cause}; nothing was written"
         )
         hint = (
-            "let the rollback go on without this resource (cdk rollback --orphan LOGICAL_ID, or "
+            "continue the rollback without this resource (cdk rollback --orphan LOGICAL_ID, or "
             "continue-update-rollback --resources-to-skip LOGICAL_ID), then deploy the image by its digest"
         )
         raise NotFoundError(message, operation="ssm:GetParameter", hint=hint)
     return digest
 
 
-def _doubtful(turn: Turn) -> Sequence[str]:
+def _possibly_stale_tags(turn: Turn) -> Sequence[str]:
     """
-    Return the tags that an update may see where they were before the deployment.
+    Return the tags whose reads may still show the state before the deployment.
 
-    All of an undo, or of another image or repository; else those that are new
-    here: another resource may have had one of them until a moment ago.
+    These are all tags of a Create, because an earlier deployment may just have
+    been rolled back, and of an update that is an undo or changes the image or
+    repository. Otherwise they are the new tags: another resource of the same
+    deployment may just have moved them.
     """
     event, tags = turn.event, turn.declaration.tags
-    if event.request_type is not RequestType.UPDATE:
-        return ()
-    changed = any(event.old_properties.get(name) != event.properties.get(name) for name in _PLACE)
-    if changed or turn.old is None or turn.is_undo:
+    changed = any(event.old_properties.get(name) != event.properties.get(name) for name in _IMAGE_PROPERTIES)
+    if turn.old is None or changed or turn.is_undo:
         return tags
     return [tag for tag in tags if tag not in turn.old.tags]
 
 
-def _shortened(tags: Sequence[str]) -> str:
-    """List tags, as many as there is room for."""
+def _joined(tags: Sequence[str]) -> str:
+    """Join tags with commas, up to ``KEPT_TAGS_MAX_CHARACTERS``."""
     text = ",".join(tags)
     if len(text) <= KEPT_TAGS_MAX_CHARACTERS:
         return text
@@ -217,7 +307,7 @@ def _shortened(tags: Sequence[str]) -> str:
 
 
 def _attributes(manifest: Manifest, repository: PublicRepository) -> dict[str, str]:
-    """Return what ``Fn::GetAtt`` reads; the manifest itself would not fit the response's 4096 bytes."""
+    """Return the attributes for ``Fn::GetAtt``. The manifest is not one of them: a response holds only 4,096 bytes."""
     return {
         "RegistryId": repository.registry_id,
         "RepositoryName": repository.name,

@@ -1,27 +1,32 @@
 """
 The record of one resource: a short JSON document.
 
-CloudFormation's requests carry what was declared, not what was there before
-and not what a tag stood for; an undo and a removal need both.
+An undo and a removal need to know where tags pointed before, and what mutable
+sources were resolved to. CloudFormation's requests contain neither.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import InvalidPropertiesError
-from ..oci import Digest
+from ..errors import ImageError, InvalidPropertiesError
+from ..oci import MANIFEST_MAX_BYTES, Digest, Manifest
 from ..spec import Property
 
 RECORD_MAX_BYTES = 4096
 """The size limit of a standard Systems Manager parameter."""
 
 DEPLOYED_MAX = 8
-"""The declaration of a deployment, the one that it can be rolled back to, and some that failed in between."""
+"""How many digests to keep: of the current declaration, of the one to roll back to, and of failed ones in between."""
+
+UNDONE = "undone"
+"""Stands for the key of a declaration after an update was undone to it."""
 
 VERSION = 1
 
@@ -29,8 +34,8 @@ _NOT_DECLARED = frozenset({"ServiceToken", "ServiceTimeout", Property.STATE_PARA
 _KEY_HEX = 16
 
 
-def key_of(properties: Mapping[str, object]) -> str:
-    """Return a hash of the properties of a declaration, without those that have nothing to do with the image."""
+def declaration_key(properties: Mapping[str, object]) -> str:
+    """Return a hash of the properties that describe the image, as 16 hex digits."""
     declared = {name: value for name, value in properties.items() if name not in _NOT_DECLARED}
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:_KEY_HEX]
 
@@ -41,36 +46,41 @@ class Record:
     The record of a resource.
 
     Attributes:
-        stack: The ARN of its stack, which tells stacks of the same name apart.
+        stack: The ARN of the stack. It distinguishes stacks of the same name.
         request: The id of the request that wrote the record.
         sent: When that request was sent, in seconds since the epoch.
-        undoes_to: The key of the declaration that an undo of the request returns to;
-            empty where it created the resource.
-        tags: What is declared; None where that did not fit: all of the image's.
-        found: The tags that existed and were not the resource's own, each with
-            its image, before the request wrote anything; None: not known.
-        put: The images that *found* was taken over for, by this request and by
-            those before it since a deployment has succeeded.
+        undoes_to: The key of the declaration that an undo of the request returns
+            to; empty if the request created the resource, or was rolled back.
+        is_new: No deployment with the resource has succeeded before.
+        tags: The declared tags; None, which stands for all tags of the image, if
+            they did not fit.
+        found: The tags that the resource took over, each with its previous
+            image; None if they are not known.
+        put: The images that the tags in *found* were put to, since the last
+            successful deployment.
         existed: Which manifests of the image existed before; None if not known.
-        lists: The children of the image, if they are to be deleted with it: time
-            may run out in between.
-        deployed: What declarations were resolved to, by their keys, the latest
-            last; only where the source may move.
+        lists: The children of the image, if a removal deletes them too. A
+            repeated removal needs them after the index is gone.
+        deployed: The digests that a mutable source was resolved to, by
+            declaration key, the latest last.
         failed: The key of the declaration whose update failed.
+        failed_from: The key of the declaration before that update, to which its undo returns.
         failed_sent: When that update was sent, in seconds since the epoch.
-        previous: Segment of the record of the declaration before, which a
+        previous: The path segment of the previous declaration's record, which a
             rollback may need.
         regained: When an undo gave dropped tags back to the resource, in
             seconds since the epoch.
         follows_first: The record that version 0.1 wrote still exists.
-        left_over: The resource has ended, and these tags wait for the index
-            that lists their image.
+        manifest: The manifest of the image while its last tag is being removed, encoded by ``with_manifest``.
+        left_over: The resource was deleted, and its *tags* stay until the index
+            that lists their image is deleted.
     """
 
     stack: str = ""
     request: str = ""
     sent: float = 0.0
     undoes_to: str = ""
+    is_new: bool = False
     tags: tuple[str, ...] | None = ()
     found: Mapping[str, Digest] | None = field(default_factory=dict)
     put: frozenset[Digest] = frozenset()
@@ -78,30 +88,33 @@ class Record:
     lists: tuple[Digest, ...] = ()
     deployed: Mapping[str, Digest] = field(default_factory=dict)
     failed: str = ""
+    failed_from: str = ""
     failed_sent: float = 0.0
     previous: str = ""
     regained: float = 0.0
     follows_first: bool = False
+    manifest: str = ""
     left_over: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Record:
         """
-        Read a record.
+        Parse a record.
 
         Raises:
-            ValueError: It is not one, or of a later version.
+            ValueError: The text is not a record, or is one of a later version.
         """
         try:
             data = json.loads(text)
             if data["version"] != VERSION:
-                message = f"the record is of version {data['version']!r}"
+                message = f"the record has version {data['version']!r}"
                 raise ValueError(message)
             return cls(
                 stack=str(data["stack"]),
                 request=str(data["request"]),
                 sent=float(data["sent"]),
                 undoes_to=str(data.get("undoesTo", "")),
+                is_new=_boolean(data.get("isNew", False)),
                 tags=_tags(data["tags"]),
                 found=_found(data.get("found", {})),
                 put=_digests(data.get("put", [])) or frozenset(),
@@ -109,10 +122,12 @@ class Record:
                 lists=tuple(map(Digest.parse, _strings(data.get("lists", [])))),
                 deployed=_digest_by_key(data.get("deployed", {})),
                 failed=str(data.get("failed", "")),
+                failed_from=str(data.get("failedFrom", "")),
                 failed_sent=float(data.get("failedSent", 0.0)),
                 previous=str(data.get("previous", "")),
                 regained=float(data.get("regained", 0.0)),
                 follows_first=_boolean(data.get("followsFirst", False)),
+                manifest=str(data.get("manifest", "")),
                 left_over=_boolean(data.get("leftOver", False)),
             )
         except (TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -122,10 +137,10 @@ class Record:
     @classmethod
     def parse_first_version(cls, text: str) -> Record:
         """
-        Read what version 0.1 wrote.
+        Parse a record that version 0.1 wrote.
 
         Raises:
-            ValueError: That is not it.
+            ValueError: The text is not such a record.
         """
         try:
             data = json.loads(text)
@@ -144,18 +159,17 @@ class Record:
 
     def text(self) -> str:
         """
-        Write it, as far as it has to be exact.
+        Encode the record as JSON of at most ``RECORD_MAX_BYTES``.
 
-        Where it would be too long, what the image lists is left out, which is
-        read from the image while that is there; then all of the image's tags
-        count as declared, and all of its manifests as those that existed:
-        both only forbid.
+        If it is too long, leave out *manifest*, then *lists*, *tags* and *existed*.
+        Without the last three, the record only prevents more removals.
 
         Raises:
-            InvalidPropertiesError: There are more tags to give back than it holds.
+            InvalidPropertiesError: The tags in *found* do not fit.
         """
-        brief = replace(self, lists=())
-        for each in (self, brief, replace(brief, tags=None), replace(brief, tags=None, existed=None)):
+        short = replace(self, manifest="")
+        brief = replace(short, lists=())
+        for each in (self, short, brief, replace(brief, tags=None), replace(brief, tags=None, existed=None)):
             text = json.dumps(each.data(), separators=(",", ":"))
             if len(text) <= RECORD_MAX_BYTES:
                 return text
@@ -167,34 +181,56 @@ class Record:
         raise InvalidPropertiesError([problem])
 
     def with_deployed(self, key: str, digest: Digest) -> Record:
-        """Remember what a declaration was resolved to, beside the one before it."""
+        """Return the record with the digest that a declaration was resolved to, as the latest one."""
         earlier = [(each, known) for each, known in self.deployed.items() if each != key]
         return replace(self, deployed=dict([*earlier, (key, digest)][-DEPLOYED_MAX:]))
 
+    def with_manifest(self, manifest: Manifest) -> Record:
+        """Return the record with a manifest, which is put back if the removal of its last tag is cut off."""
+        data = f"{manifest.media_type.value}\n".encode() + manifest.content
+        return replace(self, manifest=base64.b64encode(zlib.compress(data, 9)).decode())
+
+    def held_manifest(self, digest: Digest) -> Manifest | None:
+        """Return the manifest in the record; None if there is none, or if it is not the one with this digest."""
+        try:
+            data = zlib.decompressobj().decompress(base64.b64decode(self.manifest), MANIFEST_MAX_BYTES)
+            media_type, _, content = data.partition(b"\n")
+            return Manifest.parse(content, media_type.decode(), expected=digest)
+        except (ValueError, zlib.error, ImageError):
+            return None
+
     @property
     def latest(self) -> Digest | None:
-        """What the last declaration of a moving source was resolved to."""
+        """The digest that a mutable source was last resolved to."""
         return list(self.deployed.values())[-1] if self.deployed else None
 
     @property
-    def claimed(self) -> float:
-        """When the resource got its tags, in seconds since the epoch."""
+    def may_have_existed(self) -> bool:
+        """Whether a manifest of the image existed before, or may have, because the record is too short for the list."""
+        return bool(self.existed) or (self.existed is None and self.tags is None)
+
+    @property
+    def owned_since(self) -> float:
+        """Since when the resource owns its tags, in seconds since the epoch."""
         return max(self.sent, self.regained)
 
     def data(self) -> dict[str, object]:
-        """Return it for JSON."""
+        """Return the record as a JSON object."""
         optional = {
             "undoesTo": self.undoes_to,
+            "isNew": self.is_new,
             "found": None if self.found is None else _by_digest(self.found),
             "put": sorted(map(str, self.put)),
             "existed": None if self.existed is None else sorted(map(str, self.existed)),
             "lists": [str(digest) for digest in self.lists],
             "deployed": {key: str(digest) for key, digest in self.deployed.items()},
             "failed": self.failed,
+            "failedFrom": self.failed_from,
             "failedSent": round(self.failed_sent, 3),
             "previous": self.previous,
             "regained": round(self.regained, 3),
             "followsFirst": self.follows_first,
+            "manifest": self.manifest,
             "leftOver": self.left_over,
         }
         return {
@@ -238,7 +274,7 @@ def _found(data: Any) -> dict[str, Digest] | None:  # noqa: ANN401
 
 
 def _by_digest(found: Mapping[str, Digest]) -> dict[str, list[str]]:
-    """Group tags by their images: most of a release's pointed to one, whose digest is long."""
+    """Group tags by image. Most tags of a release point to the same image, so its long digest appears once."""
     images: dict[str, list[str]] = {}
     for tag, digest in found.items():
         images.setdefault(str(digest), []).append(tag)

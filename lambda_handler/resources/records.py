@@ -1,26 +1,26 @@
 """
-Where records are kept, and who owns a tag.
+Where records are stored, and which resource owns a tag.
 
-======================================================  ===================================
-below ``/cdk-ecrpublic/state/<account>/<repository>/``  are the records of declarations
-======================================================  ===================================
-``<64 hex digits of the image's digest>/<owner>``       that own tags of that image
-``moving/<owner>``                                      whose source may move
-``undo/<owner>``                                        of other images that took tags over
-======================================================  ===================================
+======================================================  =====================================
+below ``/cdk-ecrpublic/state/<account>/<repository>/``  is the record of a declaration
+======================================================  =====================================
+``<64 hex digits of the image's digest>/<owner>``       of one digest, to protect its tags
+``moving/<owner>``                                      with a mutable source
+``undo/<owner>``                                        of one digest that took tags over
+======================================================  =====================================
 
-``<owner>`` is ``<Region>.<stack>.<logical id>``, and each ``/`` of the
-repository's name is ``--``, which no name has. All are in us-east-1, where
-the registry is, so that the stacks of all Regions see each other's.
+``<owner>`` is ``<Region>.<stack>.<logical id>``. ``--`` replaces each ``/`` of
+the repository's name; no name contains ``--`` itself. All records are in
+us-east-1, where the registry is, so that stacks in all Regions see each other's.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from ..oci import Digest
+from ..oci import Digest, Manifest
 from ..publish.ports import ParameterStore
 from ..publish.remove import Owners, Removal
 from ..spec import Declaration
@@ -38,7 +38,7 @@ UNREADABLE = Record(tags=None, found=None, existed=None)
 
 def owner_of(stack_id: str, logical_resource_id: str) -> str:
     """
-    Name a resource among all of an account.
+    Return the name of a resource in its records, which is unique in an account.
 
     >>> owner_of("arn:aws:cloudformation:eu-west-1:123456789012:stack/Agent/5a7d8f10", "Release")
     'eu-west-1.Agent.Release'
@@ -49,21 +49,21 @@ def owner_of(stack_id: str, logical_resource_id: str) -> str:
 
 
 def owns_tags(declaration: Declaration) -> bool:
-    """Whether a declaration always has a record that protects its tags, whatever is in the registry."""
+    """Whether a declaration always has a record that protects its tags from removals by other resources."""
     return bool(declaration.untags or declaration.deletes or declaration.state_parameter)
 
 
-def remembers(declaration: Declaration) -> bool:
+def always_has_record(declaration: Declaration) -> bool:
     """Whether a declaration always has a record."""
     return declaration.pinned is None or owns_tags(declaration)
 
 
-def segment_of(declaration: Declaration, *, shares: bool = False) -> str:
+def record_segment(declaration: Declaration, *, shares: bool = False) -> str:
     """
-    Say below which segment the record of a declaration is.
+    Return the path segment of the record of a declaration.
 
     Args:
-        shares: One of its tags was at its image before, and has another owner.
+        shares: The declaration shares a tag with another resource on the same image.
     """
     if declaration.pinned is None:
         return MOVING
@@ -76,9 +76,13 @@ class Records:
     The records of one repository, as one resource sees them.
 
     Attributes:
-        parameters: In us-east-1.
-        first_parameters: In the function's own Region, where version 0.1 kept its own.
-        first_name: The parameter that 0.1 kept this resource's record in; empty: none.
+        parameters: The parameters in us-east-1.
+        first_parameters: The parameters in the function's own Region, where version 0.1 stored records.
+        registry_id: The account id, or the alias of another account's registry.
+        owner: The name of the resource; see ``owner_of``.
+        first_name: The parameter in which 0.1 stored the record of this resource; empty if it stored none.
+        was_updated: Returns whether CloudFormation has updated a resource of the stack
+            since a time, in seconds since the epoch.
     """
 
     parameters: ParameterStore
@@ -87,13 +91,14 @@ class Records:
     repository_name: str
     owner: str
     first_name: str = ""
+    was_updated: Callable[[str, float], bool]
 
     def read(self, segment: str) -> Record | None:
         """
-        Return the resource's record; None when there is none.
+        Return the record of the resource; None if it does not exist.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: It cannot be read.
         """
         text = self.parameters.read(self._name(segment))
         if text is None:
@@ -105,10 +110,10 @@ class Records:
 
     def read_first(self) -> Record | None:
         """
-        Return what version 0.1 wrote of the resource; None when there is nothing.
+        Return the record that version 0.1 wrote; None if it does not exist.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: It cannot be read.
         """
         text = self.first_parameters.read(self.first_name) if self.first_name else None
         if text is None:
@@ -120,11 +125,11 @@ class Records:
 
     def write(self, segment: str, record: Record, known: Record | None) -> None:
         """
-        Store the resource's record, unless it is *known* to be that already.
+        Write the record of the resource, unless it equals the *known* one.
 
         Raises:
             InvalidPropertiesError: It is too long.
-            RemoteError: It was not stored.
+            RemoteError: It was not written.
         """
         text = record.text()
         if known is None or known.text() != text:
@@ -132,47 +137,67 @@ class Records:
 
     def end(self, *segments: str, first: bool = False) -> None:
         """
-        Delete records of the resource; those that are gone already are fine.
+        Delete records of the resource. It is not an error if they do not exist.
 
         Args:
-            first: Also what version 0.1 wrote.
+            first: Also delete the record that version 0.1 wrote.
 
         Raises:
-            RemoteError: One was not deleted.
+            RemoteError: A record was not deleted.
         """
         for segment in dict.fromkeys(segments):
             self.parameters.delete(self._name(segment))
         if first and self.first_name:
             self.first_parameters.delete(self.first_name)
 
-    def owners(self, digest: Digest, since: float = 0.0) -> Owners:
+    def owners(
+        self, digest: Digest, tags: Collection[str] = (), since: float = 0.0, *, were_taken: bool = False
+    ) -> Owners:
         """
-        Return what other resources own of an image, and which tags they have in general.
+        Return which tags of an image, and which of its manifests, other resources own.
 
         Args:
-            since: When the tags in question were declared, in seconds since
-                the epoch. A stack declares a tag once: what it declared
-                before then is kept for a rollback only. 0: not known.
+            tags: The tags in question.
+            since: When this resource declared them, in seconds since the epoch; 0
+                if not known. A resource of the same stack that declared one of
+                them before, and was updated since, has it in a record that is
+                kept only for a rollback, and does not own it.
+            were_taken: Whether this resource took the tags over from other images.
+                Then no resource of the stack that declared them before had them.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: The records cannot be read.
         """
         found = _Ownership()
         for name, record in self._others(digest.hex):
-            found.add(record, digest, {digest}, is_superseded=self._is_of_stack(name) and record.claimed < since)
+            found.add(
+                record,
+                digest,
+                {digest},
+                is_superseded=self._is_superseded(name, record, tags, since, were_taken=were_taken),
+            )
         for name, record in self._others(MOVING):
-            is_superseded = self._is_of_stack(name) and record.claimed < since
+            is_superseded = self._is_superseded(name, record, tags, since, were_taken=were_taken)
             found.add(record, record.latest, record.deployed.values(), is_superseded=is_superseded)
         for record in self._others_of_first_version():
             found.add(record, record.latest, record.deployed.values())
         return Owners(tags=found.tags, digests=frozenset(found.digests), is_complete=found.is_complete)
 
+    def _is_superseded(
+        self, name: str, record: Record, tags: Collection[str], since: float, *, were_taken: bool
+    ) -> bool:
+        """Whether a record of the same stack with one of *tags* does not own it; see ``owners``."""
+        is_asked = bool(tags) if record.tags is None else not set(tags).isdisjoint(record.tags)
+        if not is_asked or not self._is_of_stack(name) or record.owned_since >= since:
+            return False
+        return were_taken or self.was_updated(name.rpartition(".")[2], record.owned_since)
+
     def of_stack(self, segments: Iterable[str]) -> Mapping[str, Record]:
         """
-        Return the records of other resources of the same stack below some segments, by their names.
+        Return the records of other resources of the same stack below *segments*, by parameter name.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: The records cannot be read.
         """
         found: dict[str, Record] = {}
         for segment in dict.fromkeys(segments):
@@ -182,38 +207,39 @@ class Records:
         return found
 
     def _is_of_stack(self, name: str) -> bool:
-        """Whether a record is one of the same stack. A review may not know the unique id of a stack, so names tell."""
+        """Whether a record belongs to the same stack. It compares names, since a review may not know the stack's id."""
         return name.rpartition("/")[2].rpartition(".")[0] == self.owner.rpartition(".")[0]
 
     def rewrite(self, name: str, record: Record) -> None:
         """
-        Store the record of another resource of the same stack.
+        Write the record of another resource of the same stack.
 
         Raises:
             InvalidPropertiesError: It is too long.
-            RemoteError: It was not stored.
+            RemoteError: It was not written.
         """
         self.parameters.write(name, record.text())
 
     def at_risk(self, digest: Digest) -> frozenset[str]:
         """
-        Return the tags of an image that others may remove or give back, although they do not own them.
+        Return the tags of an image that other resources may remove or give back without owning them.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: The records cannot be read.
         """
-        tags = {tag for removal in self.left_over(digest).values() for tag in removal.tags}
-        for _, record in self._others(UNDO):
-            if digest in record.put:
-                tags.update(record.found or ())
+        tags = {tag for removal in self.pending_removals(digest).values() for tag in removal.tags}
+        for segment in (UNDO, MOVING):
+            for _, record in self._others(segment):
+                if digest in record.put:
+                    tags.update(record.found or ())
         return frozenset(tags)
 
-    def left_over(self, digest: Digest) -> Mapping[str, Removal]:
+    def pending_removals(self, digest: Digest) -> Mapping[str, Removal]:
         """
-        Return what resources that have ended could not remove of an image, by the names of their records.
+        Return the removals that deleted resources left over for an image, by the name of their record.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: The records cannot be read.
         """
         texts = self.parameters.list(self.path(digest.hex))
         records = {name: _parse(text) for name, text in texts.items()}
@@ -223,14 +249,49 @@ class Records:
             if record.left_over and record.tags
         }
 
-    def forget(self, name: str) -> None:
+    def delete_record(self, name: str) -> None:
         """
-        Delete a record that is left over.
+        Delete the record of another resource.
 
         Raises:
             RemoteError: It was not deleted.
         """
         self.parameters.delete(name)
+
+    def hold(self, manifest: Manifest) -> None:
+        """
+        Store the manifest of an image that must stay, before its last tag is removed.
+
+        Raises:
+            RemoteError: It was not stored.
+        """
+        segment = manifest.digest.hex
+        record = self.read(segment)
+        if record is not UNREADABLE:
+            self.write(segment, (record or Record()).with_manifest(manifest), record)
+
+    def held(self, digest: Digest) -> Manifest | None:
+        """
+        Return the manifest that an earlier attempt stored; None if there is none.
+
+        Raises:
+            RemoteError: The record cannot be read.
+        """
+        record = self.read(digest.hex)
+        return record.held_manifest(digest) if record else None
+
+    def release(self, digest: Digest) -> None:
+        """
+        Forget a manifest, unless its record is about to be written or deleted anyway.
+
+        Raises:
+            RemoteError: That was not possible.
+        """
+        record = self.read(digest.hex)
+        if record is not None and record.manifest and not record.stack:
+            self.end(digest.hex)
+        elif record is not None and record.left_over:
+            self.write(digest.hex, replace(record, manifest=""), record)
 
     def _others(self, segment: str) -> Iterator[tuple[str, Record]]:
         mine = self._name(segment)
@@ -238,7 +299,7 @@ class Records:
         return ((name, _parse(text)) for name, text in texts.items() if name != mine)
 
     def _others_of_first_version(self) -> Iterator[Record]:
-        """Yield the records of others that 0.1 wrote, which it did only for resources with a parameter name."""
+        """Yield the records that 0.1 wrote for other resources. It wrote one only for a ``StateParameterName``."""
         path = self.first_name.rpartition("/")[0]
         texts = self.first_parameters.list(path) if path else {}
         for text in (text for name, text in texts.items() if name != self.first_name):
@@ -257,7 +318,7 @@ class Records:
 
 @dataclass
 class _Ownership:
-    """What the records of other resources say."""
+    """Collects what the records of other resources own."""
 
     tags: dict[str, Digest | None] = field(default_factory=dict)
     digests: set[Digest] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""One request, and the facts that it depends on. Each fact is read once, and only if it is needed."""
+"""One request, and the facts that the function needs to serve it. Each fact is read once, and only if needed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..cfn.event import Event, RequestType
-from ..errors import AccessError, InvalidPropertiesError
+from ..errors import AccessError, ImageError, InvalidPropertiesError
 from ..log import Log
 from ..oci import Digest, is_account_id
 from ..publish.ports import Ports, StackHistory
 from ..publish.remove import Remover
 from ..spec import Declaration, decode
-from .record import Record, key_of
-from .records import MOVING, UNDO, Records, owner_of, owns_tags, remembers
+from .record import Record, declaration_key
+from .records import MOVING, UNDO, Records, always_has_record, owner_of, owns_tags
 
 ID_PREFIX = "ecr-public:"
 
@@ -25,24 +25,39 @@ ACCOUNT = 4
 @dataclass
 class Turn:
     """
-    A request and its surroundings.
+    A request and the facts that it depends on.
 
     Attributes:
-        declaration: Of its properties.
+        declaration: The decoded properties of the event.
+        left: The declared tags that rules leave where they are.
+        protection: The path segment of the record that the request wrote only to protect its tags; empty if none.
+        taken_elsewhere: The tags of the previous declaration that it does not have, because its rules leave them.
     """
 
     event: Event
     declaration: Declaration
     ports: Ports
     log: Log
+    left: frozenset[str] = frozenset()
+    protection: str = ""
+    taken_elsewhere: frozenset[str] = frozenset()
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The declared tags that the request puts, in the declared order."""
+        return tuple(tag for tag in self.declaration.tags if tag not in self.left)
+
+    def may_leave(self, tag: str) -> bool:
+        """Whether a rule of the declaration may leave *tag* where it is."""
+        return any(rule.may_leave(tag) for rule in self.declaration.rules)
 
     @cached_property
-    def identity(self) -> str:
+    def physical_id(self) -> str:
         """
-        The physical id: never a digest, a tag or anything random.
+        The physical id. It contains no digest, no tag and nothing random.
 
-        So a new digest or tag is an update in place, and another registry or
-        repository a replacement.
+        So a new digest or tag is an update in place, and a new registry or
+        repository is a replacement.
         """
         repository = self.ports.destination
         return f"{ID_PREFIX}{repository.registry_id}/{repository.name}:{self.event.logical_resource_id}"
@@ -50,33 +65,34 @@ class Turn:
     @cached_property
     def old(self) -> Declaration | None:
         """The old declaration, if the resource is updated in place and this version can read it."""
-        if self.event.request_type is not RequestType.UPDATE or self.identity != self.event.physical_resource_id:
+        if self.event.request_type is not RequestType.UPDATE or self.physical_id != self.event.physical_resource_id:
             return None
-        old = decoded(self.event.old_properties)
-        return old if old is not None and not is_elsewhere(old, self.declaration) else None
+        old = decode_or_none(self.event.old_properties)
+        return old if old is not None and not in_different_repositories(old, self.declaration) else None
 
     @property
-    def lost(self) -> Declaration | None:
+    def lost_replacement(self) -> Declaration | None:
         """
-        What a replacement declared that CloudFormation got no response to: an update leads back from it.
+        The declaration of a replacement that is rolled back, if CloudFormation got no response to it.
 
-        It knows no id of it, so it will not ask to delete it.
+        CloudFormation does not know its physical id, so it sends no Delete for
+        it. The update that rolls it back has to clean up.
         """
-        if self.event.request_type is not RequestType.UPDATE or self.identity != self.event.physical_resource_id:
+        if self.event.request_type is not RequestType.UPDATE or self.physical_id != self.event.physical_resource_id:
             return None
-        old = decoded(self.event.old_properties)
-        return old if old is not None and is_elsewhere(old, self.declaration) else None
+        old = decode_or_none(self.event.old_properties)
+        return old if old is not None and in_different_repositories(old, self.declaration) else None
 
     @property
     def dropped(self) -> list[str]:
-        """The tags that are no longer declared, in their order."""
+        """The tags that the resource no longer declares, in the declared order."""
         return [tag for tag in self.old.tags if tag not in self.declaration.tags] if self.old else []
 
     @cached_property
     def records(self) -> Records:
         """The records of the destination repository; in a deletion, of the repository in the physical id."""
         is_deletion = self.event.request_type is RequestType.DELETE
-        registry_id = _registry_id(self.event, self.declaration) if is_deletion else None
+        registry_id = _registry_of_deleted(self.event, self.declaration) if is_deletion else None
         name = self.declaration.repository_name
         return Records(
             parameters=self.ports.parameters,
@@ -85,7 +101,11 @@ class Turn:
             repository_name=name,
             owner=owner_of(self.event.stack_id, self.event.logical_resource_id),
             first_name=self.declaration.state_parameter,
+            was_updated=self._was_updated,
         )
+
+    def _was_updated(self, logical_id: str, sent: float) -> bool:
+        return self.history.has_been_updated_since(logical_id, sent)
 
     @cached_property
     def history(self) -> StackHistory:
@@ -94,81 +114,95 @@ class Turn:
 
     @property
     def remover(self) -> Remover:
-        """Removes from the repository."""
+        """Removes tags and images from the destination repository."""
         return Remover(self.ports.destination, self.records, self.log, self.ports.undoing)
 
-    def recall(self, declaration: Declaration) -> Record | None:
+    def read_record(self, declaration: Declaration) -> Record | None:
         """
-        Return what is remembered of the resource as it was declared; None when there is nothing.
+        Return the record of one of the resource's declarations; None if it does not exist.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: It cannot be read.
         """
-        for segment in segments_of(declaration):
-            record = self.records.read(segment)
-            if record is not None and record.stack in {"", self.event.stack_id}:
-                return record
-        return self.records.read_first()
+        records = [self.records.read(segment) for segment in possible_segments(declaration)]
+        mine = [record for record in records if record is not None and record.stack in {"", self.event.stack_id}]
+        # One of an earlier deployment may still be there.
+        return max(mine, key=lambda record: record.sent) if mine else self.records.read_first()
 
     @cached_property
     def record(self) -> Record | None:
         """
-        What is remembered of the resource as it is declared in this request.
+        The record of the declaration in this request.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: It cannot be read.
         """
-        return self.recall(self.declaration)
+        return self.read_record(self.declaration)
 
     @cached_property
     def old_record(self) -> Record | None:
         """
-        What is remembered of the resource as it was declared before this request.
+        The record of the previous declaration.
 
         Raises:
-            RemoteError: It may not, or cannot be read.
+            RemoteError: It cannot be read.
         """
-        return self.recall(self.old) if self.old else None
+        return self.read_record(self.old) if self.old else None
 
     @cached_property
-    def is_rolled_back(self) -> bool:
+    def is_rolling_back(self) -> bool:
+        """Whether the stack is rolling back; False, which is logged, if CloudFormation denies access."""
+        try:
+            return self.history.is_rolling_back
+        except AccessError as error:
+            self.log.warning(f"not handled as a rollback: {error.explain()}")
+            return False
+
+    @cached_property
+    def is_rollback(self) -> bool:
         """
-        Whether the stack says that an update undoes another one; where we may not ask, it does not, which the log says.
+        Whether this is an update and the stack is rolling back.
+
+        If CloudFormation denies access, log that and assume a deployment.
 
         Raises:
-            RemoteError: CloudFormation did not respond; or it denied us what
-                decides whether a remembered image comes back.
+            RemoteError: CloudFormation did not respond; or it denied access, and
+                the answer decides which image a mutable source stands for.
         """
         try:
             return self.event.request_type is RequestType.UPDATE and self.history.is_rolling_back
         except AccessError as error:
             if self.declaration.pinned is None and self.record is not None:
                 raise
-            self.log.warning(f"taken for a deployment and not for its rollback: {error.explain()}")
+            self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
 
     @cached_property
-    def was_refused(self) -> bool:
+    def reverses_failed_update(self) -> bool:
         """
-        Whether an update reverses one that failed: with rollback disabled, no status says so.
+        Whether an update reverses a failed one. With rollback disabled, the status of the stack does not show this.
 
-        Either the function responded to that one with FAILED, or CloudFormation
-        did not get the response and no deployment has succeeded since.
+        Either the function responded to the failed update with FAILED, or
+        CloudFormation did not get the response and no deployment has succeeded
+        since.
 
         Raises:
-            RemoteError: It cannot be read.
+            RemoteError: The records or the history of the stack cannot be read.
         """
         if self.event.request_type is not RequestType.UPDATE:
             return False
         try:
             record, reversed_record = self.record, self.old_record
         except AccessError as error:
-            # Without permission to read records, none can have been written.
+            # Without permission to read records, the function cannot have written one.
             self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
-        if record is not None and record.failed == key_of(self.event.old_properties):
-            return self.is_current(record.failed_sent)
-        if reversed_record is None or reversed_record.undoes_to != key_of(self.event.properties):
+        if record is not None and record.failed == declaration_key(self.event.old_properties):
+            # The failure of an undo is recorded, too. To return to a mutable source, it must have been deployed.
+            is_known = self.declaration.pinned is not None or declaration_key(self.event.properties) in record.deployed
+            is_back = record.failed_from in {"", declaration_key(self.event.properties)}
+            return is_known and is_back and self.is_current(record.failed_sent)
+        if reversed_record is None or reversed_record.undoes_to != declaration_key(self.event.properties):
             return False
         return reversed_record.request != self.event.request_id and self._is_unproven(reversed_record)
 
@@ -178,73 +212,83 @@ class Turn:
         return self.old_record is not None and self._is_unproven(self.old_record)
 
     def _is_unproven(self, record: Record) -> bool:
-        return record.sent > 0 and self.has_succeeded_since(record.sent) is False
+        is_pending = record.is_new or record.undoes_to
+        return bool(is_pending) and record.sent > 0 and self.has_succeeded_since(record.sent) is False
 
     @cached_property
     def is_undo(self) -> bool:
         """
-        Whether an update undoes another one, as far as that matters.
+        Whether an update undoes another one. False, without a call, if the answer makes no difference.
 
-        A digest under new tags and its own is published in the same way
-        whatever the answer: then nothing is asked.
+        It makes none if neither declaration always has a record, no tag is
+        dropped, and no tag stays where it is.
 
         Raises:
-            RemoteError: It matters, and cannot be known.
+            RemoteError: The records or the history of the stack cannot be read.
         """
-        is_remembered = remembers(self.declaration)
+        is_remembered = always_has_record(self.declaration) or bool(self.left)
         matters = is_remembered or self.dropped or (self.old is not None and owns_tags(self.old))
-        return bool(matters) and (self.is_rolled_back or (is_remembered and self.was_refused))
+        return bool(matters) and (self.is_rollback or (is_remembered and self.reverses_failed_update))
 
-    def resolved(self, declaration: Declaration, properties: Mapping[str, object]) -> Digest | None:
+    def known_digest(self, declaration: Declaration, properties: Mapping[str, object]) -> Digest | None:
         """
-        Return the image of one of the resource's declarations; None where it is not known.
+        Return the digest that one of the resource's declarations was resolved to; None if it is not known.
 
         Raises:
-            RemoteError: What is remembered of it may not, or cannot be read.
+            RemoteError: The record cannot be read.
         """
         if declaration.pinned is not None:
             return declaration.pinned
-        record = self.recall(declaration)
-        return record.deployed.get(key_of(properties)) if record else None
+        record = self.read_record(declaration)
+        return record.deployed.get(declaration_key(properties)) if record else None
+
+    @property
+    def undone_digest(self) -> Digest | None:
+        """The image of the previous declaration, which an undo undoes; None if it is not known."""
+        try:
+            return self.known_digest(self.old, self.event.old_properties) if self.old else None
+        except ImageError as error:
+            self.log.warning(f"the image of the update that is undone is not known: {error.explain()}")
+            return None
 
     def is_current(self, sent: float) -> bool:
         """
-        Whether no deployment has succeeded since then, so that what was there before still matters.
+        Whether a record is from the current deployment, or from failed ones since the last success.
 
-        Where the stack's events do not tell, it counts as current: that is
-        asked only while something is undone.
+        True if the events of the stack do not show it: only an undo asks.
 
         Args:
-            sent: In seconds since the epoch; 0: not known, and long ago.
+            sent: When the request that wrote the record was sent, in seconds
+                since the epoch; 0 stands for long ago.
         """
         return sent > 0 and self.has_succeeded_since(sent) is not True
 
     def has_succeeded_since(self, sent: float) -> bool | None:
         """
-        Whether a deployment that still declared the resource has succeeded; None if that cannot be known.
+        Whether a deployment that declares the resource has succeeded since *sent*; None if that cannot be known.
 
         Args:
-            sent: The time since when, in seconds since the epoch.
+            sent: In seconds since the epoch.
         """
         is_deletion = self.event.request_type is RequestType.DELETE
         return self.history.has_succeeded_since(sent, before_this=is_deletion)
 
 
-def segments_of(declaration: Declaration) -> tuple[str, ...]:
-    """Return the segments in which the record of a declaration may be."""
+def possible_segments(declaration: Declaration) -> tuple[str, ...]:
+    """Return the path segments that may contain the record of a declaration."""
     if declaration.pinned is None:
         return (MOVING,)
     return (declaration.pinned.hex,) if owns_tags(declaration) else (UNDO, declaration.pinned.hex)
 
 
-def is_elsewhere(one: Declaration, other: Declaration) -> bool:
-    """Whether two declarations name different repositories. Different names of one registry do not count."""
+def in_different_repositories(one: Declaration, other: Declaration) -> bool:
+    """Whether two declarations name different repositories. An alias and an account id may be the same registry."""
     registries = {one.registry_id, other.registry_id} - {None}
     differ = len(registries) > 1 and all(is_account_id(each) for each in registries if each)
     return differ or one.repository_name != other.repository_name
 
 
-def decoded(properties: Mapping[str, object]) -> Declaration | None:
+def decode_or_none(properties: Mapping[str, object]) -> Declaration | None:
     """Decode properties; return None if this version cannot read them."""
     try:
         return decode(properties)
@@ -252,22 +296,22 @@ def decoded(properties: Mapping[str, object]) -> Declaration | None:
         return None
 
 
-def registry_in_id(event: Event) -> str | None:
-    """Return the registry that the physical id names; None where the id is not one of ours."""
+def registry_in_physical_id(event: Event) -> str | None:
+    """Return the registry in the physical id; None if this function did not create the id."""
     place, _, logical_id = event.physical_resource_id.rpartition(":")
     if place.startswith(ID_PREFIX) and logical_id == event.logical_resource_id:
         return place.removeprefix(ID_PREFIX).partition("/")[0]
     return None
 
 
-def _registry_id(event: Event, declaration: Declaration) -> str | None:
+def _registry_of_deleted(event: Event, declaration: Declaration) -> str | None:
     """
-    Tell the registry of a resource that is deleted without asking for it; None where that does not work.
+    Return the registry of a deleted resource without a call; None if it is not known.
 
-    Its physical id has it; where CloudFormation knows none of ours, it is the
-    account of the function, unless the declaration names another.
+    It is in the physical id. If this function did not create that id, the
+    registry is the declared one, or the account of the function.
     """
-    if (known := registry_in_id(event)) is not None:
+    if (known := registry_in_physical_id(event)) is not None:
         return known
     if declaration.registry_id is not None:
         return declaration.registry_id if is_account_id(declaration.registry_id) else None

@@ -7,17 +7,36 @@ the name of its property in ``spec.Property``.
 
 from collections.abc import Callable, Mapping
 
-from ..publish.rule import Rule
+from ..publish.rule import Rule, WarnOnly
 from ..values import Value
 from .expected_digest import ExpectedDigest
+from .forward_only import ForwardOnly
 from .immutable_tags import ImmutableTags
 from .required_platforms import RequiredPlatforms
+from .required_referrers import RequiredReferrers
+from .required_signatures import RequiredSignatures
+from .scan_findings import ScanFindings
 
 RULES: Mapping[str, Callable[[Value], Rule]] = {
     "ImageDigest": ExpectedDigest.decode,
     "RequiredPlatforms": RequiredPlatforms.decode,
     "ImmutableTags": ImmutableTags.decode,
+    "ForwardOnly": ForwardOnly.decode,
+    "RequiredReferrers": RequiredReferrers.decode,
+    "ScanFindings": ScanFindings.decode,
+    "RequiredSignatures": RequiredSignatures.decode,
 }
 """The decoder of each rule, by property; violations are reported in this order."""
 
-__all__ = ["RULES", "ExpectedDigest", "ImmutableTags", "RequiredPlatforms", "Rule"]
+__all__ = [
+    "RULES",
+    "ExpectedDigest",
+    "ForwardOnly",
+    "ImmutableTags",
+    "RequiredPlatforms",
+    "RequiredReferrers",
+    "RequiredSignatures",
+    "Rule",
+    "ScanFindings",
+    "WarnOnly",
+]

@@ -31,6 +31,11 @@ class ExpectedDigest(Rule):
         """The expected digest."""
         return self.digest
 
+    @property
+    def applies_to_undo(self) -> bool:
+        """True: an undo restores the declared image and no other."""
+        return True
+
     def violations(self, release: Release) -> Iterator[str]:
         """Refuse any other digest."""
         if release.digest != self.digest:

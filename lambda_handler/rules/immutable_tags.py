@@ -29,11 +29,6 @@ class ImmutableTags(Rule):
         """Decode ``ImmutableTags``."""
         return cls(value.each(lambda item: item.parse(parse_tag_pattern)))
 
-    @property
-    def yields_to_rollback(self) -> bool:
-        """True: a rollback may always move a tag back."""
-        return True
-
     def protects(self, tag: str) -> bool:
         """Whether *tag* is immutable. Immutable tags are put first, so that a failure leaves all other tags unmoved."""
         return any(fnmatchcase(tag, pattern) for pattern in self.patterns)
@@ -42,7 +37,7 @@ class ImmutableTags(Rule):
         """Report each immutable tag that would move."""
         for tag in filter(self.protects, release.tags):
             found = release.found.get(tag)
-            if found not in {None, release.digest}:
+            if found not in {None, release.digest} and tag not in release.left:
                 yield (
                     f"tag {tag!r} is immutable: it points to {found} and must not move to {release.digest}; "
                     "release with another tag, or remove this one from ImmutableTags"

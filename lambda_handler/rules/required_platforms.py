@@ -26,10 +26,10 @@ class RequiredPlatforms(Rule):
         """Decode ``RequiredPlatforms``."""
         return cls(value.each(lambda item: item.parse(Platform.parse)))
 
-    @property
-    def needs_platforms(self) -> bool:
-        """Whether any platform is required."""
-        return bool(self.platforms)
+    def reads(self, release: Release) -> bool:
+        """Whether the config of a single image has to be read, which may be at its source."""
+        content = release.content
+        return bool(self.platforms) and not content.root.is_index and content.looked_up is None
 
     def violations(self, release: Release) -> Iterator[str]:
         """Report the platforms that the image lacks, and those that it has."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..archive import open_archive
 from ..oci import Platform
-from ..publish.content import Content, copied
+from ..publish.content import Content, content_to_copy
 from ..publish.ports import SourcePorts
 from ..values import Value
 
@@ -43,4 +43,4 @@ class ArchiveSource:
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Find the image in the archive, and read all of its manifests."""
         archive = open_archive(ports.objects.open(self.bucket, self.key))
-        return copied(archive.find(self.reference), archive, platforms)
+        return content_to_copy(archive.find(self.reference), archive, platforms)

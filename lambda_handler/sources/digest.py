@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..oci import Digest, Platform
-from ..publish.content import Content, present
+from ..publish.content import Content, content_in_destination
 from ..publish.ports import GONE_SECONDS, SourcePorts
 from ..values import Value
 
@@ -35,4 +35,6 @@ class DigestSource:
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the manifest with that digest; everything below it is in the repository."""
         # The image may have just been pushed, or another resource may be removing its last tag and will put it back.
-        return present(ports.destination.manifest(self.digest, wait_seconds=GONE_SECONDS), ports.destination, platforms)
+        return content_in_destination(
+            ports.destination.manifest(self.digest, wait_seconds=GONE_SECONDS), ports.destination, platforms
+        )

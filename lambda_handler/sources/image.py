@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import ImageError, NotFoundError, RemoteError
 from ..oci import Digest, Platform, Reference
-from ..publish.content import Content, copied, present
+from ..publish.content import Content, content_in_destination, content_to_copy
 from ..publish.ports import SourcePorts
 from ..values import Value
 
@@ -48,13 +48,18 @@ class RegistryImageSource:
         that the destination already has is used: it may have been deleted
         from its source since it was copied.
         """
+        return self._resolve(ports, platforms).coming_from(self.reference.repository)
+
+    def _resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         try:
             remote = ports.remote(self.reference.repository, self.credentials_secret_arn)
-            return self._whole(copied(remote.resolve(self.reference), remote, platforms), platforms)
+            return self._whole(content_to_copy(remote.resolve(self.reference), remote, platforms), platforms)
         except RemoteError:
             with suppress(ImageError):
                 if self.reference.digest is not None:
-                    return present(ports.destination.manifest(self.reference.digest), ports.destination, platforms)
+                    return content_in_destination(
+                        ports.destination.manifest(self.reference.digest), ports.destination, platforms
+                    )
             raise
 
     def _whole(self, content: Content, platforms: Sequence[Platform]) -> Content:

@@ -10,7 +10,7 @@ from ..concurrency import map_concurrently
 from ..errors import InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, ManifestMediaType, Platform
 from ..oci.assemble import assemble_index
-from ..publish.content import Content, assembled, select
+from ..publish.content import Content, content_of_parts, select
 from ..publish.ports import SourcePorts
 from ..values import Value
 from .base import Source
@@ -108,7 +108,7 @@ class IndexSource:
         _refuse_duplicate_platforms(entries)
         root = assemble_index(entries, media_type=self.media_type, annotations=self.annotations)
         selected, _ = select(root, ports.destination, platforms)
-        return assembled(selected, ports.destination, contents)
+        return content_of_parts(selected, ports.destination, contents)
 
 
 def _index_type(text: str) -> ManifestMediaType:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..oci import MANIFEST_MAX_BYTES, Digest, Manifest, Platform
-from ..publish.content import Content, given
+from ..publish.content import Content, content_of_manifest
 from ..publish.ports import SourcePorts
 from ..values import Value
 
@@ -52,4 +52,4 @@ class ManifestSource:
         manifest = self.inline or Manifest.parse(
             ports.objects.read(self.bucket, self.key, MANIFEST_MAX_BYTES), self.media_type
         )
-        return given(manifest, ports.destination, platforms)
+        return content_of_manifest(manifest, ports.destination, platforms)

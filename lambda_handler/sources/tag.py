@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import NotFoundError
 from ..oci import Platform, parse_tag
-from ..publish.content import Content, present
+from ..publish.content import Content, content_in_destination
 from ..publish.ports import SourcePorts
 from ..values import Value
 
@@ -41,4 +41,4 @@ class TagSource:
             message = f"the source tag {self.tag!r} does not exist in repository {repository.name!r}"
             hint = "push an image with that tag before deploying, or use a tag that exists"
             raise NotFoundError(message, operation="ecr-public:DescribeImages", hint=hint)
-        return present(repository.manifest(digest), repository, platforms)
+        return content_in_destination(repository.manifest(digest), repository, platforms)

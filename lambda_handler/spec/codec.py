@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from ..errors import InvalidPropertiesError, InvalidReferenceError, truncated_repr
 from ..oci import Platform, parse_registry_id, parse_repository_name, parse_tag
-from ..rules import RULES
+from ..rules import RULES, WarnOnly
+from ..signatures import Signing
 from ..sources import decode_source
 from ..values import Value
 from .declaration import TAGS_MAX, Declaration
@@ -35,6 +36,12 @@ class Property(StrEnum):
     PLATFORMS = "Platforms"
     REQUIRED_PLATFORMS = "RequiredPlatforms"
     IMMUTABLE_TAGS = "ImmutableTags"
+    FORWARD_ONLY = "ForwardOnly"
+    REQUIRED_REFERRERS = "RequiredReferrers"
+    SCAN_FINDINGS = "ScanFindings"
+    REQUIRED_SIGNATURES = "RequiredSignatures"
+    WARN_ONLY = "WarnOnly"
+    SIGN_WITH = "SignWith"
     INCLUDE_REFERRERS = "IncludeReferrers"
     ON_TAG_REMOVED = "OnTagRemoved"
     ON_DELETE = "OnDelete"
@@ -61,6 +68,23 @@ def encode(values: Mapping[Property, object]) -> dict[str, object]:
     return {name.value: values[name] for name in Property if values.get(name) not in (None, [], ())}
 
 
+def as_sent(value: object) -> Mapping[str, object]:
+    """Return properties as CloudFormation sends them: every scalar as a string."""
+    sent = _as_sent(value)
+    return sent if isinstance(sent, dict) else {}
+
+
+def _as_sent(value: object) -> object:
+    match value:
+        case Mapping():
+            return {str(name): _as_sent(item) for name, item in value.items()}
+        case list():
+            return [_as_sent(item) for item in value]
+        case bool():
+            return str(value).lower()
+    return str(value)
+
+
 def decode(properties: Mapping[str, object]) -> Declaration:
     """
     Decode a declaration from the properties of a CloudFormation event.
@@ -75,7 +99,9 @@ def decode(properties: Mapping[str, object]) -> Declaration:
     repository_name = read.required(Property.REPOSITORY_NAME, lambda value: value.parse(parse_repository_name))
     tags = read.optional(Property.IMAGE_TAGS, _tags)
     platforms = read.optional(Property.PLATFORMS, lambda value: value.each(lambda each: each.parse(Platform.parse)))
-    rules = [read.optional(Property(name), decode_rule) for name, decode_rule in RULES.items()]
+    rules = {name: read.optional(Property(name), decode_rule) for name, decode_rule in RULES.items()}
+    warn_only = read.optional(Property.WARN_ONLY, _rule_names) or ()
+    signing = read.optional(Property.SIGN_WITH, Signing.decode)
     include_referrers = read.optional(Property.INCLUDE_REFERRERS, Value.boolean)
     untags = read.optional(Property.ON_TAG_REMOVED, lambda value: value.choice(("Keep", "Untag")) == "Untag")
     deletes = read.optional(Property.ON_DELETE, lambda value: value.choice(("Keep", "Delete")) == "Delete")
@@ -88,7 +114,8 @@ def decode(properties: Mapping[str, object]) -> Declaration:
         repository_name=repository_name,
         tags=tags or (),
         platforms=platforms or (),
-        rules=tuple(rule for rule in rules if rule is not None),
+        rules=tuple(WarnOnly(rule) if name in warn_only else rule for name, rule in rules.items() if rule is not None),
+        signing=signing,
         include_referrers=include_referrers or False,
         untags=untags or False,
         deletes=deletes or False,
@@ -129,6 +156,10 @@ def _tags(value: Value) -> tuple[str, ...]:
     if twice:
         value.refuse(f"has duplicate tags: {', '.join(twice)}")
     return tags
+
+
+def _rule_names(value: Value) -> tuple[str, ...]:
+    return value.each(lambda item: item.choice(tuple(name for name in RULES if name != Property.IMAGE_DIGEST)))
 
 
 def _parameter_name(text: str) -> str:

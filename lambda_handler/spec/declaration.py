@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..oci import Digest, Platform
 from ..rules import Rule
+from ..signatures import Signing
 from ..sources import Source
 
 TAGS_MAX = 1000
@@ -23,6 +24,7 @@ class Declaration:
             digest only.
         platforms: The platforms to keep in an index; empty for all.
         rules: The rules that the image and its tags must satisfy.
+        signing: How the image is signed; None if it is not.
         include_referrers: Whether to copy the referrers of an image too.
         untags: Whether to remove tags that are no longer declared.
         deletes: Whether to remove the tags when the resource is deleted, and
@@ -37,6 +39,7 @@ class Declaration:
     tags: tuple[str, ...] = ()
     platforms: tuple[Platform, ...] = ()
     rules: tuple[Rule, ...] = ()
+    signing: Signing | None = None
     include_referrers: bool = False
     untags: bool = False
     deletes: bool = False

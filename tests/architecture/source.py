@@ -1,4 +1,4 @@
-"""The project's own source, parsed: what the tests of this folder look at."""
+"""The project's source, parsed for the tests in this folder."""
 
 from __future__ import annotations
 
@@ -85,5 +85,5 @@ def body_lines(function: Function) -> int:
 
 
 def is_within(module: str, package: str) -> bool:
-    """Tell whether *module* is *package* or inside of it."""
+    """Return whether *module* is *package* or in it."""
     return module == package or module.startswith(f"{package}.")

@@ -31,7 +31,7 @@ def functions(among: tuple[Module, ...]) -> Iterator[tuple[str, Function]]:
 
 
 def nesting(node: ast.AST) -> int:
-    """Count how deep blocks stand inside each other; an elif is no deeper than its if."""
+    """Return the nesting depth of blocks. An elif has the depth of its if."""
     inner = 0
     for child in ast.iter_child_nodes(node):
         if isinstance(child, type_of_function):
@@ -92,7 +92,7 @@ def _function(text: str) -> Function:
     return next(module.functions())
 
 
-def test_a_docstring_is_no_part_of_the_body() -> None:
+def test_a_docstring_does_not_count_as_body() -> None:
     assert body_lines(_function('def f():\n    """\n    Long.\n    """\n    a = 1\n    return a\n')) == 2
 
 

@@ -1,4 +1,4 @@
-"""Which module may import which: the layers, as a table that is held against the source."""
+"""The layers: a table of allowed imports, checked against the source."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sandbox(*modules: str) -> tuple[str, ...]:
     return tuple(f"cdk_ecrpublic.sandbox.{module}" for module in modules)
 
 
-ONE_REQUEST = ("authorization", "errors", "exchange", "faults", "operations", "settings", "tokens", "world")
+ONE_REQUEST = ("authorization", "errors", "exchange", "faults", "operations", "settings", "tokens", "trail", "world")
 """Modules of the sandbox that both of its APIs are built on."""
 
 WITHOUT_CDK = ("cdk_ecrpublic.constructs._sources.archive_file", "cdk_ecrpublic.constructs._pin_names")
@@ -62,16 +62,47 @@ LAYERS = {
     "lambda_handler.sources": handler(
         "errors", "oci", "values", "concurrency", "archive", "publish.ports", "publish.content"
     ),
-    "lambda_handler.rules": handler("oci", "values", "publish.rule"),
-    "lambda_handler.spec": handler("errors", "oci", "values", "sources", "rules"),
+    "lambda_handler.signatures": handler("errors", "oci", "values", "publish.ports", "publish.content", "publish.own"),
+    "lambda_handler.rules": handler(
+        "errors",
+        "oci",
+        "values",
+        "concurrency",
+        "publish.rule",
+        "publish.labels",
+        "publish.ports",
+        "publish.attachments",
+        "publish.findings",
+        "signatures",
+    ),
+    "lambda_handler.spec": handler("errors", "oci", "values", "sources", "rules", "signatures"),
     "lambda_handler.registry": handler("errors", "oci", "clock", "retry", others=("urllib3",)),
-    "lambda_handler.aws": handler("errors", "retry", "archive.stored", others=("botocore", "urllib3")),
+    "lambda_handler.aws": handler(
+        "errors", "oci", "retry", "archive.stored", "publish.findings", others=("botocore", "urllib3")
+    ),
     "lambda_handler.ecr_public": handler(
         "errors", "oci", "clock", "retry", "concurrency", "aws.errcode", others=("botocore",)
     ),
     # One exception: it asks `oci` whether the answer's host is this machine.
     "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
     "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.response"),
+    # The other function, which a schedule invokes. Its core knows neither AWS nor stacks.
+    "lambda_handler.retention": handler("errors", "oci", "log", "retry", "concurrency"),
+    "lambda_handler.retention.service": handler(
+        "errors", "oci", "retry", "aws.errcode", "ecr_public.repository", "retention", others=()
+    ),
+    "lambda_handler.retention.stacks": handler(
+        "errors", "oci", "retry", "spec", "aws.intrinsics", "aws.templates", "resources", "retention"
+    ),
+    "lambda_handler.retention.entrypoint": Layer(ours=frozenset({HANDLER})),
+    # The third function, which a schedule and events invoke.
+    "lambda_handler.monitor": handler(
+        "errors", "oci", "log", "concurrency", "spec", "publish", "resources.judging", "resources.planning"
+    ),
+    "lambda_handler.monitor.stacks": handler(
+        "errors", "spec", "publish.ports", "aws.intrinsics", "aws.templates", "cfn.event", "resources.turn", "monitor"
+    ),
+    "lambda_handler.monitor.entrypoint": Layer(ours=frozenset({HANDLER})),
     # Where adapters meet use cases.
     "lambda_handler.entrypoint": Layer(ours=frozenset({HANDLER}), others=frozenset({"botocore", "urllib3"})),
     "lambda_handler": Layer(),
@@ -80,7 +111,7 @@ LAYERS = {
     "cdk_ecrpublic.sandbox": library(
         "errors",
         "oci",
-        ours=sandbox("store", "api", "registry", "testing"),
+        ours=sandbox("store", "api", "registry", "gallery", "testing"),
         others=("boto3", "botocore", "hypercorn", "starlette", "urllib3"),
     ),
     "cdk_ecrpublic.sandbox.store": library("errors", "oci", ours=sandbox("errors", "settings")),
@@ -90,9 +121,16 @@ LAYERS = {
     "cdk_ecrpublic.sandbox.registry": library(
         "errors", "oci", ours=sandbox("store", *ONE_REQUEST), others=("starlette",)
     ),
+    # Only the words for artifacts are shared with a review.
+    "cdk_ecrpublic.sandbox.gallery": library(
+        "errors",
+        "oci",
+        ours=("cdk_ecrpublic.review.kinds", *sandbox("store", "journal", *ONE_REQUEST)),
+        others=("jinja2", "starlette"),
+    ),
     "cdk_ecrpublic.sandbox.testing": library("errors", "oci", others=("urllib3",)),
     "cdk_ecrpublic.sandbox.aws": Layer(
-        ours=frozenset({"cdk_ecrpublic.sandbox"}), others=frozenset({"ministack", "starlette"})
+        ours=frozenset({"cdk_ecrpublic.sandbox"}), others=frozenset({"cryptography", "ministack", "starlette"})
     ),
     # A review is the handler without its writes; reading an app takes no CDK.
     "cdk_ecrpublic.review": Layer(
@@ -105,20 +143,40 @@ LAYERS = {
         "spec",
         ours=WITHOUT_CDK,
     ),
+    # The same cases on AWS and on the sandbox.
+    "cdk_ecrpublic.live_check": library(
+        "oci", ours=("cdk_ecrpublic.sandbox",), others=("boto3", "botocore", "urllib3")
+    ),
     "cdk_ecrpublic.cli.output": library("oci", "spec", ours=("cdk_ecrpublic.review",), others=("rich",)),
     "cdk_ecrpublic.cli": library(
         "errors",
         "oci",
-        ours=("cdk_ecrpublic.review", "cdk_ecrpublic.cli.output", "cdk_ecrpublic.sandbox"),
-        others=("click", "rich"),
+        "retention",
+        ours=(
+            "cdk_ecrpublic._version",
+            "cdk_ecrpublic.review",
+            "cdk_ecrpublic.cli.output",
+            "cdk_ecrpublic.live_check",
+            "cdk_ecrpublic.sandbox",
+        ),
+        others=("boto3", "botocore", "click", "rich"),
     ),
     "cdk_ecrpublic.constructs": library(
-        "archive", "errors", "oci", "values", "sources", "spec", others=("aws_cdk", "constructs", "jsii")
+        "archive",
+        "errors",
+        "oci",
+        "values",
+        "sources",
+        "rules",
+        "signatures",
+        "spec",
+        "retention.lifecycle",
+        others=("aws_cdk", "constructs", "jsii"),
     ),
     # The names that the package exports.
     "cdk_ecrpublic": Layer(ours=frozenset({"cdk_ecrpublic.constructs", "cdk_ecrpublic.catalog"})),
     # Catalogs are read without the CDK, and without the constructs; one module makes images of them.
-    "cdk_ecrpublic.catalog": library("errors", "oci", ours=("cdk_ecrpublic.catalog.nodes",)),
+    "cdk_ecrpublic.catalog": library("errors", "oci", "rules", "signatures", ours=("cdk_ecrpublic.catalog.nodes",)),
     "cdk_ecrpublic.catalog.nodes": library("errors", "oci", ours=("cdk_ecrpublic.catalog.problems",), others=("yaml",)),
     "cdk_ecrpublic.catalog.construct": library(
         "errors",
@@ -130,9 +188,22 @@ LAYERS = {
             "cdk_ecrpublic.constructs.public_image",
             "cdk_ecrpublic.constructs.public_repository",
             "cdk_ecrpublic.constructs._validation.values",
+            "cdk_ecrpublic.constructs._signature",
             "cdk_ecrpublic.constructs._sources.base",
         ),
         others=("aws_cdk", "constructs"),
+    ),
+    "cdk_ecrpublic.catalog.release_rules": library(
+        "errors",
+        ours=(
+            "cdk_ecrpublic.catalog.model",
+            "cdk_ecrpublic.constructs.release_rule",
+            "cdk_ecrpublic.constructs.signing",
+            "cdk_ecrpublic.constructs._rules.base",
+            "cdk_ecrpublic.constructs._rules.scan_findings",
+            "cdk_ecrpublic.constructs._validation.values",
+        ),
+        others=("aws_cdk",),
     ),
 }
 
@@ -144,6 +215,8 @@ PURE = (
     "spec",
     "sources",
     "rules",
+    "publish.differences",
+    "signatures",
     "publish.plan",
     "publish.ports",
     "publish.rule",
@@ -224,6 +297,8 @@ def test_a_module_imports_only_what_its_layer_may(module: Module) -> None:
         ("cdk_ecrpublic.sandbox.api.images", "from ..front.gateway import Gateway"),
         ("cdk_ecrpublic.sandbox.api.images", "from ..registry.blobs import token"),
         ("cdk_ecrpublic.sandbox.registry.blobs", "import ministack"),
+        ("cdk_ecrpublic.sandbox.gallery.overview", "from ..api.context import ApiContext"),
+        ("cdk_ecrpublic.sandbox.gallery.overview", "from ...review.plan import Plan"),
         ("cdk_ecrpublic.sandbox.server", "import ministack"),
         ("cdk_ecrpublic.sandbox.testing.images", "from ..store.state import Repository"),
     ],

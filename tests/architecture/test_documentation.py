@@ -89,7 +89,7 @@ def test_every_test_that_a_page_names_exists() -> None:
 
 def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
     page = (CHECKOUT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^## ([\w-]+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
 
     assert sections.keys() == cli.commands.keys()
     for name, command in cli.commands.items():

@@ -18,7 +18,7 @@ def test_a_test_may_talk_to_this_machine() -> None:
 
 def test_refuses_a_connection_to_another_machine() -> None:
     """The address is of a block that RFC 5737 sets aside for documentation."""
-    with pytest.raises(ConnectionRefusedError, match="tests talk to this machine only"):
+    with pytest.raises(ConnectionRefusedError, match="tests may only reach this machine"):
         socket.create_connection(("192.0.2.1", 443), timeout=5)
 
 

@@ -1,4 +1,4 @@
-"""The handler runs where there is nothing but the Lambda runtime and its own folder."""
+"""The handler runs with only the Lambda runtime and its own folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.architecture.source import CHECKOUT
 
 RUNTIME = ("boto3", "botocore", "certifi", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
-"""Top-level names that the Lambda runtime for Python brings beside the standard library."""
+"""Top-level names in the Lambda runtime for Python, besides the standard library."""
 
 PROGRAM = """
 import importlib, importlib.abc, sys

@@ -1,4 +1,4 @@
-"""What is committed: nothing of one machine, no download host, every command explained, every version pinned."""
+"""Committed files: no paths of one machine, no download hosts, all commands documented, all versions pinned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in the wheel and the source archive, and what they say of themselves; `tests/cdk` installs them."""
+"""The content and the metadata of the wheel and the source archive; `tests/cdk` installs them."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def test_the_wheel_holds_the_library_and_the_handler_and_nothing_else(dist: Path
 
     assert _sources("cdk_ecrpublic") | _sources("lambda_handler", "cdk_ecrpublic/_assets/") == python
     assert {"cdk_ecrpublic/py.typed", "cdk_ecrpublic/catalog/catalog.schema.json"} <= names
+    gallery = "cdk_ecrpublic/sandbox/gallery"
+    assert {f"{gallery}/templates/base.html", f"{gallery}/static/style.css"} <= names
     assert {"cdk_ecrpublic"} == {name.partition("/")[0] for name in names}
     assert [name for name in names if "__pycache__" in name or "/." in name] == []
 
@@ -67,7 +69,7 @@ def test_the_wheel_is_installed_as_it_says(dist: Path) -> None:
 
 
 def test_the_metadata_is_what_was_reviewed(dist: Path) -> None:
-    """An index shows it, and pip decides by it; a line that is gone takes the library away from somebody."""
+    """pip and package indexes use the metadata. A missing line would make the library unavailable to some users."""
     said = metadata(wheel_of(dist))
 
     assert (said["Name"], said["Version"]) == ("cdk-ecrpublic", _project()["version"])
@@ -89,7 +91,7 @@ def test_the_classifiers_are_those_of_the_index(dist: Path) -> None:
 
 
 def test_an_app_needs_the_cdk_and_nothing_else(dist: Path) -> None:
-    """Whatever the sandbox, the command line and catalogs need is asked for by name."""
+    """The sandbox, the command line and catalogs declare all their dependencies."""
     requirements = [Requirement(line) for line in metadata(wheel_of(dist)).get_all("Requires-Dist", [])]
     extras = set(metadata(wheel_of(dist)).get_all("Provides-Extra", []))
 
@@ -101,7 +103,9 @@ def test_an_app_needs_the_cdk_and_nothing_else(dist: Path) -> None:
     assert _of_extra(requirements, "catalog") == {"pyyaml"}
     assert _of_extra(requirements, "cli") == {"boto3", "click", "pyyaml", "rich", "urllib3"}
     assert _of_extra(requirements, "sandbox") - _of_extra(requirements, "cli") == {
+        "cryptography",
         "hypercorn",
+        "jinja2",
         "ministack",
         "starlette",
     }

@@ -13,7 +13,7 @@ from benchmarks.scale_fleet import Fleet, fleet
 from benchmarks.scale_invocations import LATENCY_SECONDS
 from benchmarks.scale_lives import Run, live
 from benchmarks.scale_quotas import PUBLISHED, Quotas
-from benchmarks.scale_stacks import DESTROY, KEEP, UNTAG, Answers, Kind, Phase, Resource, Version, reason
+from benchmarks.scale_stacks import DESTROY, FORWARD, KEEP, UNTAG, Answers, Kind, Phase, Resource, Version, reason
 from cdk_ecrpublic.sandbox import Fault
 
 DEPLOYMENT = (Phase.DEPLOYMENT,)
@@ -51,6 +51,7 @@ def test_s1_s2_no_deployment_and_no_rollback_fails_by_what_is_throttled(started:
         small(DESTROY),
         replace(small(UNTAG, (Phase.UPDATE, Phase.ROLLBACK)), drops_tag=True),
         replace(small(KEEP, DEPLOYMENT), copies=True),
+        replace(small(FORWARD), versions=True),
     ],
     ids=lambda run: run.name,
 )
@@ -77,7 +78,7 @@ def test_a_failure_is_counted_and_mended_before_the_next_phase(started: Fleet) -
     ("received", "why"),
     [
         ([(399.0, '{"Status": "SUCCESS", "PhysicalResourceId": "id"}')], ""),
-        ([(401.0, '{"Status": "SUCCESS", "PhysicalResourceId": "id"}')], "answered after more than 300 s"),
+        ([(401.0, '{"Status": "SUCCESS", "PhysicalResourceId": "id"}')], "responded after more than 300 s"),
         ([(399.0, '{"Status": "FAILED", "Reason": "tag 17.0 of Image17"}')], "tag … of Image…"),
         ([], "no answer"),
     ],

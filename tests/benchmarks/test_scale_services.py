@@ -175,6 +175,6 @@ def test_a_service_works_the_same_in_a_process_of_its_own(time: Time) -> None:
         assert (counts.asked, counts.throttled) == ({"PutParameter": 2}, {})
 
 
-def test_a_failure_in_a_process_of_its_own_is_told(time: Time) -> None:
+def test_a_failure_in_a_separate_process_is_reported(time: Time) -> None:
     with in_own_process(ControlPlane, time) as plane, pytest.raises(BenchmarkError, match=r"enter failed .* TypeError"):
         plane.enter()  # type: ignore[call-arg]

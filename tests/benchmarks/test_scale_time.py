@@ -1,4 +1,4 @@
-"""Time that passes only while everybody waits."""
+"""Time that passes only while all threads wait."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_one_thread_alone_moves_the_time_on(waiting: Waiting) -> None:
 
 
 def test_moments_that_are_close_are_one(waiting: Waiting) -> None:
-    """But nobody wakes too early."""
+    """No thread wakes too early."""
     assert waiting.sleepers(1.0, 1.01, 1.5) == [1.01, 1.01, 1.5]
 
 

@@ -63,7 +63,7 @@ class Project:
         return image
 
     def tags(self) -> dict[str, str]:
-        """Return tags and digests as everybody sees them."""
+        """Return the public tags and their digests."""
         return resolve_tags(self.sandbox, self.repository)
 
 

@@ -19,7 +19,7 @@ from cdk_ecrpublic.sandbox.images import build_image, push
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; as Docker's, it ends with 1 where there is no such image."""
+    """Run one command. Like Docker, it exits with 1 if the image does not exist."""
     state = Path(os.environ["STAND_IN_STATE"])
     command, name = arguments[0], arguments[-1]
     if command == "login":

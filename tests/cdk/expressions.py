@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +17,10 @@ class Written:
     A template, and what it is deployed with.
 
     Attributes:
-        given: Values of parameters that are told.
+        given: Given values of parameters.
         stored: Parameters of Systems Manager that have to be there.
         resources: Beside the images.
+        nested: The templates of nested stacks, by the logical id of the nested stack.
     """
 
     images: dict[str, Any] = field(default_factory=dict)
@@ -27,6 +30,7 @@ class Written:
     mappings: dict[str, Any] = field(default_factory=dict)
     conditions: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
+    nested: dict[str, Any] = field(default_factory=dict)
 
     @property
     def template(self) -> dict[str, Any]:
@@ -36,9 +40,24 @@ class Written:
             "Resources": {**self.resources, **self.images},
         }
 
+    def nest(self, name: str, template: Mapping[str, object], **parameters: object) -> None:
+        """Add a nested stack; its template is a file asset, named after its content."""
+        self.nested[name] = template
+        url = f"https://s3.us-east-1.amazonaws.com/{BUCKET}/{key_of(template)}"
+        properties = {"TemplateURL": url, "Parameters": parameters}
+        self.resources[name] = {"Type": "AWS::CloudFormation::Stack", "Properties": properties}
+
     def parameter(self, name: str, kind: str = "String", **more: object) -> dict[str, str]:
         self.parameters[name] = {"Type": kind, **more}
         return {"Ref": name}
+
+
+BUCKET = "templates"
+
+
+def key_of(template: Mapping[str, object]) -> str:
+    """Return the key of a template in S3."""
+    return f"{hashlib.sha256(json.dumps(template).encode()).hexdigest()}.json"
 
 
 Tags = Callable[[Written, str, str], object]
@@ -115,6 +134,33 @@ def _imported(_: Written, __: str, tag: str) -> object:
     return [tag, {"Fn::Sub": [f"{tag}-${{Shared}}", {"Shared": {"Fn::ImportValue": "templates-shared"}}]}]
 
 
+def _weak(_: Written, __: str, tag: str) -> object:
+    shared = {"Fn::GetStackOutput": {"StackName": "Provider", "OutputName": "Shared"}}
+    return [tag, {"Fn::Sub": [f"{tag}-${{Shared}}", {"Shared": shared}]}]
+
+
+def _nested(written: Written, name: str, tag: str) -> object:
+    inner = {
+        "Parameters": {"Tags": {"Type": "CommaDelimitedList"}, "Unused": {"Type": "String", "Default": "x"}},
+        "Conditions": {"Always": {"Fn::Equals": [{"Ref": "Unused"}, "x"]}},
+        "Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
+        "Outputs": {"Tag": {"Value": {"Fn::Select": [1, {"Ref": "Tags"}]}, "Condition": "Always"}},
+    }
+    written.nest(name, inner, Tags={"Fn::Join": [",", ["never", written.parameter(f"{name}Inner", Default=tag)]]})
+    return [{"Fn::GetAtt": [name, "Outputs.Tag"]}]
+
+
+def _constrained(written: Written, name: str, tag: str) -> object:
+    written.given[name] = tag
+    allowed: dict[str, Any] = {
+        "AllowedValues": [tag, "never"],
+        "AllowedPattern": "[a-z0-9-]+",
+        "MinLength": 1,
+        "MaxLength": 128,
+    }
+    return [written.parameter(name, Default="never", **allowed)]
+
+
 FORMS: Mapping[str, Tags] = {
     "default": _default,
     "told": _told,
@@ -130,4 +176,7 @@ FORMS: Mapping[str, Tags] = {
     "pseudo": _pseudo,
     "attribute": _attribute,
     "imported": _imported,
+    "weak": _weak,
+    "nested": _nested,
+    "constrained": _constrained,
 }

@@ -52,7 +52,7 @@ def handler(event, context):
 
 @dataclass(frozen=True)
 class Stranger:
-    """Somebody with a clean environment, an app of their own, and an account."""
+    """A user with a clean environment, an own app and an account."""
 
     installed: CleanEnvironment
     folder: Path
@@ -161,7 +161,7 @@ def _files(clean: CleanEnvironment) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("present", [[], ["click"], ["click", "rich"]], ids=str)
 def test_a_command_without_its_extra_says_what_to_install(dist: Path, tmp_path: Path, present: list[str]) -> None:
-    """Click is in many environments for somebody else's sake."""
+    """Click is in many environments because of another package."""
     clean = CleanEnvironment.make(tmp_path / "environment")
     clean.install("--no-deps", str(wheel_of(dist)))
     for requirement in present:

@@ -1,4 +1,4 @@
-"""What goes wrong in real life, with the real cdk command line: how it ends, and what a person is told."""
+"""Realistic failures with the real cdk command line: the result, and the message to the user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def go_on_rolling_back(project: Project) -> None:
 
 
 def test_the_registry_cannot_be_reached_while_it_is_deployed(project: Project) -> None:
-    """Nothing can be published then, nor put back; when it is there again, the stack goes on."""
+    """Without it, nothing can be published or restored. After it is created again, the stack continues."""
     before, after = project.push("before"), project.push("after")
     project.write_app(release(before.digest, "1", "latest"))
     project.deploy()
@@ -45,14 +45,14 @@ def test_the_registry_cannot_be_reached_while_it_is_deployed(project: Project) -
     assert project.tags() == {"1": before.digest, "2": after.digest, "latest": after.digest}
 
 
-def test_somebody_moves_a_tag_by_hand_between_deployments(project: Project) -> None:
+def test_a_person_moves_a_tag_by_hand_between_deployments(project: Project) -> None:
     first, by_hand, second = project.push("first"), project.push("by hand"), project.push("second")
     project.write_app(release(first.digest, "1", "latest"))
     project.deploy()
     push_image(project.sandbox, project.repository, by_hand, ["latest"])
 
     project.deploy()
-    assert project.tags()["latest"] == by_hand.digest  # an unchanged declaration is no event to CloudFormation
+    assert project.tags()["latest"] == by_hand.digest  # CloudFormation sends no request for an unchanged declaration
 
     project.write_app(release(second.digest, "2", "latest"))
     project.deploy()
@@ -77,7 +77,7 @@ def test_the_third_of_five_tags_fails(project: Project) -> None:
 
 
 def test_the_old_image_is_deleted_before_a_rollback(project: Project) -> None:
-    """Nobody can bring it back but who pushed it; the stack says so, and goes on when it is there again."""
+    """Only its publisher can push it again. The stack says so, and continues after that."""
     before, after = project.push("before"), project.push("after")
     project.write_app(release(before.digest, "1"))
     project.deploy()
@@ -98,3 +98,16 @@ def test_the_old_image_is_deleted_before_a_rollback(project: Project) -> None:
     assert project.push("before").digest == before.digest
     go_on_rolling_back(project)
     assert project.tags()["1"] == before.digest
+
+
+def test_a_hotswap_deployment_puts_no_tag(project: Project) -> None:
+    before, after = project.push("before"), project.push("after")
+    project.write_app(release(before.digest, "1", "latest"))
+    project.deploy()
+
+    project.write_app(release(after.digest, "2", "latest"))
+    for option in ("--hotswap", "--hotswap-fallback"):
+        result = project.cdk("deploy", option, "--require-approval", "never")
+
+        assert (result.returncode, "(no changes)" in result.stdout) == (0, True), result.stdout
+        assert project.tags() == {"1": before.digest, "latest": before.digest}

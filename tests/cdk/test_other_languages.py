@@ -170,7 +170,7 @@ def test_an_app_in_typescript_is_synthesized_and_deployed(provider: Project) -> 
 
     deployed = provider.cdk("deploy", "--app", "cdk.out", "--require-approval", "never")
     assert deployed.returncode == 0, deployed.stdout
-    assert provider.tags() == {"3.1.4": image.digest, "3.1": image.digest, "latest": image.digest}
+    assert provider.tags() == dict.fromkeys(("3.1.4", "3.1", "3", "latest"), image.digest)
     assert f"/{provider.repository}@{image.digest}" in deployed.stdout
 
 

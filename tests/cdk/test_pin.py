@@ -1,4 +1,4 @@
-"""``cdk-ecrpublic pin`` beside the real cdk command line, which keeps, lists and resets what was looked up."""
+"""``cdk-ecrpublic pin`` with the real cdk command line, which stores, lists and resets lookups."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_name_that_cannot_be_resolved_leaves_the_file_as_it_is(project: Projec
     data = json.loads(result.stdout)
     problems = {name["name"].rpartition(":")[2]: name["problem"] for name in data["names"]}
     assert problems["stable"] == ""
-    assert "there is no tag 'absent'" in problems["absent"]
+    assert "the tag 'absent' does not exist" in problems["absent"]
     assert data["unused"] == ["cdk-ecrpublic:digest:gone.example/a:1"]
     assert json.loads((project.folder / "cdk.context.json").read_text())["kept"] is True
     assert "stable" not in (project.folder / "cdk.context.json").read_text()

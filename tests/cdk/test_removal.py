@@ -22,7 +22,7 @@ def digest(value: str) -> str:
 
 
 def failing_after(first: str) -> str:
-    """Declare what is done well, and then an image that does not exist: CloudFormation takes everything back."""
+    """Declare images that succeed, and then one that does not exist, so that CloudFormation rolls back."""
     broken = image(digest(NOWHERE), "debug", name="Broken")
     return f"first = {first}broken = {broken}broken.node.add_dependency(first)"
 

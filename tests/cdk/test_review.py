@@ -1,4 +1,4 @@
-"""Review before and after: ``plan`` and ``verify`` beside the real cdk command line."""
+"""``plan`` and ``verify`` before and after deployments with the real cdk command line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_release_is_planned_deployed_and_verified(project: Project) -> None:
     assert tool(project, "verify").returncode == 0
 
 
-def test_a_tag_that_somebody_moved_is_noticed_and_stays_until_it_is_asked_for(project: Project) -> None:
+def test_a_tag_that_a_person_moved_is_noticed_and_stays_until_refresh(project: Project) -> None:
     """CloudFormation sends nothing for a declaration that has not changed."""
     image, by_hand = project.push("first"), project.push("by hand")
     project.write_app(release(image.digest, "1.0"))
@@ -70,9 +70,9 @@ def test_a_tag_that_somebody_moved_is_noticed_and_stays_until_it_is_asked_for(pr
     project.deploy()
 
     assert verified.returncode == 1
-    assert f"tag 1.0 points to {by_hand.digest}; declared is {image.digest}" in verified.stdout
+    assert f"tag 1.0 points to {by_hand.digest}, but should point to {image.digest}" in verified.stdout
     assert drifted["state"] == "drifted"
-    assert "set `refresh` to have it applied again" in drifted["problems"][0]
+    assert "set `refresh` to apply it again" in drifted["problems"][0]
     assert project.tags() == {"1.0": by_hand.digest}
     project.write_app(release(image.digest, "1.0").replace("tags=", 'refresh="1", tags='))
     assert plan(project)["state"] == "changed"

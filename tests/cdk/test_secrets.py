@@ -1,4 +1,4 @@
-"""A deployment with credentials tells them to nobody: not to a template, a log, an event or the terminal."""
+"""A deployment does not leak its credentials: not into a template, a log, an event or the terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USER, PASSWORD = "agent", "smith-s3cret"
 MARKED = (PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode().rstrip("="))
 
 SIGNED = ("X-Amz-Signature", "X-Amz-Credential", "ResponseURL", "cloudformation-custom-resource-response")
-"""Of the address that CloudFormation is answered at: whoever has it can answer in our place."""
+"""The signature in the response URL: with it, anyone could respond in our place."""
 
 
 @pytest.fixture

@@ -152,11 +152,12 @@ def build_one(project: Project, platform: str) -> Image:
     return image
 
 
-def push_to_private_ecr(project: Project, name: str, image: Image) -> None:
+def push_to_private_ecr(project: Project, name: str, *images: Image) -> None:
     client = project.sandbox.client("ecr")
     client.create_repository(repositoryName=name)
     token = client.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-    push(f"{project.sandbox.registry_host}/{name}", image, login=base64.b64decode(token).decode())
+    for image in images:
+        push(f"{project.sandbox.registry_host}/{name}", image, login=base64.b64decode(token).decode())
 
 
 def public_login(project: Project) -> str:

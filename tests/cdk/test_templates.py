@@ -23,7 +23,7 @@ from cdk_ecrpublic.sandbox import SandboxProcess
 from cdk_ecrpublic.sandbox.images import build_image, push_image, resolve_tags
 
 from .conftest import Project
-from .expressions import FORMS, Written
+from .expressions import BUCKET, FORMS, Written, key_of
 
 pytestmark = pytest.mark.cdk
 
@@ -51,7 +51,7 @@ class Account:
     def begin(self) -> None:
         """Delete the stack and all tags."""
         self.cloudformation.delete_stack(StackName=STACK)
-        self._wait("stack_delete_complete")
+        self.wait("stack_delete_complete")
         ecr = self.sandbox.client("ecr-public")
         if tags := self.tags():
             ecr.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag} for tag in tags])
@@ -70,13 +70,21 @@ class Account:
             self.sandbox.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
 
     def read(self, written: Written, *, as_deployed: bool = False) -> tuple[Assembly, Registry]:
-        """Read the template as if cdk had synthesized it, for whichever account and Region."""
+        """Read the template as if cdk had synthesized it, without an account and Region."""
         artifact = {
             "type": "aws:cloudformation:stack",
             "environment": "aws://unknown-account/unknown-region",
             "properties": {"templateFile": "template.json"},
+            "dependencies": ["assets"],
         }
-        (self.folder / "manifest.json").write_text(json.dumps({"artifacts": {STACK: artifact}}))
+        assets = {"type": "cdk:asset-manifest", "properties": {"file": "assets.json"}}
+        (self.folder / "manifest.json").write_text(json.dumps({"artifacts": {STACK: artifact, "assets": assets}}))
+        files = {}
+        for template in written.nested.values():
+            (self.folder / key_of(template)).write_text(json.dumps(template))
+            place = {"bucketName": BUCKET, "objectKey": key_of(template)}
+            files[key_of(template)] = {"source": {"path": key_of(template)}, "destinations": {"here": place}}
+        (self.folder / "assets.json").write_text(json.dumps({"files": files}))
         (self.folder / "template.json").write_text(json.dumps(written.template))
         registry = Registry()
         reading = Reading(environments=environments(registry), parameters=written.given, as_deployed=as_deployed)
@@ -90,7 +98,7 @@ class Account:
         return find_drift(assembly.images, registry)
 
     def deploy(self, written: Written) -> None:
-        """Deploy as cdk does: what is not told stays as it is."""
+        """Deploy as cdk does: parameters that are not given keep their values."""
         stacks = {each["StackName"] for each in self.cloudformation.describe_stacks()["Stacks"]}
         known = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0] if STACK in stacks else {}
         before = {each["ParameterKey"] for each in known.get("Parameters", ())} & written.parameters.keys()
@@ -98,13 +106,15 @@ class Account:
             *({"ParameterKey": name, "ParameterValue": value} for name, value in written.given.items()),
             *({"ParameterKey": name, "UsePreviousValue": True} for name in before - written.given.keys()),
         ]
+        for template in written.nested.values():
+            self.sandbox.client("s3").put_object(Bucket=BUCKET, Key=key_of(template), Body=json.dumps(template))
         call = self.cloudformation.update_stack if known else self.cloudformation.create_stack
         call(StackName=STACK, TemplateBody=json.dumps(written.template), Parameters=parameters)
-        self._wait("stack_update_complete" if known else "stack_create_complete")
+        self.wait("stack_update_complete" if known else "stack_create_complete")
 
-    def _wait(self, what: str) -> None:
+    def wait(self, what: str, stack: str = STACK) -> None:
         waiter = self.cloudformation.get_waiter(what)
-        waiter.wait(StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        waiter.wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +123,7 @@ def account(aws: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> It
     (folder / "cdk.json").write_text('{"app": "python3 app.py"}')
     (folder / "app.py").write_text(PROVIDER)
     aws.client("ecr-public").create_repository(repositoryName=REPOSITORY)
+    aws.client("s3").create_bucket(Bucket=BUCKET)
     Project(aws, folder, REPOSITORY).deploy()
     before = dict(os.environ)
     os.environ.update(aws.environment())
@@ -124,13 +135,26 @@ def account(aws: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def write(forms: Sequence[str], version: str, image: int) -> Written:
-    """Declare an image for each form; each has a tag of its own."""
+    """Declare an image for each form, and one in a nested stack; each has a tag of its own."""
     written = Written()
     for number, form in enumerate(forms):
         name = f"{form.title().replace(' ', '')}{number}"
         tags = FORMS[form](written, f"P{name}", f"{name.lower()}-{version}")
-        add(written, f"Image{number}", tags, IMAGES[image].digest)
+        add(written, f"Image{number}", tags, IMAGES[image].digest, **condition(written, number))
+    nested = Written()
+    add(nested, "Image", [nested.parameter("Tag")], IMAGES[image].digest)
+    written.nest("Nested", nested.template, Tag=written.parameter("NestedTag", Default=f"nested-{version}"))
     return written
+
+
+def condition(written: Written, number: int) -> Mapping[str, str]:
+    """Make a third of the images depend on a condition, and every other of these conditions false."""
+    if number % 3:
+        return {}
+    name = f"Is{number}"
+    stage = written.parameter(f"Stage{number}", Default="prod")
+    written.conditions[name] = {"Fn::Equals": [stage, "prod" if number % 2 else "dev"]}
+    return {"Condition": name}
 
 
 def add(written: Written, name: str, tags: object, digest: object, **more: object) -> None:
@@ -164,7 +188,7 @@ def test_a_plan_says_what_the_deployment_of_any_template_does(
     first = write([*forms[:7], *some], "1", 0)
     check(account, first)
     second = write([*forms[:7], *some, *forms[7:]], "1", 1)
-    # What is not told any more stays as it is.
+    # A parameter that is no longer given keeps its value.
     second.given = {name: value for name, value in second.given.items() if name not in first.given}
     check(account, second)
 
@@ -203,7 +227,7 @@ def test_a_parameter_of_systems_manager_that_changes_is_deployed_with_the_next_d
 
 
 def test_a_dynamic_reference_that_changes_may_go_unnoticed(account: Account) -> None:
-    """CloudFormation does not tell when it resolves one anew, so neither can a plan."""
+    """It is not known when CloudFormation resolves one again, so a plan cannot show it."""
     account.begin()
     account.store({"/t/moving": IMAGES[0].digest})
     written = Written()
@@ -214,7 +238,41 @@ def test_a_dynamic_reference_that_changes_may_go_unnoticed(account: Account) -> 
     (effect,) = account.plan(written)
 
     assert effect.state is State.UNKNOWN
-    assert "name a version of it" in effect.problems[0]
+    assert "add a version: " in effect.problems[0]
+
+
+def test_an_output_of_another_stack_that_changes_may_go_unnoticed(account: Account) -> None:
+    """A weak reference: the template stays the same, so CloudFormation may have nothing to do."""
+    account.begin()
+    output = {"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}
+    bodies = [json.dumps({**output, "Outputs": {"Digest": {"Value": image.digest}}}) for image in IMAGES]
+    account.cloudformation.create_stack(StackName="Weak", TemplateBody=bodies[0])
+    account.wait("stack_create_complete", "Weak")
+    written = Written()
+    add(written, "Image", ["latest"], {"Fn::GetStackOutput": {"StackName": "Weak", "OutputName": "Digest"}})
+    check(account, written)
+    account.cloudformation.update_stack(StackName="Weak", TemplateBody=bodies[1])
+    account.wait("stack_update_complete", "Weak")
+
+    (effect,) = account.plan(written)
+
+    assert effect.state is State.UNKNOWN
+    assert "the stack Weak may have been deployed since" in effect.problems[0]
+
+
+def test_a_nested_stack_that_is_not_in_the_app_is_not_taken_for_removed(account: Account) -> None:
+    account.begin()
+    written, nested = Written(), Written()
+    add(written, "Own", ["own"], IMAGES[0].digest)
+    add(nested, "Image", ["nested"], IMAGES[0].digest, DeletionPolicy="Delete")
+    nested.images["Image"]["Properties"]["OnDelete"] = "Delete"
+    written.nest("Nested", nested.template)
+    account.deploy(written)
+    written.nested.clear()
+
+    states = {effect.path: effect.state for effect in account.plan(written)}
+
+    assert states == {"Own": State.UNCHANGED, "Nested": State.UNKNOWN}
 
 
 def test_a_secret_is_neither_resolved_nor_printed(account: Account) -> None:
@@ -227,4 +285,4 @@ def test_a_secret_is_neither_resolved_nor_printed(account: Account) -> None:
 
     assert effect.state is State.UNKNOWN
     assert "hunter2" not in repr(effect)
-    assert "name the secret by its ARN" in effect.problems[0]
+    assert "declare the ARN of the secret" in effect.problems[0]

@@ -150,7 +150,7 @@ class Report:
         return set(self._findings("violations", path))
 
     def acknowledged(self, path: str) -> set[tuple[str, str]]:
-        """Return what would be among them, if nobody had acknowledged it."""
+        """Return the warnings that would appear if they were not acknowledged."""
         return set(self._findings("suppressedViolations", path))
 
     def _findings(self, kind: str, path: str) -> Iterator[tuple[str, str]]:

@@ -98,7 +98,7 @@ def test_a_stand_in_for_ecr_public_is_a_source(stack: Stack) -> None:
 
 
 def test_private_ecr_without_its_permissions_is_warned_of(stack: Stack) -> None:
-    """No error: whoever has granted them by other means, or has given a role, is right."""
+    """This is not an error: the permissions may be granted in another way, or by a given role."""
     image(stack, ImageSource.registry(f"{PRIVATE}/acme/agent@{DIGEST}"))
 
     (warning,) = warnings(stack)

@@ -103,7 +103,7 @@ def test_an_aspect_sees_the_construct_and_changes_the_resource(stack: Stack) -> 
 
 
 def test_an_aspect_may_declare_another_image(stack: Stack) -> None:
-    """The ones that were there before are told of it: what one removes, another may have."""
+    """Earlier images get a record, too, because another image may remove their tags."""
     image(stack, tags=["1"])
 
     def visit(node: IConstruct) -> None:
@@ -137,7 +137,7 @@ def test_a_permissions_boundary_of_the_app_holds_for_the_function(stack: Stack) 
 
 
 def test_destroying_a_whole_stack_s_resources_removes_no_image(stack: Stack) -> None:
-    """The image itself has to say that it may go: what is public is not removed by the way."""
+    """Only the image itself can opt in to removal, because it is public."""
     image(stack, tags=["1"])
     before = rendered(stack)["Properties"]
 
@@ -156,8 +156,8 @@ def test_destroying_a_whole_stack_s_resources_removes_no_image(stack: Stack) -> 
     ],
     ids=["RemovalPolicies", "L1", "L2"],
 )
-def test_whoever_retains_an_image_keeps_it(stack: Stack, keep: Callable[[PublicImage], None]) -> None:
-    """CloudFormation never asks the function then, neither at a deletion nor after a replacement."""
+def test_a_retained_image_is_kept(stack: Stack, keep: Callable[[PublicImage], None]) -> None:
+    """CloudFormation then sends no Delete, neither at a deletion nor after a replacement."""
     keep(image(stack, tags=["1"], removal_policy=RemovalPolicy.DESTROY))
 
     assert (rendered(stack)["DeletionPolicy"], rendered(stack)["UpdateReplacePolicy"]) == ("Retain", "Retain")

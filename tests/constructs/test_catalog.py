@@ -236,7 +236,7 @@ def test_credentials_that_are_used_are_not_warned_of(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("given", ["user:password", {"ghcr.io": "user:password"}, {("user", "password"): "x"}])
-def test_credentials_that_are_no_secret_are_not_repeated(stack: Stack, given: object) -> None:
+def test_credentials_that_are_not_a_secret_are_not_repeated(stack: Stack, given: object) -> None:
     with pytest.raises(ValueError, match=r"a (str|tuple)( as a key)?; expected (a secret|secrets)") as failure:
         declare(stack, "repositories.yaml", credentials=given)
 

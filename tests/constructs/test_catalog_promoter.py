@@ -1,4 +1,4 @@
-"""What the image promoter reads is read; and files of other tools are told apart."""
+"""Catalogs in the formats of the image promoter, and files of other tools."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_registries_may_say_where_images_once_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("destination", [ACME, f"{ACME}/tools"])
-def test_a_file_of_somebody_else_goes_to_a_registry_that_it_does_not_name(tmp_path: Path, destination: str) -> None:
+def test_a_file_of_another_project_goes_to_a_registry_that_it_does_not_name(tmp_path: Path, destination: str) -> None:
     text = f"""
 registries: [{{name: gcr.io/staging, src: true}}, {{name: us.gcr.io/prod}}, {{name: eu.gcr.io/prod}}]
 images: [{{name: agent, dmap: {{{A}: [x]}}}}]
@@ -119,6 +119,20 @@ def test_of_several_destinations_the_only_one_of_ecr_public_is_taken(tmp_path: P
     text = f"registries: [{{name: eu.gcr.io/prod}}, {{name: {ACME}}}]\nimages: [{{name: agent, dmap: {{{A}: [x]}}}}]"
 
     assert read(tmp_path, text, Arguments()) == {"agent": {A: ["x"]}}
+
+
+@pytest.mark.parametrize("name", ["ecr-public.aws.com/acme", "Public.ECR.aws/acme", "public.ecr.aws:443/acme"])
+def test_ecr_public_is_the_destination_by_any_of_its_names(tmp_path: Path, name: str) -> None:
+    images = f"[{{name: agent, dmap: {{{A}: [x]}}}}]"
+    listed = f"registries: [{{name: gcr.io/staging, src: true}}, {{name: '{name}'}}]\nimages: {images}"
+
+    assert read(tmp_path, listed, Arguments()) == {"agent": {A: ["x"]}}
+    assert read(tmp_path, listed, Arguments(destination=ACME)) == {"agent": {A: ["x"]}}
+    assert read(tmp_path, listed, Arguments(destination=f"{ACME}/tools")) == {"tools/agent": {A: ["x"]}}
+    assert read(tmp_path, listed.replace(name, ACME), Arguments(destination=name)) == {"agent": {A: ["x"]}}
+    assert read(tmp_path, images, Arguments(destination=name)) == {"agent": {A: ["x"]}}
+    both = listed.replace("}]\n", f"}}, {{name: {ACME}}}]\n", 1)
+    assert read(tmp_path, both, Arguments()) == {"agent": {A: ["x"]}}, "the usual name comes first"
 
 
 @pytest.mark.parametrize(
@@ -181,6 +195,7 @@ SKOPEO = "quay.io: {tls-verify: false, images: {coreos/etcd: [latest]}}\n"
         ("quay.io/a/b: [registry.example.com/a/b, docker.io/a/b]\n", "this is a file of image-syncer"),
         ("auth: {quay.io: {username: x}}\nimages: {quay.io/a/b: x.io/a/b}\n", "this is a file of image-syncer"),
         ("images: {quay.io/a/b: x.io/a/b}\n", "this is a file of image-syncer"),
+        ("alpine: x.io/alpine\nnginx:1.27: [x.io/nginx, y.io/nginx]\n", "this is a file of image-syncer"),
         (DREGSY, "this is a file of dregsy"),
         (SKOPEO, "this is a file of skopeo sync"),
         ("filestores: []\nfiles: []\n", "this is a manifest of the promoter for files, not for images"),
@@ -189,8 +204,8 @@ SKOPEO = "quay.io: {tls-verify: false, images: {coreos/etcd: [latest]}}\n"
         ("a: 1\nb: 2\n", "this is not a catalog: it has the keys 'a', 'b'; expected a mapping with repositories"),
     ],
 )  # fmt: skip
-def test_what_is_not_a_catalog_is_told_apart(tmp_path: Path, text: str, said: str) -> None:
-    """One sentence, whatever else could be said of the file."""
+def test_what_is_not_a_catalog_is_recognized(tmp_path: Path, text: str, said: str) -> None:
+    """One sentence, even if the file has more problems."""
     found = refused(tmp_path, text)
 
     assert said in found

@@ -25,7 +25,7 @@ def read(text: str, tmp_path: Path, **arguments: str) -> Catalog:
 
 
 def refused(text: str, tmp_path: Path, **arguments: str) -> str:
-    """Return what is said of a catalog that is refused, without the path of the file."""
+    """Return the message about a refused catalog, without the path of the file."""
     with pytest.raises(CatalogError) as failure:
         read(text, tmp_path, **arguments)
     return str(failure.value).replace(f"{tmp_path / 'catalog.yaml'}:", "")
@@ -138,7 +138,7 @@ def test_what_a_file_says_goes_before_the_defaults_of_the_app() -> None:
 
 @pytest.mark.parametrize("name", ["broken-promoter.yaml", "broken-repositories.yaml"])
 def test_all_problems_of_a_file_are_named_each_with_its_line(name: str) -> None:
-    """A line of such a file ends with what is said of it, after ``#!``; nothing is said of other lines."""
+    """A line of such a file ends with the expected message, after ``#!``. Other lines have no problem."""
     lines = (CATALOGS / name).read_text(encoding="utf-8").splitlines()
     expected = [
         (number, text.strip())
@@ -194,7 +194,7 @@ def test_the_column_is_that_of_the_value(tmp_path: Path) -> None:
         ("repositories:\n  <<: {a: b}", "2:3: repositories: YAML reads << as a merge key, not as a string"),
     ],
 )
-def test_refuses_what_is_no_catalog(tmp_path: Path, text: str, said: str) -> None:
+def test_refuses_what_is_not_a_catalog(tmp_path: Path, text: str, said: str) -> None:
     assert said in refused(text, tmp_path)
 
 
@@ -211,7 +211,7 @@ def test_refuses_what_is_not_utf_8(tmp_path: Path) -> None:
         read_catalog(tmp_path / "catalog.yaml")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_bytes(b"\xef\xbb\xbfrepositories: {}")
 
     assert read_catalog(tmp_path / "catalog.yaml") == Catalog()

@@ -28,10 +28,70 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
+
 VALID: list[Any] = [
     *(yaml.safe_load((CATALOGS / f"{name}.yaml").read_text()) for name in ("promoter", "images", "repositories")),
     {"registry": "111122223333", "repositories": {"ab": {"images": [{"digest": A, "id": "x"}]}}},
     {"repositories": {}, "defaults": {"platforms": ["linux/arm/v7"], "immutable_tags": ["1.?", "*"]}},
+    {
+        "defaults": {"rules": {"forward_only": {}, "immutable_tags": {"patterns": ["1.*"], "warn_only": True}}},
+        "repositories": {"ab": {"images": [{"digest": A, "rules": {"forward_only": False}}]}},
+    },
+    {
+        "repositories": {
+            "ab": {
+                "images": [
+                    {
+                        "digest": A,
+                        "rules": {
+                            "required_platforms": {"platforms": ["linux/arm64"]},
+                            "required_referrers": {"types": ["sbom", "https://slsa.dev/*"], "each_platform": True},
+                            "scan_findings": {
+                                "max_severity": "HIGH",
+                                "only_fixable": True,
+                                "allow_unrated": False,
+                                "ignore": [{"name": "CVE-2025-0001", "reason": "no", "until": "2099-12-31"}],
+                                "max_age": "7 days",
+                                "allow_states": ["SCAN_NOT_FOUND"],
+                                "inspector": False,
+                            },
+                            "required_signatures": {
+                                "signatures": [
+                                    {"kms": {"key": KEY, "repository": "ghcr.io/acme/agent"}},
+                                    {"kms": {"key": KEY}},
+                                    {"ecr_managed": {"profile_arn": PROFILE}},
+                                ],
+                                "any_of": True,
+                                "each_platform": False,
+                                "warn_only": False,
+                            },
+                            "forward_only": {
+                                "tags": ["latest", "1*"],
+                                "on_older": "refuse",
+                                "prefix": "v",
+                                "suffix": "-debug",
+                                "allow_unknown": True,
+                                "warn_only": False,
+                            },
+                        },
+                    }
+                ]
+            }
+        }
+    },
+    {
+        "defaults": {"sign_with": {"kms": {"key": KEY, "as_tag": True, "children": False}}},
+        "repositories": {
+            "ab": {
+                "images": [
+                    {"digest": A, "sign_with": False},
+                    {"digest": B, "sign_with": {"signer_profile": {"profile_arn": PROFILE, "children": True}}},
+                ]
+            }
+        },
+    },
     {"registries": [{"name": "localhost:5000", "src": True}, {"name": "[::1]:443/a"}], "images": []},
     [],
 ]
@@ -47,6 +107,8 @@ TEXTS = (
     *(f"{host}/a@{A}" for host in HOSTS),
     *(f"{host}/a" for host in HOSTS),
     *HOSTS,
+    *(KEY, f"{KEY}\n", KEY.replace("key/", "alias/"), KEY.replace("kms", "s3"), "1234abcd-12ab-34cd-56ef-1234567890ab"),
+    *(PROFILE, f"{PROFILE}/abc", PROFILE.replace("release", "r"), PROFILE.replace("release", "a-b"), "release"),
     *("h", "h/A", "h/a/", "h/a__b/c--d", "h/a___b", "h/a.b", "h/.", "true", "x" * 1024, "x" * 1025),
 )
 
@@ -65,6 +127,11 @@ PLACES: dict[str, Callable[[str], object]] = {
     "tag": lambda text: _image(digest=A, tags=[text]),
     "platform": lambda text: _image(digest=A, platforms=[text]),
     "pattern": lambda text: _image(digest=A, immutable_tags=[text]),
+    "key": lambda text: _image(digest=A, sign_with={"kms": {"key": text}}),
+    "profile": lambda text: _image(digest=A, sign_with={"signer_profile": {"profile_arn": text}}),
+    "required key": lambda text: _required("kms", key=text),
+    "required profile": lambda text: _required("ecr_managed", profile_arn=text),
+    "repository of a signature": lambda text: _required("kms", key=KEY, repository=text),
     "name of a registry": lambda text: {"registries": [{"name": text}], "images": []},
     "service-account": lambda text: {"registries": [{"name": "h", "service-account": text}], "images": []},
     "name": lambda text: [{"name": text, "dmap": {A: []}}],
@@ -72,6 +139,10 @@ PLACES: dict[str, Callable[[str], object]] = {
     "tag of a dmap": lambda text: [{"name": "a", "dmap": {A: [text]}}],
 }
 """Documents that are right but for one text, by where it stands."""
+
+
+def _required(method: str, **arguments: str) -> object:
+    return _image(digest=A, rules={"required_signatures": {"signatures": [{method: arguments}]}})
 
 
 def _image(**entry: object) -> object:

@@ -118,7 +118,7 @@ def test_the_function_of_each_stack_is_made_as_the_app_likes(tmp_path: Path, sta
 
 
 def home(name: str, stacks: int) -> int:
-    """Choose as every release did: what is deployed must not move."""
+    """The choice is the same as in every release, because deployed images must not move."""
     return max(range(stacks), key=lambda number: hashlib.sha256(f"{number}:{name}".encode()).digest())
 
 

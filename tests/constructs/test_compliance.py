@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_s3 as s3
 
-from cdk_ecrpublic import PublicImageProviderStack
+from cdk_ecrpublic import (
+    ImageSource,
+    PublicImage,
+    PublicImageMonitor,
+    PublicImageProviderStack,
+    PublicRepository,
+    PublicRepositoryRetention,
+    RetentionMode,
+)
 
-from .everything import ENVIRONMENT, PACKS, Everything
+from .everything import DIGEST, ENVIRONMENT, PACKS, Everything
 
 LOGIN = {"ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"}
 PRIVATE_LOGIN = {"ecr:GetAuthorizationToken"}
@@ -58,7 +68,7 @@ def everything(tmp_path: Path) -> Everything:
 
 
 def on_everything(everything: Everything) -> set[str]:
-    """Return the actions that are allowed on ``*``, in whatever policy of the checked app."""
+    """Return the actions that any policy of the checked app allows on ``*``."""
     resources = json.loads((everything.out / "Images.template.json").read_text())["Resources"].values()
     statements = [
         statement
@@ -69,7 +79,7 @@ def on_everything(everything: Everything) -> set[str]:
 
 
 def rules(findings: set[tuple[str, str]]) -> set[str]:
-    """Return what was found beside the records."""
+    """Return the findings that are not in the records."""
     assert all(where == POLICY or where.startswith("Images/Provider/Role/ManagedPolicy") for _, where in findings)
     found = {rule for rule, _ in findings}
     assert found >= RECORDS
@@ -163,3 +173,44 @@ def test_the_stack_for_other_languages_breaks_that_rule_too(everything: Everythi
         f"AwsSolutions-IAM5[Resource::{_PARAMETERS}/acme/agent/*]",
         *(rule.replace("/Images.*", "/Other.*") for rule in RECORDS),
     }
+
+
+def test_retention_breaks_one_rule_by_what_it_has_to_read(everything: Everything) -> None:
+    """The stacks of the account, the records, and the reports in a bucket that the app brings."""
+    retained = Stack(everything.app, "Retained", env=ENVIRONMENT)
+    PublicRepositoryRetention(
+        retained,
+        "Retention",
+        repository=PublicRepository.from_repository_name(retained, "Agent", "acme/agent"),
+        lifecycle_rules=[ecr.LifecycleRule(tag_prefix_list=["nightly-"], max_image_count=10)],
+        mode=RetentionMode.DELETE,
+        bucket=s3.Bucket.from_bucket_name(retained, "Reports", "reports"),
+    )
+
+    findings = {rule for rule, _ in everything.check("AwsSolutionsChecks").findings("Retained/")}
+
+    assert findings == {
+        WILDCARD,
+        "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:cloudformation:*:111111111111:stack/*]",
+        "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::reports/*]",
+        f"AwsSolutions-IAM5[Resource::{_PARAMETERS}/state/*]",
+    }
+
+
+def test_a_monitor_breaks_one_rule_by_the_records_and_the_ids_of_stacks(everything: Everything) -> None:
+    """A stack's ARN ends with an id that is not known. Only repairs log in, which is possible on everything only."""
+    for name, repair in (("Monitored", False), ("Repaired", True)):
+        stack = Stack(everything.app, name, env=ENVIRONMENT)
+        repository = PublicRepository.from_repository_name(stack, "Agent", f"acme/{name.lower()}")
+        release = PublicImage(stack, "Release", repository=repository, source=ImageSource.digest(DIGEST))
+        PublicImageMonitor(stack, "Monitor", images=release, repair=repair, on_change=True, alarms=True)
+    report = everything.check("AwsSolutionsChecks")
+
+    def of_monitor(stack: str) -> set[str]:
+        found = report.findings(f"{stack}/ECRPublicMonitor") | report.findings(f"{stack}/Monitor/")
+        return {rule for rule, _ in found}
+
+    records = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ssm:*:111111111111:parameter/cdk-ecrpublic/*]"
+    stacks = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:cloudformation:us-east-1:111111111111:stack/{}/*]"
+    assert of_monitor("Monitored") == {records, stacks.format("Monitored")}
+    assert of_monitor("Repaired") == {records, stacks.format("Repaired"), WILDCARD}

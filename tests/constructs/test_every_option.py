@@ -10,23 +10,34 @@ from typing import Any
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 
 from cdk_ecrpublic import (
+    IgnoredFinding,
     ImageSource,
     PublicImage,
     PublicImageCatalog,
+    PublicImageMonitor,
     PublicImageProvider,
     PublicImageProviderStack,
     PublicRepository,
+    PublicRepositoryRetention,
+    ReleaseRule,
+    RequiredSignature,
+    Signing,
 )
 from cdk_ecrpublic.catalog.reader import read_catalog
 
 DIGEST = "sha256:" + "a" * 64
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
 ARN = "arn:aws:ecr-public::123456789012:repository/acme/agent"
 CATALOG = Path(__file__).parent / "catalogs" / "repositories.yaml"
 
-UNNAMED = {"ImageSource": {"digest", "tag", "text", "asset", "repository_uri", "images", "path", "reference"}}
+UNNAMED = {
+    "ReleaseRule": {"types", "signatures"},
+    "ImageSource": {"digest", "tag", "text", "asset", "repository_uri", "images", "path", "reference"},
+}
 """The one thing that a factory is about is not named beside the factory's own name."""
 
 
@@ -41,6 +52,10 @@ def of_an_image(stack: Stack) -> Mapping[str, Any]:
 
 def of_an_object(stack: Stack) -> Mapping[str, Any]:
     return {"bucket": s3.Bucket.from_bucket_name(stack, "Bucket", "builds"), "key": "a.tar"}
+
+
+def a_key(stack: Stack) -> kms.IKey:
+    return kms.Key(stack, "Key", key_spec=kms.KeySpec.ECC_NIST_P256, key_usage=kms.KeyUsage.SIGN_VERIFY)
 
 
 def of_private_ecr(stack: Stack) -> Mapping[str, Any]:
@@ -58,6 +73,14 @@ PUBLIC: dict[str, tuple[Callable[..., object], Required]] = {
     "PublicImageProvider": (PublicImageProvider, nothing),
     "PublicImageProviderStack": (PublicImageProviderStack, lambda _: {"repositories": ["acme/agent"]}),
     "PublicRepository": (PublicRepository, nothing),
+    "PublicRepositoryRetention": (
+        PublicRepositoryRetention,
+        lambda stack: {
+            "repository": PublicRepository.from_repository_name(stack, "Agent", "acme/agent"),
+            "lifecycle_rules": [ecr.LifecycleRule(max_image_count=1)],
+        },
+    ),
+    "PublicImageMonitor": (PublicImageMonitor, lambda stack: {"images": stack}),
     "PublicRepository.from_repository_name": (
         PublicRepository.from_repository_name,
         lambda _: {"repository_name": "acme/agent"},
@@ -79,6 +102,17 @@ PUBLIC: dict[str, tuple[Callable[..., object], Required]] = {
     "ImageSource.docker_asset": (ImageSource.docker_asset, nothing),
     "ImageSource.archive": (ImageSource.archive, lambda _: {"path": CATALOG}),
     "ImageSource.archive_object": (ImageSource.archive_object, of_an_object),
+    "ReleaseRule.required_referrers": (ReleaseRule.required_referrers, lambda _: {"types": ["sbom"]}),
+    "ReleaseRule.scan_findings": (ReleaseRule.scan_findings, lambda _: {"max_severity": "HIGH"}),
+    "IgnoredFinding": (IgnoredFinding, lambda _: {"name": "CVE-2025-1", "reason": "x", "until": "2099-12-31"}),
+    "ReleaseRule.required_signatures": (
+        ReleaseRule.required_signatures,
+        lambda stack: {"signatures": [RequiredSignature.kms(a_key(stack))]},
+    ),
+    "RequiredSignature.kms": (RequiredSignature.kms, lambda stack: {"key": a_key(stack)}),
+    "RequiredSignature.ecr_managed": (RequiredSignature.ecr_managed, nothing),
+    "Signing.signer_profile": (Signing.signer_profile, lambda _: {"profile_arn": PROFILE}),
+    "Signing.kms": (Signing.kms, lambda stack: {"key": a_key(stack)}),
     "ImageSource.index": (ImageSource.index, lambda _: {"images": {"linux/amd64": ImageSource.digest(DIGEST)}}),
 }
 
@@ -95,7 +129,7 @@ def options(make: Callable[..., object]) -> Iterator[inspect.Parameter]:
 
 
 def refusal(name: str, option: str, value: object) -> str:
-    """Return what is said of one option that has a wrong value, while all others are right."""
+    """Return the message about one option with a wrong value, while all others are valid."""
     make, required = PUBLIC[name]
     stack = Stack(App(), "Stack")
     place = {"scope": stack, "construct_id": "It"} if "scope" in {each.name for each in parameters(make)} else {}

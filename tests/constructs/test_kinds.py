@@ -1,7 +1,8 @@
-"""A value of another kind than the one that is meant: what people try, and what they are told."""
+"""Values of the wrong type, as users pass them, and the messages."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_what_is_expected_is_said(declare: Callable[[Stack], object], said: str)
     assert said in str(failure.value)
 
 
-def test_credentials_that_are_given_as_a_text_are_not_repeated() -> None:
+def test_credentials_that_are_given_as_a_string_are_not_repeated() -> None:
     with pytest.raises(ValueError, match="credentials: a str; expected a secret: secretsmanager") as failure:
         ImageSource.registry("ghcr.io/acme/agent:1", credentials="user:password")  # type: ignore[arg-type]
 
@@ -225,3 +226,24 @@ def test_what_only_the_deployment_knows_passes() -> None:
 class Later:
     def produce(self) -> str:
         return "later"
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda stack: image(stack, tags=["la test"]),
+        lambda _: ImageSource.digest("sha256:abc"),
+        lambda _: ImageSource.manifest("{}"),
+        lambda _: ImageSource.manifest_file("nothing.json"),
+        lambda _: ImageSource.archive("nothing.tar"),
+        lambda stack: PublicRepository.from_repository_arn(stack, "R", "arn:aws:ecr:::x"),
+    ],
+    ids=["tag", "digest", "manifest", "manifest file", "archive", "ARN"],
+)
+def test_there_is_one_traceback(declare: Callable[[Stack], object]) -> None:
+    """People who see two read the last line of the first one."""
+    with pytest.raises(ValueError) as failure:  # noqa: PT011 - the messages are tested elsewhere
+        declare(Stack(App(), "Stack"))
+
+    shown = "".join(traceback.format_exception(failure.value))
+    assert shown.count("Traceback (most recent call last)") == 1

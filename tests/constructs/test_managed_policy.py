@@ -69,7 +69,7 @@ def test_by_default_permissions_are_inline(stack: Stack) -> None:
     assert policies(stack) == {}
 
 
-def test_there_is_no_inline_policy_whoever_grants_what(stack: Stack) -> None:
+def test_there_is_no_inline_policy_for_any_grant(stack: Stack) -> None:
     provider = PublicImageProvider(
         stack,
         "Provider",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_what_to_do_about_something_else_than_a_digest_is_said() -> None:
 @pytest.mark.parametrize(
     ("repository", "tag", "shown"),
     [
-        (Fn.import_value("name"), "stable", "stable"),
+        (Fn.import_value("name"), "stable", "tag 'stable' of repository 'Agent/Repository'"),
         ("acme/agent", Fn.import_value("tag"), "a tag that is not known before deployment"),
     ],
     ids=["repository", "tag"],
@@ -153,6 +154,29 @@ def test_a_name_that_only_the_deployment_knows_cannot_be_pinned(
     assert "Token[" not in warning
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        (lambda _: ImageSource.tag("stable"), "tag 'stable' of repository 'acme/agent'"),
+        (lambda _: ImageSource.registry("ghcr.io/acme/agent:1"), "ghcr.io/acme/agent:1"),
+        (
+            lambda stack: ImageSource.ecr(ecr.Repository.from_repository_name(stack, "Private", "in/side"), tag="1"),
+            "….dkr.ecr.….amazonaws.com/in/side:1",
+        ),
+        (lambda stack: ImageSource.ecr(ecr.Repository(stack, "New"), tag="1"), "….dkr.ecr.….amazonaws.com/…:1"),
+    ],
+    ids=["own tag", "registry", "private ECR", "new private repository"],
+)
+def test_the_warning_names_tag_and_repository(source: Callable[[Stack], IImageSource], shown: str) -> None:
+    stack = Stack(App(), "Agent")
+    imported = PublicRepository.from_repository_name(stack, "Repository", "acme/agent")
+
+    PublicImage(stack, "Release", repository=imported, source=source(stack))
+
+    (warning,) = warnings(stack)
+    assert warning.startswith(f"the source may later point to another image: {shown}; ")
+
+
 def test_an_object_in_s3_is_not_offered_to_be_pinned() -> None:
     stack = Stack(App(), "Agent", env=SOMEWHERE)
     archive = ImageSource.archive_object(s3.Bucket(stack, "Bucket"), "image.tar")
@@ -168,8 +192,8 @@ def test_an_object_in_s3_is_not_offered_to_be_pinned() -> None:
     assert "cannot pin the object image.tar" in warning
 
 
-def test_the_account_of_the_stack_is_told_to_the_command_line(tmp_path: Path) -> None:
-    """Without it, the command would ask whichever account its credentials belong to."""
+def test_the_command_line_gets_the_account_of_the_stack(tmp_path: Path) -> None:
+    """Without it, the command would use the account of its credentials."""
     app = App(outdir=str(tmp_path))
     for name, env, registry_id in (("Own", SOMEWHERE, None), ("Any", None, None), ("Named", SOMEWHERE, "acme")):
         stack = Stack(app, name, env=env)
@@ -181,7 +205,7 @@ def test_the_account_of_the_stack_is_told_to_the_command_line(tmp_path: Path) ->
     assert registries == {"123456789012": "123456789012", "-": "", "acme": "acme"}
 
 
-def test_every_name_is_told_to_the_command_line_pinned_or_not(tmp_path: Path) -> None:
+def test_the_command_line_gets_every_name_pinned_or_not(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path), context={FAR: DIGEST})
     stack = Stack(app, "Agent", env=SOMEWHERE)
     repository = PublicRepository.from_repository_name(stack, "Repository", "acme/agent")

@@ -226,3 +226,21 @@ def test_a_pipeline_deploys_stages_to_accounts_and_regions() -> None:
     beta, prod = (Template.from_stack(stage.stack).to_json()["Resources"] for stage in stages)
     assert beta["ECRPublicImageHandler"]["Type"] == prod["ECRPublicImageHandler"]["Type"] == "AWS::Lambda::Function"
     assert properties(stages[0].stack) == properties(stages[1].stack)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "account", "is_told"),
+    [("Dev", "Prod", None, True), ("Dev", "Dev", None, False), ("Dev", "Prod", "111111111111", False)],
+    ids=["two stacks", "one stack", "one account"],
+)
+def test_two_stacks_without_accounts_are_told_how_to_be_told_apart(
+    first: str, second: str, account: str | None, *, is_told: bool
+) -> None:
+    app, env = App(), Environment(account=account, region="eu-west-1")
+    stacks = {name: Stack(app, name, env=env) for name in {first, second}}
+    image(stacks[first], tags=["latest"])
+
+    with pytest.raises(ValueError, match="already declared by 'Dev/Release'") as failure:
+        image(stacks[second], "Twin", tags=["latest"])
+
+    assert ("(env=Environment(account=…)), or put each into a Stage" in str(failure.value)) == is_told

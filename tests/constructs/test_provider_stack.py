@@ -46,6 +46,6 @@ def test_its_function_may_have_options() -> None:
 
 
 @pytest.mark.parametrize("names", [[], "acme/agent", ["Acme"]], ids=str)
-def test_refuses_what_are_no_names(names: list[str]) -> None:
+def test_refuses_what_are_not_names(names: list[str]) -> None:
     with pytest.raises(Exception, match=r"Images"):
         PublicImageProviderStack(App(), "Images", repositories=names)

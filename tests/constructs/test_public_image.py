@@ -323,7 +323,10 @@ def test_a_tag_as_source_draws_a_warning(stack: Stack) -> None:
     image(stack, source=ImageSource.tag("build-1"))
 
     Annotations.from_stack(stack).has_warning(
-        "/Stack/Release", Match.string_like_regexp("build-1; cdk diff cannot see that.*@cdk-ecrpublic:mutableTag")
+        "/Stack/Release",
+        Match.string_like_regexp(
+            "tag 'build-1' of repository 'acme/agent'; cdk diff cannot see that.*@cdk-ecrpublic:mutableTag"
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""What every function may read and write of what is remembered, and how it is invoked."""
+"""The permissions of every function for records, and its invocation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is rendered and granted for images that may be removed, or have to be remembered."""
+"""Properties and permissions of images that may be removed or need a record."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_what_a_removal_needs_outlives_the_resource(stack: Stack) -> None:
 
 
 def test_r13_another_repository_is_another_policy(stack: Stack) -> None:
-    """What is replaced needs its permissions until it is deleted: a policy that changed would have lost them."""
+    """A replaced image needs its permissions until it is deleted. A changed policy would lack them."""
     other = Stack(App(), "Stack")
     image(stack, removal_policy=RemovalPolicy.DESTROY)
     image(other, name="acme/other", removal_policy=RemovalPolicy.DESTROY)
@@ -153,7 +153,7 @@ def test_with_many_repositories_those_that_nothing_is_removed_from_share_the_fun
 
 @pytest.mark.parametrize("first", ["Keeps", "Removes"])
 def test_all_images_of_a_repository_are_remembered_when_one_removes(stack: Stack, first: str) -> None:
-    """In whatever order they are declared; those of another repository are not."""
+    """In any order of declarations. Images of other repositories do not count."""
     makers: dict[str, Callable[[], object]] = {
         "Keeps": lambda: image(stack, "Keeps", tags=["1"]),
         "Removes": lambda: image(stack, "Removes", tags=["2"], on_tag_removed=OnTagRemoved.UNTAG),

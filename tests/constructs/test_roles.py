@@ -79,7 +79,7 @@ def test_an_imported_role_gets_what_is_needed(stack: Stack, import_role: Callabl
 def test_a_role_that_is_not_ours_to_change_is_left_alone(
     stack: Stack, import_role: Callable[[Stack], iam.IRole]
 ) -> None:
-    """Whoever deploys may not be allowed to change it, and the deployment would fail."""
+    """The deploying user may lack the permission to change it, and the deployment would fail."""
     PublicImageProvider(stack, "Provider", role=import_role(stack))
     image(stack)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from aws_cdk import App, Fn, RemovalPolicy, Stack
+from aws_cdk import App, CfnOutput, CrossStackReferences, Fn, ReferenceStrength, RemovalPolicy, Stack, Stage
+from aws_cdk.assertions import Template
 
 from cdk_ecrpublic import ImageSource, IPublicRepository, PublicImage, PublicRepository
 
@@ -69,3 +70,64 @@ def test_an_address_by_a_tag_that_is_not_declared(stack: Stack) -> None:
     (warning,) = warnings(stack)
     assert "'lastest'" in warning
     assert "declared tags: '1.4.2', 'latest'" in warning
+
+
+def other_stack(stack: Stack) -> Stack:
+    return Stack(stack.node.root, "Service")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("attribute", ["image_uri", "image_digest", "image_manifest_media_type"])
+def test_a_value_of_the_release_in_another_stack(stack: Stack, attribute: str) -> None:
+    image = declare(stack, tags=["1"])
+
+    CfnOutput(other_stack(stack), "Used", value=getattr(image, attribute))
+
+    (warning,) = warnings(stack)
+    assert "the next release will fail; use image_uri_for_tag() there" in warning
+
+
+def test_a_value_of_the_release_inside_a_string_in_another_stack(stack: Stack) -> None:
+    image = declare(stack, tags=["1"])
+
+    CfnOutput(other_stack(stack), "Used", value=f"docker pull {image.image_uri}")
+
+    assert len(warnings(stack)) == 1
+
+
+def test_values_that_stay_in_another_stack(stack: Stack) -> None:
+    image, other = declare(stack, tags=["1"]), other_stack(stack)
+
+    CfnOutput(other, "Tag", value=image.image_uri_for_tag("1"))
+    CfnOutput(other, "Repository", value=image.repository_uri)
+    CfnOutput(stack, "Digest", value=image.image_digest)
+
+    assert warnings(stack) == []
+
+
+def test_an_export_can_be_kept_while_another_stack_still_imports_it() -> None:
+    """As release.md says: ``export_value`` makes the export that the reference made."""
+    app = App()
+    old, new = Stage(app, "Old"), Stage(app, "New")
+    before, after = Stack(old, "Agent"), Stack(new, "Agent")
+    CfnOutput(Stack(old, "Service"), "Used", value=declare(before, tags=["1"]).image_uri)
+    image = declare(after, tags=["1"])
+    CfnOutput(Stack(new, "Service"), "Used", value=image.image_uri_for_tag("1"))
+
+    after.export_value(image.image_uri)
+
+    assert exports(before) < exports(after)
+
+
+def exports(stack: Stack) -> set[str]:
+    outputs = Template.from_stack(stack).find_outputs("*")
+    return {output["Export"]["Name"].partition(":")[2] for output in outputs.values()}
+
+
+def test_a_weak_reference_to_a_value_of_the_release(stack: Stack) -> None:
+    other = other_stack(stack)
+    CrossStackReferences.of(other).consume(ReferenceStrength.WEAK)
+    image = declare(stack, tags=["1"])
+
+    CfnOutput(other, "Used", value=image.image_digest)
+
+    assert warnings(stack) == []

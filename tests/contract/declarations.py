@@ -16,13 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import App, RemovalPolicy, Stack
+from aws_cdk import App, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 
 from cdk_ecrpublic import (
+    IgnoredFinding,
     IImageSource,
     ImageSource,
     IPublicRepository,
@@ -30,6 +32,9 @@ from cdk_ecrpublic import (
     PublicImage,
     PublicImageProviderStack,
     PublicRepository,
+    ReleaseRule,
+    RequiredSignature,
+    Signing,
 )
 from cdk_ecrpublic._assets.lambda_handler.oci import ManifestMediaType
 from cdk_ecrpublic.sandbox.images import Image
@@ -37,9 +42,10 @@ from tests.support.archives import layout_of, tar_of
 
 REPOSITORY, UPSTREAM, PRIVATE = "acme/agent", "up/stream", "acme/internal"
 REGISTRY = "registry.example.com"
-"""Stands for a registry that a secret is needed for, and for that of ECR Public itself."""
+"""The placeholder for a registry that needs a secret, and for that of ECR Public."""
 
 BUCKET, KEY = "archives", "agent.tar"
+KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:login-AbCdEf"
 
 
@@ -163,6 +169,66 @@ def rules(stack: Stack) -> None:
     )
 
 
+def release_rules(stack: Stack) -> None:
+    _image(
+        stack,
+        ImageSource.digest(DIGEST),
+        "release-rules-1.0",
+        "release-rules",
+        rules=[
+            ReleaseRule.required_platforms(["linux/amd64"]),
+            ReleaseRule.immutable_tags(["release-rules-1.*"], warn_only=True),
+        ],
+    )
+
+
+def forward_only(stack: Stack) -> None:
+    _image(
+        stack,
+        ImageSource.digest(DIGEST),
+        "forward-only-1.0",
+        "forward-only",
+        rules=[
+            ReleaseRule.forward_only(
+                ["forward-only"], on_older="refuse", allow_unknown=True, prefix="v", suffix="-debug", warn_only=True
+            )
+        ],
+    )
+
+
+def required_referrers(stack: Stack) -> None:
+    rule = ReleaseRule.required_referrers(["sbom", "https://slsa.dev/provenance/*"], warn_only=True, each_platform=True)
+    _image(stack, ImageSource.digest(DIGEST), "required-referrers", rules=[rule])
+
+
+def scan_findings(stack: Stack) -> None:
+    private = ecr.Repository.from_repository_name(stack, "Private", PRIVATE)
+    rule = ReleaseRule.scan_findings(
+        "MEDIUM",
+        only_fixable=True,
+        allow_unrated=True,
+        ignore=[IgnoredFinding("CVE-2025-0001", reason="not reachable", until="2099-12-31")],
+        max_age=Duration.days(7),
+        allow_states=["SCAN_NOT_FOUND"],
+    )
+    _image(stack, ImageSource.ecr(private, digest=DIGEST), "scan-findings", rules=[rule])
+
+
+def signatures(stack: Stack) -> None:
+    key = kms.Key.from_key_arn(stack, "Key", KEY_ARN)
+    required = [
+        RequiredSignature.kms(key),
+        RequiredSignature.kms(key, repository="ghcr.io/acme/agent"),
+    ]
+    _image(
+        stack,
+        ImageSource.digest(DIGEST),
+        "signatures",
+        rules=[ReleaseRule.required_signatures(required, any_of=True, each_platform=True, warn_only=True)],
+        sign_with=Signing.kms(key, as_tag=True, children=True),
+    )
+
+
 def removal(stack: Stack) -> None:
     _image(
         stack,
@@ -193,6 +259,11 @@ DECLARATIONS: dict[str, Callable[[Stack], None]] = {
         index,
         platforms,
         rules,
+        release_rules,
+        forward_only,
+        required_referrers,
+        scan_findings,
+        signatures,
         removal,
     )
 }

@@ -1,5 +1,5 @@
 """
-What was rendered and answered at each release, as files; run as a script it writes those of a version.
+The templates and responses of each release, as files. As a script, this module writes those of a version.
 
 Usage: python -m tests.contract.records [VERSION]
 
@@ -28,7 +28,7 @@ from aws_cdk.assertions import Template
 from packaging.version import Version
 
 from cdk_ecrpublic.review.app.resolver import Resolver
-from cdk_ecrpublic.sandbox import SandboxProcess
+from cdk_ecrpublic.sandbox import ImageScan, SandboxProcess
 from cdk_ecrpublic.sandbox.images import push, push_image
 from tests.protocol.cloudformation import Answer, CloudFormation, answer_address
 from tests.protocol.conftest import Lambda
@@ -36,7 +36,7 @@ from tests.support.control_plane import control_plane
 from tests.support.scope import FixedScope
 
 from . import declarations
-from .declarations import DECLARATIONS, IMAGE, REGISTRY, REPOSITORY, SECRET_ARN, UPSTREAM
+from .declarations import DECLARATIONS, IMAGE, KEY_ARN, REGISTRY, REPOSITORY, SECRET_ARN, UPSTREAM
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RELEASED = Path(__file__).parent / "released"
@@ -75,7 +75,7 @@ def _template(kind: str, flags: Mapping[str, object] | None = None) -> Record:
 
 def rendered(kind: str, flags: Mapping[str, object] | None = None) -> Record:
     """
-    Synthesize a declaration with the library as it is.
+    Synthesize a declaration with the current library.
 
     Args:
         flags: Feature flags of the CDK, as in ``cdk.json``.
@@ -100,7 +100,7 @@ def rendered_stacks() -> Record:
 
 @dataclass(frozen=True)
 class World:
-    """An account that has everything that the declarations name, and the handler as it is."""
+    """An account with everything that the declarations refer to, and the current handler."""
 
     sandbox: SandboxProcess
     cloudformation: CloudFormation
@@ -109,7 +109,8 @@ class World:
         """Return properties of a template as the handler gets them: with values of this account."""
         resolve = Resolver(FixedScope(self._pseudo_parameters()))
         text = json.dumps(resolve({name: value for name, value in properties.items() if name != "ServiceToken"}))
-        sent: dict[str, Any] = json.loads(text.replace(REGISTRY, self._registry()).replace(SECRET_ARN, self._secret()))
+        text = text.replace(REGISTRY, self._registry()).replace(SECRET_ARN, self._secret())
+        sent: dict[str, Any] = json.loads(text.replace(KEY_ARN, self._key()) if KEY_ARN in text else text)
         return sent
 
     def create(self, record: Record) -> Answer:
@@ -127,6 +128,11 @@ class World:
 
     def _secret(self) -> str:
         arn: str = self.sandbox.client("secretsmanager").describe_secret(SecretId="login")["ARN"]
+        return arn
+
+    def _key(self) -> str:
+        made = self.sandbox.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        arn: str = made["KeyMetadata"]["Arn"]
         return arn
 
     def prepare(self, records: Iterable[Record]) -> None:
@@ -156,6 +162,7 @@ class World:
             each["repositoryName"] for each in self.sandbox.client("ecr").describe_repositories()["repositories"]
         }:
             self.sandbox.client("ecr").create_repository(repositoryName=name)
+            self.sandbox.scans.add(ImageScan(repository=name))
         push(f"{self.sandbox.registry_host}/{name}", IMAGE, [tag] if tag else [], login=self._login("ecr"))
 
     def _login(self, service: str) -> str:

@@ -27,6 +27,8 @@ from lambda_handler.spec import Property, decode
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SCHEMA = Draft202012Validator(json.loads((REFERENCE / "custom-resource.schema.json").read_text()))
 DIGEST = "sha256:" + "a" * 64
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+PROFILE = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
 
 GOOD: list[dict[str, Any]] = [
     {"Source": {"Digest": DIGEST}},
@@ -36,6 +38,15 @@ GOOD: list[dict[str, Any]] = [
     {"Source": {"Archive": {"Bucket": "b", "Key": "k"}}},
     {"Source": {"Archive": {"Bucket": "b", "Key": "k", "Reference": "agent:1.4"}}},
     {"Source": {"Index": {"Manifests": [{"Source": {"Tag": "a"}, "Platform": "linux/arm64/v8"}]}}},
+    {"Source": {"Tag": "a"}, "SignWith": {"KmsKeyArn": KEY}},
+    {"Source": {"Tag": "a"}, "SignWith": {"KmsKeyArn": KEY, "As": "Tag", "Children": "true"}},
+    {"Source": {"Tag": "a"}, "SignWith": {"SigningProfileArn": PROFILE, "Children": "false"}},
+    {"Source": {"Tag": "a"}, "RequiredSignatures": {"AllOf": [{"KmsKeyArn": KEY, "Repository": "ghcr.io/acme/agent"}]}},
+    {
+        "Source": {"Tag": "a"},
+        "RequiredSignatures": {"AnyOf": [{"KmsKeyArn": KEY}, {"SigningProfileArn": PROFILE}], "EachPlatform": "true"},
+        "WarnOnly": ["RequiredSignatures"],
+    },
     {"Source": {"Tag": "a"}, "Platforms": ["linux/amd64"], "RequiredPlatforms": ["linux/arm/v7"]},
     {
         "Source": {"Tag": "a"},
@@ -49,7 +60,34 @@ GOOD: list[dict[str, Any]] = [
         "OnTagRemoved": "Untag",
         "OnDelete": "Delete",
         "ImmutableTags": ["1.*", "v?", "latest"],
+        "WarnOnly": ["ImmutableTags", "RequiredPlatforms"],
         "StateParameterName": "/cdk-ecrpublic/acme/agent/Stack.Release",
+    },
+    {"Source": {"Tag": "a"}, "ForwardOnly": {"Tags": ["*"]}, "WarnOnly": ["ForwardOnly"]},
+    {
+        "Source": {"Tag": "a"},
+        "ForwardOnly": {
+            "Tags": ["latest", "v1*"],
+            "OnOlder": "Refuse",
+            "OnUnknown": "Proceed",
+            "Prefix": "v",
+            "Suffix": "-debug",
+        },
+    },
+    {"Source": {"Tag": "a"}, "RequiredReferrers": {"Types": ["sbom", "https://slsa.dev/*"], "EachPlatform": "true"}},
+    {"Source": {"Tag": "a"}, "RequiredReferrers": {"Types": ["application/vnd.example.x+json;version=0.2"]}},
+    {"Source": {"Tag": "a"}, "ScanFindings": {"MaxSeverity": "NONE"}},
+    {
+        "Source": {"Tag": "a"},
+        "ScanFindings": {
+            "MaxSeverity": "HIGH",
+            "OnlyFixable": "true",
+            "AllowUnrated": "false",
+            "Ignore": [{"Name": "CVE-2025-0001", "Reason": "not reachable", "Until": "2026-12-31"}],
+            "MaxAgeSeconds": "604800",
+            "AllowStates": ["SCAN_NOT_FOUND", "UNSUPPORTED_IMAGE"],
+        },
+        "WarnOnly": ["ScanFindings", "RequiredReferrers"],
     },
 ]
 
@@ -67,6 +105,46 @@ BAD: list[dict[str, Any]] = [
     {"Source": {"Tag": "a"}, "OnDelete": "delete"},
     {"Source": {"Tag": "a"}, "OnTagRemoved": "Remove"},
     {"Source": {"Tag": "a"}, "ImmutableTags": ["[0-9]"]},
+    {"Source": {"Tag": "a"}, "WarnOnly": ["ImageDigest"]},
+    {"Source": {"Tag": "a"}, "ForwardOnly": ["latest"]},
+    {"Source": {"Tag": "a"}, "ForwardOnly": {"OnOlder": "Skip"}},
+    {"Source": {"Tag": "a"}, "ForwardOnly": {"Tags": []}},
+    {"Source": {"Tag": "a"}, "ForwardOnly": {"Tags": ["a b"]}},
+    {"Source": {"Tag": "a"}, "ForwardOnly": {"Tags": ["*"], "OnOlder": "skip"}},
+    {"Source": {"Tag": "a"}, "ForwardOnly": {"Tags": ["*"], "Prefix": "v/"}},
+    {"Source": {"Tag": "a"}, "ForwardOnly": {"Tags": ["*"], "WarnOnly": "true"}},
+    {"Source": {"Tag": "a"}, "RequiredReferrers": ["sbom"]},
+    {"Source": {"Tag": "a"}, "RequiredReferrers": {"Types": []}},
+    {"Source": {"Tag": "a"}, "RequiredReferrers": {"Types": ["attestation"]}},
+    {"Source": {"Tag": "a"}, "RequiredReferrers": {"Types": ["*/sbom"]}},
+    {"Source": {"Tag": "a"}, "RequiredReferrers": {"Types": ["a b/c"]}},
+    {"Source": {"Tag": "a"}, "RequiredReferrers": {"Types": ["sbom"], "EachPlatform": "yes"}},
+    {"Source": {"Tag": "a"}, "ScanFindings": {}},
+    {"Source": {"Tag": "a"}, "ScanFindings": {"MaxSeverity": "high"}},
+    {"Source": {"Tag": "a"}, "ScanFindings": {"MaxSeverity": "HIGH", "MaxAgeSeconds": "0"}},
+    {"Source": {"Tag": "a"}, "ScanFindings": {"MaxSeverity": "HIGH", "AllowStates": ["IN_PROGRESS"]}},
+    {"Source": {"Tag": "a"}, "ScanFindings": {"MaxSeverity": "HIGH", "Ignore": ["CVE-2025-0001"]}},
+    {
+        "Source": {"Tag": "a"},
+        "ScanFindings": {
+            "MaxSeverity": "HIGH",
+            "Ignore": [{"Name": "CVE-2025-1", "Reason": " ", "Until": "2026-12-31"}],
+        },
+    },
+    {
+        "Source": {"Tag": "a"},
+        "ScanFindings": {"MaxSeverity": "HIGH", "Ignore": [{"Name": "CVE-2025-1", "Reason": "x", "Until": "tomorrow"}]},
+    },
+    {"Source": {"Tag": "a"}, "SignWith": {}},
+    {"Source": {"Tag": "a"}, "SignWith": {"SigningProfileArn": PROFILE, "KmsKeyArn": KEY}},
+    {"Source": {"Tag": "a"}, "SignWith": {"SigningProfileArn": PROFILE, "As": "Tag"}},
+    {"Source": {"Tag": "a"}, "SignWith": {"KmsKeyArn": "alias/release"}},
+    {"Source": {"Tag": "a"}, "SignWith": {"KmsKeyArn": KEY, "As": "tag"}},
+    {"Source": {"Tag": "a"}, "RequiredSignatures": {}},
+    {"Source": {"Tag": "a"}, "RequiredSignatures": {"AllOf": []}},
+    {"Source": {"Tag": "a"}, "RequiredSignatures": {"AllOf": [{"KmsKeyArn": KEY}], "AnyOf": [{"KmsKeyArn": KEY}]}},
+    {"Source": {"Tag": "a"}, "RequiredSignatures": {"AllOf": [{"KmsKeyArn": KEY, "SigningProfileArn": PROFILE}]}},
+    {"Source": {"Tag": "a"}, "RequiredSignatures": {"AllOf": [{"SigningProfileArn": PROFILE, "Repository": "a.b/c"}]}},
     {"Source": {"Tag": "a"}, "StateParameterName": "state"},
     {"Source": {"Tag": "a"}, "StateParameterName": "/aws/state"},
     {"Source": {"Tag": "a"}, "IncludeReferrers": "yes"},

@@ -1,8 +1,8 @@
 """
-What users may rely on: names, parameters, kinds and defaults, held against a reviewed file.
+What users may rely on: names, parameters, kinds and defaults, compared with a reviewed file.
 
-A line that goes or changes breaks somebody's app, and one that is added is
-kept for good. After a deliberate change, run this module as a script.
+A removed or changed line breaks the apps of users, and an added line must be
+kept forever. After a deliberate change, run this module as a script.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """
-Upgrades never surprise: what a release rendered is rendered still, and what it sent is accepted for ever.
+Upgrades cause no surprises: declarations render as in earlier releases, and their properties stay accepted.
 
-Stacks keep what they were deployed with. A property that is rendered otherwise
-sends an Update to every image of everybody; another physical id replaces and
-so deletes; an id that changes takes a resource away and makes another.
+Stacks keep the properties that they were deployed with. If a property renders
+differently, every image of every user gets an Update. Another physical id
+replaces, and so deletes, a resource. Another construct id deletes a resource and
+creates a new one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ NEWEST = versions()[-1]
 EVER = [(version, kind) for version in versions() for kind in kinds(version)]
 
 WHAT_TO_DO = """
-Everybody who upgrades gets an Update of every image that is declared like this.
+Every user who upgrades gets an Update of each image that is declared like this.
 If that was not meant, render what was rendered before: a new option is left out until it is given.
 If it was meant: run `python -m tests.contract.records`, which writes what the version of pyproject.toml
 renders next to what {version} did, and say it in CHANGELOG.md under "Will this redeploy my images?".
@@ -43,7 +44,7 @@ def test_an_upgrade_sends_no_update(kind: str) -> None:
 
 @pytest.mark.cdk
 def test_the_feature_flags_of_a_new_app_send_no_update(tmp_path: Path) -> None:
-    """Whoever takes them over into an app that is deployed is not surprised either."""
+    """They cause no surprises in an existing app, either."""
     (tmp_path / "new").mkdir()
     run("cdk", "init", "app", "--language", "python", "--generate-only", folder=tmp_path / "new")
     flags = json.loads((tmp_path / "new" / "cdk.json").read_text(encoding="utf-8"))["context"]
@@ -53,7 +54,7 @@ def test_the_feature_flags_of_a_new_app_send_no_update(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_declaration_is_recorded() -> None:
-    """What is recorded stays declarable; what is new is recorded with the next version."""
+    """Recorded declarations remain valid. New ones are recorded with the next version."""
     assert set(kinds(NEWEST)) == set(DECLARATIONS), "run `python -m tests.contract.records`"
 
 
@@ -72,7 +73,7 @@ def test_no_resource_changes_its_id_and_no_export_its_name() -> None:
 
 
 def test_these_ids_are_those_of_the_first_release() -> None:
-    """Written out, since records can be written anew: these never change."""
+    """Written here, because the record files can be regenerated, but these never change."""
     stacks = rendered_stacks()
 
     assert stacks["ProviderStackOutputs"]["ServiceToken"] == {

@@ -235,7 +235,7 @@ def as_mapping(value: object) -> Mapping[str, object]:
 
 
 def test_a_denied_object_may_as_well_not_exist(publisher: Publisher, bucket: Bucket) -> None:
-    """A role without ``s3:ListBucket`` is never told which of the two it is."""
+    """S3 does not say which of the two it is to a role without ``s3:ListBucket``."""
     source = bucket.put("image.tar", b"")
     bucket.denies = True
 

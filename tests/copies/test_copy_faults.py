@@ -16,6 +16,7 @@ from lambda_handler.errors import (
     UploadLostError,
 )
 from lambda_handler.oci import Digest
+from lambda_handler.registry import uploads
 
 from .conftest import Publisher
 from .test_copies import OCI, artifact, blobs
@@ -26,6 +27,12 @@ LAYER = b"0123456789abcdef" * 400_000
 LAYER_DIGEST = str(Digest.of(LAYER))
 
 IMAGE = Image(manifest=artifact(b"{}", LAYER), media_type=OCI, blobs=blobs(b"{}", LAYER))
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat all blobs as large ones, which are sent with PATCH."""
+    monkeypatch.setattr(uploads, "ONE_PUT_MAX_BYTES", 0)
 
 
 @pytest.fixture
@@ -59,7 +66,12 @@ def pushed(publisher: Publisher) -> Publisher:
     ],
     ids=str,
 )
-def test_a_passing_fault_costs_time_but_no_byte(pushed: Publisher, fault: Fault) -> None:
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_a_passing_fault_costs_time_but_no_byte(
+    pushed: Publisher, fault: Fault, size: str, request: pytest.FixtureRequest
+) -> None:
+    if size == "large" or fault.operation == "UploadChunk":
+        request.getfixturevalue("large")
     pushed.sandbox.faults.add(fault)
 
     pushed.copy("v1", "1")
@@ -91,6 +103,7 @@ def test_a_download_that_breaks_goes_on_where_it_broke(pushed: Publisher) -> Non
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("large")
 def test_a_lasting_fault_ends_before_any_tag(pushed: Publisher, fault: Fault, error: type[Exception]) -> None:
     pushed.sandbox.faults.add(fault)
 
@@ -100,6 +113,7 @@ def test_a_lasting_fault_ends_before_any_tag(pushed: Publisher, fault: Fault, er
     assert pushed.is_empty()
 
 
+@pytest.mark.usefixtures("large")
 def test_when_one_blob_fails_the_others_are_not_carried_to_their_end(pushed: Publisher) -> None:
     config = str(Digest.of(b"{}"))
     pushed.sandbox.faults.add(
@@ -126,6 +140,7 @@ def test_a_deployment_after_a_failed_one_goes_on_from_there(pushed: Publisher) -
     assert pushed.sandbox.requests.count("StartUpload") == 0
 
 
+@pytest.mark.usefixtures("large")
 def test_running_out_of_time_is_said_with_what_is_done(pushed: Publisher) -> None:
     pushed.seconds = 20
     pushed.sandbox.faults.add(Fault(operation="UploadChunk", status=429, times=None))
@@ -135,3 +150,33 @@ def test_running_out_of_time_is_said_with_what_is_done(pushed: Publisher) -> Non
 
     assert pushed.is_empty()
     assert pushed.clock.time <= 20
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault(operation="CompleteUpload", code="BLOB_UPLOAD_UNKNOWN", times=None), UploadLostError),
+        (Fault(operation="CompleteUpload", code="DENIED", times=None), AccessError),
+        (Fault(operation="DownloadBlob", status=200, body="other bytes", times=None), IntegrityError),
+    ],
+    ids=str,
+)
+def test_a_lasting_fault_of_a_small_blob_ends_before_any_tag(
+    pushed: Publisher, fault: Fault, error: type[Exception]
+) -> None:
+    pushed.sandbox.faults.add(fault)
+
+    with pytest.raises(error):
+        pushed.copy("v1", "1")
+
+    assert pushed.is_empty()
+
+
+def test_after_a_throttled_commit_the_bytes_are_sent_apart_from_it(pushed: Publisher) -> None:
+    """So that a busy registry does not make us send them again and again."""
+    pushed.sandbox.faults.add(Fault(operation="CompleteUpload", status=429, times=6))
+
+    pushed.copy("v1", "1")
+
+    assert pushed.pull("1") == IMAGE
+    assert pushed.sandbox.requests.count("UploadChunk") == len(IMAGE.blobs)

@@ -1,4 +1,4 @@
-"""An entry of an index is more than its digest: one image may run on several platforms, with others beside it."""
+"""Entries of an index: one image may have several platforms, and an index may have other entries."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_one_image_for_two_versions_of_windows_keeps_both(publisher: Publisher) 
 
 
 def with_soci() -> tuple[Image, Image, Image]:
-    """An image with a SOCI index (v2) beside it: the same platform, and a type of its own."""
+    """An image and its SOCI index (v2), which has the same platform and its own artifact type."""
     image, soci = _one("linux/amd64"), artifact("soci", b"ztoc")
     whole = index_of(
         [
@@ -98,7 +98,7 @@ def with_soci() -> tuple[Image, Image, Image]:
     return whole, image, soci
 
 
-def test_a_soci_index_beside_its_image_is_no_second_image(publisher: Publisher) -> None:
+def test_a_soci_index_beside_its_image_does_not_count_as_an_image(publisher: Publisher) -> None:
     whole, image, soci = with_soci()
     other = publisher.push(_one("linux/arm64"), "arm")
     publisher.push(whole, "whole")
@@ -112,7 +112,7 @@ def test_a_soci_index_beside_its_image_is_no_second_image(publisher: Publisher) 
     assert publisher.pull("1") == whole
 
 
-def test_an_artifact_alone_is_no_image_of_a_platform(publisher: Publisher) -> None:
+def test_an_artifact_alone_is_not_an_image_of_a_platform(publisher: Publisher) -> None:
     soci = artifact("soci", b"ztoc")
     publisher.push(index_of([entry(soci, "linux/amd64", artifactType=SOCI)], soci), "whole")
 

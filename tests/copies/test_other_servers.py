@@ -64,7 +64,7 @@ class Served:
 
 
 def attach(host: str, folder: Path) -> tuple[Image, ...]:
-    """Let oras attach an SBOM to the index: with the registry's own list where it has one, else under a tag."""
+    """Attach an SBOM to the index with oras, which uses the referrers API if the registry has one, else a tag."""
     if shutil.which("oras") is None:
         return ()
     (folder / "sbom.json").write_text('{"packages": []}')
@@ -102,7 +102,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def source(served: Served, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """Return what is declared beside the reference: where the registry is guarded, a secret."""
+    """Return the other properties of the source: a secret, if the registry needs credentials."""
     del publisher  # sets the environment that this changes
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -150,7 +150,7 @@ def test_what_oras_attached_comes_along(publisher: Publisher, served: Served, so
 
 
 @pytest.mark.parametrize("served", list(parameters(guarded=True)), indirect=True)
-def test_a_guarded_registry_is_read_by_nobody_else(
+def test_a_guarded_registry_refuses_other_credentials(
     publisher: Publisher, served: Served, source: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(AccessError, match=served.registry.host):

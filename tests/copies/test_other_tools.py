@@ -1,4 +1,4 @@
-"""What was published, looked at with other people's tools: crane, regctl and oras."""
+"""Published images, read with crane, regctl and oras."""
 
 from __future__ import annotations
 

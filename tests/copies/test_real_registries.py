@@ -1,4 +1,4 @@
-"""Copies from a registry that is not ours, Debian's docker-registry, looked at with skopeo."""
+"""Copies from a registry of another project, Debian's docker-registry, read with skopeo."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_registry_with_user_and_password_is_read_with_the_declared_secret(
     assert "smith-s3cret" not in capsys.readouterr().out
 
 
-def test_a_registry_with_user_and_password_refuses_everybody_else(
+def test_a_registry_with_user_and_password_refuses_other_credentials(
     publisher: Publisher, closed_distribution: Distribution
 ) -> None:
     with pytest.raises(AccessError, match="it requires a user name and password, but none are declared"):

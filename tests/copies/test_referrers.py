@@ -51,7 +51,7 @@ def tag_of(image: Image, suffix: str = "") -> str:
 
 
 def referrers(publisher: Publisher, image: Image) -> set[str]:
-    """Ask the destination what refers to an image, as any client does."""
+    """Read the referrers of an image from the destination, as any client does."""
     return set(RegistryClient(Repository.parse(publisher.uri("acme/agent")), None).referrers(image.digest))
 
 
@@ -125,7 +125,7 @@ def test_a_list_that_is_denied_is_an_error(publisher: Publisher) -> None:
         publisher.copy("v1", "1", IncludeReferrers="true")
 
 
-def test_without_the_option_nobody_looks_for_them(publisher: Publisher, image: Image) -> None:
+def test_without_the_option_referrers_are_not_looked_up(publisher: Publisher, image: Image) -> None:
     signature = publisher.push(artifact("signature", b"1", subject=image), tag_of(image, ".sig"))
 
     publisher.copy("v1", "1")
@@ -137,7 +137,7 @@ def test_without_the_option_nobody_looks_for_them(publisher: Publisher, image: I
 
 
 def test_the_tags_of_the_release_come_last(publisher: Publisher, image: Image) -> None:
-    """Whoever pulls by tag and verifies finds the signature in place."""
+    """A client that pulls by tag and verifies finds the signature."""
     publisher.push(artifact("signature", b"1", subject=image), tag_of(image, ".sig"))
     publisher.sandbox.requests.clear()
 
@@ -178,7 +178,10 @@ def test_a_signature_that_only_the_destination_has_is_not_lost(
 
     assert publisher.pull(tag_of(image, ".sig")) == own
     assert publisher.pull("1") == image
-    assert f"left as they are, having more than the source's: {tag_of(image, '.sig')}" in capsys.readouterr().out
+    assert (
+        f"not replaced, because they have more than those of the source: {tag_of(image, '.sig')}"
+        in capsys.readouterr().out
+    )
 
 
 def test_of_the_platforms_asked_for_what_refers_to_them(publisher: Publisher, image: Image) -> None:
@@ -204,12 +207,12 @@ def test_an_index_takes_what_refers_to_its_parts(publisher: Publisher) -> None:
     assert publisher.pull(sbom.digest) == sbom
 
 
-def test_more_than_anybody_has_is_refused(publisher: Publisher, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreasonable_number_is_refused(publisher: Publisher, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "MANIFESTS_MAX", 2)
     for number in range(3):
         publisher.push(artifact("signature", str(number).encode(), subject=image))
 
-    with pytest.raises(InvalidManifestError, match="what refers to the image has more than 2 manifests"):
+    with pytest.raises(InvalidManifestError, match="the set of referrers of the image has more than 2 manifests"):
         publisher.copy("v1", "1", IncludeReferrers="true")
 
     assert publisher.is_empty()

@@ -75,7 +75,7 @@ def as_docker_saves() -> tuple[Image, Image]:
 NAMES = {CONTAINERD_NAME: "docker.io/library/agent:1.4", NAME: "1.4"}
 
 
-def test_of_a_docker_save_what_it_holds_is_published_and_the_rest_is_told(
+def test_of_a_docker_save_the_images_that_exist_are_published_and_others_reported(
     publisher: Publisher, bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, held = as_docker_saves()
@@ -84,7 +84,7 @@ def test_of_a_docker_save_what_it_holds_is_published_and_the_rest_is_told(
 
     assert publisher.pull("1").children == (held,)
     said = capsys.readouterr().out
-    assert "left out, since the source lists but does not hold it: linux/arm64/v8 (sha256:" in said
+    assert "left out, because the source lists but does not have it: linux/arm64/v8 (sha256:" in said
     assert f"an attestation of {held.digest} (sha256:" in said
 
 
@@ -102,7 +102,7 @@ def test_of_a_docker_save_the_platform_that_it_holds_can_be_asked_for(
 def test_a_platform_that_is_listed_and_not_held_cannot(publisher: Publisher, bucket: Bucket) -> None:
     whole, _ = as_docker_saves()
 
-    with pytest.raises(RuleViolationError, match="lists an image for linux/arm64, and does not hold it"):
+    with pytest.raises(RuleViolationError, match="lists an image for linux/arm64, but does not have it"):
         publisher.publish(bucket.put("saved.tar", tar_of(layout_of((whole, NAMES)))), "1", Platforms=["linux/arm64"])
 
     assert publisher.is_empty()
@@ -127,7 +127,7 @@ def test_an_archive_that_holds_nothing_of_an_index_is_refused(publisher: Publish
     whole, _ = as_docker_saves()
     empty = Image(manifest=whole.manifest, media_type=INDEX)
 
-    with pytest.raises(NotFoundError, match="lists 4 manifests, and its source holds no image of them"):
+    with pytest.raises(NotFoundError, match="lists 4 manifests, but its source has no image of them"):
         publisher.publish(bucket.put("saved.tar", tar_of(layout_of((empty, NAMES)))), "1")
 
 

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from cdk_ecrpublic.sandbox.images import Image, build_image
+from lambda_handler.oci import Digest
 from tests.copies.test_referrers import artifact, tag_of
 from tests.copies.test_sparse import as_docker_saves, entry, index_of, out_of_order
 from tests.differential.stage import IMAGE, INDEX, Case, Guard, Stage
@@ -17,6 +18,7 @@ from tests.support.upstream import UpstreamRegistry
 from tests.support.web_server import send
 
 Arrange = Callable[[Stage], None]
+_REALM = 'Bearer realm="{url}/token"'
 BEARER = 'Bearer realm="{url}/token",service="s",scope="repository:team/app:pull"'
 
 
@@ -81,6 +83,22 @@ def typed(kind: str, *, strip: bool = False) -> Arrange:
             stage.registry.push(Image(manifest=content, media_type=kind, blobs=child.blobs), "1")
 
     return arrange
+
+
+def compressed(stage: Stage) -> None:
+    """Serve manifests as a static file server does that stores them compressed."""
+    stage.registry.push(IMAGE, "1")
+
+    def behaviour(request: BaseHTTPRequestHandler) -> bool:
+        reference = request.path.rpartition("/")[2]
+        if "/manifests/" not in request.path or reference not in stage.registry.manifests:
+            return False
+        content, kind = stage.registry.manifests[reference]
+        digest = str(Digest.of(content))
+        send(request, 200, gzip.compress(content), kind, Content_Encoding="gzip", Docker_Content_Digest=digest)
+        return True
+
+    stage.registry.behaviour = behaviour
 
 
 def _single() -> Image:
@@ -189,6 +207,16 @@ def two_entries() -> Image:
     return index_of([entry(image, "linux/arm/v6"), entry(image, "linux/arm/v7")], image)
 
 
+def nameless() -> Image:
+    image, beside = _single(), artifact("chart", b"chart")
+    return index_of([entry(image, "linux/amd64"), entry(beside, "/")], image, beside)
+
+
+def null_annotation() -> Image:
+    image = _single()
+    return index_of([entry(image, "linux/amd64", annotations={"a": None})], image)
+
+
 def soci() -> Image:
     image, beside = _single(), artifact("soci", b"ztoc")
     kind = "application/vnd.amazon.soci.index.v2+json"
@@ -260,9 +288,16 @@ CASES: Mapping[str, Sequence[Case]] = {
             login=True,
             reason=_GRAMMAR,
         ),
+        Case(name="an empty parameter without quotes", arrange=guarded(f'{_REALM},service="s",scope='), login=True),
         Case(
             name="404 to anonymous clients, a challenge at `/v2/` only",
             arrange=guarded(BEARER, hidden=404),
+            login=True,
+        ),
+        Case(name="the same with 403", arrange=guarded(BEARER, hidden=403), login=True),
+        Case(
+            name="the same with 403, and a placeholder as its scope",
+            arrange=guarded(f'{_REALM},service="s",scope="repository:user/image:pull"', hidden=403),
             login=True,
         ),
     ],
@@ -304,6 +339,7 @@ CASES: Mapping[str, Sequence[Case]] = {
     "Content types of manifests": [
         Case(name="`application/json`", arrange=typed("application/json"), reason=_OWN_TYPE),
         Case(name="`application/octet-stream`", arrange=typed("application/octet-stream"), reason=_OWN_TYPE),
+        Case(name="`text/html`", arrange=typed("text/html"), reason=_OWN_TYPE),
         Case(name="none", arrange=typed("")),
         Case(name="the correct type, with a parameter", arrange=typed("{own}; charset=utf-8")),
         Case(
@@ -316,6 +352,7 @@ CASES: Mapping[str, Sequence[Case]] = {
             arrange=typed("application/octet-stream", strip=True),
             reason="ECR Public stores a media type with each manifest, and here it is unknown.",
         ),
+        Case(name="the correct type, compressed with gzip", arrange=compressed),
     ],
     "Ranges, after an interrupted download": [
         Case(name="any range", arrange=breaking(any_range), reason=_PATIENT),
@@ -353,6 +390,8 @@ CASES: Mapping[str, Sequence[Case]] = {
     "Indexes": [
         Case(name="two platforms", arrange=pushed(lambda: IMAGE)),
         Case(name="one digest under two platforms", arrange=pushed(two_entries)),
+        Case(name="a platform without `os` and `architecture`", arrange=pushed(nameless)),
+        Case(name="an annotation that is null", arrange=pushed(null_annotation)),
         Case(name="a SOCI index beside its image", arrange=pushed(soci)),
         Case(name="an index in an index", arrange=pushed(nested)),
         Case(

@@ -45,7 +45,7 @@ class Stage:
         return f"{self.registry.host}/team/app:1"
 
     def write(self, content: bytes) -> None:
-        """Let a file be what is given."""
+        """Write a file."""
         self.archive = self.folder / "image.tar"
         self.archive.write_bytes(content)
 
@@ -81,7 +81,7 @@ class Case:
 @dataclass
 class Guard:
     """
-    Lets nobody read without a token.
+    Requires a token for all reads.
 
     Attributes:
         challenge: What the registry asks for; ``{url}`` and ``{other}`` are the two hosts.

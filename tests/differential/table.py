@@ -51,7 +51,7 @@ def differs(found: str, others: Mapping[str, str]) -> bool:
 
 
 def kind(found: str) -> str:
-    """Return an outcome without its details: what is refused is refused, whatever the reason."""
+    """Return an outcome without its details, such as the reason of a refusal."""
     return REFUSED if found.startswith(REFUSED) else found.partition(",")[0].removesuffix(" in part")
 
 

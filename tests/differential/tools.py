@@ -214,7 +214,7 @@ def _give(request: BaseHTTPRequestHandler, content: bytes) -> None:
 
 @contextlib.contextmanager
 def handler(uri: str) -> Iterator[Handler]:
-    """Start what our handler needs beside a sandbox; sets the environment."""
+    """Start the other services that the handler needs besides the sandbox, and set the environment."""
     with web_server() as secrets, web_server() as s3:
         os.environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = secrets.url
         os.environ["AWS_ENDPOINT_URL_S3"] = s3.url

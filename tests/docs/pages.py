@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cdk_ecrpublic
 from tests.architecture.source import CHECKOUT
 
 FENCE = re.compile(r'^( *)```(\w*)(?: title="([^"]+)")?(?: hl_lines="[\d -]+")?$')
 """What opens a snippet; a line that begins a fence and is none of these is a mistake."""
+
+EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class Snippet:
 
 
 def pages() -> list[Path]:
-    """List what is written for users and contributors."""
+    """List the pages for users and contributors."""
     return [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 
 
@@ -51,6 +55,15 @@ def snippets(*languages: str, page: str | None = None) -> list[Snippet]:
         snippet
         for snippet in found
         if (not languages or snippet.language in languages) and (page is None or snippet.page == page)
+    ]
+
+
+def examples() -> list[Snippet]:
+    """List the examples in the docstrings of the public classes, which the page of the constructs shows."""
+    return [
+        Snippet(page=name, line=number, language="python", title=None, body=f"from cdk_ecrpublic import *\n{body}")
+        for name in cdk_ecrpublic.__all__
+        for number, body in enumerate(EXAMPLE.findall(inspect.getdoc(getattr(cdk_ecrpublic, name)) or ""), 1)
     ]
 
 

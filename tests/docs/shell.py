@@ -28,7 +28,10 @@ OTHERS = frozenset(
         "bash",
         "cat",
         "cd",
+        "cosign",
         "cp",
+        "crane",
+        "curl",
         "echo",
         "exit",
         "gh",
@@ -36,18 +39,19 @@ OTHERS = frozenset(
         "head",
         "helm",
         "mkdir",
+        "notation",
         "npx",
         "oras",
         "python3",
     }
 )
-"""What pages call beside our own commands; a misspelt name is in no such list."""
+"""Other commands on pages, so that a misspelt name is noticed."""
 
 AWS_GLOBAL = {"--region", "--query", "--output", "--profile"}
 
 
 class CommandError(Exception):
-    """A page shows a command that does not exist as it is written."""
+    """A page shows an invalid command."""
 
 
 def commands(script: str) -> Iterator[list[str]]:
@@ -83,7 +87,7 @@ def check(command: Sequence[str]) -> None:
     Check one command.
 
     Raises:
-        CommandError: Nobody knows it, or not these options.
+        CommandError: The command or an option is unknown.
     """
     name, *arguments = command
     if name in CHECKS:
@@ -112,9 +116,17 @@ def _check_make(arguments: list[str]) -> None:
 
 
 def _check_pip(arguments: list[str]) -> None:
+    """
+    Check that what is installed exists.
+
+    The package is not on an index. Its name works only with an extra, where the wheel is installed already.
+    """
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    known = {project["name"], *(f"{project['name']}[{extra}]" for extra in project["optional-dependencies"])}
-    _refuse("pip", [word for word in arguments if word.startswith(project["name"]) and word not in known])
+    extras = set(project["optional-dependencies"])
+    _refuse("pip", [word for word in arguments if word == project["name"]])
+    for word in arguments:
+        if found := re.fullmatch(rf"(?:{project['name']}|.*\.whl\)?)\[(.*)\]", word):
+            _refuse("pip", sorted(set(found[1].split(",")) - extras))
 
 
 def _check_aws(arguments: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
@@ -42,6 +43,8 @@ GIVEN: Mapping[str, Callable[[Stack], object]] = {
     "vpc": lambda stack: ec2.Vpc(stack, "GivenVpc"),
     "queue": lambda stack: sqs.Queue(stack, "GivenQueue"),
     "key": lambda stack: kms.Key(stack, "GivenKey"),
+    "secret": lambda stack: secretsmanager.Secret.from_secret_name_v2(stack, "GivenSecret", "ghcr-token"),
+    "app": lambda _: App(),
 }
 """What an app has already of which a page speaks."""
 
@@ -80,8 +83,9 @@ def synthesize(snippet: Snippet, folder: Path) -> Template | None:
     stack = Stack(app, "Example", env=environment)
     repository = PublicRepository.from_repository_name(stack, "ExampleRepository", "acme/agent")
     names: dict[str, Any] = {"__name__": "snippet", "self": stack, "repository": repository}
-    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    names |= {name: make(stack) for name, make in GIVEN.items() if name in named}
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    made = {node.id for node in used if isinstance(node.ctx, ast.Store)}
+    names |= {name: make(stack) for name, make in GIVEN.items() if name in {node.id for node in used} - made}
     for other in snippets("python", page=snippet.page):
         if other.line < snippet.line:
             exec(compile(_imports(other), str(other), "exec"), names)  # noqa: S102 - our own pages

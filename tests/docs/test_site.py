@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cdk_ecrpublic.catalog.foreign import PAGE as PAGE_ABOUT_OTHER_TOOLS
 from tests.architecture.source import CHECKOUT
 from tests.architecture.test_dependencies import HANDLER, LAYERS, Layer
 
@@ -27,12 +28,12 @@ def rows(page: str) -> dict[str, set[str]]:
     """Read the table of layers: what each may import."""
     _, _, rest = page.partition("| layer |")
     table, _, _ = rest.partition("\n\n")
-    lines = re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", table, re.MULTILINE)
+    lines = re.findall(r"^\| `([\w.]+)` \| .* \| (.*) \|$", table, re.MULTILINE)
     return {name: set(re.findall(r"`([\w.]+)`", cell)) for name, cell in lines}
 
 
 def told(layer: Layer) -> set[str]:
-    """Say what *layer* may import as the page does; the function as a whole is told in words."""
+    """Return the allowed imports of *layer* as the page lists them. The page describes the whole function in words."""
     ours = {name.removeprefix(f"{HANDLER}.") for name in layer.ours if name != HANDLER}
     return ours | layer.others
 
@@ -51,6 +52,13 @@ def test_the_home_page_leads_to_every_page() -> None:
     decisions = {page for page in pages if page.startswith("decisions/0")}
 
     assert pages - decisions - {"index.md"} == linked((DOCS / "index.md").read_text(encoding="utf-8"))
+
+
+def test_the_build_counts_warnings() -> None:
+    """With ``--quiet``, mkdocs does not: a broken link passes ``--strict``."""
+    commands = re.findall(r"/mkdocs (.*)", (CHECKOUT / "Makefile").read_text(encoding="utf-8"))
+
+    assert [("--strict" in command, "--quiet" in command) for command in commands] == [(True, False)]
 
 
 def test_the_layers_are_those_of_the_source() -> None:
@@ -74,7 +82,7 @@ def test_finds_a_file_that_does_not_exist() -> None:
     ids=lambda text: text.split("\n")[0],
 )
 def test_every_name_in_a_section_is_in_a_file_that_it_names(section: str) -> None:
-    """Where something new belongs: ``SOURCES`` is in a file beside whose name it stands."""
+    """Names of code are in the files that the page names next to them, for example ``SOURCES``."""
     files = [root / path for path in names(section) for root in ROOTS if (root / path).exists()]
     texts = [text for path in files for text in _texts(path)]
     words = set(re.findall(r"`((?:self\.)?[A-Za-z_]{3,})`", section)) - {"plan", "cdk"}
@@ -97,3 +105,10 @@ def test_the_picture_is_text_and_needs_nothing_else() -> None:
     assert kinds.isdisjoint({"script", "image", "foreignObject", "font"})
     assert re.findall(r"(?:href|src|url\()=?[\"']?(?!#)\w[^\"')]*", text) == []
     assert "prefers-color-scheme: dark" in text
+
+
+def test_a_message_names_a_page_by_its_title() -> None:
+    (title,) = re.findall("'(.+)'", PAGE_ABOUT_OTHER_TOOLS)
+    page = (DOCS / "how-to" / "migrate-from-sync-tools.md").read_text(encoding="utf-8")
+
+    assert page.startswith(f"# {title}\n")

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
+import cdk_ecrpublic
 from cdk_ecrpublic._assets.lambda_handler.spec import RESOURCE_TYPE, decode
 from cdk_ecrpublic.catalog.reader import read_catalog
+from scripts.mkdocs_hooks import on_page_content
 from tests.architecture.source import CHECKOUT
 
 from . import shell
-from .pages import Snippet, read, snippets
+from .pages import Snippet, examples, read, snippets
 from .synthesis import synthesize, write_files
 
 TUTORIAL = "docs/tutorial.md"
@@ -33,8 +35,13 @@ LANGUAGES = {"python", "yaml", "json", "text", "typescript", *SHELL}
 
 
 def is_test(snippet: Snippet) -> bool:
-    """Tell whether a snippet is a file for pytest."""
+    """Return whether a snippet is a file for pytest."""
     return (snippet.title or "").startswith("test_")
+
+
+def is_script(snippet: Snippet) -> bool:
+    """Tell whether a snippet is a program for the sandbox."""
+    return snippet.title == "push.py"
 
 
 class _Template(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not annotated
@@ -67,7 +74,7 @@ def test_a_fence_that_cannot_be_read_is_a_mistake(tmp_path: Path, monkeypatch: p
             list(read(page))
 
 
-@pytest.mark.parametrize("snippet", [each for each in PYTHON if not is_test(each)], ids=str)
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if not (is_test(each) or is_script(each))], ids=str)
 def test_python_is_synthesized(snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -79,6 +86,34 @@ def test_python_is_synthesized(snippet: Snippet, tmp_path: Path, monkeypatch: py
     template = synthesize(snippet, tmp_path)
 
     assert template is None or template.to_json()["Resources"]
+
+
+@pytest.mark.parametrize("example", examples(), ids=str)
+def test_an_example_in_a_docstring_is_synthesized(
+    example: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_files(example, tmp_path)
+
+    template = synthesize(example, tmp_path)
+
+    assert template is None or template.to_json()["Resources"]
+
+
+def test_every_public_class_has_an_example() -> None:
+    """Users make none of these themselves."""
+    without = {"CatalogError", "IImageSource", "IPublicRepository", "IReleaseRule", "RuleBinding", "SourceBinding"}
+    without |= {"RetentionMode"}
+    without |= {"IRequiredSignature", "ISigning"}
+
+    assert {example.page for example in examples()} == set(cdk_ecrpublic.__all__) - without
+
+
+def test_the_page_of_the_constructs_tells_a_default_once() -> None:
+    html = "(<code>str | None</code>, default:\n   <code>None</code>\n)"
+
+    assert on_page_content(html) == "(<code>str | None</code>)"
+    assert on_page_content("default: <code>x</code>") == "default: <code>x</code>"
 
 
 @pytest.mark.cdk
@@ -97,6 +132,23 @@ def test_a_test_passes(snippet: Snippet, tmp_path: Path) -> None:
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert " passed" in result.stdout
+
+
+@pytest.mark.parametrize("snippet", [each for each in PYTHON if is_script(each)], ids=str)
+def test_a_script_runs_in_the_sandbox(snippet: Snippet, tmp_path: Path) -> None:
+    write_files(snippet, tmp_path)
+
+    result = subprocess.run(
+        [sys.executable, "-m", "cdk_ecrpublic.cli", "sandbox", "--port", "0", "--", sys.executable, "push.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert re.fullmatch("sha256:[0-9a-f]{64}\n", result.stdout), result.stderr
 
 
 @pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)
@@ -128,6 +180,17 @@ def _check_resources(resources: dict[str, Any]) -> None:
 @pytest.mark.parametrize("snippet", snippets("json"), ids=str)
 def test_json_is_json(snippet: Snippet) -> None:
     assert json.loads(snippet.whole)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["pip install cdk-ecrpublic", 'pip install "cdk-ecrpublic[clli]"', 'pip install "$(ls dist/*.whl)[cli,clli]"'],
+)
+def test_refuses_an_installation_that_does_not_work(command: str) -> None:
+    (words,) = shell.commands(command)
+
+    with pytest.raises(shell.CommandError, match="pip does not know"):
+        shell.check(words)
 
 
 @pytest.mark.cdk

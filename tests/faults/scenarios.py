@@ -34,7 +34,7 @@ WORK_SECONDS = 300 - CLOCK_SKEW_SECONDS - RESPONSE_RESERVE_SECONDS - UNDO_RESERV
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A kind of fault, as it is on each of the two faces."""
+    """A kind of fault, for each of the two APIs."""
 
     name: str
     api: Mapping[str, Any]
@@ -109,7 +109,6 @@ COPY = Scenario(
         ("GetBlob", "http"),
         ("DownloadBlob", "http"),
         ("StartUpload", "http"),
-        ("UploadChunk", "http"),
         ("CompleteUpload", "http"),
         ("PutImage", "api"),
     ),
@@ -150,7 +149,7 @@ class Cost:
 
 
 def run(scenario: Scenario, fault: Fault, registry: Registry) -> Cost:
-    """Deploy with a fault, and look at what it came to."""
+    """Deploy with a fault, and return the result."""
     properties = scenario.declare(registry)
     old = registry.push("old", *properties["ImageTags"])
     before = dict.fromkeys(properties["ImageTags"], old.digest)

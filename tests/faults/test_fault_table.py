@@ -1,7 +1,7 @@
 """
 The fault table of the documentation is what the handler does.
 
-After a change that is meant: ``make fault-table`` writes it anew.
+After an intended change, ``make fault-table`` writes it again.
 """
 
 from __future__ import annotations

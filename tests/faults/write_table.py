@@ -1,4 +1,4 @@
-"""Write the tables of ``docs/explanation/faults.md`` anew: ``make fault-table``."""
+"""Write the tables of ``docs/explanation/faults.md``: ``make fault-table``."""
 
 from __future__ import annotations
 

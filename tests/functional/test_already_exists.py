@@ -31,7 +31,7 @@ def says(text: str, *, times: int | None = None, reference: str | None = None) -
     )
 
 
-def test_t3_a_text_that_names_digest_and_tag_is_success_without_a_look(stack: Stack, registry: Registry) -> None:
+def test_t3_a_message_that_names_digest_and_tag_is_success_without_a_read(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(says(exists(image.digest, "1")))
     registry.sandbox.requests.clear()
@@ -86,7 +86,7 @@ def test_t3_a_tag_that_was_moved_meanwhile_goes_back_with_the_others(stack: Stac
 
 
 def test_t3_a_look_confirms_what_the_text_does_not_say(stack: Stack, function: Lambda, registry: Registry) -> None:
-    """The first put takes effect, and its response is lost; the second one draws a text that says nothing."""
+    """The first put takes effect, but its response is lost. The second one gets a message without details."""
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="PutImage", drop="after"), says("already exists"))
 
@@ -161,7 +161,7 @@ def test_t3_a_tag_that_is_called_as_none_is_needs_a_look(stack: Stack, registry:
 
 @pytest.fixture
 def theirs(registry: Registry) -> str:
-    """The address of a repository of another account that lets us put images; it has one, ``build``."""
+    """Create a repository of another account that lets us put images, with the tag ``build``; return its address."""
     client = registry.sandbox.client("ecr-public", aws_access_key_id=OTHER_ACCOUNT)
     uri: str = client.create_repository(repositoryName="theirs/shared")["repository"]["repositoryUri"]
     actions = ["ecr-public:PutImage", "ecr-public:BatchCheckLayerAvailability"]

@@ -67,7 +67,7 @@ def test_every_line_of_the_log_is_json_with_its_context(
     ]
 
 
-def test_no_secret_of_a_whole_life_is_told(
+def test_no_secret_of_a_whole_history_is_logged(
     stack: Stack, registry: Registry, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []

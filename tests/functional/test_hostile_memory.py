@@ -1,5 +1,5 @@
 """
-However much a registry sends, and whatever it says about it, little of it is in memory.
+However much a registry sends, and whatever size it declares, the function uses little memory.
 
 A function of its own, in a process of its own, whose peak the system tells.
 """
@@ -166,7 +166,7 @@ def long_lists_of_referrers() -> Hostile:
 
 
 def lists_of_no_type() -> Hostile:
-    """As much as fits into 4 MiB, of a type that says nothing, for two images at the same time."""
+    """4 MiB of a generic type, for two images at the same time."""
     page = b'{"a": [' + b'{"":{}},' * ((NEARLY_ALL - 20) // 8) + b"0]}"
     stored = hostile([image(number) for number in range(4)], referrers=page)
     return Hostile(stored, {"IncludeReferrers": "true"}, list_type="application/octet-stream")
@@ -177,10 +177,10 @@ CASES: Mapping[Callable[[], Hostile], str] = {
     as_long_as_it_says: "INVALID_MANIFEST: the image has more than 2000 manifests, or 16777216 bytes of them",
     as_many_values_as_there_may_be: "NOT_FOUND: GET blob",
     as_many_layers_as_there_may_be: "NOT_FOUND: GET blob",
-    more_layers: "INVALID_MANIFEST: the image has more than 10000 layers, configs and manifests in all",
+    more_layers: "INVALID_MANIFEST: the image has more than 10000 layers, configs and manifests in total",
     a_top_of_too_many_values: "INVALID_MANIFEST: the manifest is not valid JSON: it has more than 100000",
     a_long_config: "INVALID_MANIFEST: the config sha256:",
-    long_signatures: "INVALID_MANIFEST: what refers to the image has more than 2000 manifests, or 16777216 bytes",
+    long_signatures: "INVALID_MANIFEST: the set of referrers of the image has more than 2000 manifests, or 167",
     lists_of_no_type: "INVALID_MANIFEST: the manifest is not valid JSON: it has more than 100000",
     long_lists_of_referrers: "DEADLINE: ran out of time",
 }

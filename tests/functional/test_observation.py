@@ -1,4 +1,4 @@
-"""How a repository is looked at before anything is planned: with few requests, and what was not asked says nothing."""
+"""The observation of a repository before the plan: it needs few requests."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_an_image_of_another_repository_is_not_there(stack: Stack, registry: Reg
     assert "Hint: push the image to this repository before deploying, or correct the digest" in answer.reason
 
 
-def test_an_alias_that_nobody_has_is_said(stack: Stack, registry: Registry) -> None:
+def test_an_alias_that_does_not_exist_is_reported(stack: Stack, registry: Registry) -> None:
     answer = stack.deploy(declare(registry.push("live"), "1", RegistryId="nobody"))
 
     assert not answer.succeeded
@@ -88,7 +88,7 @@ def test_an_alias_that_nobody_has_is_said(stack: Stack, registry: Registry) -> N
     assert registry.tags() == {}
 
 
-def test_text_that_is_no_unicode_is_the_user_s_mistake_and_no_defect(stack: Stack) -> None:
+def test_a_string_that_is_not_unicode_is_an_error_of_the_user(stack: Stack) -> None:
     text = '{"schemaVersion": 2, "x": "\ud800"}'
 
     answer = stack.deploy({"RepositoryName": "acme/agent", "Source": {"Manifest": {"Body": text, "MediaType": INDEX}}})

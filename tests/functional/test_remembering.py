@@ -58,7 +58,7 @@ def test_a_rollback_restores_a_copy_whose_source_has_moved(stack: Stack, registr
     assert registry.tags()["latest"] == first.digest
 
 
-def test_going_forward_a_tag_is_resolved_anew(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+def test_a_new_deployment_resolves_a_tag_again(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
     registry.push("first", "stable")
     stack.deploy(promote("stable", "latest"))
     second = registry.push("second", "stable")
@@ -136,7 +136,7 @@ def test_what_may_not_be_remembered_is_published_with_a_warning(
 
     assert registry.tags()["latest"] == image.digest
     said = capsys.readouterr().out
-    assert "nothing could be remembered for a rollback or a removal; a rollback will leave latest at" in said
+    assert "no record was written for a rollback or a removal; a rollback will leave latest at" in said
     assert f"ACCESS_DENIED: ssm:{operation} failed: AccessDeniedException" in said
     assert f"allow ssm:{operation} in the role of the handler function" in said
     assert before.digest != image.digest
@@ -222,7 +222,7 @@ BROKEN = ["", "null", "{}", '{"resource": 1, "tags": 2, "digests": 3}', '{"versi
 
 @pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[:20] or "nothing")
 @pytest.mark.parametrize("name", [NAME, MOVING], ids=["of version 0.1", "of this version"])
-def test_a_memory_that_somebody_changed_is_no_obstacle(
+def test_a_record_that_a_person_changed_does_not_block(
     stack: Stack, registry: Registry, plane: ControlPlane, name: str, text: str
 ) -> None:
     image = registry.push("first", "stable")
@@ -250,8 +250,8 @@ def test_a_rollback_without_its_memory_writes_nothing_and_says_how_to_go_on(
     with plane.rolling_back():
         answer = stack.cloudformation.roll_back(stack.physical_id, tried, old)
 
-    assert answer.reason.startswith("NOT_FOUND: this is a rollback, and which image the source stood for when it was ")
-    assert "nothing was written. Hint: let the rollback go on without this resource" in answer.reason
+    assert answer.reason.startswith("NOT_FOUND: this is a rollback, and the image that the source was resolved to at ")
+    assert "nothing was written. Hint: continue the rollback without this resource" in answer.reason
     assert registry.tags() == before
 
 
@@ -274,7 +274,7 @@ def test_an_immutable_tag_does_not_move(stack: Stack, registry: Registry, patter
     assert registry.sandbox.requests.count("PutImage") == 0
 
 
-def test_a_tag_of_somebody_else_is_immutable_too(stack: Stack, registry: Registry) -> None:
+def test_a_tag_of_another_owner_is_immutable_too(stack: Stack, registry: Registry) -> None:
     theirs, ours = registry.push("theirs", "1.0"), registry.push("ours")
 
     answer = stack.deploy(declare(ours, "1.0", ImmutableTags=["1.*"]))
@@ -318,7 +318,7 @@ def test_going_forward_it_may_not(stack: Stack, registry: Registry) -> None:
     assert registry.tags() == {"1.0": first.digest}
 
 
-def test_an_immutable_tag_is_named_also_when_nobody_may_ask_for_the_stack(
+def test_an_immutable_tag_is_reported_also_without_access_to_the_stack(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
     first, second = registry.push("first"), registry.push("second")

@@ -78,7 +78,7 @@ def test_by_default_it_stays(stack: Stack, registry: Registry) -> None:
     assert registry.sandbox.requests.count("BatchDeleteImage") == 0
 
 
-def test_a_tag_that_somebody_moved_stays(stack: Stack, registry: Registry) -> None:
+def test_a_tag_that_a_person_moved_stays(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **UNTAG))
     moved = registry.push("by hand", "2")
@@ -140,7 +140,7 @@ IN_ANY_ORDER = pytest.mark.parametrize("order", [slice(None), slice(None, None, 
 @IN_ANY_ORDER
 @pytest.mark.parametrize("name", ["first", "second"], ids=["same image", "another image"])
 def test_a_tag_that_moves_to_another_resource_stays(stack: Stack, registry: Registry, order: slice, name: str) -> None:
-    """In whatever order CloudFormation updates the two."""
+    """In either order in which CloudFormation updates the two."""
     first, second = registry.push("first"), registry.push(name)
     neighbour = other(stack)
     stack.deploy(declare(first, "a", "b", **UNTAG))
@@ -177,7 +177,7 @@ def test_two_resources_swap_tags(stack: Stack, registry: Registry, order: slice)
 def test_a_tag_that_another_resource_takes_between_looking_and_removing_is_put_back(
     stack: Stack, registry: Registry, plane: ControlPlane, name: str
 ) -> None:
-    """CloudFormation updates both at the same time: the claim is laid just after nobody was seen to have one."""
+    """CloudFormation updates both at the same time. The record of the owner appears just after it was looked for."""
     first, second = registry.push("first"), registry.push(name)
     neighbour = other(stack)
     stack.deploy(declare(first, "a", "b", **UNTAG))
@@ -226,7 +226,7 @@ def test_delete_keeps_an_image_that_has_another_tag(stack: Stack, registry: Regi
     assert images(registry) == whole(image)
 
 
-def test_delete_keeps_children_that_somebody_has(stack: Stack, registry: Registry) -> None:
+def test_delete_keeps_children_that_are_in_use(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     push_image(registry.sandbox, "acme/agent", image.children[0], ["amd64"])
     stack.deploy(declare(image, "1", **DELETE))
@@ -267,7 +267,7 @@ def test_delete_keeps_a_child_whose_index_is_there(stack: Stack, registry: Regis
     assert images(registry) == whole(image)
 
 
-def test_delete_keeps_a_tag_that_somebody_moved(stack: Stack, registry: Registry) -> None:
+def test_delete_keeps_a_tag_that_a_person_moved(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **DELETE))
     moved = registry.push("by hand", "2")

@@ -48,12 +48,12 @@ class World:
         return root
 
     def history(self, seconds: float = 200) -> StackHistory:
-        """Ask anew, as for another request."""
+        """Read the history again, as for another request."""
         retry = Retry(Deadline.after(seconds, self.clock), Log(stream=self.log))
         return StackHistory(self.clients.get("cloudformation"), STACK, retry)
 
     def enter(self, *statuses: str, root: bool = False) -> None:
-        """Let one status after the other be reached, a minute each."""
+        """Enter the statuses one after the other, a minute each."""
         for status in statuses:
             self.clock.pass_by(60)
             (self.root if root else self.stack).enter(status)
@@ -217,7 +217,7 @@ def test_the_success_of_a_resource_is_none_of_the_stack(world: World) -> None:
 
 
 def test_a_nested_stack_succeeds_with_the_one_around_it(world: World) -> None:
-    """It comes to UPDATE_COMPLETE long before something else fails."""
+    """It reaches UPDATE_COMPLETE long before another resource fails."""
     sent = world.clock.wall()
     world.enter("UPDATE_IN_PROGRESS", root=True)
     world.enter("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
@@ -255,7 +255,7 @@ def test_more_events_than_are_read_tell_nothing(world: World) -> None:
     assert world.history().has_succeeded_since(sent) is None
 
 
-def test_a_history_without_a_success_is_told_at_its_end(world: World) -> None:
+def test_a_history_without_a_success_is_recognized_at_its_end(world: World) -> None:
     world.enter("CREATE_IN_PROGRESS")
     world.write_events(EVENTS_PAGE - 1)
 
@@ -299,3 +299,63 @@ def test_a_resource_that_came_to_another_state_after_that_has_changed(
     world.stack.change("Release", "UPDATE_IN_PROGRESS")
 
     assert world.history().has_changed_since("Release", sent) is has_changed
+
+
+def test_an_update_of_a_resource_is_seen_in_the_events(world: World) -> None:
+    world.stack.change("Release", "CREATE_IN_PROGRESS")
+    sent = world.clock.wall()
+    world.clock.pass_by(60)
+    world.stack.change("Release", "CREATE_COMPLETE")
+    world.stack.change("Other", "UPDATE_IN_PROGRESS")
+    assert not world.history().has_been_updated_since("Release", sent)
+
+    world.clock.pass_by(60)
+    world.stack.change("Release", "UPDATE_IN_PROGRESS")
+    world.write_events(25)
+
+    assert world.history().has_been_updated_since("Release", sent)
+    assert not world.history().has_been_updated_since("Release", world.clock.wall())
+
+
+def test_an_update_that_cannot_be_read_is_not_assumed(world: World) -> None:
+    world.stack.change("Release", "UPDATE_IN_PROGRESS")
+    world.plane.denied |= {"DescribeStackEvents"}
+
+    assert not world.history().has_been_updated_since("Release", world.clock.wall() - 60)
+    assert "cannot tell whether Release was updated since" in world.log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [(["CREATE_COMPLETE"], True), (["CREATE_FAILED"], False), (["UPDATE_COMPLETE"], None)],
+    ids=str,
+)
+def test_a_successful_creation_is_distinguished_from_a_failed_one(
+    world: World, ended: list[str], *, expected: bool | None
+) -> None:
+    world.enter("UPDATE_IN_PROGRESS")
+    sent = world.clock.wall()
+    for status in ["CREATE_IN_PROGRESS", *ended, "DELETE_IN_PROGRESS"]:
+        world.stack.change("Release", status)
+    world.stack.change("Other", "CREATE_COMPLETE")
+
+    assert world.history().has_created_since("Release", sent) is expected
+
+
+def test_a_creation_does_not_count_for_a_request_of_an_earlier_operation(world: World) -> None:
+    world.enter("UPDATE_IN_PROGRESS")
+    sent = world.clock.wall()
+    world.stack.change("Release", "CREATE_FAILED")
+    world.enter("UPDATE_FAILED", "UPDATE_IN_PROGRESS")
+    world.stack.change("Release", "CREATE_COMPLETE")
+
+    assert world.history().has_created_since("Release", sent) is False
+    assert world.history().has_created_since("Release", world.clock.wall()) is True
+
+
+def test_whether_a_resource_was_created_again_is_not_known_without_the_events(world: World) -> None:
+    world.enter("UPDATE_IN_PROGRESS")
+    world.plane.denied.add("DescribeStackEvents")
+
+    assert world.history().has_created_since("Release", 1.0) is None
+    assert "cannot tell whether the resource was created again: ACCESS_DENIED" in world.log.getvalue()

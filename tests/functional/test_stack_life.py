@@ -1,4 +1,4 @@
-"""Whole lives of a stack: what CloudFormation sends after each answer, and what is in the registry then."""
+"""Complete histories of a stack: the requests of CloudFormation after each response, and the resulting registry."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_more_children_than_a_record_holds_stay(stack: Stack, registry: Registry
 def test_a_parameter_that_outlived_its_resource_tells_nothing(
     stack: Stack, registry: Registry, plane: ControlPlane, *, same_image: bool
 ) -> None:
-    """It could not be deleted; since then somebody has pushed the tag, and the resource is created again."""
+    """It could not be deleted. Since then, a person has pushed the tag, and the resource is created again."""
     image, source = copy(registry, "new")
     properties = {**declare(image, "1", **DELETE), **source}
     stack.deploy(properties)

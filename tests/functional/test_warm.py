@@ -30,7 +30,7 @@ def test_where_a_repository_is_is_asked_for_once(cloudformation: CloudFormation,
     assert registry.sandbox.requests.count("Token", "GetAuthorizationToken") == 2
 
 
-def test_a_repository_that_is_made_anew_is_where_it_was(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_a_recreated_repository_has_the_same_location(cloudformation: CloudFormation, registry: Registry) -> None:
     client = registry.sandbox.client("ecr-public")
     assert cloudformation.create(declare(registry.push("first"), "1")).succeeded
     client.delete_repository(repositoryName="acme/agent", force=True)
@@ -155,12 +155,12 @@ def test_a_password_that_was_changed_counts_at_once(
 
 
 def test_anonymous_tokens_of_a_failure_are_not_kept(upstream: Upstream, cloudformation: CloudFormation) -> None:
-    """A registry that opens an image to everybody, after it was refused."""
+    """A registry that makes an image public after it was refused."""
     source = {"Image": {"Reference": upstream.reference()}}
     declared = {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": source}
     assert not cloudformation.create(declared).succeeded
 
-    upstream.server.answer = Upstream._serve  # noqa: SLF001 - as it is to everybody
+    upstream.server.answer = Upstream._serve  # noqa: SLF001 - without authentication
     opened = cloudformation.create(declared)
 
     assert opened.succeeded, opened.reason

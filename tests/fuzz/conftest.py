@@ -1,4 +1,4 @@
-"""No name is resolved but this machine's: an address made by chance may be somebody's."""
+"""Resolve only the names of this machine, because a random address may belong to a real host."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def damaged(draw: st.DrawFn, valid: st.SearchStrategy[bytes]) -> bytes:
 
 
 def outcome(action: Callable[[], T]) -> T | ImageError:
-    """Return what *action* gives, or the typed error that it raises; any other is a defect, and let through."""
+    """Return the result of *action*, or its typed error. Any other error is a defect, and is not caught."""
     try:
         return action()
     except ImageError as error:

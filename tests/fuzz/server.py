@@ -24,7 +24,7 @@ class Server:
 
 
 def http(status: int, body: bytes, *headers: tuple[str, str]) -> bytes:
-    """Write an answer that is HTTP, as far as *headers* let it be."""
+    """Return a response that is valid HTTP, if *headers* are valid."""
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode("utf-8", "surrogatepass") + body
 

@@ -85,9 +85,9 @@ TOKENS = st.sampled_from([{"token": "abc", "expires_in": 300}, {"access_token": 
 
 @given(written(JSON) | written(changed(TOKENS)) | damaged(written(TOKENS)) | st.binary())
 def test_any_answer_of_a_token_endpoint_is_a_token_for_a_header_or_refused(body: bytes) -> None:
-    token = outcome(lambda: _token(HttpResponse(status=200, headers={}, body=body), REGISTRY))
+    token = _token(HttpResponse(status=200, headers={}, body=body))
 
-    assert isinstance(token, AccessError) or f"Bearer {token}".encode("latin-1").isascii()
+    assert token is None or f"Bearer {token}".encode("latin-1").isascii()
 
 
 SECRETS = st.sampled_from([{"username": "me", "password": "pass"}, {"token": "abc"}])

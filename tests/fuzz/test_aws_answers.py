@@ -1,4 +1,4 @@
-"""Answers of AWS without the fields that they should have: a typed error, whichever operation it is."""
+"""Responses of AWS that lack fields cause a typed error, for every operation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_handler.aws import Parameters, S3Objects, StackHistory
+from lambda_handler.aws import ImageScans, Parameters, S3Objects, StackHistory
 from lambda_handler.clock import Deadline
 from lambda_handler.ecr_public import EcrPublicRepository, find_repository
 from lambda_handler.entrypoint import Clients
 from lambda_handler.errors import ImageError
 from lambda_handler.log import Log
-from lambda_handler.oci import Descriptor, Digest, Manifest, Repository
+from lambda_handler.oci import Descriptor, Digest, Manifest, PrivateEcr, Repository
 from lambda_handler.registry import RegistryClient
 from lambda_handler.retry import SHORTEST_WAIT_SECONDS, Attempts, Retry
 from tests.fuzz.hostile import JSON, changed, damaged, outcome, written
@@ -158,6 +158,20 @@ OPERATIONS = {
         {"authorizationData": [{"authorizationToken": TOKEN, "proxyEndpoint": "https://example.com", "expiresAt": 1}]},
         private_ecr,
     ),
+    "DescribeImageScanFindings": Operation(
+        {
+            "imageScanStatus": {"status": "ACTIVE"},
+            "imageScanFindings": {
+                "imageScanCompletedAt": 1.0,
+                "findingSeverityCounts": {"HIGH": 1},
+                "findings": [{"name": "CVE-1", "severity": "LOW", "attributes": [{"key": "package_name"}]}],
+                "enhancedFindings": [{"severity": "HIGH", "title": "CVE-2", "fixAvailable": "NO"}],
+            },
+        },
+        lambda clients: ImageScans(lambda region: clients.get("ecr", region), ONCE).scan(
+            PrivateEcr("123456789012", "us-east-1"), "acme/agent", DIGEST
+        ),
+    ),
     "GetSecretValue": Operation(
         {"SecretString": '{"username": "me", "password": "pass"}'},
         lambda clients: clients.logins.for_registry(Repository.parse("ghcr.io/a"), SECRET),
@@ -198,7 +212,7 @@ def clients(server: Server) -> Iterator[Clients]:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_answer_that_is_expected_is_no_error(server: Server, clients: Clients, name: str) -> None:
+def test_the_expected_response_is_not_an_error(server: Server, clients: Clients, name: str) -> None:
     server.answer = lambda _: http(200, OPERATIONS[name].body)
     clients.logins.cached.clear()
 

@@ -1,4 +1,4 @@
-"""Files of catalogs: whatever is in them is a catalog, or refused with a place and a reason."""
+"""Any file is a valid catalog, or is refused with a place and a reason."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(content: bytes, folder: Path, **arguments: str) -> Catalog | CatalogError:
-    """Read a file; of one that is refused, every problem has a text that can be shown, and a place in the file."""
+    """Read a file. If it is refused, every problem has a printable message and a place in the file."""
     path = folder / "catalog.yaml"
     path.write_bytes(content)
     try:

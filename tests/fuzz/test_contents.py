@@ -15,7 +15,7 @@ from lambda_handler.archive import Archive, open_archive
 from lambda_handler.errors import ImageError
 from lambda_handler.oci import Digest, Manifest, Platform
 from lambda_handler.oci.assemble import CONFIG_TYPE
-from lambda_handler.publish.content import copied, platforms_of
+from lambda_handler.publish.content import content_to_copy, platforms_of
 from tests.fuzz.hostile import JSON, TEXTS, changed, damaged, outcome, written
 from tests.support.archives import NAME, MemoryObject, layout_of, saved, tar_of
 from tests.support.memory import MemoryRepository
@@ -48,7 +48,7 @@ SAVED = saved(b"one" * 300, b"two" * 300)
 def readable(archive: Archive, reference: str) -> Manifest:
     """Find an image, and read all of it as a copy does."""
     root = archive.find(reference)
-    for manifest in copied(root, archive, ()).copied:
+    for manifest in content_to_copy(root, archive, ()).copied:
         for blob in manifest.blobs:
             assert all(len(piece) <= 1024 * 1024 for piece in archive.blob(blob))
     return root

@@ -159,7 +159,9 @@ def test_what_was_remembered_breaks_nothing(
     answer = check(event, answers[0])
     assert not answer.reason.startswith(A_DEFECT)
     is_undone = status != "UPDATE_IN_PROGRESS" and request_type == "Update" and is_moving
-    assert answer.succeeded or (is_undone and answer.reason.startswith("NOT_FOUND: this is a rollback, and which "))
+    assert answer.succeeded or (
+        is_undone and answer.reason.startswith("NOT_FOUND: this is a rollback, and the image that the source ")
+    )
 
 
 def test_the_image_that_all_examples_are_about_is_still_there(world: World) -> None:

@@ -43,6 +43,15 @@ PROPERTIES = st.sampled_from(EVERY_SOURCE).map(
         "Platforms": ["linux/amd64"],
         "RequiredPlatforms": ["linux/arm64/v8"],
         "ImmutableTags": ["1.*"],
+        "RequiredReferrers": {"Types": ["sbom", "https://slsa.dev/provenance/v1"], "EachPlatform": "true"},
+        "ScanFindings": {
+            "MaxSeverity": "MEDIUM",
+            "OnlyFixable": "true",
+            "Ignore": [{"Name": "CVE-2025-0001", "Reason": "not reachable", "Until": "2026-12-31"}],
+            "MaxAgeSeconds": "604800",
+            "AllowStates": ["UNSUPPORTED_IMAGE"],
+        },
+        "WarnOnly": ["ScanFindings"],
         "IncludeReferrers": "true",
         "OnTagRemoved": "Untag",
         "OnDelete": "Delete",
@@ -93,7 +102,7 @@ def test_any_value_is_a_source_or_refused(kind: str, data: object) -> None:
 
 @pytest.mark.parametrize("kind", ["Manifest", "Archive"])
 @pytest.mark.parametrize("name", ["Bucket", "Key"])
-def test_a_text_that_no_request_can_carry_is_refused(kind: str, name: str) -> None:
+def test_a_string_that_no_request_can_contain_is_refused(kind: str, name: str) -> None:
     source = {kind: {"Bucket": "bucket", "Key": "key", name: "half \ud800"}}
 
     with pytest.raises(InvalidPropertiesError, match="is not Unicode text: surrogates not allowed at character 5"):
@@ -136,7 +145,7 @@ def test_any_event_is_one_or_no_event_of_cloudformation(data: dict[str, Any]) ->
         assert len(answer.encode(event)) <= RESPONSE_MAX_BYTES
 
 
-def test_any_depth_in_an_event_is_no_event_of_cloudformation() -> None:
+def test_an_event_of_excessive_depth_is_not_one_of_cloudformation() -> None:
     for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
         for key in EVENT:
             event = outcome(lambda key=key, depth=depth: Event.parse({**EVENT, key: nested(depth)}, NOW))  # type: ignore[misc]

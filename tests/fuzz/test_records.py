@@ -1,4 +1,4 @@
-"""What is remembered is in parameters that anyone may change who may write them: a record, or a ValueError."""
+"""The text of a parameter, which others may change, is a record or causes a ValueError."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def texts(record: dict[str, Any]) -> st.SearchStrategy[str]:
 
 
 def read(parse: Callable[[str], Record], text: str) -> Record | None:
-    """Read a record; any error but a ValueError is a defect, and let through."""
+    """Parse a record. Any error except a ValueError is a defect, and is not caught."""
     try:
         return parse(text)
     except ValueError:
@@ -84,6 +84,6 @@ def test_whatever_was_read_can_be_written_again_and_read_as_the_same(parse: Call
 
 
 def test_what_is_changed_here_is_a_record() -> None:
-    """Else the examples would show nothing but refusals."""
+    """Otherwise, all examples would be refusals."""
     assert Record.parse(json.dumps(RECORD)).tags == ("1.4", "latest")
     assert Record.parse_first_version(json.dumps(OF_VERSION_0_1)).tags == ("1.4",)

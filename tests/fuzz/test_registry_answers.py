@@ -1,4 +1,4 @@
-"""Whatever a registry answers, byte for byte, over a real socket: content, or a typed error."""
+"""Any response of a registry, over a real socket, is content or causes a typed error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CALLS: dict[str, Call] = {
     "blob": lambda client, repository: b"".join(client.open_blob(repository, DIGEST, 3)),
 }
 HERE = "<here>"
-"""Stands for the server's own address in an answer."""
+"""The placeholder for the server's own address in a response."""
 
 STATUSES = st.sampled_from(
     [200, 200, 200, 206, 301, 302, 307, 400, 401, 403, 404, 405, 429, 500, 503, 100, 204, 304, 999]

@@ -16,9 +16,20 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 
-from cdk_ecrpublic import IImageSource, ImageSource, OnTagRemoved, PublicImage, PublicImageProvider, PublicRepository
+from cdk_ecrpublic import (
+    IImageSource,
+    ImageSource,
+    OnTagRemoved,
+    PublicImage,
+    PublicImageProvider,
+    PublicRepository,
+    ReleaseRule,
+    RequiredSignature,
+    Signing,
+)
 
 from .conftest import ARCHIVE, IMAGE, OTHER_ACCOUNT, TAGS, Aws
+from .keys import new_key, new_profile, sign_with_key
 from .rendering import ACCOUNT, REGION, Rendered, new_stack, render
 
 
@@ -49,6 +60,9 @@ COPY = {
     **LOGIN,
 }
 READ = {"ecr-public:GetAuthorizationToken": ANONYMOUS, "sts:GetServiceBearerToken": ANONYMOUS}
+LOGIN_FOR_READING = dict.fromkeys(READ, NOTHING)
+"""Lists of referrers and tags are read anonymously, too."""
+
 ALIAS = {"ecr-public:DescribeRegistries": DENIED}
 CHECK = {"ecr-public:BatchCheckLayerAvailability": DENIED}
 OBJECT = {"s3:GetObject": DENIED}
@@ -76,6 +90,10 @@ PRIVATE = {
     "ecr:BatchGetImage": DENIED_OVER_HTTP,
     "ecr:GetDownloadUrlForLayer": DENIED_OVER_HTTP,
 }
+SCANS = {"ecr:DescribeImageScanFindings": DENIED}
+INSPECTOR = {"inspector2:ListCoverage": NOTHING, "inspector2:ListFindings": NOTHING}
+"""Private ECR asks for them in the role's name if Amazon Inspector scans the repository, which the sandbox does not."""
+
 VPC = {
     f"ec2:{name}": NOTHING
     for name in (
@@ -109,6 +127,7 @@ class Case:
         actions: What the role has, beside what it always has.
         repository: Where it is published.
         options: Of ``PublicImage``.
+        signing: Makes more options, with keys and profiles of the account.
         of_stack: Prepares the stack.
         stored: What is in S3.
     """
@@ -117,6 +136,7 @@ class Case:
     actions: Actions
     repository: str = "acme/agent"
     options: Mapping[str, Any] = field(default_factory=dict)
+    signing: Callable[[Stack, Aws], Mapping[str, Any]] = lambda _stack, _aws: {}
     of_stack: Callable[[Stack], object] = lambda _stack: None
     stored: bytes = b""
 
@@ -129,7 +149,7 @@ class Case:
     def _render(self, aws: Aws) -> Rendered:
         stack = new_stack()
         self.of_stack(stack)
-        options = {"tags": list(TAGS), **self.options}
+        options = {"tags": list(TAGS), **self.options, **self.signing(stack, aws)}
         repository = _repository(stack, aws, self.repository)
         PublicImage(stack, "Image", repository=repository, source=self.source(stack, aws), **options)
         rendered = render(stack, aws.stack_id)
@@ -196,6 +216,28 @@ def _in_a_network(stack: Stack) -> None:
     PublicImageProvider(stack, "Provider", vpc=vpc)
 
 
+def _sign_with_kms(stack: Stack, aws: Aws) -> Mapping[str, Any]:
+    return {"sign_with": Signing.kms(kms.Key.from_key_arn(stack, "Key", new_key(aws)))}
+
+
+def _sign_with_signer(_: Stack, aws: Aws) -> Mapping[str, Any]:
+    return {"sign_with": Signing.signer_profile(new_profile(aws))}
+
+
+def _require_kms(stack: Stack, aws: Aws) -> Mapping[str, Any]:
+    key = new_key(aws)
+    sign_with_key(aws, "up/stream", key)
+    required = RequiredSignature.kms(kms.Key.from_key_arn(stack, "Key", key))
+    return {"rules": [ReleaseRule.required_signatures([required])]}
+
+
+def _require_managed(_: Stack, aws: Aws) -> Mapping[str, Any]:
+    profile = new_profile(aws)
+    rules = {"rules": [{"signingProfileArn": profile}]}
+    aws.sandbox.client("ecr").put_signing_configuration(signingConfiguration=rules)
+    return {"rules": [ReleaseRule.required_signatures([RequiredSignature.ecr_managed(profile)])]}
+
+
 CASES: Mapping[str, Case] = {
     "digest": Case(_digest, {**PUBLISH, **READ}),
     "tag": Case(lambda *_: ImageSource.tag("build"), {**PUBLISH, **READ, **STATE}),
@@ -228,6 +270,23 @@ CASES: Mapping[str, Case] = {
     ),
     "no tags": Case(lambda *_: ImageSource.manifest(IMAGE.manifest.decode() + "\n"), PUBLISH, options={"tags": []}),
     "immutable tags": Case(_digest, {**PUBLISH, **READ}, options={"immutable_tags": ["1.*"]}),
+    "required referrers": Case(
+        lambda *_: ImageSource.manifest(IMAGE.manifest.decode()),
+        {**PUBLISH, **LOGIN_FOR_READING},
+        options={"rules": [ReleaseRule.required_referrers(["sbom"], warn_only=True)]},
+    ),
+    "scan findings": Case(
+        _private,
+        {**PUBLISH, **COPY, **PRIVATE, **SCANS},
+        repository="acme/copy",
+        options={"rules": [ReleaseRule.scan_findings("NONE")]},
+    ),
+    "scan findings of Inspector, of an index": Case(
+        _index,
+        {**PUBLISH, **COPY, **PRIVATE, **SCANS, **INSPECTOR},
+        repository="acme/copy",
+        options={"rules": [ReleaseRule.scan_findings("HIGH", inspector=True)]},
+    ),
     "removal": Case(
         _digest,
         {**PUBLISH, **READ, **STATE, **REMOVAL},
@@ -236,9 +295,30 @@ CASES: Mapping[str, Case] = {
     "registry by its alias": Case(_digest, {**PUBLISH, **READ, **ALIAS}, repository="acme/agent by alias"),
     "another account": Case(
         _digest,
-        # The API describes nobody else's repositories; theirs is looked at over HTTP.
+        # The control-plane API cannot read repositories of other accounts, so the registry API is used.
         {**PUBLISH, **READ, **ALIAS, "ecr-public:DescribeImages": NOTHING, "ecr-public:DescribeRepositories": NOTHING},
         repository="theirs/shared",
+    ),
+    "signed with KMS": Case(
+        _digest,
+        # kms:Verify tells whether the key has signed already, which a new image does not need.
+        {**PUBLISH, **COPY, "kms:GetPublicKey": DENIED, "kms:Sign": DENIED, "kms:Verify": NOTHING},
+        signing=_sign_with_kms,
+    ),
+    "signed with AWS Signer": Case(
+        _digest, {**PUBLISH, **COPY, "signer:SignPayload": DENIED}, signing=_sign_with_signer
+    ),
+    "a signature of KMS is required": Case(
+        lambda _, aws: ImageSource.public(aws.uri("up/stream"), digest=IMAGE.digest),
+        {**PUBLISH, **COPY, "kms:GetPublicKey": DENIED, "kms:Verify": DENIED},
+        repository="acme/copy",
+        signing=_require_kms,
+    ),
+    "managed signing is required": Case(
+        _private,
+        {**PUBLISH, **COPY, **PRIVATE, "ecr:DescribeImageSigningStatus": DENIED},
+        repository="acme/copy",
+        signing=_require_managed,
     ),
     "in a network": Case(_digest, {**PUBLISH, **READ, **VPC}, of_stack=_in_a_network),
 }

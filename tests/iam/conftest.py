@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cdk_ecrpublic.sandbox import SandboxProcess
+from cdk_ecrpublic.sandbox import ImageScan, SandboxProcess
 from cdk_ecrpublic.sandbox.images import Image, build_image, push, push_image
 from tests.protocol.cloudformation import Answer, CloudFormation, answer_address
 from tests.protocol.conftest import Lambda
@@ -67,7 +67,7 @@ class Aws:
         return name
 
     def grant(self, role: str, statements: Sequence[Mapping[str, object]]) -> None:
-        """Let a role do this, and no more."""
+        """Allow a role only these actions."""
         self.sandbox.client("iam").put_role_policy(
             RoleName=role, PolicyName="rendered", PolicyDocument=_document(statements)
         )
@@ -156,6 +156,7 @@ def private(guarded: SandboxProcess) -> None:
     data = client.get_authorization_token()["authorizationData"][0]
     login = base64.b64decode(data["authorizationToken"]).decode()
     push(f"{guarded.registry_host}/private/app", IMAGE, ["1"], login=login)
+    guarded.scans.add(ImageScan(repository="private/app"))
 
 
 @pytest.fixture(scope="session")
@@ -193,7 +194,7 @@ def everything(
 
 @pytest.fixture
 def aws(everything: Aws) -> Aws:
-    """Everything as the table says, whatever tests before did to what is published to."""
+    """Restore the state in the table, because earlier tests may have changed the destinations."""
     sandbox = everything.sandbox
     public = sandbox.client("ecr-public")
     for name in ("acme/agent", "acme/copy"):

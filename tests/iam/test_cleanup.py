@@ -1,5 +1,5 @@
 """
-What is deleted when a deployment ends has the permissions that it takes.
+The function has the permissions to delete resources at the end of a deployment.
 
 CloudFormation deletes what was replaced or taken out after everything else,
 when the function's own policy is that of the new template already. A policy

@@ -17,6 +17,7 @@ from .cases import (
     DENIED,
     DENIED_LOGIN,
     DENIED_OVER_HTTP,
+    INSPECTOR,
     LOG,
     LOGGED,
     READ,
@@ -100,7 +101,7 @@ def test_every_resource_that_has_a_name_is_named(case: Case, everything: Aws) ->
     grants = [(action, resource) for action, resource in grants if ":parameter/cdk-ecrpublic/" not in resource]
 
     assert {resource for _, resource in grants} <= {"*"}
-    assert {action for action, _ in grants} <= {*NAMELESS, *VPC}
+    assert {action for action, _ in grants} <= {*NAMELESS, *VPC, *INSPECTOR}
 
 
 @pytest.mark.parametrize(

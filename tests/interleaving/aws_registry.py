@@ -1,4 +1,4 @@
-"""ECR Public's operations, by the sandbox's own rules about images."""
+"""The operations of ECR Public, with the sandbox's rules about images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALIAS = URI.split("/")[1]
 
 
 def depend_on(call: Call, world: World, *, tag: str | None = None, digest: str | None = None) -> None:
-    """Note that a call depends on a tag and the image that it sees there, or on an image."""
+    """Record that a call depends on a tag and its current image, or on an image."""
     if tag:
         call.reads.add(f"tag:{tag}")
         found = world.repository.tag(tag, call.view)
@@ -43,7 +43,7 @@ def _describe_images(world: World, call: Call, _region: str) -> Any:
     wanted = [_image_id(each) for each in call.parameters["imageIds"]]
     for image in wanted:
         depend_on(call, world, tag=image.tag, digest=image.digest)
-    # As the service does, it shows an image once that was asked for by two of its tags.
+    # Like the service, return an image once, even if the request names two of its tags.
     found = [world.store.require(image, call.view) for image in wanted]
     chosen = {image.digest: image for image in found}
     return {"imageDetails": [_detail(world, call, image) for image in chosen.values()]}
@@ -98,7 +98,7 @@ def _delete(world: World, call: Call, image: ImageId) -> list[Deleted]:
     if found:
         name = names()[str(found.digest)]
         touched = {f"tag:{tag}" for tag in world.repository.tags_of(found.digest)}
-        # An image stays as long as an index lists it, and an index that goes sets its children free.
+        # An image stays while an index lists it. After the index is deleted, it can be deleted.
         touched |= {f"image:{other}" for other, children in INDEXES.items() if name in children}
         call.reads |= touched | {f"image:{child}" for child in INDEXES.get(name, ())}
     results = world.store.delete(image)
@@ -123,7 +123,7 @@ def _shown_id(image: ImageId) -> dict[str, str]:
 
 
 def _refusing(effect: Effect) -> Effect:
-    """Let what the sandbox refuses leave as a service's error."""
+    """Convert errors of the sandbox to errors of the service."""
 
     def carry_out(world: World, call: Call, region: str) -> Any:
         try:
@@ -146,4 +146,4 @@ _EFFECTS = (
 ECR_PUBLIC: Mapping[str, Effect] = {
     "".join(word.title() for word in effect.__name__.split("_")): _refusing(effect) for effect in _EFFECTS
 }
-"""By the names of the API."""
+"""The operations, by their names in the API."""

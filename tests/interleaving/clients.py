@@ -1,4 +1,4 @@
-"""What takes the place of the function's clients and connections."""
+"""Replacements for the function's clients and connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MANIFEST = re.compile(rf"/v2/{re.escape(URI.partition('/')[2])}/manifests/(.+)"
 
 
 class FakeClients(Clients):
-    """The clients of one function: the real class, with other connections."""
+    """The clients of one function: the real class with fake connections."""
 
     agent: Agent
     region: str
@@ -37,17 +37,17 @@ class FakeClients(Clients):
 
 @functools.cache
 def _template() -> FakeClients:
-    """Making one takes longer than a hundred requests."""
+    """Return the same clients each time, because creating them takes longer than a hundred requests."""
     return FakeClients()
 
 
 def clients_for(agent: Agent, *, like: Clients | None = None, client: type[Client] = Client) -> FakeClients:
     """
-    Make the clients of a function.
+    Create the clients of a function.
 
     Args:
-        like: A function whose memory it has: a warm one. Default: it is cold.
-        client: What takes the place of botocore's clients.
+        like: A warm function whose cached state they share. Default: the function is cold.
+        client: The replacement for botocore's clients.
     """
     made = copy.copy(like or _template())
     assert isinstance(made, FakeClients)
@@ -63,7 +63,7 @@ def clients_for(agent: Agent, *, like: Clients | None = None, client: type[Clien
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """Connections to one host of the world."""
+    """Connections to one host of the fake world."""
 
     pool: _Pool
     url: str
@@ -74,17 +74,17 @@ class _Host:
 
 
 class _Pool(urllib3.PoolManager):
-    """Connections that lead to the same world."""
+    """Connections to the same fake world."""
 
     def __init__(self, agent: Agent) -> None:  # a real pool is not needed
         self._agent = agent
         self.pool_classes_by_scheme = {}
 
     def clear(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
     def connection_from_url(self, url: str, pool_kwargs: Any = None) -> Any:  # noqa: ARG002
-        """Return what sends requests to the host of *url*."""
+        """Return the connections to the host of *url*."""
         return _Host(self, url)
 
     def request(self, method: str, url: str, *_: Any, **options: Any) -> urllib3.HTTPResponse:
@@ -92,9 +92,9 @@ class _Pool(urllib3.PoolManager):
         if parts.netloc == HOST and method in {"GET", "HEAD"} and (match := _MANIFEST.fullmatch(parts.path)):
             return self._manifest(method, match[1])
         if method == "PUT" and parts.netloc.startswith("cloudformation-custom-resource-response"):
-            assert options["headers"] == {"Content-Type": ""}, "S3 would answer SignatureDoesNotMatch"
+            assert options["headers"] == {"Content-Type": ""}, "S3 would respond with SignatureDoesNotMatch"
             return self._answer(parts.path.strip("/"), options["body"])
-        message = f"nobody answers {method} {url} here"
+        message = f"no host responds to {method} {url}"
         raise AssertionError(message)
 
     def _manifest(self, method: str, reference: str) -> urllib3.HTTPResponse:

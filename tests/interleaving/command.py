@@ -1,5 +1,5 @@
 """
-Explore at leisure: ``make interleavings ARGS="--help"``.
+Explore many pairs of requests: ``make interleavings ARGS="--help"``.
 
 Prints each kind of violation once, with the shortest schedule that shows it,
 and exits with 1 if there is one.
@@ -42,11 +42,11 @@ SERVICES = {
 @dataclass(kw_only=True)
 class Found:
     """
-    What was found in one pair.
+    The violations of one pair.
 
     Attributes:
-        shortest: By what broke: the length of the shortest schedule, its name, and its report.
-        counts: How many schedules showed it.
+        shortest: For each kind of violation, the length of the shortest schedule, its name, and its report.
+        counts: For each kind, how many schedules show it.
     """
 
     tally: Tally
@@ -62,7 +62,7 @@ class Found:
 
 
 def explored(task: tuple[Pair, Bounds]) -> Found:
-    """Explore one pair, in whatever process."""
+    """Explore one pair. Can run in another process."""
     pair, bounds = task
     with controlled():
         explorer = Explorer(pair, bounds)
@@ -73,7 +73,7 @@ def explored(task: tuple[Pair, Bounds]) -> Found:
 
 
 def replay(identity: str, service: Service) -> str:
-    """Run one schedule again, and say what it breaks."""
+    """Run one schedule again, and print its violations."""
     name, _, schedule = identity.partition("#")
     pair = replace(Pair.parse(name), service=service)
     with controlled() as sink:
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _show(found: Found, shown: Counter[str], limit: int) -> None:
-    """Print what broke in a pair, unless it has been seen often enough."""
+    """Print the violations of a pair, except kinds that have been printed often enough."""
     for problem, (_, identity, text) in sorted(found.shortest.items(), key=lambda item: item[1][0]):
         kind = _kind(identity, problem)
         shown[kind] += 1
@@ -127,7 +127,7 @@ def _show(found: Found, shown: Counter[str], limit: int) -> None:
 
 
 def _kind(identity: str, problem: str) -> str:
-    """Say what a violation is like, so that each kind is shown once."""
+    """Return the kind of a violation, so that each kind is shown once."""
     pair, _, schedule = identity.partition("#")
     sides = "+".join(part.partition(".")[0] for part in pair.partition("/")[0].split("+"))
     inserted = Schedule.parse(schedule).inserted
@@ -147,7 +147,7 @@ def _tasks(options: argparse.Namespace, service: Service) -> Iterator[tuple[Pair
 
 
 def _chosen(text: str, kind: type[T], *, is_default: bool) -> tuple[T, ...]:
-    """Read what is inserted: by default everything, where a request is alone."""
+    """Parse an option for insertions. The default is everything for single requests, and nothing for pairs."""
     everything: Iterable[str] = Fault if kind is Fault else ACTS
     names = everything if text == "all" or (is_default and not text) else filter(None, text.split(","))
     return tuple(kind(name) for name in names if name != "none")
@@ -157,21 +157,21 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make interleavings", description=__doc__)
     parser.add_argument("--sets", default="singles,pairs", help="what to explore: singles, pairs, or both")
     parser.add_argument("--only", default="*", help="names of pairs, with * and ?: 'delete.DESTROY+*/same/*'")
-    parser.add_argument("--switches", type=int, default=2, help="how often one request may interrupt the other")
-    inserted = "all, none, or some of {}; by default all where a request is alone, and none in pairs"
+    parser.add_argument("--switches", type=int, default=2, help="how often one request may interrupt the other at most")
+    inserted = "all, none, or some of {}; by default all for single requests, and none for pairs"
     parser.add_argument(
-        "--faults", default="", help=f"what goes wrong at each step: {inserted.format(','.join(Fault))}"
+        "--faults", default="", help=f"faults to insert at each step: {inserted.format(','.join(Fault))}"
     )
     parser.add_argument(
-        "--acts", default="", help=f"what a person does at each step: {inserted.format(','.join(ACTS))}"
+        "--acts", default="", help=f"actions of a person to insert at each step: {inserted.format(','.join(ACTS))}"
     )
-    parser.add_argument("--beside", type=int, default=1, help="as --switches, beside something that is inserted")
+    parser.add_argument("--beside", type=int, default=1, help="as --switches, for schedules with an insertion")
     parser.add_argument("--service", choices=SERVICES, default="documented", help="how the registry removes tags")
-    parser.add_argument("--part", type=int, default=0, help="with --parts: each so-manieth pair, from this one")
+    parser.add_argument("--part", type=int, default=0, help="with --parts N: every Nth pair, beginning with this one")
     parser.add_argument("--parts", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--show", type=int, default=1, help="so many examples of each kind of violation")
-    parser.add_argument("--replay", default="", help="the name of a schedule that failed: run it again, with its log")
+    parser.add_argument("--show", type=int, default=1, help="how many examples of each kind of violation to print")
+    parser.add_argument("--replay", default="", help="run the schedule with this name again, and print its log")
     return parser.parse_args(arguments)
 
 

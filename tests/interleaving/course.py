@@ -1,4 +1,4 @@
-"""What comes one after the other: what was deployed before, and what CloudFormation does after."""
+"""Run requests one after the other: the deployments before a schedule, and those after it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SHOWN_CHARACTERS = 100
 
 
 def served(request: Request, clients: Clients | None) -> Agent:
-    """Return a function that is about to serve a request."""
+    """Return a function for a request."""
     agent = Agent("A", request)
     agent.clients = clients_for(agent, like=clients)
     return agent
 
 
 def operation_of(world: World, request: Request, *, again: bool = False) -> Operation:
-    """Return what a request was, by its answer."""
+    """Return the operation of the model for a request, with the result in its response."""
     stack = world.stacks[request.resource[0]]
     changes = [each for each in (*stack.waiting, *stack.changes) if each.request.id == request.id]
     return Operation(
@@ -40,20 +40,20 @@ def operation_of(world: World, request: Request, *, again: bool = False) -> Oper
 
 
 def reason_of(body: bytes) -> str:
-    """Return why a request failed, in short."""
+    """Return why a request failed, shortened."""
     return str(json.loads(body)["Reason"])[:_SHOWN_CHARACTERS]
 
 
 @dataclass(kw_only=True)
 class Course:
     """
-    A world, and beside it what the contract says of it.
+    A fake world, and the states that the contract allows for it.
 
     Attributes:
-        warm: A function that has served before.
-        trace: The calls.
-        problems: What broke the contract.
-        is_excused: An image is gone, so that a request may fail for good.
+        warm: A function that has already served a request.
+        trace: All calls.
+        problems: The violations of the contract.
+        is_excused: Whether an image is gone, so that a request may fail permanently.
     """
 
     world: World
@@ -67,7 +67,7 @@ class Course:
         return Course(world=self.world.copy(), states=self.states, warm=self.warm, is_excused=self.is_excused)
 
     def deploy(self, stack: str, template: Template, region: str) -> None:
-        """Deploy with success, and clean up."""
+        """Deploy a template, which must succeed, and clean up."""
         self.serve(engine.deploy(self.world, stack, template, region))
         self.finish(stack)
 
@@ -79,13 +79,13 @@ class Course:
             self.warm = agent.clients
             engine.answered(self.world, request)
             operation = operation_of(self.world, request)
-            # An image that is gone may keep a request from ever succeeding.
+            # If an image is gone, a request may never succeed.
             self.is_excused = self.is_excused or may_fail(self.states, operation)
             self._check(request, agent)
             self.states = apply(self.states, operation)
 
     def finish(self, stack: str, *, other_fails: bool = False) -> None:
-        """Send all that CloudFormation sends until the stack is idle."""
+        """Send all further requests of CloudFormation, until the stack is idle."""
         requests = engine.proceed(self.world, stack, other_fails=other_fails)
         while requests:
             self.serve(requests)
@@ -100,6 +100,6 @@ class Course:
     def _check(self, request: Request, agent: Agent) -> None:
         bodies = self.world.answers.get(request.id, ())
         if agent.error or len(bodies) != 1:
-            self.problems.append(f"{len(bodies)} answers to {request.kind}; {agent.error!r} escaped")
+            self.problems.append(f"{len(bodies)} responses to {request.kind}; the handler raised {agent.error!r}")
         elif b'"SUCCESS"' not in bodies[0] and not self.is_excused and request.kind is not Kind.CREATE:
             self.problems.append(f"{request.kind} of {request.resource[1]} failed: {reason_of(bodies[0])}")

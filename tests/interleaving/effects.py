@@ -1,4 +1,4 @@
-"""What operations are here: functions that change a world, and say what of it they depend on."""
+"""The type of operations: functions that change a world, and record what they read and write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .run import Call
 from .world import World
 
 
-class Refusal(Exception):  # noqa: N818 - a service refuses; what the client raises is another exception
+class Refusal(Exception):  # noqa: N818 - the refusal of a service; the client raises another exception
     """A service's error."""
 
     def __init__(self, code: str, text: str) -> None:
@@ -20,7 +20,7 @@ class Refusal(Exception):  # noqa: N818 - a service refuses; what the client rai
 
 Effect = Callable[[World, Call, str], Any]
 """
-An operation: carries itself out in a Region, and returns its response.
+An operation: a function that is carried out in a Region and returns the response.
 
-It adds what it reads and writes to the call's own sets.
+It adds what it reads and writes to the sets of the call.
 """

@@ -1,9 +1,9 @@
 """
-CloudFormation: which requests it sends for the resources of a stack, one phase after the other.
+Simulate the requests that CloudFormation sends for the resources of a stack, in phases.
 
-A deployment goes forward; then it cleans up what it dropped, or it is undone:
-updates the other way round, then Deletes of what it created. What else there
-is in a stack is not shown, but may fail.
+A deployment creates and updates. Then it deletes the dropped resources, or it is
+rolled back: reverse Updates, then Deletes of the created resources. Other
+resources of the stack are not modelled, but may fail.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .stacks import Change, Declared, Kind, Phase, Request, Resource, Stack, Tem
 from .world import World
 
 ATTEMPTS = 3
-"""How often a request that fails is sent: a person continues a rollback, CloudFormation repeats a clean-up."""
+"""How often a failing request is sent: a person continues a rollback, and CloudFormation repeats a clean-up."""
 
 
 def deploy(world: World, name: str, template: Template, region: str = "eu-west-1") -> list[Request]:
@@ -46,7 +46,7 @@ def delete(world: World, name: str) -> list[Request]:
 
 
 def answered(world: World, request: Request) -> None:
-    """Take what came in for a request; the first answer counts, and one that comes too late does not."""
+    """Record the result of a request. The first response counts, unless it is too late."""
     stack = world.stacks[request.resource[0]]
     bodies = world.answers.get(request.id, ())
     if not bodies:
@@ -60,10 +60,10 @@ def answered(world: World, request: Request) -> None:
 
 def proceed(world: World, name: str, *, other_fails: bool = False) -> list[Request]:
     """
-    Go on when all requests of a phase are done; return the next ones. None: the stack is idle, or stuck.
+    Begin the next phase after all requests of one are done; return its requests, or None if there is none.
 
     Args:
-        other_fails: Another resource of the stack fails, which undoes the deployment.
+        other_fails: Whether another resource of the stack fails, which undoes the deployment.
     """
     stack = world.stacks[name]
     failed = [each.request for each in stack.waiting if not each.succeeded]
@@ -89,7 +89,7 @@ def is_stuck(stack: Stack) -> bool:
 
 
 Step = tuple[Kind, str, Declared | None, Declared | None]
-"""Kind, logical id, new, old."""
+"""The kind, the logical id, and the new and the old declaration."""
 
 
 def _clean_up(world: World, stack: Stack) -> list[Request]:
@@ -130,7 +130,7 @@ def _enter(world: World, stack: Stack, phase: Phase, status: str) -> None:
 
 
 def _send(world: World, stack: Stack, steps: Sequence[Step]) -> list[Request]:
-    """Send a request for each, all at once."""
+    """Create a request for each step, all at the same time."""
     requests = [_request(world, stack, *step) for step in steps]
     stack.waiting = [Change(request=request) for request in requests]
     for request in requests:
@@ -148,7 +148,7 @@ def _request(world: World, stack: Stack, kind: Kind, name: str, new: Declared | 
 
 
 def _note_answer(world: World, stack: Stack, change: Change) -> None:
-    """Keep what an answer makes of a resource."""
+    """Update a resource after a response."""
     request, name = change.request, change.request.resource[1]
     _mark(world, stack, request, "COMPLETE" if change.succeeded else "FAILED")
     known = stack.resources[name]
@@ -163,7 +163,7 @@ def _note_answer(world: World, stack: Stack, change: Change) -> None:
 
 
 def _mark(world: World, stack: Stack, request: Request, end: str) -> None:
-    """Let a resource have another status: ``UPDATE_IN_PROGRESS``."""
+    """Set the status of a resource, for example ``UPDATE_IN_PROGRESS``."""
     verb = {"Create": "CREATE", "Update": "UPDATE", "Delete": "DELETE"}[str(request.event["RequestType"])]
     name = request.resource[1]
     known = stack.resources.get(name, Resource())
@@ -172,7 +172,7 @@ def _mark(world: World, stack: Stack, request: Request, end: str) -> None:
 
 
 def _note(world: World, stack: Stack, name: str, resource_type: str, physical_id: str, status: str) -> None:
-    """Write a stack event."""
+    """Add an event to the stack."""
     stack.events.append(
         {
             "StackId": stack.id,

@@ -1,4 +1,4 @@
-"""The events that CloudFormation sends, as they arrive in the function."""
+"""The events that the function gets from CloudFormation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .stacks import Declared, Kind, Policy
 from .world import REPOSITORY, digest, gallery
 
 SERVICE_TIMEOUT = 300
-"""Seconds that CloudFormation waits for an answer."""
+"""How many seconds CloudFormation waits for a response."""
 
 SOURCE_TAG = "build"
-"""What a moving source names."""
+"""The tag of a mutable source."""
 
 _TYPES = {
     Kind.CREATE: "Create",
@@ -37,7 +37,7 @@ def event(
     new: Declared | None,
     old: Declared | None,
 ) -> dict[str, Any]:
-    """Write a request; *time* is when it is sent, which the signed address tells."""
+    """Return an event that is sent at *time*, which is in its signed URL."""
     stack_name, region = stack_id.split("/")[1], stack_id.split(":")[3]
     properties = _properties(new or old, stack_name, logical_id)
     date = moment(time).strftime("%Y%m%dT%H%M%SZ")

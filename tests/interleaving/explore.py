@@ -1,9 +1,9 @@
 """
 Run all schedules of a pair, within bounds.
 
-Without insertions, a switch before a step is left out where that step commutes
-with all that the other request does before it comes to it: the switch after
-the step is the same schedule then, and is run.
+A switch before a step is skipped if the step commutes with everything that the
+other request does until the switch back. The switch after the step then gives an
+equivalent schedule, which is run. This does not apply to insertions.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from .schedule import SWITCH, Act, Fault, Schedule
 from .services import Client
 
 LAGGING = {"DescribeImages", "GET manifest", "HEAD manifest"}
-"""Operations whose responses may be late."""
+"""Operations whose responses may be stale."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
     """
-    How far to look.
+    The bounds of an exploration.
 
     Attributes:
-        switches: So many at most, beyond those where a request has ended.
-        faults: Each is inserted once, wherever it may hit.
-        acts: What people do, once, at any point.
-        switches_beside: With an insertion, so many at most.
-        reduces: Leave out schedules that are the same as others.
+        switches: The maximum number of switches, apart from those after the end of a request.
+        faults: The faults. Each is inserted once, at every possible step.
+        acts: The actions of people. Each is inserted once, at every step.
+        switches_beside: The maximum number of switches in schedules with an insertion.
+        reduces: Whether to skip equivalent schedules.
     """
 
     switches: int = 2
@@ -53,20 +53,20 @@ class Violation:
 
     @property
     def id(self) -> str:
-        """What repeats it."""
+        """The name that repeats it."""
         return f"{self.pair}#{self.schedule}"
 
 
 @dataclass
 class Tally:
     """
-    What was done.
+    Counts of an exploration.
 
     Attributes:
-        runs: Schedules that were run.
-        same: Schedules that were left out, being the same as one that was run.
-        calls: Steps in all.
-        ends: Endings that were played.
+        runs: How many schedules were run.
+        same: How many equivalent schedules were skipped.
+        calls: How many steps there were in total.
+        ends: How many endings were run.
     """
 
     pairs: int = 0
@@ -86,7 +86,7 @@ class Explorer:
     Explores one pair.
 
     Attributes:
-        client: What takes the place of botocore's clients; a test breaks the handler by a broken one.
+        client: The replacement for botocore's clients. A test of the explorer passes a broken one.
     """
 
     pair: Pair
@@ -99,7 +99,7 @@ class Explorer:
         self.judge = Judge(self.prepared)
 
     def violations(self) -> Iterator[Violation]:
-        """Yield what breaks the contract, beginning with what was before."""
+        """Yield all violations of the contract, first those before the schedules."""
         if self.prepared.course.problems:
             run = self.run(Schedule())
             yield Violation(self.pair, Schedule(), Verdict(("before",), tuple(self.prepared.course.problems)), run)
@@ -136,11 +136,11 @@ class Explorer:
     # Switches alone
 
     def _switched(self, run: Run, start: int) -> Iterator[Run]:
-        """Run what *run* becomes by one more switch, and so on."""
+        """Run the schedules that add switches to *run*, recursively."""
         if run.schedule.switches >= self.bounds.switches:
             return
         segment, others = _segment(run)
-        # Who sleeps lets the other one run: then it is not as simple as one after the other.
+        # A request that sleeps lets the other one run, so two halves are not independent here.
         reduces = self.bounds.reduces and all(step.operation != "sleep" for step in run.steps)
         for at in range(segment.stop - 1, max(segment.start, start) - 1, -1):
             if not others:
@@ -157,7 +157,7 @@ class Explorer:
             yield from self._switched(child, at + first + 1 if reduces else at + 1)
 
     def _below(self, run: Run, others: int) -> int:
-        """Count the schedules that begin with a switch that makes no difference."""
+        """Count the skipped schedules, which begin with a switch that makes no difference."""
         return 1 + (others - 1 if run.schedule.switches + 1 < self.bounds.switches else 0)
 
     # Insertions
@@ -169,7 +169,7 @@ class Explorer:
             for what in self._insertions(run, at):
                 child = self.run(run.schedule.then(at, what))
                 if what in set(Fault) and _signature(child) == _signature(run):
-                    # It hit nothing: a late read that saw the same, say.
+                    # The insertion had no effect, for example a stale read that returned the same.
                     self.tally.same += 1
                     continue
                 yield child
@@ -201,7 +201,7 @@ class Explorer:
 
 
 def _segment(run: Run) -> tuple[range, Sequence[Call]]:
-    """Return the steps after the last decision before which a switch is possible, and those of the other request."""
+    """Return the steps before which another switch is possible, and the steps of the other request."""
     start = run.schedule.next_switch or 1
     steps = run.steps
     if start >= len(steps):
@@ -227,6 +227,6 @@ def applies(fault: Fault, step: Call) -> bool:
 
 
 def _signature(run: Run) -> tuple[object, ...]:
-    """Return what both requests did and saw, and what they left."""
+    """Return the calls of both requests with their results, and the final state."""
     steps = tuple((call.who, call.operation, repr(call.parameters), call.outcome) for call in run.steps)
     return (steps, run.world.fingerprint())

@@ -1,4 +1,4 @@
-"""Which pairs are explored: a few in each test run, all of them at leisure."""
+"""The pairs to explore: a few in each test run, and all of them with ``make interleavings``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .scenarios import MINUTES, PHASES, Before, Name, Overlap, Pair, Side, Where
 from .stacks import Policy
 
 ACTS = ("move:s:P", "remove:s", "move:a:P", "delete:X", "move:build:P")
-"""What people do beside it."""
+"""The actions of people."""
 
 NAMES: tuple[Name, ...] = tuple(name for name in get_args(Name) if name in PHASES)
 
 
 def all_pairs() -> Iterator[Pair]:
-    """Yield every pair that CloudFormation can bring about, each once."""
+    """Yield every pair that CloudFormation can cause, without duplicates."""
     sides = [Side(name, policy) for name in NAMES for policy in Policy]
     for a, b in combinations_with_replacement(sides, 2):
         yield from filter(_is_one, _pairs_of(a, b))
@@ -26,7 +26,7 @@ def all_pairs() -> Iterator[Pair]:
 def _pairs_of(a: Side, b: Side) -> Iterator[Pair]:
     for overlap, where, before in product(get_args(Overlap), get_args(Where), get_args(Before)):
         yield Pair(a=a, b=b, overlap=overlap, where=where, before=before)
-        # Which one has the index, or takes the place of a resource, matters.
+        # Both orders count if one side has the index or replaces a resource.
         if a != b and (overlap == "child" or before == "bump"):
             yield Pair(a=b, b=a, overlap=overlap, where=where, before=before)
 
@@ -36,12 +36,12 @@ def _is_one(pair: Pair) -> bool:
 
 
 def _differs(pair: Pair) -> bool:
-    """Whether a pair is another one than with fewer words: who had a tag that nobody shares matters to nobody."""
+    """Whether a pair differs from simpler ones. The former owner of a tag matters only if the tag is shared."""
     return pair.overlap not in {"image", "child"} or pair.before == "nothing"
 
 
 def singles() -> Iterator[Pair]:
-    """Yield requests alone, for what is inserted."""
+    """Yield single requests, for insertions."""
     for name, policy, before in product(NAMES, Policy, get_args(Before)):
         for overlap, source in (("same", "digest"), ("same", "manifest"), ("index", "digest"), ("same", "tag")):
             pair = Pair(a=Side(name, policy), overlap=overlap, where="one", before=before, source=source)  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ def singles() -> Iterator[Pair]:
 
 
 def second_deliveries() -> Iterator[Pair]:
-    """Yield requests that are delivered twice, at once or too late."""
+    """Yield requests that are delivered twice, concurrently or the second time too late."""
     for name, policy, before in product(NAMES, Policy, get_args(Before)):
         again = Pair(a=Side(name, policy), b=Side("again", policy), where="one", before=before)
         late = Pair(a=Side(name, policy), b=Side("late", policy), where="one", before=before, gap=MINUTES)

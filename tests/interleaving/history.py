@@ -1,4 +1,4 @@
-"""What was there and what was deployed before two requests meet."""
+"""Prepare the state before two concurrent requests."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _UNDO = {"undo created", "undo updated"}
 @dataclass(kw_only=True)
 class Prepared:
     """
-    A pair that is about to begin.
+    The state before a pair of requests.
 
     Attributes:
-        course: What happened until now.
-        requests: By the name of their side.
-        recent: Where tags pointed a moment ago, as late reads still show it.
+        course: The world, with the deployments until now.
+        requests: The requests, by the name of their side.
+        recent: Where tags pointed recently, which stale reads still show.
         deliveries: How often each request has been delivered before.
     """
 
@@ -42,11 +42,11 @@ class Prepared:
     recent: frozenset[tuple[str, str | None]]
 
     def begin(self, client: type[Client]) -> tuple[World, list[Agent]]:
-        """Return a copy of the world, and the functions that serve the requests there, with such clients."""
+        """Return a copy of the world, and the functions that serve the requests in it, with these clients."""
         world, agents = self.course.world.copy(), []
         for name, request in self.requests.items():
             agent = Agent(name, request, aws_request_id=f"lambda-request-{name}")
-            # A second delivery comes to another function, which knows nothing of the first.
+            # A second delivery goes to another instance, which does not know the first.
             like = warm_clients() if name == "B" and self.is_second else self.course.warm
             agent.clients = clients_for(agent, like=like, client=client)
             agents.append(agent)
@@ -54,15 +54,15 @@ class Prepared:
 
     @property
     def is_second(self) -> bool:
-        """Whether B is a second delivery of a request for A."""
+        """Whether B is a second delivery of the request A."""
         return self.pair.b is not None and self.pair.b.name in {"again", "late"}
 
 
 @functools.cache
 def warm_clients() -> Clients:
-    """Return what a function has in memory that has served another resource."""
+    """Return the clients of a function that has served another resource."""
     course = Course(world=new_world(), states=frozenset({Model()}))
-    # What it has answered is remembered by the request's id.
+    # The function stores its responses by request id.
     course.world.next_id = 9001
     course.world.push(OLD_IMAGE)
     course.deploy("Warm", {"Up": Declared(image=OLD_IMAGE, tags=("warm",))}, "eu-west-1")
@@ -71,7 +71,7 @@ def warm_clients() -> Clients:
 
 
 def prepare(pair: Pair) -> Prepared:
-    """Play what was before."""
+    """Run the deployments before the pair."""
     course = Course(world=new_world(pair.service), states=frozenset(), warm=warm_clients())
     _push(pair, course.world)
     _look(course)
@@ -92,7 +92,7 @@ def prepare(pair: Pair) -> Prepared:
 
 
 def _push(pair: Pair, world: World) -> None:
-    """Let other tools push what is declared by digest; what is declared by its bytes is new."""
+    """Push the images that are declared by digest. Manifests that are declared by their bytes are new."""
     pushed = [OLD_IMAGE, PERSONS_IMAGE]
     if pair.overlap in {"index", "child"}:
         pushed += ["X", "Y"]
@@ -108,7 +108,7 @@ def _push(pair: Pair, world: World) -> None:
 
 
 def _begin(pair: Pair, course: Course) -> Mapping[str, Request]:
-    """Deploy what is undone; return the requests that meet."""
+    """Run the deployments that are undone, and return the concurrent requests."""
     undone = [stack for stack in pair.stacks if pair.phase(stack) in _UNDO]
     first: list[Request] = []
     for stack in undone:
@@ -136,7 +136,7 @@ def _last_phase(pair: Pair, world: World, stack: str) -> list[Request]:
 
 
 def _look(course: Course) -> None:
-    """Hold what is there against the contract, and go on from what is there."""
+    """Check the state against the contract, and continue from the actual state."""
     tags, images = course.world.tags(), course.world.images()
     if not course.states:
         course.states = frozenset({Model.of(tags, images)})

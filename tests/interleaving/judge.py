@@ -1,8 +1,8 @@
-"""What must hold at the end of a schedule, and after all that CloudFormation sends then."""
+"""Check the contract at the end of a schedule, and after all later requests of CloudFormation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, permutations
 
@@ -11,26 +11,28 @@ from .course import Course, operation_of, reason_of
 from .history import Prepared
 from .model import Expectation, Operation, States, apply, may_fail, perform
 from .run import LAG_SECONDS, Run
+from .scenarios import Pair
 from .schedule import Act, Fault
+from .stacks import Policy
 
 STALE = {Fault.STALE, Fault.LAGGING}
 FATAL = {Fault.SLOW, Fault.LATE, Fault.UNANSWERED}
-"""After these, a request may fail."""
+"""The faults after which a request may fail."""
 
 Ending = tuple[str, ...]
-"""What happens to the stacks, in order: ``finish Alpha``, ``undo Beta``, ``destroy Alpha``."""
+"""What happens to the stacks afterwards, in order: ``finish Alpha``, ``undo Beta``, ``destroy Alpha``."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What broke, and after which ending."""
+    """A violation, and the ending after which it appeared."""
 
     ending: Ending
     problems: tuple[str, ...]
 
 
 def endings(prepared: Prepared) -> list[Ending]:
-    """Return all that may come after: success, the undoing of each stack that goes forward, and the end of all."""
+    """Return all endings: success, the rollback of each stack that is being deployed, and the deletion of all."""
     stacks = prepared.pair.stacks
     forward = [stack for stack in stacks if prepared.pair.phase(stack) == "forward"]
     found: list[Ending] = []
@@ -43,9 +45,9 @@ def endings(prepared: Prepared) -> list[Ending]:
 
 class Judge:
     """
-    Judges the runs of one pair.
+    Checks the runs of one pair.
 
-    An ending is played once for each state of the world that runs come to.
+    An ending is run once for each final state.
     """
 
     def __init__(self, prepared: Prepared) -> None:
@@ -55,14 +57,14 @@ class Judge:
         self.played = 0
 
     def judge(self, run: Run) -> Iterator[Verdict]:
-        """Yield what broke; nothing, if all is well."""
+        """Yield all violations."""
         course = Course(world=run.world, states=frozenset(), warm=self.prepared.course.warm)
         for stack in run.world.stacks.values():
             for change in list(stack.waiting):
                 engine.answered(run.world, change.request)
         outlook = Outlook(self.prepared, run)
         course.states = outlook.states
-        # An image that is gone may keep a rollback from ever succeeding.
+        # If an image is gone, a rollback may never succeed.
         course.is_excused = _deletes_an_image(run) or bool(outlook.may_fail)
         at_once = tuple(self._at_once(run, outlook))
         if at_once:
@@ -71,27 +73,27 @@ class Judge:
         for ending in self.endings:
             if (key, ending) not in self._known:
                 self.played += 1
-                self._known[key, ending] = tuple(_play(course.copy(), ending))
+                self._known[key, ending] = tuple(_play(course.copy(), ending, _keepers(self.prepared.pair)))
             if problems := self._known[key, ending]:
                 yield Verdict(ending, problems)
 
     def _at_once(self, run: Run, outlook: Outlook) -> Iterator[str]:
-        """Hold each delivery to its answer."""
+        """Check the response to each delivery."""
         inserted = run.schedule.inserted
         fault = inserted.fault if inserted else None
         deliveries = [request.id for request in self.prepared.requests.values()]
         before = self.prepared.course.world.answers
         for agent in run.agents:
             hit = fault if any(call.fault for call in run.steps if call.who == agent.name) else None
-            # Of a request that is delivered twice the first answer counts, whichever delivery it is of.
+            # If a request is delivered twice, the first response counts.
             same = {name for name, request in self.prepared.requests.items() if request.id == agent.request.id}
             hit_same = fault if any(call.fault for call in run.steps if call.who in same) else None
             if agent.error and hit is not Fault.UNANSWERED:
-                yield f"{agent.error!r} escaped from {agent.name}"
+                yield f"{agent.name} raised {agent.error!r}"
             bodies = run.world.answers.get(agent.request.id, [])
             wanted = deliveries.count(agent.request.id) + len(before.get(agent.request.id, ()))
             if fault not in {Fault.UNANSWERED, Fault.LOST} and len(bodies) != wanted:
-                yield f"{len(bodies)} answers to {wanted} deliveries of the request of {agent.name}"
+                yield f"{len(bodies)} responses to {wanted} deliveries of the request of {agent.name}"
             excused = hit_same in FATAL or _deletes_an_image(run) or agent.name in outlook.may_fail
             excused = excused or (agent.name == "B" and self.prepared.is_second)
             if bodies and b'"SUCCESS"' not in bodies[0] and not excused:
@@ -100,11 +102,11 @@ class Judge:
 
 class Outlook:
     """
-    What any order of whole requests leaves that fits the time in which each of them ran.
+    The results of all sequential orders of the requests that agree with the times at which each of them ran.
 
     Attributes:
-        states: What may be there.
-        may_fail: The requests that may find that their image is gone.
+        states: The allowed states.
+        may_fail: The requests that may fail, because their image may be gone.
     """
 
     def __init__(self, prepared: Prepared, run: Run) -> None:
@@ -144,10 +146,10 @@ class Outlook:
 
     def _missed(self, run: Run, name: str) -> frozenset[tuple[str, str | None]]:
         """
-        Return where a request may take tags to be that were moved meanwhile, because it had looked before.
+        Return outdated images of tags that a request may have read before the tags were moved.
 
-        The registry has no put that holds only while a tag points somewhere.
-        With late reads, it may be everything that was true a moment ago.
+        The registry has no conditional put. With stale reads, this includes
+        everything that was true recently.
         """
         missed, looked = set[tuple[str, str | None]](), set[str]()
         for call in run.trace:
@@ -164,7 +166,7 @@ class Outlook:
 
 
 def _operation(prepared: Prepared, run: Run, name: str) -> Operation | None:
-    """Return what a delivery is to the contract; nothing, if it comes too late."""
+    """Return the operation of the model for a delivery; None if it is too late."""
     is_second = prepared.is_second and name == "B"
     if is_second and prepared.pair.b and prepared.pair.b.name == "late":
         return None
@@ -172,12 +174,12 @@ def _operation(prepared: Prepared, run: Run, name: str) -> Operation | None:
 
 
 def _deletes_an_image(run: Run) -> bool:
-    """Whether a person deleted an image, which nothing brings back."""
+    """Whether a person deleted an image, which is not restored."""
     inserted = run.schedule.inserted
     return bool(inserted and inserted.act and inserted.act.verb in {"delete", "remove"})
 
 
-def _play(course: Course, ending: Ending) -> Iterator[str]:
+def _play(course: Course, ending: Ending, keepers: Collection[str]) -> Iterator[str]:
     for step in ending:
         verb, _, stack = step.partition(" ")
         if verb == "destroy":
@@ -188,15 +190,22 @@ def _play(course: Course, ending: Ending) -> Iterator[str]:
     yield from course.problems
     yield from Expectation(course.states).problems(course.world.tags(), course.world.images())
     if not any(engine.is_stuck(stack) for stack in course.world.stacks.values()):
-        yield from _records_of_nobody(course)
+        yield from _orphaned_records(course, keepers)
 
 
-def _records_of_nobody(course: Course) -> Iterator[str]:
-    """Name what is remembered of resources that are gone."""
+def _keepers(pair: Pair) -> Collection[str]:
+    """Return the logical ids of the resources that remove nothing."""
+    sides = {"A": pair.a, "B": pair.b}
+    return [name for name, side in sides.items() if side and side.policy is Policy.KEEP]
+
+
+def _orphaned_records(course: Course, keepers: Collection[str]) -> Iterator[str]:
+    """Yield a problem for each record of a resource that no longer exists."""
     owners = [f"{stack.name}.{name}" for stack in course.world.stacks.values() for name in stack.resources]
     if any(state.left_over for state in course.states):
-        # "A tag that cannot go because an index lists its image leaves its record behind."
+        # "If a tag cannot be removed because an index lists its image, its record stays."
         return
     for _, name in sorted(course.world.parameters):
-        if not name.endswith(tuple(owners)):
-            yield f"a record of nobody stays: {name}"
+        # "With KEEP, the record of an image that shared a tag stays after the declaration has moved on."
+        if not name.endswith(tuple(owners)) and name.rpartition(".")[2] not in keepers:
+            yield f"the record of a deleted resource stays: {name}"

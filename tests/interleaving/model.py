@@ -1,10 +1,10 @@
 """
-The contract as a small machine: what each request does, if it does it all at once.
+The contract as a state machine, in which each request is atomic.
 
-Whatever the order of the calls, a tag or an image must end where some order
-of whole requests leaves it. Where the contract leaves a choice, a step has
-several outcomes; each says which sentence leaves it ("What is not restored"
-is that list of docs/decisions/0019-undo-and-ownership.md).
+In any order of calls, each tag and image must end in a state that some sequential
+order of the requests allows. If the contract leaves a choice, a step has several
+outcomes, and a comment quotes the sentence that leaves it ("Not restored" is the
+list of docs/decisions/0019-undo-and-ownership.md).
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from .stacks import Declared, Kind, Policy
 from .world import INDEXES
 
 Owner = tuple[str, str]
-"""Stack and logical id."""
+"""The stack and the logical id of a resource."""
 
 Tags = Mapping[str, str]
-"""Tag to the name of an image."""
+"""The name of each tag's image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
     """
-    A declaration that lives.
+    A deployed declaration.
 
     Attributes:
-        image: What its source stood for.
-        is_recorded: Whether others can see it beside its tags; see "One record for a resource".
-        previous: What its last deployment took the place of.
-        found: Where tags pointed that its last deployment took over; None for those that were new.
-        existed: Those of its images that were there before its last deployment.
+        image: The image that its source was resolved to.
+        is_recorded: Whether it has a record that protects its tags from removals by others.
+        previous: The declaration before its last deployment.
+        found: The previous images of the tags that its last deployment took over; None for new tags.
+        existed: Which of its images existed before its last deployment.
     """
 
     declared: Declared
@@ -49,10 +49,10 @@ class Held:
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """
-    What is there.
+    A state of the registry and of the deployed declarations.
 
     Attributes:
-        left_over: Tags that had to stay with their images, because an index lists these.
+        left_over: Tags with their images that could not be removed, because an index lists the images.
     """
 
     tags: frozenset[tuple[str, str]] = frozenset()
@@ -82,17 +82,18 @@ class Model:
         return {tag for tag, name in self.tags if name == image}
 
     def others(self, owner: Owner, image: str) -> list[Held]:
-        """Return the other declarations of an image that their records show."""
+        """Return the other declarations of an image that have records."""
         return [held for name, held in self.held if name != owner and held.image == image and held.is_recorded]
 
     def perhaps(self, owner: Owner, image: str) -> list[Held]:
         """
-        Return other declarations of an image that may be spared, and may not.
+        Return other declarations of an image whose tags may or may not be spared.
 
-        One that no record shows: "A declaration without a record is protected
-        by its tags at the image, and by nothing else." And one that a rollback
-        of its resource would return to: its record stays until the next
-        update, since nobody tells the function that a deployment has succeeded.
+        One has no record: "A declaration without a record is protected from the
+        DESTROY of another app only by its tags on the image." Another is the
+        previous declaration of its resource: its record stays until the next
+        update, because the function does not learn earlier that the deployment
+        has succeeded.
         """
         others = [held for name, held in self.held if name != owner]
         unrecorded = [held for held in others if held.image == image and not held.is_recorded]
@@ -105,12 +106,12 @@ class Model:
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """
-    A request, as the contract sees it.
+    A request as an operation of the model.
 
     Attributes:
-        failed: It was answered with FAILED, or not at all.
-        again: It was delivered before; this delivery may come to anything or nothing.
-        earlier: Where tags may seem to point that were moved after it had looked, or a moment before.
+        failed: The response was FAILED, or there was none.
+        again: It was delivered before, so this delivery may do anything or nothing.
+        earlier: Outdated images of tags that the request may have read.
         beside: Another request ran at the same time.
     """
 
@@ -150,11 +151,11 @@ def apply(states: States, operation: Operation) -> States:
 
 def perform(states: States, act: Act) -> States:
     """
-    Return what a person leaves; the registry's own rules hold.
+    Return the states that the action of a person may leave, by the rules of the registry.
 
-    While requests are being served, an image whose tag is removed may have had
-    another one at that moment or not, and one that is deleted may be put again
-    by its digest, which asks nobody: "already exists" is success.
+    While requests are being served, an image whose tag is removed may or may not
+    have another tag at that moment. And a request may put a deleted image again
+    by its digest, because "already exists" counts as success.
     """
     return frozenset(end for state in states for end in _performed(state, act))
 
@@ -170,8 +171,8 @@ def _performed(state: Model, act: Act) -> Iterator[Model]:
     without = state.with_tag(act.tag, None) if act.verb == "remove" else _without_image(state, image)
     if state.is_listed(image) and not without.tags_of(image):
         yield state
-        # In the moment in which an index is off to lose its tags, nothing keeps what it lists from being deleted;
-        # then it cannot be put again: "An image that somebody deleted" is not restored.
+        # While an index is being deleted, its children can be deleted, too. Then the index cannot be put again:
+        # "An image that someone deleted" is not restored.
         for index in (name for name, children in INDEXES.items() if image in children):
             yield _without_image(without, index)
         return
@@ -189,11 +190,11 @@ def _publish(state: Model, operation: Operation) -> Iterator[Model]:
     assert new is not None
     sources: set[str | None] = {new.image}
     if new.source == "tag":
-        # A source that moves after it was looked up is published as it was.
+        # If a source moves after it was resolved, the old image is published.
         sources = {state.pointing(SOURCE_TAG)} | {at for tag, at in operation.earlier if tag == SOURCE_TAG}
     for image in sources:
         if image:
-            # One that somebody deleted may be in hand already, and is put again then; else the request has failed.
+            # If the request had already read a deleted image, it puts it again. Otherwise, the request has failed.
             yield from _published(state, operation, new, image)
 
 
@@ -223,11 +224,11 @@ def _found(
     state: Model, taken: list[str], earlier: frozenset[tuple[str, str | None]]
 ) -> Iterator[tuple[tuple[str, str | None], ...]]:
     """
-    Yield what a deployment may have found under the tags that it took over.
+    Yield the previous images that a deployment may have found for the tags that it took over.
 
-    "A tag that somebody moved in the seconds before the deployment, while
-    reads still showed the old place" is not restored to where they moved it;
-    nor is one that somebody moves between the look and the put.
+    "The previous image of a tag that someone moved in the seconds before the
+    deployment, while reads still showed the old one" is not restored; neither is
+    that of a tag that someone moves between the read and the put.
     """
     choices = [{state.pointing(tag)} | {image for name, image in earlier if name == tag} for tag in taken]
     for found in product(*choices):
@@ -235,7 +236,7 @@ def _found(
 
 
 def _recorded(state: Model, operation: Operation, new: Declared, image: str) -> set[bool]:
-    """Return whether others can see a new declaration: it may have looked before they came."""
+    """Yield whether a new declaration has a record: it may have read the others before they existed."""
     if _is_recorded(state, operation.owner, new, image):
         shared = {tag for held in state.others(operation.owner, image) for tag in held.declared.tags}
         looked_too_soon = any(tag in shared and at != image for tag, at in operation.earlier)
@@ -251,7 +252,7 @@ def _is_recorded(state: Model, owner: Owner, new: Declared, image: str) -> bool:
 
 
 def _untag_dropped(state: Model, operation: Operation, image: str) -> Iterator[Model]:
-    """Remove from *image* what an update no longer declares; its last tag may stay, and is reported then."""
+    """Remove the dropped tags from *image*. The last tag may stay, and is then reported."""
     new, old = operation.new, operation.old
     if old is None or new is None or new.policy is not Policy.UNTAG:
         yield state
@@ -264,7 +265,7 @@ def _untag_dropped(state: Model, operation: Operation, image: str) -> Iterator[M
 
 
 def _removable(state: Model, owner: Owner, image: str, tags: Sequence[str]) -> Iterator[list[str]]:
-    """Yield which of *tags* are removed from an image, as far as others may have them."""
+    """Yield the possible sets of *tags* that are removed from an image, because others may own some."""
     owned = {tag for held in state.others(owner, image) for tag in held.declared.tags}
     removable = [tag for tag in tags if state.pointing(tag) == image and tag not in owned]
     yield removable
@@ -277,8 +278,8 @@ def _without_tags(state: Model, image: str, tags: Sequence[str], operation: Oper
     """
     Remove tags of an image.
 
-    One stays where an index lists the image and it has no other: the registry
-    refuses, except in the moment in which another request takes the index off.
+    The last tag of an image stays if an index lists the image: the registry
+    refuses the removal, except while another request deletes the index.
     """
     if tags and state.is_listed(image) and state.tags_of(image) <= set(tags):
         for kept in tags:
@@ -290,18 +291,18 @@ def _without_tags(state: Model, image: str, tags: Sequence[str], operation: Oper
 
 
 def _undo(state: Model, operation: Operation) -> Iterator[Model]:
-    """Undo the last deployment of a resource: all that it declared before is declared again, the rest is given back."""
+    """Undo the last deployment of a resource: restore its previous declaration, and give back all other tags."""
     back, undone, owner = operation.new, operation.old, operation.owner
     held = state.holder(owner)
     assert undone is not None
     if held is None or held.declared != undone:
-        # What is undone never began; or it was undone already, and this is another try.
+        # The deployment never began, or it is already undone and this is another attempt.
         yield _declare_again(state, owner, held) if held and back else state.with_held(owner, None)
         return
     destroys = undone.policy is Policy.DESTROY
     again = _declare_again(state, owner, held.previous) if back and held.previous else state.with_held(owner, None)
     for after in (end for each in _give_back(again, operation, held) for end in _hand_over(each, operation, held)):
-        # "An image that existed before stays. One that the deployment brought goes with Delete only."
+        # "An image that existed before stays. An image that the deployment published is deleted with Delete only."
         if destroys:
             yield from _without_unused(after, owner, held.image, held.existed)
         else:
@@ -312,12 +313,13 @@ def _declare_again(state: Model, owner: Owner, back: Held) -> Model:
     after = replace(state, images=state.images | {back.image})
     for tag in back.declared.tags:
         after = after.with_tag(tag, back.image)
-    recorded = _is_recorded(state, owner, back.declared, back.image)
+    # An undo writes no record of shared tags: "a declaration without a record is protected by its tags at the image".
+    recorded = back.is_recorded or back.declared.is_remembered or back.declared.source == "tag"
     return after.with_held(owner, replace(back, is_recorded=recorded, found=(), existed=frozenset()))
 
 
 def _give_back(state: Model, operation: Operation, held: Held) -> Iterator[Model]:
-    """Put tags where they were, or remove those that were new."""
+    """Move tags back to their previous images, or remove those that were new."""
     tags = dict(held.found)
     choices = [_places(state, operation, held, tag, before) for tag, before in tags.items()]
     for places in product(*choices):
@@ -331,8 +333,12 @@ def _give_back(state: Model, operation: Operation, held: Held) -> Iterator[Model
 
 
 def _hand_over(state: Model, operation: Operation, held: Held) -> Iterator[Model]:
-    """Tell resources of the same stack that have tags which were not given back where these pointed before."""
-    left = {tag: before for tag, before in held.found if before and state.pointing(tag) not in {None, before}}
+    """Pass the previous images of tags that were not given back to resources of the same stack that have them now."""
+    left: dict[str, str | None] = {
+        tag: before for tag, before in held.found if before and state.pointing(tag) not in {None, before}
+    }
+    if held.declared.policy is not Policy.KEEP:
+        left |= {tag: None for tag, before in held.found if before is None and state.pointing(tag) == held.image}
     after = state
     for name, other in state.held:
         found = dict(other.found)
@@ -350,32 +356,32 @@ def _hand_over(state: Model, operation: Operation, held: Held) -> Iterator[Model
 
 
 def _places(state: Model, operation: Operation, held: Held, tag: str, before: str | None) -> list[str | None]:
-    """Return where a tag may point after its deployment was undone."""
+    """Return the images that a tag may have after its deployment was undone."""
     image, now = held.image, state.pointing(tag)
     if now is None:
-        # Somebody removed it. "Unless it is seen at a third image": it may also be put to where it was.
+        # Someone removed it. "Unless it sees the tag at a third image": it may also be put to its previous image.
         return [None, before]
     if now != image:
-        # Who moves a tag between the look and the put that gives it back cannot be seen: there is no conditional put.
+        # If someone moves the tag between the read and the put, the function cannot see it: no put is conditional.
         missed = {(tag, image), (tag, before)} & operation.earlier
         return [now, *([before] if before and missed else [])]
     owner = operation.owner
     same = [each for name, each in state.held if name != owner and each.image == image and tag in each.declared.tags]
     if any(each.is_recorded for each in same):
         return [now]
-    # "A declaration without a record is protected by its tags at the image, and by nothing else."
+    # "A declaration without a record is protected … only by its tags on the image."
     stays: list[str | None] = [now] if same else []
-    # "Unless it is seen at a third image": by a late read, say.
+    # "Unless it sees the tag at a third image", which may be a stale read.
     stays += [now] if any(name == tag and at not in {None, image, before} for name, at in operation.earlier) else []
     if before is None:
-        # "A tag that did not exist before stays with Keep. It goes with Untag or Delete."
+        # "A tag that did not exist before stays with Keep. It is removed with Untag or Delete."
         return [*stays, now if held.declared.policy is Policy.KEEP else None]
-    # "An image that somebody deleted" need not be restored; the tag then stays or goes.
+    # "An image that someone deleted" need not be restored; the tag may then stay or be removed.
     return [*stays, before, *([] if before in state.images else [now, None])]
 
 
 def _delete(state: Model, operation: Operation) -> Iterator[Model]:
-    """Delete what was deployed: nothing is given back; under DESTROY tags go, and the images that nobody has."""
+    """Delete a deployed declaration. Nothing is given back; with DESTROY, its tags and unused images are removed."""
     old, owner = operation.old, operation.owner
     assert old is not None
     held = state.holder(owner)
@@ -389,7 +395,7 @@ def _delete(state: Model, operation: Operation) -> Iterator[Model]:
 
 
 def _without_unused(state: Model, owner: Owner, image: str, existed: frozenset[str]) -> Iterator[Model]:
-    """Remove an image that nothing has any more, and then what it lists."""
+    """Remove an unused image, and then its unused children."""
     left_over = {tag for tag, name in state.left_over if name == image}
     is_used = state.tags_of(image) - left_over or state.others(owner, image) or state.is_listed(image)
     if image not in state.images or image in existed or is_used:
@@ -405,12 +411,12 @@ def _without_unused(state: Model, owner: Owner, image: str, existed: frozenset[s
 
 @dataclass
 class Expectation:
-    """What may be at the end."""
+    """The allowed final states."""
 
     states: States = field(default_factory=frozenset)
 
     def problems(self, tags: Tags, images: frozenset[str]) -> Iterator[str]:
-        """Say which tags and images are where no order of the requests leaves them."""
+        """Yield a problem for each tag and image whose state no sequential order of the requests allows."""
         names = {*tags, *(tag for state in self.states for tag, _ in state.tags)}
         for tag in sorted(names):
             allowed = {state.pointing(tag) for state in self.states}

@@ -1,4 +1,4 @@
-"""A violation, for people: both requests side by side, and what was there before and after."""
+"""Render a violation for people: both requests side by side, and the state before and after."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SHORT = (
     (re.compile(r'"version":1,"stack":"[^"]*",'), ""),
     (re.compile(r'"sent":[0-9.]+,'), ""),
 )
-"""What takes much room in a record, and is the same in all of them."""
+"""Parts of a record that are long and the same in all records."""
 
 
 def render(violation: Violation, world: World) -> str:
     """
-    Write a report.
+    Return a report.
 
     Args:
-        world: As it was before.
+        world: The world before the requests.
     """
     run = violation.run
     ending = ", then ".join(violation.verdict.ending) or "at once"
@@ -92,10 +92,10 @@ def _state(world: World) -> str:
 def summary(tally: Tally, violations: int) -> str:
     return (
         f"interleavings: {tally.runs:,} schedules of {tally.pairs:,} pairs "
-        f"({tally.same:,} more are the same as one of them), {tally.ends:,} endings, {violations:,} violations"
+        f"({tally.same:,} equivalent ones skipped), {tally.ends:,} endings, {violations:,} violations"
     )
 
 
 def log_of(lines: Sequence[str]) -> list[str]:
-    """Return what the handler wrote, in short."""
+    """Return the messages in the handler's log."""
     return [f"  {_with_names(str(json.loads(line).get('message')))}" for line in lines]

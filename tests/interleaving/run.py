@@ -1,10 +1,9 @@
 """
 Run requests against the real handler, one step at a time.
 
-A step is one call to a service, or one sleep. Before each, the request whose
-turn it is may have to hand over to the other one; and while one sleeps, the
-other one runs. So only one thread runs at any time, and the same schedule
-makes the same calls.
+A step is one call to a service, or one sleep. Before each step, the schedule may
+switch to the other request. While one request sleeps, the other one runs. Only
+one thread runs at any time, so the same schedule makes the same calls.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ from .world import INDEXES, START, World
 T = TypeVar("T")
 
 LATENCY = 0.1
-"""Seconds that each call takes."""
+"""How many seconds each call takes."""
 
 LAG_SECONDS = 5.0
-"""How old a stale read is. The calls of a schedule take less."""
+"""The age of a stale read in seconds. All calls of a schedule together take less."""
 
 JUMPS = {Fault.SLOW: SERVICE_TIMEOUT - 30.0, Fault.LATE: SERVICE_TIMEOUT - 12.0}
-"""Until so many seconds after the request was sent a call takes; see `lambda_handler.entrypoint`."""
+"""For each fault, how many seconds after the request was sent a call ends; see `lambda_handler.entrypoint`."""
 
 ATTEMPT_SECONDS = 15.0
-"""As long as the function's clients wait for a connection and a response."""
+"""How long the function's clients wait for a connection and a response, in seconds."""
 
 LIFE_SECONDS = 60.0
-"""Of this machine's time: a run that takes so long hangs."""
+"""The real time in seconds after which a run counts as hanging."""
 
 
 @dataclass(slots=True)
@@ -51,12 +50,12 @@ class Call:
     A step.
 
     Attributes:
-        who: A or B; ``person``.
-        parameters: As they were given.
-        view: How far behind it reads.
-        reads: What its outcome depends on: ``tag:latest``, ``image:X``, ``ssm:/a/b``; ``ssm:/a/`` is all below it.
+        who: ``A``, ``B`` or ``person``.
+        parameters: The parameters of the call.
+        view: The age of the state that it reads, in seconds.
+        reads: What its result depends on: ``tag:latest``, ``image:X``, ``ssm:/a/b``; ``ssm:/a/`` is all below it.
         writes: What it changed.
-        outcome: For people.
+        outcome: The result, for reports.
         tags: Where tags pointed before it.
     """
 
@@ -71,7 +70,7 @@ class Call:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def commutes_with(self, other: Call) -> bool:
-        """Whether it makes no difference which of the two comes first."""
+        """Whether the order of the two calls makes no difference."""
         return not (_meet(self.writes, other.reads | other.writes) or _meet(self.reads, other.writes))
 
 
@@ -85,13 +84,13 @@ def _meet(some: set[str], others: set[str]) -> bool:
 @dataclass(eq=False)
 class Agent:
     """
-    A request that is being served, by a function of its own.
+    A request, and the function that serves it.
 
     Attributes:
-        delivery: The number of the delivery, where one request is delivered twice.
-        late: How many seconds before now it seems to have been sent.
-        offset: Seconds that its own calls took longer than usual.
-        error: What escaped from the handler.
+        delivery: The number of the delivery, if a request is delivered twice.
+        late: How many seconds ago the request was sent.
+        offset: How many seconds its calls took longer than usual.
+        error: The exception that the handler raised, if any.
     """
 
     name: str
@@ -106,11 +105,11 @@ class Agent:
     aws_request_id: str = "lambda-request"
 
     def get_remaining_time_in_millis(self) -> int:
-        """As Lambda's context tells it."""
+        """The remaining time in Lambda's context."""
         return 900_000
 
     def now(self) -> float:
-        """As the handler's clock tells it."""
+        """The monotonic time of the handler's clock."""
         return self.wall() - START
 
     def wall(self) -> float:
@@ -133,11 +132,11 @@ class Agent:
         lost: Callable[[], Exception] | None = None,
     ) -> T:
         """
-        Take a step when it is this request's turn.
+        Wait until the schedule allows a step, and take it.
 
         Args:
-            throttled: What a refusal is here.
-            lost: What a lost response raises here.
+            throttled: Creates the error of a throttled call.
+            lost: Creates the error of a lost response.
         """
         fault = call.fault = self.run.enter(self, call)
         if fault is Fault.THROTTLED and throttled:
@@ -155,27 +154,27 @@ class Agent:
     def _end(self, call: Call, fault: Fault | None, lost: Callable[[], Exception] | None) -> None:
         if fault in JUMPS:
             offset = self.request.sent + JUMPS[fault] - self.run.world.time
-            # What reads is repeated while it is throttled; what has written something came within one attempt.
+            # A throttled read is repeated. A write that took effect was one attempt.
             self.offset = max(self.offset, min(offset, self.offset + ATTEMPT_SECONDS) if call.writes else offset)
         if fault is Fault.LOST and lost:
             call.outcome += ", response lost"
             raise lost()
 
     def serve(self) -> None:
-        """Serve the request, and keep what escapes: nothing may."""
+        """Serve the request, and store the exception that the handler raises, which is a violation."""
         assert self.clients is not None
         try:
             serve(self.request.event, self, self.clients, self)
-        except Exception as error:  # noqa: BLE001 - it is judged by the invariants
+        except Exception as error:  # noqa: BLE001 - the judge checks it
             self.error = error
 
 
 class UnreachableError(Exception):
-    """The schedule does not fit what the requests do."""
+    """The schedule does not match the steps of the requests."""
 
 
 class HangError(BaseException):
-    """A thread of the handler waits for something that is no step; the handler must not catch it."""
+    """A thread of the handler waits for something that is not a step. The handler must not catch this."""
 
 
 @dataclass(eq=False)
@@ -185,8 +184,8 @@ class Run:
 
     Attributes:
         position: The number of the next step.
-        trace: All that happened, people's doing too.
-        log: What the handler wrote.
+        trace: All calls, and the actions of people.
+        log: The lines of the handler's log.
     """
 
     world: World
@@ -205,7 +204,7 @@ class Run:
 
     @property
     def steps(self) -> list[Call]:
-        """The trace without what people did; a step's place is its number."""
+        """The trace without the actions of people. The index of a step is its number."""
         return [call for call in self.trace if call.who != "person"]
 
     def go(self) -> Run:
@@ -213,9 +212,9 @@ class Run:
         Run all requests to their end.
 
         Raises:
-            UnreachableError: The schedule does not fit.
+            UnreachableError: The schedule does not match the steps.
         """
-        random.seed(0)  # the handler's waits are jittered
+        random.seed(0)  # The handler's waits are random.
         threads = [threading.Thread(target=self._main, args=[agent], daemon=True) for agent in self.agents]
         for thread in threads:
             thread.start()
@@ -229,12 +228,12 @@ class Run:
         return self
 
     def enter(self, agent: Agent, call: Call) -> Fault | None:
-        """Wait for the turn of a step; return the fault that hits it."""
+        """Wait until the schedule allows a step; return its fault, if any."""
         while self._is_due("switch"):
             self._next += 1
             other = self._other(agent)
             if other is None:
-                self._problem = f"nobody is there to switch to at step {self.position}"
+                self._problem = f"there is no request to switch to at step {self.position}"
                 break
             other.turn.release()
             _wait(agent.turn)
@@ -252,7 +251,7 @@ class Run:
         return fault
 
     def go_on_with_another(self, agent: Agent) -> None:
-        """Let the other request run while one sleeps: until it ends, or sleeps too."""
+        """Run the other request while this one sleeps, until it ends or sleeps, too."""
         other = self._other(agent)
         if other:
             other.turn.release()
@@ -277,12 +276,12 @@ class Run:
 
 def _wait(semaphore: threading.Semaphore) -> None:
     if not semaphore.acquire(timeout=LIFE_SECONDS):
-        message = "a thread of the handler waits for something that is no step"
+        message = "a thread of the handler waits for something that is not a step"
         raise HangError(message)
 
 
 def touched_by(act: Act, tags: Mapping[str, str]) -> set[str]:
-    """Return what a person's doing depends on and changes, where *tags* point as they do."""
+    """Return what the action of a person reads and writes, given the current images of *tags*."""
     touched = {f"image:{tags.get(act.tag, act.image)}"}
     touched |= {f"tag:{act.tag}"} if act.tag else {f"tag:{tag}" for tag, name in tags.items() if name == act.image}
     touched |= {f"image:{act.image}"} if act.image else set()
@@ -290,7 +289,7 @@ def touched_by(act: Act, tags: Mapping[str, str]) -> set[str]:
 
 
 def perform(world: World, act: Act) -> Call:
-    """Do what a person does, all at once."""
+    """Carry out the action of a person."""
     world.time += LATENCY
     tags = world.tags()
     touched = touched_by(act, tags)
@@ -306,7 +305,7 @@ def perform(world: World, act: Act) -> Call:
 
 
 class _Sink(StringIO):
-    """Takes what the handler logs."""
+    """Collects the handler's log."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -341,12 +340,11 @@ def _get_without_lock(prop: cached_property[Any], instance: object, owner: type 
 @contextmanager
 def controlled() -> Iterator[_Sink]:
     """
-    Let threads do only what a schedule says, and gather what is logged.
+    Make threads follow the schedule, and collect the log.
 
-    Pools of threads work off their items in order: what they do side by side
-    are reads that do not depend on each other. And a cached property has no
-    lock, which in Python 3.11 one function would share with the other: in
-    Lambda each has a process of its own.
+    Thread pools process their items in order, since the handler only reads
+    independent items concurrently. Cached properties have no lock: in Python 3.11
+    both functions would share it, but in Lambda each has its own process.
     """
     submit, get = ThreadPoolExecutor.submit, cached_property.__get__
     ThreadPoolExecutor.submit = _submit_at_once  # type: ignore[method-assign, assignment]

@@ -1,7 +1,7 @@
 """
-Pairs of requests that may get into each other's way, and what was deployed before them.
+Pairs of requests that may interfere, and the deployments before them.
 
-The name of a pair says it all: ``create.KEEP+delete.DESTROY/same/two/person``.
+The name of a pair describes it: ``create.KEEP+delete.DESTROY/same/two/person``.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ Name = Literal["create", "gain", "drop", "undo-create", "undo-gain", "undo-drop"
 """
 What a request does with the shared tag.
 
-``create`` and ``gain`` (an update) take it, ``drop`` (an update) and
-``delete`` let it go, ``undo-…`` undoes that. ``again`` is a second delivery
-of the other request, and ``late`` one of the request that it undoes.
+``create`` and ``gain`` (an update) add the tag, ``drop`` (an update) and
+``delete`` drop it, ``undo-…`` undoes that. ``again`` is a second delivery of the
+other request, and ``late`` is one of the request that the other one undoes.
 """
 
 Overlap = Literal["same", "tag", "image", "index", "child"]
 """
-What the two share: tag and image; the tag; the image; tag and an index.
+What the two share: the tag and the image; the tag; the image; the tag and an index.
 
-``child``: one has an index, the other one an image that it lists.
+``child``: one has an index, and the other one has an image that it lists.
 """
 
 Where = Literal["one", "two", "far"]
@@ -34,10 +34,10 @@ Where = Literal["one", "two", "far"]
 
 Before = Literal["nothing", "person", "bump"]
 """
-Who had the shared tag before.
+The former owner of the shared tag.
 
-``bump``: a resource that the same deployment drops, as when a catalog's entry
-gets another version.
+``bump``: a resource that the same deployment removes, as when an entry of a
+catalog gets another version.
 """
 
 PHASES: Mapping[str, str] = {
@@ -57,10 +57,10 @@ IMAGES: Mapping[Overlap, tuple[str, str]] = {
     "index": ("I", "I"),
     "child": ("I", "X"),
 }
-"""Those of the first and the second request."""
+"""The logical ids of the first and the second request."""
 
 OLD_IMAGE = "V"
-"""What an update came from, or goes to."""
+"""The other image of an update."""
 
 PERSONS_IMAGE = "W"
 """What the shared tag pointed to before."""
@@ -89,7 +89,7 @@ class Pair:
 
     Attributes:
         source: How the images are declared; see `Declared`.
-        gap: Seconds from what is undone to its undoing.
+        gap: The seconds between a deployment and its undo.
     """
 
     a: Side
@@ -122,7 +122,7 @@ class Pair:
 
     @property
     def sides(self) -> Iterator[tuple[str, Side]]:
-        """Those that have a resource of their own, with their names."""
+        """The sides that have their own resource, with their names."""
         yield "A", self.a
         if self.b and self.b.name not in {"again", "late"}:
             yield "B", self.b
@@ -142,7 +142,7 @@ class Pair:
 
     @property
     def is_possible(self) -> bool:
-        """Whether one stack would send both requests at the same time, and the rest fits."""
+        """Whether CloudFormation could send both requests at the same time, and the other parts agree."""
         phases = {PHASES[side.name] for _, side in self.sides}
         fits_before = self.before != "bump" or self.a.name in {"create", "undo-create"}
         second = self.b.name if self.b and self.b.name in {"again", "late"} else ""
@@ -150,7 +150,7 @@ class Pair:
         return fits_before and fits_second and (self.where != "one" or len(phases) == 1)
 
     def templates(self, stack: str) -> tuple[Template, Template]:
-        """Return what is deployed first, and what comes next."""
+        """Return the templates that a stack deploys first and next."""
         old: dict[str, Declared] = {}
         new: dict[str, Declared] = {}
         for name, side in self.sides:
@@ -159,7 +159,7 @@ class Pair:
                 old |= {name: before} if before else {}
                 new |= {name: after} if after else {}
         if stack == "Beta":
-            # So this one is not made by the deployment, and another one that has resources left.
+            # So the deployment does not create the stack, and a template without the resource is not empty.
             anchor = {"Anchor": Declared(image=OLD_IMAGE, tags=("anchor",))}
             return old | anchor, new | anchor
         if self.before == "bump":
@@ -192,6 +192,6 @@ class Pair:
         return ends[side.name.removeprefix("undo-")]
 
     def _is_remembered(self, side: Side) -> bool:
-        """As the construct library renders it: all images of a repository from which the app may remove something."""
+        """Whether the construct library renders a parameter name for it."""
         sides = [each for _, each in self.sides] if self.where in {"one", "far"} else [side]
         return self.source == "tag" or any(each.policy is not Policy.KEEP for each in sides)

@@ -1,9 +1,9 @@
 """
-What happens in which order: who begins, where the other one takes over, and what is inserted where.
+Schedules: which request begins, where to switch to the other one, and what to insert.
 
-A schedule is a short text, so that one that failed can be run again:
-``B:5s,7s,9lost`` lets B begin, switches before steps 5 and 7 (of both
-requests together), and loses the response of step 9.
+A schedule is a short string, so that a failed one can be run again. In
+``B:5s,7s,9lost``, B begins, the requests switch before steps 5 and 7 (the steps
+of both requests are counted together), and the response of step 9 is lost.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ SWITCH = "s"
 
 class Fault(StrEnum):
     """
-    What may go wrong with one call.
+    A fault of one call.
 
     THROTTLED: it is refused once.
-    LOST: it is done, but its response is lost.
-    STALE: a read of the registry sees what was there some seconds ago.
-    LAGGING: so do all reads of this request from here on.
-    SLOW: it takes so long that the time for the work is over.
-    LATE: it takes so long that the time for undoing the work is over too; a response can still be sent.
-    UNANSWERED: the response to CloudFormation is refused for good.
+    LOST: it takes effect, but its response is lost.
+    STALE: a read of the registry returns the state of some seconds ago.
+    LAGGING: so do this and all later reads of the request.
+    SLOW: it takes so long that no time for the work is left.
+    LATE: it takes so long that no time for moving tags back is left, either; a response can still be sent.
+    UNANSWERED: the response to CloudFormation is refused permanently.
     """
 
     THROTTLED = "throttled"
@@ -40,7 +40,7 @@ class Fault(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Act:
     """
-    What a person does: ``move:latest:P``, ``remove:latest`` or ``delete:X``.
+    An action of a person: ``move:latest:P``, ``remove:latest`` or ``delete:X``.
 
     Attributes:
         image: The name of the image that a tag is moved to, or that is deleted.
@@ -65,11 +65,11 @@ class Act:
 @dataclass(frozen=True, order=True)
 class Decision:
     """
-    A switch before a step, or something that is inserted there.
+    A switch or an insertion before a step.
 
     Attributes:
-        at: The number of the step; those of both requests are counted together, from 0.
-        what: ``s``, a fault, or what a person does.
+        at: The number of the step, starting at 0. The steps of both requests are counted together.
+        what: ``s``, a fault, or an action of a person.
     """
 
     at: int
@@ -98,7 +98,7 @@ class Schedule:
 
     Attributes:
         first: The request that begins: A or B.
-        decisions: In order.
+        decisions: The decisions, in order.
     """
 
     first: str = "A"
@@ -122,7 +122,7 @@ class Schedule:
 
     @property
     def inserted(self) -> Decision | None:
-        """What is inserted, of which there is one at most."""
+        """The insertion; None if there is none. A schedule has at most one."""
         return next((each for each in self.decisions if not each.is_switch), None)
 
     @property

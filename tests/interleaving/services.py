@@ -1,7 +1,7 @@
 """
-AWS's services for one request: botocore's clients in shape, and their errors are botocore's own.
+The AWS clients of one request, with the interface and the errors of botocore.
 
-Each call is a step. Parameters are held against botocore's own models.
+Each call is a step. Parameters are checked against botocore's models.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Client:
     def __getattr__(self, method: str) -> Callable[..., Any]:
         operation = _operations(self.service).get(method, "")
         if operation not in OPERATIONS[self.service]:
-            message = f"{self.service} has no operation {method} here; add it to {OPERATIONS[self.service]}"
+            message = f"{self.service} has no operation {method}; add it to {OPERATIONS[self.service]}"
             raise AttributeError(message)
         return functools.partial(self._call, operation)
 
@@ -83,7 +83,7 @@ def _operations(service: str) -> Mapping[str, str]:
 
 @functools.cache
 def _checked(service: str, operation: str, names: frozenset[str]) -> set[str]:
-    """Remember which parameters have been checked already: checking takes longer than the call."""
+    """Check parameters once, because checking takes longer than the call."""
     del service, operation, names
     return set()
 

@@ -1,4 +1,4 @@
-"""Stacks, what they declare, and the requests for it."""
+"""Stacks, their declarations and their requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.protocol.cloudformation import Answer
 
 
 class Policy(StrEnum):
-    """What a declaration may remove."""
+    """The removal options of a declaration."""
 
     KEEP = "KEEP"
     UNTAG = "UNTAG"
@@ -19,7 +19,7 @@ class Policy(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a request is, in the life of its resource."""
+    """The kind of a request."""
 
     CREATE = "Create"
     UPDATE = "Update"
@@ -31,12 +31,12 @@ class Kind(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Declared:
     """
-    What a resource declares.
+    The declaration of a resource.
 
     Attributes:
-        image: The name of one that is in the repository; for a moving source what it stood for first.
-        source: A digest; the bytes of a manifest that is new; or a tag, which moves.
-        is_remembered: It says by itself that it has a record.
+        image: The name of an image in the repository; for a mutable source, the first image that it resolves to.
+        source: A digest, the bytes of a new manifest, or a tag that moves.
+        is_remembered: Whether it has a parameter name, so that it always has a record.
     """
 
     image: str
@@ -47,7 +47,7 @@ class Declared:
 
 
 Template = Mapping[str, Declared]
-"""Logical id to declaration."""
+"""The declarations, by logical id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Resource:
 
     Attributes:
         since: When its status changed, in seconds since the epoch.
-        declared: What it is; None while its creation is not done.
+        declared: Its current declaration; None until it is created.
     """
 
     physical_id: str = ""
@@ -69,13 +69,13 @@ class Resource:
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """
-    A request, with what its event does not say.
+    A request, with facts that are not in its event.
 
     Attributes:
-        resource: Stack and logical id.
-        new: What is declared from then on; None: nothing.
-        old: What was declared until then.
-        sent: In seconds since the epoch.
+        resource: The stack and the logical id.
+        new: The new declaration; None in a Delete.
+        old: The previous declaration.
+        sent: When it was sent, in seconds since the epoch.
     """
 
     kind: Kind
@@ -94,12 +94,12 @@ class Request:
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """
-    What a deployment does with one resource.
+    The change of one resource in a deployment.
 
     Attributes:
-        old: None for one that is created.
-        new: None for one that is deleted.
-        answer: None while there is none; False when it never comes.
+        old: The previous declaration; None in a Create.
+        new: The new declaration; None in a Delete.
+        answer: The response; None while there is none, False if it never arrives.
     """
 
     request: Request
@@ -119,10 +119,10 @@ class Stack:
     A stack.
 
     Attributes:
-        changes: What the deployment created and updated.
-        dropped: What it no longer declares.
-        waiting: The requests of this phase.
-        events: As DescribeStackEvents gives them, the latest last.
+        changes: The resources that the deployment creates and updates.
+        dropped: The resources that it no longer declares.
+        waiting: The requests of the current phase.
+        events: The events as in DescribeStackEvents, the latest last.
     """
 
     name: str
@@ -155,5 +155,5 @@ class Stack:
         )
 
     def live(self) -> Mapping[str, Declared]:
-        """Return what CloudFormation holds for declared."""
+        """Return the deployed declarations."""
         return {name: each.declared for name, each in self.resources.items() if each.declared}

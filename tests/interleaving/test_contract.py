@@ -1,4 +1,4 @@
-"""The contract as a machine: what a person, and each request, leaves."""
+"""The model of the contract: what the action of a person, and each request, leaves."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_image_stays_that_an_index_lists_and_goes_with_it() -> None:
     assert [(state.tags, state.images) for state in states] == [(frozenset(), frozenset())]
 
 
-def test_what_somebody_moved_is_left_alone() -> None:
+def test_a_tag_that_a_person_moved_is_left_alone() -> None:
     new = declared(Policy.DESTROY, "latest")
     moved = perform(created(BEFORE, new), Act.parse("move:latest:P"))
 

@@ -1,4 +1,4 @@
-"""The explorer itself: it repeats what it ran, leaves out only what is the same, and finds what is broken."""
+"""The explorer: it repeats schedules, skips only equivalent ones, and finds a broken handler."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def steps(run: Run) -> list[tuple[str, str, str, str]]:
 
 
 class Forgetful(Client):
-    """Looks once at who owns what, and never again."""
+    """Reads the owners of tags once, and never again."""
 
     def __getattr__(self, method: str) -> Any:
         call = super().__getattr__(method)
@@ -55,7 +55,7 @@ class Forgetful(Client):
 
 
 class Blind(Client):
-    """Takes every rollback for a deployment."""
+    """Treats every rollback as a deployment."""
 
     def __getattr__(self, method: str) -> Any:
         call = super().__getattr__(method)
@@ -67,7 +67,7 @@ class Blind(Client):
 
 
 class Careless(Client):
-    """Removes tags wherever they point, and says that it removed what it was asked to."""
+    """Removes tags from any image, and reports that it removed the requested ones."""
 
     def __getattr__(self, method: str) -> Any:
         call = super().__getattr__(method)
@@ -117,7 +117,7 @@ def test_a_schedule_does_the_same_again(name: str, schedule: str) -> None:
         "undo-create.UNTAG+gain.DESTROY/tag/far/person/digest",
     ],
 )
-def test_what_is_left_out_ends_like_something_that_is_run(name: str) -> None:
+def test_a_skipped_schedule_ends_like_one_that_is_run(name: str) -> None:
     ends = []
     for reduces in (True, False):
         with controlled():
@@ -145,14 +145,14 @@ def test_a_lost_response_is_of_something_that_was_done() -> None:
 
 
 def test_a_late_read_sees_what_was_there_before() -> None:
-    lived = run("undo-create.KEEP/same/one/person/digest", "A:5stale")
+    lived = run("undo-create.KEEP/same/one/person/digest", "A:6stale")
 
     look = next(step for step in lived.steps if step.operation == "DescribeImages")
     assert look.tags["s"] == "X"
     assert "image:W" in look.reads
 
 
-def test_who_sleeps_lets_the_other_one_run() -> None:
+def test_a_request_that_sleeps_lets_the_other_one_run() -> None:
     lived = run("create.KEEP+create.KEEP/tag/two/nothing/digest", "A:2throttled")
 
     assert [call.who for call in lived.steps[2:5]] == ["A", "A", "B"]
@@ -178,8 +178,8 @@ def test_what_a_person_moves_is_not_removed() -> None:
     assert problems(pair, Bounds(acts=("move:s:P", "move:s:W"))) == set()
 
 
-def test_unless_the_service_ignores_the_digest_and_the_image_goes_with_its_only_tag() -> None:
-    """Else it is put back: the response says what was removed."""
+def test_if_the_service_ignores_the_digest_the_image_is_deleted_with_its_only_tag() -> None:
+    """Otherwise the function puts the image back, because the response lists it as removed."""
     pair = replace(Pair.parse("undo-gain.UNTAG/same/one/nothing/digest"), service=Service(ignores_digest=True))
 
     assert "image P is gone; it must not be" in problems(pair, Bounds(acts=("move:s:P",)))

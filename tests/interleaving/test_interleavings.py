@@ -1,4 +1,4 @@
-"""Whatever the order of the calls of two requests, and whatever comes between: the contract holds."""
+"""The contract holds for two requests in any order of their calls, and with any insertion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .schedule import Fault, Schedule
 
 PAIRS = [*list(all_pairs())[::149], *list(second_deliveries())[::6]]
 ALONE = list(singles())[::11]
-"""A few of each kind; ``make interleavings`` takes all of them."""
+"""A few pairs of each kind. ``make interleavings`` explores all of them."""
 
 EVERYTHING = Bounds(faults=tuple(Fault), acts=ACTS)
 
@@ -55,12 +55,13 @@ def test_a_request_keeps_the_contract_whatever_comes_between_its_calls(pair: Pai
         "undo-gain.UNTAG/same/one/nothing/digest#A:16slow",
         "delete.DESTROY/index/one/nothing/digest#A:8late",
         "delete.DESTROY/index/one/nothing/digest#A:10slow",
+        "delete.DESTROY+delete.DESTROY/image/far/nothing/digest#A:14s",
         "undo-gain.KEEP+again.KEEP/same/one/nothing/digest#A:2slow,3s",
         "gain.KEEP+again.KEEP/same/one/nothing/digest#A:3s,15slow",
     ],
 )
 def test_what_once_broke_the_contract_keeps_it(schedule: str) -> None:
-    """Most are of a switch and a fault together, which the sets above do not combine."""
+    """Most combine a switch with a fault, which the tests above do not."""
     name, _, decisions = schedule.partition("#")
     with controlled():
         explorer = Explorer(Pair.parse(name), Bounds())

@@ -1,7 +1,7 @@
 """
-What AWS holds, in memory: a repository of ECR Public, parameters, stacks, and the time.
+A fake AWS in memory: a repository of ECR Public, parameters, stacks, and the time.
 
-A world is copied for each schedule, so a copy shares all that never changes.
+A world is copied for each schedule. Copies share everything that never changes.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ HOST = "public.ecr.aws"
 URI = f"{HOST}/a1b2c3d4/{REPOSITORY}"
 
 START = 1_800_000_000.0
-"""Seconds since the epoch, when each history begins."""
+"""The time at the start of each history, in seconds since the epoch."""
 
 INDEXES = {"I": ("X", "Y")}
-"""Images that list others. All others are single images, each of its own layer."""
+"""The indexes. All other images are single images, each with its own layer."""
 
 SINGLES = ("P", "V", "W", "X", "Y")
 
@@ -38,11 +38,11 @@ SINGLES = ("P", "V", "W", "X", "Y")
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """
-    How the registry treats a removal that names a tag and a digest; what is documented is the default.
+    How the registry treats a removal that names a tag and a digest. The default is the assumed behavior.
 
     Attributes:
-        ignores_digest: The digest beside a tag is ignored.
-        takes_image: The pair deletes the whole image, with all its tags.
+        ignores_digest: Whether the registry ignores the digest beside a tag.
+        takes_image: Whether the pair deletes the whole image with all its tags.
     """
 
     ignores_digest: bool = False
@@ -54,14 +54,14 @@ DOCUMENTED = Service()
 
 @functools.cache
 def gallery() -> Mapping[str, Image]:
-    """Return all images by their names; the same in each process."""
+    """Return all images by name. They are the same in each process."""
     singles = {name: build_image({"etc/name": name.encode()}) for name in SINGLES}
     pairs = {name: tuple(singles[child] for child in children) for name, children in INDEXES.items()}
     return singles | {name: _index(children) for name, children in pairs.items()}
 
 
 def _index(children: tuple[Image, ...]) -> Image:
-    """Write an index of images that exist; that of several platforms would bring children of its own."""
+    """Return an index of existing images. The sandbox's own index would have other children."""
     template = build_image({"a": b"a"}, platforms=("linux/amd64", "linux/arm64"))
     text = template.manifest.decode()
     for old, new in zip(template.children, children, strict=True):
@@ -83,7 +83,7 @@ def digest(name: str) -> str:
 
 @functools.cache
 def settings() -> Settings:
-    """Making one takes longer than a request."""
+    """Return the same settings each time, because creating them takes longer than a request."""
     return Settings()
 
 
@@ -93,9 +93,9 @@ class World:
     The world.
 
     Attributes:
-        time: Seconds since the epoch.
-        parameters: By Region and name.
-        answers: The bodies that came in, by request.
+        time: The time, in seconds since the epoch.
+        parameters: The parameters, by Region and name.
+        answers: The bodies of the responses, by request.
         next_id: The number of the next request.
     """
 
@@ -127,7 +127,7 @@ class World:
         return next((each for each in self.stacks.values() if name_or_id in {each.name, each.id}), None)
 
     def push(self, name: str, *tags: str) -> None:
-        """Push an image as other tools do: what it lists, by digest, and then its tags."""
+        """Push an image as other tools do: first its children by digest, then its tags."""
         for child in INDEXES.get(name, ()):
             self.push(child)
         for tag in tags or (None,):
@@ -153,13 +153,13 @@ class World:
         return frozenset(names()[str(image.digest)] for image in self.repository.all_images())
 
     def fingerprint(self) -> tuple[object, ...]:
-        """Return what tells this world from another one, for all that may still be done in it."""
+        """Return a value that is equal for worlds in which further requests have the same results."""
         answers = tuple(sorted((request, *bodies) for request, bodies in self.answers.items()))
         return (tuple(sorted(self.tags().items())), self.images(), tuple(sorted(self.parameters.items())), answers)
 
 
 def new_world(service: Service = DOCUMENTED) -> World:
-    """Make a world with an empty repository that has the layers of all images."""
+    """Create a world with an empty repository that has the layers of all images."""
     repository = Repository(account=ACCOUNT, name=REPOSITORY, created_at=START)
     for image in gallery().values():
         for blob, content in image.blobs.items():
@@ -169,5 +169,5 @@ def new_world(service: Service = DOCUMENTED) -> World:
 
 
 def _copied(timelines: dict[Any, Timeline[Any]]) -> dict[Any, Timeline[Any]]:
-    # The list of changes is all that a timeline has, and copying it by any other way takes ten times as long.
+    # A timeline has only its list of changes. Every other way to copy it takes ten times as long.
     return {key: Timeline([*timeline._changes]) for key, timeline in timelines.items()}  # noqa: SLF001

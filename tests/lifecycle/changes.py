@@ -1,8 +1,8 @@
 """
-What people do to their templates from one release to the next.
+Changes of templates from one release to the next.
 
-Each change takes the number of a resource; where there is nothing to change,
-the declarations stay as they are.
+Most changes take the number of a resource. If there is nothing to change, the
+declarations stay the same.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def rename(declared: Declarations, number: int, source: Source | None) -> Declar
 
 def bump(declared: Declarations, source: Source) -> Declarations:
     """
-    Release what a catalog lists: each entry's logical id has its version, so another one takes its place.
+    Release the next versions of a catalog: each resource is replaced, because its logical id contains the version.
 
-    It keeps the tags that move from version to version, and has a new one.
+    A new resource has a new tag, and the tags that move from version to version.
     """
     bumped: dict[str, Declaration] = {}
     for number, declaration in enumerate(declared.values()):
@@ -74,7 +74,7 @@ def replace_the_repository(declared: Declarations, number: int) -> Declarations:
 
 
 def _from(declared: Declarations, number: int) -> list[tuple[str, Declaration]]:
-    """Return the resources, beginning with the one of this number."""
+    """Return the resources in a circle, beginning with the one with this number."""
     items = sorted(declared.items())
     first = number % max(len(items), 1)
     return [*items[first:], *items[:first]]

@@ -1,4 +1,4 @@
-"""Circumstances of a deployment: the order of events, what is lost, what fails, how time passes, who comes between."""
+"""The circumstances of a deployment: order of events, losses, failures, time, and actions of people."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .function import Run
 from .registry import HOMES, RESIDENT, SETTLED_SECONDS, SOURCE_TAG, Deed
 
 OUTLIVED = 3
-"""So many transient failures of one request the handler must outlive."""
+"""How many transient failures of one request the handler must survive."""
 
 LAGS_SECONDS = (0.0, 0.0, 5.0, 10.0)
-"""How old reads may be."""
+"""The age of stale reads in seconds."""
 
 API_OPERATIONS = (
     "DescribeRepositories",
@@ -33,27 +33,27 @@ STACK_OPERATIONS = ("DescribeStacks", "DescribeStackEvents", "DescribeStackResou
 HTTP_OPERATIONS = ("GetManifest", "GetBlob", "DownloadBlob", "StartUpload", "UploadChunk", "CompleteUpload")
 
 USUAL_SECONDS = 2.0
-"""A service that takes longer for a request may take too long for a deployment."""
+"""If a service takes longer for a request, a deployment may run out of time."""
 
 WARM_AGAIN_SECONDS = (8.0, 45.0, 150.0, 400.0)
 COLD_AGAIN_SECONDS = (15.0, 45.0, 150.0, 400.0, 5000.0)
 """
-Decision 0019, "When a request is acted on": one that is younger than ten seconds is acted on by a cold function,
-which cannot know that another one has answered it.
+Decision 0019, "When the function acts on a request": a cold function acts on a request of less than ten seconds,
+because it cannot know that another instance has responded.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
     """
-    All that the template does not say about a deployment.
+    Everything about a deployment that is not in the template.
 
     Attributes:
-        faults: Of the registry, from the first event on until the rollback is over or stuck.
-        trouble: Of the services beside it: of an operation, what kind, and how often.
-        lag_seconds: How old reads are.
-        waited_seconds: How long ago the last deployment was over.
-        deeds: What people do meanwhile.
+        faults: Faults of the registry, from the first event until the rollback is complete or stuck.
+        trouble: Faults of other services: the operation, the kind, and how often.
+        lag_seconds: The age of reads.
+        waited_seconds: The time since the last deployment.
+        deeds: The actions of people in the meantime.
     """
 
     course: Course = SMOOTH
@@ -65,7 +65,7 @@ class Circumstances:
 
     @property
     def are_outlived(self) -> bool:
-        """Whether the handler must succeed in spite of them."""
+        """Whether the handler must succeed in spite of these faults."""
         times = [*(fault.times for fault in self.faults), *(times for _, _, times in self.trouble)]
         transient = all(fault.code not in {"LimitExceededException", "AccessDeniedException"} for fault in self.faults)
         few = None not in times and sum(time or 0 for time in times) <= OUTLIVED
@@ -73,18 +73,18 @@ class Circumstances:
 
     @property
     def is_late(self) -> bool:
-        """Whether a function may have too little time, or an answer may not arrive."""
+        """Whether a function may have too little time, or a response may not arrive."""
         return any(map(_is_late, (*self.course.deliveries, *self.course.undoing)))
 
     @property
     def are_smooth(self) -> bool:
-        """Whether nothing at all comes between."""
+        """Whether there are no faults, delays or actions of people."""
         deliveries = (*self.course.deliveries, *self.course.undoing)
         return not (self.faults or self.trouble or self.deeds) and all(each == Delivery() for each in deliveries)
 
     @property
     def denied(self) -> frozenset[str]:
-        """What the function has no permission for."""
+        """The operations that the function has no permission for."""
         return frozenset(operation for operation, kind, _ in self.trouble if kind == "denied")
 
 
@@ -133,9 +133,9 @@ def faults() -> st.SearchStrategy[Fault]:
 
 
 def half_known() -> st.SearchStrategy[tuple[Fault, ...]]:
-    """The answer to one put is lost, and the attempts that follow are refused."""
+    """The response to one put is lost, and the next attempts are refused."""
     lost = Fault(operation="PutImage", drop="after")
-    # The first request counts for both: these are hit by the second, and by the second to the last.
+    # Both faults count the first request, so these skip it.
     refused = (
         Fault(operation="PutImage", code="LimitExceededException", times=2),
         Fault(operation="PutImage", code="ServerException", times=ATTEMPTS),
@@ -165,7 +165,7 @@ def deeds() -> st.SearchStrategy[Deed]:
 
 
 def paces() -> st.SearchStrategy[tuple[float, ...]]:
-    """How long requests take: in one run some may take seconds."""
+    """How long requests take. In one run, some may take seconds."""
     return st.lists(st.sampled_from([0.05, 0.1, 0.5, 2.0]), min_size=1, max_size=4).map(tuple)
 
 
@@ -178,7 +178,7 @@ def slow_deliveries() -> st.SearchStrategy[Delivery]:
 
 
 def ended_deliveries() -> st.SearchStrategy[Delivery]:
-    """The function is ended in the middle, once or again."""
+    """The function is terminated during its work, once or several times."""
     ended = st.builds(Run, ends_before=st.integers(0, 25))
     return st.builds(Delivery, runs=st.lists(ended, min_size=1, max_size=3).map(tuple))
 
@@ -187,7 +187,7 @@ def repeated_deliveries() -> st.SearchStrategy[Delivery]:
     warm = st.builds(Delivery, later=st.tuples(st.sampled_from(WARM_AGAIN_SECONDS)))
     cold = st.builds(Delivery, later=st.tuples(st.sampled_from(COLD_AGAIN_SECONDS)), is_cold=st.just(value=True))
     unconfirmed = st.builds(Delivery, lost=st.just("confirmation"))
-    # Two deliveries of which one fails undo each other's work; nobody but a lock could help.
+    # If one of two deliveries fails, they undo each other's work. Only a lock could prevent that.
     twice = st.builds(Delivery, twice=st.sampled_from(["at once", "again"]))
     return st.one_of(warm, cold, unconfirmed, twice)
 

@@ -1,4 +1,4 @@
-"""Systems Manager in every Region, and what CloudFormation says of several stacks, in virtual time."""
+"""Systems Manager in every Region, and CloudFormation for several stacks, in virtual time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.support.control_plane import HOME, ControlPlane, region_of, serving
 from .stage import Stage
 
 Trouble = Literal["busy", "broken", "denied"]
-"""Throttled; done, but the answer is an error of the server; not allowed."""
+"""Throttled; done, but the response is a server error; denied."""
 
 
 @dataclass
 class Cloud(ControlPlane):
     """
-    The two services.
+    Both services.
 
     Attributes:
-        broken: Operations, and so many requests that are answered with an error of the server.
+        broken: How many requests get a server error, by operation.
     """
 
     broken: Counter[str] = field(default_factory=Counter)
@@ -34,7 +34,7 @@ class Cloud(ControlPlane):
         self.broken.clear()
 
     def trouble(self, operation: str, kind: Trouble, times: int) -> None:
-        """Let an operation fail so often."""
+        """Make an operation fail this many times."""
         match kind:
             case "busy":
                 self.busy[operation] = times
@@ -44,7 +44,7 @@ class Cloud(ControlPlane):
                 self.denied.add(operation)
 
     def calm_down(self) -> None:
-        """Let everything work again."""
+        """Remove all faults."""
         for holds in (self.busy, self.broken, self.denied, self.requests, self.calls):
             holds.clear()
 
@@ -52,7 +52,7 @@ class Cloud(ControlPlane):
         status, text = super().answer(operation, data, region)
         if self.broken[operation] > 0:
             self.broken[operation] -= 1
-            return 500, "it was done, but who knows"
+            return 500, "the request took effect, but the response is an error"
         return status, text
 
 

@@ -1,4 +1,4 @@
-"""How a deployment goes: what the documentation leaves open, what is lost, what is repeated."""
+"""The course of a deployment: choices that the documentation leaves open, losses and repetitions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .function import Run
 Properties = Mapping[str, object]
 
 Template = Mapping[str, Properties]
-"""Logical id to properties."""
+"""The properties of each resource, by logical id."""
 
 INVOCATIONS = 3
-"""Lambda invokes a function that did not succeed twice more."""
+"""Lambda invokes a function that failed twice more."""
 
 LAMBDA_WAITS_SECONDS = (60.0, 120.0)
-"""Before the second and the third time."""
+"""The seconds before the second and the third invocation."""
 
 DELETE_ATTEMPTS = 3
 """How often a clean-up tries to delete a resource before it abandons it."""
@@ -28,17 +28,17 @@ DELETE_ATTEMPTS = 3
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """
-    How a request reaches the function, and its answer CloudFormation.
+    How a request is delivered to the function, and its response to CloudFormation.
 
     Attributes:
-        lost: The request never arrives, or no answer to it does, or the function
-            does not learn that its answer has arrived.
-        queued_seconds: How long Lambda keeps it before the function gets it.
-        runs: How the function's invocations go; those that follow, as usual.
-        twice: The request is delivered twice: at once, or the second time
-            before CloudFormation has seen the answer to the first.
-        later: It is delivered again, so many seconds after it was sent.
-        is_cold: What comes later comes to a function that remembers nothing.
+        lost: What is lost: the request, every response to it (``answer``), or only
+            the confirmation of the response.
+        queued_seconds: How long Lambda keeps the request before the function gets it.
+        runs: The first invocations of the function; the later ones are normal.
+        twice: The request is delivered twice: concurrently, or the second time
+            before CloudFormation has got the response to the first.
+        later: The request is delivered again, this many seconds after it was sent.
+        is_cold: Whether the later delivery goes to a cold function.
     """
 
     lost: Literal["request", "answer", "confirmation"] | None = None
@@ -55,17 +55,17 @@ class Delivery:
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """
-    How a deployment goes.
+    The choices in a deployment that CloudFormation's documentation leaves open.
 
     Attributes:
-        order: Of two resources, the one whose place here holds the lower number comes first.
-        together: The first two of each phase are sent their requests at the same time.
-        other_fails_after: So many of our resources are done when another resource
-            of the stack fails; None: none fails.
-        deliveries: Of the first requests of the deployment; all later ones are delivered as usual.
-        undoing: Of the first requests that undo it.
-        updates_replaced: Whether a rollback sends a replaced resource an update
-            the other way round before its new id is deleted.
+        order: The sort key of each resource: a resource with a lower number comes first.
+        together: The first two requests of each phase are sent at the same time.
+        other_fails_after: How many of our resources are done when another resource
+            of the stack fails; None if no other resource fails.
+        deliveries: How the first requests are delivered; the later ones are delivered normally.
+        undoing: How the first requests that undo it are delivered.
+        updates_replaced: Whether a rollback sends the reverse Update to a replaced
+            resource before its new id is deleted.
         on_failure: With "keep", rollback is disabled; "delete" is for a stack that is created.
     """
 
@@ -84,10 +84,10 @@ SMOOTH = Course()
 @dataclass(frozen=True)
 class Deployed:
     """
-    A resource that CloudFormation holds for created.
+    A resource that exists for CloudFormation.
 
     Attributes:
-        since: When the request was sent that made it what it is.
+        since: When its last request was sent.
     """
 
     properties: Properties
@@ -97,22 +97,22 @@ class Deployed:
 
     @property
     def digest(self) -> str:
-        """What it answered its image to be."""
+        """The digest in its last response."""
         return self.data["ImageDigest"]
 
 
 @dataclass(kw_only=True)
 class Change:
     """
-    What a deployment did with one resource.
+    The change of one resource in a deployment.
 
     Attributes:
-        old: None for one that was created.
+        old: The resource before; None if it is created.
         delivery: How its request was delivered.
-        answer: None when there was none.
-        undone: The answer to what undid it: an update the other way round, or a Delete.
-        is_undone: All that undoes it has succeeded.
-        sent: When its request was.
+        answer: The response; None if there was none.
+        undone: The response to the request that undid it: the reverse Update, or a Delete.
+        is_undone: Whether all requests that undo it have succeeded.
+        sent: When its request was sent.
     """
 
     logical_id: str
@@ -126,7 +126,7 @@ class Change:
 
     @classmethod
     def to(cls, logical_id: str, now: Deployed, old: Deployed | None = None) -> Change:
-        """Take several changes of which the last one succeeded for one."""
+        """Merge several changes, of which the last one succeeded, into one."""
         answer = Answer("SUCCESS", "", now.physical_id, dict(now.data))
         return cls(
             logical_id=logical_id, old=old, new=now.properties, delivery=Delivery(), answer=answer, sent=now.since
@@ -142,13 +142,13 @@ class Change:
 
     @property
     def deployed(self) -> Deployed:
-        """The resource as it is after the change, which has succeeded."""
+        """The resource after the change, which has succeeded."""
         assert self.answer
         return Deployed(self.new, self.answer.physical_id, self.answer.data, self.sent)
 
 
 Status = Literal["COMPLETE", "ROLLED BACK", "ROLLBACK FAILED", "KEPT", "DELETED", "DELETE FAILED"]
-"""KEPT: it has failed, and what it did is left as it is."""
+"""KEPT: it has failed, and was not rolled back."""
 
 
 @dataclass(kw_only=True)
@@ -157,9 +157,9 @@ class Deployment:
     One deployment or removal of a stack, from its first request to its last.
 
     Attributes:
-        held: What the stack held before.
-        removed: What a success removes, and whether that succeeded.
-        reasons: Of what failed while it was undone.
+        held: The resources of the stack before it.
+        removed: The resources that it deletes after a success, and whether that succeeded.
+        reasons: The reasons of failures while it was undone.
     """
 
     course: Course
@@ -171,7 +171,7 @@ class Deployment:
 
 
 def unusual(what: Any) -> list[str]:
-    """Describe a dataclass by the fields that have not their default."""
+    """Describe a dataclass by the fields that differ from their defaults."""
     return [
         f"{each.name} = {shortly(value)}"
         for each in fields(what)
@@ -180,7 +180,7 @@ def unusual(what: Any) -> list[str]:
 
 
 def shortly(value: object) -> str:
-    """Write a value, dataclasses in it by what is unusual of them."""
+    """Describe a value, with only the unusual fields of dataclasses."""
     if is_dataclass(value):
         return f"({', '.join(unusual(value)) or 'as usual'})"
     if isinstance(value, tuple):

@@ -1,9 +1,10 @@
-"""Random declarations, small enough that resources get into each other's way."""
+"""Random declarations, with so few tags and images that resources often conflict."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from hypothesis import strategies as st
@@ -22,21 +23,21 @@ OPTIONS: Mapping[str, st.SearchStrategy[object]] = {
     "OnDelete": st.just("Delete"),
     "StateParameterName": st.sampled_from(["own", "shared"]),
 }
-"""Further properties, each with its values: what the handler comes to support joins the lives by a line here."""
+"""Other properties and their values. If the handler supports a new property, add it here."""
 
 REMOVAL = {"OnTagRemoved", "OnDelete"}
 
 SHARED = "/cdk-ecrpublic/shared/state"
-"""What two resources, or two stacks of one template, may have written by hand."""
+"""Parameter names that several resources or stacks may share, because they were written by hand."""
 
 
 @dataclass(frozen=True)
 class Source:
     """
-    Where an image comes from.
+    The source of an image.
 
     Attributes:
-        number: Which one, of those that there are of this kind.
+        number: The index among the sources of this kind.
     """
 
     kind: Literal["digest", "nowhere", "tag", "manifest", "new index", "upstream tag", "upstream digest"]
@@ -44,7 +45,7 @@ class Source:
 
     @property
     def may_move(self) -> bool:
-        """Whether it may stand for another image one day."""
+        """Whether it may resolve to another image later."""
         return self.kind in {"tag", "upstream tag"}
 
     def render(self, world: World) -> dict[str, object]:
@@ -64,7 +65,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What one resource declares."""
+    """The declaration of one resource."""
 
     repository: str
     source: Source
@@ -89,7 +90,7 @@ Declarations = Mapping[str, Declaration]
 
 
 def claims(template: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """Return which resource of a template declares a tag, by repository and tag."""
+    """Return the resource of a template that declares each tag, by repository and tag."""
     return {
         (properties["RepositoryName"], tag): name
         for name, properties in template.items()
@@ -99,14 +100,14 @@ def claims(template: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], s
 
 def render(declared: Declarations, world: World, stack: str, *, named: bool) -> Template:
     """
-    Write a template.
+    Return a template.
+
+    As with the construct library, each resource has a parameter name if something
+    may be removed from its repository.
 
     Args:
-        named: A resource whose source may move has a parameter's name, as the
-            construct library of 0.1 gave it.
-
-    As with the construct library, each resource has one wherever something
-    may be removed from its repository.
+        named: Whether resources with a mutable source have a parameter name, too,
+            as with the construct library of 0.1.
     """
     template: dict[str, Properties] = {}
     removed_from = {declaration.repository for declaration in declared.values() if declaration.removes}
@@ -122,7 +123,7 @@ def render(declared: Declarations, world: World, stack: str, *, named: bool) -> 
 
 
 def only(declared: Declarations, options: Collection[str]) -> Declarations:
-    """Drop all options but these."""
+    """Keep only these options."""
     return {
         name: replace(declaration, options=tuple(option for option in declaration.options if option[0] in options))
         for name, declaration in declared.items()
@@ -130,7 +131,7 @@ def only(declared: Declarations, options: Collection[str]) -> Declarations:
 
 
 def without_conflicts(declarations: Declarations) -> Declarations:
-    """Take from each resource what one before it declares too: the construct library refuses such a template."""
+    """Remove tags that an earlier resource declares, too: the construct library refuses such a template."""
     taken: set[tuple[str, str]] = set()
     kept: dict[str, Declaration] = {}
     for name, declaration in declarations.items():
@@ -168,3 +169,28 @@ def templates() -> st.SearchStrategy[Declarations]:
     first, *others, _ = NAMES
     resources = st.fixed_dictionaries({first: declarations()}, optional={name: declarations() for name in others})
     return resources.map(without_conflicts)
+
+
+def has_record(properties: Properties) -> bool:
+    """Whether a declaration always has a record."""
+    is_named = "StateParameterName" in properties
+    return may_move(properties) or is_named or untags(properties) or deletes(properties)
+
+
+def may_move(properties: Properties) -> bool:
+    """Whether a source may resolve to another image later."""
+    source: Any = properties["Source"]
+    return "Tag" in source or ("Image" in source and "@" not in source["Image"]["Reference"])
+
+
+def untags(properties: Properties) -> bool:
+    return properties.get("OnTagRemoved") == "Untag"
+
+
+def deletes(properties: Properties) -> bool:
+    return properties.get("OnDelete") == "Delete"
+
+
+def is_immutable(properties: Properties, tag: str) -> bool:
+    patterns: Any = properties.get("ImmutableTags", [])
+    return any(fnmatchcase(tag, pattern) for pattern in patterns)

@@ -1,9 +1,8 @@
 """
-The real Lambda function of a stack, in as many instances as are needed at once.
+The real Lambda function of a stack, in as many instances as are needed concurrently.
 
-Each request that an instance sends takes some of the virtual time before it
-has its effect, so that others come in between; and with any of them the
-instance can be ended.
+Each request of an instance takes some virtual time before it takes effect, so
+that others can run in between. The instance can be terminated at any request.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ Tell = Callable[[str], None]
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """
-    How one invocation goes.
+    The course of one invocation.
 
     Attributes:
-        seconds: What Lambda leaves it.
-        pace: How long its requests take, over and over.
-        ends_before: The request (0: the first) before which the instance is ended; None: none.
-        tick_seconds: What each look at the clock costs.
+        seconds: The time that Lambda gives it.
+        pace: The durations of its requests, repeated in a cycle.
+        ends_before: The request (0 is the first) before which the instance is terminated; None if it is not.
+        tick_seconds: How long each call of the clock takes.
     """
 
     seconds: float = 900.0
@@ -51,7 +50,7 @@ class Run:
 
 
 class _Pool(urllib3.PoolManager):
-    """Lets time pass before each request."""
+    """A connection pool that lets time pass before each request."""
 
     def __init__(self, instance: Instance) -> None:
         super().__init__(maxsize=16)
@@ -64,7 +63,7 @@ class _Pool(urllib3.PoolManager):
 
 @dataclass(eq=False)
 class Instance:
-    """One instance; what makes it warm can be taken from it."""
+    """One instance. Its cached state can be discarded."""
 
     stage: Stage
     region: str
@@ -81,8 +80,12 @@ class Instance:
         self.get_cold()
 
     def get_cold(self) -> None:
-        """Forget what an instance keeps from one invocation to the next."""
+        """Discard the state that the instance keeps between invocations."""
         self.clients = _Clients(self)
+
+    def remembers(self, event: Mapping[str, object]) -> bool:
+        """Whether it has answered *event* since it is warm."""
+        return event["RequestId"] in self.clients.responses
 
     def invoke(self, event: Mapping[str, object], run: Run) -> bool:
         """Serve *event*; return whether Lambda would take it for done."""
@@ -91,7 +94,7 @@ class Instance:
         try:
             serve(event, Context(run.seconds), self.clients, self._clock)
         except (DeliveryError, GoneError):
-            # The environment of a function that failed is not used again.
+            # Lambda does not reuse the environment of a failed function.
             self.get_cold()
             return False
         finally:
@@ -100,20 +103,20 @@ class Instance:
         return True
 
     def before_request(self) -> None:
-        """Let time pass, or end."""
+        """Let time pass, or terminate the instance."""
         if self.is_dead or self._clock is None:
             raise GoneError
         number = next(self._sent)
         if number == self._run.ends_before:
             self.is_dead = True
-            self.tell("the function is ended")
+            self.tell("the function is terminated")
             raise GoneError
         self._clock.sleep(self._run.pace[number % len(self._run.pace)])
         if self.is_dead:
             raise GoneError
 
     def client(self, service: str, region: str | None, make: Callable[[], Any]) -> Any:
-        """Return a client of botocore; made once, since that takes long."""
+        """Return a client of botocore. It is created once, because that takes long."""
         if (service, region) not in self._known:
             client = self._known[service, region] = make()
             client.meta.events.register("before-call.*.*", self._before_call)
@@ -148,7 +151,7 @@ class Function:
     The function of one stack.
 
     Attributes:
-        tell: Told what is written, and which instance is ended.
+        tell: Is called with a message for each write and each terminated instance.
     """
 
     stage: Stage
@@ -157,8 +160,9 @@ class Function:
     instances: list[Instance] = field(default_factory=list)
 
     def invoke(self, event: Mapping[str, object], run: Run, *, cold: bool = False) -> bool:
-        """Serve *event* in an instance that is free; return whether Lambda would take it for done."""
-        instance = next((each for each in self.instances if not each.is_busy), None)
+        """Serve *event* in a free instance; return whether Lambda counts it as done."""
+        free = [each for each in self.instances if not each.is_busy]
+        instance = next(filter(lambda each: each.remembers(event), free), next(iter(free), None))
         if instance is None:
             instance = Instance(self.stage, self.region, self.tell)
             self.instances.append(instance)
@@ -170,8 +174,12 @@ class Function:
         finally:
             instance.is_busy = False
 
+    def remembers(self, event: Mapping[str, object]) -> bool:
+        """Whether an instance that is free has answered *event* since it is warm."""
+        return any(each.remembers(event) for each in self.instances if not each.is_busy)
+
     def get_cold(self) -> None:
-        """Take from all instances what makes them warm."""
+        """Discard the cached state of all instances."""
         for instance in self.instances:
             instance.get_cold()
 
@@ -183,10 +191,10 @@ class Function:
 
 def unlock_cached_properties() -> None:
     """
-    Let two functions of this process evaluate a cached property at the same time, as functions apart do.
+    Let two functions in this process evaluate a cached property at the same time, as separate functions do.
 
-    Until Python 3.11 such a property has a lock that all objects share, and
-    one who waits for their turn would keep it.
+    Up to Python 3.11, all objects share the lock of such a property, and a thread
+    that waits for its turn would hold it.
     """
     modules = [module for name, module in list(sys.modules.items()) if name.startswith("lambda_handler")]
     kinds = [each for module in modules for each in vars(module).values() if isinstance(each, type)]

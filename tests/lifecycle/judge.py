@@ -1,12 +1,14 @@
-"""Hold the registry to what the operations that went on together allow."""
+"""Check the registry against the results that concurrent operations allow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .before import Key, Places, claims_of
 from .course import Deployed
-from .model import KINDS, Key, Operation, Places, Verdict, claims_of, has_record, parts_of
+from .declarations import has_record
+from .model import KINDS, Operation, Verdict, parts_of
 from .registry import Meddling, World, named
 from .stack import Stack
 
@@ -14,12 +16,12 @@ from .stack import Stack
 @dataclass
 class Judge:
     """
-    Compares what is with what may be.
+    Compares the actual state with the allowed ones.
 
     Attributes:
-        operations: What went on together, from the same beginning on.
-        stacks: All that there are.
-        meddling: What people did meanwhile.
+        operations: The concurrent operations, which started from the same state.
+        stacks: All stacks.
+        meddling: The actions of people in the meantime.
     """
 
     world: World
@@ -32,10 +34,10 @@ class Judge:
 
     def judge(self) -> None:
         """
-        Look at all tags and images.
+        Check all tags and images.
 
         Raises:
-            AssertionError: One is not where it must be.
+            AssertionError: One is not in an allowed state.
         """
         verdicts = self._verdicts()
         keys = sorted({*self.before.tags, *self.after.tags, *verdicts, *self.meddling.tags})
@@ -60,15 +62,15 @@ class Judge:
         return together
 
     def _let_either_win(self, key: Key, verdict: Verdict) -> None:
-        """A tag that two stacks deploy at the same time may be either's, and it is not lost."""
+        """If two stacks deploy a tag at the same time, either may win, but the tag must exist."""
         involved = [each for each in self.operations if key in each.all_keys()]
         if len(involved) < len(self.operations):
             return
-        # What a failed deployment has taken over from the other one it gives back, even if that has failed as well.
+        # A failed deployment gives back what it took over from the other one, even if that failed, too.
         verdict.places |= {digest for each in involved for change in each.changes for digest in each.digests(change)}
         verdict.places |= {self.before.tags.get(key)}
         live = [now for _, now in self._live() if key in claims_of(now.properties)]
-        # "What is not restored": a declaration without a record, and another stack's DESTROY.
+        # "Not restored": a declaration without a record, and another stack's DESTROY.
         may_be_lost = any(each.deletes_anything for each in involved) and not any(
             has_record(now.properties) for now in live
         )
@@ -77,12 +79,16 @@ class Judge:
             verdict.why += "; never lost"
 
     def _allowed(self, key: Key, verdict: Verdict | None) -> Verdict:
-        """Return where a tag may be, with what people did meanwhile."""
-        verdict = verdict or Verdict("kept", {self.before.tags.get(key)}, "nothing has to do with it")
+        """Return the images that a tag may have, including those that people put it to."""
+        verdict = verdict or Verdict("kept", {self.before.tags.get(key)}, "no operation involves it")
         if moves := self.meddling.tags.get(key):
             verdict = _moved(verdict, moves)
+            if verdict.kind == "undone" and any(each.around.lag_seconds for each in self.operations):
+                # "Not restored": a tag that someone moves while reads still show an older image.
+                changes = [(each, change) for each in self.operations for change in each.changes]
+                verdict.places |= {digest for each, change in changes for digest in each.digests(change)}
         if verdict.places & self.meddling.images.get(key[0], set()):
-            # "What is not restored": an image that somebody deleted.
+            # "Not restored": an image that someone deleted.
             return Verdict(verdict.kind, verdict.places | {None}, verdict.why)
         return verdict
 
@@ -92,30 +98,33 @@ class Judge:
         return named(f"{key[0]}:{key[1]} was at {was}, is at {now}; allowed: {places} ({allowed.why})")
 
     def _judge_images(self, name: str) -> None:
-        """No image has gone but what may go; those that came are declared, or are part of one that is."""
+        """Check that only allowed images were deleted, and that new images are declared or parts of declared ones."""
         before, after, people = self.before.images[name], self.after.images[name], self.meddling.images.get(name, set())
         may_go = {digest for each in self.operations for home, digest in each.may_go() if home == name}
         may_come = {digest for each in self.operations for home, digest in each.may_come() if home == name}
         lost = before - after - people
-        assert lost <= may_go, named(f"images have gone from {name}: {sorted(lost - may_go)}")
+        assert lost <= may_go, named(f"images of {name} were deleted: {sorted(lost - may_go)}")
         missed = {digest for digest in lost if self._is_needed(name, digest)}
-        assert not missed, named(f"images have gone from {name} that are declared: {sorted(missed)}")
+        assert not missed, named(f"declared images of {name} were deleted: {sorted(missed)}")
         came = after - before - may_come - self.meddling.brought.get(name, set())
-        assert not came, named(f"images came to {name} that nobody declared: {sorted(came)}")
+        assert not came, named(f"images that are not declared were put into {name}: {sorted(came)}")
 
     def _is_needed(self, name: str, digest: str) -> bool:
         for stack, now in self._live():
             if (name, digest) in set(parts_of(now.properties, {now.digest})):
-                # "What is not restored": a declaration without a record, and another stack's DESTROY.
+                # "Not restored": a declaration without a record, and another stack's DESTROY.
                 others = any(each.stack is not stack and each.deletes_anything for each in self.operations)
                 if has_record(now.properties) or not others:
                     return True
         return False
 
     def _live(self) -> Iterator[tuple[Stack, Deployed]]:
+        # A resource whose deletion got no response is still in its stack; it may be gone nevertheless.
+        removed = {(id(each.stack), name) for each in self.operations for name in each.deployment.removed}
         for stack in self.stacks:
-            for now in stack.resources.values():
-                yield stack, now
+            for name, now in stack.resources.items():
+                if (id(stack), name) not in removed:
+                    yield stack, now
 
 
 def _either(one: Verdict, other: Verdict) -> Verdict:
@@ -128,6 +137,6 @@ def _moved(verdict: Verdict, moves: Sequence[str | None]) -> Verdict:
     if verdict.kind in {"put", "undone"}:
         return Verdict(verdict.kind, verdict.places | set(moves), f"{verdict.why}; people moved it")
     if verdict.kind == "removed" and last <= verdict.places:
-        # They put it where it was already.
+        # They put the tag to the image that it already had.
         last |= {None}
     return Verdict(verdict.kind, last, "people moved it")

@@ -1,4 +1,4 @@
-"""What a random life is made of: two stacks in two Regions, one registry, and people."""
+"""A random history ("life") of two stacks in two Regions, with one registry and people who use it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from itertools import count
 from cdk_ecrpublic.sandbox import Sandbox
 from tests.protocol.cloudformation import answer_address
 
+from .before import Before, Key, claims_of
 from .circumstances import Circumstances
 from .cloud import Cloud, cloud
 from .course import Deployed, Deployment, Template, unusual
@@ -18,7 +19,7 @@ from .declarations import Declarations, render, without_conflicts
 from .function import Function, unlock_cached_properties
 from .judge import Judge
 from .mail import Mail
-from .model import Before, Operation
+from .model import Operation
 from .registry import Deed, Meddling, World
 from .stack import Stack
 
@@ -28,27 +29,30 @@ PLACES = (("Agent", "eu-west-1"), ("Backup", "us-west-2"))
 @dataclass(eq=False)
 class Owned:
     """
-    A stack with what its owner knows of it.
+    A stack with the state that the test knows.
 
     Attributes:
-        origin: What was there before deployments that failed and were not rolled back.
+        origin: The state before the failed deployments that were not rolled back.
+        records: The tags that the stack ever declared, each with its image.
     """
 
     stack: Stack
     function: Function
     declared: Declarations = field(default_factory=dict)
     origin: Before | None = None
+    records: set[tuple[Key, str | None]] = field(default_factory=set)
 
 
 @dataclass(eq=False)
 class Life:
     """
-    The life of two stacks.
+    The history of two stacks.
 
     Attributes:
-        is_named: Templates name parameters as version 0.1 did.
-        is_tidy: Nothing was ever abandoned.
-        is_over: Something happened after which nobody can say what must be.
+        is_named: Whether templates have the parameter names of version 0.1.
+        is_tidy: Whether no resource was ever abandoned.
+        was_denied: Whether a function ever lacked a permission, so that a record may be missing.
+        is_over: Whether something happened after which the allowed states are not known.
     """
 
     world: World
@@ -56,21 +60,23 @@ class Life:
     owned: Sequence[Owned]
     is_named: bool = False
     is_tidy: bool = True
+    was_denied: bool = False
     is_over: bool = False
 
     def begin_anew(self) -> None:
-        """Set everything back."""
+        """Reset everything."""
         self.world.begin_anew()
         self.cloud.clear()
-        numbers = count()
+        self.was_denied, numbers = False, count()
         for each in self.owned:
             each.stack.mail.numbers = numbers
             each.stack.begin_anew()
             each.function.get_cold()
             each.declared, each.origin = {}, None
+            each.records.clear()
 
     def deploy(self, *plans: tuple[Owned, Declarations, Circumstances]) -> None:
-        """Deploy stacks, several at the same time."""
+        """Deploy stacks concurrently."""
         if self.is_over:
             return
         self._set_up(plans[0][2])
@@ -79,7 +85,7 @@ class Life:
         for owned, declared, around in plans:
             possible = self._possible(owned, declared, around)
             template = render(possible, self.world, owned.stack.name, named=self.is_named)
-            self.world.tell(f"{owned.stack.name} is to be: {_shown(template)}{_unusual(around)}")
+            self.world.tell(f"deploy {owned.stack.name}: {_shown(template)}{_unusual(around)}")
             operation = self._operation(owned, template, around, is_alone=len(plans) == 1)
             operations.append(operation)
             actions.append(_doing(operation, _deploying(template)))
@@ -89,12 +95,12 @@ class Life:
             self._check_status(operation, operations)
 
     def destroy(self, owned: Owned, around: Circumstances) -> None:
-        """Delete a stack; what cannot be deleted is tried again, with nothing in the way."""
+        """Delete a stack. If that fails, try again without faults."""
         if self.is_over or not owned.stack.exists:
             return
         for attempt in (around, Circumstances()):
             self._set_up(attempt)
-            self.world.tell(f"{owned.stack.name} is to be destroyed{_unusual(attempt)}")
+            self.world.tell(f"destroy {owned.stack.name}{_unusual(attempt)}")
             operation = self._operation(owned, None, attempt)
             self._go([operation], [_doing(operation, lambda op: op.stack.destroy(op.around.course))])
             if operation.deployment.status == "DELETED":
@@ -102,16 +108,16 @@ class Life:
             assert not attempt.are_outlived, f"the stack cannot be deleted: {operation.deployment.reasons}"
 
     def roll_back(self, owned: Owned, around: Circumstances) -> None:
-        """Go back from failed deployments that were left as they were."""
+        """Roll back failed deployments that were not rolled back at once."""
         if self.is_over or not owned.stack.is_open:
             return
         self._set_up(around)
-        self.world.tell(f"{owned.stack.name} is to be rolled back{_unusual(around)}")
+        self.world.tell(f"roll back {owned.stack.name}{_unusual(around)}")
         operation = self._operation(owned, None, around)
         self._go([operation], [_doing(operation, lambda op: op.stack.roll_back(op.around.course))])
 
     def repeat(self, owned: Owned, number: int, *, is_cold: bool) -> None:
-        """Let a request of long ago arrive once more: nothing may happen."""
+        """Deliver an old request again, which must change nothing."""
         sent = owned.stack.mail.sent
         if self.is_over or not sent:
             return
@@ -122,7 +128,7 @@ class Life:
         assert (self.world.state(), self.cloud.regions) == before, "a late request was acted on"
 
     def do(self, deed: Deed) -> None:
-        """Let a person do something while nothing is deployed."""
+        """Carry out the action of a person, while nothing is deployed."""
         if self.is_over:
             return
         self._calm_down()
@@ -135,7 +141,7 @@ class Life:
         self.world.stage.pass_by(1.0)
 
     def _possible(self, owned: Owned, declared: Declarations, around: Circumstances) -> Declarations:
-        """With rollback disabled, CloudFormation refuses what would replace a resource."""
+        """Return the possible circumstances: with rollback disabled, CloudFormation refuses replacements."""
         held = owned.stack.resources
         if around.course.on_failure == "keep" or owned.stack.is_open:
             declared = {
@@ -155,6 +161,7 @@ class Life:
             around,
             owned.origin,
             others=self._others(owned),
+            records={record for other in self.owned if other is not owned for record in other.records},
             is_alone=is_alone,
             is_tidy=self.is_tidy,
         )
@@ -168,6 +175,7 @@ class Life:
         }
 
     def _set_up(self, around: Circumstances) -> None:
+        self.was_denied = self.was_denied or bool(around.denied)
         self._calm_down(around.waited_seconds)
         self.world.lag(around.lag_seconds)
         self.world.sandbox.faults.add(*around.faults)
@@ -184,6 +192,9 @@ class Life:
         self.world.stage.run(*actions, *(self._later(deed) for deed in deeds))
         self._calm_down()
         for operation in operations:
+            # A rollback that is stuck brings back what people have deleted.
+            operation.could_succeed = operation.can_succeed
+        for operation in operations:
             self._see_it_rolled_back(operation, operations)
         if self.is_over:
             return
@@ -198,7 +209,7 @@ class Life:
         return act
 
     def _see_it_rolled_back(self, operation: Operation, operations: Sequence[Operation]) -> None:
-        """A rollback that is stuck goes on when nothing is in the way any more."""
+        """Continue a stuck rollback without faults, which must succeed."""
         deployment = operation.deployment
         if deployment.status != "ROLLBACK FAILED":
             return
@@ -206,9 +217,9 @@ class Life:
         assert not outlived or not operation.can_go_back, f"the rollback is stuck: {deployment.reasons}"
         self.world.mend()
         self.world.stage.run(lambda: operation.stack.continue_rollback(deployment))
-        # What could not be remembered cannot come back: the reason says so, and people have to decide.
+        # Without a record, the image cannot be restored. The reason says so, and a person has to decide.
         is_done = operation.deployment.status == "ROLLED BACK"
-        self.is_over = not is_done and operation.origin.is_denied
+        self.is_over = not is_done and self.was_denied
         assert self.is_over or is_done, f"the rollback is stuck: {deployment.reasons}"
 
     def _check_status(self, operation: Operation, operations: Sequence[Operation]) -> None:
@@ -219,17 +230,22 @@ class Life:
         outlived = all(each.around.are_outlived for each in operations)
         excused = around.course.other_fails_after is not None or beside or not outlived
         answers = [change.answer for change in operation.changes]
-        assert excused or not operation.can_succeed, f"the deployment failed without a reason: {answers}"
+        assert excused or not operation.could_succeed, f"the deployment failed without a reason: {answers}"
 
     def _remember(self, operations: Sequence[Operation]) -> None:
-        """Keep in mind what an undo of what has failed may have to restore."""
+        """Store the state that an undo of the failed deployment has to restore."""
         for each in self.owned:
             done = next((operation for operation in operations if operation.stack is each.stack), None)
+            if done:
+                pairs = [(key, change) for change in done.changes for key in claims_of(change.new)]
+                each.records |= {(key, digest) for key, change in pairs for digest in done.digests(change)}
             if not each.stack.is_open:
                 each.origin = None
             elif each.origin:
                 others = {key for other in operations if other is not done for key in other.verdicts}
                 each.origin.meddle(self.world, {*others, *self.world.meddling.tags}, operations[0].started)
+                each.origin.declared |= done.all_keys() if done else set()
+                each.origin.drop(done.changes if done else ())
         abandoned = [name for each in operations for name, is_gone in each.deployment.removed.items() if not is_gone]
         undone = [change for each in operations for change in each.changes if change.undone and not change.is_undone]
         self.is_tidy = self.is_tidy and not abandoned and not undone
@@ -251,13 +267,13 @@ def _shown(template: Template) -> str:
 
 
 def _unusual(around: Circumstances) -> str:
-    """Describe circumstances by what is not as usual."""
+    """Describe the unusual circumstances."""
     return "".join(f"\n{'':12}{text}" for text in unusual(around))
 
 
 @contextmanager
 def living() -> Iterator[tuple[Life, Mapping[str, str]]]:
-    """Give two stacks with all that they need, and the environment that their functions run in."""
+    """Yield two stacks with everything that they need, and the environment variables of their functions."""
     unlock_cached_properties()
     with Sandbox() as sandbox:
         world = World(sandbox)

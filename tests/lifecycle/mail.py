@@ -1,4 +1,4 @@
-"""CloudFormation's requests on their way to a function, and the answers on theirs."""
+"""Deliver CloudFormation's requests to a function, and the responses back ("mail")."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
+from lambda_handler.entrypoint import LATE_AFTER_SECONDS
 from tests.protocol.cloudformation import Answer, AnswerAddress, as_sent, check
 
 from .course import INVOCATIONS, LAMBDA_WAITS_SECONDS, Delivery, Properties, shortly
@@ -15,12 +17,12 @@ from .function import Function, Run
 from .stage import Stage
 
 SERVICE_TIMEOUT_SECONDS = 300.0
-"""How long CloudFormation waits for an answer."""
+"""How many seconds CloudFormation waits for a response."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What CloudFormation asks for."""
+    """A request of CloudFormation."""
 
     kind: Literal["Create", "Update", "Delete"]
     stack_id: str
@@ -33,10 +35,10 @@ class Request:
 @dataclass(eq=False)
 class Mail:
     """
-    The way between CloudFormation and one function.
+    The connection between CloudFormation and one function.
 
     Attributes:
-        sent: All events that ever were on the way.
+        sent: All events that were sent.
     """
 
     stage: Stage
@@ -47,7 +49,7 @@ class Mail:
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def send(self, request: Request, delivery: Delivery) -> Answer | None:
-        """Send a request; return the first answer that comes in time."""
+        """Send a request; return the first response that arrives in time."""
         event = self._event(request)
         identity = event["RequestId"]
         self.sent.append(event)
@@ -67,16 +69,16 @@ class Mail:
         assert self.address.problems == []
         bodies = self.address.received.get(identity)
         answer = check(event, bodies[0]) if bodies else None
-        self.tell(f"{_short(event)} was answered {f'{answer.status} {answer.reason}' if answer else 'by nobody'}")
+        self.tell(f"{_short(event)}: {f'{answer.status} {answer.reason}' if answer else 'no response'}")
         return answer
 
     def repeat(self, event: Mapping[str, Any], *, is_cold: bool) -> None:
-        """Deliver an event of long ago once more."""
+        """Deliver an old event again."""
         self.tell(f"{_short(event)} is delivered again")
         self.function.invoke(event, Run(), cold=is_cold)
 
     def clear(self) -> None:
-        """Forget all requests and answers."""
+        """Discard all requests and responses."""
         self.sent.clear()
         for holds in (self.address.received, self.address.expired, self.address.unconfirmed, self.address.problems):
             holds.clear()
@@ -86,11 +88,16 @@ class Mail:
         if delivery.twice == "at once":
             ended.append(self.stage.begin(lambda: self._invoke(event, delivery), delivery.queued_seconds))
         for after in delivery.later:
-            self.stage.begin(lambda: self.repeat(event, is_cold=delivery.is_cold), after)
+            self.stage.begin(partial(self._repeat, event, delivery, after), after)
         return ended
 
+    def _repeat(self, event: Mapping[str, Any], delivery: Delivery, after: float) -> None:
+        # "Not restored": a request that comes to another instance within ten seconds is acted on.
+        if after >= LATE_AFTER_SECONDS or self.function.remembers(event):
+            self.repeat(event, is_cold=delivery.is_cold)
+
     def _invoke(self, event: Mapping[str, Any], delivery: Delivery) -> None:
-        """Invoke the function as Lambda does, again and again until it succeeds."""
+        """Invoke the function as Lambda does, with two more attempts after failures."""
         for number in range(INVOCATIONS):
             if self.function.invoke(event, delivery.run(number)):
                 break

@@ -1,50 +1,46 @@
 """
-What must be true after a deployment: a statement of the promises, not of how they are kept.
+The promises about the state after a deployment, independent of the implementation.
 
-- After a success every declared tag is at its declared image, no other tag
-  has moved, and only that has gone which removal that was asked for may take:
-  tags at the resource's own image that nothing else declares, and images
-  that thereby lose their last tag.
-- After a rollback, and after any other undo, every tag that existed before is
-  exactly where it was. One that is new stays under Keep, and is gone where
-  the side that undoes it removes.
-- What is declared, exists. What existed before, exists.
+- After a success, every declared tag points to its declared image, and no other
+  tag has moved. Only the declared removals have happened: of tags at the image of
+  the resource that nothing else declares, and of images that thereby lose their
+  last tag.
+- After a rollback or another undo, every tag that existed before points to its
+  previous image. A new tag stays with Keep, and is removed if the declaration
+  that undoes it removes.
+- Declared images exist, and so do images that existed before.
 
-Each exception says which line of decision 0019 it comes from.
+Each exception quotes a line of decision 0019.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
+from .before import Before, Key, Places, claims_of
 from .circumstances import OUTLIVED, Circumstances
 from .course import Change, Deployed, Deployment, Properties, Template
-from .declarations import claims
+from .declarations import claims, deletes, has_record, is_immutable, may_move, untags
 from .registry import PARTS, SETTLED_SECONDS, World
 from .stack import Stack
 
-Key = tuple[str, str]
-"""Repository and tag."""
-
-Places = set[str | None]
-"""Digests; None stands for a tag that does not exist."""
-
-
 Kind = Literal["put", "undone", "removed", "kept"]
+PUTS_ALL_TAGS = ("RepositoryName", "Source", "Platforms", "Refresh")
+"""An update puts all tags if one of these properties changes (decision 0012)."""
+
 KINDS: tuple[Kind, ...] = ("put", "undone", "removed", "kept")
 
 
 @dataclass
 class Verdict:
     """
-    Where a tag may be.
+    The images that a tag may have.
 
     Attributes:
-        kind: What is done with it; a tag that people move meanwhile may end
-            elsewhere where it is put or undone, and nowhere else.
+        kind: What an operation does with the tag. If people move it in the meantime, it may
+            end at another image only if the operation puts or undoes it.
     """
 
     kind: Kind
@@ -53,45 +49,18 @@ class Verdict:
 
 
 @dataclass
-class Before:
-    """
-    What was there before deployments that have not succeeded yet.
-
-    Attributes:
-        tags: Where each tag was.
-        seen: Where a taken-over tag was, too, as far as its taker could see or somebody moved it since.
-        is_denied: The function had no permission for something meanwhile.
-    """
-
-    tags: Mapping[Key, str]
-    images: Mapping[str, frozenset[str]]
-    seen: dict[Key, Places] = field(default_factory=dict)
-    is_denied: bool = False
-
-    @classmethod
-    def now(cls, world: World, lag_seconds: float) -> Before:
-        # "What is not restored": a tag that somebody moved in the seconds before,
-        # while reads still showed the old place.
-        state, since = world.state(), world.stage.time - lag_seconds
-        return cls(state.tags, state.images, {key: world.since(*key, since) for key in world.known_tags()})
-
-    def meddle(self, world: World, keys: Iterable[Key], since: float) -> None:
-        """Take what others did with *keys* as what may stay."""
-        for key in keys:
-            self.seen.setdefault(key, set()).update(world.since(*key, since))
-
-
-@dataclass
 class Operation:
     """
-    A deployment, or the removal of a stack, as it stood at its beginning.
+    A deployment or the deletion of a stack, and the state at its beginning.
 
     Attributes:
-        template: None where the stack is removed, or goes back.
-        origin: What was there before the deployments that are undone, if they are.
-        others: What the other stacks hold, each by its stack's name, a dot and its own.
-        is_alone: Nothing else goes on.
-        is_tidy: Nothing was ever abandoned that might still be owned.
+        template: The template; None if the stack is deleted or rolled back.
+        origin: The state before the deployments that it may undo.
+        others: The resources of other stacks, by ``<stack>.<logical id>``.
+        records: The tags that other stacks ever declared, each with its image. Their records may have stayed.
+        is_alone: Whether no other operation runs.
+        is_tidy: Whether no resource was ever abandoned, which might still own something.
+        could_succeed: Whether nothing prevented the success of the deployment.
     """
 
     world: World
@@ -100,8 +69,10 @@ class Operation:
     around: Circumstances
     origin: Before
     others: Mapping[str, Deployed] = field(default_factory=dict)
+    records: Collection[tuple[Key, str | None]] = ()
     is_alone: bool = True
     is_tidy: bool = True
+    could_succeed: bool = True
     done: Deployment | None = None
 
     def __post_init__(self) -> None:
@@ -123,16 +94,41 @@ class Operation:
         return self.deployment.changes
 
     def sources(self, properties: Properties) -> Places:
-        """Return all that the source of *properties* has stood for meanwhile, as far as it could be seen."""
+        """Return all digests that the source of *properties* may have been resolved to in the meantime."""
         return self.world.resolve(properties, self.started - self.around.lag_seconds)
 
     def digests(self, change: Change) -> Places:
-        """Return what a change may have published."""
+        """Return the digests that a change may have published."""
         return {change.deployed.digest} if change.succeeded else self.sources(change.new) - {None}
 
     @property
     def verdicts(self) -> dict[Key, Verdict]:
-        """Where the tags may be that it has anything to do with."""
+        """The verdicts for all tags that the operation involves."""
+        verdicts = self._verdicts()
+        live = {key for now in self.live().values() for key in claims_of(now.properties)}
+        # An undo may return a tag to another stack only if that declares it at the image that it had before.
+        others = [(key, now) for now in self.others.values() for key in claims_of(now.properties)]
+        live |= {
+            key for key, now in others if now.digest != self.origin.tags.get(key) and not self._was_just_moved(key)
+        }
+        for key in self.origin.declared & self.origin.tags.keys() - verdicts.keys() - live:
+            # "Not restored": a tag that a failed deployment took over and the next one drops. An undo may restore it.
+            places = {*self._where(key), self.origin.tags[key], *self.origin.seen.get(key, ())}
+            verdicts[key] = Verdict("undone", places, "a failed deployment had it")
+        return verdicts
+
+    def _was_just_moved(self, key: Key) -> bool:
+        """Whether reads may still show an older image of a tag: "a tag that a person or another stack moved …"."""
+        return len(self.world.since(*key, self.started - self.around.lag_seconds)) > 1
+
+    def _overlooked(self, change: Change, key: Key) -> Places:
+        """Return where a tag stays in an update that does not concern it: "such an update relies on reads"."""
+        old = change.old.properties if change.old else {}
+        if not old or key not in claims_of(old) or any(old.get(name) != change.new.get(name) for name in PUTS_ALL_TAGS):
+            return set()
+        return self._where(key) if self._was_just_moved(key) else set()
+
+    def _verdicts(self) -> dict[Key, Verdict]:
         match self.deployment.status:
             case "COMPLETE":
                 return self._completed()
@@ -146,51 +142,77 @@ class Operation:
 
     def _completed(self) -> dict[Key, Verdict]:
         assert self.template is not None
-        verdicts = self._undone(self.broken.values())
+        undone = [*self.broken.values()]
+        verdicts = self._undone(undone)
         for name, is_gone in self.deployment.removed.items():
             old = self.held[name]
-            if deletes(old.properties):
+            if name not in self.stable:
+                # A failed deployment created the resource. Its deletion gives back what it took over.
+                change = Change.to(name, old)
+                change.is_undone = is_gone
+                undone.append(change)
+                self._merge(verdicts, self._undone([change]))
+            elif deletes(old.properties):
                 verdicts |= self._removed(name, old, claims_of(old.properties), is_sure=is_gone)
+        self._let_stay(verdicts, undone)
         for change in self.changes:
             verdicts |= self._dropped(change)
             assert self.sources(change.new) >= {change.deployed.digest}, f"{change.logical_id}: another image"
         changed = {change.logical_id: change for change in self.changes}
         for key, name in claims(self.template).items():
             if name in changed:
-                verdicts[key] = Verdict("put", {changed[name].deployed.digest}, f"{name} declares it")
-            elif key in verdicts:
+                # "Someone deleted the tag … When the failed resource is deleted at the end, it gives the tag back".
+                left = verdicts[key].places if key in verdicts and self._was_deleted(key) else set()
+                left |= self._overlooked(changed[name], key)
+                verdicts[key] = Verdict("put", {changed[name].deployed.digest, *left}, f"{name} declares it")
+            elif key in verdicts and (verdicts[key].kind != "undone" or self._where(key) == {self.held[name].digest}):
+                # If a failed resource has taken the tag from this one, it gives the tag back (U1).
                 verdicts[key] = Verdict("kept", self._where(key), f"{name} declares it, as before")
         return verdicts
 
     def _kept(self) -> dict[Key, Verdict]:
-        """Of a deployment that failed, and was not rolled back."""
-        recreated = [
-            change for name, change in self.broken.items() if name not in self.stack.broken or self._is_changed(name)
-        ]
+        """Return the verdicts after a failed deployment that was not rolled back."""
+        changed = {change.logical_id for change in self.changes}
+        recreated = [each for name, each in self.broken.items() if name not in self.stack.broken or name in changed]
         verdicts = self._undone(recreated)
+        self._let_stay(verdicts, recreated)
         here = {key: verdict.places for key, verdict in verdicts.items()}
-        for change in self.changes:
+        for change in filter(lambda change: change.succeeded, self.changes):
+            verdicts |= self._dropped(change)
+        # CloudFormation undoes the failed changes at the end, even if two are made together.
+        for change in sorted(self.changes, key=lambda change: not change.succeeded):
             if change.succeeded:
-                verdicts |= self._dropped(change)
                 why = f"{change.logical_id} declares it, and has been deployed"
-                verdicts |= {key: Verdict("put", self.digests(change), why) for key in claims_of(change.new)}
+                for key in claims_of(change.new):
+                    verdicts[key] = Verdict("put", self.digests(change) | self._overlooked(change, key), why)
             elif change.old is None:
                 why = f"{change.logical_id} could not be created"
                 for key in claims_of(change.new):
-                    # A tag that is new may stay until the creation is undone, which comes with the next deployment.
+                    # A new tag may stay until the next deployment undoes the creation.
                     may_stay = key not in self.start.tags or _may_be_left(change, key[1])
                     left = self.digests(change) if may_stay else set()
                     verdicts[key] = Verdict("undone", {*here.get(key, self._where(key)), *left}, why)
             else:
                 now = Before(self.start.tags, self.start.images, self.origin.seen)
-                verdicts |= self._undone([change], now)
+                undone = self._undone([change], now)
+                # "With KEEP and rollback disabled, an update whose response was lost gives nothing back."
+                is_lost = change.answer is None and not has_record(change.old.properties)
+                for key in claims_of(change.new) if is_lost else ():
+                    undone[key].places |= self.digests(change)
+                for key in verdicts.keys() & undone.keys() if not change.is_undone else ():
+                    undone[key].places |= verdicts[key].places
+                verdicts |= undone
         return verdicts
 
-    def _is_changed(self, name: str) -> bool:
-        return any(change.logical_id == name for change in self.changes)
+    def _let_stay(self, verdicts: Mapping[Key, Verdict], undone: Iterable[Change]) -> None:
+        """Let tags stay that none of the undone changes has put where they are, as "if the tag was moved again"."""
+        put = {(key, digest) for change in undone for key in claims_of(change.new) for digest in self.digests(change)}
+        for key, verdict in verdicts.items():
+            if verdict.kind == "undone":
+                verdict.places |= {place for place in self._where(key) if (key, place) not in put}
 
     def _undone(self, changes: Iterable[Change], origin: Before | None = None) -> dict[Key, Verdict]:
-        """Of changes that were undone: what existed is where it was."""
+        """Return the verdicts of undone changes: existing tags have their previous images."""
         verdicts: dict[Key, Verdict] = {}
         for change in changes:
             old = claims_of(change.old.properties) if change.old else {}
@@ -205,15 +227,19 @@ class Operation:
         before = origin.tags.get(key)
         if is_own:
             assert change.old
-            # Two promises meet where people had moved it before: where it was, and what is declared exists.
+            # If people had moved the tag before, two promises conflict: the previous image, and the declared one.
             verdict = Verdict("undone", {before, change.old.digest}, f"{change.logical_id} had it before")
         elif before is not None:
             verdict = Verdict("undone", {before, *origin.seen.get(key, ())}, "it was there before")
-            if None in (*origin.seen.get(key, ()), *self.world.meddling.tags.get(key, ())):
-                # It was not there when its taker looked.
+            if self._was_deleted(key):
+                # The tag did not exist when the resource read it.
                 verdict.places |= self._undone_new(change, key).places
+            # "A tag is not given back if another declaration has it on the current image."
+            other = self._claimed_by_others().get(key)
+            verdict.places |= {self.others[other].digest} & self.digests(change) if other else set()
+            verdict.places |= self._recorded(key, self.digests(change))
             if self.origin.is_denied:
-                # "A function without permission for the records … says what it could not remember".
+                # "Without permission for the records, the function … logs what it could not record."
                 verdict.places |= self.digests(change)
         else:
             verdict = self._undone_new(change, key)
@@ -222,29 +248,37 @@ class Operation:
             verdict.places |= {*self.digests(change), None}
         return verdict
 
+    def _was_deleted(self, key: Key) -> bool:
+        """Whether people may have deleted a tag since the failed deployments began."""
+        return None in (*self.origin.seen.get(key, ()), *self.world.meddling.tags.get(key, ()))
+
     @property
     def _cannot_know_success(self) -> bool:
-        """U12: whether a deployment has succeeded before its stack is deleted, only the stack's events tell."""
+        """Whether only unreadable events show if a deployment succeeded before the stack was deleted (U12)."""
         troubled = [times for name, _, times in self.around.trouble if name == "DescribeStackEvents"]
         return self.deployment.status in {"DELETED", "DELETE FAILED"} and sum(troubled) > OUTLIVED
 
     def _undone_new(self, change: Change, key: Key) -> Verdict:
-        """Of a tag that did not exist: "it stays under KEEP; under UNTAG or DESTROY it goes"."""
+        """Return the verdict of a new tag: "With KEEP, the tag stays. With UNTAG or DESTROY it is removed"."""
         is_made = change.old is None or change.is_replacement
         sides = [change.new] if is_made or change.old is None else [change.new, change.old.properties]
         removes = any(untags(side) or deletes(side) for side in sides)
         digests = self.digests(change)
         if not removes:
             is_known = change.succeeded and bool(is_made or change.old)
-            return Verdict("undone", {*digests} if is_known else {None, *digests}, "it is new, and nothing removes it")
-        patterns = change.old.properties if change.old else change.new
-        stays = self._is_listed(key[0], digests) or key in self._claimed_by_others() or _is_immutable(patterns, key[1])
+            # People may have moved or deleted the tag between the failed deployment and its undo.
+            here = self._where(key) if self.was_open else set()
+            places = {*digests, *here} if is_known else {None, *digests, *here}
+            return Verdict("undone", places, "it is new, and nothing removes it")
+        is_protected = any(is_immutable(side, key[1]) for side in sides)
+        stays = self._is_listed(key[0], digests) or key in self._claimed_by_others() or is_protected
         is_moved_away = change.old is not None and _home(change.old.properties) != _home(change.new)
+        stays = stays or bool(self._recorded(key, digests))
         may_stay = stays or self.origin.is_denied or (is_moved_away and not change.is_replacement)
         return Verdict("undone", {None, *(digests if may_stay else ())}, "it is new, and is removed again")
 
     def _destroyed(self) -> dict[Key, Verdict]:
-        """Of a stack that was removed: what has not succeeded is undone, the rest is removed or kept."""
+        """Return the verdicts of a deleted stack: failed deployments are undone; other tags are removed or stay."""
         made = {name: Change.to(name, now) for name, now in self.held.items() if name not in self.stable}
         made |= self.broken
         verdicts: dict[Key, Verdict] = {}
@@ -260,14 +294,19 @@ class Operation:
         return verdicts
 
     def _undone_since_success(self, name: str, now: Deployed) -> dict[Key, Verdict]:
-        """Of a resource that was updated since the last success: it gives back what it took over since."""
+        """Return the verdicts of a resource that was updated since the last success, which is undone."""
         change = Change.to(name, now)
         change.is_undone = self._is_gone(name)
         own = claims_of(self.stable[name].properties)
         verdicts = {key: verdict for key, verdict in self._undone([change]).items() if key not in own}
+        if not deletes(now.properties):
+            for key in verdicts.keys() - self.origin.tags.keys():
+                # "Not restored": a new tag of a failed update, if its resource is deleted.
+                verdicts[key].places |= self._where(key)
         for key in own:
-            # Where people had moved it before, an update that was undone may have taken it over.
-            places = {*self._where(key), self.origin.tags.get(key)}
+            # If people had moved the tag before, an undone update may have taken it over.
+            # "Not restored": a tag that two stacks took over one after the other, if both are undone.
+            places = {*self._where(key), self.origin.tags.get(key), *self.origin.seen.get(key, ())}
             verdicts[key] = Verdict("undone", places, f"{name} had it before")
         return verdicts
 
@@ -275,7 +314,7 @@ class Operation:
         return self.deployment.removed.get(name, False)
 
     def _merge(self, verdicts: dict[Key, Verdict], undone: Mapping[Key, Verdict]) -> None:
-        """A tag goes back to an image that is itself removed: then it may be gone."""
+        """Merge verdicts. If a tag is given back to an image that is itself removed, the tag may be gone."""
         deleted = [now.digest for now in self.held.values() if deletes(now.properties)]
         going = {part for digest in deleted for part in _with_parts(digest)}
         for key, verdict in undone.items():
@@ -287,15 +326,24 @@ class Operation:
             verdicts[key] = verdict
 
     def _dropped(self, change: Change) -> dict[Key, Verdict]:
-        """Of the tags that an update no longer declares."""
+        """Return the verdicts of the tags that an update drops."""
         if change.old is None or change.is_replacement or not untags(change.new):
             return {}
         keys = set(claims_of(change.old.properties)) - set(claims_of(change.new))
-        removable = {key for key in keys if not _is_immutable(change.new, key[1])}
-        return self._removed(change.logical_id, change.old, removable, is_sure=True)
+        removable = {key for key in keys if not is_immutable(change.new, key[1])}
+        verdicts = self._removed(change.logical_id, change.old, removable, is_sure=True)
+        stable = self.stable.get(change.logical_id)
+        own = claims_of(stable.properties) if stable else {}
+        for key in verdicts.keys() - own.keys() if self.was_open else ():
+            if (before := self.origin.tags.get(key)) is not None:
+                # "If an update drops tags that an earlier failed deployment took over, it gives them back at once".
+                is_known = before != change.old.digest and not (self.origin.is_denied or self._was_deleted(key))
+                places = {before, *self.origin.seen.get(key, ()), *(() if is_known else verdicts[key].places)}
+                verdicts[key] = Verdict("undone", places, "it was there before, and is dropped")
+        return verdicts
 
     def _removed(self, name: str, old: Deployed, keys: Iterable[Key], *, is_sure: bool) -> dict[Key, Verdict]:
-        """Of tags that may go: those at the resource's own image, which no live declaration has."""
+        """Return the verdicts of removed tags: only those at the image of the resource, without another owner."""
         verdicts: dict[Key, Verdict] = {}
         claimed = self._claimed_by_others()
         for key in keys:
@@ -304,31 +352,32 @@ class Operation:
             if key in claimed and self._protects(claimed[key], name):
                 verdicts[key] = Verdict("kept", {old.digest}, "another stack declares it")
                 continue
-            # A tag that was put moments ago may not be seen yet.
+            # A tag that was just put may not be visible yet.
             is_seen = not self.around.lag_seconds or self.around.waited_seconds >= SETTLED_SECONDS
             is_smooth = self.around.are_smooth and is_seen and self.is_alone and self.is_tidy
-            must = is_sure and is_smooth and key not in claimed
+            must = is_sure and is_smooth and key not in claimed and not self._recorded(key, {old.digest})
             is_last = not deletes(old.properties) and not self._has_other_tags(key[0], old.digest)
-            is_kept = self._is_listed(key[0], {old.digest}) or _is_immutable(old.properties, key[1])
+            is_kept = self._is_listed(key[0], {old.digest}) or is_immutable(old.properties, key[1])
             may_stay = not must or is_last or is_kept
             verdicts[key] = Verdict("removed", {None, *([old.digest] if may_stay else [])}, f"{name} no longer has it")
         return verdicts
 
     def _protects(self, other: str, name: str) -> bool:
         """
-        Whether the other stack's declaration is one whose tags another's removal spares.
+        Whether the declaration of another stack protects its tags from removals.
 
-        "What is not restored": a declaration of one digest protects its tags
-        on its own image only.
-
-        "What is not restored": a declaration without a record (a digest under
-        its own tags) is protected from another stack's DESTROY by its tags at
-        the image, and by nothing else.
+        "Not restored": a declaration of one digest protects its tags on its own
+        image only, and one without a record is protected from another app's
+        DESTROY only by its tags on the image.
         """
         live, mine = self.others[other], self.held[name]
         if live.digest != mine.digest and not may_move(live.properties):
             return False
         return has_record(live.properties) or live.since > mine.since
+
+    def _recorded(self, key: Key, digests: Places) -> Places:
+        """Return the images at which records of other stacks may protect a tag: "the record of an image … stays"."""
+        return {digest for digest in digests if (key, digest) in self.records}
 
     def _claimed_by_others(self) -> dict[Key, str]:
         return claims({name: other.properties for name, other in self.others.items()})
@@ -337,7 +386,7 @@ class Operation:
         return {self.start.tags.get(key)}
 
     def _has_other_tags(self, repository: str, digest: str) -> bool:
-        """Whether an image has kept a tag that it had before."""
+        """Whether an image still has a tag that it had before."""
         after = self.world.state().tags
         return any(
             digest == place == self.start.tags.get((home, tag))
@@ -350,10 +399,10 @@ class Operation:
         held = self.start.images[repository] | self.world.state().images[repository]
         return any(digest in PARTS.get(index, ()) for index in held for digest in digests)
 
-    # What is declared, and what may be with the images
+    # Declarations, and the images that may appear or disappear
 
     def live(self) -> Mapping[str, Deployed]:
-        """Return what the stack holds now."""
+        """Return the current resources of the stack."""
         return self.stack.resources
 
     def all_keys(self) -> set[Key]:
@@ -364,13 +413,13 @@ class Operation:
 
     @property
     def changed(self) -> dict[str, Properties]:
-        """The resources that are to be created or updated."""
+        """The resources that the template creates or updates."""
         old = {name: now.properties for name, now in self.held.items()}
         return {name: new for name, new in (self.template or {}).items() if old.get(name) != new}
 
     @property
     def can_succeed(self) -> bool:
-        """Whether all images exist that are declared anew, and no rule of the declarations forbids them."""
+        """Whether all newly declared images exist, and no rule forbids the changes."""
         found = {name: self.sources(new) for name, new in self.changed.items()}
         return not any(
             None in found[name] or self._moves_immutable(new, found[name]) for name, new in self.changed.items()
@@ -380,7 +429,7 @@ class Operation:
         return any(
             not self.world.since(*key, self.started - self.around.lag_seconds) <= {None, *digests} or len(digests) > 1
             for key in claims_of(new)
-            if _is_immutable(new, key[1])
+            if is_immutable(new, key[1])
         )
 
     @property
@@ -390,7 +439,7 @@ class Operation:
 
     @property
     def can_go_back(self) -> bool:
-        """Whether all images still exist that were declared before."""
+        """Whether all previously declared images still exist."""
         images = self.start.images
         return all(now.digest in images[_home(now.properties)] for now in (*self.held.values(), *self.stable.values()))
 
@@ -401,7 +450,7 @@ class Operation:
         return any(deletes(each) or untags(each) for each in [*before, *(change.new for change in self.changes)])
 
     def may_go(self) -> Iterator[tuple[str, str]]:
-        """Yield the images that may have gone, by repository: of resources that are removed with them."""
+        """Yield the images that may have been deleted, by repository."""
         status = self.deployment.status
         for name in self.deployment.removed:
             if name in self.held and deletes(self.held[name].properties):
@@ -413,7 +462,7 @@ class Operation:
                 yield from (part for part in parts if part[1] not in self.origin.images[part[0]])
 
     def may_come(self) -> Iterator[tuple[str, str]]:
-        """Yield the images that may have come: declared anew, and the old ones, which an undo may bring back."""
+        """Yield the images that may be new, by repository: newly declared ones, and old ones that an undo restores."""
         for change in self.changes:
             yield from parts_of(change.new, self.digests(change))
             if change.old:
@@ -421,7 +470,7 @@ class Operation:
 
 
 def _may_be_left(change: Change, tag: str) -> bool:
-    """Whether a failed creation may leave a tag at its image: nobody answered, or the answer says so."""
+    """Whether a failed creation may leave a tag at its image: there was no response, or the response says so."""
     if change.answer is None:
         return True
     return f"{tag} (was " in change.answer.reason
@@ -437,34 +486,5 @@ def parts_of(properties: Properties, digests: Iterable[str | None]) -> Iterator[
             yield from ((_home(properties), part) for part in _with_parts(digest))
 
 
-def _is_immutable(properties: Properties, tag: str) -> bool:
-    patterns: Any = properties.get("ImmutableTags", [])
-    return any(fnmatchcase(tag, pattern) for pattern in patterns)
-
-
-def claims_of(properties: Properties) -> Mapping[Key, str]:
-    return claims({"": properties})
-
-
-def has_record(properties: Properties) -> bool:
-    """Whether a declaration writes down what it owns, whatever there is in the registry."""
-    is_named = "StateParameterName" in properties
-    return may_move(properties) or is_named or untags(properties) or deletes(properties)
-
-
-def may_move(properties: Properties) -> bool:
-    """Whether a source may stand for another image later."""
-    source: Any = properties["Source"]
-    return "Tag" in source or ("Image" in source and "@" not in source["Image"]["Reference"])
-
-
 def _home(properties: Properties) -> str:
     return str(properties["RepositoryName"])
-
-
-def untags(properties: Properties) -> bool:
-    return properties.get("OnTagRemoved") == "Untag"
-
-
-def deletes(properties: Properties) -> bool:
-    return properties.get("OnDelete") == "Delete"

@@ -1,11 +1,11 @@
-"""The registry that stacks live beside: a few images, and people who move and delete tags by hand."""
+"""The registry of the random histories: a few images, and people who move and delete tags."""
 
 from __future__ import annotations
 
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,42 +23,42 @@ HOMES = ("acme/agent", "acme/other")
 """Repositories that stacks publish to."""
 
 UPSTREAM = "acme/upstream"
-"""Where they copy from; nothing of theirs may change here."""
+"""The repository that they copy from. No stack may change it."""
 
 SOURCE_TAG = "build"
-"""A tag of the homes that stacks take images from, and never put."""
+"""A source tag in these repositories, which no stack declares."""
 
 UPSTREAM_TAGS = ("edge", "stable")
 
 BYSTANDER = "somebody-else"
-"""A tag of the homes that no stack declares."""
+"""A tag in these repositories that no stack uses."""
 
 IMAGES = tuple(build_image({"etc/name": name.encode()}) for name in ("first", "second", "third"))
 MULTI_ARCH = build_image({"etc/name": b"both"}, platforms=("linux/amd64", "linux/arm64"))
 RESIDENT = (*IMAGES, MULTI_ARCH)
-"""Images of the homes."""
+"""Images in these repositories."""
 
 FOREIGN = (
     build_image({"etc/name": b"upstream"}),
     build_image({"etc/name": b"upstream of both"}, platforms=("linux/amd64", "linux/arm64")),
 )
-"""Images of the upstream repository."""
+"""Images in the upstream repository."""
 
 
 def index_of(*images: Image) -> str:
-    """Write an index of images."""
+    """Return an index of images."""
     entries = [{"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)} for image in images]
     return json.dumps({"schemaVersion": 2, "mediaType": ManifestMediaType.OCI_INDEX, "manifests": entries})
 
 
 NEW_INDEX = index_of(*IMAGES[:2])
-"""In no repository at the beginning, but all that it lists is in the homes."""
+"""An index that is in no repository at first. Its children are."""
 
 PARTS = {
     **{image.digest: frozenset(child.digest for child in image.children) for image in (*RESIDENT, *FOREIGN)},
     str(Digest.of(NEW_INDEX.encode())): frozenset(image.digest for image in IMAGES[:2]),
 }
-"""What an image lists."""
+"""The children of each index."""
 
 _NAMES = {
     **{image.digest: f"<{name}>" for image, name in zip(RESIDENT, ("first", "second", "third", "both"), strict=True)},
@@ -76,19 +76,19 @@ _BODIES = {repr(image.manifest.decode()): _NAMES[image.digest] for image in RESI
 AGAIN = " (and again)"
 
 SETTLED_SECONDS = 600.0
-"""So long after a write, every read sees it."""
+"""How many seconds after a write every read shows it."""
 
 Tags = dict[tuple[str, str], str]
-"""Repository and tag to digest."""
+"""Digests, by repository and tag."""
 
 
 @dataclass(frozen=True)
 class State:
     """
-    All that is in the registry.
+    The content of the registry.
 
     Attributes:
-        images: Digests by repository, tagged or not.
+        images: The digests by repository, with or without tags.
     """
 
     tags: Tags
@@ -98,10 +98,10 @@ class State:
 @dataclass(frozen=True)
 class Deed:
     """
-    What a person does to the repositories.
+    An action of a person.
 
     Attributes:
-        after_seconds: Since the beginning of the deployments that it comes into.
+        after_seconds: The time since the concurrent deployments began.
     """
 
     after_seconds: float
@@ -114,12 +114,12 @@ class Deed:
 @dataclass
 class Meddling:
     """
-    What people did.
+    The results of people's actions.
 
     Attributes:
-        tags: All that they moved a tag to, the last of it last; None where they deleted it.
-        images: By repository, those that they deleted.
-        brought: By repository, those that they pushed.
+        tags: The images that they moved each tag to, the latest last; None if they deleted it.
+        images: The images that they deleted, by repository.
+        brought: The images that they pushed, by repository.
     """
 
     tags: dict[tuple[str, str], list[str | None]] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class Meddling:
     brought: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, before: State, after: State) -> None:
-        """Add what made *after* of *before*."""
+        """Add the difference between two states."""
         for key in before.tags.keys() | after.tags.keys():
             if before.tags.get(key) != after.tags.get(key):
                 self.tags.setdefault(key, []).append(after.tags.get(key))
@@ -138,7 +138,7 @@ class Meddling:
 
 @dataclass
 class World:
-    """A sandbox that is set back in an instant, and the time that both it and the functions go by."""
+    """A sandbox that can be reset quickly, and the virtual time that it shares with the functions."""
 
     sandbox: Sandbox
     stage: Stage = field(default_factory=Stage)
@@ -157,11 +157,11 @@ class World:
             push_image(self.sandbox, home, IMAGES[0], [SOURCE_TAG, BYSTANDER])
         for image, tag in zip(FOREIGN, UPSTREAM_TAGS, strict=True):
             push_image(self.sandbox, UPSTREAM, image, [tag])
-        assert self._upstream  # asked for before there are faults
+        assert self._upstream  # created before there are faults
         self.beginning = copy.deepcopy(self.sandbox.store.registries)
 
     def begin_anew(self) -> None:
-        """Set everything back to the beginning."""
+        """Reset everything."""
         self.stage.begin_anew()
         self.chronicle.clear()
         with self.sandbox.store.lock:
@@ -170,21 +170,21 @@ class World:
         self.calm_down()
 
     def calm_down(self, seconds: float = SETTLED_SECONDS) -> None:
-        """End all faults, and let time pass; by default, until every write is seen."""
+        """Remove all faults, and let time pass; by default, until reads show every write."""
         self.sandbox.faults.clear()
         self.sandbox.requests.clear()
         self.lag(0.0)
         self.stage.pass_by(seconds)
 
     def lag(self, seconds: float) -> None:
-        """Let reads be as old as that."""
+        """Make reads return the state of *seconds* ago."""
         self.lag_seconds = seconds
         self.sandbox.settings = type(self.sandbox.settings)(
             read_lag_describe_seconds=seconds, read_lag_digest_seconds=seconds, read_lag_tag_seconds=seconds
         )
 
     def tell(self, text: str) -> None:
-        """Write down what happens; what happens again and again, once."""
+        """Add a line to the history, without repetitions."""
         text = named(text)
         if self.chronicle and self.chronicle[-1][9:].removesuffix(AGAIN).strip() == text.strip():
             self.chronicle[-1] = self.chronicle[-1].removesuffix(AGAIN) + AGAIN
@@ -199,21 +199,21 @@ class World:
         return State(tags, images)
 
     def known_tags(self) -> set[tuple[str, str]]:
-        """Return all tags that there ever were."""
+        """Return all tags that ever existed."""
         return {(name, tag) for name, home in self._repositories for tag in home.tags}
 
     def since(self, repository: str, tag: str, when: float) -> set[str | None]:
-        """Return all that a tag has pointed to since then; None where it did not exist."""
+        """Return all digests of a tag since *when*; None if it did not exist."""
         timeline = self._named(repository).tags.get(tag)
         if timeline is None:
             return {None}
-        changes = timeline._changes  # noqa: SLF001 - the sandbox has no call for the past
+        changes = timeline._changes  # noqa: SLF001 - the sandbox has no API for past states
         first = max((number for number, (at, _) in enumerate(changes) if at <= when), default=None)
         values = [value for _, value in changes[first or 0 :]]
         return {str(value.digest) if value else None for value in values} | ({None} if first is None else set())
 
     def do(self, deed: Deed) -> None:
-        """Do what a person does; the last tag of an image takes it along."""
+        """Carry out the action of a person. Removing the last tag of an image deletes the image."""
         before = self.state()
         images = FOREIGN if deed.repository == UPSTREAM else RESIDENT
         image = images[deed.image % len(images)]
@@ -231,7 +231,7 @@ class World:
 
     @contextmanager
     def _without_faults(self) -> Iterator[None]:
-        """Faults are the function's: people try again until it works."""
+        """Suspend the faults, because people repeat their actions until they succeed."""
         world = self.sandbox.world
         faults, world.faults = world.faults, Faults()
         try:
@@ -243,7 +243,7 @@ class World:
         self._client.batch_delete_image(repositoryName=repository, imageIds=[image_id])
 
     def mend(self) -> None:
-        """Bring back what people deleted of the images and tags that stacks take images from."""
+        """Restore the source images and tags that people deleted."""
         before = self.state()
         for home in HOMES:
             for image in (*RESIDENT, *FOREIGN):
@@ -251,28 +251,36 @@ class World:
             if (home, SOURCE_TAG) not in before.tags:
                 push_image(self.sandbox, home, IMAGES[0], [SOURCE_TAG])
         self.meddling.add(before, self.state())
-        self.tell("a person brings back what was deleted of the sources")
+        self.tell("a person restores the deleted sources")
 
     def upstream(self, reference: str) -> str:
-        """Name an image of the upstream repository: ``:edge`` or ``@sha256:…``."""
+        """Return a reference to an upstream image: ``:edge`` or ``@sha256:…``."""
         return f"{self._upstream}{reference}"
 
     def resolve(self, properties: Mapping[str, Any], when: float) -> set[str | None]:
-        """Return all that the source of *properties* has stood for since then; None where there is no such image."""
+        """
+        Return all digests of the source of *properties* since *when*; None if the image did not exist.
+
+        An image that people have deleted since may have existed at that time.
+        """
         home, source = str(properties["RepositoryName"]), properties["Source"]
-        held = self.state().images[home]
         match source:
             case {"Digest": digest}:
-                return {str(digest) if digest in held else None}
+                return self._existing(home, str(digest), [digest])
             case {"Tag": tag}:
                 return self.since(home, tag, when)
             case {"Manifest": {"Body": body}}:
-                known = all(child in held for child in _children(json.loads(body)))
-                return {str(Digest.of(body.encode())) if known else None}
+                return self._existing(home, str(Digest.of(body.encode())), _children(json.loads(body)))
             case {"Image": {"Reference": reference}}:
                 digest, tag = reference.partition("@")[2], reference.rpartition(":")[2]
                 return {digest} if digest else self.since(UPSTREAM, tag, when)
         raise AssertionError(source)
+
+    def _existing(self, home: str, digest: str, parts: Collection[str]) -> set[str | None]:
+        held = self.state().images[home]
+        if held.issuperset(parts):
+            return {digest}
+        return {digest, None} if (held | self.meddling.images.get(home, set())).issuperset(parts) else {None}
 
     @cached_property
     def _client(self) -> Any:
@@ -292,7 +300,7 @@ class World:
 
 
 def named(text: str) -> str:
-    """Write images by name instead of by digest, and records without what says little."""
+    """Replace digests by names, and shorten records."""
     for known, name in _BODIES.items():
         text = text.replace(known, name)
     text = re.sub('"(?:version|stack|request)":[^,]*,', "", text)

@@ -1,9 +1,7 @@
 """
-A stack of several custom resources, deployed as CloudFormation deploys it.
+Simulate the deployments of a stack of several custom resources, in virtual time.
 
-Everything here goes on in a stage's time; the same course makes the same
-requests. What CloudFormation does is in ``shared/CUSTOM_RESOURCES.md`` of the
-project's notes, 1.6 and "News", as far as anybody has seen it.
+The same course produces the same requests.
 """
 
 from __future__ import annotations
@@ -27,14 +25,14 @@ T = TypeVar("T")
 @dataclass(eq=False)
 class Stack:
     """
-    The stack; at most one deployment is under way.
+    A stack. It has at most one deployment at a time.
 
     Attributes:
-        resources: What CloudFormation holds for created.
-        stable: What the last deployment that succeeded left.
-        broken: Resources whose creation failed, and which are still there since nothing was rolled back.
-        is_open: The last deployment failed, and was not rolled back.
-        life: Which stack of this name it is; a stack that was deleted comes back as another one.
+        resources: The resources that exist for CloudFormation.
+        stable: The resources after the last successful deployment.
+        broken: The resources whose creation failed and was not rolled back.
+        is_open: Whether the last deployment failed and was not rolled back.
+        life: The number of the stack with this name. A stack that is created again has another id.
     """
 
     cloud: Cloud
@@ -65,20 +63,20 @@ class Stack:
 
     @property
     def record(self) -> StackRecord:
-        """What CloudFormation tells of the stack."""
+        """The stack's record in the fake CloudFormation."""
         return self.cloud.stack(self.stack_id)
 
     def begin_anew(self) -> None:
-        """Forget everything."""
+        """Reset everything."""
         self.mail.clear()
         for holds in (self.resources, self.stable, self.broken):
             holds.clear()
         self.is_open, self.life, self._lives = False, 0, itertools.count(1)
 
     def deploy(self, template: Template, course: Course = SMOOTH) -> Deployment:
-        """Deploy *template*; a failure is dealt with as the course says."""
+        """Deploy *template*. After a failure, do what the course says."""
         if self.exists and self.record.status == "ROLLBACK_COMPLETE":
-            # Such a stack can only be deleted; it holds nothing.
+            # Such a stack has no resources, and can only be deleted.
             self._end()
         deployment = Deployment(course=course, held=dict(self.resources))
         is_new = not self.exists
@@ -96,7 +94,7 @@ class Stack:
         return deployment
 
     def roll_back(self, course: Course = SMOOTH) -> Deployment:
-        """Go back from a failed deployment that was left as it is: ``cdk rollback``."""
+        """Roll back a failed deployment that was not rolled back, as ``cdk rollback`` does."""
         assert self.is_open
         deployment = Deployment(course=course, held=dict(self.resources))
         changes = [
@@ -110,13 +108,13 @@ class Stack:
         return deployment
 
     def continue_rollback(self, deployment: Deployment) -> None:
-        """Take up a rollback that failed, with nothing in the way: what was rolled back already is left as it is."""
+        """Continue a failed rollback, without the resources that are already rolled back."""
         assert deployment.status == "ROLLBACK FAILED"
         deployment.course = replace(deployment.course, undoing=())
         self._roll_back(deployment, deployment.changes)
 
     def destroy(self, course: Course = SMOOTH) -> Deployment:
-        """Delete all resources. Those that cannot be deleted can be tried again."""
+        """Delete all resources. If that fails, it can be repeated."""
         deployment = Deployment(course=course, held=dict(self.resources), status="DELETED")
         self._note("DELETE_IN_PROGRESS")
         known = {name: (now.physical_id, now.properties) for name, now in self.resources.items()}
@@ -137,7 +135,7 @@ class Stack:
         return deployment
 
     def _go_forward(self, deployment: Deployment, template: Template) -> bool:
-        """Create and update; return whether everything succeeded, the stack's other resources too."""
+        """Create and update; return whether everything succeeded, including the stack's other resources."""
         course = deployment.course
         for name in [name for name in self.broken if name in template]:
             change = self.broken[name]
@@ -183,7 +181,7 @@ class Stack:
             assert change.answer.physical_id == old.physical_id, "a failed update that changes the id is a replacement"
 
     def _succeed(self, deployment: Deployment, template: Template, *, is_new: bool) -> None:
-        """Delete what is no longer declared, and the old ids of what was replaced; what cannot be is abandoned."""
+        """Delete removed resources and the old ids of replaced ones. If that fails, abandon them."""
         self.resources |= {change.logical_id: change.deployed for change in deployment.changes}
         gone = {name: old for name, old in deployment.held.items() if name not in template}
         gone |= {change.logical_id: change.old for change in deployment.changes if change.is_replacement and change.old}
@@ -200,7 +198,7 @@ class Stack:
             self._note("UPDATE_COMPLETE")
 
     def _keep(self, deployment: Deployment, *, is_new: bool) -> None:
-        """Leave what has succeeded; each update that failed is undone while the stack is still being updated."""
+        """Undo only the failed updates, while the stack is still in ``UPDATE_IN_PROGRESS``."""
         deployment.status = "KEPT"
         for change in deployment.changes:
             if change.succeeded:
@@ -243,7 +241,7 @@ class Stack:
         self._note("UPDATE_ROLLBACK_COMPLETE" if is_update else "ROLLBACK_COMPLETE")
 
     def _undo_update(self, change: Change, deployment: Deployment) -> None:
-        """Send an update the other way round, with the id that the resource has by now."""
+        """Send the reverse Update, with the current id of the resource."""
         old = change.old
         assert old is not None
         if change.is_replacement and not deployment.course.updates_replaced:
@@ -258,7 +256,7 @@ class Stack:
         change.undone = self._send("UPDATE", request, _nth(deployment.course.undoing, number))
         change.is_undone = change.undone is not None and change.undone.succeeded
         if change.undone is None:
-            deployment.reasons.append(f"{change.logical_id}: no answer")
+            deployment.reasons.append(f"{change.logical_id}: no response")
         elif not change.undone.succeeded:
             deployment.reasons.append(change.undone.reason)
         else:
@@ -270,7 +268,7 @@ class Stack:
         change.is_undone = change.undone.succeeded
 
     def _id_of(self, change: Change) -> str:
-        """The id of what was made, as CloudFormation knows it; it invents one where it got no answer."""
+        """Return the id of the new resource. CloudFormation makes one up if it got no response."""
         return change.answer.physical_id if change.answer else self.invented_id(change.logical_id)
 
     def invented_id(self, logical_id: str) -> str:
@@ -319,7 +317,7 @@ def _call(action: Callable[[T], object], item: T) -> Callable[[], object]:
 
 
 def _up_to(items: Iterator[T], condition: Callable[[T], bool]) -> Iterator[T]:
-    """Take items until one fulfils *condition*, and that one."""
+    """Yield items up to and including the first one that fulfils *condition*."""
     for item in items:
         yield item
         if condition(item):
@@ -336,7 +334,7 @@ def _in_order(names: Mapping[str, object], order: Sequence[int]) -> Iterator[str
 
 
 def _batches(items: Sequence[T], *, together: bool) -> Iterator[Sequence[T]]:
-    """Take the first two at once, if *together*, and then one at a time."""
+    """Yield the first two together if *together* is True, and then one at a time."""
     first = 2 if together else 1
     if items:
         yield items[:first]

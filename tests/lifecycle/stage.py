@@ -1,10 +1,10 @@
 """
-A virtual time in which several things go on, one of them at each moment.
+A virtual time for several threads, of which one runs at each moment (the "stage").
 
-Whoever waits (for a service's answer, between two attempts, for another one)
-lets the next one go on, in the order of the times until which they wait. So
-what comes between what is decided by numbers, which can be drawn, repeated
-and made smaller; no two threads ever run at the same time.
+A thread that waits (for a service, between two attempts, or for another thread)
+lets the thread with the earliest waiting time run. So numbers decide the order,
+and Hypothesis can draw, repeat and shrink them. No two threads run at the same
+time.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from dataclasses import dataclass, field
 from tests.support.clock import EPOCH
 
 STUCK_SECONDS = 60.0
-"""Of real time: nobody waits for longer than that for their turn."""
+"""How many real seconds a thread waits for its turn at most."""
 
 Action = Callable[[], object]
 
 
 class GoneError(SystemExit):
-    """The function that this thread worked for has ended; threads end by that without a word."""
+    """The function of this thread has been terminated. The thread ends silently."""
 
 
 @dataclass(eq=False)
 class _Wait:
-    """One who waits, until a time or until somebody else wakes them."""
+    """A waiting thread, which waits until a time or until another thread wakes it."""
 
     owner: object
     is_over: bool = False
@@ -41,10 +41,10 @@ class _Wait:
 @dataclass(eq=False)
 class Stage:
     """
-    The time, and who waits for it.
+    The virtual time, and the waiting threads.
 
     Attributes:
-        time: Seconds since the beginning.
+        time: The seconds since the beginning.
     """
 
     time: float = 0.0
@@ -62,7 +62,7 @@ class Stage:
         return EPOCH + self.time
 
     def begin_anew(self) -> None:
-        """Set the time back; whoever still waits is gone."""
+        """Reset the time, and end all waiting threads."""
         for _, _, wait in self._waiting:
             wait.is_over = wait.is_gone = True
             wait.go.set()
@@ -71,7 +71,7 @@ class Stage:
         self.time = 0.0
 
     def run(self, *actions: Action) -> None:
-        """Let all *actions* begin now; return when they and all that they began are over."""
+        """Run all *actions* concurrently; return when they and all actions that they began have ended."""
         self._is_running = True
         self._over.clear()
         try:
@@ -86,7 +86,7 @@ class Stage:
             raise failures[0]
 
     def begin(self, action: Action, after: float = 0.0) -> Callable[[], bool]:
-        """Let *action* go on beside the others; return what tells whether it is over."""
+        """Begin *action* in another thread; return a function that returns whether it has ended."""
         wait = _Wait(None)
         ended = threading.Event()
 
@@ -94,7 +94,7 @@ class Stage:
             try:
                 self._see(wait.go)
                 action()
-            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
                 self._failures.append(error)
             finally:
                 ended.set()
@@ -105,7 +105,7 @@ class Stage:
         return ended.is_set
 
     def together(self, *actions: Action) -> None:
-        """Let *actions* go on beside each other; return when all are over."""
+        """Run *actions* concurrently; return when all have ended."""
         if len(actions) == 1:
             actions[0]()
             return
@@ -114,9 +114,9 @@ class Stage:
 
     def sleep(self, seconds: float, owner: object = None) -> None:
         """
-        Let others go on for *seconds*.
+        Let other threads run for *seconds*.
 
-        A helper, of whom several work for one function, only lets the time pass.
+        A worker thread of a function, of which there are several, only moves the time.
         """
         if not self._is_running or threading.current_thread().name.startswith("ThreadPool"):
             self.pass_by(seconds)
@@ -124,7 +124,7 @@ class Stage:
         self._wait(_Wait(owner), self.time + seconds)
 
     def until(self, condition: Callable[[], bool], seconds: float = math.inf) -> None:
-        """Let others go on until *condition* holds, but for so many seconds at most."""
+        """Let other threads run until *condition* is true, for at most *seconds*."""
         if condition():
             return
         wait = _Wait(None)
@@ -132,12 +132,12 @@ class Stage:
         self._wait(wait, self.time + seconds)
 
     def pass_by(self, seconds: float) -> None:
-        """Let time pass with nobody else's turn coming."""
+        """Let time pass without letting other threads run."""
         with self._lock:
             self.time += seconds
 
     def dismiss(self, owner: object) -> None:
-        """End whatever still waits for *owner*."""
+        """End all threads that wait for *owner*."""
         for _, _, wait in self._waiting:
             if wait.owner is owner and owner is not None and not wait.is_over:
                 wait.is_over = wait.is_gone = True
@@ -154,7 +154,7 @@ class Stage:
         heapq.heappush(self._waiting, (when, next(self._order), wait))
 
     def _next(self) -> None:
-        """Give the turn to the next one."""
+        """Let the next thread run."""
         for condition, wait in [watched for watched in self._watched if watched[0]()]:
             self._watched.remove((condition, wait))
             self._wake_at(self.time, wait)
@@ -171,7 +171,7 @@ class Stage:
 
     def _see(self, event: threading.Event) -> None:
         if not event.wait(STUCK_SECONDS):
-            message = "nobody's turn has come for minutes: a thread waits for what is not told to the stage"
+            message = "no thread has run for minutes: one waits for something that the stage does not control"
             raise TimeoutError(message)
 
 
@@ -181,8 +181,8 @@ class StageClock:
     The clock of one invocation of a function.
 
     Attributes:
-        tick: Each look costs so many seconds: a deadline can fall between any two steps.
-        dies_at: The stage's time at which the function is ended, whatever it does.
+        tick: How many seconds each call takes, so that a deadline can fall between any two steps.
+        dies_at: The virtual time at which the function is terminated.
     """
 
     stage: Stage
@@ -200,7 +200,7 @@ class StageClock:
         return self.stage.wall
 
     def sleep(self, seconds: float) -> None:
-        """Let *seconds* pass, or what is left until the function is ended."""
+        """Let *seconds* pass, or the time until the function is terminated."""
         left = max(0.0, self.dies_at - self.stage.time)
         self.stage.sleep(min(seconds, left), self)
         if seconds >= left:

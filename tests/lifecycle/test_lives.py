@@ -1,4 +1,4 @@
-"""Random lives of stacks: whatever happens, CloudFormation's word and the registry agree."""
+"""Random histories of stacks: the result of each deployment and the registry always agree."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from .registry import FOREIGN, HOMES, RESIDENT, SOURCE_TAG, UPSTREAM, UPSTREAM_T
 from .stage import GoneError
 
 EXAMPLES = int(os.environ.get("LIVES", "40"))
-"""Lives for each set of options; ``LIVES=2000`` for a long search."""
+"""How many random histories to run for each set of options; ``LIVES=2000`` for a long search."""
 
 MINUTES = float(os.environ.get("MINUTES", "0"))
-"""How long to go on searching, with other seeds; 0: one search of ``LIVES``."""
+"""How long to continue with other seeds, in seconds; 0 for one search of ``LIVES``."""
 
 SHRINKS = os.environ.get("SHRINK", "1") != "0"
-"""Whether a failure is made as small as possible, which takes minutes."""
+"""Whether to shrink a failure, which takes minutes."""
 
 STEPS = 10
 
@@ -47,7 +47,7 @@ Rule = Callable[..., None]
 
 
 def told(step: Rule) -> Rule:
-    """Let a failure tell the whole life."""
+    """Add the whole history to the message of a failure."""
 
     @wraps(step)
     def tell(self: Lives, *args: Any, **kwargs: Any) -> None:
@@ -55,7 +55,7 @@ def told(step: Rule) -> Rule:
             step(self, *args, **kwargs)
         except AssertionError as error:
             life = "\n".join(self.life.world.chronicle)
-            message = f"{error}\n\nThe life until then, in seconds:\n{life}"
+            message = f"{error}\n\nThe history until then, in seconds:\n{life}"
             raise AssertionError(message) from error
 
     return tell
@@ -63,9 +63,9 @@ def told(step: Rule) -> Rule:
 
 class Lives(RuleBasedStateMachine):
     """
-    Two stacks, and people beside them.
+    Two stacks, and people who use the registry.
 
-    No rule has a precondition: one that finds nothing to do does nothing.
+    The rules have no preconditions. A rule that finds nothing to do does nothing.
     """
 
     def __init__(self, life: Life, options: Collection[str]) -> None:
@@ -73,7 +73,7 @@ class Lives(RuleBasedStateMachine):
         self.life, self.options = life, options
         self.life.begin_anew()
 
-    # What the owners of the stacks do
+    # Actions of the owners of the stacks
 
     @initialize(declared=templates(), is_named=st.booleans())
     @told
@@ -145,7 +145,7 @@ class Lives(RuleBasedStateMachine):
         self.life.destroy(self.life.owned[stack], Circumstances(course=Course(order=order)))
         self._deploy(self.life.owned[stack], declared, Circumstances())
 
-    # What happens beside it
+    # Other events
 
     @rule(stack=one_of_both, number=st.integers(0, 30), is_cold=st.booleans())
     @told
@@ -183,7 +183,7 @@ def life(monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
         yield life
 
 
-@pytest.mark.timeout(900 + 120 * MINUTES)  # a failure is shrunk for up to five minutes
+@pytest.mark.timeout(900 + 120 * MINUTES)  # Shrinking a failure may take five minutes.
 @pytest.mark.parametrize("options", [[], OPTIONS], ids=["by default", "with every option"])
 def test_whatever_happens_a_deployment_does_what_it_says_or_nothing(life: Life, options: Collection[str]) -> None:
     until = time.monotonic() + 60 * MINUTES

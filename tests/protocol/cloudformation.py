@@ -141,7 +141,7 @@ class CloudFormation:
     def roll_back(
         self, physical_id: str, new: Mapping[str, object], old: Mapping[str, object], logical_id: str = "Release"
     ) -> Answer:
-        """Undo an update from *old* to *new*: an update the other way round."""
+        """Undo an update from *old* to *new* with the reverse Update."""
         return self.update(physical_id, old, new, logical_id)
 
     def delete(self, physical_id: str, properties: Mapping[str, object], logical_id: str = "Release") -> Answer:
@@ -196,7 +196,7 @@ class CloudFormation:
 
 
 def check(event: Mapping[str, Any], body: bytes) -> Answer:
-    """Hold an answer to CloudFormation's rules."""
+    """Check a response against CloudFormation's rules."""
     assert len(body) <= 4096, "Response object is too long"
     answer = json.loads(body)
     for key in ("StackId", "RequestId", "LogicalResourceId"):

@@ -1,4 +1,4 @@
-"""No secret is in a log, whatever level a person sets: for the function, for a logger, for http.client."""
+"""No log contains secrets, with any log level: of the function, of a logger, of http.client."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOGGERS = (
     "boto3",
 )
 MARKS = (SIGNATURE, SESSION_TOKEN, "authorizationToken", "Authorization", "Bearer ", "Security-Token", "Signature=")
-"""What secrets are, or stand beside."""
+"""Secrets, and strings next to them."""
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ WAYS: tuple[Callable[[list[logging.Logger]], None], ...] = (
 
 
 def publish(registry: Registry) -> list[str]:
-    """Let a new function copy an image; return the tokens that it had."""
+    """Copy an image with a new function; return the tokens that it got."""
     client = registry.sandbox.client("ecr-public")
     uri = client.create_repository(repositoryName="up/stream")["repository"]["repositoryUri"]
     image = build_image({"etc/name": b"copied"})
@@ -132,7 +132,7 @@ def test_without_the_handler_s_care_secrets_would_be_shown(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else the test above would see nothing because it looks at nothing."""
+    """Otherwise, the test above would pass without checking anything."""
     withheld = logging.getLogRecordFactory()
     logging.setLogRecordFactory(logging.LogRecord)
     monkeypatch.setenv("AWS_SESSION_TOKEN", SESSION_TOKEN)

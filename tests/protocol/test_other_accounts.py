@@ -50,7 +50,7 @@ def test_their_repository_is_observed_over_http_and_written_by_the_api(
 
     assert answer.physical_id == again.physical_id == f"ecr-public:{alias}/theirs/shared:Release"
     assert tags_of(uri)["latest"] == tags_of(uri)["build"] == answer.data["ImageDigest"]
-    assert registry.sandbox.requests.count("PutImage") == 0
+    assert registry.sandbox.requests.count("PutImage") == 2, "the two tags, but no content"
 
 
 def test_their_account_id_alone_does_not_do(cloudformation: CloudFormation, uri: str) -> None:

@@ -101,7 +101,7 @@ def test_a_denied_read_goes_on_without_credentials(cloudformation: CloudFormatio
     assert cloudformation.create(declare(image, "1")).succeeded
 
 
-def test_a_read_that_is_denied_to_everybody_is_said(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_a_read_that_is_always_denied_is_reported(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="GetManifest", status=403, times=None))
 
@@ -226,7 +226,7 @@ def test_a_call_that_hangs_does_not_keep_the_answer(cloudformation: CloudFormati
     assert registry.tags() == {}
 
 
-def test_no_secret_is_told(
+def test_no_secret_is_in_the_response(
     cloudformation: CloudFormation, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = registry.push("first")

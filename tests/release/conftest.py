@@ -31,7 +31,7 @@ IDENTITY = {
 
 @dataclass(frozen=True)
 class Maintainer:
-    """Somebody at a checkout."""
+    """A maintainer with a checkout."""
 
     folder: Path
     tools: Path

@@ -1,4 +1,4 @@
-"""The list of materials says what an installation brings along, and that the function brings nothing."""
+"""The bill of materials lists the dependencies of an installation, and none for the function."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Resources = Mapping[str, Mapping[str, object]]
 
 
 def write_app(folder: Path, resources: Resources, stack: str = "Agent") -> Path:
-    """Write an app of one stack, for whichever account and Region."""
+    """Write an app of one stack, without an account and Region."""
     app = Path(tempfile.mkdtemp(dir=folder))
     artifact = {
         "type": "aws:cloudformation:stack",

@@ -30,7 +30,7 @@ _ERROR = """<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-0
 
 @dataclass
 class KnownStack:
-    """A stack, as CloudFormation tells of it."""
+    """A stack as CloudFormation describes it."""
 
     template: Mapping[str, object]
     status: str = "CREATE_COMPLETE"
@@ -66,7 +66,7 @@ class Cloud:
             each.clear()
 
     def hold(self, folder: Path, status: str = "CREATE_COMPLETE", *, region: str = REGION) -> None:
-        """Let the stacks of an app be known as they are synthesized, without deploying anything."""
+        """Add the stacks of a synthesized app, without deploying anything."""
         for stack in read_assembly(folder).stacks:
             template = json.loads(stack.file.read_text(encoding="utf-8"))
             self.stacks[stack.region or region, stack.name] = KnownStack(template, status)

@@ -128,7 +128,7 @@ def world(server: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> W
 
 @pytest.fixture
 def without_credentials(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """See what everybody sees."""
+    """Read anonymously."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -1,4 +1,4 @@
-"""What is read of a synthesized app: all of its images, with all that is known before it is deployed."""
+"""Reading a synthesized app: all of its images, with everything that is known before deployment."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_stages_are_looked_into(tmp_path: Path) -> None:
     assert (image.stack, image.stack_name) == ("Prod/Agent", "Prod-Agent")
     for pattern in ("Prod/Agent", "Prod-Agent", "Prod/*", "Prod-*", "*"):
         assert read_assembly(tmp_path, [pattern]).images == (image,)
-    with pytest.raises(AssemblyError, match=r"no stack Dev/\*.*there are: Prod-Agent, Prod/Agent"):
+    with pytest.raises(AssemblyError, match=r"no stack Dev/\*.*its stacks are: Prod-Agent, Prod/Agent"):
         read_assembly(tmp_path, ["Dev/*"])
 
 
@@ -81,7 +81,7 @@ def test_a_parameter_that_no_stack_has_is_refused(tmp_path: Path) -> None:
 
     synthesize(tmp_path, build)
 
-    with pytest.raises(AssemblyError, match="no parameter Tug in the chosen stacks; there are: Tag"):
+    with pytest.raises(AssemblyError, match="no parameter Tug in the chosen stacks; their parameters are: Tag"):
         read_assembly(tmp_path, reading=Reading(parameters={"Agent:Tag": "1", "Tug": "1"}))
 
 

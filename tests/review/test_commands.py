@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from aws_cdk import App, Environment, Stack
+from aws_cdk import App, CfnResource, Environment, Stack
 from click.testing import CliRunner, Result
 
 from cdk_ecrpublic import IImageSource, ImageSource, IPublicRepository, PublicImage, PublicRepository
@@ -140,8 +140,8 @@ def test_a_registry_that_does_not_answer_exits_with_2(images: World) -> None:
     assert run("verify", folder).exit_code == 2
 
 
-def test_everybody_may_look(without_credentials: World) -> None:
-    """With the address of the account's registry, since nobody but its owner knows it by the account."""
+def test_a_plan_needs_no_credentials(without_credentials: World) -> None:
+    """This needs the address of the account's registry, which only its owner can look up."""
     world = without_credentials
     home = world.home
     world.push(OLD, "latest")
@@ -158,7 +158,7 @@ def test_everybody_may_look(without_credentials: World) -> None:
     assert world.sandbox.requests.count("DescribeImages", "PutImage") <= 2, "those that pushed the images"
 
 
-def test_a_repository_that_does_not_exist_is_no_empty_one(without_credentials: World) -> None:
+def test_a_missing_repository_is_not_taken_for_an_empty_one(without_credentials: World) -> None:
     """Over HTTP, both have no tags; a name with a typing error must not look like a first release."""
     world = without_credentials
     home = world.home
@@ -200,7 +200,7 @@ def test_a_repository_that_the_app_creates_may_be_missing(without_credentials: W
 
 
 def test_a_stack_of_another_account_is_not_looked_for_in_ours(images: World) -> None:
-    """Credentials of one account, and stacks of two: what is not ours is not seen, and neither is ours in its place."""
+    """Credentials of one account, and stacks of two: the foreign repository is not read, nor ours instead."""
 
     def synthesize(account: str) -> Path:
         folder = images.folder / account
@@ -216,7 +216,7 @@ def test_a_stack_of_another_account_is_not_looked_for_in_ours(images: World) -> 
     assert run("plan", ours).exit_code == run("verify", ours).exit_code == 0
     result = run("plan", theirs)
     assert result.exit_code == 2
-    assert "'acme/agent' of account 222222222222 has no address that we know" in result.stdout
+    assert "the address of the repository 'acme/agent' of account 222222222222 is not known" in result.stdout
     assert "set AWS credentials of account 222222222222" in result.stdout
     assert run("verify", theirs).exit_code == 2
     assert run("verify", theirs, "--registry", images.home).exit_code == 0
@@ -233,8 +233,8 @@ def test_a_registry_that_is_in_trouble_is_waited_for_and_that_is_said(images: Wo
     assert "THROTTLED" in result.stderr
 
 
-def test_what_an_image_says_of_itself_is_obeyed_by_nobody(images: World) -> None:
-    """Labels are somebody else's text: no colours, no links, no mentions, no tables."""
+def test_control_characters_in_labels_are_removed(images: World) -> None:
+    """Labels are untrusted: they must not add colours, links, mentions or tables."""
     label = "\x1b[31mred\x1b[0m `@team` | <img src=x> [a](b)\u202e"
     image = build_image({"a": b"1"}, labels={"org.opencontainers.image.version": label})
     images.push(image)
@@ -281,7 +281,7 @@ def test_a_comment_is_never_too_long_to_post(images: World) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "verify", "pin"])
-def test_an_address_that_is_no_registry_is_refused(command: str, address: str, tmp_path: Path) -> None:
+def test_an_address_that_is_not_a_registry_is_refused(command: str, address: str, tmp_path: Path) -> None:
     result = run(command, tmp_path, "--registry", address)
 
     assert result.exit_code == 2
@@ -314,7 +314,7 @@ def test_a_stack_that_is_not_there_is_said(command: str, images: World) -> None:
 
     assert result.exit_code == 2
     assert "no stack Nowhere" in result.stderr
-    assert "there are: Agent" in result.stderr
+    assert "its stacks are: Agent" in result.stderr
 
 
 def test_a_registry_that_is_as_declared_verifies(images: World) -> None:
@@ -328,8 +328,8 @@ def test_tags_that_are_missing_or_elsewhere_are_named(images: World) -> None:
     result = run("verify", images.synthesize(release(NEW.digest, "1.4", "latest")))
 
     assert result.exit_code == 1
-    assert f"tag 1.4 does not exist; declared is {NEW.digest}" in result.stdout
-    assert f"tag latest points to {OLD.digest}; declared is {NEW.digest}" in result.stdout
+    assert f"tag 1.4 does not exist, but should point to {NEW.digest}" in result.stdout
+    assert f"tag latest points to {OLD.digest}, but should point to {NEW.digest}" in result.stdout
 
 
 def test_an_image_that_is_gone_is_named(images: World) -> None:
@@ -350,7 +350,7 @@ def made_of(source: IImageSource, **options: object) -> Body:
 
 @pytest.mark.parametrize("who", ["owner", "anybody"])
 def test_what_cannot_be_there_is_a_difference(world: World, who: str, request: pytest.FixtureRequest) -> None:
-    """The registries answered; that nobody could be asked is another matter."""
+    """The registries responded. An unreachable registry is a different result."""
     home = world.home
     world.push(OLD, "build")
     if who == "anybody":
@@ -386,7 +386,7 @@ def test_properties_that_are_none_are_a_difference(images: World) -> None:
 
 @pytest.mark.parametrize("who", ["owner", "anybody"])
 def test_a_child_or_a_blob_that_is_missing_is_named(images: World, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service lets nobody delete them; it may still lose them, and then pulls fail."""
+    """The service has no call that deletes them, but may lose them, and then pulls fail."""
     child = OLD.children[0]
     home = images.home
     folder = images.synthesize(release(OLD.digest, "latest"))
@@ -409,3 +409,52 @@ def lose(world: World, manifest: str, blob: str) -> None:
     repository = world.sandbox.store.repository(Caller(account=world.sandbox.account), HOME)
     del repository.images[Digest.parse(manifest)]
     del repository.layers[Digest.parse(blob)]
+
+
+def two_releases(stack: Stack, repository: IPublicRepository) -> None:
+    release(NEW.digest, "1.4", "latest")(stack, repository)
+    PublicImage(stack, "Old", repository=repository, source=ImageSource.digest(OLD.digest), tags=["1.3"])
+
+
+def test_only_what_changes_is_shown_on_request(images: World) -> None:
+    folder = images.synthesize(two_releases)
+
+    whole, changed = run("plan", folder), run("plan", "--changed", folder)
+
+    assert "Agent/Old" in whole.stdout
+    assert "Agent/Old" not in changed.stdout
+    assert "Agent/Release" in changed.stdout
+    assert whole.stdout.splitlines()[-2:] == changed.stdout.splitlines()[-2:], "the summary counts all images"
+
+
+def test_a_program_gets_only_what_changes_on_request(images: World) -> None:
+    folder = images.synthesize(two_releases)
+
+    data = json.loads(run("plan", "--changed", "--format", "json", folder).stdout)
+
+    assert [image["path"] for image in data["images"]] == ["Agent/Release"]
+
+
+@pytest.mark.parametrize("command", ["plan", "verify"])
+@pytest.mark.parametrize(("option", "status"), [((), 2), (("--allow-unknown",), 0)], ids=["", "allowed"])
+def test_a_value_that_cannot_be_known_is_allowed_on_request(
+    images: World, command: str, option: tuple[str, ...], status: int
+) -> None:
+    images.push(OLD, "known")
+
+    def body(stack: Stack, repository: IPublicRepository) -> None:
+        token = CfnResource(stack, "Build", type="Custom::Build").get_att("Digest").to_string()
+        PublicImage(stack, "Built", repository=repository, source=ImageSource.digest(token), tags=["built"])
+        PublicImage(stack, "Known", repository=repository, source=ImageSource.digest(OLD.digest), tags=["known"])
+
+    result = run(command, *option, images.synthesize(body))
+
+    assert result.exit_code == status, result.output
+    assert "Agent/Built" in result.stdout
+    assert "unknown" in result.stdout
+
+
+def test_what_is_refused_is_not_allowed_with_what_is_unknown(images: World) -> None:
+    folder = images.synthesize(release(ABSENT, "1.4"))
+
+    assert run("plan", "--allow-unknown", folder).exit_code == 1

@@ -1,4 +1,4 @@
-"""What CloudFormation tells of the stacks, and what a plan makes of it."""
+"""The deployed stacks in CloudFormation, and their effect on a plan."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def declare(stack: Stack, digest: str, tag: str) -> None:
 
 
 def test_stacks_of_the_same_name_in_two_regions_are_two(images: World, cloud: Cloud, tmp_path: Path) -> None:
-    """Each is compared with its own template: the one that has not changed is left as it is."""
+    """Each is compared with its own template. The unchanged one has no effect."""
     cloud.hold(synthesize(tmp_path / "before", {"us-east-1": OLD.digest, "eu-west-1": OLD.digest}))
     after = synthesize(tmp_path / "after", {"us-east-1": OLD.digest, "eu-west-1": NEW.digest})
 
@@ -61,7 +61,7 @@ def test_stacks_of_the_same_name_in_two_regions_are_two(images: World, cloud: Cl
 def test_a_stack_that_has_never_come_to_be_is_not_deployed(
     images: World, cloud: Cloud, tmp_path: Path, status: str
 ) -> None:
-    """It has a template all the same, which says nothing of what is there."""
+    """It has a template, but nothing of it is deployed."""
     folder = synthesize(tmp_path / "app", {"us-east-1": NEW.digest})
     cloud.hold(folder, status)
 
@@ -75,7 +75,7 @@ def test_a_stack_that_has_never_come_to_be_is_not_deployed(
 def test_a_stack_that_is_deployed_leaves_alone_what_has_not_changed(
     images: World, cloud: Cloud, tmp_path: Path, denied: set[str]
 ) -> None:
-    """Whoever may not ask for the status takes the template for what is deployed."""
+    """Without access to the status, the deployed template is used."""
     folder = synthesize(tmp_path / "app", {"us-east-1": NEW.digest})
     cloud.hold(folder)
     cloud.denied = denied

@@ -48,7 +48,7 @@ def test_a_tag_that_the_failed_deployment_took_goes_back_when_it_is_dropped(imag
     (effect,) = check(images, cloud, first)
 
     assert moves([effect])["latest"] == (Action.MOVE, NEW.digest)
-    assert "tag latest goes back to where it was before the deployment that failed" in effect.notes
+    assert "tag latest goes back to the image that it had before the failed deployment" in effect.notes
     assert images.tags() == {"edge": OLD.digest, "latest": NEW.digest}
 
 

@@ -107,7 +107,7 @@ def test_accounts_are_pinned_one_by_one(images: World) -> None:
     assert context(images) == {**pinned_before, own_key(OWN_ACCOUNT): OLD.digest}
     assert "unused" not in result.stdout, "the other stack still asks for it"
     assert pin(images, folder, "--check", "--stack", "Dev/Agent").exit_code == 0
-    assert "there are: " in pin(images, folder, "--stack", "Nowhere").output
+    assert "its stacks are: " in pin(images, folder, "--stack", "Nowhere").output
 
 
 def test_credentials_are_used_when_only_one_of_two_images_has_them(images: World) -> None:
@@ -184,7 +184,7 @@ def test_private_ecr_without_credentials_says_to_set_some(without_credentials: W
 
     assert result.exit_code == 2
     assert "set AWS credentials" in result.stdout
-    assert "function" not in result.stdout, "nobody has one here"
+    assert "function" not in result.stdout, "a user of the command line has no function"
 
 
 def test_a_registry_in_trouble_is_waited_for_and_that_is_said(images: World) -> None:

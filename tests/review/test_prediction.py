@@ -1,4 +1,4 @@
-"""Whatever an app declares, and whatever the registry holds: the plan says what the deployment then does."""
+"""For any app and any registry, the plan predicts what the deployment does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aws_cdk import Stack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdk_ecrpublic import IImageSource, ImageSource, IPublicRepository, PublicImage
+from cdk_ecrpublic import IImageSource, ImageSource, IPublicRepository, PublicImage, ReleaseRule
 from cdk_ecrpublic.review.effect import Action, Effect, State
 from cdk_ecrpublic.sandbox.images import build_image
 from lambda_handler.errors import ImageError
@@ -24,12 +24,12 @@ RESIDENT = tuple(build_image({"etc/name": name}, platforms=PLATFORMS) for name i
 SINGLE = build_image({"etc/name": b"single"}, platforms=("linux/amd64",))
 FOREIGN = tuple(build_image({"etc/name": name, "etc/more": name}, platforms=PLATFORMS) for name in (b"far", b"away"))
 ABSENT = "sha256:" + "0" * 64
-TAGS = ("1", "1.2", "latest")
+TAGS = ("1", "1.2", "latest", "1.2.0", "2.0.0", "2.0.0-rc.1")
 
 
 @dataclass(frozen=True)
 class Case:
-    """An image that is declared, and what is in the repository before."""
+    """A declared image, and the content of the repository before."""
 
     source: str
     tags: tuple[str, ...]
@@ -91,6 +91,14 @@ KINDS = [
     "archive",
 ]
 
+RULES = [
+    ReleaseRule.forward_only(),
+    ReleaseRule.forward_only(on_older="refuse"),
+    ReleaseRule.forward_only(["latest"], allow_unknown=True),
+    ReleaseRule.forward_only(on_older="refuse", warn_only=True),
+    ReleaseRule.required_platforms(["linux/s390x"], warn_only=True),
+]
+
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
@@ -99,6 +107,7 @@ OPTIONS = st.fixed_dictionaries(
         "expected_digest": st.sampled_from([RESIDENT[0].digest, FOREIGN[0].digest]),
         "immutable_tags": st.sampled_from([["1*"], ["latest"]]),
         "include_referrers": st.sampled_from([True]),
+        "rules": st.lists(st.sampled_from(RULES), unique_by=id, max_size=2),
     },
 )
 
@@ -110,6 +119,21 @@ CASES = st.builds(
     before=st.dictionaries(st.sampled_from(TAGS), st.integers(0, 1)),
     brought=st.booleans(),
 )
+
+
+RELEASES = st.builds(
+    Case,
+    source=st.sampled_from(["digest", "tag", "copy"]),
+    tags=st.sampled_from([("1.2.0", "1", "latest"), ("1.2", "2.0.0", "latest"), ("2.0.0-rc.1", "latest"), ("latest",)]),
+    options=st.fixed_dictionaries({"rules": st.sampled_from(RULES[:4]).map(lambda rule: [rule])}),
+    # One image is 1.2.0 and the other 2.0.0, and the moving tags point to either of them.
+    before=st.fixed_dictionaries(
+        {"1.2.0": st.integers(0, 1), "2.0.0": st.integers(0, 1)},
+        optional={tag: st.integers(0, 1) for tag in ("1", "1.2", "latest")},
+    ),
+    brought=st.just(value=False),
+)
+"""Releases of versions in a repository with other versions."""
 
 
 def begin(world: World, case: Case) -> None:
@@ -125,8 +149,8 @@ def begin(world: World, case: Case) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(case=CASES)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=CASES | RELEASES | RELEASES)
 def test_a_plan_says_what_the_deployment_does(world: World, case: Case) -> None:
     begin(world, case)
     try:
@@ -152,6 +176,8 @@ def test_a_plan_says_what_the_deployment_does(world: World, case: Case) -> None:
         return
     assert problem == ""
     assert outcome.data["ImageDigest"] == effect.digest
+    skipped = sorted(tag.tag for tag in effect.tags if tag.action is Action.SKIP)
+    assert outcome.data["SkippedTags"] == ",".join(skipped)
     check(effect, world, tags, images)
 
 
@@ -159,6 +185,10 @@ def check(effect: Effect, world: World, tags: Mapping[str, str], images: set[str
     assert world.tags() == {**tags, **{tag.tag: tag.after for tag in effect.tags}}
     for tag in effect.tags:
         assert tag.before == tags.get(tag.tag)
+        if tag.action is Action.SKIP:
+            assert tag.reason
+            assert tag.before == tag.after != effect.digest
+            continue
         assert tag.action is (
             Action.CREATE if tag.before is None else Action.UNCHANGED if tag.before == tag.after else Action.MOVE
         )

@@ -1,4 +1,4 @@
-"""What refers to an image may bring public tags along: the plan names them before anybody sees them."""
+"""Copying referrers may create public tags, so the plan lists them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_plan_names_the_tags_of_signatures(world: World) -> None:
     text = run("plan", folder).stdout
     (image,) = json.loads(run("plan", "--format", "json", folder).stdout)["images"]
 
-    assert f"takes 2 referrers along under the tags {tags[0]}, {tags[1]}" in text
+    assert f"copies 2 referrers under the tags {tags[0]}, {tags[1]}" in text
     assert image["writes"]["referrerTags"] == tags
     assert "referrer_tags" not in image["writes"]
 
@@ -70,5 +70,5 @@ def test_no_tag_is_named_where_there_is_none(world: World) -> None:
 
     text = run("plan", world.synthesize(release(world))).stdout
 
-    assert "takes 1 referrer along" in text
+    assert "copies 1 referrer" in text
     assert "under the tag" not in text

@@ -27,7 +27,11 @@ from .apps import Resources, declare, write_app
 from .cloud import Cloud
 from .conftest import HOME, World
 
-IMAGES = tuple(build_image({"etc/name": name}) for name in (b"one", b"two", b"three"))
+VERSION = "org.opencontainers.image.version"
+IMAGES = tuple(
+    build_image({"etc/name": name}, labels={VERSION: version})
+    for name, version in ((b"one", "1.2.0"), (b"two", "1.3.0"), (b"three", "2.0.0"))
+)
 TAGS = ("1", "1.2", "1.3", "latest")
 NAMES = ("First", "Second", "Third")
 
@@ -39,8 +43,16 @@ OPTIONS: Mapping[str, Mapping[str, object]] = {
     "immutable": {"OnTagRemoved": "Untag", "OnDelete": "Delete", "ImmutableTags": ["1.3"]},
 }
 
+RULES: Mapping[str, Mapping[str, object]] = {
+    "skip": {"ForwardOnly": {"Tags": ["*"]}},
+    "skip and remove": {"ForwardOnly": {"Tags": ["*"]}, "OnTagRemoved": "Untag", "OnDelete": "Delete"},
+    "refuse": {"ForwardOnly": {"Tags": ["*"], "OnOlder": "Refuse"}},
+    "warn": {"ForwardOnly": {"Tags": ["latest"], "OnOlder": "Refuse"}, "WarnOnly": ["ForwardOnly"]},
+}
+"""With these, the version of an image is in its label."""
+
 Pushed = Mapping[str, int]
-"""Where somebody puts tags: the number of an image by tag."""
+"""Tags that a person puts: the number of the image, by tag."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +65,20 @@ class Declared:
 
     @property
     def removes(self) -> bool:
-        return self.options != "keep"
+        return "OnTagRemoved" in {**OPTIONS, **RULES}[self.options] or self.options == "destroy"
 
     def properties(self, name: str, *, is_remembered: bool) -> dict[str, object]:
         digest = IMAGES[0 if self.image is None else self.image].digest
         moving = {"Source": {"Tag": "build"}} if self.image is None else {}
         state = {"StateParameterName": f"/cdk-ecrpublic/{HOME}/Agent.{name}"} if is_remembered or moving else {}
-        return {**declare(digest, *self.tags), **OPTIONS[self.options], **moving, **state}
+        return {**declare(digest, *self.tags), **{**OPTIONS, **RULES}[self.options], **moving, **state}
 
 
 App = Mapping[str, Declared]
 
 
 @st.composite
-def apps(draw: st.DrawFn) -> App:
+def apps(draw: st.DrawFn, options: Sequence[str] = ("keep", "keep", *OPTIONS)) -> App:
     """Declare up to three images, none with a tag of another one."""
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=3))
     owners = draw(st.lists(st.sampled_from([*names, ""]), min_size=len(TAGS), max_size=len(TAGS)))
@@ -74,7 +86,7 @@ def apps(draw: st.DrawFn) -> App:
         name: Declared(
             image=draw(st.sampled_from([0, 1, 2, None])),
             tags=tuple(tag for tag, owner in zip(TAGS, owners, strict=True) if owner == name),
-            options=draw(st.sampled_from(["keep", "keep", *OPTIONS])),
+            options=draw(st.sampled_from(options)),
         )
         for name in names
     }
@@ -189,11 +201,13 @@ def check_success(effects: list[Effect], world: World, tags: Mapping[str, str], 
         assert deletes - may_stay <= gone <= deletes
 
 
-def check_verified(effects: list[Effect], assembly: Assembly, clients: ReviewClients) -> None:
+def check_verified(
+    effects: list[Effect], assembly: Assembly, clients: ReviewClients, lost: AbstractSet[str] = frozenset()
+) -> None:
     findings = find_drift(assembly.images, Registry(clients=clients))
 
     assert [finding.verdict is Verdict.DIFFERENT for finding in findings] == [
-        effect.state is State.DRIFTED for effect in effects[: len(findings)]
+        effect.state is State.DRIFTED or effect.path in lost for effect in effects[: len(findings)]
     ]
 
 
@@ -216,11 +230,11 @@ def check_failure(
     foretold = dict(map(foretold_places, problems))
     there, expected = world.tags(), {**tags, **left}
     elsewhere = {tag for tag in there.keys() | expected.keys() if there.get(tag) != expected.get(tag)}
-    assert elsewhere <= foretold.keys() <= moved, "a plan names each tag that is not where it was, if somebody moved it"
+    assert elsewhere <= foretold.keys() <= moved, "a plan lists each tag that is not restored, if a person moved it"
     assert {tag: places for tag, places in foretold.items() if there.get(tag, "no image") not in places} == {}
-    # Whether a tag returns to where somebody has moved it, or to what is declared, may depend on which of two resources
+    # Whether a tag returns to where a person has moved it, or to what is declared, may depend on which of two resources
     # CloudFormation rolls back first.
-    assert all(len(foretold[tag]) > 1 for tag in foretold.keys() - elsewhere), "what comes back is no problem"
+    assert all(len(foretold[tag]) > 1 for tag in foretold.keys() - elsewhere), "a restored tag is not a problem"
 
 
 def foretold_places(problem: str) -> tuple[str, list[str]]:

@@ -55,7 +55,7 @@ def release(digest: str, *tags: str, **options: object) -> Part:
 
 
 def promoted(stack: Stack, repository: IPublicRepository) -> None:
-    """Declare a preview of whatever the tag stands for."""
+    """Declare a preview of the image with the tag."""
     PublicImage(
         stack,
         "Preview",
@@ -79,7 +79,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def plan_and_deploy(world: World, cloud: Cloud, before: Body, after: Body) -> list[Effect]:
-    """Deploy *before*; plan *after*, and hold the plan to what deploying it does."""
+    """Deploy *before*, plan *after*, and compare the plan with the deployment."""
     cloud.deploy(world.synthesize(before))
     folder = world.synthesize(after)
     effects = world.review(read_assembly(folder))
@@ -205,7 +205,7 @@ def test_an_image_that_another_one_still_has_stays_without_its_last_tag(images: 
     assert OLD.digest in images.images()
 
 
-def test_a_tag_that_somebody_moved_is_not_removed(images: World, cloud: Cloud) -> None:
+def test_a_tag_that_a_person_moved_is_not_removed(images: World, cloud: Cloud) -> None:
     cloud.deploy(images.synthesize(app(preview("preview-7"))))
     images.push(NEW, "preview-7")
 

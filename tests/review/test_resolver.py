@@ -93,19 +93,19 @@ def test_conditions(value: object, holds: object) -> None:
         ({"Fn::GetAZs": ""}, "write the value into the app"),
         ({"Fn::Cidr": ["10.0.0.0/16", 2, 8]}, "write the value into the app"),
         ({"Fn::ToJsonString": {"a": 1}}, "write the value into the app"),
-        ({"Fn::Transform": {"Name": "Macro"}}, "write the value into the app"),
+        ({"Fn::Transform": {"Name": "Macro"}}, "write what the macro adds into the app"),
         ({"Fn::Join": "nonsense"}, "correct the template"),
         ({"Fn::Sub": ["${A}"]}, "correct the template"),
         ({"Fn::Select": ["5", ["a"]]}, "correct the template"),
         ({"Fn::FindInMap": ["Stages", "dev", "tag"]}, "correct the template"),
         ({"Fn::If": ["Prod", "a"]}, "correct the template"),
-        ("{{resolve:secretsmanager:acme:SecretString:password}}", "name the secret by its ARN"),
-        ("{{resolve:ssm-secure:/acme/password}}", "name the secret by its ARN"),
+        ("{{resolve:secretsmanager:acme:SecretString:password}}", "declare the ARN of the secret"),
+        ("{{resolve:ssm-secure:/acme/password}}", "declare the ARN of the secret"),
         ("{{resolve:nonsense:x}}", "correct the template"),
     ],
     ids=str,
 )
-def test_what_cannot_be_known_comes_with_the_cure(value: object, cure: str) -> None:
+def test_an_unknown_value_comes_with_a_remedy(value: object, cure: str) -> None:
     (problem,) = problems_with(RESOLVE(value))
 
     assert cure in problem

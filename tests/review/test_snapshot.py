@@ -18,7 +18,8 @@ from cdk_ecrpublic._assets.lambda_handler.log import Log
 from cdk_ecrpublic.cli.commands import cli
 from cdk_ecrpublic.review.app.assembly import read_assembly
 from cdk_ecrpublic.review.effect import State
-from cdk_ecrpublic.review.live.registry import Registry, ReviewRetry
+from cdk_ecrpublic.review.live.registry import Registry
+from cdk_ecrpublic.review.live.retry import ReviewRetry
 from cdk_ecrpublic.review.snapshot import take_snapshot
 from cdk_ecrpublic.sandbox.images import build_image
 from tests.support.clock import SteppingClock
@@ -72,7 +73,8 @@ def test_an_app_that_declares_what_is_there(full: World, tmp_path: Path) -> None
     full.sandbox.requests.clear()
     for image in assembly.images:
         full.deploy(image, assembly)
-    assert full.sandbox.requests.count("PutImage") == 0
+    puts = full.sandbox.requests.all("PutImage")
+    assert {request.error for request in puts} == {"ImageAlreadyExistsException"}, "nothing changes"
 
 
 def test_a_catalog_that_declares_what_is_there(full: World, tmp_path: Path) -> None:
@@ -97,10 +99,10 @@ def test_tags_of_signatures_are_left_out_and_that_is_said() -> None:
     result = take(UPSTREAM)
 
     assert "sha256-" not in result.stdout
-    assert "up/stream: 1 tag of signatures and the like left out" in result.stderr
+    assert "up/stream: 1 tag of signatures and other referrers omitted" in result.stderr
 
 
-def test_everybody_may_take_one(without_credentials: World) -> None:
+def test_a_snapshot_needs_no_credentials(without_credentials: World) -> None:
     world = without_credentials
     address = world.uri(HOME)
     world.push(ONE, "latest", "1.4", "1.4.2")
@@ -124,7 +126,7 @@ def test_many_tags_are_read_page_by_page(full: World) -> None:
 def test_a_repository_that_is_not_there_is_said(world: World) -> None:
     result = CliRunner().invoke(cli, ["snapshot", "acme/nothing"])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "acme/nothing: NOT_FOUND" in result.stderr
     assert world.tags() == {}
 
@@ -133,10 +135,28 @@ def test_a_repository_that_is_not_there_is_said(world: World) -> None:
 def test_a_name_without_credentials_leads_to_the_address() -> None:
     result = CliRunner().invoke(cli, ["snapshot", HOME])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "there are no AWS credentials" in result.stderr
     assert f"public.ecr.aws/ALIAS/{HOME}" in result.stderr
     assert "function" not in result.stderr
+
+
+@pytest.mark.parametrize("address", [HOME, "127.0.0.1:{port}/abc/" + HOME], ids=["API", "registry"])
+def test_an_address_where_nothing_listens_is_tried_twice(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    variables = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "1", "AWS_SECRET_ACCESS_KEY": "1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    result = CliRunner().invoke(cli, ["snapshot", address.format(port=port)])
+
+    assert result.exit_code == 2
+    assert result.stderr.count("retrying in") == 1
+    assert f"127.0.0.1:{port}" in result.stderr
+    assert "nothing listens at this address; start the sandbox there, or correct or unset AWS_ENDPOINT_URL" in (
+        result.stderr.replace("\n", " ")
+    )
 
 
 def test_a_host_that_is_not_there_is_not_asked_for_a_manifest() -> None:

@@ -164,7 +164,7 @@ def test_a_source_that_may_move_and_is_not_remembered_cannot_be_rolled_back(
 
     assert effect.state is State.CHANGED
     assert "if this deployment fails, its rollback will fail, too: NOT_FOUND: " in effect.undo.problems[0]
-    assert "which image the source stood for when it was deployed is not known" in run("plan", folder).stdout
+    assert "the image that the source was resolved to at its deployment is not known" in run("plan", folder).stdout
     assert last_line(folder) == f"{SENTENCE}that will fail for 1 image; other tags that moved go back"
     deployment = fail(cloud, folder)
     assert deployment.status == "ROLLBACK_FAILED"

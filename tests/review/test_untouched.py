@@ -1,4 +1,4 @@
-"""Declarations that have not changed: the deployment leaves them alone, whatever became of source and registry."""
+"""Unchanged declarations: a deployment does not touch them, even if the source or the registry has changed."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def test_a_copy_of_a_tag_that_is_gone_is_unchanged(world: World, mutable: Path) 
 
     assert result.exit_code == 0
     assert "1 image: 1 unchanged" in result.stdout
-    assert "its source cannot be read any more, so it could not be applied again: NOT_FOUND" in result.stdout
+    assert "its source can no longer be read, so the declaration could not be applied again: NOT_FOUND" in result.stdout
     assert "set `refresh`" not in result.stdout
-    assert "cannot be read any more" in run("plan", "--format", "markdown", mutable).stdout
+    assert "can no longer be read" in run("plan", "--format", "markdown", mutable).stdout
 
 
 def test_what_has_drifted_is_shown_as_it_is_and_stays(world: World, pinned: Path) -> None:
@@ -93,8 +93,8 @@ def test_what_has_drifted_is_shown_as_it_is_and_stays(world: World, pinned: Path
         {"tag": "latest", "action": Action.UNCHANGED.value, "before": SECOND.digest, "after": SECOND.digest},
     ]
     assert image["problems"][1:] == [
-        f"tag edge does not exist; declared is {FIRST.digest}",
-        f"tag latest points to {SECOND.digest}; declared is {FIRST.digest}",
+        f"tag edge does not exist, but should point to {FIRST.digest}",
+        f"tag latest points to {SECOND.digest}, but should point to {FIRST.digest}",
     ]
     assert "set `refresh`" in result.stdout
     assert run("verify", pinned).exit_code == 1
@@ -106,13 +106,13 @@ def test_an_image_that_is_gone_has_drifted(world: World, pinned: Path) -> None:
     assert f"image {FIRST.digest} is missing" in run("plan", pinned).stdout
 
 
-def test_a_source_that_has_moved_is_no_drift(mutable: Path) -> None:
+def test_a_source_that_has_moved_does_not_count_as_drift(mutable: Path) -> None:
     """Nothing was touched in the registry, and nothing will be."""
     planned, verified = run("plan", mutable), run("verify", mutable)
 
     assert (planned.exit_code, verified.exit_code) == (0, 0), planned.stdout + verified.stdout
     for text in (planned.stdout, verified.stdout):
-        assert f"its source has moved since it was deployed, to {SECOND.digest}" in text
+        assert f"its source has moved to {SECOND.digest} since it was deployed" in text
     assert "1 image: 1 unchanged" in planned.stdout
     assert "1 image: 1 as declared" in verified.stdout
     (image,) = json.loads(run("verify", "--json", mutable).stdout)["images"]
@@ -126,25 +126,25 @@ def test_a_tag_that_was_moved_is_drift_whatever_its_source_did(world: World, mut
     verified = run("verify", mutable)
 
     assert verified.exit_code == 1
-    assert f"tag latest points to {SECOND.digest}; declared is {FIRST.digest}" in verified.stdout
+    assert f"tag latest points to {SECOND.digest}, but should point to {FIRST.digest}" in verified.stdout
 
 
-def test_a_source_that_is_gone_is_no_drift_either(world: World, mutable: Path) -> None:
+def test_a_deleted_source_does_not_count_as_drift(world: World, mutable: Path) -> None:
     remove(world, UPSTREAM, imageTag="v1")
 
     assert (run("plan", mutable).exit_code, run("verify", mutable).exit_code) == (0, 0)
-    assert "its source cannot be read any more" in run("verify", mutable).stdout
+    assert "its source can no longer be read" in run("verify", mutable).stdout
 
 
 def test_where_the_memory_may_not_be_read_that_is_said(cloud: Cloud, mutable: Path) -> None:
-    """Then the source as it is now is all there is to compare with."""
+    """Then only the current source can be compared."""
     cloud.denied = {"GetParameter", "GetParametersByPath"}
 
     verified = run("verify", mutable)
 
     assert verified.exit_code == 1
-    assert f"tag latest points to {FIRST.digest}; declared is {SECOND.digest}" in verified.stdout
-    assert "what it was deployed as is not known here" in verified.stdout
+    assert f"tag latest points to {FIRST.digest}, but should point to {SECOND.digest}" in verified.stdout
+    assert "the deployed digest is not known here" in verified.stdout
     planned = run("plan", mutable).stdout
     assert "1 image: 1 drifted" in planned
-    assert "what it was deployed as is not known here" in planned
+    assert "the deployed digest is not known here" in planned

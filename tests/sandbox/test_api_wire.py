@@ -1,4 +1,4 @@
-"""The API's protocol: what is accepted as a request at all, seen with a plain HTTP client."""
+"""The protocol of the control-plane API, tested with a plain HTTP client."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def names(api: Api) -> list[str]:
     return [repository["repositoryName"] for repository in api.describe_repositories()["repositories"]]
 
 
-def test_everybody_agrees_on_the_account(process: SandboxProcess, public: Api) -> None:
+def test_all_services_agree_on_the_account(process: SandboxProcess, public: Api) -> None:
     account = process.client("sts").get_caller_identity()["Account"]
 
     assert account == process.account == public.describe_registries()["registries"][0]["registryId"]
@@ -263,7 +263,7 @@ def test_other_services_keep_their_paths(process: SandboxProcess) -> None:
 
 @pytest.mark.parametrize("name", ["named.localhost", "named.s3.localhost", "named.s3.us-east-1.localhost"])
 def test_a_bucket_may_be_named_by_the_host(process: SandboxProcess, name: str) -> None:
-    """So do clients that are told ``http://localhost`` or ``http://s3.localhost``, where such names are looked up."""
+    """The same for clients with ``http://localhost`` or ``http://s3.localhost``, where such names are resolved."""
     bucket = process.client("s3")
     bucket.create_bucket(Bucket="named")
     bucket.put_object(Bucket="named", Key="key", Body=b"content")
@@ -319,3 +319,57 @@ def test_faults_settings_and_requests_reach_into_the_process(process: SandboxPro
     assert process.requests.count() == 1
     process.faults.clear()
     assert public.describe_registries()["registries"][0]["aliases"][0]["name"] == "acme"
+
+
+@pytest.fixture
+def importer(process: SandboxProcess) -> Iterator[str]:
+    """The template of a stack that imports the export ``digest``; the stack is deleted first."""
+    yield json.dumps({"Resources": {"Reader": _parameter({"Fn::ImportValue": "digest"})}})
+    client = process.client("cloudformation")
+    client.delete_stack(StackName="importer")
+    with pytest.raises(ClientError, match="does not exist"):
+        wait_for_stack(client, "importer")
+
+
+def _parameter(value: object) -> dict[str, object]:
+    return {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}
+
+
+def exporting(value: str, export: str = "digest") -> str:
+    output = {"Value": value, "Export": {"Name": export}}
+    return json.dumps({"Resources": {"Own": _parameter(value)}, "Outputs": {"Digest": output}})
+
+
+@pytest.mark.parametrize(
+    ("update", "text"),
+    [
+        (exporting("second"), "Export digest cannot be updated as it is in use by importer"),
+        (exporting("first", "other"), "Export digest cannot be deleted as it is in use by importer"),
+    ],
+    ids=["changed", "renamed"],
+)
+def test_an_export_that_is_imported_cannot_change(
+    process: SandboxProcess, importer: str, update: str, text: str
+) -> None:
+    deploy(process, exporting("first"))
+    process.client("cloudformation").create_stack(StackName="importer", TemplateBody=importer)
+    wait_for_stack(process.client("cloudformation"), "importer")
+
+    status, outputs = deploy(process, update, update=True)
+
+    assert (status, outputs) == ("UPDATE_ROLLBACK_COMPLETE", {"Digest": "first"})
+    assert text in reasons(process)
+    exports = process.client("cloudformation").list_exports()["Exports"]
+    assert [(export["Name"], export["Value"]) for export in exports] == [("digest", "first")]
+
+
+@pytest.mark.parametrize("update", [exporting("second"), exporting("first", "other")], ids=["changed", "renamed"])
+def test_an_export_that_is_not_imported_may_change(process: SandboxProcess, update: str) -> None:
+    deploy(process, exporting("first"))
+
+    status, _ = deploy(process, update, update=True)
+
+    wanted = next(iter(json.loads(update)["Outputs"].values()))
+    exports = process.client("cloudformation").list_exports()["Exports"]
+    assert status == "UPDATE_COMPLETE"
+    assert [(export["Name"], export["Value"]) for export in exports] == [(wanted["Export"]["Name"], wanted["Value"])]

@@ -98,7 +98,7 @@ def test_takes_a_body_up_to_the_limit(served: Served, size: int) -> None:
 def test_counts_a_body_that_does_not_say_its_length(
     served: Served, method: str, path: str, line: str, limit: int
 ) -> None:
-    """Spaces are no JSON: within the limit the application itself refuses them."""
+    """Spaces are not valid JSON, so below the limit the application refuses them."""
     assert chunked(served, method, path, line, limit + 1).status == 413
     assert chunked(served, method, path, line, limit).status == 400
 

@@ -95,7 +95,7 @@ def test_a_page_can_do_nothing_and_read_nothing(
 
 
 def test_without_the_gate_the_same_page_does_it_all(browser: Browser, process: SandboxProcess, marker: Path) -> None:
-    """If this fails, the attack no longer tells anything."""
+    """If this fails, the attack no longer proves anything."""
     with serve(Ungated(process.url)) as port:
         reports = visit(browser, f"http://127.0.0.1:{port}", marker, ATTACKER)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -36,7 +37,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody else listens on."""
+    """A port that is in use."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -108,6 +109,19 @@ def test_a_command_finds_the_sandbox_as_its_aws(monkeypatch: pytest.MonkeyPatch)
     assert (result.stdout, result.stderr) == ("210987654321 None\n", "")
 
 
+def test_a_person_sees_that_a_shell_is_in_the_sandbox() -> None:
+    """Only in a terminal: what a program prints stays as it is."""
+    ours, theirs = pty.openpty()
+    arguments = command("sandbox", "--port", "0", "--without-ministack", "--", "sh", "-c", "echo $AWS_ENDPOINT_URL")
+
+    result = subprocess.run(arguments, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
+
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert f"uses the sandbox at {result.stdout.strip()} until it ends" in shown
+
+
 def test_passes_signals_to_the_command(start: Start) -> None:
     script = "trap 'echo stopped; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
     process = start("--port", "0", "--without-ministack", "--", "sh", "-c", script)
@@ -121,7 +135,7 @@ def test_passes_signals_to_the_command(start: Start) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_prints_the_environment_and_stops_when_told(start: Start, temporary: Path, number: signal.Signals) -> None:
+def test_prints_the_environment_and_stops_on_a_signal(start: Start, temporary: Path, number: signal.Signals) -> None:
     process = start("--port", "0")
     assert process.stdout is not None
     lines: list[str] = []
@@ -136,6 +150,7 @@ def test_prints_the_environment_and_stops_when_told(start: Start, temporary: Pat
     _, errors = process.communicate(timeout=10)
 
     assert answers["account"] == exports["CDK_DEFAULT_ACCOUNT"]
+    assert f"# To see what is in it, open {exports['AWS_ENDPOINT_URL']}/ in a browser.\n" in lines
     assert (process.returncode, errors) == (0, "")
     assert time.monotonic() - started < 2
     assert is_free(port)
@@ -263,21 +278,21 @@ def test_takes_another_port_when_the_usual_one_is_taken() -> None:
 
 
 @pytest.mark.parametrize("account", ["1234", "12345678901a"])
-def test_refuses_what_is_no_account(account: str) -> None:
+def test_refuses_what_is_not_an_account(account: str) -> None:
     result = run("sandbox", "--account", account, "--", "true")
 
     assert (result.returncode, "expected 12 digits" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("alias", ["Acme", "a", "123456789012"])
-def test_refuses_what_is_no_alias(alias: str) -> None:
+def test_refuses_what_is_not_an_alias(alias: str) -> None:
     result = run("sandbox", "--port", "0", "--alias", alias, "--", "true")
 
     assert (result.returncode, result.stdout) == (2, "")
     assert repr(alias) in result.stderr
 
 
-def test_writes_its_log_where_it_is_told(tmp_path: Path) -> None:
+def test_writes_its_log_to_the_given_file(tmp_path: Path) -> None:
     log = tmp_path / "sandbox.log"
 
     run("sandbox", "--port", "0", "--log-file", str(log), "--", "true")

@@ -24,7 +24,7 @@ def http(sandbox: Sandbox, api: Api) -> Http:
 
 
 def outcomes(api: Api, count: int) -> list[bool]:
-    """Call DescribeRegistries so often; tell which calls succeeded."""
+    """Call DescribeRegistries this many times; return which calls succeeded."""
     results = []
     for _ in range(count):
         try:

@@ -15,7 +15,7 @@ MISSING = "sha256:" + "0" * 64
 
 
 def delete(api: Api, *ids: dict[str, str]) -> tuple[list[dict[str, str]], list[tuple[str, str]]]:
-    """Delete, and return what is gone and why the rest is not."""
+    """Delete images; return the deleted ones, and the failures."""
     answer = api.batch_delete_image(repositoryName=REPOSITORY, imageIds=list(ids))
     failures = [(failure["failureCode"], failure["failureReason"]) for failure in answer["failures"]]
     return answer["imageIds"], failures
@@ -76,6 +76,17 @@ def test_refuses_to_delete_what_an_index_refers_to(api: Api, image: Image) -> No
     expected = [("ImageReferencedByManifestList", f"Requested image referenced by manifest list: [{image.digest}]")]
     assert (by_tag, by_digest) == (expected, expected)
     assert api.digests() == {"child": child.digest}
+
+
+def test_children_cannot_be_deleted_right_after_their_index_if_the_service_lags(api: Api, image: Image) -> None:
+    api.sandbox.settings = Settings(removed_index_lag_seconds=60)
+    delete(api, {"imageDigest": image.digest})
+
+    reasons = {code for code, _ in delete(api, *({"imageDigest": each.digest} for each in image.children))[1]}
+
+    assert reasons == {"ImageReferencedByManifestList"}
+    api.sandbox.settings = Settings()
+    assert delete(api, *({"imageDigest": each.digest} for each in image.children))[1] == []
 
 
 def test_children_can_be_deleted_after_their_index(api: Api, image: Image) -> None:
@@ -212,7 +223,7 @@ def test_pages_through_tags(api: Api, other: Image, size: int) -> None:
     assert (set(found), len(found)) == (names, 150)
 
 
-def test_a_page_has_100_items_unless_told_otherwise(api: Api, other: Image) -> None:
+def test_a_page_has_100_items_by_default(api: Api, other: Image) -> None:
     for number in range(101):
         api.put(other, f"t{number}")
 

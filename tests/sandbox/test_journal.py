@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 import urllib3
+from botocore.exceptions import ConnectionClosedError
 
-from cdk_ecrpublic.sandbox import Fault, Sandbox, Settings
-from cdk_ecrpublic.sandbox.images import Image
+from cdk_ecrpublic.sandbox import Fault, Sandbox, SandboxProcess, Settings
+from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
 from cdk_ecrpublic.sandbox.operations import HTTP_OPERATIONS
 from cdk_ecrpublic.sandbox.registry.application import ROUTES
+from cdk_ecrpublic.sandbox.store.state import TagMove
 
 from .conftest import REPOSITORY, Api
 from .test_registry_http import Http
@@ -133,3 +136,52 @@ def test_requests_can_be_read_and_forgotten_over_http(sandbox: Sandbox, api: Api
 
 def test_says_that_it_is_there(sandbox: Sandbox) -> None:
     assert control(sandbox, "GET", "health") == {"status": "ok", "url": sandbox.url, "account": sandbox.account}
+
+
+def test_knows_when_each_request_was_answered(sandbox: Sandbox, api: Api) -> None:
+    before = time.time()
+
+    api.describe_registries()
+
+    assert before <= sandbox.requests.all("DescribeRegistries")[-1].time <= time.time()
+
+
+def test_knows_which_tags_a_request_moved(sandbox: Sandbox, api: Api, image: Image, other: Image) -> None:
+    sandbox.requests.clear()
+
+    api.put(image, "1")
+    api.put(other, "1")
+    api.refused_put(other, "1")
+    push_image(sandbox, REPOSITORY, image, ["1", "2"])
+    api.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": "2"}, {"imageTag": "unknown"}])
+
+    moves = [
+        (request.operation, move.tag, move.before, move.after) for request in sandbox.requests for move in request.moves
+    ]
+    assert moves == [
+        ("PutImage", "1", "", image.digest),
+        ("PutImage", "1", image.digest, other.digest),
+        ("PutManifest", "1", other.digest, image.digest),
+        ("PutManifest", "2", "", image.digest),
+        ("BatchDeleteImage", "2", image.digest, ""),
+    ]
+
+
+def test_knows_the_move_of_a_request_whose_response_was_lost(sandbox: Sandbox, api: Api, image: Image) -> None:
+    sandbox.faults.add(Fault(operation="PutImage", drop="after"))
+
+    with pytest.raises(ConnectionClosedError):
+        api.put(image, "1")
+
+    (request,) = sandbox.requests.all("PutImage")
+    assert (request.status, request.moves) == (0, (TagMove(tag="1", before="", after=image.digest),))
+
+
+def test_another_process_reads_the_same_entries(aws: SandboxProcess) -> None:
+    aws.reset()
+    aws.client("ecr-public").create_repository(repositoryName=REPOSITORY)
+    image = build_image({"etc/release": b"1\n"})
+
+    push_image(aws, REPOSITORY, image, ["1"])
+
+    assert aws.requests.all("PutManifest")[-1].moves == (TagMove(tag="1", before="", after=image.digest),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -123,7 +124,7 @@ def test_accepts_a_manifest_without_media_type_if_it_stands_beside_it(sandbox: S
         pytest.param({"config": None}, None, id="no config"),
     ],
 )
-def test_refuses_everything_that_is_no_manifest_in_the_same_words(
+def test_refuses_everything_that_is_not_a_manifest_with_the_same_message(
     api: Api, other: Image, content: bytes | dict[str, Any], beside: str | None
 ) -> None:
     manifest = content if isinstance(content, bytes) else changed(other, **content)
@@ -335,3 +336,13 @@ def test_throttles_beyond_the_rate_that_is_set(sandbox: Sandbox, api: Api, other
     api.put(other, "2")
 
     assert api.refused_put(other, "3").code == "ThrottlingException"
+
+
+def test_a_push_may_be_of_another_day(sandbox: Sandbox, api: Api, other: Image) -> None:
+    sandbox.settings = Settings(push_age_seconds=86_400)
+    api.put(changed(other, annotations={"a": "b"}), "1")
+
+    (described,) = api.describe_images(repositoryName=REPOSITORY, imageIds=[{"imageTag": "1"}])["imageDetails"]
+
+    age = datetime.now(UTC) - described["imagePushedAt"]
+    assert timedelta(days=1) <= age < timedelta(days=1, minutes=5)

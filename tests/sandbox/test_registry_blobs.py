@@ -189,7 +189,7 @@ def test_the_other_host_refuses_every_token(http: Http) -> None:
     assert "Only one auth mechanism allowed" in answer.data.decode()
 
 
-def test_the_other_host_refuses_addresses_that_nobody_signed(http: Http) -> None:
+def test_the_other_host_refuses_unsigned_addresses(http: Http) -> None:
     upload(http, b"layer")
 
     forged = f"http://localhost:{http.sandbox.world.port}/_blob/{digest_of(b'layer')}/forged"

@@ -85,7 +85,7 @@ def pusher(http: Http) -> Http:
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/v2/a/b/manifests/latest", "/v2/a/b/tags/list", "/v2/a/b/blobs/sha256:0"])
-def test_challenges_whoever_has_no_token(http: Http, path: str) -> None:
+def test_challenges_a_request_without_a_token(http: Http, path: str) -> None:
     answer = http.send("GET", path)
 
     host = http.sandbox.registry_host
@@ -217,7 +217,7 @@ def test_refuses_an_unknown_repository_and_names_the_registry_by_alias(anonymous
     assert message.endswith(f"in the registry with id '{alias if '{' in path else 'nobody'}'")
 
 
-def test_an_account_is_no_alias(anonymous: Http) -> None:
+def test_an_account_is_not_an_alias(anonymous: Http) -> None:
     assert anonymous.send("GET", f"/v2/123456789012/{REPOSITORY}/tags/list").status == 404
 
 

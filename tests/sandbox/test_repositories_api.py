@@ -140,7 +140,7 @@ def test_refuses_a_policy_that_is_not_there(api: Api, operation: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", "{}", "x" * 10_241])
-def test_refuses_what_is_no_policy(api: Api, text: str) -> None:
+def test_refuses_what_is_not_a_policy(api: Api, text: str) -> None:
     refusal = api.refusal("set_repository_policy", repositoryName=REPOSITORY, policyText=text)
 
     assert refusal.code == "InvalidParameterException"

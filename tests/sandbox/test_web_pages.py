@@ -1,4 +1,4 @@
-"""A web page cannot use the sandbox: what browsers send for pages, beside what other clients send."""
+"""A web page cannot use the sandbox: requests of browsers for pages, and requests of other clients."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGES = {
     "an image of an older browser": ("GET", [FIREFOX]),
     "an image of an older browser that names its page": ("GET", [("Referer", "http://evil.example/"), FIREFOX]),
 }
-"""Method and headers, as browsers send them without asking anybody first."""
+"""Methods and headers that browsers send without a preflight request."""
 
 PLACES = {
     "the controls": "/_sandbox/faults",
@@ -264,7 +264,7 @@ def test_refuses_headers_that_say_two_things(served: Served, fields: list[tuple[
 
 
 @pytest.mark.parametrize("target", ["http://evil.example/", "http://{host}/_sandbox/health", "evil.example:80", "x"])
-def test_is_no_proxy(served: Served, target: str) -> None:
+def test_is_not_a_proxy(served: Served, target: str) -> None:
     given = target.format(host=served.sandbox.registry_host)
 
     answer = served.send("GET", given)

@@ -37,7 +37,7 @@ class Answer:
 
 
 def send(port: int, method: str, target: str, fields: Fields, body: bytes = b"") -> Answer:
-    """Send these headers and no others; a body brings its length."""
+    """Send only these headers; a body adds its length."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)

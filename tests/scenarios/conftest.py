@@ -1,8 +1,8 @@
 """
-What must be true of undoing, ownership, removal and lateness, as events in and a registry's state out.
+Undo, ownership, removal and late requests: events go in, and the state of a registry comes out.
 
-A test's name begins with the number of the row that it holds the handler to.
-T3 and T5 are held elsewhere, where answers and contents are scripted.
+The name of a test begins with the number of its case. T3 and T5 are tested
+elsewhere, where responses and contents are scripted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What released versions remembered, and where; written down here, so that it stays as it was."""
+"""The records of released versions, frozen here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _NOT_DECLARED = {"ServiceToken", "ServiceTimeout", "StateParameterName"}
 
 def state_of_version_0_1(event: Mapping[str, Any], digest: str, **more: object) -> str:
     """
-    Write what version 0.1 stored at ``StateParameterName``, in its own Region, when it had served *event*.
+    Return the record that version 0.1 stored at ``StateParameterName``, in its own Region, after it had served *event*.
 
     Args:
-        digest: What the declaration was resolved to.
-        more: Fields that differ.
+        digest: The digest that the declaration was resolved to.
+        more: Fields to replace.
     """
     properties = event["ResourceProperties"]
     declared = {name: value for name, value in properties.items() if name not in _NOT_DECLARED}

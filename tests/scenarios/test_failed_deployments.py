@@ -1,17 +1,21 @@
-"""Deployments that fail and are not rolled back, those that follow them, and lives that ended without a trace."""
+"""Failed deployments that are not rolled back, later deployments, and resources that were retained."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from itertools import permutations
 
 import pytest
 
+from cdk_ecrpublic.sandbox.images import build_image
 from tests.scenarios.test_histories import FAILS, FAILS_WITHOUT_ROLLBACK
 from tests.support.course import Course, Delivery, Deployed
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,
     ELSEWHERE,
+    HOME,
     KEEP,
     MOVING,
     OPTIONS,
@@ -141,7 +145,7 @@ def test_u9_images_that_were_there_stay_when_two_failures_are_rolled_back(
 
 
 def test_u10_what_is_rolled_back_to_stays_over_two_failures(scene: Scene) -> None:
-    """Another stack removes its own tag of that image, and the image stays for as long as a rollback may need it."""
+    """Another stack removes its own tag of that image. The image stays while a rollback may need it."""
     first, second, third = scene.push("first"), scene.push("second"), scene.push("third")
     one, two = scene.stack("One"), scene.stack("Two")
     two.deploy(template(two, Agent=declare(first, "b", **DESTROY)))
@@ -159,7 +163,7 @@ def test_u10_what_is_rolled_back_to_stays_over_two_failures(scene: Scene) -> Non
 
 @MOVING
 def test_u10_a_moving_source_whose_answer_was_lost_is_undone(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
-    """With rollback disabled, no status tells that CloudFormation undoes the update."""
+    """With rollback disabled, no status shows that CloudFormation undoes the update."""
     stack.deploy(template(stack, Agent=declare(scene.release(kind, "first"), "latest")))
     tried = declare(scene.release(kind, "second"), "latest", Refresh="1")
 
@@ -212,11 +216,34 @@ def test_u4_a_move_to_another_repository_that_failed_and_is_taken_back_gives_bac
 
 
 @OPTIONS
+@pytest.mark.parametrize("is_new", [True, False], ids=["created", "updated since"])
+def test_u5_a_move_to_another_repository_whose_answer_was_lost_is_undone(
+    scene: Scene, options: Options, *, is_new: bool
+) -> None:
+    """It was sent as soon as the deployment began. The creation of the resource was long ago."""
+    stack = scene.stack(pace=0.5)
+    first = scene.push("first")
+    scene.push("first", to=ELSEWHERE)
+    scene.push("by hand", "latest", to=ELSEWHERE)
+    here = declare(first, "latest", **options)
+    stack.deploy(template(stack, Agent=here))
+    if not is_new:
+        stack.deploy(template(stack, Agent={**here, "ImageTags": ["latest", "1"]}))
+
+    there = template(stack, Agent={**here, "RepositoryName": ELSEWHERE})
+    stack.deploy(there, Course(deliveries=[Delivery(lost="answer")]))
+
+    assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert scene.tags()["latest"] == "first"
+    assert scene.tags(ELSEWHERE) == {"latest": "by hand"}
+
+
+@OPTIONS
 @pytest.mark.parametrize("image", ["deployed", "another"])
 def test_u3_an_earlier_life_that_was_retained_moves_no_tag(
     scene: Scene, stack: DeployedStack, options: Options, image: str
 ) -> None:
-    """It took a tag over, with success; the next life declares another one, and is undone."""
+    """It took a tag over successfully. The next resource of the same name declares another one, and is undone."""
     scene.push("by hand", "latest")
     images = {name: scene.push(name) for name in ("deployed", "another")}
     stack.deploy(template(stack, Agent=declare(images["deployed"], "latest", **options)))
@@ -246,7 +273,7 @@ def test_u3_what_was_remembered_before_an_option_changed_ends_with_the_resource(
 def test_r15_a_rollback_in_one_region_leaves_what_another_one_declares(
     scene: Scene, options: Options, *, is_update: bool
 ) -> None:
-    """The release is deployed in both, one of them fails, and the other one had found the tag in place."""
+    """The release is deployed in both stacks. One of them fails, and the other one had found the tag in place."""
     before, release = scene.push("before", "latest"), scene.push("release")
     one, two = scene.stack("One", "eu-west-1"), scene.stack("Two", "us-west-2")
     if is_update:
@@ -275,3 +302,121 @@ def test_r11_a_tag_that_waited_for_an_index_and_is_declared_again_stays(scene: S
     assert two.destroy()
 
     assert scene.tags() == {"c": "index linux/amd64"}
+
+
+@OPTIONS
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["", "after somebody deleted the tag"])
+def test_u1_the_image_of_a_failed_bump_under_the_old_name(
+    scene: Scene, stack: DeployedStack, options: Options, *, is_deleted: bool
+) -> None:
+    """The failed resource is deleted at the end of the deployment that succeeds, and must not give the tag back."""
+    first, second = scene.push("first", "mine"), scene.push("second", "yours")
+    stack.deploy(template(stack, One=declare(first, "latest", **options)))
+    stack.deploy(template(stack, Two=declare(second, "latest", **options)), FAILS_WITHOUT_ROLLBACK)
+    if is_deleted:
+        scene.untag("latest")
+
+    assert stack.deploy(template(stack, One=declare(second, "latest", **options))).status == "COMPLETE"
+
+    assert scene.tags()["latest"] == "second"
+    assert stack.destroy()
+    assert scene.tags().get("latest") == (None if "OnDelete" in options else "second")
+
+
+@pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
+def test_a_resource_that_a_failed_deployment_created_keeps_its_tag_when_the_one_before_it_goes(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """CloudFormation sends nothing to the resource that stays; the one that goes was updated after it, and back."""
+    image = scene.push("first", "mine", "build")
+    old = declare(image, "latest", **options)
+    stack.deploy(template(stack, One=old))
+    new = declare(image, "latest", **options)
+    stack.deploy(template(stack, One=old, Two=new), FAILS_WITHOUT_ROLLBACK)
+    moving = {**old, "Source": {"Tag": "build"}}
+    lost = Course(deliveries=(Delivery(lost="request"), Delivery(lost="answer")), on_failure="NOTHING")
+    stack.deploy(template(stack, One=moving, Two=new), lost)
+
+    assert stack.deploy(template(stack, Two=new)).status == "COMPLETE"
+
+    assert scene.tags()["latest"] == "first"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=str)
+@pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
+def test_u12_a_stack_that_failed_after_a_success_leaves_no_tag_when_it_is_deleted(
+    scene: Scene, stack: DeployedStack, options: Options, order: tuple[int, ...]
+) -> None:
+    """The image that the tag would be given back to may have gone by then."""
+    one = declare(scene.release("copy", "first"), "1", "latest", **DESTROY)
+    stack.deploy(template(stack, One=one))
+    two = declare(scene.release("copy", "second"), "2", "latest", **options)
+    stack.deploy(template(stack, One=one, Two=two), FAILS_WITHOUT_ROLLBACK)
+
+    assert stack.destroy(Course(order=order))
+
+    assert scene.tags() == {}
+    assert scene.images() == (whole("second") if options == UNTAG else set())
+    assert scene.parameters() == {}
+
+
+@OPTIONS
+def test_u3_a_tag_whose_image_was_deleted_stays_with_another_declaration(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    first, second = scene.push("first"), scene.push("second")
+    one = declare(first, "latest", **DESTROY)
+    stack.deploy(template(stack, One=one))
+    release = template(stack, One=one, Two=declare(second, "latest", **options))
+
+    stack.deploy(release, Course(other_fails_after=1, meanwhile=lambda: scene.delete(first.digest)))
+
+    assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert scene.tags() == {"latest": "second"}
+
+
+def test_children_that_existed_stay_even_if_there_are_too_many_for_the_record(
+    scene: Scene, stack: DeployedStack
+) -> None:
+    """A record of 4,096 bytes does not hold seventy digests."""
+    children = [build_image({"etc/name": str(number).encode()}) for number in range(70)]
+    for child in children:
+        scene.move(child)
+    before = scene.images()
+    entries = [{"mediaType": each.media_type, "digest": each.digest, "size": len(each.manifest)} for each in children]
+    media_type = "application/vnd.oci.image.index.v1+json"
+    body = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries})
+    index = {"RepositoryName": HOME, "ImageTags": ["all"], "Source": {"Manifest": {"Body": body}}, **DESTROY}
+    stack.deploy(template(stack, All=index), FAILS_WITHOUT_ROLLBACK)
+    assert "all" in scene.tags()
+
+    assert stack.destroy()
+
+    assert before <= scene.images()
+    assert scene.tags() == {}
+
+
+@OPTIONS
+@pytest.mark.parametrize("before", [{"latest": "by hand"}, {}], ids=["an existing tag", "a new tag"])
+def test_u12_a_tag_of_a_failed_resource_that_is_taken_over_at_once_is_undone(
+    scene: Scene, stack: DeployedStack, options: Options, before: Mapping[str, str]
+) -> None:
+    """CloudFormation deletes a failed resource just before it creates another one. Reads are five seconds old."""
+    scene.push("by hand", *before)
+    first, second = scene.push("first"), scene.push("second")
+    tried = template(stack, One=declare(first, "latest", **options))
+    stack.deploy({})
+    stack.deploy(tried, Course(on_failure="NOTHING", deliveries=[Delivery(lost="answer")]))
+    scene.lag(5)
+    stack.record.enter("UPDATE_IN_PROGRESS")
+    stack.failed.clear()
+    gone = stack.cloudformation.event("Delete", tried["One"], "One", stack.invented_id("One"))
+    assert stack.cloudformation.send(gone).succeeded
+    undone = before or ({} if options else {"latest": "first"})
+    assert scene.tags() == undone
+    stack.rest = stack.pace = 0.5
+    stack.deploy(template(stack, Two=declare(second, "latest", **options)), FAILS_WITHOUT_ROLLBACK)
+
+    assert stack.destroy()
+
+    assert scene.tags() == undone

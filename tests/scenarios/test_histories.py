@@ -1,4 +1,4 @@
-"""What several deployments that failed, and earlier lives of a resource, leave behind."""
+"""The state after several failed deployments, and after earlier resources of the same name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import pytest
 
 from cdk_ecrpublic.sandbox import Fault
 from tests.scenarios.released import state_of_version_0_1
-from tests.support.course import Course
+from tests.support.course import Course, Delivery
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,
+    HOME,
+    KEEP,
     MOVING,
     OPTIONS,
     UNTAG,
@@ -20,6 +22,7 @@ from tests.support.scene import (
     Scene,
     declare,
     template,
+    whole,
 )
 
 FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
@@ -76,13 +79,13 @@ def test_u4_a_rollback_over_two_failures_gives_back_what_was_taken_over(
 
     assert undone.reasons == []
     assert scene.names[by_hand.digest] == "by hand"
-    # Nothing tells an update of one digest that a deployment before it has failed.
+    # An update of one digest cannot know that the deployment before it has failed.
     stays = not options and "latest" not in two
     assert scene.tags() == {"1": "first", "latest": "second" if stays else "by hand", "other": "by hand"}
 
 
 def retain(stack: DeployedStack) -> None:
-    """Take the resource out of the template with a retention policy: CloudFormation sends no Delete for it."""
+    """Remove the resource with a retention policy, so that CloudFormation sends no Delete for it."""
     del stack.resources["Agent"]
     assert stack.deploy({}).status == "COMPLETE"
 
@@ -91,7 +94,7 @@ def retain(stack: DeployedStack) -> None:
 def test_u1_a_creation_that_is_refused_takes_nothing_back_that_an_earlier_life_took_over(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """The record of the earlier life has stayed, since the resource was retained."""
+    """The record of the earlier resource has stayed, because that resource was retained."""
     scene.push("by hand", "latest")
     declared = declare(scene.release("digest", "first"), "latest", "1", **options)
     stack.deploy(template(stack, Agent=declared))
@@ -122,7 +125,7 @@ def test_u1_a_creation_that_is_undone_leaves_what_an_earlier_life_has_put(
 def test_u12_a_stack_that_succeeded_and_whose_move_to_another_repository_was_undone_gives_nothing_back(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """A tag that a person takes while the move is under way is put back by its rollback; then the stack is deleted."""
+    """A person moves a tag during the update, whose rollback puts it back. Then the stack is deleted."""
     declared = declare(scene.release("digest", "first"), "latest", **options)
     scene.push("first", to="acme/other")
     stack.deploy(template(stack, Agent=declared))
@@ -144,7 +147,7 @@ def test_u12_a_stack_that_succeeded_and_whose_move_to_another_repository_was_und
 def test_u3_a_creation_without_a_permission_can_be_undone(
     scene: Scene, stack: DeployedStack, options: Options, operation: str
 ) -> None:
-    """Nothing was moved, so nothing has to be given back; else the stack is stuck in ROLLBACK_FAILED."""
+    """No tag was moved, so none has to be given back. Otherwise the stack would be stuck in ROLLBACK_FAILED."""
     scene.push("by hand", "latest")
     release = scene.release("digest", "first")
     scene.sandbox.faults.add(Fault(operation=operation, code=DENIED, times=None, face="api"))
@@ -160,7 +163,7 @@ def test_u3_a_creation_without_a_permission_can_be_undone(
 def test_r7_what_version_0_1_remembers_of_another_resource_is_not_touched(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """Raw CloudFormation: a new resource is given the parameter of an old one, and its creation fails."""
+    """Raw CloudFormation: a new resource has the parameter name of an old one, and its creation fails."""
     name = "/cdk-ecrpublic/acme/agent/Agent.Agent"
     shared = declare(scene.release("digest", "first"), "latest", "1", **options, StateParameterName=name)
     scene.move(scene.push("first"), "latest", "1")
@@ -176,7 +179,7 @@ def test_r7_what_version_0_1_remembers_of_another_resource_is_not_touched(
 
 
 def leave_a_moving_source(scene: Scene, stack: DeployedStack) -> Release:
-    """Deploy a source that moves, then pin it under another tag: the stack keeps what it declared, for a rollback."""
+    """Deploy a mutable source, then pin it under another tag: the old record stays, for a rollback."""
     moving = scene.release("tag", "first")
     stack.deploy(template(stack, Agent=declare(moving, "latest", **DESTROY)))
     pinned = scene.release("digest", "second")
@@ -185,7 +188,7 @@ def leave_a_moving_source(scene: Scene, stack: DeployedStack) -> Release:
 
 
 def test_r7_a_tag_that_one_resource_has_left_to_another_goes_with_that_one(scene: Scene, stack: DeployedStack) -> None:
-    """What the first one declared is kept for a rollback, and does not own the tag any more."""
+    """The first record is kept for a rollback, and no longer owns the tag."""
     leave_a_moving_source(scene, stack)
     agent = dict(stack.resources["Agent"].properties)
     taken = declare(scene.release("digest", "third"), "latest", **DESTROY)
@@ -200,7 +203,7 @@ def test_r7_a_tag_that_one_resource_has_left_to_another_goes_with_that_one(scene
 def test_u2_a_tag_that_one_resource_has_left_comes_back_to_where_another_had_it(
     scene: Scene, stack: DeployedStack
 ) -> None:
-    """The image that it is taken to is one that the first one had it at."""
+    """It moves to an image that the first resource had put it to."""
     moving = leave_a_moving_source(scene, stack)
     agent = dict(stack.resources["Agent"].properties)
     scene.push("by hand", "latest")
@@ -210,3 +213,94 @@ def test_u2_a_tag_that_one_resource_has_left_comes_back_to_where_another_had_it(
 
     assert undone.status == "ROLLBACK_COMPLETE"
     assert scene.tags()["latest"] == "by hand"
+
+
+@OPTIONS
+@pytest.mark.parametrize("why", ["its answer is lost", "it never arrives", "a tag cannot be put"])
+@pytest.mark.parametrize("again", ["first", "second"], ids=["the same image", "another image"])
+def test_u1_a_creation_that_succeeds_the_second_time_keeps_its_tags(
+    scene: Scene, stack: DeployedStack, options: Options, why: str, again: str
+) -> None:
+    """Without a rollback, CloudFormation deletes what failed at the end of the deployment that creates it again."""
+    scene.push("by hand", "latest")
+    images = {name: scene.push(name) for name in ("first", again)}
+    tried = declare(images["first"], "latest", "1", **options)
+    deliveries: list[Delivery] = []
+    if why == "a tag cannot be put":
+        scene.sandbox.faults.add(Fault(operation="PutImage", reference="1", code="LimitExceededException", times=None))
+    else:
+        deliveries = [Delivery(lost="answer" if why == "its answer is lost" else "request")]
+    failed = stack.deploy(template(stack, Agent=tried), Course(on_failure="NOTHING", deliveries=deliveries))
+    assert failed.status == "FAILED"
+    scene.sandbox.faults.clear()
+
+    assert stack.deploy(template(stack, Agent=declare(images[again], "latest", "2", **options))).status == "COMPLETE"
+
+    assert scene.tags()["latest"] == again
+    assert scene.tags()["2"] == again
+    assert stack.destroy()
+    assert scene.parameters() == {}
+
+
+@pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
+def test_u4_a_tag_goes_back_after_the_removal_was_asked_for_and_no_longer_is(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """The first declaration took the tag over, too, and its record is still there."""
+    scene.push("by hand", "latest")
+    first, second, third = (scene.push(name) for name in ("first", "second", "third"))
+    stack.deploy(template(stack, Agent=declare(first, "1", "latest")))
+    stack.deploy(template(stack, Agent=declare(second, "1", **options)))
+    assert scene.tags() == {"1": "second", "latest": "first"}
+
+    stack.deploy(template(stack, Agent=declare(third, "1", "latest")), FAILS)
+
+    assert scene.tags() == {"1": "second", "latest": "first"}
+
+
+def test_r9_what_is_remembered_ends_after_the_removal_was_asked_for_twice(scene: Scene, stack: DeployedStack) -> None:
+    for name, options in {"first": DESTROY, "second": KEEP, "third": DESTROY}.items():
+        stack.deploy(template(stack, Agent=declare(scene.push(name), "1", **options)))
+
+    stack.deploy({})
+
+    assert scene.parameters() == {}
+
+
+@OPTIONS
+@pytest.mark.parametrize("instance", ["warm", "cold"])
+def test_r9_what_is_remembered_ends_although_the_repository_was_deleted(
+    scene: Scene, stack: DeployedStack, options: Options, instance: str
+) -> None:
+    """Otherwise it would keep the tags of a repository of the same name."""
+    registry = scene.sandbox.client("ecr-public")
+    stack.deploy(template(stack, Agent=declare(scene.push("first"), "1", **options)))
+    registry.delete_repository(repositoryName=HOME, force=True)
+    if instance == "cold":
+        scene.start_anew()
+
+    assert stack.destroy()
+
+    assert scene.parameters() == {}
+    registry.create_repository(repositoryName=HOME)
+    other = scene.stack("Other")
+    other.deploy(template(other, Agent=declare(scene.push("first"), "1", **DESTROY)))
+    assert other.destroy()
+    assert (scene.tags(), scene.images()) == ({}, set())
+
+
+@pytest.mark.parametrize("tags", [(), ("1", "other")], ids=["without a tag", "with tags"])
+def test_r9_a_deletion_that_is_carried_out_again_leaves_what_was_there(
+    scene: Scene, stack: DeployedStack, tags: tuple[str, ...]
+) -> None:
+    """The first instance undid the creation and deleted its record; another one gets the request again."""
+    pushed = scene.push("pushed", *tags)
+    stack.deploy({})
+    stack.deploy(template(stack, Agent=declare(pushed, "1", **DESTROY)), FAILS_WITHOUT_ROLLBACK)
+
+    assert stack.destroy()
+    scene.start_anew()
+    stack.cloudformation.function(stack.sent[-1], 900.0)
+
+    assert scene.tags() == dict.fromkeys(tags, "pushed")
+    assert scene.images() == whole("pushed")

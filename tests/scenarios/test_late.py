@@ -1,4 +1,4 @@
-"""A request is acted on while CloudFormation waits for it, and at no other time."""
+"""The function acts on a request only while CloudFormation waits for the response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def deliver(scene: Scene, stack: DeployedStack, event: Mapping[str, Any], instan
 
 
 def refuse(scene: Scene, stack: DeployedStack, event: Mapping[str, Any]) -> None:
-    """See to it that a request is refused because it is late, and changes nothing."""
+    """Assert that a request is refused because it is late, and changes nothing."""
     with scene.nothing_changes():
         answer = deliver(scene, stack, event)
     assert not answer.succeeded
@@ -53,7 +53,7 @@ def update_and_roll_back(
 def test_l1_an_update_that_comes_again_after_the_rollback_writes_nothing(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
 ) -> None:
-    """Two minutes later, another instance of the function has never heard of it."""
+    """Two minutes later, the request goes to another instance, which does not know it."""
     undone = update_and_roll_back(scene, stack, kind, options)
     scene.clock.pass_by(120)
 
@@ -105,7 +105,7 @@ def test_l1_a_create_that_comes_again_after_the_rollback_writes_nothing(
 def test_l1_a_delete_that_comes_again_after_a_new_deployment_removes_nothing(
     scene: Scene, stack: DeployedStack, instance: str
 ) -> None:
-    """The same stack: the resource was dropped, and is declared again."""
+    """In the same stack, the resource was dropped and is declared again."""
     first = scene.release("copy", "first")
     declared = template(stack, Agent=declare(first, "latest", **DESTROY, **LONG))
     stack.deploy(declared)
@@ -135,7 +135,7 @@ def test_l2_a_create_that_is_hours_late_writes_nothing(
 
 
 def test_l2_the_time_of_the_signature_is_enough_to_know_it(scene: Scene, stack: DeployedStack) -> None:
-    """CloudFormation need not be asked, so it does not matter that it cannot be."""
+    """The function does not need CloudFormation's status, so it does not matter that it cannot read it."""
     scene.plane.denied |= {"DescribeStacks", "DescribeStackResource"}
     event = stack.cloudformation.event("Create", declare(scene.push("first"), "latest"))
     scene.clock.pass_by(301)
@@ -153,7 +153,7 @@ def test_l2_a_request_without_delay_is_acted_on(scene: Scene, stack: DeployedSta
 
 
 def test_l2_a_request_without_a_date_is_acted_on(scene: Scene, stack: DeployedStack) -> None:
-    """Emulators of AWS sign nothing."""
+    """Emulators of AWS do not sign the URL."""
     stack.cloudformation.clock = None
 
     stack.deploy(template(stack, Agent=declare(scene.release("copy", "first"), "latest")))
@@ -162,7 +162,7 @@ def test_l2_a_request_without_a_date_is_acted_on(scene: Scene, stack: DeployedSt
 
 
 def test_l2_a_delete_that_is_hours_late_removes_nothing(scene: Scene, stack: DeployedStack) -> None:
-    """The stack could not be deleted, was deleted by a second request, and is there again."""
+    """The stack could not be deleted, was then deleted by a second request, and was created again."""
     first = scene.release("copy", "first")
     declared = template(stack, Agent=declare(first, "latest", **DESTROY))
     stack.deploy(declared)
@@ -176,7 +176,7 @@ def test_l2_a_delete_that_is_hours_late_removes_nothing(scene: Scene, stack: Dep
 
 
 WAITED = Delivery(lost="request", given_up_after=40)
-"""Lambda has no instance free; another resource fails meanwhile, and CloudFormation goes on without an answer."""
+"""Lambda has no free instance. Another resource fails, and CloudFormation continues without a response."""
 
 
 @pytest.mark.parametrize(
@@ -232,10 +232,10 @@ def test_l3_a_request_that_waited_while_cloudformation_did_is_acted_on(
 
 @INSTANCES
 @OPTIONS
-def test_l4_an_answer_whose_confirmation_was_lost_is_no_reason_to_begin_again(
+def test_l4_a_lost_confirmation_does_not_start_the_work_again(
     scene: Scene, stack: DeployedStack, options: Options, instance: str
 ) -> None:
-    """The function raised, so Lambda repeats the request a minute or two later: the rollback is done by then."""
+    """The function failed, so Lambda repeats the request a minute or two later, after the rollback."""
     undone = update_and_roll_back(scene, stack, "digest", options, Delivery(lost="confirmation"))
     assert undone.changes[0].succeeded
     scene.clock.pass_by(90)
@@ -248,7 +248,7 @@ def test_l4_an_answer_whose_confirmation_was_lost_is_no_reason_to_begin_again(
 def test_l4_a_request_that_is_repeated_while_cloudformation_waits_is_answered(
     scene: Scene, stack: DeployedStack, instance: str
 ) -> None:
-    """The first answer got lost on its way; the second one must not."""
+    """The first response was lost. The second one must not be."""
     stack.record.enter("CREATE_IN_PROGRESS")
     stack.record.change("Agent", "CREATE_IN_PROGRESS")
     event = stack.cloudformation.event("Create", declare(scene.push("first"), "latest"), "Agent")
@@ -266,7 +266,7 @@ def test_l4_a_request_that_is_repeated_while_cloudformation_waits_is_answered(
 
 
 def slow_puts(scene: Scene, seconds: float) -> None:
-    """Let each tag that is put take so long."""
+    """Make each put of a tag take this long."""
     scene.hooks.before("PutImage", lambda: scene.clock.pass_by(seconds), times=None)
 
 
@@ -275,7 +275,7 @@ def slow_puts(scene: Scene, seconds: float) -> None:
 def test_l5_the_answer_comes_in_time_although_the_request_waited(
     scene: Scene, stack: DeployedStack, queued: float, seconds: float
 ) -> None:
-    """CloudFormation waits 300 seconds from when it sent the request; twenty tags take longer than what is left."""
+    """CloudFormation waits 300 seconds after it sent the request. Twenty tags take longer than the remaining time."""
     tags = [f"t{number}" for number in range(20)]
     slow_puts(scene, seconds)
     properties = declare(scene.push("first"), *tags)
@@ -316,7 +316,7 @@ MOMENTS = pytest.mark.parametrize(
 def test_l1_a_request_that_is_delivered_twice_at_once_knows_what_was_there_before(
     scene: Scene, stack: DeployedStack, options: Options, moment: str, operation: str
 ) -> None:
-    """The second instance does all of its work while the first one is in the middle of it."""
+    """The second instance does all of its work while the first one is still working."""
     scene.push("by hand", "latest")
     first = scene.release("copy", "first")
     second, answers = scene.function(), []

@@ -1,4 +1,4 @@
-"""A tag and an image stay for as long as one declaration has them, in whatever stack, Region or state it is."""
+"""A tag and an image stay while any declaration has them, in any stack, Region or state."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from tests.support.scene import (
 )
 
 NAME = f"/cdk-ecrpublic/{HOME}/Shared"
-"""A name that a template gives its parameter by hand."""
+"""A parameter name that was written by hand."""
 
 
 def neighbour(scene: Scene, region: str = REGION) -> DeployedStack:
-    """Make another stack, which deploys at once and without a pause: in the middle of what the first one does."""
+    """Create another stack, which deploys without pauses, in the middle of a deployment of the first one."""
     other = scene.stack("Other", region)
     other.rest = other.pace = 0.0
     return other
@@ -52,7 +52,7 @@ def neighbour(scene: Scene, region: str = REGION) -> DeployedStack:
         ("before", "BatchDeleteImage", "digest"),
         ("after", "GetParametersByPath", "copy"),
         ("before", "BatchDeleteImage", "copy"),
-        # An image that has gone by now can only be brought again where its source has it.
+        # A deleted image can be published again only if its source has it.
         ("after", "BatchDeleteImage", "copy"),
     ],
 )
@@ -80,7 +80,7 @@ def test_r1_what_a_second_stack_declares_while_the_first_one_removes_it_is_there
 def test_r1_what_the_first_stack_removes_while_a_second_one_declares_it_is_there(
     scene: Scene, stack: DeployedStack, operation: str
 ) -> None:
-    """The whole removal falls between two steps of the creation."""
+    """The whole removal happens between two steps of the creation."""
     other, release = neighbour(scene), scene.release("copy", "first")
     shared = declare(release, "shared", "1", **DESTROY)
     stack.deploy(template(stack, Agent=shared))
@@ -90,7 +90,7 @@ def test_r1_what_the_first_stack_removes_while_a_second_one_declares_it_is_there
 
     created = other.deploy(template(other, Agent=shared))
 
-    # A creation may find that there is nothing to put.
+    # A creation may find nothing to put.
     assert hook.ran or operation == "PutImage"
     assert gone == [True] * hook.ran
     assert created.status == "COMPLETE"
@@ -99,7 +99,7 @@ def test_r1_what_the_first_stack_removes_while_a_second_one_declares_it_is_there
 
 
 def rename(scene: Scene, stack: DeployedStack, kind: Kind, course: Course) -> None:
-    """Give a resource another logical id, and leave its parameter's name as it is."""
+    """Change the logical id of a resource, but not its parameter name."""
     declared = declare(scene.release(kind, "first"), "latest", "1", StateParameterName=NAME, **DESTROY)
     stack.deploy({"Old": declared})
     stack.deploy({"New": declared}, course)
@@ -126,7 +126,7 @@ def test_r5_a_resource_that_is_renamed_keeps_its_tags_and_its_image(
 def test_r6_what_two_stacks_of_one_template_declare_stays_until_the_last_of_them_goes(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
 ) -> None:
-    """Both name the same parameter; the second one may keep, untag or destroy."""
+    """Both have the same parameter name. The second one may keep, untag or destroy."""
     other, release = scene.stack("Other"), scene.release(kind, "first")
     names = {"StateParameterName": NAME}
     stack.deploy({"Agent": declare(release, "latest", "1", **names, **DESTROY)})
@@ -188,7 +188,7 @@ PLACES = pytest.mark.parametrize("place", ["beside the parameter of version 0.1"
 
 
 def write_beside(scene: Scene, place: str, text: str) -> None:
-    """Let another declaration have remembered *text*."""
+    """Write *text* as the record of another declaration."""
     if place == "below the image":
         own = [name for name in scene.plane.regions.get(REGISTRY_REGION, {}) if "/state/" in name]
         assert own, "a declaration that may remove something has a record below its image, in us-east-1"
@@ -306,8 +306,8 @@ def test_r9_what_it_claimed_can_be_removed_later(scene: Scene, stack: DeployedSt
     assert (scene.tags(), scene.images(), scene.parameters()) == ({}, set(), {})
 
 
-def test_r9_an_invented_id_is_no_reason_to_touch_what_another_resource_has(scene: Scene, stack: DeployedStack) -> None:
-    """The Create never arrived; the tags are those of an older resource of the stack."""
+def test_r9_a_made_up_id_does_not_affect_what_another_resource_has(scene: Scene, stack: DeployedStack) -> None:
+    """The Create never arrived. The tags belong to an older resource of the stack."""
     release = scene.release("digest", "first")
     stack.deploy(template(stack, Old=declare(release, "latest", "1", **DESTROY)))
 
@@ -349,7 +349,7 @@ def test_r15_a_tag_that_a_stack_of_another_region_has_stays_when_it_is_dropped(
     assert scene.tags() == {"latest": "first", "1": "first"}
 
 
-def test_r15_a_stack_of_another_repository_is_no_obstacle(scene: Scene, stack: DeployedStack) -> None:
+def test_r15_a_stack_of_another_repository_does_not_block(scene: Scene, stack: DeployedStack) -> None:
     other, release = scene.stack("Agent", "us-west-2"), scene.release("digest", "first")
     scene.push("first", to=ELSEWHERE)
     shared = declare(release, "latest", "1", **DESTROY)

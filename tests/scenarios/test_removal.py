@@ -1,4 +1,4 @@
-"""A removal takes what the declaration put there, and nothing that a person or a build has put there since."""
+"""A removal removes only what the declaration put, and nothing that a person or a build has put since."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def remove(stack: DeployedStack, declared: Properties) -> None:
 def test_r2_a_tag_that_a_build_moves_while_it_is_removed_stays(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """The request is under way when the build pushes, and takes effect after that."""
+    """The build pushes after the request was sent and before it takes effect."""
     declared = declare(scene.release("digest", "first"), "latest", "1", **options)
     stack.deploy(template(stack, Agent=declared))
     hook = scene.hooks.before("BatchDeleteImage", lambda: scene.push("second", "latest"))
@@ -64,7 +64,7 @@ def test_r2_a_tag_that_nothing_moves_goes(scene: Scene, stack: DeployedStack, op
 
 @REMOVING
 def test_r3_a_tag_that_a_person_moved_a_moment_ago_stays(scene: Scene, stack: DeployedStack, options: Options) -> None:
-    """Five seconds ago, and reads are ten seconds old."""
+    """The build pushed five seconds ago, and reads are ten seconds old."""
     declared = declare(scene.release("digest", "first"), "latest", "1", **options)
     second = scene.push("second")
     stack.deploy(template(stack, Agent=declared))
@@ -84,7 +84,7 @@ def test_r3_a_tag_that_a_person_moved_a_moment_ago_stays(scene: Scene, stack: De
 def test_r4_two_declarations_that_leave_an_image_at_once_leave_it_there(
     scene: Scene, stack: DeployedStack, lag: float, *, fails: bool
 ) -> None:
-    """One second apart, each sees the other's tag as the one that keeps the image."""
+    """The removals are one second apart. Each sees the other's tag as the one that keeps the image."""
     first, second = scene.release("digest", "first"), scene.release("digest", "second")
     stack.deploy(template(stack, One=declare(first, "a", **UNTAG), Two=declare(first, "b", **UNTAG)))
     stack.pace = 1.0
@@ -203,7 +203,7 @@ def test_r11_no_tag_stays_of_what_a_rollback_removes(
 
     assert stack.status == "ROLLBACK_COMPLETE"
     assert (scene.tags(), scene.parameters()) == ({}, {})
-    # Whichever of the two came second found this one there: an image that was there before stays.
+    # The second of the two found this image in place, and an image that existed before stays.
     assert scene.images() <= {"first linux/amd64"}
 
 
@@ -277,7 +277,7 @@ def test_r14_a_few_tags_are_all_named(scene: Scene, stack: DeployedStack) -> Non
 
 
 def test_r16_a_child_that_a_person_tags_while_it_is_removed_stays(scene: Scene, stack: DeployedStack) -> None:
-    """Children have no tags, so they are removed by digest, which takes a tag that comes meanwhile along."""
+    """Children have no tags, so they are deleted by digest. That also removes a tag that was put in the meantime."""
     first = scene.release("digest", "first")
     child = first.image.children[0]
     stack.deploy(template(stack, Agent=declare(first, "1", **DESTROY)))
@@ -295,7 +295,7 @@ def test_r16_a_child_that_a_person_tags_while_it_is_removed_stays(scene: Scene, 
 
 
 def test_r16_an_index_that_loses_its_last_tag_stays_with_what_it_lists(scene: Scene, stack: DeployedStack) -> None:
-    """The registry deletes an image with its last tag; until it is put back, nothing protects its children."""
+    """The registry deletes an image with its last tag. Until it is put back, nothing protects its children."""
     first = scene.release("digest", "first")
     children = [child.digest for child in first.image.children]
     hook = scene.hooks.after("BatchDeleteImage", lambda: scene.delete(*children))
@@ -330,3 +330,31 @@ def test_r16_an_image_and_its_children_go_when_nothing_happens_meanwhile(scene: 
 
     assert scene.images() == set()
     assert scene.parameters().get(REGISTRY_REGION, {}) == {}
+
+
+READS = {"DescribeStacks", "DescribeStackEvents"}
+
+
+@pytest.mark.parametrize("took_over", [False, True], ids=["image only", "with a tag"])
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["created", "replaced"])
+def test_r9_what_was_there_before_stays_where_it_is_not_known_whether_a_deletion_is_an_undo(
+    scene: Scene, stack: DeployedStack, *, is_replaced: bool, took_over: bool
+) -> None:
+    """The permission for the stack's status is denied, so a rollback looks like the removal of the resource."""
+    image = scene.push("first")
+    if took_over:
+        scene.push("old", "latest")
+    else:
+        scene.move(image, "mine")
+    if is_replaced:
+        elsewhere = {**declare(scene.push("other", to=ELSEWHERE), "x", **DESTROY), "RepositoryName": ELSEWHERE}
+        stack.deploy(template(stack, Agent=elsewhere))
+    before = scene.images()
+    declared = declare(image, "latest", "new", **DESTROY) if took_over else declare(image, "new", **DESTROY)
+    scene.plane.denied |= READS
+
+    stack.deploy(template(stack, Agent=declared), Course(other_fails_after=1))
+
+    assert scene.images() == before
+    assert "new" not in scene.tags()
+    assert "latest" in scene.tags() if took_over else scene.tags() == {"mine": "first"}

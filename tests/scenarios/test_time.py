@@ -1,8 +1,8 @@
 """
-Whatever time is left, there is one answer, and it says what has become of the tags.
+However little time is left, there is exactly one response, and it says where the tags are.
 
-T3 (what ``ImageAlreadyExistsException`` says) and T5 (an index that is larger
-than it states) are held elsewhere, where answers and contents are scripted.
+T3 (``ImageAlreadyExistsException``) and T5 (an index that is larger than it
+states) are tested elsewhere, where responses and contents are scripted.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from cdk_ecrpublic.sandbox import Fault
 from cdk_ecrpublic.sandbox.images import Image
 from tests.protocol.cloudformation import Answer
 from tests.support.clock import SteppingClock
-from tests.support.scene import DESTROY, KINDS, OPTIONS, Kind, Options, Scene, declare, template
+from tests.support.course import Course
+from tests.support.deployment import DeployedStack
+from tests.support.scene import DESTROY, KEEP, KINDS, OPTIONS, UNTAG, Kind, Options, Scene, declare, template
 
 READ_TIMES_OUT_SECONDS = 20.0
 
 
 def hang(scene: Scene, operation: str, reference: str, *, skip: int = 0) -> None:
-    """Let a request hang until its client gives up; it never takes effect."""
+    """Make a request hang until its client gives up. It never takes effect."""
     scene.hooks.before(
         operation,
         lambda: scene.clock.pass_by(READ_TIMES_OUT_SECONDS),
@@ -36,7 +38,7 @@ def hang(scene: Scene, operation: str, reference: str, *, skip: int = 0) -> None
 
 
 def moved_and_unnamed(scene: Scene, before: Image, answer: Answer) -> list[str]:
-    """Return the tags that are not where they were, and of which the answer does not say so."""
+    """Return the tags that have moved, and that the response does not mention."""
     moved = [tag for tag, name in scene.tags().items() if name != "by hand"]
     return [tag for tag in moved if tag not in answer.reason or before.digest not in answer.reason]
 
@@ -64,9 +66,7 @@ def test_t1_tags_that_were_moved_when_requests_hang_go_back_or_are_named(
 @pytest.fixture
 def waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """
-    Let a wait for a thread with an end cost its time at once, when the thread hangs.
-
-    The event says that it does.
+    Make a wait for a thread with a timeout return at once, and move the time, after the event says that it hangs.
     """
     hung, join, threads = threading.Event(), threading.Thread.join, []
 
@@ -90,7 +90,7 @@ def waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.E
 def test_t1_tags_that_were_moved_when_a_request_never_returns_are_named(
     scene: Scene, options: Options, waits: threading.Event
 ) -> None:
-    """The answer has to be sent while the thread that moves tags still waits, so it cannot move them back."""
+    """The response must be sent while the thread that moves tags still waits, so it cannot move them back."""
     stack, before = scene.stack(), scene.push("by hand", "alpha", "beta")
     (properties,) = template(
         stack, Agent=declare(scene.release("digest", "first"), "alpha", "beta", ServiceTimeout=120, **options)
@@ -143,9 +143,90 @@ def test_t2_a_refresh_repairs_a_tag_that_a_person_moved_a_moment_ago(scene: Scen
     assert scene.tags() == {"latest": "first"}
 
 
+@OPTIONS
+def test_t2_a_release_that_is_deployed_again_after_its_rollback_moves_its_tags(scene: Scene, options: Options) -> None:
+    """Reads are five seconds old: they show the tag at the image of the release."""
+    stack, first, second = scene.stack(pace=0.5), scene.push("first"), scene.push("second")
+    stack.deploy(template(stack, One=declare(first, "latest", **options)))
+    release = template(stack, Two=declare(second, "latest", **options))
+    scene.lag(5)
+    stack.deploy(release, Course(other_fails_after=1, meanwhile=lambda: scene.clock.pass_by(5)))
+    assert scene.tags() == {"latest": "first"}
+    stack.rest = 1.0
+
+    done = stack.deploy(release)
+
+    assert done.status == "COMPLETE"
+    assert scene.tags() == {"latest": "second"}
+
+
+@KINDS
+def test_t2_an_update_of_an_option_is_as_if_it_came_before_a_move_that_reads_do_not_show(
+    scene: Scene, kind: Kind
+) -> None:
+    """Such an update relies on reads; ``Refresh`` does not."""
+    stack, release = scene.stack(pace=0.0), scene.release(kind, "first")
+    theirs = scene.push("theirs")
+    stack.deploy(template(stack, Agent=declare(release, "1", "latest")))
+    scene.clock.pass_by(60)
+    scene.lag(10)
+    scene.move(theirs, "latest")
+    stack.rest = 5.0
+
+    stack.deploy(template(stack, Agent=declare(release, "1", "latest", ImmutableTags=["1"])))
+    assert scene.tags() == {"1": "first", "latest": "theirs"}
+
+    stack.deploy(template(stack, Agent=declare(release, "1", "latest", ImmutableTags=["1"], Refresh="1")))
+    assert scene.tags() == {"1": "first", "latest": "first"}
+
+
+@OPTIONS
+@pytest.mark.parametrize("is_undone", [False, True], ids=["succeeds", "is undone"])
+def test_t2_a_creation_whose_tags_are_right_sends_one_request_for_each_and_changes_nothing(
+    scene: Scene, stack: DeployedStack, options: Options, *, is_undone: bool
+) -> None:
+    """Reads cannot show that the tags are right, so they are put. The tags belong to another stack, too."""
+    other, image = scene.stack("Other"), scene.push("first")
+    other.deploy(template(other, Agent=declare(image, "1", "latest", **options)))
+    tags, images = scene.tags(), scene.images()
+    scene.nothing_so_far()
+    written: list[str] = []
+
+    stack.deploy(
+        template(stack, Agent=declare(image, "1", "latest", **options)),
+        Course(other_fails_after=1 if is_undone else None, meanwhile=lambda: written.extend(scene.registry_writes())),
+    )
+
+    assert (written if is_undone else scene.registry_writes()) == ["PutImage", "PutImage"]
+    assert options or "PutParameter" not in scene.plane.requests
+    assert (scene.tags(), scene.images()) == (tags, images)
+    scene.start_anew()
+    with scene.nothing_changes():
+        scene.clock.pass_by(120)
+        stack.cloudformation.function(stack.sent[0], 900.0)
+
+
+@pytest.mark.parametrize("options", [KEEP, UNTAG], ids=["keep", "untag"])
+def test_u9_a_tag_of_another_stack_that_was_just_moved_comes_back(scene: Scene, options: Options) -> None:
+    """Only the resource that took it over can give it back."""
+    one, two = scene.stack("One", pace=0.5), scene.stack("Two", pace=0.5)
+    first, second, third = map(scene.push, ("first", "second", "third"))
+    one.deploy(template(one, One=declare(first, "latest")))
+    scene.clock.pass_by(60)
+    scene.move(second, "latest")
+    two.rest = 1.0
+    scene.lag(5)
+    release = template(two, Two=declare(third, "latest", **options))
+
+    two.deploy(release, Course(other_fails_after=1, meanwhile=lambda: scene.clock.pass_by(3)))
+
+    assert two.status == "ROLLBACK_COMPLETE"
+    assert scene.tags() == {"latest": "second"}
+
+
 @dataclass
 class TickingClock(SteppingClock):
-    """Each look at the clock costs *tick* seconds."""
+    """A clock on which each call takes *tick* seconds."""
 
     tick: float = 0.0
 
@@ -170,6 +251,6 @@ def test_t4_however_short_the_service_timeout_is_there_is_one_answer(
 
     answer = stack.cloudformation.send(event)
 
-    # It is a true one.
+    # The response agrees with the registry.
     assert answer.succeeded or answer.reason
     assert not answer.succeeded or scene.tags() == ({} if request_type == "Delete" else {"latest": "first"})

@@ -1,9 +1,10 @@
-"""A deployment that is undone gives back what it took, whatever may be removed; one that has succeeded does not."""
+"""An undone deployment gives back the tags that it took over, with any removal option. A successful one does not."""
 
 from __future__ import annotations
 
 import pytest
 
+from cdk_ecrpublic.sandbox import Fault
 from tests.support.course import Course, Deployment
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
@@ -13,6 +14,7 @@ from tests.support.scene import (
     KINDS,
     LAG,
     OPTIONS,
+    REMOVING,
     TWO_KINDS,
     UNTAG,
     Kind,
@@ -28,11 +30,11 @@ from tests.support.scene import (
 from tests.support.stack_records import StackRecord
 
 FAILS = Course(other_fails_after=1)
-"""Our resource succeeds, and another one of the stack fails."""
+"""Our resource succeeds, and another resource of the stack fails."""
 
 
 def bump(scene: Scene, stack: DeployedStack, kind: Kind, course: Course, options: Options) -> Release:
-    """Release 1.4.2, and then 1.4.3 in its place, which is another logical id. Return the latter."""
+    """Release 1.4.2, then replace it with 1.4.3, which has another logical id. Return the latter."""
     first = scene.release(kind, "first")
     old = template(stack, Agent142=declare(first, "1.4.2", "1.4", "latest", **options))
     assert stack.deploy(old).status == "COMPLETE"
@@ -47,7 +49,7 @@ def bump(scene: Scene, stack: DeployedStack, kind: Kind, course: Course, options
 def test_u1_u2_a_bump_that_is_undone_gives_the_tags_back(
     scene: Scene, options: Options, kind: Kind, lag: float
 ) -> None:
-    """A tag that is new stays under KEEP, and goes where something may be removed."""
+    """A new tag stays with KEEP, and is removed with UNTAG or DESTROY."""
     stack = scene.stack(pace=2.0)
     scene.lag(lag)
 
@@ -72,7 +74,7 @@ def test_u1_the_log_names_the_tag_that_stays(
 def test_u1_u2_a_bump_that_succeeds_gives_nothing_back(
     scene: Scene, stack: DeployedStack, options: Options, kind: Kind
 ) -> None:
-    """The old resource is deleted in the clean-up of a success: what it once took over is history."""
+    """The old resource is deleted after a success, so it does not give back what it once took over."""
     scene.push("by hand", "latest")
 
     bump(scene, stack, kind, Course(), options)
@@ -96,7 +98,7 @@ def test_u1_u2_two_releases_later_nothing_old_comes_back(scene: Scene, stack: De
 
 @OPTIONS
 def test_u1_u2_a_bump_that_succeeds_the_second_time_stays(scene: Scene, stack: DeployedStack, options: Options) -> None:
-    """What the first try took over is not given back when the second one is replaced."""
+    """The tags that the first attempt took over are not given back when the second one is replaced."""
     second = bump(scene, stack, "digest", FAILS, options)
     again = template(stack, Agent143=declare(second, "1.4.3", "1.4", "latest", **options))
     assert stack.deploy(again).status == "COMPLETE"
@@ -135,7 +137,7 @@ def test_u1_u2_two_entries_are_bumped_and_one_of_them_fails(
 def test_u2_a_tag_that_moves_from_one_resource_to_another_comes_back(
     scene: Scene, options: Options, name: str, order: tuple[int, ...], lag: float
 ) -> None:
-    """The giver is updated, the taker created: the rollback sends an Update and a Delete."""
+    """The old owner is updated, and the new one created. So the rollback sends an Update and a Delete."""
     stack = scene.stack(pace=2.0)
     first, second = scene.release("digest", "first"), scene.release("digest", name)
     stack.deploy(template(stack, Giver=declare(first, "1", "latest", **options)))
@@ -152,11 +154,64 @@ def test_u2_a_tag_that_moves_from_one_resource_to_another_comes_back(
     assert tags.get("2") == (None if options else name)
 
 
+@pytest.mark.parametrize("giver", [KEEP, UNTAG, DESTROY], ids=["keep", "untag", "destroy"])
+@pytest.mark.parametrize("taker", [KEEP, UNTAG, DESTROY], ids=["keep", "untag", "destroy"])
+@pytest.mark.parametrize("taken_by", ["a new resource", "one that is undone last", "one that is undone first"])
+def test_u2_a_tag_that_is_removed_and_then_taken_over_at_the_same_image_comes_back(
+    scene: Scene, stack: DeployedStack, giver: Options, taker: Options, taken_by: str
+) -> None:
+    """
+    Only the failed deployment of the giver declares UNTAG, so its declaration before needs no record.
+
+    For the taker, the tag is a new one, which its undo removes.
+    """
+    image = scene.push("first", "mine")
+    before = {} if taken_by == "a new resource" else {"Taker": declare(image, "2", **taker)}
+    stack.deploy(template(stack, Giver=declare(image, "1", "latest", **giver), **before))
+
+    failed = stack.deploy(
+        template(stack, Giver=declare(image, "1", **UNTAG), Taker=declare(image, "2", "latest", **taker)),
+        Course(other_fails_after=2, order=(1, 2, 0) if taken_by == "one that is undone last" else (0, 1, 2)),
+    )
+
+    assert failed.status == "ROLLBACK_COMPLETE"
+    assert scene.tags()["latest"] == "first"
+
+
+@TWO_KINDS
+@pytest.mark.parametrize("kind_of_undo", ["an update", "a creation"])
+@REMOVING
+def test_u2_an_image_that_was_there_stays_if_the_removal_of_its_last_tag_is_cut_off(
+    scene: Scene, stack: DeployedStack, options: Options, kind: Kind, kind_of_undo: str
+) -> None:
+    """The image is deleted with its tag, and cannot be put back at once. Only the next attempt can do it."""
+    first, second = scene.push("first", "mine"), scene.release(kind, "second")
+    scene.push("second")
+    before = {"Agent": declare(first, "1", **options)} if kind_of_undo == "an update" else {}
+    stack.deploy(template(stack, **before))
+
+    def refuse() -> None:
+        scene.sandbox.faults.add(Fault(operation="PutImage", code="LimitExceededException", times=1))
+
+    scene.when("after", "BatchDeleteImage", refuse)
+    release = declare(second, "2", **options)
+
+    undone = stack.deploy(template(stack, Agent=release), Course(other_fails_after=1))
+    if undone.status == "ROLLBACK_FAILED":
+        scene.start_anew()
+        stack.continue_rollback(undone)
+
+    assert undone.status == "ROLLBACK_COMPLETE"
+    assert scene.tags() == {"mine": "first", **({"1": "first"} if before else {})}
+    assert scene.images() == whole("first", "second")
+    assert "manifest" not in str(scene.parameters())
+
+
 ROOT = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Root/0a0a0a0a-0000-4000-8000-000000000000"
 
 
 def nested(scene: Scene, stack: DeployedStack, status: str = "CREATE_IN_PROGRESS") -> StackRecord:
-    """Nest the stack in another one, whose deployment is under way."""
+    """Nest the stack in another one that is being deployed."""
     root = scene.plane.stack(ROOT)
     if status != "CREATE_IN_PROGRESS":
         root.enter("CREATE_COMPLETE")
@@ -178,7 +233,7 @@ def nested(scene: Scene, stack: DeployedStack, status: str = "CREATE_IN_PROGRESS
 def test_u1_u2_a_nested_stack_that_is_deleted_since_its_root_rolls_back_gives_back(
     scene: Scene, stack: DeployedStack, options: Options, forward: str, back: str
 ) -> None:
-    """The nested stack itself was created with success, and is in DELETE_IN_PROGRESS, as in an ordinary removal."""
+    """The nested stack itself was created successfully, and is in DELETE_IN_PROGRESS, as in an ordinary removal."""
     scene.push("by hand", "latest")
     root = nested(scene, stack, forward)
     release = scene.release("digest", "first")
@@ -195,7 +250,7 @@ def test_u1_u2_a_nested_stack_that_is_deleted_since_its_root_rolls_back_gives_ba
 def test_u1_u2_a_nested_stack_whose_root_rolls_back_gives_back(
     scene: Scene, stack: DeployedStack, options: Options, status: str
 ) -> None:
-    """That the nested stack came to UPDATE_COMPLETE says nothing: only the root knows whether all went well."""
+    """The status UPDATE_COMPLETE of a nested stack does not prove success. Only that of the root does."""
     root = nested(scene, stack)
     first, second = scene.release("digest", "first"), scene.release("digest", "second")
     old = declare(first, "1.4", "latest", **options)
@@ -305,14 +360,14 @@ def test_u4_u9_an_update_that_is_undone_gives_back_the_tag_that_it_took_over(
     assert undone.status == "ROLLBACK_COMPLETE"
     tags = scene.tags()
     assert (tags["1.4"], tags["latest"]) == ("first", "by hand")
-    # What OnDelete means for a resource that stays is not said.
+    # It is not specified what OnDelete means for a resource that stays.
     assert options == DESTROY or tags.get("1.4.3") == (None if options == UNTAG else name)
     assert whole(name) <= scene.images()
 
 
 @OPTIONS
 def test_u4_an_update_that_succeeds_gives_nothing_back(scene: Scene, stack: DeployedStack, options: Options) -> None:
-    """The next update fails: only what that one took over goes back."""
+    """The next update fails. Only the tags that it took over are given back."""
     scene.push("by hand", "latest")
     first, second = scene.release("digest", "first"), scene.release("digest", "second")
     one, two = declare(first, "1.4", **options), declare(second, "1.4", "latest", **options)
@@ -359,3 +414,18 @@ def test_u5_a_move_to_another_repository_that_succeeds_gives_nothing_back(
     assert done.status == "COMPLETE"
     assert scene.tags(ELSEWHERE) == {"latest": "first"}
     assert scene.tags() == ({} if options == DESTROY else {"latest": "first"})
+
+
+@REMOVING
+@pytest.mark.parametrize("order", [("One", "Two"), ("Two", "One")], ids=" ".join)
+def test_a_new_tag_of_two_resources_goes_with_both(
+    scene: Scene, stack: DeployedStack, options: Options, order: tuple[str, str]
+) -> None:
+    """Synthesis refuses a duplicate tag in an app, but a raw template can have it."""
+    image = scene.push("first", "mine")
+    twice = {name: declare(image, "shared", name.lower(), **options) for name in ("One", "Two")}
+    stack.deploy(template(stack, **twice), Course(other_fails_after=2, on_failure="NOTHING"))
+
+    assert stack.roll_back({}, order).reasons == []
+
+    assert scene.tags() == {"mine": "first"}

@@ -1,4 +1,4 @@
-"""What was deployed comes back although its source has moved or gone; or the undo fails and says what to do."""
+"""An undo restores the deployed image although its source has moved or is gone, or fails and says what to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAME = f"/cdk-ecrpublic/{HOME}/Agent.Agent"
 
 
 def lose(scene: Scene, how: str) -> None:
-    """Let what is remembered be lost."""
+    """Delete all records."""
     if how == "denied":
         scene.plane.denied |= READS
     else:
@@ -38,7 +38,7 @@ def lose(scene: Scene, how: str) -> None:
 
 
 def deploy_twice(scene: Scene, stack: DeployedStack, kind: Kind, how: str = "") -> Deployment:
-    """Deploy the first image and then the second; the source moves on, and the second deployment is undone."""
+    """Deploy the first image and then the second. The source moves again, and the second deployment is undone."""
     first = scene.release(kind, "first")
     assert stack.deploy(template(stack, Agent=declare(first, "latest"))).status == "COMPLETE"
     second = scene.release(kind, "second")
@@ -90,12 +90,45 @@ def test_u6_what_an_earlier_undo_brought_back_comes_back_again(scene: Scene, sta
     assert scene.tags() == {"latest": "first"}
 
 
+@MOVING
+def test_u6_what_an_earlier_undo_brought_back_comes_back_after_an_update_to_a_digest(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
+    """The source was pinned before, too, and had taken the tag over. So its record names an earlier one."""
+    scene.push("by hand", "latest")
+    stack.deploy(template(stack, Agent=declare(scene.push("zeroth"), "latest")))
+    deploy_twice(scene, stack, kind)
+
+    undone = stack.deploy(template(stack, Agent=declare(scene.push("fourth"), "latest")), Course(other_fails_after=1))
+
+    assert (undone.status, undone.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert scene.tags() == {"latest": "first"}
+
+
+@OPTIONS
+def test_u6_an_image_that_was_deployed_a_moment_ago_comes_back(scene: Scene, options: Options) -> None:
+    """Reads are ten seconds old, so the image is not visible at first."""
+    stack, first = scene.stack(pace=0.5), scene.release("moving copy", "first")
+    second = scene.push("second")
+    scene.clock.pass_by(60)
+    scene.lag(10)
+    stack.deploy(template(stack, Agent=declare(first, "latest", **options)))
+    stack.rest = 1.0
+
+    undone = stack.deploy(
+        template(stack, Agent=declare(second, "latest", Refresh="1", **options)), Course(other_fails_after=1)
+    )
+
+    assert (undone.status, undone.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert scene.tags() == {"latest": "first"}
+
+
 @pytest.mark.parametrize("count", [10, 40])
 @OPTIONS
 def test_u7_as_many_tags_as_can_be_remembered_go_back(
     scene: Scene, stack: DeployedStack, options: Options, count: int
 ) -> None:
-    """Ten that point to an image each, or forty that point to one."""
+    """Ten tags that point to an image each, or forty that point to the same one."""
     where = scene.variants(count) if count < 40 else dict.fromkeys((f"t{number}" for number in range(count)), "by hand")
     scene.push("by hand", *(tag for tag, name in where.items() if name == "by hand"))
     release = scene.release("digest", "first")
@@ -110,7 +143,7 @@ def test_u7_as_many_tags_as_can_be_remembered_go_back(
 def test_u7_more_tags_than_can_be_remembered_are_refused_before_the_first_write(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """A hundred digests have more bytes than a parameter, however they are written."""
+    """A hundred digests need more bytes than a parameter has, in any encoding."""
     where = scene.variants(100)
     release = scene.release("digest", "first")
     scene.nothing_so_far()
@@ -129,7 +162,7 @@ def test_u7_more_tags_than_can_be_remembered_are_refused_before_the_first_write(
 def test_u7_an_update_is_refused_or_its_rollback_restores_all_of_its_tags(
     scene: Scene, stack: DeployedStack, length: int
 ) -> None:
-    """The names of the tags alone nearly fill a parameter: somewhere here is the longest that fits."""
+    """The names of the tags alone nearly fill a parameter. One of these numbers is the largest that fits."""
     tags = [f"{number:-<120}" for number in range(28)] + [f"{letter * length}" for letter in "abc"]
     stack.deploy(template(stack, Agent=declare(scene.release("tag", "first"), *tags)))
     before, second = scene.tags(), scene.release("tag", "second")
@@ -189,7 +222,7 @@ def test_u8_an_image_that_is_nowhere_any_more_is_named(scene: Scene, stack: Depl
 
 
 def deploy_as_version_0_1(scene: Scene, stack: DeployedStack, kind: Kind, options: Options) -> None:
-    """Deploy the first image, and leave nothing of it but what version 0.1 would have remembered."""
+    """Deploy the first image, and replace its record with that of version 0.1."""
     first = scene.release(kind, "first")
     assert stack.deploy(template(stack, Agent=declare(first, "latest", "1", **options))).status == "COMPLETE"
     scene.forget_all_parameters()
@@ -233,7 +266,7 @@ def test_u6_a_tag_that_version_0_1_put_is_removed_when_it_is_dropped(
 
     done = stack.deploy(template(stack, Agent=declare(second, "latest", **UNTAG)))
 
-    # The first image has no tag but this one, which stays then.
+    # The first image has only this tag, so the tag stays.
     assert done.status == "COMPLETE"
     assert scene.tags() == {"1": "first", "latest": "second"}
     assert done.changes[0].answer

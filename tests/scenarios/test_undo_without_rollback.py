@@ -1,22 +1,42 @@
-"""Rollback is disabled: what failed is undone by itself, and a stack that never succeeded is deleted."""
+"""Rollback is disabled: only the failed resource is undone, and a stack that never succeeded is deleted."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
-from tests.support.course import Course, Deployment
+from tests.scenarios.test_time import TickingClock
+from tests.support.course import Course, Delivery, Deployment
 from tests.support.deployment import DeployedStack
-from tests.support.scene import DESTROY, MOVING, OPTIONS, Kind, Options, Properties, Release, Scene, declare, template
+from tests.support.scene import (
+    DESTROY,
+    ELSEWHERE,
+    MOVING,
+    OPTIONS,
+    REMOVING,
+    TWO_KINDS,
+    UNTAG,
+    Kind,
+    Options,
+    Properties,
+    Release,
+    Scene,
+    declare,
+    template,
+)
 
 INSTANCES = pytest.mark.parametrize("instance", ["warm", "cold"])
 
 REFUSED = "LimitExceededException"
-"""An error that no second try cures."""
+"""A permanent error."""
 
 
 def update_and_fail(scene: Scene, stack: DeployedStack, tried: Properties, instance: str) -> Deployment:
-    """Update the resource without a rollback; it fails by itself, and is undone while the stack is in progress."""
+    """Update the resource without a rollback. It fails, and is undone while the stack is in UPDATE_IN_PROGRESS."""
 
     def meanwhile() -> None:
         scene.sandbox.faults.clear()
@@ -30,7 +50,7 @@ def update_and_fail(scene: Scene, stack: DeployedStack, tried: Properties, insta
 
 
 def break_off(scene: Scene, why: str, tried: Properties) -> Properties:
-    """Let a declaration fail: before anything is written, or when its first tag has moved."""
+    """Make a declaration fail: before anything is written, or after its first tag has moved."""
     if why == "a rule":
         return {**tried, "RequiredPlatforms": ["linux/s390x"]}
     scene.sandbox.faults.add(Fault(operation="PutImage", reference="new", code=REFUSED, times=None))
@@ -43,7 +63,7 @@ def break_off(scene: Scene, why: str, tried: Properties) -> Properties:
 def test_u10_what_failed_goes_back_to_what_was_deployed(
     scene: Scene, stack: DeployedStack, kind: Kind, instance: str, why: str
 ) -> None:
-    """The source has moved since; CloudFormation sends an Update the other way round in UPDATE_IN_PROGRESS."""
+    """The source has moved since. CloudFormation sends the reverse Update in UPDATE_IN_PROGRESS."""
     stack.deploy(template(stack, Agent=declare(scene.release(kind, "first"), "latest")))
     tried = break_off(scene, why, declare(scene.release(kind, "second"), "latest", Refresh="1"))
 
@@ -55,11 +75,29 @@ def test_u10_what_failed_goes_back_to_what_was_deployed(
 
 
 @MOVING
+@pytest.mark.parametrize("seconds", [32.0, 35.0, 38.0, 41.0, 44.0, 47.0])
+def test_u10_what_ran_out_of_time_goes_back_to_what_was_deployed(scene: Scene, kind: Kind, seconds: float) -> None:
+    """The time for the work is over before or after the update has written its record."""
+    clock = scene.clock = TickingClock()
+    scene.plane.wall = clock.wall
+    stack = scene.stack()
+    stack.deploy(template(stack, Agent=declare(scene.release(kind, "first"), "latest")))
+    tried = template(stack, Agent=declare(scene.release(kind, "second"), "latest", Refresh="1"))
+    course = Course(other_fails_after=9, on_failure="NOTHING", deliveries=[Delivery(seconds=seconds)])
+    clock.tick = 0.4
+
+    failed = stack.deploy(tried, replace(course, meanwhile=lambda: setattr(clock, "tick", 0.0)))
+
+    if not failed.changes[0].succeeded:
+        assert scene.tags() == {"latest": "first"}
+
+
+@MOVING
 @INSTANCES
 def test_u10_an_update_the_other_way_round_that_follows_a_success_is_none(
     scene: Scene, stack: DeployedStack, kind: Kind, instance: str
 ) -> None:
-    """The same update is deployed again, with success; then its opposite is an update like any other."""
+    """The same update is deployed again and succeeds. Then its reverse is an ordinary update."""
     old = declare(scene.release(kind, "first"), "latest")
     stack.deploy(template(stack, Agent=old))
     tried = break_off(scene, "a tag that cannot be put", declare(scene.release(kind, "second"), "latest", Refresh="1"))
@@ -73,8 +111,23 @@ def test_u10_an_update_the_other_way_round_that_follows_a_success_is_none(
 
 
 @MOVING
+def test_u10_an_update_whose_undo_failed_can_be_deployed_again(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+    """Its request was lost, and someone had deleted the image before it."""
+    first = scene.push("first")
+    stack.deploy(template(stack, Agent=declare(first, "latest")))
+    scene.delete(first.digest)
+    tried = template(stack, Agent=declare(scene.release(kind, "second"), "latest"))
+    failed = stack.deploy(tried, Course(on_failure="NOTHING", deliveries=[Delivery(lost="request")]))
+    assert [reason.partition(":")[0] for reason in failed.reasons] == ["NOT_FOUND"]
+
+    assert stack.deploy(tried).status == "COMPLETE"
+
+    assert scene.tags() == {"latest": "second"}
+
+
+@MOVING
 @INSTANCES
-def test_u11_an_immutable_tag_of_a_source_that_moved_is_no_obstacle(
+def test_u11_an_immutable_tag_of_a_moved_source_does_not_block(
     scene: Scene, stack: DeployedStack, kind: Kind, instance: str
 ) -> None:
     rules = {"ImmutableTags": ["1.*"]}
@@ -93,7 +146,7 @@ def test_u11_an_immutable_tag_of_a_source_that_moved_is_no_obstacle(
 def test_u11_an_immutable_tag_goes_back_to_what_was_declared_before(
     scene: Scene, stack: DeployedStack, instance: str
 ) -> None:
-    """The update that failed did not call it immutable, moved it, and could not move it back."""
+    """The failed update did not declare it immutable, moved it, and could not move it back."""
     stack.deploy(template(stack, Agent=declare(scene.release("digest", "first"), "1.0", ImmutableTags=["1.*"])))
     tried = declare(scene.release("digest", "second"), "1.0", "2")
     scene.sandbox.faults.add(
@@ -149,7 +202,7 @@ def test_u12_a_stack_that_never_succeeded_gives_back_what_it_took(
 def test_u12_a_stack_that_is_deleted_because_it_failed_gives_back_what_it_took(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """``OnFailure: DELETE``: no rollback comes before."""
+    """``OnFailure: DELETE``: there is no rollback first."""
     take_over(scene, stack, options, Course(other_fails_after=1, on_failure="DELETE"))
 
     assert stack.status == "DELETE_COMPLETE"
@@ -160,7 +213,7 @@ def test_u12_a_stack_that_is_deleted_because_it_failed_gives_back_what_it_took(
 def test_u12_a_resource_that_never_succeeded_gives_back_when_an_older_stack_is_deleted(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """That the stack was created with success says nothing of what a later deployment of it added."""
+    """The stack was created successfully, but a later deployment that added the resource failed."""
     stack.deploy({})
     assert stack.status == "CREATE_COMPLETE"
     take_over(scene, stack, options, Course(other_fails_after=1, on_failure="NOTHING"))
@@ -201,3 +254,161 @@ def test_u12_a_stack_that_succeeded_gives_nothing_back(
 
     assert scene.tags() == ({} if options == DESTROY else {"latest": "first", "1": "first"})
     assert scene.parameters() == {}
+
+
+@TWO_KINDS
+@REMOVING
+@pytest.mark.parametrize("on_failure", ["NOTHING", "DELETE"])
+def test_u12_a_new_tag_of_a_stack_that_never_succeeded_goes_with_it(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, on_failure: Literal["NOTHING", "DELETE"]
+) -> None:
+    declared = declare(scene.release(kind, "first"), "latest", **options)
+    stack.deploy(template(stack, Agent=declared), Course(other_fails_after=1, on_failure=on_failure))
+
+    assert on_failure == "DELETE" or stack.destroy()
+
+    assert scene.tags() == {}
+    assert scene.parameters() == {}
+
+
+@TWO_KINDS
+@REMOVING
+def test_u12_a_new_tag_of_a_resource_that_failed_twice_goes_with_it(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options
+) -> None:
+    """The second failure updates what the first one created."""
+    course = Course(other_fails_after=1, on_failure="NOTHING")
+    for name in ("first", "second"):
+        declared = declare(scene.release(kind, name), "latest", Refresh=name, **options)
+        stack.deploy(template(stack, Agent=declared), course)
+
+    assert stack.destroy()
+
+    assert scene.tags() == {}
+
+
+@TWO_KINDS
+def test_u12_a_tag_stays_with_a_stack_whose_update_was_rolled_back(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
+    """No deployment has succeeded since the update, but one had before it."""
+    stack.deploy(template(stack, Agent=declare(scene.release(kind, "first"), "latest", **UNTAG)))
+    tried = declare(scene.release(kind, "second"), "latest", "2", Refresh="1", **UNTAG)
+    stack.deploy(template(stack, Agent=tried), Course(other_fails_after=1))
+
+    assert stack.destroy()
+
+    assert scene.tags() == {"latest": "first"}
+
+
+@TWO_KINDS
+@OPTIONS
+def test_u12_a_creation_that_never_succeeded_gives_back_after_an_update_was_undone(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options
+) -> None:
+    """Rollback is disabled: CloudFormation undoes the failed update, but not the creation before it."""
+    scene.push("by hand", "latest")
+    declared = declare(scene.release(kind, "first"), "latest", **options)
+    stack.deploy(template(stack, Agent=declared), Course(other_fails_after=1, on_failure="NOTHING"))
+    tried = declare(scene.release(kind, "second"), "latest", "new", Refresh="1", **options)
+    scene.sandbox.faults.add(Fault(operation="PutImage", reference="new", code=REFUSED, times=None))
+    update_and_fail(scene, stack, tried, "warm")
+
+    assert stack.destroy()
+
+    assert scene.tags() == {"latest": "by hand"}
+
+
+@TWO_KINDS
+@REMOVING
+@pytest.mark.parametrize("second", ["first", "second"], ids=["of one image", "of two images"])
+@pytest.mark.parametrize("is_third_undone", [False, True], ids=["", "after another failure"])
+def test_u2_new_tags_of_several_failures_are_removed_when_they_are_rolled_back(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, second: str, *, is_third_undone: bool
+) -> None:
+    stack.deploy(template(stack, Agent=declare(scene.release(kind, "zeroth"), "1", **options)))
+    stable = dict(stack.resources)
+    for name, tags in ("first", ("1", "2")), (second, ("1", "2", "3")):
+        tried = declare(scene.release(kind, name), *tags, Refresh=tags[-1], **options)
+        stack.deploy(template(stack, Agent=tried), Course(other_fails_after=1, on_failure="NOTHING"))
+    if is_third_undone:
+        refused = {**tried, "ImageTags": ["1", "2", "3", "new"]}
+        scene.sandbox.faults.add(Fault(operation="PutImage", reference="new", code=REFUSED, times=None))
+        update_and_fail(scene, stack, refused, "warm")
+
+    undone = stack.roll_back(stable)
+
+    assert undone.reasons == []
+    assert scene.tags() == {"1": "zeroth"}
+
+
+@OPTIONS
+def test_u12_an_image_that_failed_and_is_deployed_in_another_resource_keeps_its_tag(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """The failed creation moved its tag back. It is deleted at the end of the next deployment."""
+    first, second = scene.push("first", "mine"), scene.push("second", "yours")
+    old = declare(first, "latest", **options)
+    stack.deploy(template(stack, One=old))
+    scene.sandbox.faults.add(Fault(operation="PutImage", reference="new", code=REFUSED, times=None))
+    failed = template(stack, One=old, Two=declare(second, "latest", "new", **options))
+    stack.deploy(failed, Course(on_failure="NOTHING"))
+    assert scene.tags()["latest"] == "first"
+    scene.sandbox.faults.clear()
+
+    stack.deploy(template(stack, Three=declare(second, "latest", **options)))
+
+    assert stack.status == "UPDATE_COMPLETE"
+    assert scene.tags()["latest"] == "second"
+
+
+@REMOVING
+def test_u12_a_tag_stays_with_a_stack_whose_move_to_another_repository_was_rolled_back(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """The rollback sends the reverse Update with the physical ID of the new repository."""
+    image = scene.push("first")
+    scene.push("first", to=ELSEWHERE)
+    here = declare(image, "latest", **options)
+    stack.deploy(template(stack, Agent=here))
+    stack.deploy(template(stack, Agent={**here, "RepositoryName": ELSEWHERE}), Course(other_fails_after=1))
+
+    assert stack.destroy()
+
+    assert scene.tags() == ({} if options == DESTROY else {"latest": "first"})
+    assert scene.tags(ELSEWHERE) == {}
+
+
+def resume(scene: Scene, stack: DeployedStack, options: Options, names: Sequence[str]) -> None:
+    """Deploy a resource that takes a tag over and fails, and then an older resource with that tag and a new image."""
+    before, failed, new = scene.push("before"), scene.push("failed"), scene.push("new")
+    old = declare(before, "latest")
+    stack.deploy(template(stack, Agent=old))
+    tried = declare(failed, "latest", **options)
+    course = Course(on_failure="NOTHING", deliveries=[Delivery(lost="answer")])
+    stack.deploy(template(stack, Agent=old, Nightly=tried), course)
+    stack.pace = 0.5
+    scene.lag(5)
+    resources = {"Agent": declare(new, "latest"), "Nightly": {**tried, "ImageTags": []}}
+    stack.deploy(template(stack, **{name: resources[name] for name in names}))
+
+
+@OPTIONS
+def test_u12_a_tag_that_another_resource_has_just_put_is_not_given_back(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """CloudFormation deletes the failed resource half a second after the other update; reads are five seconds old."""
+    resume(scene, stack, options, ["Agent"])
+
+    assert stack.status == "UPDATE_COMPLETE"
+    assert scene.tags() == {"latest": "new"}
+
+
+@OPTIONS
+def test_u12_a_dropped_tag_that_another_resource_has_just_put_is_not_given_back(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    resume(scene, stack, options, ["Agent", "Nightly"])
+
+    assert stack.status == "UPDATE_COMPLETE"
+    assert scene.tags() == {"latest": "new"}

@@ -1,4 +1,4 @@
-"""Archives of images as tools write them, made on the spot."""
+"""Build archives of images in the formats of container tools."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LAYOUT = json.dumps({"imageLayoutVersion": "1.0.0"}).encode()
 @dataclass
 class MemoryObject:
     """
-    An object that notes what was read of it.
+    An object that records reads.
 
     Attributes:
-        reads: Where each read began, and how many bytes it took.
+        reads: The offset and the number of bytes of each read.
     """
 
     content: bytes
@@ -44,7 +44,7 @@ class MemoryObject:
 
 
 def tar_of(files: Mapping[str, bytes], *, links: Mapping[str, str] | None = None, **options: Any) -> bytes:
-    """Pack files, and symbolic links behind them."""
+    """Pack files, and then symbolic links."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", **options) as tar:
         for name, content in files.items():
@@ -71,7 +71,7 @@ def layout_of(*images: tuple[Image, Mapping[str, str]]) -> dict[str, bytes]:
 
 
 def blobs_of(image: Image) -> dict[str, bytes]:
-    """Return all that an image consists of, by its path in a layout."""
+    """Return the blobs of an image, by their paths in a layout."""
     contents = {image.digest: image.manifest, **image.blobs}
     files = {f"blobs/sha256/{digest.removeprefix('sha256:')}": content for digest, content in contents.items()}
     for child in image.children:
@@ -80,7 +80,7 @@ def blobs_of(image: Image) -> dict[str, bytes]:
 
 
 def saved(*layers: bytes, tags: Sequence[str] = ("agent:1.4",), packed: bool = False) -> dict[str, bytes]:
-    """Return the files of a ``docker save`` of one image; crane and kaniko write its layers packed."""
+    """Return the files of a ``docker save`` of one image; crane and kaniko compress its layers."""
     diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
     config = json.dumps(
         {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}

@@ -1,4 +1,4 @@
-"""Tiny images, built by the tools that people build images with, into the files that those write."""
+"""Build tiny images with common build tools, in the formats that these tools write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JIB = "com.google.cloud.tools:jib-maven-plugin:3.5.2"
 JIB_HOME = Path.home() / ".m2/repository/com/google/cloud/tools/jib-maven-plugin/3.5.2"
 NAME = "docker.io/acme/agent:1"
 TEXT = b"hello\n"
-"""What the file ``/hello`` of an image holds."""
+"""The content of the file ``/hello`` of each image."""
 
 _DOCKERFILE = "FROM scratch\nCOPY hello /hello\nLABEL tests=yes\n"
 _POM = """\
@@ -46,11 +46,11 @@ Build = Callable[[Path], Path]
 @dataclass(frozen=True, kw_only=True)
 class Builder:
     """
-    A tool, and a way to use it.
+    A tool with certain options.
 
     Attributes:
-        needs: Programs.
-        is_whole: Whether the archive holds all that it lists.
+        needs: The programs that it needs.
+        is_whole: Whether the archive contains everything that it lists.
         has_file: Whether it is an image with the file ``/hello``.
         needs_root: Whether only root can run it.
     """
@@ -64,17 +64,17 @@ class Builder:
 
     @property
     def missing(self) -> str:
-        """Why it cannot be had here; empty: it can."""
+        """Why the tool cannot run here; empty if it can."""
         missing = [name for name in self.needs if shutil.which(name) is None]
         if "mvn" in self.needs and not JIB_HOME.is_dir():
             missing.append("jib")
         if missing:
             return f"not installed: {', '.join(missing)} (Debian, or tests/peers/install)"
-        return f"{self.needs[0]} takes root" if self.needs_root and os.geteuid() else ""
+        return f"{self.needs[0]} needs root" if self.needs_root and os.geteuid() else ""
 
 
 def run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> bytes:
-    """Run a tool, whose failure is one of the test."""
+    """Run a tool. If it fails, the test fails."""
     environment = {**os.environ, **(env or {})}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False, timeout=240)
     assert done.returncode == 0, (done.stderr or done.stdout).decode()
@@ -82,7 +82,7 @@ def run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = 
 
 
 def packed(layout: Path) -> Path:
-    """Pack a layout that a tool wrote into a folder."""
+    """Pack a layout folder into a tar file."""
     archive = layout.with_suffix(".packed.tar")
     run("tar", "-C", str(layout), "-cf", str(archive), ".")
     return archive
@@ -90,7 +90,7 @@ def packed(layout: Path) -> Path:
 
 @contextmanager
 def daemon(folder: Path, socket: Path, *command: str) -> Iterator[None]:
-    """Run a daemon until the end of the block; where it does not come up, the test is skipped and says so."""
+    """Run a daemon until the end of the block. If it does not start, skip the test and say why."""
     log = folder / "log"
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
@@ -101,14 +101,14 @@ def daemon(folder: Path, socket: Path, *command: str) -> Iterator[None]:
 
 
 def _wait_for(name: str, socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Skip the test, and say why, unless a daemon comes up."""
+    """Wait for a daemon. If it does not start, skip the test and say why."""
     if not _is_up(socket, process):
         last = (log.read_text().splitlines() or [""])[-1]
         pytest.skip(f"{name} does not run here: {last[:200]}")
 
 
 def _is_up(socket: Path, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until a daemon listens, or has ended."""
+    """Wait until a daemon listens or has ended; return whether it listens."""
     end = time.monotonic() + 30
     while not socket.exists() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.1)
@@ -117,13 +117,13 @@ def _is_up(socket: Path, process: subprocess.Popen[bytes]) -> bool:
 
 @contextmanager
 def short_folder() -> Iterator[Path]:
-    """Make a folder whose sockets have short names, as the system wants them."""
+    """Create a folder with a short path, because the system limits the paths of sockets."""
     with tempfile.TemporaryDirectory(prefix="built", ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 
 def context(folder: Path) -> Path:
-    """Write what an image is built of."""
+    """Write a build context."""
     found = folder / "context"
     found.mkdir()
     (found / "hello").write_bytes(TEXT)
@@ -133,7 +133,7 @@ def context(folder: Path) -> Path:
 
 
 def storage(home: Path) -> list[str]:
-    """Return where buildah and podman keep what they build."""
+    """Return the options for the storage of buildah and podman."""
     return ["--root", f"{home}/store", "--runroot", f"{home}/run", "--storage-driver", "vfs"]
 
 
@@ -195,7 +195,7 @@ def buildkit(output: str, *options: str) -> Build:
 
 
 def containerd(*options: str) -> Build:
-    """Let containerd import two platforms, and export them as Docker does whose images are in containerd."""
+    """Import two platforms into containerd and export them, as Docker does with its containerd image store."""
 
     def build(folder: Path) -> Path:
         whole, out = buildah_index(folder), folder / "exported.tar"
@@ -274,7 +274,7 @@ def regctl(folder: Path) -> Path:
 
 
 def oras(folder: Path) -> Path:
-    """Push an artifact that is no image, and attach something to it."""
+    """Push an artifact that is not an image, and attach another one to it."""
     source = context(folder)
     for command in (["push"], ["attach"]):
         kind = f"application/vnd.example.{command[0]}"

@@ -1,20 +1,20 @@
-"""A clock for tests: time passes only when a test or the code under test lets it."""
+"""A clock for tests: time passes only if a test or the code under test moves it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 EPOCH = 1_790_000_000.0
-"""What time it is when a test begins: a day in September 2026."""
+"""The time at the start of a test: a day in September 2026."""
 
 
 @dataclass
 class SteppingClock:
     """
-    Sleeping moves the time on at once, and is written down.
+    A clock whose sleep returns immediately, moves the time, and is recorded.
 
     Attributes:
-        epoch: The wall's time, in seconds since 1970, when *time* is 0.
+        epoch: The wall-clock time when *time* is 0, in seconds since 1970.
     """
 
     time: float = 0.0
@@ -32,5 +32,5 @@ class SteppingClock:
         self.time += seconds
 
     def pass_by(self, seconds: float) -> None:
-        """Let time pass that the code under test did not ask for."""
+        """Move the time, as if other things took that long."""
         self.time += seconds

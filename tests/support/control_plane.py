@@ -1,8 +1,8 @@
 """
-Systems Manager's parameters in each Region, and the status of stacks, for the real clients to talk to.
+A fake server of Systems Manager and CloudFormation for real clients: parameters in each Region, and stacks.
 
-Small enough to be emptied for each example of a property-based test; the
-tests with the ``cdk`` command line use an emulator of all of AWS instead.
+It can be emptied quickly for each example of a property-based test. The tests
+with the ``cdk`` command line use a complete emulator of AWS instead.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tests.support.parameters import Everywhere, ParameterStore, Refusal
 from tests.support.stack_records import LONG_AGO, StackRecord, describe_events, describe_resource, describe_stack
 
 HOME = "us-east-1"
-"""Where a client is that says nothing of its Region, and where a test's parameters come to."""
+"""The Region of requests that do not name one, and of parameters that a test sets."""
 
 SOME_STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/Agent/00000000-0000-4000-8000-000000000000"
 
 FORMATION = frozenset({"DescribeStacks", "DescribeStackEvents", "DescribeStackResource"})
 
 UNKNOWN = "ValidationError"
-"""What CloudFormation says of a resource that it does not know."""
+"""CloudFormation's error for an unknown resource."""
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/")
 
@@ -56,16 +56,16 @@ class Asked:
 @dataclass
 class ControlPlane:
     """
-    What the two services hold, and what they were asked.
+    The state of both services, and the requests that they got.
 
     Attributes:
         regions: The parameters of each Region, by name.
-        status: Of every stack that is not among *stacks*.
-        stacks: By the stack's id.
-        denied: Operations that are refused, everywhere or in one Region: ``PutParameter``, ``eu-west-1/PutParameter``.
-        busy: Operations, and so many requests that are throttled.
-        requests: The operations that were asked for; *calls* has the requests themselves.
-        wall: The clock that events of stacks are stamped with.
+        status: The status of every stack that is not in *stacks*.
+        stacks: The stacks, by id.
+        denied: Operations that are denied, everywhere or in one Region: ``PutParameter``, ``eu-west-1/PutParameter``.
+        busy: How many requests to throttle, by operation.
+        requests: The operations of all requests; *calls* has the requests themselves.
+        wall: The clock for the times of stack events.
     """
 
     url: str = ""
@@ -90,7 +90,7 @@ class ControlPlane:
         self.parameters.update(parameters)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that lead clients here."""
+        """Return the environment variables that direct clients to this server."""
         return {"AWS_ENDPOINT_URL_SSM": self.url, "AWS_ENDPOINT_URL_CLOUDFORMATION": self.url}
 
     def clear(self) -> None:
@@ -99,12 +99,12 @@ class ControlPlane:
         self.status = "UPDATE_IN_PROGRESS"
 
     def stack(self, stack_id: str) -> StackRecord:
-        """Return what is told of a stack; a stack that is asked for here is known from then on."""
+        """Return a stack, which is created if it does not exist."""
         return self.stacks.setdefault(stack_id, StackRecord(stack_id, self.wall))
 
     @contextmanager
     def rolling_back(self) -> Iterator[None]:
-        """Let the stack undo a deployment."""
+        """Run a block while all other stacks are rolling back."""
         before, self.status = self.status, "UPDATE_ROLLBACK_IN_PROGRESS"
         yield
         self.status = before
@@ -140,10 +140,14 @@ class ControlPlane:
         if operation == "DescribeStacks":
             return describe_stack(stack)
         if operation == "DescribeStackEvents":
+            if stack_id not in self.stacks and "ROLLBACK" not in stack.status:
+                # A stack without a record: its last deployment has succeeded, and now it is being deleted.
+                stack.enter("UPDATE_COMPLETE")
+                stack.enter("DELETE_IN_PROGRESS")
             return describe_events(stack, data.get("NextToken", ""))
         logical_id = data["LogicalResourceId"]
         if stack_id not in self.stacks:
-            # Of a stack that no test plays: CloudFormation waits for whatever is asked about.
+            # A stack without a record: every resource is in progress.
             stack.wall = lambda: LONG_AGO
             stack.change(logical_id, "CREATE_IN_PROGRESS")
         result = describe_resource(stack, logical_id)
@@ -160,18 +164,18 @@ def _refused(operation: str, code: str) -> str:
 
 
 Answer = Callable[[Mapping[str, str], bytes], tuple[int, str]]
-"""Answers the headers and the body of a request."""
+"""Returns a response to the headers and the body of a request."""
 
 
 def region_of(headers: Mapping[str, str]) -> str:
-    """Return the Region that a request is signed for."""
+    """Return the Region in the signature of a request."""
     scope = _SCOPE.search(headers.get("Authorization", ""))
     return scope[1] if scope else HOME
 
 
 @contextmanager
 def control_plane() -> Iterator[ControlPlane]:
-    """Serve one, on a port of this machine."""
+    """Run such a server on a port of this machine."""
     plane = ControlPlane()
 
     def answer(headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
@@ -186,11 +190,11 @@ def control_plane() -> Iterator[ControlPlane]:
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[str]:
-    """Let requests to the address that it gives be answered, in threads."""
+    """Serve requests with *answer*, in threads, and yield the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for the first
+        disable_nagle_algorithm = True  # Otherwise, the body would wait 40 ms after the head.
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -1,4 +1,4 @@
-"""What a deployment is made of: how it goes, what it changes, and how it ended."""
+"""The parts of a simulated deployment: its course, its changes and its result."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tests.protocol.cloudformation import Answer
 Properties = Mapping[str, object]
 
 Template = Mapping[str, Properties]
-"""Logical id to properties."""
+"""The properties of each resource, by logical id."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
     """
-    How a request reaches the function, and its answer CloudFormation.
+    How a request is delivered to the function, and its response to CloudFormation.
 
     Attributes:
-        copies: How often it is delivered.
+        copies: How often the request is delivered.
         at_once: Whether the copies arrive at the same time, or one after the other.
-        lost: The request never arrives, or no answer to it does, or the
-            answer does, but not the confirmation of it.
-        seconds: What Lambda leaves the function.
+        lost: What is lost: the request, every response to it (``answer``), or only
+            the confirmation of the response.
+        seconds: The time that Lambda gives the function.
         queued_seconds: How long the request waits before it is delivered.
-        given_up_after: When CloudFormation goes on without an answer, because
+        given_up_after: When CloudFormation continues without a response, because
             another resource has failed; None: when ``ServiceTimeout`` is over.
     """
 
@@ -41,21 +41,21 @@ class Delivery:
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """
-    How a deployment goes.
+    The choices in a deployment that CloudFormation's documentation leaves open.
 
     Attributes:
-        order: Of two resources, the one whose place here holds the lower number comes first.
-        together: The first two of each phase are sent their requests at the same time.
-        other_fails_after: So many of our resources are done when another resource
-            of the stack fails; None: none fails.
-        deliveries: Of the first requests of the deployment; all later ones are delivered as usual.
-        updates_replaced: Whether a rollback sends a replaced resource an update
-            the other way round before its new id is deleted.
-        on_failure: ``NOTHING`` is ``--no-rollback``: what failed is undone by
-            itself, the rest stays. ``DELETE`` deletes a stack that was not created.
-        meanwhile: Runs when something has failed, before anything is undone.
-        waits_for_root: The stack is nested: what it does no longer declare
-            stays until the stack around it has succeeded.
+        order: The sort key of each resource: a resource with a lower number comes first.
+        together: The first two requests of each phase are sent at the same time.
+        other_fails_after: How many of our resources are done when another resource
+            of the stack fails; None if no other resource fails.
+        deliveries: How the first requests are delivered; the later ones are delivered normally.
+        updates_replaced: Whether a rollback sends the reverse Update to a replaced
+            resource before its new id is deleted.
+        on_failure: ``NOTHING`` is ``--no-rollback``: only the failed resource is
+            undone. ``DELETE`` deletes a stack whose creation failed.
+        meanwhile: Runs after a failure, before anything is undone.
+        waits_for_root: The stack is nested: removed resources stay until its
+            parent stack has succeeded.
     """
 
     order: Sequence[int] = ()
@@ -73,7 +73,7 @@ SMOOTH = Course()
 
 @dataclass(frozen=True)
 class Deployed:
-    """A resource that CloudFormation holds for created."""
+    """A resource that exists for CloudFormation."""
 
     properties: Properties
     physical_id: str
@@ -83,14 +83,14 @@ class Deployed:
 @dataclass(kw_only=True)
 class Change:
     """
-    What a deployment did with one resource.
+    The change of one resource in a deployment.
 
     Attributes:
-        old: None for one that was created.
+        old: The resource before; None if it is created.
         delivery: How its request was delivered.
         event: The request.
-        answer: None when there was none.
-        is_rolled_back: An update the other way round has succeeded.
+        answer: The response; None if there was none.
+        is_rolled_back: Whether the reverse Update has succeeded.
     """
 
     logical_id: str

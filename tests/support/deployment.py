@@ -1,9 +1,9 @@
 """
-A stack of several custom resources, deployed as CloudFormation deploys it.
+Simulate the deployments of a stack of several custom resources.
 
-What the documentation leaves open (the order, what is lost on the way, what
-fails beside our resources) is a ``Course``: the same course makes the same
-events.
+The choices that CloudFormation's documentation leaves open (the order, lost
+requests, failures of other resources) are in a ``Course``. The same course
+produces the same events.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 T = TypeVar("T")
 
 RETRIED_AFTER_SECONDS = (0, 60, 120)
-"""Lambda invokes a function that raised twice more, after one and then two minutes."""
+"""Lambda invokes a function that raised an error twice more, after one and then two minutes."""
 
 DELETE_ATTEMPTS = 3
 """How often a clean-up tries to delete a resource before it abandons it."""
@@ -45,18 +45,18 @@ DELETE_ATTEMPTS = 3
 @dataclass
 class DeployedStack:
     """
-    The stack; at most one deployment is under way.
+    A stack. It has at most one deployment at a time.
 
     Attributes:
-        plane: Answers for the stack's status, its resources and its events.
-        failed: Resources whose creation failed and was not undone.
-        region: The stack's own.
+        plane: The fake CloudFormation that returns its status, resources and events.
+        failed: The resources whose creation failed and was not undone.
+        region: The Region of the stack.
         root: The stack that this one is nested in.
-        pace: Seconds between two requests, where time is the test's to move.
-        rest: Seconds before a deployment or a removal begins.
+        pace: The seconds between two requests, if the test moves the time.
+        rest: The seconds before a deployment or deletion begins.
         sent: All requests, in their order.
-        lives: How often the stack was made anew; each life has an id of its own.
-        is_creation: Whether the deployment that is under way creates the stack.
+        lives: How often the stack was created again. Each time, it has another id.
+        is_creation: Whether the current deployment creates the stack.
     """
 
     cloudformation: CloudFormation
@@ -77,7 +77,7 @@ class DeployedStack:
 
     @property
     def record(self) -> StackRecord:
-        """What CloudFormation tells of the stack."""
+        """The stack's record in the fake CloudFormation."""
         record = self.plane.stack(self.cloudformation.stack_id)
         record.root = self.root
         return record
@@ -87,7 +87,7 @@ class DeployedStack:
         return self.record.status
 
     def deploy(self, template: Template, course: Course = SMOOTH) -> Deployment:
-        """Deploy *template*; on any failure do what the course says, which may fail too."""
+        """Deploy *template*. After a failure, do what the course says, which may fail too."""
         removed = {name: resource for name, resource in self.resources.items() if name not in template}
         deployment = Deployment(course=course, removed=removed)
         self._begin()
@@ -102,16 +102,16 @@ class DeployedStack:
         return deployment
 
     def continue_rollback(self, deployment: Deployment) -> None:
-        """Take up a rollback that failed: what was rolled back already is left as it is."""
+        """Continue a failed rollback, without the resources that are already rolled back."""
         assert deployment.status == "ROLLBACK_FAILED"
         self._roll_back(deployment)
 
     def finish(self, deployment: Deployment) -> None:
-        """Clean up what a nested stack left until the stack around it has succeeded."""
+        """Delete the removed resources of a nested stack, after its parent stack has succeeded."""
         self._clean_up(deployment)
 
     def undo(self, deployment: Deployment) -> None:
-        """Undo what a nested stack did, in whatever state it is: the stack around it is rolled back."""
+        """Undo the deployment of a nested stack in any state, because its parent stack is rolled back."""
         for change in deployment.changes:
             if change.old:
                 self._undo(change, deployment)
@@ -121,11 +121,11 @@ class DeployedStack:
 
     def roll_back(self, stable: Mapping[str, Deployed], order: Sequence[str] = ()) -> Deployment:
         """
-        Roll back to the last success, over all that failed since without a rollback, as ``cdk rollback`` does.
+        Roll back to the last success, undoing all later failed deployments, as ``cdk rollback`` does.
 
         Args:
-            stable: What was deployed then.
-            order: Of resources that were created since, in which they are deleted; the others follow.
+            stable: The resources at that time.
+            order: The order in which resources that were created since are deleted; others come last.
         """
         changes = [
             Change(logical_id=name, old=old, new=self.resources[name].properties, delivery=Delivery())
@@ -145,16 +145,16 @@ class DeployedStack:
         return deployment
 
     def destroy(self, course: Course = SMOOTH) -> bool:
-        """Delete all resources; return whether all are gone. Those that are not can be tried again."""
+        """Delete all resources; return whether all were deleted. If not, this can be repeated."""
         self._pass(self.rest)
         return self._delete_all(course)
 
     def invented_id(self, logical_id: str) -> str:
-        """Return an id as CloudFormation invents it for a resource whose Create it got no answer to."""
+        """Return an id that CloudFormation makes up for a resource if it got no response to its Create."""
         return f"{self.name}-{logical_id}-1ABCDEFGHIJKL"
 
     def _begin(self) -> None:
-        """Enter a deployment; a stack whose creation was rolled back, or that was deleted, is made anew."""
+        """Begin a deployment. A stack whose creation was rolled back, or that was deleted, is created again."""
         self._pass(self.rest)
         known = self.plane.stacks.get(self.cloudformation.stack_id)
         is_new = known is None or not known.events or known.status in {"DELETE_COMPLETE", "ROLLBACK_COMPLETE"}
@@ -177,7 +177,7 @@ class DeployedStack:
             self.cloudformation.clock.pass_by(seconds)
 
     def _go_forward(self, deployment: Deployment, template: Template) -> bool:
-        """Create and update; return whether everything succeeded, the stack's other resources too."""
+        """Create and update; return whether everything succeeded, including the stack's other resources."""
         course = deployment.course
         changed = {name: new for name, new in template.items() if not self._is_deployed(name, new)}
         todo = list(_in_order(changed, course.order))
@@ -235,7 +235,7 @@ class DeployedStack:
             self.resources[change.logical_id] = Deployed(change.new, change.answer.physical_id, change.answer.data)
 
     def _clean_up(self, deployment: Deployment) -> None:
-        """Delete what is no longer declared, and the old ids of what was replaced; what cannot be is abandoned."""
+        """Delete removed resources and the old ids of replaced ones. If that fails, abandon them."""
         self._enter("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
         leftovers = [(change.logical_id, change.old) for change in deployment.changes if change.is_replacement]
         leftovers += [*deployment.removed.items(), *self.failed.items()]
@@ -267,7 +267,7 @@ class DeployedStack:
         self._enter("ROLLBACK_COMPLETE" if self.is_creation else "UPDATE_ROLLBACK_COMPLETE")
 
     def _stop(self, deployment: Deployment) -> None:
-        """Leave what succeeded; of what failed, undo the updates, and leave the creations for the next deployment."""
+        """Undo only the failed updates. Failed creations are left for the next deployment."""
         self._keep_new([change for change in deployment.changes if change.succeeded])
         for change in deployment.changes:
             if change.succeeded:
@@ -283,7 +283,7 @@ class DeployedStack:
             deployment.status = "DELETED"
 
     def _undo(self, change: Change, deployment: Deployment) -> None:
-        """Send an update the other way round, with the id that the resource has by now."""
+        """Send the reverse Update, with the current id of the resource."""
         old, answer = change.old, change.answer
         assert old is not None
         if change.is_replacement and not deployment.course.updates_replaced:
@@ -329,14 +329,14 @@ class DeployedStack:
         physical_id: str | None,
         old: Properties | None = None,
     ) -> dict[str, Any]:
-        """Make the next request, which is signed now."""
+        """Create the next request, signed at the current time."""
         self._pass(self.pace)
         event = self.cloudformation.event(request_type, properties, logical_id, physical_id, old)
         self.sent.append(event)
         return event
 
     def _send(self, event: Mapping[str, Any], delivery: Delivery | None = None) -> Answer | None:
-        """Deliver an event, and note the resource's way from one status to the next."""
+        """Deliver an event, and record the statuses of the resource."""
         verb = str(event["RequestType"]).upper()
         name = str(event["LogicalResourceId"])
         self.record.change(name, f"{verb}_IN_PROGRESS", str(event.get("PhysicalResourceId", "")))
@@ -347,7 +347,7 @@ class DeployedStack:
         return answer
 
     def _sent(self, event: Mapping[str, Any], delivery: Delivery) -> Answer | None:
-        """Deliver an event; every delivery gets exactly one answer, and the first one counts."""
+        """Deliver an event. Every delivery gets exactly one response, and the first one counts."""
         self._pass(delivery.queued_seconds)
         timeout = float(event["ResourceProperties"]["ServiceTimeout"])
         waited = timeout if delivery.given_up_after is None else delivery.given_up_after
@@ -367,7 +367,7 @@ class DeployedStack:
         self.cloudformation.function(event, delivery.seconds)
 
     def _send_in_vain(self, event: Mapping[str, Any], delivery: Delivery) -> float:
-        """Refuse every answer: the function raises, and Lambda invokes it again. Return the seconds that pass."""
+        """Refuse every response: the function fails, and Lambda invokes it again. Return the seconds that pass."""
         self.cloudformation.address.expired.add(event["RequestId"])
         for seconds in RETRIED_AFTER_SECONDS:
             self._pass(seconds)
@@ -378,7 +378,7 @@ class DeployedStack:
         return sum(RETRIED_AFTER_SECONDS)
 
     def _send_unconfirmed(self, event: Mapping[str, Any], delivery: Delivery) -> Answer:
-        """Take the answer, of which the function never hears: it raises, and Lambda will invoke it again."""
+        """Accept the response without a confirmation: the function fails, and Lambda will invoke it again."""
         address, request_id = self.cloudformation.address, event["RequestId"]
         address.unconfirmed.add(request_id)
         with suppress(DeliveryError):
@@ -409,7 +409,7 @@ def _in_order(names: Mapping[str, object], order: Sequence[int]) -> Iterator[str
 
 
 def _batches(items: Sequence[T], *, together: bool) -> Iterator[Sequence[T]]:
-    """Take the first two at once, if *together*, and then one at a time."""
+    """Yield the first two together if *together* is True, and then one at a time."""
     first = 2 if together else 1
     if items:
         yield items[:first]
@@ -418,7 +418,7 @@ def _batches(items: Sequence[T], *, together: bool) -> Iterator[Sequence[T]]:
 
 
 def _all_at_once(action: Callable[[T], object], items: Sequence[T], *, together: bool = True) -> None:
-    """Run *action* on all *items*, in threads of their own; wait for all of them."""
+    """Run *action* on all *items*, each in its own thread, and wait for all of them."""
     if len(items) == 1 or not together:
         for item in items:
             action(item)

@@ -1,4 +1,4 @@
-"""What users install: the wheel and the source archive, and a clean virtual environment to install them into."""
+"""Build the wheel and the source archive, and create clean virtual environments to install them into."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build(folder: Path, *arguments: str) -> Path:
 
 
 def run(*command: str, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
-    """Run *command*, which has to succeed; return what it prints."""
+    """Run *command*, which must succeed, and return its output."""
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
@@ -60,13 +60,13 @@ def metadata(wheel: Path) -> Message:
 
 @dataclass(frozen=True)
 class CleanEnvironment:
-    """A virtual environment with nothing of the checkout in it."""
+    """A virtual environment that contains nothing from the checkout."""
 
     folder: Path
 
     @classmethod
     def make(cls, folder: Path) -> CleanEnvironment:
-        """Make one with pip alone."""
+        """Create an environment that contains only pip."""
         venv.create(folder, with_pip=True, symlinks=True)
         return cls(folder)
 
@@ -76,16 +76,16 @@ class CleanEnvironment:
 
     def install(self, *requirements: str) -> None:
         """
-        Install with the environment's own pip, the versions that the checkout is tested with.
+        Install with the environment's own pip, in the versions that the checkout is tested with.
 
-        From the wheels that ``make setup`` has downloaded; without them, from
-        where pip is configured to look.
+        Use the wheels that ``make setup`` has downloaded, or else the index that
+        pip is configured for.
         """
         command = (self.python, "-m", "pip", "install", "--quiet", "--no-compile", *requirements)
         run(*command, environment={**os.environ, **_offline(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
 
     def variables(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """Return the variables of a shell in which it is activated: *base*, but nothing that leads to the checkout."""
+        """Return the variables of a shell in which it is activated: those of *base*, except those for the checkout."""
         ours = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
         kept = {name: value for name, value in base.items() if name not in ours}
         path = os.pathsep.join([str(self.folder / "bin"), kept["PATH"]])
@@ -93,7 +93,7 @@ class CleanEnvironment:
 
 
 def _offline() -> dict[str, str]:
-    """Point pip to the folder of wheels that ``scripts/setup`` keeps, named as there."""
+    """Return the pip options for the folder of wheels of ``scripts/setup``, which has the same name there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     key = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     wheels = cache / "cdk-ecrpublic" / "wheels" / f"{key}-{sys.implementation.cache_tag}-{sysconfig.get_platform()}"

@@ -27,11 +27,11 @@ def anything(_request: Any) -> bool:
 @dataclass
 class Hook:
     """
-    One action, and the requests that it waits for.
+    One action, and the requests that run it.
 
     Attributes:
-        skip: So many matching requests pass first.
-        times: So many run the action then; None: all that follow.
+        skip: How many matching requests to skip first.
+        times: How many requests run the action after that; None for all.
         ran: How often the action has run.
     """
 
@@ -61,7 +61,7 @@ class Hooks:
     The actions of one service.
 
     Attributes:
-        problems: What the actions raised: they run in threads of the service, where no test sees it.
+        problems: The errors that actions raised. They run in threads of the service, so tests would miss them.
     """
 
     hooks: list[Hook] = field(default_factory=list)
@@ -69,11 +69,11 @@ class Hooks:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def before(self, operation: str, action: Action, **more: Any) -> Hook:
-        """Run *action* when the request has arrived, and before it takes effect."""
+        """Run *action* when the request has arrived, before it takes effect."""
         return self._add(Hook("before", operation, action, **more))
 
     def after(self, operation: str, action: Action, **more: Any) -> Hook:
-        """Run *action* when the request has taken effect, and before it is answered."""
+        """Run *action* when the request has taken effect, before the response is sent."""
         return self._add(Hook("after", operation, action, **more))
 
     def clear(self) -> None:
@@ -81,7 +81,7 @@ class Hooks:
         self.problems.clear()
 
     def run(self, moment: Moment, operation: str, request: object) -> None:
-        """Run what waits for this request; requests that the action sends are served meanwhile."""
+        """Run the actions for this request. Requests that an action sends are served in the meantime."""
         with self._lock:
             due = [hook for hook in self.hooks if hook.counts(moment, operation, request)]
         for hook in due:
@@ -99,12 +99,12 @@ class Hooks:
 @contextmanager
 def registry_hooks(sandbox: Sandbox) -> Iterator[Hooks]:
     """
-    Give hooks for the requests of a sandbox, on both faces; each sees the ``Call``.
+    Yield hooks for the requests to both APIs of a sandbox. Each action gets the ``Call``.
 
-    ``before`` comes before a scripted fault too: time that a request takes can pass there.
+    ``before`` also comes before a scripted fault, so that a test can let time pass first.
     """
     hooks = Hooks()
-    run, answer = Exchange.run, Exchange._answer  # noqa: SLF001 - where a request takes effect
+    run, answer = Exchange.run, Exchange._answer  # noqa: SLF001 - the point where a request takes effect
 
     async def run_after_hooks(self: Exchange, *arguments: Any) -> None:
         if self.world is sandbox.world and hooks.hooks:

@@ -1,8 +1,8 @@
 """
-An ECR Public repository in memory, with the rules of the service that publishing relies on.
+An ECR Public repository in memory, with those rules of the service that publishing relies on.
 
-It takes a manifest only when all that the manifest refers to is there, and a
-blob only when its bytes are what its digest says. An image goes with its last
+It accepts a manifest only if it has everything that the manifest refers to, and
+a blob only if its content matches its digest. It deletes an image with its last
 tag, unless an index lists it.
 """
 
@@ -20,20 +20,22 @@ OCI_INDEX = ManifestMediaType.OCI_INDEX.value
 
 
 def always_works(*_: object) -> None:
-    """Let every write succeed."""
+    """Raise no error."""
 
 
 @dataclass
 class MemoryRepository:
     """
-    A destination or an origin.
+    A repository in memory, as a destination or an origin.
 
     Attributes:
-        writes: What was stored and removed, in order: ``blob sha256:…``,
-            ``image sha256:…``, ``tag 1.4``, ``untag 1.4``, ``remove sha256:…``.
-        before_put: Called before each put; may raise.
-        before_removal: Called before each removal, with the image and the tags, or none for all that it has.
-        is_conditional: Whether a tag that points to another image than the one that it is named with stays.
+        writes: All writes, in order: ``blob sha256:…``, ``image sha256:…``,
+            ``tag 1.4``, ``untag 1.4``, ``remove sha256:…``.
+        before_put: Is called before each put, and may raise an error.
+        before_removal: Is called before each removal, with the image and the tags; without tags if the image is
+            deleted.
+        unanswered: The images whose removal got no response.
+        is_conditional: Whether a request that names a tag with another image leaves the tag in place.
     """
 
     name: str = "acme/agent"
@@ -44,6 +46,7 @@ class MemoryRepository:
     writes: list[str] = field(default_factory=list)
     before_put: Callable[[Manifest, str | None], None] = always_works
     before_removal: Callable[[Digest, Sequence[str]], None] = always_works
+    unanswered: set[Digest] = field(default_factory=set)
     is_own: bool = True
     is_conditional: bool = True
 
@@ -54,6 +57,12 @@ class MemoryRepository:
     def tags_of(self, digests: Iterable[Digest]) -> dict[Digest, frozenset[str]]:
         return {digest: frozenset(self._tags_at(digest)) for digest in digests if digest in self.images}
 
+    def tags_read(self, digests: Iterable[Digest]) -> dict[Digest, frozenset[str]]:
+        return self.tags_of(digests)
+
+    def known_tags(self, digest: Digest) -> frozenset[str]:
+        return self.tags_of([digest]).get(digest, frozenset())
+
     def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[list[tuple[Digest, str]], frozenset[str]]:
         self.before_removal(digest, tags)
         removed: list[tuple[Digest, str]] = []
@@ -63,7 +72,7 @@ class MemoryRepository:
             if found is None or (found != digest and self.is_conditional):
                 continue
             if self._tags_at(found) == [tag]:
-                if self._is_listed(found):
+                if self.is_listed(found):
                     listed.add(tag)
                     continue
                 del self.images[found]
@@ -79,7 +88,7 @@ class MemoryRepository:
             self.before_removal(digest, ())
             if digest not in self.images:
                 continue
-            if self._is_listed(digest):
+            if self.is_listed(digest):
                 listed.add(digest)
                 continue
             tags = self._tags_at(digest)
@@ -93,11 +102,12 @@ class MemoryRepository:
     def _tags_at(self, digest: Digest) -> list[str]:
         return sorted(tag for tag, found in self.tags.items() if found == digest)
 
-    def _is_listed(self, digest: Digest) -> bool:
+    def is_listed(self, digest: Digest) -> bool:
+        """Return whether an index lists an image."""
         return any(child.digest == digest for image in self.images.values() for child in image.children)
 
     def referrers(self, subject: Digest) -> list[Descriptor]:
-        """Nothing refers to anything here."""
+        """Return no referrers."""
         del subject
         return []
 
@@ -108,14 +118,14 @@ class MemoryRepository:
         return self.images.get(self.tags[tag]) if tag in self.tags else None
 
     def add(self, *blobs: bytes) -> Manifest:
-        """Add an image of these blobs; the first is its config."""
+        """Add an image with these blobs. The first one is the config."""
         manifest = image_of(*blobs)
         self.blobs.update({Digest.of(blob): blob for blob in blobs})
         self.images[manifest.digest] = manifest
         return manifest
 
     def add_index(self, *children: Manifest) -> Manifest:
-        """Add an index of images that are here."""
+        """Add an index of images in the repository."""
         manifest = index_of(*children)
         self.images[manifest.digest] = manifest
         return manifest
@@ -136,7 +146,7 @@ class MemoryRepository:
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         if blob.digest not in self.blobs:
-            message = f"no blob {blob.digest} here"
+            message = f"the blob {blob.digest} does not exist"
             raise NotFoundError(message, operation="GET blob")
         yield self.blobs[blob.digest]
 
@@ -152,7 +162,7 @@ class MemoryRepository:
     def upload(self, blob: Descriptor, content: Callable[[], Iterable[bytes]]) -> None:
         received = b"".join(content())
         if Digest.of(received) != blob.digest:
-            message = f"{blob.digest} came with other bytes"
+            message = f"the content of {blob.digest} has another digest"
             raise IntegrityError(message)
         self.blobs[blob.digest] = received
         self.writes.append(f"blob {blob.digest}")
@@ -162,7 +172,7 @@ class MemoryRepository:
         absent = {child.digest for child in manifest.children} - self.images.keys()
         absent |= {blob.digest for blob in manifest.blobs if not blob.is_foreign} - self.blobs.keys()
         if absent:
-            message = f"{manifest.digest} refers to what is not there: {', '.join(map(str, sorted(absent)))}"
+            message = f"{manifest.digest} refers to missing content: {', '.join(map(str, sorted(absent)))}"
             raise MissingContentError(message, operation="ecr-public:PutImage")
         is_new = manifest.digest not in self.images or bool(tag and self.tags.get(tag) != manifest.digest)
         self.images[manifest.digest] = manifest
@@ -173,14 +183,14 @@ class MemoryRepository:
 
 
 def image_of(*blobs: bytes) -> Manifest:
-    """Write the manifest of an image whose config and layers are *blobs*."""
+    """Return the manifest of an image whose config and layers are *blobs*."""
     config, *layers = [_descriptor("application/octet-stream", blob) for blob in blobs]
     data = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": layers}
     return Manifest.parse(json.dumps(data).encode())
 
 
 def index_of(*children: Manifest) -> Manifest:
-    """Write an index of images or other indexes."""
+    """Return an index of images or other indexes."""
     entries = [_descriptor(child.media_type.value, child.content) for child in children]
     return Manifest.parse(json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode())
 

@@ -1,4 +1,4 @@
-"""Systems Manager's parameters, those of each Region by themselves."""
+"""A fake of Systems Manager's parameters, separate for each Region."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ INVALID, EXISTS, MISSING = "ValidationException", "ParameterAlreadyExists", "Par
 _NAME = re.compile(r"/?[a-zA-Z0-9_.-]+(?:/[a-zA-Z0-9_.-]+)*")
 
 
-class Refusal(Exception):  # noqa: N818 - an answer of the service
-    """The service refuses a request; the text is the error's code."""
+class Refusal(Exception):  # noqa: N818 - a response of the service
+    """The service refuses a request. The text is the error code."""
 
 
 @dataclass(eq=False)  # compared as the mapping that it is
 class Everywhere(MutableMapping[str, str]):
     """
-    The parameters of all Regions in one; what is new comes to *home*.
-
-    A test that cares where a parameter is looks at the Regions themselves.
+    The parameters of all Regions in one mapping. New ones are stored in *home*.
     """
 
     regions: dict[str, dict[str, str]]
@@ -65,10 +63,10 @@ class ParameterStore:
 
     def answer(self, operation: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Answer a request.
+        Return the response to a request.
 
         Raises:
-            Refusal: As the service refuses it.
+            Refusal: The service would refuse it.
         """
         result: dict[str, Any] = getattr(self, f"_{operation}")(data)
         return result

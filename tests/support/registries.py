@@ -1,4 +1,4 @@
-"""Registries that are not ours, run on this machine: open, behind a password, or behind a token service."""
+"""Run registries of other projects on this machine: without credentials, with a password, or with a token service."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ http:
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """
-    A registry, and how it is guarded.
+    A registry, and its authentication.
 
     Attributes:
         program: Its command: ``docker-registry`` is version 2 of
             distribution, ``registry`` is version 3.
-        guard: What it asks for: nothing, a ``password``, a ``token``, or a
-            token that is asked for with a ``form``.
+        guard: What it requires: nothing, a ``password``, a ``token``, or a
+            token that clients request with a ``form``.
     """
 
     program: str
@@ -53,7 +53,7 @@ class Kind:
 
     @property
     def missing(self) -> list[str]:
-        """Which programs are not installed."""
+        """The programs that are not installed."""
         guards = {"password": ["htpasswd"], "token": ["openssl"], "form": ["openssl"]}
         return [name for name in (self.program, *guards.get(self.guard, ())) if shutil.which(name) is None]
 
@@ -61,10 +61,10 @@ class Kind:
 @dataclass(frozen=True, kw_only=True)
 class Running:
     """
-    A registry that runs.
+    A running registry.
 
     Attributes:
-        secret: What a secret says of it: credentials, and where they may go.
+        secret: The content of a secret for it: credentials, and their hosts.
     """
 
     host: str
@@ -74,10 +74,10 @@ class Running:
 @contextmanager
 def running(kind: Kind, folder: Path, fill: Callable[[str], None]) -> Iterator[Running]:
     """
-    Run a registry, and let *fill* push to its host before it is guarded.
+    Run a registry. *fill* pushes to its host before authentication is enabled.
 
     Args:
-        folder: For what it keeps.
+        folder: The folder for its data.
     """
     with _open(kind, folder, "") as host:
         fill(host)
@@ -122,7 +122,7 @@ def wait_for(host: str) -> None:
             time.sleep(0.05)
         else:
             return
-    message = f"nothing answers on {host}"
+    message = f"nothing responds on {host}"
     raise TimeoutError(message)
 
 
@@ -134,7 +134,7 @@ def _htpasswd(folder: Path) -> str:
 
 class TokenService:
     """
-    Gives tokens that a registry of distribution checks, signed with a certificate of its own.
+    Issues tokens for a registry of distribution, signed with its own certificate.
 
     References:
         Distribution, "Docker Registry v2 Bearer token specification", and
@@ -152,12 +152,12 @@ class TokenService:
         )
 
     def config(self, realm: str) -> str:
-        """Return what a registry is told of it."""
+        """Return the registry's configuration for this service."""
         told = {"realm": realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": str(self._certificate)}
         return "auth:\n  token:\n" + "".join(f"    {name}: {value}\n" for name, value in told.items())
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Give a token to who knows the password."""
+        """Return a token if the password is right."""
         if request.command == "POST":
             asked = dict(parse_qsl(self._server.asked[-1].form))
             login = f"{asked.get('username')}:{asked.get('password')}"

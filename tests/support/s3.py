@@ -1,4 +1,4 @@
-"""The S3 of a sandbox, behind a line that can be cut."""
+"""A proxy in front of a sandbox's S3, which can break connections."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PASSED_ON = ("Content-Length", "Content-Range", "Content-Type", "ETag")
 @dataclass
 class Bucket:
     """
-    A bucket, and what happens to those who read it over the line.
+    A bucket behind the proxy, and the faults of the proxy.
 
     Attributes:
-        url: For ``AWS_ENDPOINT_URL_S3``.
+        url: The value for ``AWS_ENDPOINT_URL_S3``.
         ranges: The ``Range`` of each GetObject.
-        cuts: After how many bytes of its body each of the next answers breaks off.
+        cuts: After how many bytes the body of each of the next responses breaks off.
         denies: Whether every GetObject is denied.
-        before_get: Called at each GetObject with its number, from 1 on.
+        before_get: Is called at each GetObject with its number, starting at 1.
     """
 
     url: str
@@ -38,18 +38,18 @@ class Bucket:
     denies: bool = False
 
     def mend(self) -> None:
-        """Let the line do nothing but pass everything on."""
+        """Remove all faults."""
         self.ranges.clear()
         self.cuts.clear()
         self.before_get, self.denies = lambda _: None, False
 
     def put(self, key: str, content: bytes) -> dict[str, object]:
-        """Store an object, and return the source that names it."""
+        """Store an object, and return its source property."""
         self.client.put_object(Bucket=BUCKET, Key=key, Body=content)
         return {"Archive": {"Bucket": BUCKET, "Key": key}}
 
     def answer(self, request: BaseHTTPRequestHandler, upstream: str) -> None:
-        """Pass a GET on, and its answer back, as far as it may go."""
+        """Forward a GET, and return the response, or the part before the cut."""
         self.ranges.append(request.headers["Range"])
         self.before_get(len(self.ranges))
         if self.denies:
@@ -62,7 +62,7 @@ class Bucket:
         for name in (name for name in _PASSED_ON if name in found.headers):
             request.send_header(name, found.headers[name])
         request.end_headers()
-        # The single byte by which an object is opened says nothing of a line that breaks.
+        # Opening an object reads one byte. Cuts apply only to later reads.
         limit = self.cuts.pop(0) if self.cuts and len(found.data) > 1 else len(found.data)
         request.wfile.write(found.data[:limit])
         request.close_connection = limit < len(found.data)
@@ -78,7 +78,7 @@ def _deny(request: BaseHTTPRequestHandler) -> None:
 
 @contextmanager
 def serve_bucket(aws: SandboxProcess) -> Iterator[Bucket]:
-    """Run the line to a bucket of *aws*."""
+    """Run the proxy in front of a bucket of *aws*."""
 
     class Line(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""A registry, the people around it, and stacks that declare images in it; time passes when a test says so."""
+"""A registry, its users, and stacks that declare images in it. A test moves the time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Kind = Literal["digest", "copy", "tag", "moving copy"]
 Properties = dict[str, Any]
 
 Options = Mapping[str, Any]
-"""Which removal a declaration asks for."""
+"""The removal options of a declaration."""
 
 KEEP: Options = {}
 UNTAG: Options = {"OnTagRemoved": "Untag"}
@@ -54,10 +54,10 @@ LAG = pytest.mark.parametrize("lag", [0, 5], ids=["fresh reads", "reads five sec
 @dataclass
 class Instances:
     """
-    The function of one stack in its Region.
+    The instances of the function of one stack in its Region.
 
     Attributes:
-        warm: The instance that serves the next request.
+        warm: The warm instance that serves the next request.
     """
 
     clock: SteppingClock
@@ -69,12 +69,12 @@ class Instances:
         self.start_anew()
 
     def __call__(self, event: Mapping[str, object], remaining_seconds: float) -> None:
-        # Clients are made for the Region that is set when they are first needed; the fixture sets it back.
+        # A client is created for the Region that is set at its first use. The fixture restores the Region.
         os.environ.update(AWS_REGION=self.region, AWS_DEFAULT_REGION=self.region)
         self.warm(event, remaining_seconds)
 
     def start_anew(self) -> None:
-        """Let a cold instance serve what follows."""
+        """Serve later requests with a cold instance."""
         self.warm = Lambda(clock=self.clock)
         self.made.append(self.warm)
 
@@ -82,10 +82,10 @@ class Instances:
 @dataclass(frozen=True)
 class Release:
     """
-    An image, and how a declaration names it.
+    An image, and its source in a declaration.
 
     Attributes:
-        is_resident: Whether the repository held the image before it was declared.
+        is_resident: Whether the repository had the image before it was declared.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Release:
     is_resident: bool
 
     def left(self, options: Options) -> set[str]:
-        """Name what stays of it when its creation is undone: only DESTROY takes it, and only if it came along."""
+        """Return the images that stay when its creation is undone. Only DESTROY deletes those that were published."""
         return set() if options == DESTROY and not self.is_resident else whole(self.name)
 
 
@@ -104,9 +104,9 @@ class Scene:
     Everything around the handler.
 
     Attributes:
-        hooks: Of the registry's requests; the control plane has its own.
+        hooks: The hooks for requests to the registry; the control plane has its own.
         instances: All functions.
-        names: What tests call the images, by digest.
+        names: The names of images in tests, by digest.
     """
 
     sandbox: Sandbox
@@ -118,18 +118,18 @@ class Scene:
     names: dict[str, str] = field(default_factory=dict)
 
     def stack(self, name: str = "Agent", region: str = REGION, pace: float = 5.0) -> DeployedStack:
-        """Make a stack, which has a function of its own."""
+        """Create a stack with its own function."""
         formation = CloudFormation(self.function(region), self.address, clock=self.clock)
         return DeployedStack(formation, self.plane, name=name, region=region, pace=pace)
 
     def function(self, region: str = REGION) -> Instances:
-        """Make a function."""
+        """Create a function."""
         function = Instances(self.clock, region)
         self.instances.append(function)
         return function
 
     def start_anew(self) -> None:
-        """Let cold instances of all functions serve what follows."""
+        """Serve later requests with cold instances of all functions."""
         for function in self.instances:
             function.start_anew()
 
@@ -139,16 +139,16 @@ class Scene:
                 made.close()
 
     def when(self, moment: Moment, operation: str, action: Action) -> Hook:
-        """Run *action* before or after the next request of this kind, to whichever service it belongs."""
+        """Run *action* before or after the next request for this operation, of any service."""
         hooks = self.plane.hooks if "Parameter" in operation else self.hooks
         return hooks.before(operation, action) if moment == "before" else hooks.after(operation, action)
 
     def lag(self, seconds: float) -> None:
-        """Let reads be as old as that."""
+        """Make reads return the state of *seconds* ago."""
         self.sandbox.settings = Settings(read_lag_describe_seconds=seconds, read_lag_digest_seconds=seconds)
 
     def push(self, name: str, *tags: str, to: str = HOME) -> Image:
-        """Push an image of two platforms as a person or a build does; the same name is the same image."""
+        """Push an image of two platforms, as a person or a build does. The same name always gives the same image."""
         image = build_image({"etc/name": name.encode()}, platforms=PLATFORMS)
         self.names |= {image.digest: name}
         self.names |= {child.digest: f"{name} {each}" for child, each in zip(image.children, PLATFORMS, strict=True)}
@@ -156,7 +156,7 @@ class Scene:
         return image
 
     def variants(self, count: int) -> dict[str, str]:
-        """Push so many images that have only their layers in common, under a tag each; return the tags' images."""
+        """Push *count* images that share only their layers, each with a tag; return the digests by tag."""
         base = build_image({"etc/name": b"variants"})
         push_image(self.sandbox, HOME, base)
         for number in range(count):
@@ -179,8 +179,13 @@ class Scene:
         names = [{"imageDigest": digest} for digest in digests]
         self.sandbox.client("ecr-public").batch_delete_image(repositoryName=in_repository, imageIds=names)
 
+    def untag(self, *tags: str) -> None:
+        """Delete tags, as a person does."""
+        names = [{"imageTag": tag} for tag in tags]
+        self.sandbox.client("ecr-public").batch_delete_image(repositoryName=HOME, imageIds=names)
+
     def release(self, kind: Kind, name: str) -> Release:
-        """Make an image, and point the moving sources to it."""
+        """Create an image, and point the mutable sources to it."""
         if kind in {"digest", "tag"}:
             image = self.push(name, *([SOURCE_TAG] if kind == "tag" else []))
             source: Properties = {"Digest": image.digest} if kind == "digest" else {"Tag": SOURCE_TAG}
@@ -196,23 +201,23 @@ class Scene:
         return str(described["repositoryUri"])
 
     def tags(self, repository: str = HOME) -> dict[str, str]:
-        """Name the image of each tag, whatever reads would show; without the tags that sources are taken from."""
+        """Return the name of each tag's image, regardless of lagging reads, without the tags that are sources."""
         tags = self._repository(repository).all_tags()
         return {name: self._named(tag.digest) for name, tag in sorted(tags) if name not in {SOURCE_TAG, UPSTREAM_TAG}}
 
     def images(self, repository: str = HOME) -> set[str]:
-        """Name all images, with a tag or without."""
+        """Return the names of all images, with or without tags."""
         return {self._named(image.digest) for image in self._repository(repository).all_images()}
 
     def _named(self, digest: object) -> str:
         return self.names.get(str(digest), str(digest))
 
     def parameters(self) -> dict[str, dict[str, str]]:
-        """Return all parameters by Region; Regions without any are left out."""
+        """Return all parameters by Region, without empty Regions."""
         return {region: dict(names) for region, names in self.plane.regions.items() if names}
 
     def forget_all_parameters(self, text: str | None = None) -> None:
-        """Delete all parameters, or put *text* into them."""
+        """Delete all parameters, or replace their values with *text*."""
         for names in self.plane.regions.values():
             names.update(dict.fromkeys(names, text or ""))
             if text is None:
@@ -223,7 +228,7 @@ class Scene:
         return [request.operation for request in self.sandbox.requests.all(*WRITES) if request.repository != UPSTREAM]
 
     def wrote(self) -> list[str]:
-        """Return those that wrote parameters, too."""
+        """Return the operations that wrote to the registry or to parameters."""
         parameters = [operation for operation in self.plane.requests if operation in PARAMETER_WRITES]
         return [*self.registry_writes(), *parameters]
 
@@ -235,7 +240,7 @@ class Scene:
 
     @contextmanager
     def nothing_changes(self) -> Iterator[None]:
-        """See to it that nothing is written, to the registry or to parameters."""
+        """Assert that the block writes nothing to the registry or to parameters."""
         repositories = list(self.sandbox.store.registry_of(self.sandbox.account).repositories)
         self.nothing_so_far()
         before = [(self.tags(name), self.images(name)) for name in repositories], self.parameters()
@@ -250,7 +255,7 @@ class Scene:
 
 
 def whole(*names: str) -> set[str]:
-    """Name images and all that they list."""
+    """Return the names of images and of all their children."""
     return {*names, *(f"{name} {platform}" for name in names for platform in PLATFORMS)}
 
 
@@ -262,10 +267,10 @@ def declare(release: Release | Image, *tags: str, **more: object) -> Properties:
 
 def template(stack: DeployedStack, **resources: Properties) -> Template:
     """
-    Write a template as the construct library does.
+    Return a template as the construct library renders it.
 
-    A resource has a parameter's name if its source may move, and wherever
-    something may be removed from its repository.
+    A resource has a parameter name if its source is mutable, or if something may
+    be removed from its repository.
     """
     removing = {each["RepositoryName"] for each in resources.values() if {"OnTagRemoved", "OnDelete"} & each.keys()}
     written = {}
@@ -278,6 +283,6 @@ def template(stack: DeployedStack, **resources: Properties) -> Template:
 
 
 def messages(output: str, level: str = "") -> list[str]:
-    """Return what the function's log says, on one level or on all."""
+    """Return the messages in the function's log, of one level or of all."""
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return [line["message"] for line in lines if level in ("", line["level"])]

@@ -1,4 +1,4 @@
-"""A scope for expressions of templates, in which a test says what is known."""
+"""A scope for template expressions whose values a test sets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cdk_ecrpublic.review.app.unknown import Unknown
 @dataclass(frozen=True)
 class FixedScope:
     """
-    What a test knows; all else is not known.
+    A scope with fixed values. All others are unknown.
 
     Attributes:
-        names: What ``Ref`` gives, by name; attributes are ``logical id.name``.
+        names: The values of ``Ref``, by name, and of attributes, by ``logical id.name``.
     """
 
     names: Mapping[str, object] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A stack with one custom resource, played as CloudFormation plays it: each event brings those that follow from it."""
+"""A simulated stack with one custom resource. As in CloudFormation, a failed event causes further events."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tests.protocol.cloudformation import Answer, CloudFormation
 from tests.support.control_plane import ControlPlane
 
 INVENTED_ID = "Agent-Release-1ABCDEFGHIJKL"
-"""``<stack>-<logical id>-<suffix>``: what CloudFormation deletes when it never got an answer to a Create."""
+"""``<stack>-<logical id>-<suffix>``: the id in a Delete if CloudFormation never got a response to the Create."""
 
 
 @dataclass
 class Stack:
     """
-    The stack.
+    A stack with one resource.
 
     Attributes:
-        plane: Told when it is rolled back.
-        declared: What is deployed now; None before the first deployment and after a failed one.
-        events: The request types that were sent, in order.
+        plane: The fake CloudFormation whose status shows a rollback.
+        declared: The deployed properties; None before the first deployment and after a failed one.
+        events: The types of the requests, in order.
     """
 
     cloudformation: CloudFormation
@@ -33,7 +33,7 @@ class Stack:
     events: list[str] = field(default_factory=list)
 
     def deploy(self, properties: Mapping[str, Any]) -> Answer:
-        """Create or update; a failure is rolled back, a replacement cleaned up. Returns the first answer."""
+        """Create or update the resource, and roll back or clean up. Return the first response."""
         return self._create(properties) if self.declared is None else self._update(self.declared, properties)
 
     def destroy(self) -> Answer:
@@ -65,7 +65,7 @@ class Stack:
         return answer
 
     def roll_back(self, tried: Mapping[str, Any]) -> None:
-        """Go back to what is deployed: an update the other way round, which must succeed."""
+        """Send the reverse Update, which must succeed."""
         assert self.declared is not None
         self.events.append("Update")
         with self.plane.rolling_back() if self.plane else nullcontext():

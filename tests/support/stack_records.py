@@ -1,4 +1,4 @@
-"""What CloudFormation tells of stacks: their status, their resources, and their events with the time of each."""
+"""Stacks as CloudFormation describes them: their status, resources and events."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ RESOURCE_TYPE = "Custom::ECRPublicImage"
 EVENTS_PAGE = 10
 
 LONG_AGO = 1_700_000_000.0
-"""When a stack was created of which no test says so."""
+"""The creation time of a stack, if a test does not set it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackEvent:
-    """One line of a stack's history."""
+    """One event of a stack."""
 
     number: int
     at: float
@@ -30,7 +30,7 @@ class StackEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceRecord:
-    """A resource as it stands; *changed* is in seconds since the epoch."""
+    """The status of a resource. *changed* is in seconds since the epoch."""
 
     status: str
     physical_id: str
@@ -45,7 +45,7 @@ class StackRecord:
 
     Attributes:
         root: The stack that this one is nested in.
-        events: The oldest first.
+        events: The events, the oldest first.
     """
 
     stack_id: str
@@ -62,7 +62,7 @@ class StackRecord:
         return self.stack_id.split("/")[1]
 
     def enter(self, status: str) -> None:
-        """Let the stack come to another status, which is an event of its own, and one of the stack around it."""
+        """Set the status of the stack, which adds an event to the stack and to its parent stack."""
         self.status = status
         if status == "CREATE_IN_PROGRESS":
             self.created = self.wall()
@@ -73,7 +73,7 @@ class StackRecord:
             self.root.change(self.name, status, self.stack_id, STACK_TYPE)
 
     def change(self, logical_id: str, status: str, physical_id: str = "", resource_type: str = RESOURCE_TYPE) -> None:
-        """Let a resource come to another status."""
+        """Set the status of a resource, which adds an event."""
         known = self.resources.get(logical_id)
         physical_id = physical_id or (known.physical_id if known else "")
         self.resources[logical_id] = ResourceRecord(
@@ -95,7 +95,7 @@ class StackRecord:
 
 
 def describe_stack(stack: StackRecord) -> str:
-    """Write the result of DescribeStacks."""
+    """Return the result of DescribeStacks."""
     fields = {
         "StackId": stack.stack_id,
         "StackName": stack.name,
@@ -109,7 +109,7 @@ def describe_stack(stack: StackRecord) -> str:
 
 
 def describe_events(stack: StackRecord, token: str) -> str:
-    """Write a page of DescribeStackEvents, the newest event first."""
+    """Return a page of DescribeStackEvents, the newest event first."""
     first = int(token or "0")
     events = stack.events[::-1]
     members = "".join(f"<member>{_event(stack, event)}</member>" for event in events[first : first + EVENTS_PAGE])
@@ -118,7 +118,7 @@ def describe_events(stack: StackRecord, token: str) -> str:
 
 
 def describe_resource(stack: StackRecord, logical_id: str) -> str | None:
-    """Write the result of DescribeStackResource; None when the stack has no such resource."""
+    """Return the result of DescribeStackResource; None if the stack does not have the resource."""
     resource = stack.resources.get(logical_id)
     if resource is None:
         return None

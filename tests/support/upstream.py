@@ -1,4 +1,4 @@
-"""A registry that a test makes behave as it likes, with real images in it."""
+"""A registry with real images, whose behavior a test can change."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lambda_handler.oci import Digest
 from tests.support.web_server import WebServer, send, web_server
 
 Behaviour = Callable[[BaseHTTPRequestHandler], bool]
-"""Responds to a request, and says whether it did; otherwise the registry does."""
+"""Responds to a request, or returns False so that the registry responds."""
 
 
 @dataclass
 class UpstreamRegistry:
     """
-    Serves images in any repository, to everybody.
+    Serves images in any repository, without authentication.
 
     Attributes:
-        behaviour: What comes before what a registry does.
+        behaviour: May respond instead of the registry.
     """
 
     server: WebServer
@@ -38,7 +38,7 @@ class UpstreamRegistry:
         return self.server.url
 
     def push(self, image: Image, *tags: str) -> Image:
-        """Add an image with all that is below it."""
+        """Add an image with all its manifests and blobs."""
         for reference in (image.digest, *tags):
             self.manifests[reference] = (image.manifest, image.media_type)
         self.blobs |= image.blobs
@@ -63,7 +63,7 @@ class UpstreamRegistry:
 
 @contextmanager
 def upstream_registry() -> Iterator[UpstreamRegistry]:
-    """Run one on this machine."""
+    """Run such a registry on this machine."""
     with web_server() as server:
         registry = UpstreamRegistry(server)
         server.answer = registry.answer

@@ -1,4 +1,4 @@
-"""Servers on this machine that respond by a function, and note what they were sent."""
+"""Servers on this machine that respond with a function and record their requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Asked(NamedTuple):
-    """A request that came."""
+    """A request that the server got."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 @dataclass
 class WebServer:
-    """Responds to every request by a function, and notes what it was sent."""
+    """Responds to every request with a function, and records it."""
 
     host: str
     answer: Answer
@@ -46,7 +46,7 @@ class WebServer:
 def send(
     request: BaseHTTPRequestHandler, status: int, body: bytes = b"", media_type: str = "text/plain", **headers: str
 ) -> None:
-    """Respond; an underscore in the name of a header stands for a hyphen."""
+    """Send a response. An underscore in the name of a header stands for a hyphen."""
     request.send_response(status)
     if media_type:
         request.send_header("Content-Type", media_type)
@@ -59,7 +59,7 @@ def send(
 
 @contextmanager
 def web_server() -> Iterator[WebServer]:
-    """Run a server, which says 404 until it is told otherwise."""
+    """Run a server, which responds with 404 until its function is set."""
     server = WebServer("", lambda request: send(request, 404))
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,7 +79,7 @@ def web_server() -> Iterator[WebServer]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_: object) -> None:
-            """Clients hang up as they like."""
+            """Ignore connections that clients close."""
 
     http = Server(("127.0.0.1", 0), Handler)
     http.daemon_threads = True

@@ -1,4 +1,4 @@
-"""The answer is sent in every case, and tells nothing that it should not."""
+"""A response is always sent, and leaks nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .test_cloudformation_protocol import EVENT, NOW
 
 
 class Clock:
-    """Passes only when somebody sleeps."""
+    """Passes only in ``sleep``."""
 
     def __init__(self) -> None:
         self.time = 0.0

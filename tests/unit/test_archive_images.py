@@ -1,4 +1,4 @@
-"""Which images an archive holds, and how one is chosen; what is wrong with an archive is said clearly."""
+"""The images of an archive, the selection of one, and clear messages about invalid archives."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_an_only_image_may_refer_to_another() -> None:
     assert opened(layout_of((signature, {}))).find("").content == signature.manifest
 
 
-def test_an_entry_of_another_kind_is_no_image() -> None:
+def test_an_entry_of_another_kind_is_not_an_image() -> None:
     files = layout_of((ONE, {}))
     index = json.loads(files["index.json"])
     index["manifests"].append({**index["manifests"][0], "mediaType": "text/xml", "digest": "sha256:" + "1" * 64})
@@ -199,7 +199,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
     "zstd": (lambda: b"\x28\xb5\x2f\xfd" + b"0" * 99, InvalidArchiveError, "is compressed with zstd; expected a tar"),
     "xz": (lambda: b"\xfd7zXZ\0" + b"0" * 99, InvalidArchiveError, "is compressed with xz"),
     "zip": (lambda: b"PK\x03\x04" + b"0" * 99, InvalidArchiveError, "is a zip file"),
-    "gzip of a text": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "is not a tar file"),
+    "gzip of text": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "is not a tar file"),
     "gzip cut off": (
         lambda: gzip.compress(tar_of(SEVERAL))[:-900],
         IntegrityError,
@@ -297,7 +297,7 @@ def test_refuses_a_blob_of_another_size_or_none() -> None:
 
 
 def test_refuses_a_blob_that_the_end_of_the_archive_cuts_off() -> None:
-    """Where a tar file ends is looked at by its headers, so this one is made by an object that shrinks."""
+    """Headers show where a tar file ends, so this case needs an object that shrinks."""
     stored = MemoryObject(tar_of(layout_of((ONE, {}))))
     archive = open_archive(stored)
     config = archive.find("")
@@ -338,7 +338,7 @@ def test_what_docker_saved_becomes_the_image_that_the_rule_says() -> None:
 
 
 def test_the_digest_of_a_saved_image_never_changes() -> None:
-    """A release of this package that wrote another manifest would publish every such image anew."""
+    """If a release of this package wrote another manifest, every such image would be published again."""
     config = b'{"rootfs":{"type":"layers","diff_ids":[]}}'
     files = {"c.json": config, "manifest.json": b'[{"Config":"c.json","RepoTags":null,"Layers":[]}]'}
 
@@ -372,6 +372,22 @@ def test_a_layer_that_is_a_link_to_another_is_that_layer() -> None:
     archive = opened(twice, links={"again/layer.tar": f"../{first}"})
 
     assert [blob(archive, found) for found in archive.find("").blobs[1:]] == [same, other, same]
+
+
+@pytest.mark.parametrize(
+    ("in_list", "in_tar"), [("./{}", "{}"), ("{}", "./{}"), ("x/../{}", "{}"), (".//{}", "./././{}"), ("/{}", "{}")]
+)
+def test_a_path_may_be_written_in_two_ways(in_list: str, in_tar: str) -> None:
+    files = saved(layer(b"1"), layer(b"2"))
+    (listed,) = json.loads(files["manifest.json"])
+    listed["Config"] = in_list.format(listed["Config"])
+    listed["Layers"] = [in_list.format(path.replace("/", "//")) for path in listed["Layers"]]
+    written = {in_tar.format(path): content for path, content in files.items() if path != "manifest.json"}
+
+    archive = opened({**written, "manifest.json": json.dumps([listed]).encode()})
+
+    assert archive.find("") == opened(files).find("")
+    assert [blob(archive, found) for found in archive.find("").blobs[1:]] == [layer(b"1"), layer(b"2")]
 
 
 def test_saved_images_are_found_by_a_tag_or_their_id() -> None:

@@ -135,6 +135,16 @@ def test_refuses_a_file_that_is_broken(content: bytes, place: int) -> None:
         read(GzipContent(MemoryObject(bytes(packed))), 0, len(content) + 1)
 
 
-def test_refuses_what_follows_and_is_no_gzip(content: bytes) -> None:
-    with pytest.raises(IntegrityError, match="is a corrupt gzip file"):
-        read(GzipContent(MemoryObject(gzip.compress(content) + b"rest")), 0, len(content) + 1)
+@pytest.mark.parametrize("rest", [b"rest", b"\0\0rest", b"\x1frest" * 50_000])
+def test_trailing_data_that_is_not_gzip_is_ignored(content: bytes, rest: bytes) -> None:
+    """As gzip itself does, and skopeo and regctl with it; a signature may be appended, say."""
+    inflated = GzipContent(MemoryObject(gzip.compress(content) + rest))
+
+    assert read(inflated, 0, len(content) + 1) == content
+    assert read(inflated, len(content) - 5, len(content) + 1) == content[-5:]
+
+
+def test_a_file_that_is_not_gzip_or_has_a_broken_member_is_refused() -> None:
+    for packed in (b"\x1f\x8brest", gzip.compress(b"one") + b"\x1f\x8brest"):
+        with pytest.raises(IntegrityError, match="is a corrupt gzip file"):
+            read(GzipContent(MemoryObject(packed)), 0, 100)

@@ -1,4 +1,4 @@
-"""What is in a tar file, however it was written, and what is refused of hostile ones."""
+"""The files of tar files in all formats, and refusals of hostile ones."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_so_it_does_when_they_are_of_two_kinds(later: tarfile.TarInfo, found: di
 
 
 @pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_what_is_no_file_is_left_out(kind: bytes) -> None:
+def test_members_that_are_not_files_are_omitted(kind: bytes) -> None:
     assert contents(archive((entry("folder", kind), b""), (entry("a"), b"1"))) == {"a": b"1"}
 
 

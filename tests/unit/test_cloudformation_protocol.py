@@ -1,4 +1,4 @@
-"""Events and answers, whatever is in them."""
+"""Events and responses with any content."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_event_hides_its_response_url() -> None:
 
 @pytest.mark.parametrize("key", ["RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId"])
 @pytest.mark.parametrize("value", [None, "", 7, {}])
-def test_refuses_what_is_no_event(key: str, value: object) -> None:
+def test_refuses_what_is_not_an_event(key: str, value: object) -> None:
     with pytest.raises(ProtocolError, match=key):
         Event.parse({**EVENT, key: value}, NOW)
 

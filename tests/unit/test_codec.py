@@ -143,7 +143,7 @@ def test_a_tag_that_is_a_number_or_a_boolean_is_its_text() -> None:
     assert decode(as_sent({**SMALLEST, "ImageTags": [1.4, 2, True]})).tags == ("1.4", "2", "true")
 
 
-def test_what_cloudformation_puts_beside_the_properties_is_no_problem() -> None:
+def test_properties_that_cloudformation_adds_are_accepted() -> None:
     assert "ServiceToken" in as_sent(SMALLEST)
     assert "ServiceTimeout" in as_sent(SMALLEST)
     decode(as_sent(SMALLEST))
@@ -166,7 +166,7 @@ def test_a_body_is_exactly_its_bytes(annotation: str, end: str) -> None:
     assert source.inline.content == body.encode()
 
 
-def test_a_body_that_is_no_unicode_is_refused() -> None:
+def test_a_body_that_is_not_unicode_is_refused() -> None:
     """JSON can carry half of a surrogate pair, which no bytes stand for."""
     (problem,) = problems(Source={"Manifest": {"Body": '{"schemaVersion": 2, "x": "\ud800"}', "MediaType": INDEX}})
 

@@ -9,7 +9,7 @@ import pytest
 from lambda_handler.errors import ImageError, IntegrityError, InvalidManifestError, NotFoundError, RuleViolationError
 from lambda_handler.oci import Digest, Manifest, Platform
 from lambda_handler.publish import tree
-from lambda_handler.publish.content import copied, platforms_of, present
+from lambda_handler.publish.content import content_in_destination, content_to_copy, platforms_of
 from tests.support.memory import OCI_MANIFEST, MemoryRepository, index_of
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -33,14 +33,14 @@ def nested(repository: MemoryRepository, depth: int) -> Manifest:
 def test_indexes_may_nest(depth: int) -> None:
     origin = MemoryRepository()
 
-    assert len(copied(nested(origin, depth), origin, []).parts) == depth
+    assert len(content_to_copy(nested(origin, depth), origin, []).parts) == depth
 
 
 def test_refuses_indexes_that_nest_deeper() -> None:
     origin = MemoryRepository()
 
     with pytest.raises(InvalidManifestError, match="nested more than 4 deep"):
-        copied(nested(origin, tree.DEPTH_MAX + 1), origin, [])
+        content_to_copy(nested(origin, tree.DEPTH_MAX + 1), origin, [])
 
 
 def test_refuses_an_index_of_too_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,21 +49,21 @@ def test_refuses_an_index_of_too_many_images(monkeypatch: pytest.MonkeyPatch) ->
     whole = origin.add_index(*[origin.add(str(number).encode()) for number in range(4)])
 
     with pytest.raises(InvalidManifestError, match="more than 3 manifests"):
-        copied(whole, origin, [])
+        content_to_copy(whole, origin, [])
 
 
 def test_a_child_that_is_not_there_is_an_error() -> None:
     origin = MemoryRepository()
 
     with pytest.raises(NotFoundError):
-        copied(index_of(MemoryRepository().add(b"elsewhere")), origin, [])
+        content_to_copy(index_of(MemoryRepository().add(b"elsewhere")), origin, [])
 
 
 def test_children_stand_before_their_parents_and_each_once() -> None:
     origin = MemoryRepository()
     image = origin.add(b"config")
     inner = origin.add_index(image)
-    whole = copied(origin.add_index(inner, image), origin, [])
+    whole = content_to_copy(origin.add_index(inner, image), origin, [])
 
     assert [part.digest for part in whole.parts] == [image.digest, inner.digest]
     assert whole.copied == (*whole.parts, whole.root)
@@ -72,7 +72,7 @@ def test_children_stand_before_their_parents_and_each_once() -> None:
 def test_what_is_present_is_not_copied() -> None:
     origin = MemoryRepository()
 
-    assert present(origin.add(b"config"), origin, []).copied == ()
+    assert content_in_destination(origin.add(b"config"), origin, []).copied == ()
 
 
 def test_the_platform_of_a_single_image_is_read_from_its_config() -> None:
@@ -114,7 +114,7 @@ def test_refuses_a_config_with_other_bytes(stored: bytes) -> None:
     manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
     repository.blobs[manifest.blobs[0].digest] = stored
 
-    with pytest.raises(IntegrityError, match="came with other bytes"):
+    with pytest.raises(IntegrityError, match="has another digest"):
         platforms_of(manifest, repository)
 
 
@@ -123,14 +123,14 @@ def test_a_single_image_of_another_platform_is_refused() -> None:
     manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
 
     with pytest.raises(RuleViolationError, match="no image for linux/arm64; its platforms are: linux/amd64"):
-        present(manifest, repository, [Platform("linux", "arm64")])
+        content_in_destination(manifest, repository, [Platform("linux", "arm64")])
 
 
 def test_a_single_image_of_one_of_the_platforms_is_taken_as_it_is() -> None:
     repository = MemoryRepository()
     manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
 
-    content = present(manifest, repository, [Platform("linux", "arm64"), Platform("linux", "amd64")])
+    content = content_in_destination(manifest, repository, [Platform("linux", "arm64"), Platform("linux", "amd64")])
 
     assert content.root is manifest
     assert content.platforms == {Platform("linux", "amd64")}
@@ -140,6 +140,6 @@ def test_without_a_wish_no_config_is_read() -> None:
     repository = MemoryRepository()
     manifest = image_with(repository, b"broken")
 
-    assert present(manifest, repository, []).root is manifest
+    assert content_in_destination(manifest, repository, []).root is manifest
     with pytest.raises(ImageError):
-        present(manifest, repository, [Platform("linux", "amd64")])
+        content_in_destination(manifest, repository, [Platform("linux", "amd64")])

@@ -45,7 +45,6 @@ def test_the_text_decides_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        exceptions.EndpointConnectionError(endpoint_url="http://x"),
         exceptions.ConnectTimeoutError(endpoint_url="http://x"),
         exceptions.ReadTimeoutError(endpoint_url="http://x"),
         exceptions.ConnectionClosedError(endpoint_url="http://x"),
@@ -59,6 +58,13 @@ def test_no_answer_may_be_one_the_next_time(error: Exception) -> None:
 
     assert found.retryable
     assert found.message == f"ecr-public:PutImage failed: incomplete response ({type(error).__name__})"
+
+
+def test_an_address_that_cannot_be_connected_to_is_named_without_its_path() -> None:
+    found = translation(exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:4566/key?secret=1"))
+
+    assert found.retryable
+    assert found.message == "ecr-public:PutImage failed: cannot connect to http://127.0.0.1:4566"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_an_image_that_was_deleted_is_said_and_keeps_no_other_tag_from_going_bac
     said = world.give_back(to={"1": gone, "2": world.before.digest})
 
     assert world.repository.tags == {"1": world.ours.digest, "2": world.before.digest}
-    assert f"tag 1 cannot be given back: {gone}, where it pointed, does not exist any more" in said
+    assert f"tag 1 cannot be given back: its previous image {gone} no longer exists" in said
 
 
 def test_where_our_image_is_not_known_only_what_seems_to_be_back_is_put(world: World) -> None:

@@ -60,7 +60,12 @@ def test_parameters_have_quotes_escapes_spaces_or_none_of_them() -> None:
         (f'Bearer realm="{REALM}#part",service="s"', f"{REALM}?service=s"),
         (f"Bearer realm={REALM},service=s", f"{REALM}?service=s"),
         ('Bearer realm="/token"', REALM),
+        ('Bearer realm="http://registry.example.com/token"', REALM),
         (f'Bearer realm="{REALM}",scope="a b"', f"{REALM}?scope=a&scope=b"),
+        (f'Bearer realm="{REALM}",service="s",scope=', f"{REALM}?service=s&scope=repository%3Aa%2Fb%3Apull"),
+        (f'Bearer realm="{REALM}",service=,error="a"', REALM),
+        (f'{BEARER},error="invalid_token",error="expired"', f"{REALM}?service=s"),
+        (f'{BEARER},service="s"', f"{REALM}?service=s"),
         (f'Bearer realm="{REALM}",scope=""', f"{REALM}?scope=repository%3Aa%2Fb%3Apull"),
         (f'Bearer realm="{REALM}",scope=" ",service=""', f"{REALM}?scope=repository%3Aa%2Fb%3Apull"),
     ],
@@ -80,10 +85,12 @@ def test_bearer_is_taken_before_basic_and_its_realm_is_asked(header: str, url: s
             'Negotiate, Digest realm="x"',
             "it requires authentication with 'negotiate, digest'; expected Bearer or Basic",
         ),
-        ('Bearer service="s"', "expected Bearer or Basic"),
+        ('Bearer service="s"', "its challenge is invalid or has no realm: 'Bearer service="),
+        ("Bearer", "its challenge is invalid or has no realm: 'Bearer'"),
         ('Bearer realm="http://evil.example/token"', "is not an https URL"),
-        (f'Bearer realm="{REALM}",realm="https://evil.example/"', "expected Bearer or Basic"),
-        (f'Bearer realm="{REALM}', "expected Bearer or Basic"),
+        (f'Bearer realm="{REALM}",realm="https://evil.example/"', "its challenge is invalid"),
+        (f'Bearer realm="{REALM}",scope="a",scope="b"', "its challenge is invalid"),
+        (f'Bearer realm="{REALM}', "its challenge is invalid"),
         ("\x00", "expected Bearer or Basic"),
     ],
 )
@@ -145,7 +152,7 @@ def test_a_field_is_a_list_of_links(field: str, targets: list[tuple[str, set[str
 
 
 @pytest.mark.parametrize("field", ["/v2/a?n=1; rel=next", "</a", "</a>; rel=next, x", "next"])
-def test_what_is_no_list_of_links_is_told(field: str) -> None:
+def test_an_invalid_list_of_links_is_reported(field: str) -> None:
     assert parse_links(field) is None
 
 

@@ -18,11 +18,12 @@ from lambda_handler.errors import (
     IntegrityError,
     RejectedError,
     ThrottledError,
+    UnavailableError,
     UploadLostError,
 )
 from lambda_handler.log import Log
 from lambda_handler.oci import Descriptor, Digest, RegistryHost, Repository
-from lambda_handler.registry import Transport, Uploads
+from lambda_handler.registry import Transport, Uploads, uploads
 from lambda_handler.registry.auth import RegistryAuth
 from lambda_handler.retry import Retry
 from tests.support.clock import SteppingClock
@@ -41,11 +42,13 @@ class Registry:
     Takes uploads.
 
     Attributes:
+        carrier: The method whose bodies it keeps.
         answers: By method, what it answers instead of doing as it should.
         requests: Method, path and who asked, of each request.
-        received: The bodies of PATCH, whole ones only.
+        received: The bodies, whole ones only.
     """
 
+    carrier: str = "PATCH"
     host: str = ""
     answers: dict[str, Callable[[], Answer]] = field(default_factory=dict)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -61,7 +64,7 @@ def running(registry: Registry) -> Iterator[Registry]:
             registry.requests.append((self.command, self.path, self.headers.get("Authorization")))
             unread = self.command in registry.answers
             size = int(self.headers.get("Content-Length", 0))
-            if not unread and len(body := self.rfile.read(size)) == size and self.command == "PATCH":
+            if not unread and len(body := self.rfile.read(size)) == size and self.command == registry.carrier:
                 registry.received.append(body)
             usual = (202 if self.command == "POST" else 201, {"Location": UPLOAD}, b"")
             status, headers, content = registry.answers.get(self.command, lambda: usual)()
@@ -89,9 +92,16 @@ def running(registry: Registry) -> Iterator[Registry]:
         server.server_close()
 
 
+@pytest.fixture(params=["PUT", "PATCH"])
+def carrier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The request that carries the bytes: PUT for a small blob, PATCH for a large one."""
+    monkeypatch.setattr(uploads, "ONE_PUT_MAX_BYTES", BLOB.size if request.param == "PUT" else BLOB.size - 1)
+    return str(request.param)
+
+
 @pytest.fixture
-def registry() -> Iterator[Registry]:
-    with running(Registry()) as started:
+def registry(carrier: str) -> Iterator[Registry]:
+    with running(Registry(carrier)) as started:
         yield started
 
 
@@ -99,31 +109,51 @@ def upload(registry: Registry, content: bytes = LAYER, seconds: float = 100) -> 
     clock = SteppingClock()
     deadline, host = Deadline.after(seconds, clock), RegistryHost.parse(registry.host)
     auth = RegistryAuth(host, lambda: "user:s3cret", current="t0ken")
-    uploads = Uploads(Transport(urllib3.PoolManager(), deadline), auth, Repository(host, "a/b"), Retry(deadline, Log()))
+    started = Uploads(Transport(urllib3.PoolManager(), deadline), auth, Repository(host, "a/b"), Retry(deadline, Log()))
 
     def pieces() -> Generator[bytes, None, None]:
         for start in range(0, len(content), 100_000):
             yield content[start : start + 100_000]
 
-    uploads.upload(BLOB, pieces)
+    started.upload(BLOB, pieces)
     return clock
 
 
-def test_an_upload_is_three_requests(registry: Registry) -> None:
+def test_an_upload_is_two_or_three_requests(registry: Registry, carrier: str) -> None:
     upload(registry)
 
     digest = str(BLOB.digest).replace(":", "%3A")
     assert registry.received == [LAYER]
     assert registry.requests == [
         ("POST", "/v2/a/b/blobs/uploads/", "Bearer t0ken"),
-        ("PATCH", UPLOAD, "Bearer t0ken"),
+        *([("PATCH", UPLOAD, "Bearer t0ken")] if carrier == "PATCH" else []),
         ("PUT", f"{UPLOAD}?digest={digest}", "Bearer t0ken"),
     ]
 
 
+@pytest.mark.parametrize("carrier", ["PUT"], indirect=True)
+@pytest.mark.parametrize("status", [400, 405, 411, 413, 429, 501])
+def test_a_registry_that_refuses_bytes_in_put_gets_them_in_patch(registry: Registry, status: int) -> None:
+    def refuse_once() -> Answer:
+        del registry.answers["PUT"]
+        registry.carrier = "PATCH"
+        return status, {}, b""
+
+    registry.answers["PUT"] = refuse_once
+
+    upload(registry)
+
+    assert registry.received == [LAYER]
+    assert [method for method, _, _ in registry.requests][-3:] == ["POST", "PATCH", "PUT"]
+
+
 @pytest.mark.parametrize("location", ["http://example.com/upload", "https://{host}/upload", "//elsewhere/", "http://["])
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_credentials_do_not_follow_an_upload_elsewhere(registry: Registry, method: str, location: str) -> None:
+def test_credentials_do_not_follow_an_upload_elsewhere(
+    registry: Registry, carrier: str, method: str, location: str
+) -> None:
+    if (method, carrier) == ("PATCH", "PUT"):
+        return  # it is not sent
     registry.answers[method] = lambda: (201, {"Location": location.format(host=registry.host)}, b"")
 
     with pytest.raises(
@@ -139,21 +169,22 @@ def test_bytes_that_are_wrong_never_arrive_whole(registry: Registry) -> None:
         upload(registry, LAYER[:-1] + b"x")
 
     assert registry.received == []
-    assert "PUT" not in {method for method, _, _ in registry.requests}
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(503, UploadLostError), (429, ThrottledError), (404, UploadLostError), (403, AccessError)]
+    ("status", "error"), [(503, UnavailableError), (429, ThrottledError), (404, UploadLostError), (403, AccessError)]
 )
-def test_an_answer_before_the_last_byte_ends_an_upload(registry: Registry, status: int, error: type[Exception]) -> None:
+def test_an_answer_before_the_last_byte_ends_an_upload(
+    registry: Registry, carrier: str, status: int, error: type[Exception]
+) -> None:
     """The connection is closed on us while we send; what was answered may be lost with it."""
-    registry.answers["PATCH"] = lambda: (status, {}, b"")
+    registry.answers[carrier] = lambda: (status, {}, b"")
 
     with pytest.raises((error, UploadLostError)):
         upload(registry)
 
 
-def test_what_the_registry_says_is_told_and_bounded(registry: Registry) -> None:
+def test_the_message_of_the_registry_is_reported_and_bounded(registry: Registry) -> None:
     said = b'{"errors": [{"code": "DENIED", "message": "not authorized to perform: ecr-public:X' + b"x" * 9000 + b'"}]}'
     registry.answers["POST"] = lambda: (403, {}, said)
 
@@ -168,7 +199,7 @@ def test_what_the_registry_says_is_told_and_bounded(registry: Registry) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"errors": []}', b'{"errors": [{"message": 1}]}', b"\xff", b"[" * 50_000]
 )
-def test_an_answer_that_says_nothing_is_no_trouble(registry: Registry, body: bytes) -> None:
+def test_a_response_without_a_message_is_handled(registry: Registry, body: bytes) -> None:
     registry.answers["PUT"] = lambda: (400, {}, body)
 
     with pytest.raises(AccessError, match=r"PUT upload failed: registry .* returned 400"):
@@ -186,8 +217,8 @@ def test_an_answer_without_end_is_ended(registry: Registry, status: int, error: 
         upload(registry)
 
 
-def test_no_upload_goes_on_when_time_is_up(registry: Registry) -> None:
-    registry.answers["PATCH"] = lambda: (503, {}, b"")
+def test_no_upload_goes_on_when_time_is_up(registry: Registry, carrier: str) -> None:
+    registry.answers[carrier] = lambda: (503, {}, b"")
 
-    with pytest.raises((UploadLostError, DeadlineError)):
+    with pytest.raises((UnavailableError, DeadlineError)):
         upload(registry, seconds=2)

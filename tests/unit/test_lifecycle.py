@@ -1,4 +1,4 @@
-"""The rules of a custom resource's life, whatever the resource does."""
+"""The lifecycle of a custom resource, for any behavior of the resource."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAILURE = NotFoundError("no such image", operation="x", hint="push it")
 
 @dataclass
 class Recorder:
-    """A resource that does as it is told, and keeps what was asked of it."""
+    """A resource with scripted results, which records its calls."""
 
     failure: Exception | None = None
     physical_id: str = OURS
@@ -110,7 +110,7 @@ def test_a_defect_is_answered_too(error: Exception) -> None:
 
 
 class Hanging(Recorder):
-    """A resource whose call does not return until it is let go."""
+    """A resource whose call does not return until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ def test_a_call_that_hangs_half_way_tells_what_was_moved_by_then() -> None:
 
 
 class Writing(Recorder):
-    """A resource that lets other threads go on, as writing a log line to a pipe does."""
+    """A resource that lets other threads run, as writing a log line to a pipe does."""
 
     def _do(self, event: Event) -> Response:
         threading.Event().wait(0.02)

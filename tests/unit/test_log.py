@@ -1,4 +1,4 @@
-"""Lines of the log: whole, whoever writes at the same time, and of one object each."""
+"""Log lines are complete, even with concurrent writers, and each is one object."""
 
 from __future__ import annotations
 

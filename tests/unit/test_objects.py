@@ -85,7 +85,7 @@ def test_goes_on_where_a_connection_broke_in_whatever_way(clock: SteppingClock, 
     assert len(clock.slept) == 2
 
 
-def test_an_answer_that_ends_early_is_no_end(clock: SteppingClock) -> None:
+def test_a_response_that_ends_early_is_not_the_end(clock: SteppingClock) -> None:
     client = Client()
 
     def shorten(answer: dict[str, Any]) -> None:
@@ -106,7 +106,7 @@ def test_an_answer_without_a_byte_is_given_up(clock: SteppingClock) -> None:
         list(stored.read(0, 10))
 
 
-def test_refuses_an_answer_that_is_no_range(clock: SteppingClock) -> None:
+def test_refuses_a_response_that_is_not_a_range(clock: SteppingClock) -> None:
     client = Client(change=lambda answer: answer.pop("ContentRange"))
 
     with pytest.raises(UnavailableError, match="returned no ContentRange or no ETag for s3://b/k"):

@@ -19,6 +19,7 @@ from lambda_handler.oci import (
     Reference,
     RegistryHost,
     Repository,
+    Version,
     parse_registry_id,
     parse_repository_name,
     parse_tag,
@@ -76,7 +77,7 @@ def test_refuses_a_repository_name(text: str) -> None:
         ("Acme", "is not the name of an ECR Public repository"),
     ],
 )
-def test_an_address_is_no_name_where_people_write_it(text: str, said: str) -> None:
+def test_an_address_is_not_a_name_in_options(text: str, said: str) -> None:
     with pytest.raises(ImageError) as failure:
         parse_declared_name(text)
 
@@ -210,7 +211,7 @@ def test_a_refused_reference_says_what_its_mistake_is(text: str, said: str) -> N
 
 
 @pytest.mark.parametrize("text", ["bitnami/redis:7", f"bitnami/redis@sha256:{HEX}", f"bitnami/redis:7@sha256:{HEX}"])
-def test_a_name_of_docker_hub_alone_is_no_reference_where_people_write_it(text: str) -> None:
+def test_a_short_name_of_docker_hub_is_not_a_reference_in_options(text: str) -> None:
     with pytest.raises(ImageError) as failure:
         Reference.parse_declared(text)
 
@@ -312,6 +313,8 @@ def test_a_manifest_is_its_bytes(space: bytes) -> None:
         (index().replace(b"2", b"1", 1), "schemaVersion is 1; expected 2"),
         (index({**entry(1), "size": -1}), "manifests[0].size is -1; expected a size in bytes"),
         (index({**entry(1), "size": True}), "manifests[0].size is True"),
+        (index({**entry(1), "annotations": {"a": 1}}), "manifests[0].annotations.a is 1; expected a string"),
+        (b'{"schemaVersion": 1, "fsLayers": []}', "has schema 1 of Docker, which ECR Public does not store"),
         (index({**entry(1), "digest": "sha256:1"}), "manifests[0].digest: 'sha256:1' is not a digest"),
         (index({"size": 1}), "manifests[0].mediaType is missing"),
         (index({**entry(1), "platform": {"os": 1}}), "manifests[0].platform.os is 1; expected a string"),
@@ -323,6 +326,23 @@ def test_refuses_a_manifest_and_names_the_place(content: bytes, said: str) -> No
         Manifest.parse(content)
 
     assert said in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [{}, {"os": "", "architecture": ""}, {"os": None, "architecture": None}, {"architecture": "amd64"}, None],
+)
+def test_a_platform_without_a_name_is_none(platform: object) -> None:
+    """Tools in Go write one for an artifact, which runs nowhere; all of them read it."""
+    manifest = Manifest.parse(index({**entry(1), "platform": platform}, entry(2, "linux/amd64")))
+
+    assert [child.image_platform for child in manifest.children] == [None, Platform("linux", "amd64")]
+
+
+def test_an_annotation_without_a_value_is_empty() -> None:
+    manifest = Manifest.parse(index({**entry(1), "annotations": {"a": None, "b": "c"}}))
+
+    assert manifest.children[0].annotations == {"a": "", "b": "c"}
 
 
 def test_refuses_a_manifest_above_four_mib() -> None:
@@ -397,3 +417,26 @@ def test_a_reduced_index_keeps_what_it_says_of_itself() -> None:
 
     assert reduced["manifests"] == [entry(2, "linux/arm64", custom=[1])]
     assert (reduced["annotations"], reduced["extension"]) == ({"a": "b"}, {"x": 1})
+
+
+@pytest.mark.parametrize("text", ["0.0.0", "1.9.1", "1.0.0-alpha.1", "1.0.0-x-y-z.--", "1.0.0+001", "1.0.0-rc.1+a.b-c"])
+def test_reads_and_writes_a_version(text: str) -> None:
+    assert str(Version.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "1.0", "1.0.0.0", "v1.0.0", "1.0.0-", "1.0.0-01", "1.0.0-a..b", "1.0.0+", "1.0.0+a+b", "1.0.0\n",
+             "\u0661.0.0", "1.0.0-" + "a" * 128],
+)  # fmt: skip
+def test_refuses_a_version(text: str) -> None:
+    with pytest.raises(ImageError, match="is not a semantic version; expected MAJOR"):
+        Version.parse(text)
+
+
+def test_versions_have_the_precedence_of_semver_org() -> None:
+    ascending = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
+                 "1.0.0-rc.1", "1.0.0", "1.0.1-rc.1", "1.0.1", "1.9.0", "1.10.0", "2.0.0", "10.0.0"]  # fmt: skip
+
+    shuffled = sorted(map(Version.parse, reversed(ascending)), key=lambda version: version.precedence)
+    assert [str(version) for version in shuffled] == ascending
+    assert Version.parse("1.0.0+2").precedence == Version.parse("1.0.0+1").precedence

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lambda_handler.errors import RuleViolationError
 from lambda_handler.oci import Digest, Platform
-from lambda_handler.publish.content import Content, copied, present
+from lambda_handler.publish.content import Content, content_in_destination, content_to_copy
 from lambda_handler.publish.plan import Desired, Observed, Plan, TagMove, make_plan
-from lambda_handler.rules import ExpectedDigest, ImmutableTags, RequiredPlatforms
+from lambda_handler.publish.rule import Verdict
 from tests.support.memory import MemoryRepository
 
 OLD = Digest.of(b"old")
@@ -21,7 +19,7 @@ AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 def content() -> Content:
     """An image that is in the destination."""
     origin = MemoryRepository()
-    return present(origin.add(b"config", b"layer"), origin, [])
+    return content_in_destination(origin.add(b"config", b"layer"), origin, [])
 
 
 def planned(content: Content, *tags: str, observed: Observed, confirm: tuple[str, ...] = ()) -> Plan:
@@ -90,7 +88,7 @@ def test_an_image_that_is_gone_is_put_although_its_tags_seem_to_be_there(content
 def test_children_come_before_parents_and_blobs_only_once() -> None:
     origin = MemoryRepository()
     inner = origin.add_index(origin.add(b"config 1", b"layer"), origin.add(b"config 2", b"layer"))
-    whole = copied(origin.add_index(inner), origin, [])
+    whole = content_to_copy(origin.add_index(inner), origin, [])
     missing = Observed(
         tags={},
         missing_images=frozenset(manifest.digest for manifest in whole.copied),
@@ -105,38 +103,21 @@ def test_children_come_before_parents_and_blobs_only_once() -> None:
     assert plan.blob_bytes == len(b"config 1") + len(b"config 2") + len(b"layer")
 
 
-def test_an_unexpected_digest_forbids_everything(content: Content) -> None:
-    with pytest.raises(RuleViolationError) as failure:
-        make_plan(Desired(content=content, rules=(ExpectedDigest(OLD),)), Observed(tags={}))
-
-    assert failure.value.violations == (
-        f"the source has the digest {content.root.digest}, but ImageDigest declares {OLD}",
-    )
-
-
-def test_the_expected_digest_allows_it(content: Content) -> None:
-    rule = ExpectedDigest(content.root.digest)
-
-    assert make_plan(Desired(content=content, rules=(rule,)), Observed(tags={})).is_empty
-
-
-def test_all_violations_are_named_together(content: Content) -> None:
-    known = replace(content, looked_up=frozenset({AMD64}))
-    desired = Desired(content=known, rules=(ExpectedDigest(OLD), RequiredPlatforms((AMD64, ARM64))))
+def test_what_a_rule_forbids_is_not_planned(content: Content) -> None:
+    desired = Desired(content=content, verdict=Verdict(violations=("no",)))
 
     with pytest.raises(RuleViolationError) as failure:
         make_plan(desired, Observed(tags={}))
 
-    assert len(failure.value.violations) == 2
-    assert "lacks linux/arm64 of the RequiredPlatforms; its platforms are: linux/amd64" in failure.value.violations[1]
+    assert failure.value.violations == ("no",)
 
 
-def test_a_tag_that_a_rule_protects_is_put_first_and_does_not_move(content: Content) -> None:
-    desired = Desired(content=content, tags=("latest", "1.4"), rules=(ImmutableTags(("1.*",)),))
+def test_a_plan_names_the_tags_that_a_rule_leaves(content: Content) -> None:
+    plan = make_plan(Desired(content=content, verdict=Verdict(stays={"latest": "it is at 2.0.0"})), Observed(tags={}))
 
-    assert [move.tag for move in make_plan(desired, Observed(tags={"latest": OLD})).moves] == ["1.4", "latest"]
-    with pytest.raises(RuleViolationError, match=f"tag '1.4' is immutable: it points to {OLD} and must not move"):
-        make_plan(desired, Observed(tags={"1.4": OLD}))
+    assert plan.is_empty
+    assert "tag latest stays: it is at 2.0.0" in str(plan)
+    assert plan.summary()["stays"] == {"latest": "it is at 2.0.0"}
 
 
 def test_a_summary_says_what_the_plan_says(content: Content) -> None:
@@ -149,6 +130,8 @@ def test_a_summary_says_what_the_plan_says(content: Content) -> None:
         "manifests": 0,
         "putImage": False,
         "referrers": 0,
+        "signatures": 0,
         "moves": [f"1 from {OLD}"],
         "unchanged": ["2"],
+        "stays": {},
     }

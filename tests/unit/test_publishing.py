@@ -23,7 +23,7 @@ from lambda_handler.errors import (
 )
 from lambda_handler.log import Log
 from lambda_handler.oci import Digest, Manifest
-from lambda_handler.publish.content import Content, copied, present
+from lambda_handler.publish.content import Content, content_in_destination, content_to_copy
 from lambda_handler.publish.execute import Progress, execute
 from lambda_handler.publish.observe import observe
 from lambda_handler.publish.plan import Desired, Plan, make_plan
@@ -57,7 +57,7 @@ def worlds(draw: st.DrawFn) -> World:
     if draw(st.booleans()):
         root = origin.add_index(*images)
         root = origin.add_index(root, images[0]) if draw(st.booleans()) else root
-    content = copied(root, origin, [])
+    content = content_to_copy(root, origin, [])
     destination = MemoryRepository()
     old = destination.add(b"old config")
     destination.tags = dict.fromkeys(draw(st.sets(st.sampled_from([*TAGS, "other"]))), old.digest)
@@ -180,7 +180,7 @@ def retag() -> World:
     destination = MemoryRepository()
     old = destination.add(b"old config")
     destination.tags = {"1": old.digest, "latest": old.digest}
-    return World(present(destination.add(b"config"), destination, []), destination)
+    return World(content_in_destination(destination.add(b"config"), destination, []), destination)
 
 
 def failure_of(world: World, *tags: str) -> ReleaseError:
@@ -218,7 +218,7 @@ def test_a_tag_that_cannot_be_moved_back_is_named_with_where_it_was(retag: World
     assert f"moved back: latest; could not be moved back: 1 (was {old}: QUOTA_EXCEEDED: full)" in error.message
 
 
-def test_the_failure_of_the_first_tag_is_told_as_it_is(retag: World) -> None:
+def test_the_failure_of_the_first_tag_is_reported_unchanged(retag: World) -> None:
     retag.destination.before_put = refuses("1")
 
     with pytest.raises(ConflictError):
@@ -235,7 +235,7 @@ def test_a_tag_whose_old_image_is_gone_is_named(retag: World) -> None:
 def test_a_child_that_is_missing_is_the_service_s_to_refuse_and_nothing_is_written(retag: World) -> None:
     elsewhere = MemoryRepository()
     index = elsewhere.add_index(elsewhere.add(b"not here"))
-    world = World(present(index, retag.destination, []), retag.destination)
+    world = World(content_in_destination(index, retag.destination, []), retag.destination)
     before = dict(retag.destination.tags)
 
     with pytest.raises(MissingContentError):
@@ -250,14 +250,14 @@ def test_a_blob_with_other_bytes_ends_it_before_any_manifest() -> None:
     origin.blobs[Digest.of(b"layer")] = b"other"
 
     with pytest.raises(IntegrityError):
-        World(copied(image, origin, []), destination).publish(["1"])
+        World(content_to_copy(image, origin, []), destination).publish(["1"])
 
     assert (destination.images, destination.tags) == ({}, {})
 
 
 def test_each_write_is_logged() -> None:
     origin, destination, stream = MemoryRepository("up/stream"), MemoryRepository(), io.StringIO()
-    world = World(copied(origin.add(b"config"), origin, []), destination)
+    world = World(content_to_copy(origin.add(b"config"), origin, []), destination)
 
     execute(world.plan(["1"]), destination, Log(stream=stream))
 

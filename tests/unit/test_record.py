@@ -1,4 +1,4 @@
-"""What is remembered of a resource: written, read, and what is made of texts that are something else."""
+"""Records: encoding, parsing, and refusals of other texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lambda_handler.errors import InvalidPropertiesError
 from lambda_handler.oci import Digest
-from lambda_handler.resources.record import DEPLOYED_MAX, RECORD_MAX_BYTES, Record, key_of
+from lambda_handler.resources.record import DEPLOYED_MAX, RECORD_MAX_BYTES, Record, declaration_key
 
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Agent/5a7d8f10-0000-4000-8000-123456789abc"
 X, Y, Z = Digest.of(b"x"), Digest.of(b"y"), Digest.of(b"z")
@@ -83,7 +83,7 @@ def test_the_usual_record_is_short() -> None:
     assert set(json.loads(usual.text())) == {"version", "stack", "request", "sent", "tags"}
 
 
-def test_what_is_not_known_is_told_from_what_is_nothing() -> None:
+def test_unknown_values_are_distinguished_from_empty_ones() -> None:
     unknown = Record(stack=STACK, tags=None, found=None, existed=None)
 
     assert Record.parse(unknown.text()) == unknown
@@ -106,7 +106,7 @@ def test_what_is_not_known_is_told_from_what_is_nothing() -> None:
     ],
     ids=lambda text: text[:20] or "nothing",
 )
-def test_what_is_no_record_is_refused(text: str) -> None:
+def test_what_is_not_a_record_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         Record.parse(text)
 
@@ -144,7 +144,7 @@ def test_a_record_of_another_version_is_refused(version: object) -> None:
         Record.parse(json.dumps({**json.loads(RECORD.text()), "version": version}))
 
 
-def test_a_field_that_a_later_version_adds_is_no_obstacle() -> None:
+def test_a_field_that_a_later_version_adds_is_ignored() -> None:
     assert Record.parse(json.dumps({**json.loads(RECORD.text()), "color": "green"})) == RECORD
 
 
@@ -291,14 +291,14 @@ PROPERTIES = {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": {"Ta
 
 
 def test_a_declaration_is_named_by_what_it_says_of_the_image() -> None:
-    key = key_of(PROPERTIES)
+    key = declaration_key(PROPERTIES)
 
     assert len(key) == 16
-    assert key == key_of(dict(reversed(PROPERTIES.items())))
+    assert key == declaration_key(dict(reversed(PROPERTIES.items())))
     for name in ("ServiceToken", "ServiceTimeout", "StateParameterName"):
-        assert key == key_of({**PROPERTIES, name: "another"})
+        assert key == declaration_key({**PROPERTIES, name: "another"})
 
 
 @pytest.mark.parametrize("change", [{"ImageTags": ["2"]}, {"Refresh": "1"}, {"Source": {"Tag": "x"}}, {"New": ""}])
 def test_another_declaration_has_another_name(change: dict[str, object]) -> None:
-    assert key_of({**PROPERTIES, **change}) != key_of(PROPERTIES)
+    assert declaration_key({**PROPERTIES, **change}) != declaration_key(PROPERTIES)

@@ -1,4 +1,4 @@
-"""Where records are kept, and what the records of others own."""
+"""Where records are stored, and what the records of other resources own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lambda_handler.resources.records import (
     UNDO,
     UNREADABLE,
     Records,
+    always_has_record,
     owner_of,
     owns_tags,
-    remembers,
-    segment_of,
+    record_segment,
 )
 from lambda_handler.spec import decode
 from tests.support.parameters import ParameterStore
@@ -38,7 +38,7 @@ class Store:
     The parameters of a Region.
 
     Attributes:
-        asked: What was asked for, in order.
+        asked: The calls, in order.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -69,6 +69,8 @@ class World:
 
     home: Store = field(default_factory=Store)
     first: Store = field(default_factory=Store)
+    updated: set[str] = field(default_factory=set)
+    asked_for: list[str] = field(default_factory=list)
 
     def records(self, **changes: str) -> Records:
         records = Records(
@@ -78,8 +80,13 @@ class World:
             repository_name="acme/agent",
             owner=OURS,
             first_name=FIRST_NAME,
+            was_updated=self._was_updated,
         )
         return replace(records, **changes)  # type: ignore[arg-type]
+
+    def _was_updated(self, logical_id: str, _sent: float) -> bool:
+        self.asked_for.append(logical_id)
+        return logical_id in self.updated
 
     def put(self, segment: str, record: Record, owner: str = OTHER) -> None:
         self.records(owner=owner).write(segment, record, None)
@@ -108,8 +115,8 @@ def test_a_resource_is_named_by_its_region_stack_and_logical_id(stack: str, logi
     assert owner_of(stack, logical_id) == owner
 
 
-def test_a_stack_that_is_made_anew_has_the_names_of_the_one_before() -> None:
-    """Else what a stack has left that is gone would own its tags for ever."""
+def test_a_recreated_stack_has_the_same_owner_names() -> None:
+    """Otherwise, the records of a deleted stack would own its tags forever."""
     assert owner_of(STACK, "Release") == owner_of(STACK.replace("5a7d8f10", "00000000"), "Release")
 
 
@@ -152,14 +159,14 @@ TAG = {"RepositoryName": "acme/agent", "Source": {"Tag": "stable"}}
 def test_each_declaration_has_its_segment(properties: dict[str, object], segment: str) -> None:
     declaration = decode(properties)
 
-    assert segment_of(declaration) == segment
-    assert remembers(declaration) == (segment != UNDO)
+    assert record_segment(declaration) == segment
+    assert always_has_record(declaration) == (segment != UNDO)
     assert owns_tags(declaration) == (len(properties) - ("ImageDigest" in properties) > 2)
 
 
 def test_what_shares_a_tag_is_kept_below_the_image() -> None:
-    assert segment_of(decode(DIGEST), shares=True) == X.hex
-    assert segment_of(decode(TAG), shares=True) == MOVING
+    assert record_segment(decode(DIGEST), shares=True) == X.hex
+    assert record_segment(decode(TAG), shares=True) == MOVING
 
 
 def test_a_record_is_found_again(world: World) -> None:
@@ -256,25 +263,34 @@ def test_a_moving_source_owns_its_tags_whatever_image_they_are_removed_from(worl
 
 
 @pytest.mark.parametrize(
-    ("owner", "record", "is_owner"),
+    ("owner", "record", "updated", "is_owner"),
     [
-        ("eu-west-1.Agent.Other", Record(sent=100.0, tags=("1",)), False),
-        ("eu-west-1.Agent.Other", Record(sent=200.0, tags=("1",)), True),
-        ("eu-west-1.Agent.Other", Record(sent=100.0, regained=300.0, tags=("1",)), True),
-        ("eu-west-1.Other.Other", Record(sent=100.0, tags=("1",)), True),
-        ("us-east-1.Agent.Other", Record(sent=100.0, tags=("1",)), True),
+        ("eu-west-1.Agent.Other", Record(sent=100.0, tags=("1",)), {"Other"}, False),
+        ("eu-west-1.Agent.Other", Record(sent=100.0, tags=("1",)), {"Another"}, True),
+        ("eu-west-1.Agent.Other", Record(sent=100.0, tags=None), {"Other"}, False),
+        ("eu-west-1.Agent.Other", Record(sent=100.0, tags=("2",)), {"Other"}, None),
+        ("eu-west-1.Other.Other", Record(sent=100.0, tags=("1",)), {"Other"}, True),
+        ("us-east-1.Agent.Other", Record(sent=100.0, tags=("1",)), {"Other"}, True),
     ],
-    ids=["earlier", "in the same deployment", "earlier, and again since", "another stack", "another Region"],
+    ids=[
+        "earlier, and updated since",
+        "earlier, and still deployed",
+        "all tags, and updated since",
+        "another tag",
+        "another stack",
+        "another Region",
+    ],
 )
-def test_what_a_stack_declared_earlier_does_not_own_a_tag_that_it_declares_anew(
-    world: World, owner: str, record: Record, *, is_owner: bool
+def test_a_record_that_is_kept_for_a_rollback_does_not_own_a_tag_that_its_stack_declares_again(
+    world: World, owner: str, record: Record, updated: set[str], *, is_owner: bool | None
 ) -> None:
-    """It is kept for a rollback: its resource has dropped the tag."""
     world.put(X.hex, record, owner)
+    world.updated = updated
 
-    owners = world.records().owners(X, since=200.0)
+    owners = world.records().owners(X, ["1"], 200.0)
 
-    assert (owners.own("1"), owners.own_image(X)) == (is_owner, True)
+    assert (owners.own("1"), owners.own_image(X)) == (bool(is_owner), True)
+    assert world.asked_for == (["Other"] if owner.startswith("eu-west-1.Agent.") and is_owner is not None else [])
 
 
 def test_a_moving_source_that_was_never_deployed_owns_its_tags(world: World) -> None:
@@ -314,10 +330,10 @@ def test_what_is_left_over_owns_nothing_and_is_found_by_its_image(world: World) 
 
     assert world.owners() == Owners(tags={"3": X}, digests=frozenset({X}))
     name = f"{FOLDER}/{X.hex}/{OTHER}"
-    assert world.records().left_over(X) == {name: Removal(tags=("1", "2"), image=True)}
+    assert world.records().pending_removals(X) == {name: Removal(tags=("1", "2"), image=True)}
 
-    world.records().forget(name)
-    assert world.records().left_over(X) == {}
+    world.records().delete_record(name)
+    assert world.records().pending_removals(X) == {}
 
 
 def test_the_first_version_s_records_beside_one_s_own_own_their_tags(world: World) -> None:

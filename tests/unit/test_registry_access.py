@@ -60,7 +60,6 @@ def test_credentials_go_to_the_registry_s_own_site_only(registry: str, realm: st
 @pytest.mark.parametrize(
     ("registry", "realm"),
     [
-        ("public.ecr.aws", "http://public.ecr.aws/token/"),
         ("public.ecr.aws", "http://169.254.169.254/latest/"),
         ("public.ecr.aws", "https://127.0.0.1/token"),
         ("public.ecr.aws", "https://localhost/token"),
@@ -73,6 +72,13 @@ def test_credentials_go_to_the_registry_s_own_site_only(registry: str, realm: st
 def test_refuses_a_token_endpoint_that_is_not_safe(registry: str, realm: str) -> None:
     with pytest.raises(AccessError):
         Challenge.parse(f'Bearer realm="{realm}"', RegistryHost.parse(registry))
+
+
+def test_a_token_endpoint_of_the_registry_itself_gets_https() -> None:
+    """A registry behind a proxy may not know that its clients use https."""
+    challenge = Challenge.parse('Bearer realm="http://public.ecr.aws/token/"', RegistryHost.parse("public.ecr.aws"))
+
+    assert challenge.realm == "https://public.ecr.aws/token/"
 
 
 @given(st.text(max_size=100))
@@ -97,7 +103,7 @@ def test_tokens_are_in_no_repr() -> None:
 )
 def test_the_role_s_own_login_goes_to_no_host_that_only_looks_like_ecr(host: str) -> None:
     def call(*asked: object) -> NoReturn:
-        message = f"nobody may ask for credentials here: {asked}"
+        message = f"no credentials may be requested here: {asked}"
         raise AssertionError(message)
 
     nobody: Any = call

@@ -11,7 +11,14 @@ import pytest
 import urllib3
 
 from lambda_handler.clock import Deadline, SystemClock
-from lambda_handler.errors import AccessError, CredentialsError, ImageError, NotFoundError
+from lambda_handler.errors import (
+    AccessError,
+    CredentialsError,
+    ImageError,
+    NotFoundError,
+    ThrottledError,
+    UnavailableError,
+)
 from lambda_handler.log import Log
 from lambda_handler.oci import Digest, Repository
 from lambda_handler.registry import RegistryClient, Transport
@@ -150,7 +157,7 @@ def test_a_form_is_not_sent_on_where_it_is_redirected(servers: list[WebServer]) 
 
     servers[0].answer = answer
 
-    with pytest.raises(AccessError, match="its token endpoint returned 307"):
+    with pytest.raises(AccessError, match=r"its token endpoint .* returned 307"):
         read(servers[0], SECRET)
     assert servers[1].asked == []
 
@@ -181,15 +188,18 @@ def test_a_challenge_without_a_scope_gets_a_token_for_this_repository(servers: l
     assert "/token?service=s&scope=repository%3Aa%2Fb%3Apull" in servers[0].paths
 
 
-@pytest.mark.parametrize("hidden", [401, 404])
+@pytest.mark.parametrize("scope", ["", ',scope="repository:user/image:pull"', ',scope="registry:catalog:*"'])
+@pytest.mark.parametrize("hidden", [400, 401, 403, 404])
 def test_a_registry_that_hides_what_is_private_is_asked_how_to_authenticate(
-    servers: list[WebServer], hidden: int
+    servers: list[WebServer], hidden: int, scope: str
 ) -> None:
+    """Its general challenge may have a scope, as GHCR's has, but never that of this repository."""
+
     def answer(request: BaseHTTPRequestHandler) -> None:
         authorization = request.headers.get("Authorization")
         if request.path == "/v2/":
-            send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token",service="s"')
-        elif request.path.startswith("/token"):
+            send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token",service="s"{scope}')
+        elif request.path == "/token?service=s&scope=repository%3Aa%2Fb%3Apull":
             send(request, 200, b'{"token": "t"}' if authorization == BASIC else b'{"token": "anonymous"}')
         else:
             send(request, *((200, IMAGE, TYPE) if authorization == "Bearer t" else (hidden,)))
@@ -198,6 +208,26 @@ def test_a_registry_that_hides_what_is_private_is_asked_how_to_authenticate(
 
     assert read(servers[0], SECRET) == IMAGE
     assert servers[0].paths.count("/v2/") == 1
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, ThrottledError), (503, UnavailableError), (504, UnavailableError)])
+def test_an_outage_says_nothing_about_the_challenge(
+    servers: list[WebServer], status: int, error: type[Exception]
+) -> None:
+    """So the request is retried, and the credentials are still used then."""
+    registry = servers[0]
+    registry.answer = guarded('Basic realm="x"', hidden=404)  # type: ignore[assignment]
+    working = registry.answer
+    registry.answer = lambda request: send(request, status) if request.path == "/v2/" else working(request)
+    logins = Logins(lambda *asked: asked[-1]({"SecretString": SECRET}))
+    login = logins.for_registry(Repository.parse(f"{registry.host}/a/b"), ARN)
+    client = RegistryClient(Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock())), login.auth)
+
+    with pytest.raises(error):
+        client.read_tag(login.repository, "1")
+    registry.answer = working
+
+    assert client.read_tag(login.repository, "1").content == IMAGE
 
 
 def test_an_open_registry_without_the_image_is_asked_for_a_challenge_once(servers: list[WebServer]) -> None:
@@ -311,6 +341,26 @@ def test_the_error_says_that_the_credentials_were_refused(servers: list[WebServe
     assert "s3cret" not in failure.value.explain()
 
 
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_so_it_does_where_there_are_no_anonymous_tokens(servers: list[WebServer], status: int) -> None:
+    host = servers[0].host
+    servers[0].answer = lambda request: (
+        send(request, status)
+        if request.path.startswith("/token")
+        else send(request, 401, WWW_Authenticate=f'Bearer realm="{servers[0].url}/token"')
+    )
+
+    with pytest.raises(AccessError) as failure:
+        read(servers[0], SECRET)
+    said = failure.value.explain()
+    assert f"its token endpoint {host} returned {status}" in said
+    assert f"check the credentials in the secret: the token endpoint {host} returned {status} for them" in said
+
+    with pytest.raises(AccessError) as failure:
+        read(servers[0])
+    assert "check the reference, and whether the registry requires credentials" in failure.value.explain()
+
+
 def test_a_token_endpoint_that_redirects_is_followed_with_credentials_on_its_own_host_only(
     servers: list[WebServer],
 ) -> None:
@@ -335,7 +385,7 @@ def test_a_token_endpoint_that_redirects_is_followed_with_credentials_on_its_own
 
 
 def test_nothing_of_a_registry_s_refusal_of_a_secret_s_token_is_kept(servers: list[WebServer]) -> None:
-    """The token of a secret counts again in the next invocation, whatever a registry said to it once."""
+    """The next invocation uses the token of a secret again, even if a registry refused it once."""
     logins = Logins(lambda *asked: asked[-1]({"SecretString": "t0ken"}))
     repository = Repository.parse(f"{servers[0].host}/a/b")
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))

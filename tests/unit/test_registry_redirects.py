@@ -11,10 +11,20 @@ import pytest
 import urllib3
 
 from lambda_handler.clock import Deadline, SystemClock
-from lambda_handler.errors import AccessError, ImageError, InvalidManifestError, RemoteError, UnavailableError
-from lambda_handler.oci import Digest, RegistryHost, Repository
+from lambda_handler.errors import (
+    AccessError,
+    InvalidManifestError,
+    RemoteError,
+    UnavailableError,
+)
+from lambda_handler.log import Log
+from lambda_handler.oci import Descriptor, Digest, RegistryHost, Repository
 from lambda_handler.registry import RegistryClient, Transport
 from lambda_handler.registry.auth import RegistryAuth
+from lambda_handler.registry.redirects import target
+from lambda_handler.registry.remote import RegistryRepository
+from lambda_handler.retry import ATTEMPTS, Retry
+from tests.support.clock import SteppingClock
 from tests.support.memory import image_of
 from tests.support.web_server import WebServer, send, web_server
 
@@ -140,6 +150,48 @@ def test_redirects_of_a_manifest_without_end_are_ended(servers: list[WebServer])
     assert len(servers[0].asked) == 6
 
 
+@pytest.mark.parametrize("headers", [{}, {"Location": ""}])
+def test_a_redirect_without_a_location_is_an_immediate_error(servers: list[WebServer], headers: dict[str, str]) -> None:
+    servers[0].answer = lambda request: send(request, 302, b"", "text/plain", **headers)
+    asked, repository = client(servers[0])
+
+    with pytest.raises(UnavailableError, match=f"{servers[0].host} sent a redirect without a valid location"):
+        asked.read_tag(repository, "1")
+
+    assert len(servers[0].asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "found"),
+    [
+        ("http://registry.example.com/x%2fy?a=b", "https://registry.example.com/x%2fy?a=b"),
+        ("HTTP://Registry.example.com/x", "https://Registry.example.com/x"),
+        ("http://other.example.com/x", None),
+        ("http://registry.example.com:80/x", None),
+    ],
+)
+def test_a_registry_behind_a_proxy_may_not_know_that_it_has_tls(location: str, found: str | None) -> None:
+    url = "https://registry.example.com/v2/a/blobs/x"
+    if found is not None:
+        assert target(url, location, "GET blob") == found
+        return
+    with pytest.raises(AccessError, match="redirects to plain http"):
+        target(url, location, "GET blob")
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_an_address_in_utf_8_is_percent_encoded(servers: list[WebServer], relative: bool) -> None:  # noqa: FBT001 - a table
+    registry = servers[0]
+    location = f"{'' if relative else registry.url}/é?sig=ü".encode().decode("latin-1")
+    registry.answer = lambda request: (
+        send(request, 302, Location=location) if "/v2/" in request.path else send(request, 200, IMAGE, TYPE)
+    )
+    asked, repository = client(registry)
+
+    assert asked.read_tag(repository, "1").content == IMAGE
+    assert registry.paths[-1] == "/%C3%A9?sig=%C3%BC"
+
+
 @pytest.mark.parametrize(
     "signed",
     [
@@ -211,6 +263,20 @@ def test_a_part_that_begins_too_late_is_refused(servers: list[WebServer]) -> Non
         download(servers[0], 1000)
 
 
+@pytest.mark.parametrize("length", [0, 1, 1000])
+def test_a_blob_that_is_always_too_short_is_given_up(servers: list[WebServer], length: int) -> None:
+    """Dropped bytes after each resumption are not progress."""
+    servers[0].answer = lambda request: send(request, 200, LAYER[:length])
+    asked, repository = client(servers[0])
+    retry = Retry(Deadline.after(600, SteppingClock()), Log())
+    blob = Descriptor(media_type="application/octet-stream", digest=DIGEST, size=len(LAYER))
+
+    with pytest.raises(UnavailableError, match=f"ended after {length} of {len(LAYER)} bytes"):
+        list(RegistryRepository(asked, repository, retry).blob(blob))
+
+    assert len(servers[0].asked) == ATTEMPTS
+
+
 def listing(*subjects: bytes) -> bytes:
     entries = [{"mediaType": TYPE, "digest": str(Digest.of(each)), "size": len(each)} for each in subjects]
     return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
@@ -252,7 +318,7 @@ def test_a_page_for_people_is_none(servers: list[WebServer], body: bytes, kind: 
 
 
 @pytest.mark.parametrize("body", [b'{"errors": []}', b"{}", b"[]", b"", b"<html>", IMAGE])
-def test_json_that_is_no_list_is_an_error(servers: list[WebServer], body: bytes) -> None:
+def test_json_that_is_not_a_list_is_an_error(servers: list[WebServer], body: bytes) -> None:
     servers[0].answer = lambda request: send(request, 200, body, "application/json")
 
     with pytest.raises(InvalidManifestError):
@@ -314,24 +380,6 @@ def test_a_link_that_cannot_be_read_is_an_error(servers: list[WebServer], link: 
 
     with pytest.raises(UnavailableError, match="has an invalid Link header"):
         referrers(servers[0])
-
-
-@pytest.mark.parametrize("kind", ["application/json", "text/plain; charset=utf-8", "application/octet-stream", ""])
-def test_a_manifest_that_names_its_type_needs_none_from_the_registry(servers: list[WebServer], kind: str) -> None:
-    servers[0].answer = lambda request: send(request, 200, IMAGE, kind)
-    asked, repository = client(servers[0])
-
-    assert asked.read_tag(repository, "1").content == IMAGE
-
-
-def test_one_that_does_not_has_the_type_that_its_list_says(servers: list[WebServer]) -> None:
-    content = json.dumps({key: value for key, value in json.loads(IMAGE).items() if key != "mediaType"}).encode()
-    servers[0].answer = lambda request: send(request, 200, content, "application/octet-stream")
-    asked, repository = client(servers[0])
-
-    assert asked.read(repository, Digest.of(content), listed_as=TYPE).media_type == TYPE
-    with pytest.raises(ImageError, match="has no mediaType"):
-        asked.read(repository, Digest.of(content))
 
 
 def test_a_registry_that_does_not_know_head_is_asked_with_get(servers: list[WebServer]) -> None:

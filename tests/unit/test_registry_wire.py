@@ -1,4 +1,4 @@
-"""Heads of responses that never end: no thread of ours waits for them, and none stays behind."""
+"""Response headers that never end: no thread waits for them or is left behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @contextmanager
 def endless(first: bytes, then: bytes, pause: float = 0.0) -> Iterator[str]:
-    """Send *first*, and *then* again and again until nobody listens."""
+    """Send *first*, and then *then* repeatedly until the client closes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

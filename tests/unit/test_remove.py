@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -29,6 +29,7 @@ class Ledger:
         left: The records that are left over, by the images.
         forgotten: The names of those that were deleted.
         failure: Raised instead of deleting one.
+        manifests: Those that are held.
     """
 
     looks: list[Owners] = field(default_factory=lambda: [NONE_OWNS])
@@ -36,19 +37,29 @@ class Ledger:
     left: dict[Digest, dict[str, Sequence[str]]] = field(default_factory=dict)
     forgotten: list[str] = field(default_factory=list)
     failure: Exception | None = None
+    manifests: dict[Digest, Manifest] = field(default_factory=dict)
 
-    def owners(self, digest: Digest, since: float = 0.0) -> Owners:  # noqa: ARG002 - the test says what is owned
+    def owners(self, digest: Digest, tags: Collection[str] = (), since: float = 0.0) -> Owners:  # noqa: ARG002 - the test says what is owned
         if digest in self.images:
             return self.images[digest]
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
-    def left_over(self, digest: Digest) -> Mapping[str, Removal]:
+    def pending_removals(self, digest: Digest) -> Mapping[str, Removal]:
         return {name: Removal(tags=tags, image=True) for name, tags in self.left.get(digest, {}).items()}
 
-    def forget(self, name: str) -> None:
+    def delete_record(self, name: str) -> None:
         if self.failure:
             raise self.failure
         self.forgotten.append(name)
+
+    def hold(self, manifest: Manifest) -> None:
+        self.manifests[manifest.digest] = manifest
+
+    def held(self, digest: Digest) -> Manifest | None:
+        return self.manifests.get(digest)
+
+    def release(self, digest: Digest) -> None:
+        self.manifests.pop(digest, None)
 
 
 @dataclass
@@ -82,7 +93,7 @@ class World:
         return self.repository.images.keys() == {image.digest for image in images}
 
     def once(self, action: Callable[[], object]) -> Callable[[Digest, Sequence[str]], None]:
-        """Let *action* happen when the first removal has been sent, and before it takes effect."""
+        """Run *action* after the first removal was sent, before it takes effect."""
         todo = [action]
 
         def act(*_: object) -> None:
@@ -186,7 +197,7 @@ def test_another_image_that_went_with_its_last_tag_is_named(world: World) -> Non
 
 @dataclass
 class Generous(MemoryRepository):
-    """Removes the tag ``extra``, too, whatever is asked for."""
+    """Always removes the tag ``extra``, too."""
 
     def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[list[tuple[Digest, str]], frozenset[str]]:
         return super().remove_tags(digest, [*tags, "extra"])
@@ -226,7 +237,7 @@ def test_where_it_cannot_be_read_who_owns_what_nothing_goes(world: World) -> Non
 
     kept, _ = world.remove("1", "2", "3")
 
-    assert kept == dict.fromkeys(("1", "2", "3"), "it cannot be read who else declares it")
+    assert kept == dict.fromkeys(("1", "2", "3"), "its owners cannot be read")
     assert world.repository.tags.keys() == {"1", "2", "3"}
 
 

@@ -1,4 +1,4 @@
-"""One layer of patience: what is repeated, how long, and what never is."""
+"""The only layer of retries: what is retried, for how long, and what never is."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAGGING = NotYetVisibleError("soon", operation="x")
 
 
 class Caller:
-    """Fails as told, then succeeds; counts how often it was called."""
+    """Raises the given errors, then succeeds; counts its calls."""
 
     def __init__(self, *failures: ImageError, jitter: float = 1.0, seconds: float = 600.0) -> None:
         self.failures = list(failures)

@@ -68,7 +68,7 @@ def test_no_request_is_sent_after_it_came(query: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["https://[::1", "https://[", "x", "?X-Amz-Date=no", "//[?Expires=1"])
-def test_what_is_no_address_counts_as_just_sent(address: str) -> None:
+def test_an_invalid_address_counts_as_just_sent(address: str) -> None:
     """It is refused later, when the answer is to be sent there."""
     assert Event.parse({**EVENT, "ResponseURL": address}, NOW).sent == NOW
 

@@ -91,7 +91,7 @@ class Outcome:
 
 
 def run(starts: Sequence[float], calls: int, per_second: float, seed: int) -> Outcome:
-    """Let functions begin at these moments, each with *calls* to make and the same time for them."""
+    """Run functions that begin at these moments, each with *calls* and the same time for them."""
     chance, quota = random.Random(seed), Quota(per_second)  # noqa: S311 - the same lengths in every run
     functions = list(_functions(starts, calls, chance))
     waiting = [(function.now, number) for number, function in enumerate(functions)]

@@ -1,4 +1,4 @@
-"""What is below an image: read only as far as it was said, and bounded over all of it."""
+"""The manifests below an image: reads are limited by the declared sizes, and by limits in total."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from lambda_handler.errors import IntegrityError, InvalidManifestError
 from lambda_handler.oci import Descriptor, Digest, Manifest
 from lambda_handler.publish import tree
-from lambda_handler.publish.content import copied
+from lambda_handler.publish.content import content_to_copy
 from lambda_handler.publish.referrers import with_referrers
-from lambda_handler.publish.tree import Allowance, descend
+from lambda_handler.publish.tree import Allowance, collect_descendants
 from tests.support.memory import OCI_INDEX, OCI_MANIFEST, MemoryRepository, image_of
 
 
@@ -79,7 +79,7 @@ def test_t5_a_child_of_another_size_than_its_index_says_is_refused_with_both_nam
     root = index(entry(child, change(child.size)))
 
     with pytest.raises((IntegrityError, InvalidManifestError)) as failure:
-        copied(root, origin, [])
+        content_to_copy(root, origin, [])
 
     if change(0) != 2**62:
         assert failure.value.message.startswith(
@@ -93,7 +93,7 @@ def test_t5_a_child_deep_below_is_refused_with_its_own_parent(origin: WatchedRep
     origin.images[inner.digest] = inner
 
     with pytest.raises(IntegrityError, match=f"the index {inner.digest} lists {child.digest} with 2 bytes"):
-        copied(index(entry(inner)), origin, [])
+        content_to_copy(index(entry(inner)), origin, [])
 
 
 def test_t5_two_sizes_for_one_manifest_are_refused_before_it_is_read(origin: WatchedRepository) -> None:
@@ -101,7 +101,7 @@ def test_t5_two_sizes_for_one_manifest_are_refused_before_it_is_read(origin: Wat
     root = index(entry(child), entry(child, 2))
 
     with pytest.raises(IntegrityError, match=f"with 2 bytes, and elsewhere it has {child.size}"):
-        copied(root, origin, [])
+        content_to_copy(root, origin, [])
 
     assert origin.reads == []
 
@@ -112,7 +112,7 @@ def test_t5_another_size_for_a_manifest_that_was_read_already_is_refused(origin:
     origin.images[inner.digest] = inner
 
     with pytest.raises(IntegrityError, match=f"the index {inner.digest} lists .* and elsewhere it has {child.size}"):
-        copied(index(entry(child), entry(inner)), origin, [])
+        content_to_copy(index(entry(child), entry(inner)), origin, [])
 
 
 def test_more_bytes_than_there_may_be_are_refused_before_any_is_read(
@@ -122,7 +122,7 @@ def test_more_bytes_than_there_may_be_are_refused_before_any_is_read(
     children = [padded(origin, number, 1000) for number in range(3)]
 
     with pytest.raises(InvalidManifestError, match="the image has more than 2000 manifests, or 2999 bytes of them"):
-        copied(index(*map(entry, children)), origin, [])
+        content_to_copy(index(*map(entry, children)), origin, [])
 
     assert origin.reads == []
 
@@ -136,7 +136,7 @@ def test_bytes_are_counted_over_all_indexes_together(
     monkeypatch.setattr(tree, "MANIFESTS_MAX_BYTES", sum(each.size for each in inner) + 2999)
 
     with pytest.raises(InvalidManifestError, match="bytes of them"):
-        copied(index(*map(entry, inner)), origin, [])
+        content_to_copy(index(*map(entry, inner)), origin, [])
 
     assert len(origin.reads) == 3 + 2
 
@@ -148,15 +148,15 @@ def test_layers_are_counted_over_all_images_together(
     children = [image_of(b"config", b"layer", bytes([number])) for number in range(3)]
     origin.images.update({child.digest: child for child in children})
 
-    with pytest.raises(InvalidManifestError, match="more than 10 layers, configs and manifests in all"):
-        copied(index(*map(entry, children)), origin, [])
+    with pytest.raises(InvalidManifestError, match="more than 10 layers, configs and manifests in total"):
+        content_to_copy(index(*map(entry, children)), origin, [])
 
 
 def test_long_manifests_are_not_read_side_by_side(origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "BATCH_BYTES", 2500)
     children = [padded(origin, number, length) for number, length in enumerate([1000] * 7 + [4000] + [1000] * 3)]
 
-    descend(index(*map(entry, children)), origin, {}, Allowance())
+    collect_descendants(index(*map(entry, children)), origin, {}, Allowance())
 
     assert origin.reads.index(children[7].digest) == 7
     assert origin.most_at_once <= 4000
@@ -177,7 +177,7 @@ def test_batches_are_all_of_it_in_its_order(sizes: Sequence[int], monkeypatch: p
 
 
 def referring(origin: WatchedRepository, image: Manifest, sizes: Sequence[int | None]) -> list[Manifest]:
-    """Let signatures refer to *image*, and state these sizes of them."""
+    """Add signatures that refer to *image*, with these declared sizes."""
     signatures = [origin.add(bytes([number])) for number in range(len(sizes))]
     origin.lists[image.digest] = [
         Descriptor(media_type=OCI_MANIFEST, digest=each.digest, size=each.size if size is None else size)
@@ -191,9 +191,9 @@ def test_t5_a_referrer_of_another_size_than_its_list_says_is_refused_with_both_n
     signature, *_ = referring(origin, image, [2])
 
     with pytest.raises(IntegrityError) as failure:
-        with_referrers(copied(image, origin, []))
+        with_referrers(content_to_copy(image, origin, []))
 
-    said = f"the list of what refers to {image.digest} lists {signature.digest} with 2 bytes: {signature.size} bytes"
+    said = f"the list of referrers of {image.digest} lists {signature.digest} with 2 bytes: {signature.size} bytes"
     assert failure.value.message.startswith(said)
 
 
@@ -205,8 +205,8 @@ def test_referrers_are_counted_over_all_subjects_before_they_are_read(
     for image in images:
         referring(origin, image, [None, None])
 
-    with pytest.raises(InvalidManifestError, match="what refers to the image has more than 4 manifests"):
-        with_referrers(copied(index(*map(entry, images)), origin, []))
+    with pytest.raises(InvalidManifestError, match="the set of referrers of the image has more than 4 manifests"):
+        with_referrers(content_to_copy(index(*map(entry, images)), origin, []))
 
     assert len(origin.reads) <= 3 + 4
 
@@ -219,5 +219,5 @@ def test_what_a_tag_stands_for_counts_as_soon_as_it_is_read(
         origin.tags[f"sha256-{image.digest.hex}{suffix}"] = padded(origin, number, 1000).digest
     monkeypatch.setattr(tree, "MANIFESTS_MAX_BYTES", 1999)
 
-    with pytest.raises(InvalidManifestError, match=r"what refers to the image has more than .* 1999 bytes"):
-        with_referrers(copied(image, origin, []))
+    with pytest.raises(InvalidManifestError, match=r"the set of referrers of the image has more than .* 1999 bytes"):
+        with_referrers(content_to_copy(image, origin, []))

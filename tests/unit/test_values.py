@@ -21,16 +21,16 @@ def refused(value: object, reader: str, *arguments: object) -> str:
 
 
 @pytest.mark.parametrize("text", ["x", " ", "ü", "a\nb", "false", "7"])
-def test_accepts_a_text_as_it_is(text: str) -> None:
+def test_accepts_a_string_unchanged(text: str) -> None:
     assert Value(text, "X").string() == text
 
 
 @pytest.mark.parametrize("value", ["", None, 7, True, [], ["x"], {}])
-def test_refuses_what_is_no_text(value: object) -> None:
+def test_refuses_what_is_not_a_string(value: object) -> None:
     assert refused(value, "string") == f"Source.X: is {value!r}; expected a string"
 
 
-def test_a_parser_reads_a_text() -> None:
+def test_a_parser_reads_a_string() -> None:
     assert Value(str(DIGEST), "Source.Digest").parse(Digest.parse) == DIGEST
 
 
@@ -52,7 +52,7 @@ def test_items_know_where_they_stand() -> None:
 
 
 @pytest.mark.parametrize("value", ["a", None, {"0": "a"}, ("a",)])
-def test_refuses_what_is_no_list(value: object) -> None:
+def test_refuses_what_is_not_a_list(value: object) -> None:
     assert refused(value, "items").endswith("; expected a list")
 
 
@@ -75,7 +75,7 @@ def test_refuses_unknown_fields_and_names_the_known() -> None:
 
 @pytest.mark.parametrize("value", ["a", None, ["A"]])
 @pytest.mark.parametrize("reader", ["fields", "string_map"])
-def test_refuses_what_is_no_object(value: object, reader: str) -> None:
+def test_refuses_what_is_not_an_object(value: object, reader: str) -> None:
     arguments = [{"A"}] if reader == "fields" else []
 
     assert refused(value, reader, *arguments).endswith("; expected an object")

@@ -1,1 +1,1 @@
-"""What the commands print: for people, for reviews, and for programs."""
+"""The output of the commands: text, Markdown and JSON."""

@@ -1,4 +1,4 @@
-"""The reports as JSON has them; sizes are in bytes, and names are written as in JSON elsewhere."""
+"""The reports as JSON. Sizes are in bytes, and names are in camel case."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...review.effect import Effect
 from .words import undo, verdict
 
 FORMAT_VERSION = 1
-"""Fields may be added; none changes its meaning."""
+"""Within a version, fields may be added, but no field changes its meaning."""
 
 
 def plan_as_data(effects: Sequence[Effect], shown: Sequence[Effect]) -> dict[str, object]:
@@ -18,8 +18,8 @@ def plan_as_data(effects: Sequence[Effect], shown: Sequence[Effect]) -> dict[str
     Return a plan.
 
     Args:
-        effects: All, which the verdict is about.
-        shown: Those that are listed.
+        effects: All effects, for the verdict.
+        shown: The effects to list.
 
     Shape:
         ``{"formatVersion": 1, "verdict": "…", "images": [{"stack": "Agent",
@@ -27,11 +27,12 @@ def plan_as_data(effects: Sequence[Effect], shown: Sequence[Effect]) -> dict[str
         "state": "changed", "digest": "sha256:…", "tags": [{"tag": "1.4",
         "action": "move", "before": "sha256:…", "after": "sha256:…"}],
         "writes": {"blobs": {"sha256:…": 3402}, "manifests": ["sha256:…"],
-        "referrers": [], "referrerTags": [], "deletes": []}, "images": {"sha256:…": {"mediaType": "…",
+        "referrers": [], "referrerTags": [], "signatures": [], "deletes": []}, "images": {"sha256:…": {"mediaType": "…",
         "platforms": ["linux/amd64"], "size": 3402, "created": "…", …}},
-        "problems": [], "notes": [], "takenOver": [{"tags": ["latest"], "former":
+        "problems": [], "notes": [], "warnings": [], "takenOver": [{"tags": ["latest"], "former":
         "removed", "owner": "Agent/Old"}], "undo": {"stays": ["1.4.2"],
-        "fails": false, "problems": []}}], "undo": "If this deployment fails, …"}``
+        "fails": false, "problems": []}}], "undo": "If this deployment fails, …"}``;
+        a tag with the action ``skip`` also has a ``reason``.
     """
     return {
         "formatVersion": FORMAT_VERSION,
@@ -43,7 +44,7 @@ def plan_as_data(effects: Sequence[Effect], shown: Sequence[Effect]) -> dict[str
 
 def drift_as_data(findings: Sequence[Finding]) -> dict[str, object]:
     """
-    Return what was verified.
+    Return the findings of a verification.
 
     Shape:
         ``{"formatVersion": 1, "images": [{"stack": "…", "path": "…",
@@ -58,8 +59,13 @@ def _effect(effect: Effect) -> Mapping[str, object]:
         digest: {_camel(name): value for name, value in asdict(summary).items() if name != "digest"}
         for digest, summary in effect.images.items()
     }
+    tags = [{name: value for name, value in asdict(tag).items() if name != "reason" or value} for tag in effect.tags]
     writes = {_camel(name): value for name, value in asdict(effect.writes).items()}
-    return {_camel(name): value for name, value in asdict(effect).items()} | {"images": images, "writes": writes}
+    return {_camel(name): value for name, value in asdict(effect).items()} | {
+        "tags": tags,
+        "images": images,
+        "writes": writes,
+    }
 
 
 def _camel(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The effect as Markdown, for a pull request."""
+"""Effects as Markdown, for a comment on a pull request."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ...review.effect import Action, Effect, State
 from . import words
 
 MARKER = "<!-- cdk-ecrpublic plan -->"
-"""By which a comment is found again, to be replaced by the next one."""
+"""Identifies the comment, so that the next one can replace it."""
 
 COMMENT_MAX_CHARACTERS = 60_000
-"""GitHub takes 65,536 for a comment."""
+"""GitHub's limit for a comment is 65,536."""
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~@-])")
 
@@ -27,16 +27,18 @@ _SIGNS = {
 
 
 def as_markdown(effects: Sequence[Effect], shown: Sequence[Effect]) -> str:
-    """Write a report that can be posted as it is: the verdict on all *effects*, and those that are *shown*."""
+    """Return a report with the verdict on all *effects*, and a section for each that is *shown*."""
     parts = [f"{MARKER}\n### Amazon ECR Public: {_plain(words.verdict(effects))}\n"]
     if text := words.undo(effects):
         parts.append(f"\n{_plain(text)}\n")
     left = COMMENT_MAX_CHARACTERS - sum(map(len, parts))
-    told = [effect for effect in shown if effect.state is not State.UNCHANGED or any(_said(effect))]
-    for number, effect in enumerate(told):
+    listed = [
+        effect for effect in shown if effect.state is not State.UNCHANGED or effect.warnings or any(_said(effect))
+    ]
+    for number, effect in enumerate(listed):
         section = "\n".join(_section(effect)) + "\n"
         if len(section) > left:
-            parts.append(f"\n… and {words.count(len(told) - number, 'image')} more; the job's log has them all.\n")
+            parts.append(f"\n… and {words.count(len(listed) - number, 'image')} more; the job's log has them all.\n")
             break
         left -= len(section)
         parts.append(section)
@@ -49,15 +51,17 @@ def _section(effect: Effect) -> Iterator[str]:
     yield ""
     for problem in effect.problems:
         yield f"- **{effect.state.value}**: {_plain(problem)}"
+    for warning in effect.warnings:
+        yield f"- ⚠️ **warning**: {_plain(warning)}"
     for said in _said(effect):
         yield f"- {_plain(said)}"
-    if effect.problems or any(_said(effect)):
+    if effect.problems or effect.warnings or any(_said(effect)):
         yield ""
     if effect.tags:
         yield "| tag | | before | after | platforms |"
         yield "|---|---|---|---|---|"
         for tag in effect.tags:
-            after = "" if tag.action is Action.UNCHANGED else _digest(tag.after)
+            after = "" if tag.action in {Action.UNCHANGED, Action.SKIP} else _digest(tag.after)
             change = _plain(str(words.platform_change(effect, tag)))
             yield f"| {_code(tag.tag)} | {tag.action.value} | {_digest(tag.before)} | {after} | {change} |"
         yield ""
@@ -73,6 +77,7 @@ def _section(effect: Effect) -> Iterator[str]:
 def _said(effect: Effect) -> Iterator[str]:
     yield from effect.undo.problems
     yield from effect.notes
+    yield from words.skipped(effect)
     yield from words.takeovers(effect)
 
 
@@ -81,7 +86,7 @@ def _digest(digest: str | None) -> str:
 
 
 def _code(text: str) -> str:
-    """Quote somebody else's text, so that it neither links nor notifies anybody."""
+    """Quote untrusted text, so that it contains no links and mentions no users."""
     return f"`{words.harmless(text).replace('`', chr(39)).replace('|', '¦')}`"
 
 

@@ -1,4 +1,4 @@
-"""The effect for a person at a terminal."""
+"""Effects as text for a terminal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ _STYLES = {
     State.UNKNOWN: "cyan",
     State.UNSEEN: "red",
 }
-_ACTION_STYLES = {Action.CREATE: "green", Action.MOVE: "yellow", Action.UNCHANGED: "dim", Action.REMOVE: "red"}
+_ACTION_STYLES = {
+    Action.CREATE: "green",
+    Action.MOVE: "yellow",
+    Action.UNCHANGED: "dim",
+    Action.REMOVE: "red",
+    Action.SKIP: "cyan",
+}
 
 
 def print_effects(effects: Sequence[Effect], shown: Sequence[Effect], console: Console) -> None:
-    """Print the effects that are *shown*, those that change nothing in one line each, and the verdict on all."""
+    """Print the effects that are *shown*, unchanged ones in one line each, and the verdict on all *effects*."""
     for effect in shown:
         for line in _effect(effect):
             console.print(line)
@@ -38,22 +44,24 @@ def _effect(effect: Effect) -> Iterator[Text]:
         (effect.state.value, _STYLES[effect.state]),
     )
     said = [Text(words.printable(each)) for each in (*effect.problems, *effect.undo.problems, *effect.notes)]
+    warned = [Text(f"warning: {words.printable(each)}", "yellow") for each in effect.warnings]
     taken = [Text(each) for each in words.takeovers(effect)]
-    if effect.state is State.UNCHANGED and not (said or taken):
+    is_skipped = any(tag.action is Action.SKIP for tag in effect.tags)
+    if effect.state is State.UNCHANGED and not (said or warned or taken or is_skipped):
         return
-    for line in (*said, *_tags(effect), *taken, *map(Text, _facts(effect))):
+    for line in (*said, *warned, *_tags(effect), *taken, *map(Text, _facts(effect))):
         yield Text.assemble("  ", line)
     yield Text()
 
 
 def _tags(effect: Effect) -> Iterator[Text]:
-    """Give a line for each tag, in columns; rich's own tables cut them short, and end them with blanks."""
+    """Yield a line with columns for each tag. rich's tables would truncate them and add trailing spaces."""
     names = max((len(tag.tag) for tag in effect.tags), default=0)
     actions = max((len(tag.action.value) for tag in effect.tags), default=0)
     ways = {tag.tag: " → ".join(_way(tag)) for tag in effect.tags}
     longest = max(map(len, ways.values()), default=0)
     for tag in effect.tags:
-        change = str(words.platform_change(effect, tag))
+        change = words.printable(tag.reason) or str(words.platform_change(effect, tag))
         line = Text.assemble(
             f"{tag.tag:<{names}}  ",
             (f"{tag.action.value:<{actions}}", _ACTION_STYLES[tag.action]),

@@ -1,4 +1,4 @@
-"""The words that all reports share. What comes out of images is somebody else's text, and is made harmless here."""
+"""Texts that all reports share. Strings from images are untrusted, so control characters are removed here."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _MEDIA_TYPES = {
 
 
 def short(digest: str | None) -> str:
-    """Return the beginning of a digest, which is enough to compare by eye."""
+    """Return the beginning of a digest, which is enough to compare digests by eye."""
     return "" if digest is None else digest[: len("sha256:") + _SHORT_HEX]
 
 
 def harmless(text: str) -> str:
-    """Return *text* in one line of readable length, without anything that a terminal would obey."""
+    """Return *text* in one line of limited length, without control characters."""
     shown = printable(text)
     return shown if len(shown) <= _LABEL_MAX_CHARACTERS else shown[: _LABEL_MAX_CHARACTERS - 1] + "…"
 
 
 def printable(text: str) -> str:
-    """Return *text* in one line, however long, without anything that a terminal would obey."""
+    """Return *text* in one line, without control characters."""
     return "".join(each for each in text if not unicodedata.category(each).startswith("C"))
 
 
 def amount(size: int) -> str:
-    """Return a number of bytes as people say it."""
+    """Return a number of bytes with a unit."""
     if size < _KIB:
         return f"{size} bytes"
     value, unit = float(size), "bytes"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last one is meant
+    for unit in ("KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last unit is used after the loop
         value /= _KIB
         if value < _KIB:
             break
@@ -56,7 +56,7 @@ def count(number: int, thing: str) -> str:
 
 
 def facts(summary: Summary) -> Iterator[str]:
-    """Give what there is to say of an image: kind, platforms, size, age, labels."""
+    """Yield the facts about an image: kind, platforms, size, age, labels."""
     if summary.kind:
         yield harmless(summary.kind)
     if summary.platforms:
@@ -73,14 +73,16 @@ def facts(summary: Summary) -> Iterator[str]:
 
 
 def writes(effect: Effect) -> str:
-    """Say what is copied, put and deleted beside the tags; empty: nothing."""
+    """Describe what is copied, put and deleted apart from tags; empty if nothing."""
     parts = []
     if effect.writes.blobs:
         parts.append(f"copies {count(len(effect.writes.blobs), 'blob')} of {amount(effect.writes.blob_bytes)}")
     if effect.writes.manifests:
         parts.append(f"puts {count(len(effect.writes.manifests), 'manifest')}")
     if effect.writes.referrers:
-        parts.append(f"takes {count(len(effect.writes.referrers), 'referrer')} along{_under(effect)}")
+        parts.append(f"copies {count(len(effect.writes.referrers), 'referrer')}{_under(effect)}")
+    if effect.writes.signatures:
+        parts.append(f"signs {count(len(effect.writes.signatures), 'image')}")
     if effect.writes.deletes:
         parts.append(f"deletes {count(len(effect.writes.deletes), 'image')} at most")
     return ", ".join(parts)
@@ -88,7 +90,7 @@ def writes(effect: Effect) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlatformChange:
-    """What the platforms of a tag's image gain and lose."""
+    """The platforms that a tag gains and loses when it moves."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -111,7 +113,7 @@ def platform_change(effect: Effect, tag: TagEffect) -> PlatformChange:
 
 
 def verdict(effects: Sequence[Effect]) -> str:
-    """Say in one line what a deployment will do."""
+    """Summarize in one line what a deployment will do."""
     moves = sum(tag.action is Action.MOVE for effect in _going(effects) for tag in effect.tags)
     new = sum(tag.action is Action.CREATE for effect in _going(effects) for tag in effect.tags)
     size = sum(effect.writes.blob_bytes for effect in _going(effects))
@@ -123,7 +125,18 @@ def verdict(effects: Sequence[Effect]) -> str:
         parts.append(f"{count(moves, 'tag')} will move, {new} will be new{removed}")
     if size:
         parts.append(f"{amount(size)} to copy at most")
+    if left := sum(tag.action is Action.SKIP for effect in effects for tag in effect.tags):
+        parts.append(f"{count(left, 'tag')} left in place by rules")
+    if warned := sum(len(effect.warnings) for effect in effects):
+        parts.append(count(warned, "warning"))
     return "; ".join(parts)
+
+
+def skipped(effect: Effect) -> Iterator[str]:
+    """Say of each tag that a rule leaves where it is, why."""
+    for tag in effect.tags:
+        if tag.action is Action.SKIP:
+            yield f"tag {tag.tag} stays where it is: {printable(tag.reason)}"
 
 
 _FORMERLY = {
@@ -137,7 +150,7 @@ _FORMERLY = {
 
 
 def takeovers(effect: Effect) -> Iterator[str]:
-    """Say from whom tags are taken over; of those that stay where they are, only that others declare them, too."""
+    """Describe the former owners of tags. A tag that does not move is listed only if it has another owner."""
     moved = {tag.tag for tag in effect.tags if tag.action is Action.MOVE}
     for each in effect.taken_over:
         is_shared = each.former in {Former.DECLARED, Former.STACK}
@@ -147,7 +160,7 @@ def takeovers(effect: Effect) -> Iterator[str]:
 
 
 def undo(effects: Sequence[Effect]) -> str:
-    """Say in one line what a failed deployment leaves; empty: it changes no tag."""
+    """Summarize in one line what a failed deployment leaves; empty if it changes no tag."""
     actions = {tag.action for effect in _going(effects) for tag in effect.tags}
     stays = [tag for effect in effects for tag in effect.undo.stays]
     lost = sum(effect.undo.fails for effect in effects)
@@ -168,13 +181,13 @@ def undo(effects: Sequence[Effect]) -> str:
 
 
 def _under(effect: Effect) -> str:
-    """Name the tags of referrers, which everybody sees like any other."""
+    """List the tags of referrers, which are public like all tags."""
     tags = tuple(map(harmless, effect.writes.referrer_tags))
     return f" under {'the tag' if len(tags) == 1 else 'the tags'} {_listed(tags)}" if tags else ""
 
 
 def _listed(tags: Sequence[str]) -> str:
-    """List tags, the first few by name."""
+    """List the first few tags, and count the others."""
     if len(tags) <= _TAGS_SHOWN:
         return ", ".join(tags)
     return f"{', '.join(tags[:_TAGS_SHOWN])} and {len(tags) - _TAGS_SHOWN} more"

@@ -17,6 +17,9 @@ PUBLISH_ACTIONS = (
 REGISTRY_ACTIONS = ("ecr-public:DescribeRegistries",)
 """To find the account id behind an alias. On the registry."""
 
+LOG_ACTIONS = ("logs:CreateLogStream", "logs:PutLogEvents")
+"""To write the log. On the log group."""
+
 LOGIN_ACTIONS = (
     "ecr-public:GetAuthorizationToken",
     "sts:GetServiceBearerToken",
@@ -57,6 +60,28 @@ ECR_READ_ACTIONS = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 ECR_LOGIN_ACTIONS = ("ecr:GetAuthorizationToken",)
 """To log in to private ECR. On ``*``: AWS has no resource-level permissions for this action."""
 
+SCAN_ACTIONS = ("ecr:DescribeImageScanFindings",)
+"""To read scan findings. On the private repository."""
+
+INSPECTOR_ACTIONS = ("inspector2:ListCoverage", "inspector2:ListFindings")
+"""
+Private ECR requires them of who reads findings of Amazon Inspector. On ``*``: AWS has no resource-level permissions.
+
+References:
+    Amazon ECR user guide, "IAM permissions required for enhanced scanning".
+"""
+SIGNING_STATUS_ACTIONS = ("ecr:DescribeImageSigningStatus",)
+"""To ask whether private ECR has signed an image. On the private repository."""
+
+KMS_VERIFY_ACTIONS = ("kms:GetPublicKey", "kms:Verify")
+"""To verify signatures, and find out what kind of key it is. On the key."""
+
+KMS_SIGN_ACTIONS = (*KMS_VERIFY_ACTIONS, "kms:Sign")
+"""Also to sign. On the key."""
+
+SIGNER_ACTIONS = ("signer:SignPayload",)
+"""To sign with AWS Signer. On the signing profile."""
+
 RECORD_READ_ACTIONS = ("ssm:GetParameter", "ssm:GetParametersByPath")
 """To read what was deployed before, and which tags other resources own. On all records of the account."""
 
@@ -81,3 +106,34 @@ UNDO_ACTIONS = ("ecr-public:DescribeImages", "ecr-public:DescribeRepositories", 
 
 REMOVAL_ACTIONS = ("ecr-public:BatchDeleteImage", *UNDO_ACTIONS)
 """Also to remove tags and images."""
+
+RETENTION_ACTIONS = ("ecr-public:DescribeImages", "ecr-public:DescribeRepositories")
+"""To list images, and to find the URI of the repository. On the repository."""
+
+RETENTION_REMOVAL_ACTIONS = ("ecr-public:BatchDeleteImage", *RETENTION_ACTIONS, "ecr-public:PutImage")
+"""Also to remove images that expire, and to put back one that was tagged meanwhile. On the repository."""
+
+STACK_LIST_ACTIONS = ("cloudformation:ListStacks",)
+"""To find the stacks that declare images. On ``*``: AWS has no resource-level permissions for this action."""
+
+STACK_READ_ACTIONS = (
+    "cloudformation:DescribeStacks",
+    "cloudformation:GetTemplate",
+    "cloudformation:ListStackResources",
+)
+"""To read what stacks declare. On all stacks of the account."""
+
+RECORD_LIST_ACTIONS = ("ssm:GetParametersByPath",)
+"""To read what was deployed, and what an undo needs. On all records of the account."""
+
+MONITOR_ACTIONS = ("ecr-public:DescribeImages", "ecr-public:DescribeRepositories")
+"""To read where tags point. On the repositories."""
+
+MONITOR_REPAIR_ACTIONS = ("ecr-public:PutImage",)
+"""To put tags back. On the repositories."""
+
+MONITOR_RECORD_ACTIONS = ("ssm:GetParameter",)
+"""To read what a mutable source was resolved to. On all records of the account."""
+
+MONITOR_STATE_ACTIONS = ("ssm:GetParameter", "ssm:PutParameter")
+"""To remember what was told. On the parameter of the monitor."""

@@ -29,10 +29,10 @@ class ArchiveSource:
             self._digest = _find(self._archive, reference)
         except OSError as error:
             message = f"ImageSource.archive: {str(path)!r} cannot be read: {error.strerror}"
-            raise ValueError(message) from error
+            raise ValueError(message) from None
         except ImageError as error:
             message = f"ImageSource.archive: {error.message}" + (f"; {error.hint}" if error.hint else "")
-            raise ValueError(message) from error
+            raise ValueError(message) from None
         self._reference = reference
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:

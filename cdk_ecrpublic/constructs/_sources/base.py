@@ -28,6 +28,8 @@ class SourceBinding:
         copies: Whether layers may have to be copied, which takes more time.
         needs_layers: Whether the function has to check that the layers are in the
             repository.
+        private_repositories: The ARNs of the repositories in private ECR that
+            images come from.
     """
 
     properties: Mapping[str, object]
@@ -36,6 +38,7 @@ class SourceBinding:
     mutable_tags: tuple[str, ...] = ()
     copies: bool = False
     needs_layers: bool = False
+    private_repositories: tuple[str, ...] = ()
 
 
 class IImageSource(Protocol):

@@ -54,4 +54,5 @@ class IndexSource:
             mutable_tags=tuple(tag for binding in bindings.values() for tag in binding.mutable_tags),
             copies=any(binding.copies for binding in bindings.values()),
             needs_layers=any(binding.needs_layers for binding in bindings.values()),
+            private_repositories=tuple(arn for binding in bindings.values() for arn in binding.private_repositories),
         )

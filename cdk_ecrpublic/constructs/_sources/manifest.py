@@ -37,7 +37,7 @@ class ManifestSource:
             self._manifest = Manifest.parse(content, media_type or "", expected=expected)
         except ImageError as error:
             message = f"{where}: {error.message}"
-            raise ValueError(message) from error
+            raise ValueError(message) from None
         self._path = path
         self._media_type = media_type
 
@@ -95,4 +95,4 @@ def read_file(path: str | Path, what: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         message = f"{what}: {str(path)!r} cannot be read: {error.strerror}"
-        raise ValueError(message) from error
+        raise ValueError(message) from None

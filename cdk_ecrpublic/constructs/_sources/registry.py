@@ -74,7 +74,10 @@ class EcrSource:
         provider.allow(ECR_READ_ACTIONS, self._repository.repository_arn)
         provider.allow(ECR_LOGIN_ACTIONS, "*")
         return SourceBinding(
-            properties={"Image": {"Reference": self._reference}}, mutable_tags=self._mutable_tags, copies=True
+            properties={"Image": {"Reference": self._reference}},
+            mutable_tags=self._mutable_tags,
+            copies=True,
+            private_repositories=(self._repository.repository_arn,),
         )
 
 

@@ -25,6 +25,8 @@ from .values import (
 
 _DECLARED_TAGS = "_cdk_ecrpublic_declared_tags"
 
+_UNKNOWN_ACCOUNT = "the stack's account"
+
 
 def check_kinds(path: str, repository: object, source: object) -> None:
     """
@@ -50,7 +52,7 @@ def check_tags(path: str, tags: Sequence[str]) -> None:
         refuse(f"{path}: tags", f"listed twice: {', '.join(map(repr, twice))}")
 
 
-def check_rules(
+def check_options(
     path: str,
     expected_digest: str | None,
     *,
@@ -63,7 +65,7 @@ def check_rules(
     refresh: str | None,
 ) -> None:
     """
-    Check the rules and other options of one image.
+    Check the options of one image.
 
     Raises:
         ValueError: A value has the wrong type or is malformed; reports the first problem.
@@ -123,11 +125,19 @@ def reject_duplicate_tags(image: Construct, key: tuple[str, str, str], tags: Seq
     for tag in filter(is_known, tags):
         owner = declared.setdefault((*key, tag), path)
         if owner != path:
-            refuse(
-                f"{path}: tags",
-                f"tag {tag!r} of repository {key[-1]!r} is already declared by {owner!r}; "
-                "declare each tag once, or the two overwrite each other at every deployment",
-            )
+            twice = f"tag {tag!r} of repository {key[-1]!r} is already declared by {owner!r}"
+            refuse(f"{path}: tags", f"{twice}; {_remedy(image, owner, is_account_known=key[1] != _UNKNOWN_ACCOUNT)}")
+
+
+def _remedy(image: Construct, owner: str, *, is_account_known: bool) -> str:
+    """Say what to do about a tag that is declared twice."""
+    once = "declare each tag once, or the two overwrite each other at every deployment"
+    if is_account_known or owner.startswith(f"{Stack.of(image).node.path}/"):
+        return once
+    return (
+        f"{once}; if the two stacks belong to different accounts, give each stack its account "
+        "(env=Environment(account=…)), or put each into a Stage of its own"
+    )
 
 
 def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str, str, str]:
@@ -136,7 +146,7 @@ def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str
     if is_known(registry):
         return "", registry, repository.identity
     stage = Stage.of(image)
-    return (stage.node.path if stage else ""), "the stack's account", repository.identity
+    return (stage.node.path if stage else ""), _UNKNOWN_ACCOUNT, repository.identity
 
 
 def _account(image: Construct, repository: IPublicRepository) -> str:

@@ -66,7 +66,8 @@ def check(what: str, text: str, parser: Callable[[str], object]) -> None:
         parser(text)
     except ImageError as error:
         message = f"{what}: {error.message}"
-        raise ValueError(message) from error
+        # One traceback: the message says everything, and people read the last line of the first one.
+        raise ValueError(message) from None
 
 
 def check_text(what: str, value: object, expected: str = "a string") -> None:

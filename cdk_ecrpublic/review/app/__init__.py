@@ -1,1 +1,1 @@
-"""What is declared: the synthesized app, its templates and their intrinsics."""
+"""Read the declarations: the synthesized app, its templates and their intrinsic functions."""

@@ -1,7 +1,7 @@
 """
-The app as ``cdk synth`` wrote it: the images that it declares.
+Read the declared images from a cloud assembly, the output of ``cdk synth``.
 
-Reads the cloud assembly, with nested assemblies (stages) and nested stacks.
+Includes nested assemblies (stages) and nested stacks.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any
 
 from .declared import DeclaredImage, Stack
 from .environment import Environments, UnseenEnvironment
-from .template import App, Template
-from .unknown import Unknown
+from .template import PARAMETER, App, Template
+from .unknown import Unknown, unknowns
 
 FILE_MAX_BYTES = 64 * 1024 * 1024
-"""Templates end at 1 MB; a manifest or tree of a large app has a few."""
+"""Templates have at most 1 MB. The manifest or tree of a large app has a few MB."""
 
 
 class AssemblyError(Exception):
-    """A cloud assembly that cannot be read; the text says where, and what to do."""
+    """A cloud assembly cannot be read. The message says where, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file asset: where it will be, and where it is now."""
+    """A file asset: its location in S3, and its current path."""
 
     bucket: str
     key: str
@@ -39,10 +39,10 @@ class StoredFile:
 @dataclass(frozen=True, slots=True)
 class Assembly:
     """
-    All that an app declares of ECR Public.
+    The images that an app declares.
 
     Attributes:
-        stacks: Those that were asked for, with images or without.
+        stacks: The selected stacks, with or without images.
     """
 
     images: tuple[DeclaredImage, ...]
@@ -53,13 +53,13 @@ class Assembly:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """
-    How an assembly is read.
+    Options for reading an assembly.
 
     Attributes:
-        stacks: Only these: patterns of names or of ``Stage/Stack``; empty: all.
-        parameters: Values of parameters, by ``Name`` or ``Stack:Name``, as ``cdk deploy`` takes them.
-        environments: What is known of accounts and Regions.
-        as_deployed: What a parameter of Systems Manager stood for at the last deployment counts, not its value now.
+        stacks: Only these stacks: patterns of names or of ``Stage/Stack``; empty for all.
+        parameters: Values of parameters, by ``Name`` or ``Stack:Name``, as for ``cdk deploy``.
+        environments: Returns the environment of an account and Region.
+        as_deployed: Whether to use Systems Manager parameters as resolved at the last deployment, not as they are now.
     """
 
     stacks: Sequence[str] = ()
@@ -73,11 +73,11 @@ def read_assembly(folder: Path, stacks: Sequence[str] = (), *, reading: Reading 
     Read the assembly in *folder*.
 
     Args:
-        stacks: Short for a *reading* of these stacks.
+        stacks: A shortcut for a *reading* of these stacks.
 
     Raises:
-        AssemblyError: There is none, it cannot be read, has no such stack, or
-            no such parameter.
+        AssemblyError: The folder has no app, the app cannot be read, or it does
+            not have the stack or parameter.
     """
     reading = reading or Reading(stacks=stacks)
     found = list(_stacks(folder))
@@ -97,14 +97,14 @@ def read_assembly(folder: Path, stacks: Sequence[str] = (), *, reading: Reading 
 
 
 def _chosen(found: Sequence[Stack], folder: Path, patterns: Sequence[str]) -> list[Stack]:
-    """Return the stacks that one of *patterns* fits, as ``cdk`` takes them: by name, or by path."""
+    """Return the stacks whose name or path matches one of *patterns*, as for ``cdk``."""
 
     def fits(stack: Stack, pattern: str) -> bool:
         return any(fnmatchcase(name, pattern) for name in (stack.name, stack.display_name))
 
     if unknown := [pattern for pattern in patterns if not any(fits(stack, pattern) for stack in found)]:
         known = sorted({name for stack in found for name in (stack.name, stack.display_name)})
-        message = f"no stack {', '.join(unknown)} in {folder}; there are: {', '.join(known) or 'none'}"
+        message = f"no stack {', '.join(unknown)} in {folder}; its stacks are: {', '.join(known) or 'none'}"
         raise AssemblyError(message)
     return [stack for stack in found if not patterns or any(fits(stack, pattern) for pattern in patterns)]
 
@@ -118,23 +118,24 @@ class _Templates(App):
         self._nested: dict[tuple[int, str], Template | None] = {}
         self._files: dict[int, list[StoredFile]] = {}
         self._created: list[object] | None = None
+        self._parameters: list[tuple[Template, object, object]] | None = None
 
     def of(self, stack: Stack) -> Template:
         """Return the template of a stack."""
         return self._roots[id(stack)]
 
     def files(self, stack: Stack) -> list[StoredFile]:
-        """List the file assets of a stack under the names that its template knows them by."""
+        """Return the file assets of a stack, by the names that its template uses."""
         if id(stack) not in self._files:
             self._files[id(stack)] = list(_files(self.of(stack)))
         return self._files[id(stack)]
 
     def check_parameters(self, chosen: Sequence[Stack]) -> None:
         """
-        Look whether each parameter that is given is one of a chosen stack.
+        Check that the chosen stacks have all given parameters.
 
         Raises:
-            AssemblyError: One is not.
+            AssemblyError: They do not have one of them.
         """
         known = {
             name
@@ -144,35 +145,44 @@ class _Templates(App):
         }
         if unknown := sorted(set(self._reading.parameters) - known):
             own = sorted(name for name in known if ":" not in name and name != "BootstrapVersion")
-            message = f"no parameter {', '.join(unknown)} in the chosen stacks; there are: {', '.join(own) or 'none'}"
+            known_names = ", ".join(own) or "none"
+            message = f"no parameter {', '.join(unknown)} in the chosen stacks; their parameters are: {known_names}"
             raise AssemblyError(message)
 
     def nested(self, template: Template, logical_id: str) -> Template | None:
-        """Return the template of a nested stack, which is a file asset too; None for one that is not of this app."""
+        """Return the template of a nested stack, which is a file asset; None if it is not in this app."""
         key = id(template), logical_id
         if key not in self._nested:
             self._nested[key] = self._read_nested(template, logical_id)
         return self._nested[key]
 
-    def export(self, stack: Stack, name: str) -> object:
-        """Return what a stack of the app exports in the same environment; None: none does."""
-        place = stack.account, stack.region
+    def export(self, importer: Template, name: str) -> object:
+        """Return an export of a stack of the app in the same environment; None if the deployed one counts."""
+        near = [template for template in self._roots.values() if _place(template) == _place(importer)]
+        exporters = ((each, output) for each in near for exported, output in each.exports() if exported == name)
+        found = next(exporters, None)
+        return _coming(*found) if found else None
+
+    def stack_output(self, importer: Template, name: str, output: str, region: str) -> object:
+        """Return an output of a stack of the app; None if the deployed one counts."""
+        account, own_region = _place(importer)
         for template in self._roots.values():
-            if (template.stack.account, template.stack.region) == place:
-                output = next((output for exported, output in template.exports() if exported == name), None)
-                if output is not None:
-                    return template.output(output)
+            if name == template.stack.name and _place(template) == (account, region or own_region):
+                return _coming(template, output)
         return None
 
-    def stack_output(self, stack: Stack, name: str, output: str, region: str) -> object:
-        """Return an output of a stack of the app; None: there is none."""
-        for template in self._roots.values():
-            if name == template.stack.name and template.stack.region == (region or stack.region):
-                return template.output(output)
-        return None
+    def stores(self, reader: Template, name: str) -> Iterator[tuple[Template, object]]:
+        """Yield the templates that set a Systems Manager parameter in the same environment, with the value."""
+        if self._parameters is None:
+            # A name or value may contain another parameter: those that are found meanwhile do not count for it.
+            self._parameters = []
+            self._parameters = [entry for root in self._roots.values() for each in tree(root) for entry in _sets(each)]
+        for template, known, value in self._parameters:
+            if known == name and _place(template) == _place(reader):
+                yield template, value
 
     def creates(self, stack: Stack, repository: object) -> bool:  # noqa: ARG002
-        """Return whether a stack of the app creates this repository."""
+        """Whether a stack of the app creates this repository."""
         if self._created is None:
             self._created = [
                 name for root in self._roots.values() for each in tree(root) for name in each.repositories()
@@ -207,15 +217,34 @@ class _Templates(App):
         )
 
 
+def _sets(template: Template) -> Iterator[tuple[Template, object, object]]:
+    """Yield the names and values of the Systems Manager parameters that a template sets."""
+    for resource in template.resources.values():
+        properties = resource.get("Properties", {}) if isinstance(resource, Mapping) else {}
+        if "Name" in properties and resource.get("Type") == PARAMETER and template.exists(resource):
+            yield template, template.resolver(properties["Name"]), template.resolver(properties.get("Value"))
+
+
+def _place(template: Template) -> tuple[str | Unknown, str | Unknown]:
+    """Return the account and Region of a template."""
+    return template.environment.account, template.environment.region
+
+
+def _coming(template: Template, output: str) -> object:
+    """Return an output as its stack will have it; None if it stays as it is deployed, or does not exist."""
+    value = template.output(output)
+    return None if any(unknowns(value)) and template.keeps_output(output) else value
+
+
 def tree(template: Template) -> Iterator[Template]:
-    """Give a template and those that are nested in it."""
+    """Yield a template and the templates that are nested in it."""
     yield template
     for nested in template.nested():
         yield from tree(nested)
 
 
 def _completed(image: DeclaredImage, files: Sequence[StoredFile], built: AbstractSet[str]) -> DeclaredImage:
-    """Add what the asset manifests say: where files will be, and which images are built."""
+    """Add the facts from asset manifests: the locations of files, and whether the image is built."""
     buckets = {file.key: file.bucket for file in files}
 
     def located(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -223,7 +252,7 @@ def _completed(image: DeclaredImage, files: Sequence[StoredFile], built: Abstrac
             return [located(item) for item in value]
         if not isinstance(value, dict):
             return value
-        # The bucket's name may have the account in it; the file is here, whatever its name will be.
+        # The bucket name may contain the account id, which is unknown. The local file does not depend on it.
         is_hidden = isinstance(value.get("Bucket"), Unknown) and value.get("Key") in buckets
         known = {"Bucket": buckets[value["Key"]]} if is_hidden else {}
         return {name: located(item) for name, item in value.items()} | known
@@ -233,17 +262,17 @@ def _completed(image: DeclaredImage, files: Sequence[StoredFile], built: Abstrac
 
 
 def _images(template: Template) -> Iterator[DeclaredImage]:
-    """Give the images of a template and of those that are nested in it."""
+    """Yield the images of a template and of the templates that are nested in it."""
     for each in tree(template):
         yield from each.images()
 
 
 def metadata_of(folder: Path, kind: str, stacks: Sequence[str] = ()) -> list[object]:
     """
-    Return what the constructs of an app said of themselves under *kind*.
+    Return the metadata of type *kind* that the constructs of an app added.
 
     Args:
-        stacks: Only of these: patterns of names or of ``Stage/Stack``; empty: all.
+        stacks: Only of these stacks: patterns of names or of ``Stage/Stack``; empty for all.
 
     Raises:
         AssemblyError: The folder has no app, the app cannot be read, or it does not have the stack.
@@ -279,7 +308,7 @@ def _stacks(folder: Path) -> Iterator[Stack]:
 
 
 def _metadata(folder: Path, artifact: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what constructs said of themselves, by path; large apps keep it in a file of its own."""
+    """Return the metadata of constructs, by path. In large apps, it is in a separate file."""
     file = artifact.get("additionalMetadataFile")
     return {**(_read(folder / file) if file else {}), **(artifact.get("metadata") or {})}
 
@@ -293,7 +322,7 @@ def _files(template: Template) -> Iterator[StoredFile]:
 
 
 def _built(stack: Stack) -> Iterator[str]:
-    """Give the tags of the images that the deployment builds: hashes of what they are built from."""
+    """Yield the tags of image assets, which are hashes of their build inputs."""
     for file in stack.assets:
         for asset in _read(file).get("dockerImages", {}).values():
             for place in asset["destinations"].values():
@@ -305,7 +334,7 @@ def _read(file: Path) -> Mapping[str, Any]:
         with file.open("rb") as stream:
             text = stream.read(FILE_MAX_BYTES + 1)
         if len(text) > FILE_MAX_BYTES:
-            message = f"{file} is longer than the {FILE_MAX_BYTES} bytes that are read"
+            message = f"{file} is longer than the allowed {FILE_MAX_BYTES} bytes"
             raise AssemblyError(message)
         data = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What an app declares: its stacks, and the images in them."""
+"""The stacks of an app, and the images that they declare."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..._assets.lambda_handler.spec import as_sent
 from .unknown import Unknown, problems_with
 
 
@@ -16,19 +17,19 @@ class DeclaredImage:
     One ``Custom::ECRPublicImage`` of a template.
 
     Attributes:
-        stack: ``Stage/Stack``; of what is in a nested stack, the stack that this is nested in.
-        root_name: What CloudFormation knows that stack by.
-        stack_name: What CloudFormation knows its own stack by; empty for a nested one that is not deployed yet.
-        nested_in: The logical ids of the nested stacks that it is in, from the outside.
-        account, region: As declared in the app; None: those of the credentials that deploy it.
-        path: Of the construct, or the logical id where the template does not say it.
-        properties: With ``Unknown`` where only the deployment knows.
-        template: The properties as they stand in the template.
-        created_here: The same app creates its repository.
-        built_here: The deployment builds the image that is copied, and pushes it.
-        outlives: Of ``DeletionPolicy`` and ``UpdateReplacePolicy``, those by which CloudFormation
-            drops the resource without telling the function.
-        existence: Whether it is declared at all; not True: its condition is not known.
+        stack: ``Stage/Stack`` of its stack; of the root stack, if its stack is nested.
+        root_name: The name of that stack in CloudFormation.
+        stack_name: The name of its own stack in CloudFormation; empty for a nested stack that is not deployed yet.
+        nested_in: The logical ids of the nested stacks around it, the outermost first.
+        account, region: As declared in the app; None stands for those of the credentials that deploy it.
+        path: The path of the construct, or the logical id if the template does not have the path.
+        properties: The resolved properties, with ``Unknown`` for values that are not known before deployment.
+        template: The properties in the template, unresolved.
+        created_here: Whether the same app creates its repository.
+        built_here: Whether the deployment builds and pushes the image that is copied.
+        outlives: Which of ``DeletionPolicy`` and ``UpdateReplacePolicy`` make CloudFormation retain
+            the resource, so that it sends no Delete.
+        existence: True, or ``Unknown`` if its condition cannot be evaluated.
     """
 
     stack: str
@@ -48,11 +49,11 @@ class DeclaredImage:
 
     @property
     def unknowns(self) -> tuple[str, ...]:
-        """What of it is not known, a sentence each with the cure."""
+        """A sentence for each value that is not known, which says what to do."""
         return problems_with([self.existence, self.properties])
 
     def declares_the_same(self, other: DeclaredImage) -> bool:
-        """Return whether CloudFormation, which has deployed this image, finds nothing to do for *other*."""
+        """Whether CloudFormation sends no request if this image is deployed and *other* is declared."""
         if self.unknowns or other.unknowns:
             return self.template == other.template
         return as_sent(self.properties) == as_sent(other.properties)
@@ -64,12 +65,12 @@ class Stack:
     A stack of the app.
 
     Attributes:
-        name: What CloudFormation knows it by.
+        name: Its name in CloudFormation.
         display_name: ``Stage/Stack``.
-        account, region: As declared in the app; None: those of the credentials that deploy it.
-        file: Its template.
-        assets: Its asset manifests.
-        metadata: What its constructs said of themselves, by path.
+        account, region: As declared in the app; None stands for those of the credentials that deploy it.
+        file: The file of its template.
+        assets: The files of its asset manifests.
+        metadata: The metadata of its constructs, by path.
     """
 
     name: str
@@ -82,27 +83,10 @@ class Stack:
 
     @property
     def paths(self) -> Mapping[str, str]:
-        """The paths of constructs by logical id: templates have them only if that is not switched off."""
+        """The paths of constructs, by logical id. Templates have them only if path metadata is enabled."""
         return {
             each["data"]: path
             for path, entries in self.metadata.items()
             for each in entries
             if each.get("type") == "aws:cdk:logicalId"
         }
-
-
-def as_sent(value: object) -> Mapping[str, object]:
-    """Return properties as CloudFormation sends them: every scalar as a string."""
-    sent = _as_sent(value)
-    return sent if isinstance(sent, dict) else {}
-
-
-def _as_sent(value: object) -> object:
-    match value:
-        case Mapping():
-            return {str(name): _as_sent(item) for name, item in value.items()}
-        case list():
-            return [_as_sent(item) for item in value]
-        case bool():
-            return str(value).lower()
-    return str(value)

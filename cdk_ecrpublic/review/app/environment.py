@@ -1,9 +1,8 @@
 """
-What CloudFormation knows when it deploys a stack, beside the template.
+The values outside the template that CloudFormation uses when it deploys a stack.
 
-The environment of a stack is its account and Region. Which values there are
-in it is a port: with AWS credentials they are read, and without them nothing
-is known, and the cure says so.
+The environment of a stack is its account and Region. Its values are a port:
+they are read with AWS credentials; without them, all values are unknown.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ class StackParameter:
     A parameter of a stack that is deployed.
 
     Attributes:
-        value: What was given; of a parameter of Systems Manager, its name.
-        resolved: What it stood for at the last deployment; None: the value itself.
+        value: The given value, which is a name if the type is a Systems Manager parameter.
+        resolved: The value of that Systems Manager parameter at the last deployment; None for other types.
     """
 
     value: str
@@ -32,12 +31,12 @@ class StackParameter:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether CloudFormation shows asterisks instead: the parameter is declared with ``NoEcho``."""
+        """Whether CloudFormation shows asterisks instead of the value, because the parameter has ``NoEcho``."""
         return bool(self.value) and not self.value.strip("*")
 
 
 class DeployedStack(Protocol):
-    """A stack, as it is deployed."""
+    """A deployed stack."""
 
     @property
     def stack_id(self) -> str:
@@ -57,7 +56,7 @@ class DeployedStack(Protocol):
 
 
 class Environment(Protocol):
-    """The account and the Region that a stack is deployed to, and what is in them."""
+    """The account and Region of a stack, and the values in them."""
 
     @property
     def account(self) -> str | Unknown:
@@ -68,29 +67,29 @@ class Environment(Protocol):
         """The Region, such as ``us-east-1``."""
 
     def stack(self, name: str) -> DeployedStack | Unknown | None:
-        """Return a stack, by its name or ARN; None: it is not deployed."""
+        """Return a stack by its name or ARN; None if it is not deployed."""
 
     def export(self, name: str) -> str | Unknown:
-        """Return what a stack exports under *name*."""
+        """Return the export *name*."""
 
     def stack_output(self, stack: str, output: str, region: str) -> str | Unknown:
-        """Return an output of a stack; *region* may be empty: the same."""
+        """Return an output of a stack. An empty *region* stands for the same Region."""
 
     def ssm_parameter(self, name: str) -> str | Unknown:
-        """Return a parameter of Systems Manager; *name* may end in ``:VERSION``."""
+        """Return a Systems Manager parameter. *name* may end in ``:VERSION``."""
 
 
 Environments = Callable[[str | None, str | None], Environment]
-"""Returns the environment of a stack by account and Region; None: those of the credentials that deploy it."""
+"""Returns the environment of an account and Region. None stands for those of the credentials that deploy the stack."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnseenEnvironment:
     """
-    An environment that we cannot look into.
+    An environment that cannot be read.
 
     Attributes:
-        cure: What would let us look.
+        cure: What to do so that it can be read.
     """
 
     named_account: str | None
@@ -99,12 +98,12 @@ class UnseenEnvironment:
 
     @property
     def account(self) -> str | Unknown:
-        """The account, where the app names it."""
+        """The account, if the app declares it."""
         return self.named_account or Unknown("AWS::AccountId", f"{self.cure}, or give the stack an `env`")
 
     @property
     def region(self) -> str | Unknown:
-        """The Region, where the app names it."""
+        """The Region, if the app declares it."""
         return self.named_region or Unknown("AWS::Region", f"{self.cure}, or give the stack an `env`")
 
     def stack(self, name: str) -> Unknown:
@@ -127,7 +126,7 @@ class UnseenEnvironment:
 def partition_of(region: str | Unknown) -> tuple[str | Unknown, str | Unknown]:
     """Return the partition of a Region, and the domain of its services."""
     if isinstance(region, Unknown):
-        # The only partition that has ECR Public; a stack elsewhere is refused at synthesis where that is known.
+        # ECR Public exists only in the partition aws. Synthesis refuses a stack whose Region is known to be elsewhere.
         return "aws", "amazonaws.com"
     if region.startswith("cn-"):
         return "aws-cn", "amazonaws.com.cn"

@@ -1,8 +1,8 @@
 """
-Values of a template, resolved as CloudFormation resolves them when it deploys.
+Resolve the values of a template as CloudFormation does in a deployment.
 
-What cannot be known before the deployment becomes ``Unknown``, with the cure;
-the rest of a property is still worth reading.
+A value that is not known before the deployment becomes ``Unknown``, which says
+what to do. The other parts of the property are still resolved.
 """
 
 from __future__ import annotations
@@ -24,11 +24,21 @@ _DYNAMIC_REFERENCE = re.compile(r"\{\{resolve:([a-z-]+):([^}]*)\}\}")
 _FIND_IN_MAP_ARGUMENTS = 3
 
 NO_SECRETS = (
-    "CloudFormation resolves no secret in a custom resource; name the secret by its ARN, "
+    "CloudFormation does not resolve secrets in a custom resource; declare the ARN of the secret, "
     "and the function reads it itself"
 )
 
-_NOT_EVALUATED = "write the value into the app instead, since a review does not evaluate this function"
+NO_DYNAMIC_CONDITIONS = (
+    "it is not documented whether CloudFormation resolves it there; use a parameter of type "
+    "AWS::SSM::Parameter::Value<String> instead"
+)
+
+NOT_EVALUATED = "this command does not evaluate the function; write the value into the app instead"
+
+NO_MACROS = "this command does not run macros; write what the macro adds into the app instead"
+
+_EXPANDED = ("Fn::Transform", "Fn::ForEach::")
+"""Beginnings of keys that CloudFormation replaces by other keys before it reads the template."""
 
 
 class _NoValue(Enum):
@@ -36,18 +46,18 @@ class _NoValue(Enum):
 
 
 NO_VALUE = _NoValue.NO_VALUE
-"""What ``AWS::NoValue`` stands for: the property, or the item of a list, is left out."""
+"""The value of ``AWS::NoValue``: the property or list item is omitted."""
 
 
 class Scope(Protocol):
-    """What names stand for in one template; ``Unknown`` where only the deployment tells."""
+    """The values of names in one template; ``Unknown`` if they are not known before deployment."""
 
     @property
     def mappings(self) -> Mapping[str, Any]:
         """The section ``Mappings``."""
 
     def ref(self, name: str) -> object:
-        """Return what ``Ref`` gives for a parameter, a pseudo parameter or a resource."""
+        """Return the value of ``Ref`` for a parameter, a pseudo parameter or a resource."""
 
     def attribute(self, logical_id: str, name: str) -> object:
         """Return an attribute of a resource."""
@@ -56,13 +66,13 @@ class Scope(Protocol):
         """Evaluate a condition of the section ``Conditions``."""
 
     def import_value(self, name: str) -> object:
-        """Return what a stack exports under *name*."""
+        """Return the export *name*."""
 
     def stack_output(self, stack: str, output: str, region: str) -> object:
-        """Return an output of another stack; *region* may be empty: the same."""
+        """Return an output of another stack. An empty *region* stands for the same Region."""
 
     def ssm_parameter(self, name: str) -> object:
-        """Return a parameter of Systems Manager; *name* may end in ``:VERSION``."""
+        """Return a Systems Manager parameter. *name* may end in ``:VERSION``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ class Resolver:
     scope: Scope
 
     def __call__(self, value: object) -> object:
-        """Return *value* with each intrinsic function and dynamic reference replaced by what it gives."""
+        """Return *value* with all intrinsic functions and dynamic references resolved."""
         return self._dynamic(self._value(value))
 
     def condition(self, expression: object) -> bool | Unknown:
@@ -80,7 +90,7 @@ class Resolver:
         result = self._value(expression)
         if isinstance(result, bool | Unknown):
             return result
-        # A parameter that holds the word.
+        # The value of a parameter is a string.
         return {"true": True, "false": False}.get(text(result), _malformed("Condition", expression))
 
     def _value(self, value: object) -> object:
@@ -88,19 +98,24 @@ class Resolver:
             return [item for item in map(self._value, value) if item is not NO_VALUE]
         if not isinstance(value, Mapping):
             return value
-        if len(value) == 1:
-            (name, argument), *_ = value.items()
-            if name in self.functions:
-                return self.functions[name](self, argument)
-            if name.startswith("Fn::"):
-                return Unknown(name, _NOT_EVALUATED)
-            if name == "Condition" and isinstance(argument, str):
-                return self.scope.condition(argument)
+        called = self._called(*next(iter(value.items()))) if len(value) == 1 else None
+        if called is not None:
+            return called
         items = {key: self._value(item) for key, item in value.items()}
-        return {key: item for key, item in items.items() if item is not NO_VALUE}
+        return expanded_key(value) or {key: item for key, item in items.items() if item is not NO_VALUE}
+
+    def _called(self, name: str, argument: object) -> object:
+        """Return the result of a function; None if *name* is not a function."""
+        if name in self.functions:
+            return self.functions[name](self, argument)
+        if name == "Condition" and isinstance(argument, str):
+            return self.scope.condition(argument)
+        if name.startswith("Fn::") and not name.startswith(_EXPANDED):
+            return Unknown(name, NOT_EVALUATED)
+        return None
 
     def _dynamic(self, value: object) -> object:
-        """Resolve dynamic references: CloudFormation does so last, in the finished text."""
+        """Resolve dynamic references. CloudFormation does this last, in the final string."""
         if isinstance(value, list):
             return [self._dynamic(item) for item in value]
         if isinstance(value, Mapping):
@@ -202,6 +217,8 @@ class Resolver:
         match argument:
             case [left, right]:
                 sides = [self._value(left), self._value(right)]
+                if "{{resolve:" in text(sides):
+                    return Unknown("a dynamic reference in a condition", NO_DYNAMIC_CONDITIONS)
                 return when_known(sides, lambda: _comparable(sides[0]) == _comparable(sides[1]))
         return _malformed("Fn::Equals", argument)
 
@@ -212,7 +229,7 @@ class Resolver:
         return self._logical("Fn::Or", argument, decides=True)
 
     def _logical(self, name: str, argument: object, *, decides: bool) -> object:
-        """Combine conditions; one that *decides* does so whatever the others are."""
+        """Combine conditions. If one equals *decides*, so does the result, even if others are not known."""
         if not isinstance(argument, list):
             return _malformed(name, argument)
         found = [self.condition(each) for each in argument]
@@ -232,6 +249,8 @@ class Resolver:
             return missing
         found: Any = self.scope.mappings
         for key in map(text, keys):
+            if isinstance(found, Mapping) and key not in found and (expanded := expanded_key(found)):
+                return expanded
             found = found.get(key) if isinstance(found, Mapping) else None
         if found is not None:
             return self._value(found)
@@ -247,7 +266,7 @@ class Resolver:
     def _length(self, argument: object) -> object:
         value = self._value(argument)
         if isinstance(value, list | Unknown):
-            # Items that are not known count, too.
+            # Unknown items count, too.
             return value if isinstance(value, Unknown) else len(value)
         return _malformed("Fn::Length", argument)
 
@@ -271,6 +290,14 @@ class Resolver:
     }
 
 
+def expanded_key(section: Mapping[str, object]) -> Unknown | None:
+    """Return what is unknown if CloudFormation replaces a key of *section* by others; None if it does not."""
+    for key in section:
+        if key.startswith(_EXPANDED):
+            return Unknown(key, NO_MACROS if key == "Fn::Transform" else NOT_EVALUATED)
+    return None
+
+
 def text(value: object) -> str:
     """Return a scalar as CloudFormation converts it to a string."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
@@ -281,7 +308,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _comparable(value: object) -> object:
-    """Return what ``Fn::Equals`` compares: a number equals the text of its digits."""
+    """Return the value that ``Fn::Equals`` compares. A number equals the string of its digits."""
     return text(value) if _is_scalar(value) else value
 
 

@@ -1,4 +1,4 @@
-"""A value that cannot be known before the deployment, and what would make it known."""
+"""A value that is not known before the deployment, and how to make it known."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Unknown:
     A value that is not known here.
 
     Attributes:
-        expression: What stands for it in the template.
-        cure: What makes it known; part of a sentence.
+        expression: The expression in the template.
+        cure: What to do so that it becomes known; part of a sentence.
     """
 
     expression: str
@@ -33,7 +33,7 @@ class Unknown:
 
 
 def unknowns(value: object) -> Iterator[Unknown]:
-    """Give all of *value* that is not known, at whatever depth."""
+    """Yield all unknown parts of *value*, at any depth."""
     if isinstance(value, Unknown):
         yield value
     elif isinstance(value, Mapping):
@@ -45,10 +45,10 @@ def unknowns(value: object) -> Iterator[Unknown]:
 
 
 def problems_with(value: object) -> tuple[str, ...]:
-    """Return a sentence for each part of *value* that is not known; empty: all is known."""
+    """Return a sentence for each unknown part of *value*."""
     return tuple(sorted({each.problem for each in unknowns(value)}))
 
 
 def when_known(parts: Sequence[object], make: Callable[[], object]) -> object:
-    """Return what *make* makes of *parts*, or the first of them that is not known."""
+    """Return the result of *make* for *parts*, or the first of them that is unknown."""
     return next(unknowns(list(parts)), None) or make()

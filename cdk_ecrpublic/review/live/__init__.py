@@ -1,1 +1,1 @@
-"""What is there: registries, repositories, stacks and records, read with as few requests as possible."""
+"""Read registries, repositories, deployed stacks and records, with few requests."""

@@ -1,4 +1,4 @@
-"""What is deployed now, as far as CloudFormation tells us."""
+"""Read the deployed declarations from CloudFormation."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .environment import LiveEnvironment, LiveStack, environments, read_template
 from .registry import Registry
 
 _Place = tuple[tuple[str, ...], str]
-"""The nested stacks that an image is in, and its logical id."""
+"""The logical ids of the nested stacks around an image, and its own."""
 
 Images = Mapping[_Place, DeclaredImage]
-"""What is deployed of a stack, and of those that are nested in it."""
+"""The deployed images of a stack and of the stacks nested in it."""
 
 _Key = tuple[str, str | None, str | None]
 
 
 @dataclass
 class DeployedStacks:
-    """The stacks of an app, as they are deployed. Without credentials nothing is known of any."""
+    """The deployed stacks of an app. Without credentials, they are all unknown."""
 
     registry: Registry
     assembly: Assembly
@@ -36,11 +36,11 @@ class DeployedStacks:
         self._declared = {(self._key_of(each), place_of(each)) for each in self.assembly.images}
 
     def image(self, declared: DeclaredImage) -> DeclaredImage | None:
-        """Return what *declared* is deployed as; None when it is not, or that is not known."""
+        """Return the deployed declaration of an image; None if there is none, or it is not known."""
         return (self._images_of(declared) or {}).get(place_of(declared))
 
-    def tells_of(self, declared: DeclaredImage) -> bool:
-        """Whether it is known what *declared* is deployed as, if it is."""
+    def knows(self, declared: DeclaredImage) -> bool:
+        """Whether the deployed stack of an image is known."""
         images = self._images_of(declared)
         deployed = (images or {}).get(place_of(declared))
         if declared.nested_in and not declared.stack_name:
@@ -48,15 +48,17 @@ class DeployedStacks:
         return images is not None and not (deployed and any(unknowns([deployed.existence, deployed.properties])))
 
     def gone(self) -> Iterator[DeclaredImage]:
-        """Give what is deployed and no longer declared."""
+        """Yield the images that are deployed but no longer declared."""
         for stack in self.assembly.stacks:
             for place, image in (self.images(stack) or {}).items():
-                if (_key(stack), place) not in self._declared:
+                # A nested stack counts as declared if its template is not known.
+                around = [(image.nested_in[:depth], name) for depth, name in enumerate(image.nested_in)]
+                if not any((_key(stack), each) in self._declared for each in (*around, place)):
                     yield image
 
     def images(self, stack: Stack) -> Images | None:
-        """Return all of a stack; none when it is not deployed, None when that is not known."""
-        # Several threads may ask at the same time, which costs a request; none waits for another.
+        """Return all deployed images of a stack; None if they are not known."""
+        # If several threads read the same stack, that costs a request, but no thread waits for another.
         key = _key(stack)
         if key not in self._known:
             self._known[key] = self._read(stack)
@@ -76,43 +78,47 @@ class DeployedStacks:
         found = environment.stack(stack.name)
         if found is None:
             return {}
-        # Where the stack may not be described, its template has to do.
+        # Without permission to describe the stack, only its template is used.
         data = found.template if isinstance(found, LiveStack) else read_template(environment, stack.name)
         if isinstance(data, Unknown):
             return None
         root = Template(stack, data, environment, _DeployedTemplates(), is_deployed=True)
-        # What is deployed is there already.
+        # The repositories of deployed images already exist.
         images = [replace(image, created_here=False) for each in tree(root) for image in each.images()]
         return {place_of(image): image for image in images}
 
 
 class _DeployedTemplates(App):
-    """The templates of a stack that is deployed."""
+    """The templates of a deployed stack."""
 
     def nested(self, template: Template, logical_id: str) -> Template | None:
-        """Return the template of a nested stack; None: it may not be read."""
+        """Return the template of a nested stack; None if it cannot be read."""
         name = template.name_of_nested(logical_id)
         found = template.environment.stack(name) if name else None
         if found is None or isinstance(found, Unknown) or isinstance(found.template, Unknown):
             return None
         return replace(template, data=found.template, nested_in=(*template.nested_in, logical_id), name=name)
 
-    def export(self, stack: Stack, name: str) -> None:
-        """Know nothing of other stacks: what they export now is what was imported."""
+    def export(self, importer: Template, name: str) -> None:
+        """Return None: the caller then reads the current export, which is the imported value."""
 
-    def stack_output(self, stack: Stack, name: str, output: str, region: str) -> None:
-        """Know nothing of other stacks."""
+    def stack_output(self, importer: Template, name: str, output: str, region: str) -> None:
+        """Return None: the caller knows that it may have changed since."""
+
+    def stores(self, reader: Template, name: str) -> Iterator[tuple[Template, object]]:  # noqa: ARG002
+        """Yield nothing: what is deployed has been set already."""
+        yield from ()
 
     def creates(self, stack: Stack, repository: object) -> bool:  # noqa: ARG002
-        """Create nothing: it is there."""
+        """Return False: deployed repositories already exist."""
         return False
 
 
 def place_of(image: DeclaredImage) -> _Place:
-    """Return where in its stack an image is."""
+    """Return the place of an image in its root stack."""
     return image.nested_in, image.logical_id
 
 
 def _key(stack: Stack) -> _Key:
-    """Tell stacks apart: their names need not differ in two Regions."""
+    """Return the key of a stack. Stacks in different Regions may have the same name."""
     return stack.name, stack.region, stack.account

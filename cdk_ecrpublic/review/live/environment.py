@@ -1,8 +1,4 @@
-"""
-The account and Region that a stack is deployed to, read with the credentials that there are.
-
-Each value is read when an expression asks for it, and once.
-"""
+"""Read the environment of a stack from AWS, each value once, when an expression needs it."""
 
 from __future__ import annotations
 
@@ -25,11 +21,11 @@ _FAILED = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
 NO_SUCH_STACK = "does not exist"
 
 NOT_DEPLOYED = frozenset({"DELETE_COMPLETE", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"})
-"""Of such a stack there is a template and nothing else; ``cdk deploy`` deletes one whose creation failed, first."""
+"""A stack with these statuses counts as not deployed. ``cdk deploy`` first deletes a stack whose creation failed."""
 
 
 def environments(registry: Registry) -> Callable[[str | None, str | None], Environment]:
-    """Return what gives the environment of a stack by account and Region, each made once."""
+    """Return a function that returns the environment of an account and Region. Each is created once."""
     known = registry.environments
 
     def environment(account: str | None, region: str | None) -> Environment:
@@ -51,10 +47,10 @@ def _environment(registry: Registry, account: str | None, region: str | None) ->
 @dataclass
 class LiveEnvironment:
     """
-    An environment that may be asked.
+    An environment that is read with AWS credentials.
 
     Attributes:
-        named_account: As the app names it; None: the one that the credentials are of.
+        named_account: The account that the app declares; None stands for that of the credentials.
     """
 
     registry: Registry
@@ -68,7 +64,7 @@ class LiveEnvironment:
     def account(self) -> str | Unknown:
         """The account's id."""
         found = self.named_account or self.registry.clients.account
-        return found or Unknown("AWS::AccountId", "set AWS credentials that are valid, or give the stack an `env`")
+        return found or Unknown("AWS::AccountId", "set valid AWS credentials, or give the stack an `env`")
 
     def client(self, service: str, region: str = "") -> Any:  # noqa: ANN401 - botocore's clients are made at run time
         """Return the client of a service."""
@@ -76,10 +72,10 @@ class LiveEnvironment:
 
     def ask(self, operation: str, call: Callable[[], T]) -> T:
         """
-        Ask a service, again where it was asked too often.
+        Call a service, with retries after throttling.
 
         Raises:
-            ImageError: It does not answer.
+            ImageError: The call failed.
         """
 
         def asked() -> T:
@@ -89,19 +85,19 @@ class LiveEnvironment:
         return self.registry.prompt.call(f"asking {operation}", asked)
 
     def stack(self, name: str) -> LiveStack | Unknown | None:
-        """Return a stack; None: it is not deployed."""
+        """Return a stack; None if it is not deployed."""
         if name not in self._stacks:
             self._stacks[name] = self._described(name, self.region)
         return self._stacks[name]
 
     def export(self, name: str) -> str | Unknown:
-        """Return what a stack exports under *name*."""
+        """Return the export *name*."""
         expression = f"Fn::ImportValue {name}"
         if self._exports is None:
             self._exports = self._listed()
         if isinstance(self._exports, Unknown):
             return Unknown(expression, self._exports.cure)
-        missing = Unknown(expression, f"no stack in {self.region} exports it; deploy the one that does, first")
+        missing = Unknown(expression, f"no stack in {self.region} exports it; first deploy the stack that does")
         return self._exports.get(name, missing)
 
     def stack_output(self, stack: str, output: str, region: str) -> str | Unknown:
@@ -114,7 +110,7 @@ class LiveEnvironment:
         return missing if found is None else found.outputs.get(output, missing)
 
     def ssm_parameter(self, name: str) -> str | Unknown:
-        """Return a parameter of Systems Manager, as it is now."""
+        """Return the current value of a Systems Manager parameter."""
         if name not in self._parameters:
             self._parameters[name] = self._read(name)
         return self._parameters[name]
@@ -150,17 +146,19 @@ class LiveEnvironment:
         except ImageError as error:
             return Unknown(expression, _cure(error))
         if found.get("Type") == "SecureString":
-            return Unknown(expression, "CloudFormation resolves no secret in a custom resource; use type String")
+            return Unknown(
+                expression, "CloudFormation does not resolve secrets in a custom resource; use the type String"
+            )
         return str(found["Value"])
 
 
 @dataclass
 class LiveStack:
     """
-    A stack that is deployed.
+    A deployed stack.
 
     Attributes:
-        described: What DescribeStacks says of it.
+        described: The stack in the response of DescribeStacks.
     """
 
     environment: LiveEnvironment
@@ -180,7 +178,7 @@ class LiveStack:
 
     @property
     def history(self) -> StackHistory:
-        """What its events tell, as the function will read them."""
+        """Its history, which the function will read from its events."""
         client = self.environment.client("cloudformation")
         return StackHistory(client, self.stack_id, self.environment.registry.prompt)
 
@@ -231,7 +229,7 @@ class LiveStack:
 
 
 def read_template(environment: LiveEnvironment, name: str) -> Mapping[str, Any] | Unknown:
-    """Read the template of a stack, as it is after all transforms; botocore reads one in JSON."""
+    """Read the template of a stack after all transforms. botocore has already parsed it if it is JSON."""
 
     def read() -> object:
         return environment.client("cloudformation").get_template(StackName=name, TemplateStage="Processed")[

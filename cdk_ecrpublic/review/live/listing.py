@@ -1,4 +1,4 @@
-"""What only a review asks of a registry: which tags there are, and whether a blob is there."""
+"""Requests to a registry that only a review sends: list the tags, check a blob or repository."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..._assets.lambda_handler.registry.lists import next_page
 from ..._assets.lambda_handler.registry.transport import HttpResponse
 
 TAG_PAGES_MAX = 200
-"""Of up to 1,000 tags each; ECR Public's quota is 10,000 images for a repository."""
+"""Each page has up to 1,000 tags. ECR Public's quota is 10,000 images for a repository."""
 
 _OK, _BAD_REQUEST, _NOT_FOUND = 200, 400, 404
 
 
 class ListingClient(RegistryClient):
-    """A client that can also look around."""
+    """A registry client with these requests."""
 
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """
-        Return whether there is a blob; none of its bytes are asked for.
+        Whether a blob exists, without reading it.
 
         Raises:
-            AccessError, ThrottledError, UnavailableError: As they say.
+            AccessError, ThrottledError, UnavailableError: The request failed.
         """
         response = self._asked("HEAD", f"{repository.url}/blobs/{digest}", "blob")
         if response.status == _NOT_FOUND:
@@ -33,18 +33,18 @@ class ListingClient(RegistryClient):
         if response.status >= _BAD_REQUEST:
             error = self._error("HEAD blob", response.status)
             raise error
-        # It may also lead to where the bytes are.
+        # The registry may redirect to its storage.
         return True
 
     def exists(self, repository: Repository) -> bool:
         """
-        Return whether there is a repository, with tags or without.
+        Whether a repository exists, with or without tags.
 
-        HEAD would not do: a manifest that is missing and a repository that is
-        differ in the body of the answer only.
+        This needs GET: a missing manifest and a missing repository differ only
+        in the body of the response.
 
         Raises:
-            AccessError, ThrottledError, UnavailableError: As they say.
+            AccessError, ThrottledError, UnavailableError: The request failed.
         """
         response = self._asked("GET", f"{repository.url}/tags/list?n=1", "tags")
         if response.status in {_OK, _NOT_FOUND}:
@@ -58,8 +58,8 @@ class ListingClient(RegistryClient):
 
         Raises:
             NotFoundError: The repository does not exist.
-            UnavailableError: The list is none, leads elsewhere, or never ends.
-            AccessError, ThrottledError: As they say.
+            UnavailableError: The list is invalid, has too many pages, or continues on another host.
+            AccessError, ThrottledError: The request failed.
         """
         url = f"{repository.url}/tags/list?n=1000"
         found: list[str] = []
@@ -76,7 +76,7 @@ class ListingClient(RegistryClient):
         raise UnavailableError(message, operation="GET tags")
 
     def _asked(self, method: str, url: str, what: str) -> HttpResponse:
-        """Send a request for something other than a manifest; messages call it *what*."""
+        """Send a request for something other than a manifest. Messages call it *what*."""
 
         def send(header: Mapping[str, str]) -> HttpResponse:
             return self.transport.send(method, url, header, limit=MANIFEST_MAX_BYTES, doing=f"{method} {what}")
@@ -88,6 +88,6 @@ def _tags(body: bytes) -> list[str]:
     try:
         tags = json.loads(body)["tags"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = "the registry's list of tags is none"
+        message = "the registry's list of tags is not valid"
         raise UnavailableError(message, operation="GET tags") from error
     return [str(tag) for tag in tags or ()]

@@ -1,9 +1,9 @@
 """
-The registry as it is, for reading only.
+Read the live registry.
 
-Made of the handler's own adapters, so that a review sees what a deployment
-will see. With AWS credentials the API is asked, and without them the HTTP
-face, as everybody may.
+This module uses the handler's own adapters, so that a review sees what a
+deployment will see. With AWS credentials it uses the control-plane API, and
+without them only the registry API, anonymously.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..._assets.lambda_handler.archive import StoredObject
+from ..._assets.lambda_handler.aws import Signing
 from ..._assets.lambda_handler.aws.errcode import translated
 from ..._assets.lambda_handler.clock import Deadline, SystemClock
 from ..._assets.lambda_handler.ecr_public import EcrPublicRepository
@@ -29,26 +30,27 @@ from ..._assets.lambda_handler.oci import Digest, Repository, is_account_id
 from ..._assets.lambda_handler.publish.ports import ObjectReader
 from ..._assets.lambda_handler.registry import RegistryClient, RegistryRepository, Transport
 from ..._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
-from ..._assets.lambda_handler.retry import Attempts, Retry
+from ..._assets.lambda_handler.retry import Retry
 from ..._assets.lambda_handler.spec import Declaration
 from ...constructs._sources.archive_file import ArchiveFile
 from ..app.assembly import StoredFile
 from ..app.environment import Environment
 from .listing import ListingClient
-from .repositories import ComingRepository, SeenRepository
+from .repositories import AnonymousRepository, PendingRepository
+from .retry import PromptRetry, ReviewRetry
 
 T = TypeVar("T")
 
 SECONDS = 900.0
-"""How long a review may take, whatever the registries do."""
+"""The time limit of a review."""
 
 PROMPT_SECONDS = 60.0
-"""How long a review waits for a rate limit in the way of what it can do without."""
+"""How long a review waits because of throttling, for facts that it can do without."""
 
 _REGION_VARIABLES = ("AWS_REGION", "AMAZON_REGION", "AWS_DEFAULT_REGION", "AMAZON_DEFAULT_REGION")
 
 DEFAULT_REGION = "us-east-1"
-"""Where ``cdk deploy`` goes that finds no Region."""
+"""The Region that ``cdk deploy`` uses if none is configured."""
 
 PUBLIC_HOST = "public.ecr.aws"
 
@@ -64,10 +66,10 @@ class ReviewClients(Clients):
     @functools.cached_property
     def has_credentials(self) -> bool:
         """
-        Whether AWS credentials are configured; they may still not be good for anything.
+        Whether AWS credentials are configured. They may still be invalid.
 
         Raises:
-            AccessError: What is configured cannot be read, such as a profile that is not there.
+            AccessError: The configuration cannot be read, for example because a profile does not exist.
         """
         try:
             with self._lock, translated("reading AWS credentials"):
@@ -79,14 +81,14 @@ class ReviewClients(Clients):
 
     @functools.cached_property
     def region(self) -> str:
-        """The Region of stacks that name none, found as the ``cdk`` command line finds it."""
-        told = filter(None, map(os.environ.get, _REGION_VARIABLES))
-        return str(next(told, None) or self._session.get_config_variable("region") or DEFAULT_REGION)
+        """The Region of stacks that declare none, found in the same way as by the ``cdk`` command line."""
+        configured = filter(None, map(os.environ.get, _REGION_VARIABLES))
+        return str(next(configured, None) or self._session.get_config_variable("region") or DEFAULT_REGION)
 
     @functools.cached_property
     def account(self) -> str | None:
-        """Whose credentials these are; None: there are none, or they are not valid."""
-        # The first takes no permission at all, the second serves where nothing but ECR Public is emulated.
+        """The account of the credentials; None if there are no valid ones."""
+        # The first call needs no permission. The second works if only ECR Public is emulated.
         for service, region, operation, read in (
             ("sts", self.region, "GetCallerIdentity", lambda answer: str(answer["Account"])),
             (
@@ -103,31 +105,15 @@ class ReviewClients(Clients):
     def _call(
         self, service: str, region: str, operation: str, parameters: Mapping[str, object], read: Callable[[Any], T]
     ) -> T:
-        # The handler would say that its function has no credentials; here a person has none.
+        # The handler's message would be about the function's credentials.
         if not self.has_credentials:
-            message = f"{service}:{operation} needs AWS credentials, and there are none"
+            message = f"{service}:{operation} needs AWS credentials, but there are none"
             raise AccessError(message, operation=f"{service}:{operation}", hint="set AWS credentials that may call it")
         return super()._call(service, region, operation, parameters, read)
 
 
-class ReviewRetry(Retry):
-    """Outlives what passes by itself; no permission is about to take effect."""
-
-    def start(self, doing: str, *, retry_access_denied: bool = False) -> Attempts:  # noqa: ARG002
-        """Begin to count attempts."""
-        return super().start(doing)
-
-
-class PromptRetry(ReviewRetry):
-    """Waits where we have asked too often, and for nothing else: for what a review can do without."""
-
-    def start(self, doing: str, *, retry_access_denied: bool = False) -> Attempts:  # noqa: ARG002
-        """Begin to count attempts."""
-        return replace(super().start(doing), most=1)
-
-
 class _Listener(io.StringIO):
-    """Takes the lines of a log, and passes the warnings on."""
+    """Receives the lines of a log, and passes the warnings on."""
 
     def __init__(self, hear: Callable[[Mapping[str, Any]], object]) -> None:
         super().__init__()
@@ -142,17 +128,17 @@ class _Listener(io.StringIO):
 
 
 def warnings(hear: Callable[[Mapping[str, Any]], object]) -> Log:
-    """Return a log whose warnings are heard, with their fields, and nothing else is."""
+    """Return a log that passes only its warnings, with their fields, to *hear*."""
     return Log(stream=_Listener(hear))
 
 
 SILENT = warnings(lambda _: None)
-"""What a rehearsal writes down is read by no one."""
+"""A log that discards everything, for simulated requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownObjects:
-    """Objects in S3; those that the deployment brings are read where they are now."""
+    """Objects in S3. Those that the deployment will upload are read from local files."""
 
     stored: ObjectReader
     files: Mapping[tuple[str, str], StoredFile]
@@ -164,7 +150,7 @@ class KnownObjects:
         return self.stored.read(bucket, key, limit)
 
     def open(self, bucket: str, key: str) -> StoredObject:
-        """Open an object to be read by ranges."""
+        """Open an object for reading by ranges."""
         file = self.files.get((bucket, key))
         return ArchiveFile(file.path) if file else self.stored.open(bucket, key)
 
@@ -176,9 +162,9 @@ class Registry:
 
     Attributes:
         home: ``HOST/ALIAS`` of the account's own registry, for users without
-            credentials; empty: not told.
-        files: What the deployment will store.
-        tell: Tells a person what is waited for.
+            credentials; empty if not given.
+        files: The files that the deployment will upload.
+        tell: Shows a message about a wait.
     """
 
     clients: ReviewClients = field(default_factory=ReviewClients)
@@ -194,26 +180,33 @@ class Registry:
         self.objects: dict[tuple[str, str], StoredFile] = {}
         self.add_files(self.files)
         self.environments: dict[tuple[str | None, str | None], Environment] = {}
+        self._counts: dict[str, int | None] = {}
         self._repositories: dict[tuple[str | None, str], EcrPublicRepository] = {}
 
-    def ports(self, declaration: Declaration, *, account: str | None = None, is_coming: bool = False) -> ReviewPorts:
+    def ports(self, declaration: Declaration, *, account: str | None = None, is_pending: bool = False) -> ReviewPorts:
         """
-        Open what *declaration* is resolved and observed with.
+        Open the ports for a declaration.
 
         Args:
-            account: Of its stack; None: whichever deploys it.
-            is_coming: The app creates the repository.
+            account: The account of its stack; None for that of the credentials.
+            is_pending: Whether the app creates the repository.
         """
         if declaration.registry_id is None and account is not None:
             declaration = replace(declaration, registry_id=account)
-        return ReviewPorts(self, declaration, is_coming=is_coming)
+        return ReviewPorts(self, declaration, is_pending=is_pending)
+
+    def count_once(self, address: str, count: Callable[[], int | None]) -> int | None:
+        """Return the number of images of a repository, which *count* finds out once; None if it is not known."""
+        if address not in self._counts:
+            self._counts[address] = count()
+        return self._counts[address]
 
     def add_files(self, files: Iterable[StoredFile]) -> None:
-        """Let *files* be read where they are now."""
+        """Read *files* from their local paths instead of S3."""
         self.objects |= {(file.bucket, file.key): file for file in files}
 
     def is_elsewhere(self, account: str | None) -> bool:
-        """Whether our credentials are known to be those of another account."""
+        """Whether the credentials are known to belong to another account."""
         return account is not None and is_account_id(account) and self.clients.account not in {None, account}
 
     def remote(self, repository: Repository, credentials_secret_arn: str = "") -> RegistryRepository:
@@ -221,7 +214,7 @@ class Registry:
         Open a repository of any registry for reading.
 
         Raises:
-            AccessError: Its credentials cannot be had.
+            AccessError: Its credentials cannot be obtained.
         """
         logins = self.clients.logins
         is_public = repository.host.is_ecr_public or repository.host.name == self.home.partition("/")[0]
@@ -231,34 +224,34 @@ class Registry:
             doing = f"logging in to {repository.host}"
             login = self.retry.call(doing, lambda: logins.for_registry(repository, credentials_secret_arn))
         client = RegistryClient(Transport(self.clients.pool, self.retry.deadline), login.auth)
-        return RegistryRepository(client, login.repository, self.retry)
+        return RegistryRepository(client, login.repository, self.retry, repository)
 
-    def repository(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
+    def repository(self, ports: ReviewPorts, declaration: Declaration, *, is_pending: bool) -> EcrPublicRepository:
         """
-        Find the repository of *declaration*.
+        Find the repository of a declaration.
 
         Raises:
-            NotFoundError: There is none, and none is coming.
-            AccessError: Nobody says which registry it is in.
+            NotFoundError: It does not exist, and the app does not create it.
+            AccessError: Its registry is not known.
         """
         key = declaration.registry_id, declaration.repository_name
-        # Several threads may look for one at the same time, which costs a request; none waits for another.
+        # If several threads find the same repository, that costs a request, but no thread waits for another.
         if key not in self._repositories:
-            self._repositories[key] = self._find(ports, declaration, is_coming=is_coming)
+            self._repositories[key] = self._find(ports, declaration, is_pending=is_pending)
         return self._repositories[key]
 
-    def _find(self, ports: ReviewPorts, declaration: Declaration, *, is_coming: bool) -> EcrPublicRepository:
+    def _find(self, ports: ReviewPorts, declaration: Declaration, *, is_pending: bool) -> EcrPublicRepository:
         address = self._address(declaration)
         try:
-            return self._owned(ports, declaration) or self._seen(ports, declaration, address)
+            return self._owned(ports, declaration) or self._anonymous(ports, declaration, address)
         except RepositoryNotFoundError:
-            if not is_coming:
+            if not is_pending:
                 raise
             name = address or Repository.parse(f"{PUBLIC_HOST}/{declaration.repository_name}")
-            return ComingRepository(**_fields(declaration, name, ports, self.retry))
+            return PendingRepository(**_fields(declaration, name, ports, self.retry))
 
     def _owned(self, ports: ReviewPorts, declaration: Declaration) -> EcrPublicRepository | None:
-        """Find a repository over the API; None where we may not ask, and its address is known."""
+        """Find a repository with the control-plane API; None if access is denied, but its address is known."""
         if not self.clients.has_credentials or self.is_elsewhere(declaration.registry_id):
             return None
         try:
@@ -268,29 +261,31 @@ class Registry:
                 raise
             return None
         if not found.is_own:
-            # Nobody has looked for it: the API tells nothing of others' repositories.
+            # The control-plane API cannot read repositories of other accounts, so it may not exist.
             self._check_exists(ports, found.repository)
         return found
 
-    def _seen(self, ports: ReviewPorts, declaration: Declaration, address: Repository | None) -> EcrPublicRepository:
-        """Open a repository as everybody sees it."""
+    def _anonymous(
+        self, ports: ReviewPorts, declaration: Declaration, address: Repository | None
+    ) -> EcrPublicRepository:
+        """Open a repository without credentials."""
         if address is None:
             owner = f"account {declaration.registry_id}" if declaration.registry_id else "the account"
-            message = f"the repository {declaration.repository_name!r} of {owner} has no address that we know"
+            message = f"the address of the repository {declaration.repository_name!r} of {owner} is not known"
             hint = (
-                f"set AWS credentials of {owner}, or name its public registry: --registry {PUBLIC_HOST}/ALIAS "
+                f"set AWS credentials of {owner}, or give its public registry: --registry {PUBLIC_HOST}/ALIAS "
                 "(the console shows the alias)"
             )
             raise AccessError(message, operation="finding the repository", hint=hint)
         self._check_exists(ports, address)
-        return SeenRepository(**_fields(declaration, address, ports, self.retry), has_blob=ports.has_blob)
+        return AnonymousRepository(**_fields(declaration, address, ports, self.retry), has_blob=ports.has_blob)
 
     def _check_exists(self, ports: ReviewPorts, address: Repository) -> None:
         """
-        Look for a repository over HTTP, where one that is not there would pass for an empty one.
+        Check that a repository exists. Otherwise, a missing one would look like an empty one.
 
         Raises:
-            RepositoryNotFoundError: There is none.
+            RepositoryNotFoundError: It does not exist.
         """
         if not self.retry.call(f"looking for {address}", lambda: ports.exists(address)):
             message = f"the repository {address} does not exist"
@@ -298,7 +293,7 @@ class Registry:
             raise RepositoryNotFoundError(message, operation="GET tags", hint=hint)
 
     def _address(self, declaration: Declaration) -> Repository | None:
-        """Return where everybody finds the repository; None where only its owner knows."""
+        """Return the public address of the repository; None if the alias of its registry is not known."""
         host, _, alias = self.home.partition("/")
         if declaration.registry_id is not None and not is_account_id(declaration.registry_id):
             alias = declaration.registry_id
@@ -319,26 +314,34 @@ def _fields(declaration: Declaration, address: Repository, ports: ReviewPorts, r
 class ReviewPorts(SourceAdapters):
     """The ports of one declaration."""
 
-    def __init__(self, registry: Registry, declaration: Declaration, *, is_coming: bool) -> None:
+    def __init__(self, registry: Registry, declaration: Declaration, *, is_pending: bool) -> None:
         super().__init__(declaration, registry.clients, registry.retry)
-        self._registry, self._is_coming = registry, is_coming
+        self._registry, self._is_pending = registry, is_pending
         self.objects = KnownObjects(self.objects, registry.objects)
+        self.scans = replace(self.scans, until=0.0)
+        self.signing = Signing(self._client, registry.retry)
 
     @functools.cached_property
     def destination(self) -> EcrPublicRepository:
-        """The repository that is published to."""
-        return self._registry.repository(self, self._declaration, is_coming=self._is_coming)
+        """The destination repository."""
+        return self._registry.repository(self, self._declaration, is_pending=self._is_pending)
 
     def remote(self, repository: Repository, credentials_secret_arn: str) -> RegistryRepository:
-        """Open a repository of any registry, without looking for the one that is published to."""
+        """Open a repository of any registry, without finding the destination."""
         return self._registry.remote(repository, credentials_secret_arn)
 
+    def _client(self, service: str, region: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        if not self._registry.clients.has_credentials:
+            message = f"{service} needs AWS credentials, but there are none"
+            raise AccessError(message, operation=service, hint="set AWS credentials that may verify signatures")
+        return self._registry.clients.get(service, region)
+
     def has_blob(self, repository: Repository, digest: Digest) -> bool:
-        """Return whether ECR Public has a blob; the caller retries."""
+        """Whether ECR Public has a blob. The caller retries."""
         return self._listing(repository).has_blob(repository, digest)
 
     def exists(self, repository: Repository) -> bool:
-        """Return whether ECR Public has a repository; the caller retries."""
+        """Whether ECR Public has a repository. The caller retries."""
         return self._listing(repository).exists(repository)
 
     def _listing(self, repository: Repository) -> ListingClient:

@@ -1,4 +1,4 @@
-"""Repositories of ECR Public that the API does not tell us of: seen from outside, or not there yet."""
+"""Repositories of ECR Public that the control-plane API cannot read: without credentials, or not created yet."""
 
 from __future__ import annotations
 
@@ -7,39 +7,43 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..._assets.lambda_handler.ecr_public import EcrPublicRepository
-from ..._assets.lambda_handler.ecr_public.repository import ForeignRepository
+from ..._assets.lambda_handler.ecr_public.foreign import ForeignRepository
 from ..._assets.lambda_handler.errors import AccessError, NotFoundError
 from ..._assets.lambda_handler.oci import Digest, Manifest, Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenRepository(ForeignRepository):
-    """A repository as everybody sees it, whose owner we may be."""
+class AnonymousRepository(ForeignRepository):
+    """A repository that is read anonymously. It may be the user's own."""
 
     has_blob: Callable[[Repository, Digest], bool]
     is_own: ClassVar[bool] = True
 
     def tags_of(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:  # noqa: ARG002
         """
-        Return nothing: only the owner sees all tags of an image.
+        Raise an error: only the owner can list all tags of an image.
 
         Raises:
-            AccessError: In any case.
+            AccessError: Always.
         """
         operation = "ecr-public:DescribeImages"
-        message = f"which other tags images of {self.repository} have, and so what may be removed, only its owner sees"
+        message = f"only the owner of {self.repository} can see all tags of an image, and so what will be removed"
         raise AccessError(message, operation=operation, hint=f"set AWS credentials that may call {operation}")
 
+    def tags_read(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
+        """Raise an error, as ``tags_of`` does: the function will see the tags, so a guess would be wrong."""
+        return self.tags_of(digests)
+
     def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that no blob here has. One request each."""
+        """Return the digests of which the repository has no blob. Each needs a request."""
         return frozenset(digest for digest in digests if not self._has_blob(digest))
 
     def _has_blob(self, digest: Digest) -> bool:
         return self.retry.call(f"looking for {digest}", lambda: self.has_blob(self.repository, digest))
 
 
-class ComingRepository(EcrPublicRepository):
-    """A repository that the same deployment creates: there is nothing in it."""
+class PendingRepository(EcrPublicRepository):
+    """A repository that the same deployment creates. It is empty."""
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:  # noqa: ARG002
         """Return no tag."""
@@ -58,6 +62,6 @@ class ComingRepository(EcrPublicRepository):
         return frozenset(digests)
 
     def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:  # noqa: ARG002
-        """Find nothing."""
+        """Raise NotFoundError."""
         message = f"{digest} cannot be in repository {self.name!r}, which does not exist yet"
         raise NotFoundError(message, operation="GET manifest")

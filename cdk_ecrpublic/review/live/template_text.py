@@ -1,4 +1,4 @@
-"""The text of a template: JSON, or YAML with the short forms of functions."""
+"""Parse the text of a template: JSON, or YAML with short forms of intrinsic functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Reads ``!Ref`` and the other short forms of functions."""
+    """Loads ``!Ref`` and the other short forms."""
 
 
 def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Mapping[str, object]:
@@ -38,8 +38,8 @@ def parse_template(text: str) -> object:
     except ValueError:
         pass
     try:
-        # It cannot make objects: the loader is a SafeLoader.
+        # The loader is a SafeLoader, so it cannot create objects.
         return yaml.load(text, _Loader)  # noqa: S506
     except yaml.YAMLError as error:
-        message = "it is neither JSON nor YAML"
+        message = "the template is neither JSON nor YAML"
         raise ValueError(message) from error

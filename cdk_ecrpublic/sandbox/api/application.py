@@ -24,9 +24,10 @@ from ..authorization import Attempt, needed
 from ..exchange import Exchange
 from ..faults import Fault
 from ..operations import SERVICE, Call
+from ..trail import TRAILED, TrailedCall
 from ..world import World
 from . import images, model, repositories
-from .context import ApiContext, Operation
+from .context import ApiContext, Operation, Result
 
 TARGET_PREFIX = "SpencerFrontendService."
 JSON = "application/x-amz-json-1.1"
@@ -96,6 +97,7 @@ class EcrPublicApi:
                 access_key=signature.access_key,
                 operation=operation,
                 view=exchange.view(lag),
+                moves=exchange.moves,
             )
             with self.world.store.lock:
                 self.world.authorize(
@@ -109,6 +111,8 @@ class EcrPublicApi:
                     )
                 )
                 result = OPERATIONS[operation](context, data)
+            if operation in TRAILED:
+                self.world.emit(_trailed(exchange.request, context, data, result))
             return _answer(model.render(operation, result))
 
         return act
@@ -134,6 +138,19 @@ class EcrPublicApi:
         if _ACCOUNT.fullmatch(access_key):
             return access_key
         return self.world.account_of(access_key) or self.world.account
+
+
+def _trailed(request: Request, context: ApiContext, data: Mapping[str, Any], result: Result) -> TrailedCall:
+    return TrailedCall.of(
+        request,
+        context.operation,
+        data,
+        result,
+        account=context.account,
+        access_key=context.access_key,
+        owner=context.repository(data, is_shared=True).account,
+        time=context.store.clock(),
+    )
 
 
 def _call(operation: str, body: bytes) -> Call:

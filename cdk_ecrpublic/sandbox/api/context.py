@@ -9,7 +9,7 @@ from typing import Any
 from ..store.images import ImageStore
 from ..store.layers import LayerStore
 from ..store.registries import Caller, Store
-from ..store.state import Repository
+from ..store.state import Repository, TagMove
 from ..store.timeline import View
 from ..world import World
 
@@ -26,6 +26,7 @@ class ApiContext:
         access_key: The access key of the signature.
         operation: The name of the operation.
         view: The read lag.
+        moves: Gets the tags that the call moves, for the journal.
     """
 
     world: World
@@ -33,6 +34,7 @@ class ApiContext:
     access_key: str
     operation: str
     view: View
+    moves: list[TagMove]
 
     @property
     def store(self) -> Store:
@@ -60,7 +62,8 @@ class ApiContext:
     def images(self, data: Mapping[str, Any], *, is_shared: bool = False) -> ImageStore:
         """Return the images of the repository that the request names."""
         repository = self.repository(data, is_shared=is_shared)
-        return ImageStore(repository, self.caller(data).named, self.world.settings, self.store.clock())
+        named = self.caller(data).named
+        return ImageStore(repository, named, self.world.settings, self.store.clock(), self.moves)
 
     def layers(self, data: Mapping[str, Any]) -> LayerStore:
         """Return the layers of the repository that the request names."""

@@ -69,18 +69,23 @@ def as_if_over_tls(app: ASGIApp) -> ASGIApp:
     return answer
 
 
-def name_paths_of_parameters() -> None:
+def name_resources() -> None:
     """
-    Make GetParametersByPath require its action on the path; ministack uses ``*``.
+    Correct the resources of two operations.
 
-    Seen: aws/aws-dotnet-extensions-configuration#108.
+    GetParametersByPath requires its action on the path, where ministack uses
+    ``*`` (seen: aws/aws-dotnet-extensions-configuration#108). SignPayload
+    requires it on the signing profile, which is in the body (documented:
+    service authorization reference).
     """
     resource_of = iam_actions.extract_resource_arn
 
     def answer(service: str, *request: Any) -> str:  # noqa: ANN401 - ministack's, untyped
         found: str = resource_of(service, *request)
         *_, body, _query, region, account = request
-        path = _path_in(body) if service == "ssm" and found == "*" else None
+        if service == "signer" and found.endswith("/with-payload"):
+            return f"arn:aws:signer:{region}:{account}:/signing-profiles/{_text_in(body, 'profileName')}"
+        path = _text_in(body, "Path") if service == "ssm" and found == "*" else None
         return f"arn:aws:ssm:{region}:{account}:parameter{path}" if path else found
 
     iam_actions.extract_resource_arn = answer
@@ -94,11 +99,11 @@ def account_of(access_key: str) -> str | None:
     return session or user
 
 
-def _path_in(body: bytes) -> str | None:
+def _text_in(body: bytes, name: str) -> str | None:
     with suppress(ValueError):
         data = json.loads(body)
-        path = data.get("Path") if isinstance(data, dict) else None
-        return path if isinstance(path, str) else None
+        text = data.get(name) if isinstance(data, dict) else None
+        return text if isinstance(text, str) else None
     return None
 
 
@@ -144,5 +149,5 @@ def _not_authenticated(action: str, failure: iam_evaluator.AuthError) -> errors.
     _status, _headers, body = iam_actions.access_denied_response(
         SERVICE, action, "", "", error_code=failure.code, message=failure.message, headers=json_protocol
     )
-    told = json.loads(body)
-    return errors.Refusal(code=told["__type"], text="{reason}").error(reason=told["message"])
+    data = json.loads(body)
+    return errors.Refusal(code=data["__type"], text="{reason}").error(reason=data["message"])

@@ -1,7 +1,7 @@
 """
 The rest of AWS: ministack, in the same process.
 
-Only this module and ``iam`` use private parts of ministack, which is pinned to 1.5.33.
+Only the modules of this package use private parts of ministack, which is pinned to 1.5.33.
 ministack reads the environment when it is imported, so this module sets the environment
 first, which requires a separate process.
 """
@@ -86,19 +86,27 @@ def load(world: World) -> Behind:
     from ministack.app import AUTH, app  # noqa: PLC0415 - reads the environment
     from ministack.core import lambda_runtime, responses  # noqa: PLC0415
 
-    from . import iam  # noqa: PLC0415 - imports the evaluator
+    from . import event_bus, iam  # noqa: PLC0415 - imports the evaluator
+    from .exports import keep_imported_exports  # noqa: PLC0415
+    from .image_scans import add_image_scans  # noqa: PLC0415
     from .private_ecr import PrivateEcr  # noqa: PLC0415
+    from .signing import sign_in_private_ecr, sign_payloads  # noqa: PLC0415
     from .stack_parameters import tell_names_of_parameters  # noqa: PLC0415
 
     _register(_Provisioner(PublicRepositories(world.store), responses))
     # The keys of an assumed role belong to its account: `cdk deploy` assumes the bootstrap roles.
     world.account_of = iam.account_of
+    world.emit = event_bus.emit
     world.private_repository = _private_repository
     world.is_private_login = PRIVATE_LOGIN.__eq__
     _guard_runtime_api()
     _miss_private_images()
     _archive_private_images()
+    add_image_scans(world.scans)
+    sign_in_private_ecr()
+    sign_payloads()
     tell_names_of_parameters()
+    keep_imported_exports()
     _change_private_login(lambda item: {**item, "proxyEndpoint": world.url})
     if AUTH:
         _evaluate_policies(world)
@@ -136,7 +144,7 @@ def _evaluate_policies(world: World) -> None:
 
     from . import iam  # noqa: PLC0415
 
-    iam.name_paths_of_parameters()
+    iam.name_resources()
     world.authorize, world.authorize_login = iam.authorize, iam.authorize_login
     world.is_private_login = lambda encoded: world.tokens.find_private_password(f"Basic {encoded}") is not None
 
@@ -159,9 +167,9 @@ def _change_private_login(change: Callable[[dict[str, Any]], dict[str, Any]]) ->
 
     def answer(data: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
         status, headers, body = authorize(data)
-        told = json.loads(body)
-        told["authorizationData"] = [change(item) for item in told.get("authorizationData", [])]
-        return status, headers, json.dumps(told).encode()
+        data = json.loads(body)
+        data["authorizationData"] = [change(item) for item in data.get("authorizationData", [])]
+        return status, headers, json.dumps(data).encode()
 
     ecr._get_authorization_token = answer  # noqa: SLF001
 
@@ -203,11 +211,11 @@ def _archive_private_images() -> None:
 
     def described(data: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
         status, headers, body = describe(data)
-        told = json.loads(body)
-        for detail in told.get("imageDetails", ()):
+        answer = json.loads(body)
+        for detail in answer.get("imageDetails", ()):
             image = find(data["repositoryName"], detail["imageDigest"])
             detail["imageStatus"] = image.get("imageStatus", "ACTIVE")
-        return status, headers, json.dumps(told).encode()
+        return status, headers, json.dumps(answer).encode()
 
     def resolved(name: str, reference: str) -> tuple[str | None, bytes | None, str | None]:
         if find(name, reference).get("imageStatus") == "ARCHIVED":

@@ -57,5 +57,5 @@ def with_names(body: bytes, kept: Mapping[str, Mapping[str, Mapping[str, Any]]])
             if name and value is not None:
                 ET.SubElement(parameter, f"{{{_NAMESPACE}}}ResolvedValue").text = value.text
                 value.text = name
-    told: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return told
+    data: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data

@@ -5,6 +5,7 @@
 ``GET    health``         the URL and the default account
 ``GET    settings``       the settings; ``PUT`` replaces them, omitted ones get their default
 ``GET    faults``         all faults; ``POST`` adds a list, ``PUT`` replaces, ``DELETE`` clears
+``GET    scans``          all scans of private ECR; ``POST`` adds a list, ``PUT`` replaces, ``DELETE`` clears
 ``GET    requests``       the recorded requests; ``DELETE`` clears
 ``POST   reset``          empty store, no faults, default settings
 ========================  ==========================================================
@@ -22,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from ..faults import Fault
+from ..scans import ImageScan
 from ..settings import Settings
 from ..world import World
 
@@ -46,6 +48,10 @@ class ControlApi:
             ("POST", "faults", self._add_faults),
             ("PUT", "faults", self._put_faults),
             ("DELETE", "faults", self._clear_faults),
+            ("GET", "scans", self._get_scans),
+            ("POST", "scans", self._add_scans),
+            ("PUT", "scans", self._put_scans),
+            ("DELETE", "scans", self._clear_scans),
             ("GET", "requests", self._get_requests),
             ("DELETE", "requests", self._clear_requests),
             ("POST", "reset", self._reset),
@@ -81,6 +87,23 @@ class ControlApi:
         self.world.faults.clear()
         return await self._get_faults(request)
 
+    async def _get_scans(self, _request: Request) -> Response:
+        return JSONResponse([asdict(scan) for scan in self.world.scans.all()])
+
+    async def _add_scans(self, request: Request) -> Response:
+        self.world.scans.add(*map(ImageScan.from_json, await _list(request, "scans")))
+        return await self._get_scans(request)
+
+    async def _put_scans(self, request: Request) -> Response:
+        scans = [ImageScan.from_json(item) for item in await _list(request, "scans")]
+        self.world.scans.clear()
+        self.world.scans.add(*scans)
+        return await self._get_scans(request)
+
+    async def _clear_scans(self, request: Request) -> Response:
+        self.world.scans.clear()
+        return await self._get_scans(request)
+
     async def _get_requests(self, _request: Request) -> Response:
         return JSONResponse([asdict(entry) for entry in self.world.requests])
 
@@ -94,11 +117,15 @@ class ControlApi:
 
 
 async def _faults(request: Request) -> list[Fault]:
+    return [Fault.from_json(item) for item in await _list(request, "faults")]
+
+
+async def _list(request: Request, what: str) -> list[object]:
     data = await request.json()
     if not isinstance(data, list):
-        message = f"faults are {data!r}; expected a list of objects"
+        message = f"{what} are {data!r}; expected a list of objects"
         raise TypeError(message)
-    return [Fault.from_json(item) for item in data]
+    return data
 
 
 def _reporting(endpoint: _Endpoint) -> _Endpoint:

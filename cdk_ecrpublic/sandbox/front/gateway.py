@@ -4,7 +4,8 @@ One application on one port: ECR Public first, ministack for everything else.
 ========================================  =================================================
 request                                   goes to
 ========================================  =================================================
-``/_sandbox/…``                           the sandbox's controls
+``/_sandbox/gallery/…``                   the gallery: web pages of what is in the sandbox
+``/_sandbox/…`` otherwise                 the sandbox's controls
 ``/token``, ``/token/``, ``/_blob/…``     ECR Public
 target ``SpencerFrontendService.…``, or   ECR Public's control-plane API
 a signature for ``ecr-public``
@@ -15,7 +16,11 @@ a signature for ``ecr-public``
 ``/v2/<name>/…``, a private repository    private ECR
 ``/v2/…`` of that form otherwise          private ECR with basic authentication, else ECR
                                           Public: NAME_UNKNOWN, or the challenge
-everything else                           ministack
+``GET /`` that accepts HTML, without      the gallery
+query and signature, for ``127.0.0.1``,
+``localhost`` or ``[::1]``
+everything else                           ministack; this includes S3's ListBuckets, which is
+                                          ``GET /``, too
 ========================================  =================================================
 
 For a container tool, both registries are one host with one login. The tool finds
@@ -41,6 +46,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..api.application import EcrPublicApi, is_api_request
+from ..gallery.addresses import PREFIX as GALLERY_PREFIX
+from ..gallery.application import Gallery, asks_for_page
 from ..registry.application import RegistryApi
 from ..world import World
 from . import bodies
@@ -81,6 +88,7 @@ class Gateway:
         self._world = world
         self._behind = behind
         self._control = Bounded(ControlApi(world).router(), bodies.constant(bodies.CONTROL_BYTES))
+        self._gallery = Bounded(Gallery(world).router(), bodies.constant(bodies.CONTROL_BYTES))
         self._api = Bounded(EcrPublicApi(world), bodies.constant(bodies.API_BYTES))
         self._registry = Bounded(RegistryApi(world).router(), bodies.limit_of_registry)
         self._others = Bounded(behind.app if behind else _nobody, bodies.limit_behind)
@@ -108,6 +116,8 @@ class Gateway:
 
     def _choose(self, request: Request) -> ASGIApp:
         path, authorization = request.url.path, request.headers.get("authorization", "")
+        if path == GALLERY_PREFIX or path.startswith(f"{GALLERY_PREFIX}/") or asks_for_page(request):
+            return self._gallery
         if path.startswith(f"{PREFIX}/"):
             return self._control
         if is_api_request(request):

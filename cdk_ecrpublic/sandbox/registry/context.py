@@ -119,7 +119,7 @@ class RegistryContext:
     def images(self, repository: Repository) -> ImageStore:
         """Return the images of a repository."""
         alias = self.request.path_params["alias"]
-        return ImageStore(repository, alias, self.world.settings, self.world.store.clock())
+        return ImageStore(repository, alias, self.world.settings, self.world.store.clock(), self.exchange.moves)
 
     def layers(self, repository: Repository) -> LayerStore:
         """Return the layers of a repository."""

@@ -15,7 +15,8 @@ from .. import errors
 from ..errors import ServiceError
 from ..store.images import TAG_PATTERN, ImageId, translate
 from ..store.paging import PAGE_MAX, page
-from ..store.state import StoredImage
+from ..store.state import Repository, StoredImage
+from ..trail import TrailedCall
 from .context import RegistryContext
 
 DIGEST_HEADER = "Docker-Content-Digest"
@@ -50,11 +51,31 @@ async def put_manifest(context: RegistryContext) -> Response:
             if error.kind is not errors.IMAGE_EXISTS:
                 raise
             stored = images.require(image)
+    _emit(context, repository, stored, image.tag)
     headers = {"OCI-Subject": str(stored.subject)} if stored.subject else {}
     if context.world.settings.manifest_put_location:
         headers |= {"Location": f"{context.world.url}{context.path}/manifests/{stored.digest}"}
         headers |= {DIGEST_HEADER: str(stored.digest)}
     return Response(b"", HTTPStatus.CREATED, headers)
+
+
+def _emit(context: RegistryContext, repository: Repository, stored: StoredImage, tag: str | None) -> None:
+    """Emit the event of the push, which is that of PutImage."""
+    names = {"registryId": repository.account, "repositoryName": repository.name}
+    manifest = {"imageManifest": stored.content.decode(), "imageManifestMediaType": stored.media_type}
+    tags = {"imageTag": tag} if tag else {}
+    context.world.emit(
+        TrailedCall.of(
+            context.request,
+            "PutImage",
+            {**names, **manifest, **tags},
+            {"image": {**names, **manifest, "imageId": {"imageDigest": str(stored.digest), **tags}}},
+            account=context.grant.subject,
+            access_key=context.grant.access_key,
+            owner=repository.account,
+            time=context.world.store.clock(),
+        )
+    )
 
 
 async def list_tags(context: RegistryContext) -> Response:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cdk_ecrpublic._assets.lambda_handler.errors import InvalidInputError
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, Manifest
 
 from .. import errors
 from ..settings import Settings
-from .state import Repository, StoredImage, StoredTag
-from .timeline import LATEST, Timeline, View
+from .state import Repository, StoredImage, StoredTag, TagMove
+from .timeline import LATEST, View
 
 TAG_PATTERN = "[a-zA-Z0-9-_.]+"
 DIGEST_PATTERN = "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+"
@@ -61,12 +61,14 @@ class ImageStore:
     Attributes:
         registry: The name of the registry in the request, for messages.
         now: Returns seconds since the epoch.
+        moves: Gets the tags that are moved, for the journal.
     """
 
     repository: Repository
     registry: str
     settings: Settings
     now: float
+    moves: list[TagMove] = field(default_factory=list)
 
     def put(self, content: bytes, media_type: str, *, tag: str | None, digest: str | None) -> StoredImage:
         """
@@ -142,7 +144,7 @@ class ImageStore:
 
     def _parse(self, content: bytes, media_type: str) -> StoredImage:
         if self.settings.schema1 == "accept" and _is_schema1(content):
-            return _schema1(content, self.now)
+            return _schema1(content, self._pushed_at)
         try:
             manifest = Manifest.parse(content, media_type)
         except InvalidInputError as error:
@@ -154,7 +156,11 @@ class ImageStore:
             raise errors.INVALID_PARAMETER.error(
                 member="ImageManifest", constraint="Image has to have at least 1 layer"
             )
-        return _stored(manifest, self._size(manifest), self.now)
+        return _stored(manifest, self._size(manifest), self._pushed_at)
+
+    @property
+    def _pushed_at(self) -> float:
+        return self.now - self.settings.push_age_seconds
 
     def _size(self, manifest: Manifest) -> int:
         if not manifest.media_type.is_index:
@@ -180,22 +186,35 @@ class ImageStore:
             raise errors.IMAGE_EXISTS.error(digest=image.digest, tag=tag or "null", **where)
         if tag and len(self.repository.tags_of(image.digest)) >= self.settings.tags_per_image:
             raise errors.TAG_LIMIT.error(tag=tag, limit=self.settings.tags_per_image, **where)
-        if not exists and sum(1 for _ in self.repository.all_images()) >= self.settings.images_per_repository:
+        if not exists and self._is_full():
             raise errors.IMAGE_LIMIT.error(limit=self.settings.images_per_repository, **where)
+
+    def _is_full(self) -> bool:
+        limit = self.settings.images_per_repository
+        # Deleted images count as long as there are fewer with them than allowed, because that is faster.
+        return len(self.repository.images) >= limit and sum(1 for _ in self.repository.all_images()) >= limit
 
     def _store(self, image: StoredImage, tag: str | None) -> None:
         if self.repository.image(image.digest) is None:
             # Only a first push sets the date: aws/containers-roadmap#2746.
-            self.repository.images.setdefault(image.digest, Timeline()).set(image, self.now)
+            self.repository.add_image(image, self.now)
         if tag:
-            pointer = StoredTag(digest=image.digest, created_at=self.now)
-            self.repository.tags.setdefault(tag, Timeline()).set(pointer, self.now)
+            self._point(tag, StoredTag(digest=image.digest, created_at=self.now))
 
     def _untag(self, tag: str) -> None:
-        self.repository.tags[tag].set(None, self.now)
+        self._point(tag, None)
+
+    def _point(self, tag: str, target: StoredTag | None) -> None:
+        before = self.repository.tag(tag)
+        self.repository.point(tag, target, self.now)
+        self.moves.append(
+            TagMove(tag=tag, before=str(before.digest) if before else "", after=str(target.digest) if target else "")
+        )
 
     def _parents(self, digest: Digest) -> list[str]:
-        return [str(image.digest) for image in self.repository.all_images() if digest in image.children]
+        since = self.now - self.settings.removed_index_lag_seconds
+        indexes = self.repository.listed_by.get(digest, ())
+        return [str(index) for index in indexes if any(self.repository.images[index].values(since))]
 
     def _refusal(self, image: ImageId) -> tuple[str, str] | None:
         if not image.digest and not image.tag:
@@ -235,7 +254,7 @@ def _digest(text: str | None) -> Digest | None:
         return None
 
 
-def _stored(manifest: Manifest, size: int, now: float) -> StoredImage:
+def _stored(manifest: Manifest, size: int, pushed_at: float) -> StoredImage:
     fields = json.loads(manifest.content)
     annotations = fields.get("annotations")
     return StoredImage(
@@ -249,7 +268,7 @@ def _stored(manifest: Manifest, size: int, now: float) -> StoredImage:
         artifact_media_type=manifest.blobs[0].media_type if manifest.blobs else "",
         annotations=annotations if isinstance(annotations, dict) else {},
         size=size,
-        pushed_at=now,
+        pushed_at=pushed_at,
     )
 
 
@@ -261,7 +280,7 @@ def _is_schema1(content: bytes) -> bool:
     return isinstance(data, dict) and data.get("schemaVersion") == 1 and isinstance(data.get("fsLayers"), list)
 
 
-def _schema1(content: bytes, now: float) -> StoredImage:
+def _schema1(content: bytes, pushed_at: float) -> StoredImage:
     layers = [_digest(str(layer.get("blobSum"))) for layer in json.loads(content)["fsLayers"]]
     return StoredImage(
         content=content,
@@ -274,5 +293,5 @@ def _schema1(content: bytes, now: float) -> StoredImage:
         artifact_media_type="",
         annotations={},
         size=0,
-        pushed_at=now,
+        pushed_at=pushed_at,
     )

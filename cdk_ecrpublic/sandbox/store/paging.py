@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import heapq
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -38,10 +39,10 @@ def page(items: Iterable[T], size: int, token: str | None, key: Callable[[T], st
         ServiceError: The token is invalid.
     """
     last = b"" if token is None else _rank(_last_key(token))
-    ranked = sorted(((_rank(key(item)), item) for item in items), key=lambda pair: pair[0])
-    left = [item for rank, item in ranked if rank > last]
-    chosen = left[:size]
-    return chosen, _token(key(chosen[-1])) if len(left) > size else None
+    ranked = ((_rank(key(item)), item) for item in items)
+    found = heapq.nsmallest(size + 1, (pair for pair in ranked if pair[0] > last), key=lambda pair: pair[0])
+    chosen = [item for _, item in found[:size]]
+    return chosen, _token(key(chosen[-1])) if len(found) > size else None
 
 
 def _rank(key: str) -> bytes:

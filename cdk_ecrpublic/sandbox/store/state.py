@@ -67,6 +67,21 @@ class StoredTag:
     created_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagMove:
+    """
+    One change of a tag.
+
+    Attributes:
+        before: The digest that the tag pointed to; empty for a new tag.
+        after: The digest that the tag points to; empty for a deleted tag.
+    """
+
+    tag: str
+    before: str
+    after: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Upload:
     """
@@ -91,7 +106,13 @@ class Upload:
 
 @dataclass(slots=True, kw_only=True)
 class Repository:
-    """A repository and its content. Tags and digests are in separate maps."""
+    """
+    A repository and its content. Tags and digests are in separate maps.
+
+    Attributes:
+        listed_by: The indexes that have ever listed an image.
+        named: The tags that have ever pointed to an image.
+    """
 
     account: str
     name: str
@@ -103,11 +124,25 @@ class Repository:
     policy: str | None = None
     catalog_data: Mapping[str, object] | None = None
     resource_tags: TagMap = field(default_factory=dict)
+    listed_by: dict[Digest, dict[Digest, None]] = field(default_factory=dict, repr=False)
+    named: dict[Digest, dict[str, None]] = field(default_factory=dict, repr=False)
 
     @property
     def arn(self) -> str:
         """The ARN, which has no Region."""
         return f"arn:aws:ecr-public::{self.account}:repository/{self.name}"
+
+    def add_image(self, image: StoredImage, now: float) -> None:
+        """Store an image."""
+        self.images.setdefault(image.digest, Timeline()).set(image, now)
+        for child in image.children:
+            self.listed_by.setdefault(child, {})[image.digest] = None
+
+    def point(self, tag: str, target: StoredTag | None, now: float) -> None:
+        """Change a tag."""
+        self.tags.setdefault(tag, Timeline()).set(target, now)
+        if target:
+            self.named.setdefault(target.digest, {})[tag] = None
 
     def image(self, digest: Digest, view: View = LATEST) -> StoredImage | None:
         """Return an image by its digest."""
@@ -129,7 +164,8 @@ class Repository:
 
     def tags_of(self, digest: Digest, view: View = LATEST) -> list[str]:
         """Return the names of the tags that point to an image."""
-        return [name for name, tag in self.all_tags(view) if tag.digest == digest]
+        named = ((name, self.tag(name, view)) for name in self.named.get(digest, ()))
+        return [name for name, tag in named if tag and tag.digest == digest]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -48,3 +49,8 @@ class Timeline(Generic[T]):
             if when <= view.now - view.lag_seconds:
                 return value
         return None
+
+    def values(self, since: float) -> Iterator[T]:
+        """Yield the current value, and those that it has had since a time."""
+        ends = [*(when for when, _ in self._changes[1:]), float("inf")]
+        return (value for (_, value), end in zip(self._changes, ends, strict=True) if value is not None and end > since)

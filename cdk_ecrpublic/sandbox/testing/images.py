@@ -79,6 +79,7 @@ def build_image(
     platforms: Sequence[str] = ("linux/amd64",),
     media_type: ManifestMediaType = ManifestMediaType.OCI_MANIFEST,
     labels: Mapping[str, str] | None = None,
+    created: str = "1970-01-01T00:00:00Z",
 ) -> Image:
     """
     Build an image, or for several platforms an index with one image for each.
@@ -90,9 +91,10 @@ def build_image(
         platforms: Platforms as ``os/architecture[/variant]``.
         media_type: The media type of the images; an index is of the same family (OCI or Docker).
         labels: Go into the config.
+        created: Goes into the config: a time in the format of RFC 3339.
     """
     layer = _layer(files)
-    images = [_image(layer, Platform.parse(platform), media_type, labels or {}) for platform in platforms]
+    images = [_image(layer, Platform.parse(platform), media_type, labels or {}, created) for platform in platforms]
     return images[0] if len(images) == 1 else _index(images, platforms, INDEX_TYPES[media_type])
 
 
@@ -199,12 +201,16 @@ def _layer(files: Mapping[str, bytes]) -> tuple[bytes, str]:
 
 
 def _image(
-    layer: tuple[bytes, str], platform: Platform, media_type: ManifestMediaType, labels: Mapping[str, str]
+    layer: tuple[bytes, str],
+    platform: Platform,
+    media_type: ManifestMediaType,
+    labels: Mapping[str, str],
+    created: str,
 ) -> Image:
     packed, unpacked_digest = layer
     config = _json(
         {
-            "created": "1970-01-01T00:00:00Z",
+            "created": created,
             "architecture": platform.architecture,
             "os": platform.os,
             **({"variant": platform.variant} if platform.variant else {}),

@@ -26,6 +26,46 @@ export interface Index {
   readonly Annotations?: Readonly<Record<string, string>>;
 }
 
+/** Moving tags that must not go to a lower version. */
+export interface ForwardOnly {
+  readonly Tags: readonly string[];
+  readonly OnOlder?: 'Skip' | 'Refuse';
+  readonly OnUnknown?: 'Refuse' | 'Proceed';
+  readonly Prefix?: string;
+  readonly Suffix?: string;
+}
+
+export interface ScanFindings {
+  readonly MaxSeverity: 'NONE' | 'INFORMATIONAL' | 'LOW' | 'MEDIUM' | 'HIGH' | 'CRITICAL';
+  readonly OnlyFixable?: boolean;
+  readonly AllowUnrated?: boolean;
+  readonly Ignore?: ReadonlyArray<{ readonly Name: string; readonly Reason: string; readonly Until: string }>;
+  readonly MaxAgeSeconds?: number;
+  readonly AllowStates?: readonly (
+    | 'FAILED'
+    | 'FINDINGS_UNAVAILABLE'
+    | 'IMAGE_ARCHIVED'
+    | 'LIMIT_EXCEEDED'
+    | 'SCAN_ELIGIBILITY_EXPIRED'
+    | 'SCAN_NOT_FOUND'
+    | 'UNSUPPORTED_IMAGE'
+  )[];
+}
+
+export type RequiredSignature =
+  | { readonly KmsKeyArn: string; readonly Repository?: string }
+  | { readonly SigningProfileArn: string };
+
+export type RequiredSignatures = { readonly EachPlatform?: boolean } & (
+  | { readonly AllOf: readonly RequiredSignature[] }
+  | { readonly AnyOf: readonly RequiredSignature[] }
+);
+
+export type SignWith = { readonly Children?: boolean } & (
+  | { readonly KmsKeyArn: string; readonly As?: 'Referrer' | 'Tag' }
+  | { readonly SigningProfileArn: string }
+);
+
 /** The properties, by the names that the reference explains. */
 export interface PublicImageProperties {
   readonly RegistryId?: string;
@@ -36,6 +76,19 @@ export interface PublicImageProperties {
   readonly Platforms?: readonly string[];
   readonly RequiredPlatforms?: readonly string[];
   readonly ImmutableTags?: readonly string[];
+  readonly ForwardOnly?: ForwardOnly;
+  readonly RequiredReferrers?: { readonly Types: readonly string[]; readonly EachPlatform?: boolean };
+  readonly ScanFindings?: ScanFindings;
+  readonly RequiredSignatures?: RequiredSignatures;
+  readonly WarnOnly?: readonly (
+    | 'RequiredPlatforms'
+    | 'ImmutableTags'
+    | 'ForwardOnly'
+    | 'RequiredReferrers'
+    | 'ScanFindings'
+    | 'RequiredSignatures'
+  )[];
+  readonly SignWith?: SignWith;
   readonly IncludeReferrers?: boolean;
   readonly OnTagRemoved?: 'Keep' | 'Untag';
   readonly OnDelete?: 'Keep' | 'Delete';

@@ -1,4 +1,4 @@
-"""What Systems Manager has of the function's records: each is read once, and none is written."""
+"""Read the function's records from Systems Manager, each once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class KnownParameters:
     The parameters of one account and Region.
 
     Attributes:
-        store: None: it may not be asked; what was read until then is still known.
+        store: None if nothing more can be read; what has been read is still known.
     """
 
     store: Parameters | None
@@ -28,10 +28,10 @@ class KnownParameters:
 
     def read(self, name: str) -> str | None:
         """
-        Return the text; None when there is none.
+        Return a string; None if it does not exist.
 
         Raises:
-            AccessError: We may not know.
+            AccessError: It cannot be read.
         """
         if name not in self._texts:
             self._texts[name] = self._ask("ssm:GetParameter", lambda store: store.read(name))
@@ -39,19 +39,19 @@ class KnownParameters:
 
     def list(self, path: str) -> Mapping[str, str]:
         """
-        Return name and text of all that is directly below *path*.
+        Return the strings directly below *path*, by name.
 
         Raises:
-            AccessError: We may not know.
+            AccessError: They cannot be read.
         """
         if path not in self._paths:
             self._paths[path] = self._ask("ssm:GetParametersByPath", lambda store: store.list(path))
         return self._paths[path]
 
     def _ask(self, operation: str, ask: Callable[[Parameters], T]) -> T:
-        """Ask; what the service denies once, it denies each time."""
+        """Call the store. Once an operation was denied, it is not called again."""
         if self.store is None:
-            message = "what the function remembers is known only with AWS credentials of its account"
+            message = "the records of the function can be read only with AWS credentials of its account"
             raise AccessError(message, operation=operation)
         try:
             if operation in self._refusals:

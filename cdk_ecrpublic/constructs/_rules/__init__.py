@@ -1,0 +1,1 @@
+"""The built-in release rules, one module for each."""

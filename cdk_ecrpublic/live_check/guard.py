@@ -1,0 +1,140 @@
+"""Refuses requests that touch anything that the run did not create."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+from .errors import NotOwnError
+from .normalize import SANDBOX_DOWNLOADS
+
+PREFIX = "cdk-ecrpublic-live-check"
+"""The first part of the names of everything that a run creates."""
+
+EXPIRY_TAG = "cdk-ecrpublic-live-check-expires"
+"""The tag of repositories and stacks: when ``--sweep`` may remove them."""
+
+GRACE = timedelta(minutes=10)
+
+_WITHOUT_REPOSITORY = ("DescribeRegistries", "GetAuthorizationToken", "GetRegistryCatalogData")
+"""Operations of the account that only read."""
+
+_SAFE_PATHS = ("/v2/", "/v2/_catalog", "/token", "/token/")
+_READS = ("GET", "HEAD")
+
+
+@dataclass(slots=True, kw_only=True)
+class Guard:
+    """
+    What belongs to one run.
+
+    Attributes:
+        run: The random name of the run: letters and digits.
+        account: The account.
+        hosts: The registry hosts.
+        alias: The alias of the account's registry, once it is known.
+    """
+
+    run: str
+    account: str
+    hosts: tuple[str, ...]
+    alias: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of the names of all repositories of the run."""
+        return f"{PREFIX}/{self.run}/"
+
+    @property
+    def stack(self) -> str:
+        """The beginning of the names of all stacks of the run."""
+        return f"{PREFIX}-{self.run}-"
+
+    @property
+    def unknown_alias(self) -> str:
+        """An alias that no registry has."""
+        return f"unknown-{self.run}"
+
+    def check_api(self, operation: str, parameters: Mapping[str, object]) -> None:
+        """
+        Check a call of ECR Public.
+
+        Raises:
+            NotOwnError: It is about a repository of someone else, or about the whole registry.
+        """
+        names = [parameters.get("repositoryName"), *_strings(parameters.get("repositoryNames"))]
+        arn = parameters.get("resourceArn")
+        if arn is not None:
+            names.append(str(arn).removeprefix(f"arn:aws:ecr-public::{self.account}:repository/"))
+        own = [name for name in names if name is not None]
+        reads = operation in _WITHOUT_REPOSITORY or operation == "DescribeRepositories"
+        if not (own or reads) or not all(str(name).startswith(self.prefix) for name in own):
+            message = f"{operation} of {own or 'the whole registry'} was not sent: the run owns {self.prefix}…"
+            raise NotOwnError(message)
+        if parameters.get("registryId", self.account) not in (self.account, self.alias, self.unknown_alias):
+            message = f"{operation} was not sent: its registry is not that of the account"
+            raise NotOwnError(message)
+
+    def check_http(self, method: str, url: str, *, has_login: bool) -> None:
+        """
+        Check a request to the registry API. A download from another host may only be read, without a login.
+
+        Raises:
+            NotOwnError: It is about a repository of someone else, or would send a login elsewhere.
+        """
+        parts = urlsplit(url)
+        if parts.netloc not in self.hosts:
+            is_allowed = method in _READS and not has_login
+        elif parts.path in _SAFE_PATHS or parts.path.startswith(SANDBOX_DOWNLOADS):
+            is_allowed = method in _READS
+        else:
+            own = "|".join(re.escape(name) for name in (self.alias, self.unknown_alias) if name)
+            is_own = re.match(f"/v2/(?:{own})/{re.escape(self.prefix)}", parts.path) is not None
+            # A server may resolve dots, also encoded ones.
+            is_allowed = is_own and ".." not in parts.path and "%" not in parts.path
+        if not is_allowed:
+            message = f"{method} {parts.netloc}{parts.path} was not sent: the run owns {self.prefix}…"
+            raise NotOwnError(message)
+
+    @property
+    def parameters(self) -> str:
+        """The path of the parameters of the run in Systems Manager."""
+        return f"/{PREFIX}/{self.run}"
+
+    def check_other(self, service: str, operation: str, parameters: Mapping[str, object]) -> None:
+        """
+        Check a call of CloudFormation, Lambda or Systems Manager.
+
+        Raises:
+            NotOwnError: It is about a stack or a parameter of someone else.
+        """
+        stack, path = parameters.get("StackName"), parameters.get("Path")
+        if service == "lambda":
+            is_own = str(parameters.get("FunctionName")).startswith(self.stack)
+        elif service == "cloudformation":
+            is_own = str(stack).startswith(self.stack) if stack is not None else operation == "DescribeStacks"
+        else:
+            names = [str(path)] if path is not None else _strings(parameters.get("Names"))
+            is_own = service == "ssm" and all(f"{name}/".startswith(f"{self.parameters}/") for name in names)
+        if not is_own:
+            message = f"{service} {operation} was not sent: the run owns {self.stack}… and {self.parameters}/…"
+            raise NotOwnError(message)
+
+
+def expiry_tags(seconds: float) -> list[dict[str, str]]:
+    """Return the tags of something that a run needs for at most *seconds*."""
+    expires = datetime.now(UTC) + timedelta(seconds=seconds) + GRACE
+    return [{"Key": EXPIRY_TAG, "Value": expires.isoformat(timespec="seconds")}]
+
+
+def is_expired(tags: Iterable[Mapping[str, str]], now: datetime) -> bool:
+    """Return whether the tags say so. What has no such tag was not created by a run."""
+    values = {tag["Key"]: tag["Value"] for tag in tags}
+    return EXPIRY_TAG in values and datetime.fromisoformat(values[EXPIRY_TAG]) < now
+
+
+def _strings(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list | tuple) else []

@@ -1,0 +1,120 @@
+"""The IAM policy that is sufficient for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .guard import PREFIX
+
+REPOSITORY_ACTIONS = (
+    "BatchCheckLayerAvailability",
+    "BatchDeleteImage",
+    "CompleteLayerUpload",
+    "CreateRepository",
+    "DeleteRepository",
+    "DeleteRepositoryPolicy",
+    "DescribeImageTags",
+    "DescribeImages",
+    "GetRepositoryCatalogData",
+    "GetRepositoryPolicy",
+    "InitiateLayerUpload",
+    "ListTagsForResource",
+    "PutImage",
+    "SetRepositoryPolicy",
+    "TagResource",
+    "UploadLayerPart",
+)
+
+
+STACK_ACTIONS = (
+    "CreateStack",
+    "DeleteStack",
+    "DescribeStackResources",
+    "DescribeStacks",
+    "RollbackStack",
+    "TagResource",
+    "UpdateStack",
+)
+
+FUNCTION_ACTIONS = (
+    "CreateFunction",
+    "DeleteFunction",
+    "GetFunction",
+    "GetFunctionCodeSigningConfig",
+    "GetFunctionConfiguration",
+    "GetFunctionRecursionConfig",
+    "GetRuntimeManagementConfig",
+    "InvokeFunction",
+    "TagResource",
+    "UpdateFunctionCode",
+)
+
+ROLE_ACTIONS = (
+    "CreateRole",
+    "DeleteRole",
+    "DeleteRolePolicy",
+    "GetRole",
+    "GetRolePolicy",
+    "ListAttachedRolePolicies",
+    "ListRolePolicies",
+    "PutRolePolicy",
+    "TagRole",
+)
+
+
+def policy(account: str, *, with_stacks: bool = False) -> dict[str, Any]:
+    """Return the policy document: writes to what a run creates, and reads of names."""
+    statements = [*_registry(account), *(_stacks(account) if with_stacks else ())]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _stacks(account: str) -> list[dict[str, Any]]:
+    """Return the statements for the cases that deploy stacks."""
+
+    def allow(sid: str, service: str, actions: Sequence[str], resource: str, **more: object) -> dict[str, Any]:
+        names = [f"{service}:{action}" for action in actions]
+        return {"Sid": sid, "Effect": "Allow", "Action": names, "Resource": resource, **more}
+
+    regional = f"us-east-1:{account}"
+    role = f"arn:aws:iam::{account}:role/{PREFIX}-*"
+    to_lambda = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    parameters = f"arn:aws:ssm:{regional}:parameter/{PREFIX}/*"
+    return [
+        allow("OwnStacks", "cloudformation", STACK_ACTIONS, f"arn:aws:cloudformation:{regional}:stack/{PREFIX}-*"),
+        allow("FindExpiredStacks", "cloudformation", ["DescribeStacks"], "*"),
+        allow("OwnFunction", "lambda", FUNCTION_ACTIONS, f"arn:aws:lambda:{regional}:function:{PREFIX}-*"),
+        allow("OwnRole", "iam", ROLE_ACTIONS, role),
+        allow("PassOwnRole", "iam", ["PassRole"], role, Condition=to_lambda),
+        allow("OwnParameters", "ssm", ["DeleteParameters", "GetParametersByPath"], parameters),
+    ]
+
+
+def _registry(account: str) -> list[dict[str, Any]]:
+    arn = f"arn:aws:ecr-public::{account}"
+    return [
+        {
+            "Sid": "OwnRepositories",
+            "Effect": "Allow",
+            "Action": [f"ecr-public:{action}" for action in REPOSITORY_ACTIONS],
+            "Resource": f"{arn}:repository/{PREFIX}/*",
+        },
+        {
+            "Sid": "ProveThatNothingIsLeft",
+            "Effect": "Allow",
+            "Action": "ecr-public:DescribeRepositories",
+            "Resource": f"{arn}:repository/*",
+        },
+        {
+            "Sid": "ReadTheAlias",
+            "Effect": "Allow",
+            "Action": "ecr-public:DescribeRegistries",
+            "Resource": f"{arn}:registry/{account}",
+        },
+        {
+            "Sid": "LogIn",
+            "Effect": "Allow",
+            "Action": ["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"],
+            "Resource": "*",
+        },
+    ]

@@ -1,0 +1,348 @@
+"""Stacks with custom resources that tell what CloudFormation sends to them."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import LiveCheckError
+from .guard import PREFIX, expiry_tags
+
+if TYPE_CHECKING:
+    from .session import Session
+    from .target import Target
+    from .transport import Response
+
+PROBE_FILE = Path(__file__).with_name("probe_function.txt")
+"""The code of the function. It is not a module of the package: it runs in Lambda only."""
+
+PROBE, PROBE_TYPE = "probe", "Custom::Probe"
+IMAGE_TYPE = "Custom::ECRPublicImage"
+
+RECORDS = "cdk-ecrpublic"
+"""Below this path, the function of this project keeps its records."""
+
+GONE = "does not exist"
+
+POLL_SECONDS = 3.0
+POLLS_MAX = 200
+TIMEOUT_SECONDS = "60"
+
+Resources = Mapping[str, Mapping[str, object]]
+
+
+@dataclass(slots=True)
+class Stacks:
+    """
+    The stacks of one run.
+
+    Attributes:
+        names: The stacks that exist.
+    """
+
+    session: Session
+    names: list[str] = field(default_factory=list)
+    _tokens: dict[str, str] = field(default_factory=dict)
+    _has_code: bool = False
+
+    def call(self, operation: str, name: str, **parameters: Any) -> Response:  # noqa: ANN401
+        """Call an operation about a stack of the run."""
+        send = self.session.transport.other
+        return self.session.patiently(lambda: send("cloudformation", operation, StackName=name, **parameters))
+
+    def create(self, name: str, template: Mapping[str, object], **parameters: Any) -> Response:  # noqa: ANN401
+        """Create a stack with an expiry tag."""
+        tags = expiry_tags(self.session.transport.budget.seconds)
+        self.names.append(name)
+        return self.call("CreateStack", name, TemplateBody=json.dumps(template), Tags=tags, **parameters)
+
+    def wait(self, name: str) -> str:
+        """
+        Return the status of a stack once it has ended, or GONE.
+
+        Raises:
+            LiveCheckError: It does not end, or its status cannot be read, which proves nothing.
+        """
+        for _ in range(POLLS_MAX):
+            response = self.call("DescribeStacks", name)
+            if response.code == "ValidationError" and "does not exist" in response.message:
+                return GONE
+            if response.code:
+                message = f"the status of stack {name} cannot be read: {response.code}: {response.message}"
+                raise LiveCheckError(message)
+            status = str(response.data["Stacks"][0]["StackStatus"])
+            if not status.endswith("_IN_PROGRESS"):
+                return status
+            self.session.endpoint.wait(POLL_SECONDS if self.session.endpoint.scheme == "https" else 0.2)
+        message = f"stack {name} did not end in time"
+        raise LiveCheckError(message)
+
+    def tokens(self, types: Iterable[str]) -> Mapping[str, str]:
+        """
+        Return the ARN of the function for each resource type. Their stack is created when it is first needed.
+
+        Raises:
+            LiveCheckError: It cannot be created.
+        """
+        name = f"{self.session.guard.stack}{PROBE}"
+        if not self._tokens:
+            template = probe_template(name, self.session.guard.run)
+            response = self.create(name, template, Capabilities=["CAPABILITY_NAMED_IAM"])
+            if response.code or self.wait(name) != "CREATE_COMPLETE":
+                message = f"the stack with the function could not be created: {response.code} {response.message}"
+                raise LiveCheckError(message)
+            outputs = self.call("DescribeStacks", name).data["Stacks"][0]["Outputs"]
+            arns = {each["OutputKey"]: each["OutputValue"] for each in outputs}
+            self._tokens = {PROBE_TYPE: arns["Probe"], IMAGE_TYPE: arns["Function"]}
+        if IMAGE_TYPE in types and not self._has_code:
+            self._upload_code(self._tokens[IMAGE_TYPE])
+            self._has_code = True
+        return self._tokens
+
+    def _upload_code(self, function: str) -> None:
+        """Give the function the code of this project, which is too large for a template."""
+        name = function.rpartition(":")[2]
+        send = self.session.transport.other
+        response = send("lambda", "UpdateFunctionCode", FunctionName=name, ZipFile=packed_function())
+        for _ in range(POLLS_MAX):
+            if response.code or response.data.get("LastUpdateStatus", "Successful") != "InProgress":
+                break
+            self.session.endpoint.wait(1.0)
+            response = send("lambda", "GetFunctionConfiguration", FunctionName=name)
+        if response.code:
+            message = f"the code of the function could not be uploaded: {response.code} {response.message}"
+            raise LiveCheckError(message)
+
+    def seen(self, case: str) -> list[dict[str, Any]]:
+        """Return what the custom resources of a case were sent, in order."""
+        path = self.path(case)
+        found: list[dict[str, str]] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self.session.transport.other("ssm", "GetParametersByPath", Path=path, Recursive=True, **token).data
+            found += page["Parameters"]
+            if not page.get("NextToken"):
+                break
+            token = {"NextToken": page["NextToken"]}
+        return [json.loads(each["Value"]) for each in sorted(found, key=lambda each: each["Name"])]
+
+    def path(self, case: str = "") -> str:
+        """Return the path of the parameters in which the function keeps what it sees."""
+        return f"/{PREFIX}/{self.session.guard.run}/{case}".rstrip("/")
+
+    def clean_up(self) -> None:
+        """
+        Delete the stacks and parameters of the run, that of the function last.
+
+        Raises:
+            LiveCheckError: Something is left.
+        """
+        if not self.names:
+            return
+        own = [name for name in self.names if not name.endswith(f"-{PROBE}")]
+        for name in own:
+            self.call("DeleteStack", name)
+        for name in own:
+            self._end_deletion(name)
+        # The functions are needed until the custom resources are gone.
+        self.delete(f"{self.session.guard.stack}{PROBE}")
+        self.names.clear()
+        self.forget()
+
+    def delete(self, name: str) -> None:
+        """
+        Delete a stack.
+
+        Raises:
+            LiveCheckError: It was not deleted.
+        """
+        self.call("DeleteStack", name)
+        self._end_deletion(name)
+
+    def _end_deletion(self, name: str) -> None:
+        """Wait for a deletion. Custom resources that refuse to be deleted stand for nothing, and are left out."""
+        status = self.wait(name)
+        if status == "DELETE_FAILED":
+            resources = self.call("DescribeStackResources", name).data["StackResources"]
+            left = [each for each in resources if each["ResourceStatus"] != "DELETE_COMPLETE"]
+            kept = [each["LogicalResourceId"] for each in left if each["ResourceType"] == PROBE_TYPE]
+            self.call("DeleteStack", name, RetainResources=kept)
+            status = self.wait(name)
+        if status not in ("DELETE_COMPLETE", GONE):
+            message = f"stack {name} was not deleted: {status}; delete it, or run again with --sweep"
+            raise LiveCheckError(message)
+
+    def forget(self) -> None:
+        """Delete the parameters of the run."""
+        send = self.session.transport.other
+        while parameters := send("ssm", "GetParametersByPath", Path=self.path(), Recursive=True).data["Parameters"]:
+            send("ssm", "DeleteParameters", Names=[each["Name"] for each in parameters])
+
+
+@dataclass(slots=True)
+class ProbeStack:
+    """
+    The stack of one case: custom resources one after the other, which respond as their properties say.
+
+    Properties of a resource:
+        ``Fail``: the request types that fail, as ``Create,Delete``. ``Id``: the physical id.
+        ``FailedId``: the physical id in a response that fails. ``Bytes``: the size of the response.
+        ``ServiceTimeout``. ``Value``: any string, to change something.
+    """
+
+    target: Target
+    suffix: str = ""
+    _known: int = 0
+    _exists: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the stack."""
+        return f"{self.target.session.guard.stack}{self.key}"
+
+    @property
+    def key(self) -> str:
+        """The part of the name that does not differ between runs."""
+        return f"{self.target.recording.case}{self.suffix}"
+
+    def deploy(self, note: str, resources: Resources, **options: Any) -> None:  # noqa: ANN401
+        """Create or update the stack, and record its status and the requests that the resources got."""
+        stacks = self.target.session.stacks
+        types = {str(each.get("Type", PROBE_TYPE)) for each in resources.values()}
+        template = stack_template(stacks.tokens(types), self.key, resources)
+        if self._exists:
+            response = stacks.call("UpdateStack", self.name, TemplateBody=json.dumps(template), **options)
+        else:
+            response = stacks.create(self.name, template, **options)
+            self._exists = True
+        self._observe(note, response)
+
+    def delete(self, note: str = "delete") -> None:
+        """Delete the stack, and record the same."""
+        self._observe(note, self.target.session.stacks.call("DeleteStack", self.name))
+
+    def roll_back(self, note: str = "roll back") -> None:
+        """Roll back a stack whose update failed without rollback, and record the same."""
+        self._observe(note, self.target.session.stacks.call("RollbackStack", self.name))
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return all requests so far, as the function keeps them."""
+        return self.target.session.stacks.seen(self.key)
+
+    def _observe(self, note: str, response: Response) -> None:
+        stacks = self.target.session.stacks
+        if response.code:
+            self.target.observe(note, self.target.text(f"{response.code}: {response.message}"))
+            return
+        status = stacks.wait(self.name)
+        self.target.expect_writes()
+        seen = self.events()
+        new, self._known = seen[self._known :], len(seen)
+        self.target.observe(f"{note}: the stack", status)
+        self.target.observe(f"{note}: requests", [self.target.text(_line(each)) for each in new])
+
+
+def _line(seen: Mapping[str, Any]) -> str:
+    old = f", old value {seen['old']}" if seen["old"] is not None else ""
+    identity = seen["id"] or "none"
+    return f"{seen['type']} of {seen['resource']} with id {identity} and value {seen['value']}{old} in {seen['status']}"
+
+
+def stack_template(tokens: Mapping[str, str], case: str, resources: Resources) -> dict[str, Any]:
+    """Return a template in which each resource is created after the one before it."""
+    names = list(resources)
+    return {
+        "Resources": {
+            name: {
+                **({"DependsOn": names[number - 1]} if number else {}),
+                **_resource(tokens, case, resources[name]),
+            }
+            for number, name in enumerate(names)
+        }
+    }
+
+
+def _resource(tokens: Mapping[str, str], case: str, given: Mapping[str, object]) -> dict[str, Any]:
+    kind = str(given.get("Type", PROBE_TYPE))
+    own = {"Case": case} if kind == PROBE_TYPE else {}
+    properties = {name: value for name, value in given.items() if name != "Type"}
+    return {
+        "Type": kind,
+        "Properties": {"ServiceToken": tokens[kind], "ServiceTimeout": TIMEOUT_SECONDS, **own, **properties},
+    }
+
+
+def packed_function() -> bytes:
+    """Return the code of the function of this project as a zip file."""
+    folder = (Path(__file__).parents[1] / "_assets" / "lambda_handler").resolve()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*.py")):
+            archive.write(path, f"lambda_handler/{path.relative_to(folder).as_posix()}")
+    return packed.getvalue()
+
+
+def probe_template(name: str, run: str) -> dict[str, Any]:
+    """Return the template of both functions. They may not write logs, so they leave no log groups."""
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
+    document = {"Version": "2012-10-17", "Statement": _allowed(run)}
+    return {
+        "Resources": {
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "RoleName": name,
+                    "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+                    "Policies": [{"PolicyName": "probe", "PolicyDocument": document}],
+                },
+            },
+            "Probe": _function(name, "index.handler", PROBE_FILE.read_text(encoding="utf-8"), run),
+            "Function": _function(f"{name}-image", "lambda_handler.entrypoint.handler", "# replaced", run),
+        },
+        "Outputs": {each: {"Value": {"Fn::GetAtt": [each, "Arn"]}} for each in ("Probe", "Function")},
+    }
+
+
+def _allowed(run: str) -> list[dict[str, object]]:
+    """Return the statements of the role of both functions."""
+
+    def allow(actions: Sequence[str], resource: object) -> dict[str, object]:
+        return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+
+    repositories = {"Fn::Sub": f"arn:aws:ecr-public::${{AWS::AccountId}}:repository/{PREFIX}/{run}/*"}
+    return [
+        allow(["ssm:PutParameter"], _arn("ssm", f"parameter/{PREFIX}/{run}/*")),
+        allow(["cloudformation:Describe*"], _arn("cloudformation", f"stack/{PREFIX}-*")),
+        allow(["ecr-public:*"], repositories),
+        allow(["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"], "*"),
+        allow(
+            ["ssm:DeleteParameter", "ssm:GetParameter", "ssm:GetParametersByPath", "ssm:PutParameter"],
+            _arn("ssm", f"parameter/{RECORDS}/*"),
+        ),
+    ]
+
+
+def _function(name: str, handler: str, code: str, run: str) -> dict[str, Any]:
+    return {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "FunctionName": name,
+            "Runtime": "python3.14",
+            "Architectures": ["arm64"],
+            "Handler": handler,
+            "MemorySize": 512,
+            "Timeout": 50,
+            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+            "Environment": {"Variables": {"PARAMETERS": f"/{PREFIX}/{run}"}},
+            "Code": {"ZipFile": code},
+        },
+    }
+
+
+def _arn(service: str, resource: str) -> dict[str, str]:
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"}

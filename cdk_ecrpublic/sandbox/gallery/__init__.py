@@ -1,0 +1,1 @@
+"""The gallery: read-only web pages of what is in the sandbox."""

@@ -1,0 +1,1 @@
+"""The monitor: tags of deployed images that were moved by someone else."""

@@ -1,0 +1,87 @@
+"""Ask the rules of a declaration about a request, for the function and for the review commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ..errors import AccessError, NotFoundError
+from ..oci import Digest
+from ..publish.content import Content, content_in_destination
+from ..publish.limits import LIMITS
+from ..publish.plan import Observed
+from ..publish.ports import SourcePorts
+from ..publish.rule import Release, Verdict, judge
+from ..spec import Declaration
+from .planning import release_of
+from .takeover import taken_by_undone
+from .turn import Turn
+
+
+def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callable[[], bool]) -> Verdict:
+    """
+    Ask the rules, and note in *turn* which tags stay. *is_undo* is called only if that makes a difference.
+
+    Raises:
+        ImageError: A rule could not read what it needs.
+    """
+    rules = (*turn.declaration.rules, LIMITS)
+    release = release_of(turn.declaration, content, observed, turn.ports)
+    undoes = any(rule.reads(release) for rule in rules) and is_undo()
+    verdict = Verdict() if undoes else judge(rules, release)
+    objects = verdict.violations or verdict.stays or _has_same_image(turn, content, observed)
+    if undoes or (objects and is_undo()):
+        taken = _taken(turn) if any(map(turn.may_leave, turn.declaration.tags)) else {}
+        verdict = judge(rules, replace(release, is_undo=True, undone=turn.undone_digest, taken=taken))
+    turn.left = frozenset(verdict.stays)
+    turn.taken_elsewhere = _not_own(turn, content, observed)
+    return verdict
+
+
+def _has_same_image(turn: Turn, content: Content, observed: Observed) -> bool:
+    """Whether a tag that a rule may leave is at an image that both declarations have; an undo may give it back."""
+    digest = content.root.digest
+    tags = [tag for tag in (turn.old.tags if turn.old else ()) if observed.tags.get(tag) == digest]
+    return any(map(turn.may_leave, tags)) and turn.undone_digest == digest
+
+
+def _taken(turn: Turn) -> Mapping[str, Digest]:
+    try:
+        return taken_by_undone(turn)
+    except AccessError as error:
+        turn.log.warning(f"tags that the undone release took over are not given back: {error.explain()}")
+        return {}
+
+
+def tags_ahead(
+    declaration: Declaration, digest: Digest, found: Mapping[str, Digest], ports: SourcePorts
+) -> Mapping[str, str]:
+    """
+    Return the tags that the rules of a declaration leave at other images than *digest*, its own, with the reason.
+
+    Raises:
+        ImageError: A rule could not read what it needs.
+    """
+    elsewhere = [tag for tag in declaration.tags if found.get(tag) not in {None, digest}]
+    if not any(rule.may_leave(tag) for rule in declaration.rules for tag in elsewhere):
+        return {}
+    repository = ports.destination
+    content = content_in_destination(repository.manifest(digest), repository, ())
+    # As in an undo: it does not matter whether the rule would refuse a release.
+    release = Release(content=content, tags=declaration.tags, found=found, ports=ports, is_undo=True)
+    return judge(declaration.rules, release).stays
+
+
+def _not_own(turn: Turn, content: Content, observed: Observed) -> frozenset[str]:
+    """Return the tags of the previous declaration that its rules would leave, so that this request takes them over."""
+    if (old := turn.old) is None:
+        return frozenset()
+    found = {tag: at for tag, at in observed.tags.items() if tag in turn.tags and at != content.root.digest}
+    if not any(rule.may_leave(tag) for rule in old.rules for tag in found):
+        return frozenset()
+    try:
+        digest = turn.known_digest(old, turn.event.old_properties)
+        return frozenset(tags_ahead(old, digest, found, turn.ports)) if digest else frozenset()
+    except (AccessError, NotFoundError) as error:
+        turn.log.warning(f"it is not known which tags the previous declaration has left in place: {error.explain()}")
+        return frozenset()

@@ -1,0 +1,258 @@
+"""
+Write the record of a resource, before anything is written to the registry.
+
+An undo of the resource and removals by other resources read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import replace
+
+from ..errors import AccessError, ImageError
+from ..oci import Digest
+from ..publish.content import Content
+from ..publish.plan import Observed
+from .record import Record, declaration_key
+from .records import UNDO, always_has_record, owns_tags, record_segment
+from .turn import Turn, possible_segments
+
+
+def write_record(turn: Turn, content: Content, observed: Observed) -> Collection[str]:
+    """
+    Write the record of the request, if it needs one.
+
+    Returns:
+        The tags to put even if they seem to be in place, because other
+        resources may be removing them.
+
+    Raises:
+        InvalidPropertiesError: The request takes over more tags than fit into a record.
+        RemoteError: The record was not written, for another reason than a missing permission.
+    """
+    digest, existing = content.root.digest, existing_tags(turn, observed)
+    found = _to_give_back(turn, digest, existing)
+    try:
+        segment = record_segment(turn.declaration, shares=_needs_protection(turn, digest, existing, observed))
+        is_creation = turn.old is None and not always_has_record(turn.declaration)
+        has_failed = is_creation and digest in existing.values() and _end_records_of_earlier_resource(turn)
+        if segment == UNDO and not found and not has_failed:
+            return _removed_meanwhile(turn, digest, existing)
+        _write(turn, segment, content, found)
+        if segment != UNDO and not always_has_record(turn.declaration):
+            turn.protection = segment
+    except AccessError as error:
+        lasting = f"; a rollback will leave {', '.join(found)} at {digest}" if found else ""
+        turn.log.warning(f"no record was written for a rollback or a removal{lasting}: {error.explain()}")
+        return existing
+    # The function never removes anything from the registry of another account.
+    return existing if segment != UNDO and turn.ports.destination.is_own else ()
+
+
+def record_failure(turn: Turn) -> None:
+    """
+    Record that an update fails, if its undo could be mistaken for another update.
+
+    If rollback is disabled, the status of the stack does not show an undo.
+    """
+    old = turn.old
+    rules = (*old.rules, *turn.declaration.rules) if old else ()
+    if old is None or not (old.source.pinned is None or any(not rule.applies_to_undo for rule in rules)):
+        return
+    turn.records = replace(turn.records, parameters=turn.ports.undoing_parameters)
+    with suppress(ImageError):
+        if turn.is_rollback or turn.reverses_failed_update:
+            # CloudFormation undoes no undo: what follows is a deployment.
+            return
+        known = turn.read_record(old)
+        record = known or Record(stack=turn.event.stack_id, tags=old.tags)
+        record = replace(
+            record,
+            failed=declaration_key(turn.event.properties),
+            failed_from=declaration_key(turn.event.old_properties),
+            failed_sent=turn.event.sent,
+        )
+        turn.records.write(possible_segments(old)[0], record, known)
+
+
+def existing_tags(turn: Turn, observed: Observed) -> Mapping[str, Digest]:
+    """Return the declared tags that exist and do not belong to the resource, each with its image."""
+    own = set(turn.old.tags if turn.old else ()) - turn.taken_elsewhere
+    existing = {tag: observed.tags[tag] for tag in turn.tags if tag in observed.tags and tag not in own}
+    # An undo takes nothing over: the tags that it declares belonged to the resource before.
+    return {} if existing and (turn.is_undo or turn.is_rollback) else existing
+
+
+def _to_give_back(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Mapping[str, Digest]:
+    """Return the existing tags that an undo has to know: all, if it removes the new ones, else only those that move."""
+    sides = filter(None, (turn.declaration, turn.old))
+    if any(side.untags or side.deletes for side in sides):
+        return existing
+    return {tag: at for tag, at in existing.items() if at != digest}
+
+
+def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest], observed: Observed) -> bool:
+    """
+    Whether other resources may remove tags that already point to this image, so that a record must protect them.
+
+    An undo asks only about tags that the undone update removed: hundreds of images may be rolled back at once.
+
+    If the old declaration protected its tags and this one does not, another
+    resource of the same deployment may remove them.
+    """
+    if turn.declaration.pinned is None or owns_tags(turn.declaration):
+        return False
+    if turn.old is not None and owns_tags(turn.old) and not turn.is_undo:
+        return True
+    shared = {tag for tag, at in existing.items() if at == digest}
+    shared |= _moved_by_others(turn, digest, observed) | _regained(turn, digest, observed)
+    if not shared:
+        return False
+    return any(map(turn.records.owners(digest).own, shared)) or bool(shared & turn.records.at_risk(digest))
+
+
+def _moved_by_others(turn: Turn, digest: Digest, observed: Observed) -> AbstractSet[str]:
+    """Return the tags of the resource that do not exist, or already point to the image that is new to the resource."""
+    if turn.old is None or turn.old.pinned is None:
+        return frozenset()
+    moved = {None} if turn.old.pinned == digest else {None, digest}
+    return {tag for tag in turn.old.tags if tag in turn.declaration.tags and observed.tags.get(tag) in moved}
+
+
+def _regained(turn: Turn, digest: Digest, observed: Observed) -> AbstractSet[str]:
+    """
+    Return the tags that an undo gives back, that the undone update removed, and that are at the image or nowhere.
+
+    If another resource has put such a tag since, it was new to that resource, whose undo is about to remove it.
+    """
+    if turn.old is None or not turn.old.untags or not turn.is_undo:
+        return frozenset()
+    return {tag for tag in turn.tags if tag not in turn.old.tags and observed.tags.get(tag) in {None, digest}}
+
+
+def _removed_meanwhile(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Collection[str]:
+    """Return the tags that pointed to the image, and that another resource has removed while this request looked."""
+    tags = [tag for tag, at in existing.items() if at == digest]
+    seen = turn.ports.destination.resolve(tags)
+    return [tag for tag in tags if seen.get(tag) != digest]
+
+
+def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Digest]) -> None:
+    known = turn.records.read(segment)
+    mine = known if known is not None and known.stack == turn.event.stack_id else None
+    first = turn.records.read_first() if mine is None else None
+    is_first_obsolete = mine is not None and mine.follows_first and turn.has_succeeded_since(mine.sent) is True
+    if turn.is_undo or turn.is_rollback:
+        # A record that only protects has no time, so it does not replace the one of the update that is undone.
+        sent = turn.event.sent if always_has_record(turn.declaration) else 0.0
+        record = mine or replace(_new(turn, existed=None), undoes_to="", sent=sent)
+        record = replace(record, tags=turn.tags, failed="")
+        if turn.old is not None and not set(turn.tags) <= set(turn.old.tags):
+            record = replace(record, regained=turn.event.sent)
+    elif mine is not None and mine.request == turn.event.request_id:
+        # This is a repeated request. What its first delivery put did not exist before.
+        record = mine
+    else:
+        record = _new(turn, found, put=content.root.digest, existed=_existed(turn, content))
+        record = _since_last_success(turn, replace(record, is_new=turn.old is None), mine)
+    if turn.declaration.deletes:
+        record = replace(record, lists=tuple(child.digest for child in content.root.children))
+    if turn.declaration.pinned is None:
+        deployed = (mine or first or record).deployed
+        record = replace(record, deployed=deployed).with_deployed(
+            declaration_key(turn.event.properties), content.root.digest
+        )
+    # CloudFormation may also roll the function back to version 0.1, so the record of 0.1 stays until a success.
+    follows_first = first is not None or (mine is not None and mine.follows_first and not is_first_obsolete)
+    turn.records.write(segment, replace(record, follows_first=follows_first), known)
+    if is_first_obsolete:
+        turn.records.end(first=True)
+
+
+def _end_records_of_earlier_resource(turn: Turn) -> bool:
+    """
+    Delete the records of an earlier resource of the same name. It was retained, so CloudFormation sent no Delete.
+
+    Returns:
+        Whether there is a record of a creation that failed without a rollback.
+        It becomes the record of this creation, because CloudFormation deletes
+        the failed resource at the end of this deployment.
+    """
+    has_failed = False
+    for segment in possible_segments(turn.declaration):
+        record = turn.records.read(segment)
+        if record is None or record.request == turn.event.request_id:
+            continue
+        if (
+            record.left_over
+            or record.stack != turn.event.stack_id
+            or turn.has_succeeded_since(record.sent) is not False
+        ):
+            turn.records.end(segment)
+        else:
+            has_failed = True
+    return has_failed
+
+
+def _new(
+    turn: Turn,
+    found: Mapping[str, Digest] | None = None,
+    *,
+    put: Digest | None = None,
+    existed: frozenset[Digest] | None,
+) -> Record:
+    event, old = turn.event, turn.old
+    return Record(
+        stack=event.stack_id,
+        request=event.request_id,
+        sent=event.sent,
+        undoes_to=declaration_key(event.old_properties) if old else "",
+        tags=turn.tags,
+        found=found or {},
+        put=frozenset([put] if found and put else []),
+        existed=existed,
+        previous=_previous(turn),
+    )
+
+
+def _previous(turn: Turn) -> str:
+    """Return the path segment of the previous declaration's record, which a rollback may need; empty if none."""
+    if turn.old is None:
+        return ""
+    if not always_has_record(turn.old):
+        # The old declaration has a record only if it took tags over or shared them.
+        elsewhere = [each for each in possible_segments(turn.old) if each not in possible_segments(turn.declaration)]
+        return next((each for each in elsewhere if turn.records.read(each) is not None), "")
+    segment = possible_segments(turn.old)[0]
+    earlier = turn.old_record.previous if turn.old_record else ""
+    if segment == possible_segments(turn.declaration)[0] or (earlier and turn.is_old_unproven):
+        return earlier
+    return segment
+
+
+def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Record:
+    """Add the tags that deployments took over since the last success, and that were not rolled back."""
+    earlier = turn.old_record if turn.old else mine
+    if earlier is None or earlier.stack != record.stack or not (earlier.found or earlier.is_new):
+        return record
+    if turn.has_succeeded_since(earlier.sent) is not False:
+        return record
+    found = {**(record.found or {}), **(earlier.found or {})}
+    return replace(record, found=found, put=record.put | earlier.put, is_new=record.is_new or earlier.is_new)
+
+
+def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:
+    """
+    Return which manifests of the image exist in the repository; None if an undo does not need to know.
+
+    If the image itself exists, so do all of its parts.
+    """
+    if not turn.declaration.deletes:
+        return None
+    digests = {content.root.digest, *(child.digest for child in content.root.children)}
+    digests |= {part.digest for part in content.parts}
+    missing = turn.ports.destination.missing_images(digests - content.held)
+    existing = frozenset(digests - missing)
+    return existing & {content.root.digest} or existing

@@ -1,0 +1,1 @@
+"""Retention: which images of a public repository expire, why all others stay, and their removal."""

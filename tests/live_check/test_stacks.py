@@ -1,0 +1,223 @@
+"""The cases that deploy stacks: they agree with themselves, notice differences, and leave nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from cdk_ecrpublic.live_check import endpoint
+from cdk_ecrpublic.live_check.budget import for_stacks
+from cdk_ecrpublic.live_check.case import Case, Group
+from cdk_ecrpublic.live_check.cases import CASES
+from cdk_ecrpublic.live_check.cleanup import sweep_stacks
+from cdk_ecrpublic.live_check.compare import Verdict, compare
+from cdk_ecrpublic.live_check.errors import LiveCheckError, NotOwnError
+from cdk_ecrpublic.live_check.guard import PREFIX
+from cdk_ecrpublic.live_check.recording import Recording
+from cdk_ecrpublic.live_check.run import run_cases
+from cdk_ecrpublic.live_check.session import Session
+from cdk_ecrpublic.live_check.stacks import PROBE_FILE, ProbeStack
+from cdk_ecrpublic.live_check.target import Target
+from cdk_ecrpublic.sandbox import Sandbox, SandboxProcess
+from tests.live_check.conftest import BY_NAME
+
+STACK_CASES = [case for case in CASES if case.group is Group.STACK]
+QUICK = [BY_NAME["fail-to-update-without-rollback"]]
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[SandboxProcess]:
+    with SandboxProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def recordings(aws: SandboxProcess) -> list[Recording]:
+    return run_cases(STACK_CASES, endpoint.sandbox(aws), for_stacks())[0]
+
+
+def left(aws: SandboxProcess) -> list[str]:
+    """List what there is of runs: stacks, functions, roles, parameters."""
+    found = [
+        *(stack["StackName"] for stack in aws.client("cloudformation").describe_stacks()["Stacks"]),
+        *(each["FunctionName"] for each in aws.client("lambda").list_functions()["Functions"]),
+        *(role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]),
+        *(each["Name"] for each in aws.client("ssm").describe_parameters()["Parameters"]),
+    ]
+    return [name for name in found if PREFIX in name]
+
+
+def test_all_cases_finish_and_leave_nothing(aws: SandboxProcess, recordings: list[Recording]) -> None:
+    assert [(each.case, each.stopped) for each in recordings if each.stopped] == []
+    assert left(aws) == []
+
+
+def test_a_case_agrees_with_itself(aws: SandboxProcess, recordings: list[Recording]) -> None:
+    again, _ = run_cases(QUICK, endpoint.sandbox(aws), for_stacks())
+
+    (difference,) = compare(again, [each for each in recordings if each.case == again[0].case])
+    assert (difference.verdict, difference.steps) == (Verdict.SAME, ())
+
+
+def test_recordings_contain_no_names_of_the_run(recordings: list[Recording]) -> None:
+    text = json.dumps([each.as_data() for each in recordings])
+
+    assert PREFIX not in text
+    assert "123456789012" not in text
+
+
+def test_the_requests_are_recorded_in_order_with_the_status_of_the_stack(recordings: list[Recording]) -> None:
+    steps = {each.case: {step.request: step.body for step in each.steps} for each in recordings}
+
+    assert steps["fail-to-update"]["update: requests"] == [
+        "Update of First with id First and value 2, old value 1 in UPDATE_IN_PROGRESS",
+        "Update of Second with id Second and value 2, old value 1 in UPDATE_IN_PROGRESS",
+        "Update of First with id First and value 1, old value 2 in UPDATE_ROLLBACK_IN_PROGRESS",
+        "Update of Second with id Second and value 1, old value 2 in UPDATE_ROLLBACK_IN_PROGRESS",
+    ]
+    assert steps["fail-to-update-without-rollback"]["update: the stack"] == "UPDATE_FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """A client of CloudFormation that behaves differently: it changes the parameters of calls."""
+
+    client: Any
+    change: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda **parameters: getattr(self.client, name)(**self.change(parameters))
+
+
+def _without(parameter: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda given: {name: value for name, value in given.items() if name != parameter}
+
+
+def test_a_difference_of_cloudformation_is_found(aws: SandboxProcess, recordings: list[Recording]) -> None:
+    side = endpoint.sandbox(aws)
+
+    def client(service: str, region: str) -> Any:
+        real = side.client(service, region)
+        return Altered(real, _without("DisableRollback")) if service == "cloudformation" else real
+
+    altered, _ = run_cases(QUICK, replace(side, client=client), for_stacks())
+
+    (difference,) = compare([each for each in recordings if each.case == QUICK[0].name], altered)
+    assert difference.verdict is Verdict.BEHAVIOR
+    assert left(aws) == []
+
+
+def _denied(_given: dict[str, Any]) -> dict[str, Any]:
+    response = {"Error": {"Code": "AccessDenied", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    raise ClientError(response, "DescribeStacks")  # type: ignore[arg-type]
+
+
+def test_a_stack_whose_status_cannot_be_read_does_not_count_as_deleted(aws: SandboxProcess) -> None:
+    side = endpoint.sandbox(aws)
+    session = Session.begin(replace(side, client=lambda *where: Altered(side.client(*where), _denied)), for_stacks())
+    session.stacks.names.append(f"{session.guard.stack}x")
+
+    with pytest.raises(LiveCheckError, match=r"status of stack .* cannot be read: AccessDenied: no"):
+        session.stacks.clean_up()
+
+
+def test_a_case_that_fails_leaves_no_stack(aws: SandboxProcess) -> None:
+    def fail(target: Target) -> None:
+        ProbeStack(target).deploy("create", {"First": {"Value": "1", "Fail": "Delete"}})
+        raise LookupError
+
+    run_cases([Case(name="failing", ask=fail)], endpoint.sandbox(aws), for_stacks())
+
+    assert left(aws) == []
+
+
+def test_a_sweep_removes_expired_stacks_only(aws: SandboxProcess) -> None:
+    session = Session.begin(endpoint.sandbox(aws), for_stacks())
+    stack = ProbeStack(Target(session=session, recording=Recording(case="killed")))
+    stack.deploy("create", {"First": {"Value": "1"}})
+    found = left(aws)
+
+    assert sweep_stacks(endpoint.sandbox(aws)) == []
+    assert left(aws) == found
+    assert len(found) == 6, "two stacks, two functions, their role, and a parameter"
+
+    deleted = sweep_stacks(endpoint.sandbox(aws), now=datetime.now(UTC) + timedelta(hours=2))
+
+    assert deleted == [f"{session.guard.stack}killed", f"{session.guard.stack}probe"]
+    assert left(aws) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"),
+    [
+        ("cloudformation", "DeleteStack", {"StackName": "production"}),
+        ("cloudformation", "DeleteStack", {"StackName": f"{PREFIX}-another-run"}),
+        ("cloudformation", "DeleteStack", {}),
+        ("cloudformation", "ListStacks", {}),
+        ("ssm", "GetParametersByPath", {"Path": "/"}),
+        ("ssm", "GetParametersByPath", {"Path": f"/{PREFIX}"}),
+        ("ssm", "DeleteParameters", {"Names": ["/cdk-ecrpublic/state/x"]}),
+        ("lambda", "UpdateFunctionCode", {"FunctionName": "production"}),
+        ("iam", "DeleteRole", {"RoleName": "x"}),
+    ],
+)
+def test_calls_about_something_else_are_not_sent(
+    aws: SandboxProcess, service: str, operation: str, parameters: dict[str, Any]
+) -> None:
+    session = Session.begin(endpoint.sandbox(aws), for_stacks())
+
+    with pytest.raises(NotOwnError, match="was not sent"):
+        session.transport.other(service, operation, **parameters)
+
+    assert session.transport.budget.spent_requests == 0
+
+
+def test_a_function_that_cannot_be_created_stops_the_cases(aws: SandboxProcess) -> None:
+    session = Session.begin(endpoint.sandbox(aws), for_stacks())
+    session.stacks.names.append(f"{session.guard.stack}x")
+
+    with pytest.raises(LiveCheckError, match="could not be created: AlreadyExistsException"):
+        _create_twice(session)
+    session.stacks.clean_up()
+
+    assert left(aws) == []
+
+
+def _create_twice(session: Session) -> None:
+    session.stacks.create(f"{session.guard.stack}probe", {"Resources": {"H": {"Type": "AWS::S3::Bucket"}}})
+    session.stacks.wait(f"{session.guard.stack}probe")
+    session.stacks.tokens(())
+
+
+def test_a_response_of_another_service_stops_a_case_and_the_run_says_so(sandbox: Sandbox) -> None:
+    with pytest.raises(LiveCheckError, match="the response to DeleteStack cannot be read"):
+        run_cases(QUICK, endpoint.sandbox(sandbox), for_stacks())
+
+
+def test_the_code_of_the_function_fits_into_a_template() -> None:
+    compile(PROBE_FILE.read_text(encoding="utf-8"), "probe", "exec")
+
+    assert len(PROBE_FILE.read_bytes()) < 4096
+
+
+def test_the_function_of_this_project_publishes_rolls_back_and_removes(recordings: list[Recording]) -> None:
+    (recording,) = [each for each in recordings if each.case == "deploy-the-function"]
+    found = [step.body for step in recording.steps if step.request == "DescribeImageTags"]
+    tags = [
+        {each["imageTag"]: each["imageDetail"]["imageDigest"] for each in body["imageTagDetails"]} for body in found
+    ]
+    last = recording.steps[-1].body["imageDetails"]
+
+    one, other = "<image one>", "<image other>"
+    assert tags == [
+        {"a": one, "b": one, "someone-else": one},
+        {"a": other, "b": other, "someone-else": one},
+        {"a": other, "b": other, "someone-else": one},
+    ]
+    assert [(each["imageDigest"], each["imageTags"]) for each in last] == [(one, ["someone-else"])]

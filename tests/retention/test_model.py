@@ -1,0 +1,84 @@
+"""Random repositories and people, faults at each call and a second run: what is protected stays, and all else goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambda_handler.oci import Digest
+from tests.retention.test_run import ERRORS
+from tests.retention.world import World
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Draw a repository with shared children and signatures, a few people, failures, and a second run."""
+    world = World()
+    few, ages, is_tagged = st.integers(0, 3), st.sampled_from([0.5, 5]), st.booleans()
+    images = [
+        world.push(f"image {number}", *([f"i{number}"] if draw(is_tagged) else []), days=draw(ages))
+        for number in range(draw(st.integers(1, 4)))
+    ]
+    for number in range(draw(few)):
+        picked = draw(st.sets(st.integers(0, len(images) - 1), min_size=1, max_size=3))
+        tags = [f"x{number}"] if draw(is_tagged) else []
+        images.append(world.push("", *tags, days=draw(ages), children=[images[each] for each in sorted(picked)]))
+    for number in range(draw(few)):
+        subject = draw(st.sampled_from(images))
+        images.append(world.push(f"signature {number}", signature_tag(subject.digest), days=draw(ages)))
+    if draw(st.booleans()):
+        world.refuse(draw(st.sampled_from(images)).digest, times=draw(st.sampled_from([1, 60])))
+    for _ in range(draw(st.integers(0, 4))):
+        target, tag = draw(st.sampled_from(images)).digest, draw(st.sampled_from(["i0", "x0", "new", "newer"]))
+        error = draw(st.sampled_from(ERRORS))()
+        actions: dict[str, Callable[[], object]] = {
+            "tag": lambda target=target, tag=tag: world.tag(target, tag),  # type: ignore[misc]
+            "declare": lambda target=target: world.declare(target),  # type: ignore[misc]
+            "index": lambda target=target: _list(world, target),  # type: ignore[misc]
+            "fail": world.fail(error),
+            "lose": world.lose_response,
+            "run": lambda: _run_meanwhile(world),
+        }
+        world.at[draw(st.integers(1, 60))] = actions[draw(st.sampled_from(sorted(actions)))]  # type: ignore[assignment]
+    return world
+
+
+def signature_tag(digest: Digest) -> str:
+    return f"sha256-{digest.hex}.sig"
+
+
+def _run_meanwhile(world: World) -> None:
+    """Run a second time. What was tagged before this run began does not protect an image from it."""
+    before = dict(world.tagged)
+    world.second_run().remove()
+    for tag in before.keys() - world.repository.tags.keys():
+        world.tagged.pop(tag, None)
+
+
+def _list(world: World, digest: Digest) -> None:
+    """Push an index of an image, if it exists, as a person does."""
+    if digest in world.repository.images:
+        world.push("", days=0, children=[world.repository.images[digest]])
+
+
+@given(worlds(), st.integers(1, 4))
+@settings(max_examples=400, deadline=None)
+def test_nothing_protected_goes_and_everything_doomed_does(world: World, limit: int) -> None:
+    for _ in range(4):
+        attached = world.attachments()
+        world.run(limit=limit).remove()
+        assert world.broken_indexes() == []
+        assert world.tagged.items() <= world.repository.tags.items(), "a tag that was put during the run"
+        there = world.repository.images.keys()
+        assert all(signature in there for signature, subject in attached if subject in there), "an unsigned image"
+    world.at.clear()
+
+    for _ in range(12):
+        declared = set(world.declared.digests) & world.repository.images.keys()
+        world.run(limit=limit).remove()
+        assert declared <= world.repository.images.keys(), "a declared image is gone"
+
+    assert world.broken_indexes() == []
+    assert not world.run().report().going

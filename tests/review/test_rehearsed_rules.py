@@ -1,0 +1,78 @@
+"""With rules, too, a plan says what the next deployment does, and what is left if it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from cdk_ecrpublic.review.app.assembly import read_assembly
+from cdk_ecrpublic.review.effect import Action, Effect, State
+from cdk_ecrpublic.review.live.registry import ReviewClients
+
+from .apps import write_app
+from .cloud import Cloud
+from .conftest import World
+from .test_rehearsed_lives import (
+    PUSHED,
+    RULES,
+    App,
+    Pushed,
+    apps,
+    begin,
+    check_failure,
+    check_success,
+    check_verified,
+    clients,
+    push,
+    resources,
+)
+
+__all__ = ["clients"]
+
+RULED = apps(("keep", *RULES))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(first=PUSHED, before=RULED, second=PUSHED, after=RULED, order=st.none() | st.permutations(range(3)))
+@pytest.mark.usefixtures("cloud")
+def test_a_plan_says_what_happens(
+    world: World,
+    cloud: Cloud,
+    clients: ReviewClients,
+    *,
+    first: Pushed,
+    before: App,
+    second: Pushed,
+    after: App,
+    order: Sequence[int] | None,
+) -> None:
+    begin(world, cloud)
+    push(world, first)
+    if before:
+        assume(cloud.can_deploy(write_app(world.folder, resources(before))))
+    push(world, second)
+    assembly = read_assembly(folder := write_app(world.folder, resources(after)))
+    tags, images = world.tags(), world.images()
+
+    effects = world.review(assembly, clients=clients)
+
+    assert (world.tags(), world.images()) == (tags, images), "a review writes nothing"
+    if any(effect.state is State.REFUSED for effect in effects):
+        assert not cloud.can_deploy(folder)
+        return
+    if order is not None:
+        check_failure(effects, world, cloud.fail(folder, order), tags, moved=second.keys())
+    else:
+        cloud.deploy(folder)
+        check_success(effects, world, tags, images)
+        check_verified(effects, assembly, clients, lost=lost(effects))
+
+
+def lost(effects: list[Effect]) -> set[str]:
+    """Return the resources that leave a tag to another one, which the same deployment deletes with the tag."""
+    removed = {tag.tag for effect in effects for tag in effect.tags if tag.action is Action.REMOVE}
+    left = {(effect.path, tag.tag) for effect in effects for tag in effect.tags if tag.action is Action.SKIP}
+    return {path for path, tag in left if tag in removed}
