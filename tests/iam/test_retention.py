@@ -17,7 +17,6 @@ from aws_cdk.assertions import Template
 
 from cdk_ecrpublic import PublicRepository, PublicRepositoryRetention, RetentionMode
 from lambda_handler.clock import Deadline, SystemClock
-from lambda_handler.errors import AccessError
 from lambda_handler.log import Log
 from lambda_handler.retention.entrypoint import handler
 from lambda_handler.retention.service import Bucket
@@ -131,6 +130,9 @@ def test_a_run_logs_its_metrics_and_notifies_the_topic(
     sns, sqs = place.sandbox.client("sns"), place.sandbox.client("sqs")
     topic, queue = sns.create_topic(Name="retention")["TopicArn"], sqs.create_queue(QueueName="retention")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sending = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**sending, "Resource": arn}]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     for name, value in place.sandbox.environment().items():
         monkeypatch.setenv(name, value)
@@ -144,7 +146,7 @@ def test_a_run_logs_its_metrics_and_notifies_the_topic(
     assert directive["Namespace"] == "CdkEcrPublic/Retention"
     assert {each["Name"]: measured[each["Name"]] for each in directive["Metrics"]} == {"expired": 1, "unreadable": 0}
     assert [[measured[name] for name in names] for names in directive["Dimensions"]] == [["acme/agent"]]
-    (message,) = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    (message,) = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=10)["Messages"]
     body = json.loads(message["Body"])
     assert body["Subject"] == "Retention of acme/agent"
     assert body["Message"].startswith(f"acme/agent: 1 of {counts['images']} images expire (")
@@ -188,9 +190,14 @@ def test_without_an_action_nothing_is_removed(place: Aws, monkeypatch: pytest.Mo
     assert action in result["problem"]
 
 
-def test_without_a_place_for_the_report_the_run_fails(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(AccessError, match="s3:PutObject failed"):
-        run(place, monkeypatch, RetentionMode.DELETE, without="s3:PutObject")
+def test_without_a_place_for_what_has_begun_nothing_is_removed(
+    place: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(place, monkeypatch, RetentionMode.DELETE, without="s3:PutObject")
+
+    assert (result["removed"], result["unreadable"]) == (0, 1)
+    assert "s3:PutObject" in result["problem"]
+    assert "the report could not be stored: ACCESS_DENIED: s3:PutObject failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("action", sorted(LOGIN))

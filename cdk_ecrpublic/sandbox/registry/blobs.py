@@ -97,6 +97,8 @@ async def upload_chunk(context: RegistryContext) -> Response:
 async def complete_upload(context: RegistryContext) -> Response:
     """Append the body, if there is one, and complete the layer. It may already exist."""
     layers = context.layers(context.writable("CompleteLayerUpload"))
+    if _has_body(context.request):
+        context.writable("UploadLayerPart")
     upload = layers.upload(context.request.path_params["upload"])
     await _count_completion(context)
     await _append(context, layers, upload)
@@ -148,6 +150,10 @@ async def _count_completion(context: RegistryContext) -> None:
         # None of it counts as received, so the same request can be repeated.
         await _drain(context.request)
         raise
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 async def _drain(request: Request) -> None:
