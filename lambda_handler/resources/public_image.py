@@ -24,6 +24,7 @@ from ..publish.observe import observe
 from ..publish.plan import Observed, Plan, make_plan
 from ..publish.ports import PUT_SECONDS, MissingSignature, Ports, PublicRepository
 from ..publish.rule import Verdict, is_protected
+from ..sources.digest import DigestSource
 from ..spec import Declaration, Property, decode
 from . import recording, undo
 from .judging import judge_turn
@@ -188,6 +189,9 @@ class PublicImageResource:
             return (
                 self._deployed(turn, deployed_digest(turn)) if turn.is_undo else resolve(turn.declaration, turn.ports)
             )
+        # Reading a source that limits its rate would delay an undo until it fails.
+        if self._can_do_without_source(turn, pinned) and self._is_undo(turn):
+            return self._deployed(turn, pinned)
         try:
             content = resolve(turn.declaration, turn.ports)
         except ImageError:
@@ -197,6 +201,12 @@ class PublicImageResource:
         if content.root.digest == pinned or not self._is_undo(turn):
             return content
         return self._deployed(turn, pinned)
+
+    def _can_do_without_source(self, turn: Turn, pinned: Digest) -> bool:
+        """Whether an update declares an image of another repository that the destination has, too."""
+        if turn.event.request_type is not RequestType.UPDATE or isinstance(turn.declaration.source, DigestSource):
+            return False
+        return not turn.ports.destination.missing_images([pinned])
 
     def _deployed(self, turn: Turn, digest: Digest) -> Content:
         destination = turn.ports.destination
