@@ -17,6 +17,7 @@ from constructs import Construct
 
 from .._assets.lambda_handler.errors import InvalidPropertiesError
 from .._assets.lambda_handler.retention.lifecycle import parse_policy
+from .._assets.lambda_handler.retention.state import LINKS_PREFIX, REMOVALS_PREFIX, REPORTS_PREFIX
 from ._iam.actions import (
     LOGIN_ACTIONS,
     RECORD_LIST_ACTIONS,
@@ -223,7 +224,7 @@ class _RetentionFunction(ScheduledFunction):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
-            lifecycle_rules=[s3.LifecycleRule(prefix="reports/", expiration=REPORTS_KEPT)],
+            lifecycle_rules=[s3.LifecycleRule(prefix=REPORTS_PREFIX, expiration=REPORTS_KEPT)],
             removal_policy=RemovalPolicy.RETAIN,
         )
         return self._own
@@ -233,8 +234,10 @@ class _RetentionFunction(ScheduledFunction):
         if bucket.bucket_arn in self._buckets:
             return
         self._buckets.add(bucket.bucket_arn)
-        self.allow(("s3:GetObject", "s3:PutObject"), [bucket.arn_for_objects("*")])
-        # Without it, S3 denies access to an object that does not exist.
+        state = [bucket.arn_for_objects(f"{prefix}*") for prefix in (LINKS_PREFIX, REMOVALS_PREFIX)]
+        self.allow(("s3:GetObject", "s3:PutObject"), state)
+        self.allow(("s3:PutObject",), [bucket.arn_for_objects(f"{REPORTS_PREFIX}*")])
+        # Without it, S3 denies access to an object that does not exist; a condition on the prefix would, too.
         self.allow(("s3:ListBucket",), [bucket.bucket_arn])
         if bucket.encryption_key is not None:
             bucket.encryption_key.grant_encrypt_decrypt(self._role)

@@ -29,6 +29,7 @@ from .report import as_data, summary
 from .run import Report, Run
 from .service import Bucket, ListedRepository
 from .stacks import Stacks
+from .state import REPORTS_PREFIX
 
 RESERVE_SECONDS = 60.0
 """Reserved for what the next run needs, and then for the report, half of it each."""
@@ -189,7 +190,7 @@ class Publishing:
     def _store(self, report: Report, bucket: Bucket, now: float, request: str) -> str:
         """Store the list, and return its address. The id of the request tells runs of the same second apart."""
         time = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-        key = f"reports/{report.repository}/{time}-{request}.json"
+        key = f"{REPORTS_PREFIX}{report.repository}/{time}-{request}.json"
         bucket.write(key, json.dumps(as_data(report, now), indent=1).encode())
         address = f"s3://{bucket.name}/{key}"
         self.retry.log.info(f"the whole list is in {address}")

@@ -14,7 +14,7 @@ from .decision import Declared, Outcome, Retention, wholes
 from .inventory import Image, Inventory, Links
 from .ports import Declarations, RetainedRepository, Storage
 from .removal import Remover, choose, put_back
-from .state import Begun, decode_links, encode_links
+from .state import LINKS_PREFIX, REMOVALS_PREFIX, Begun, decode_links, encode_links
 
 MAX_CONCURRENT_READS = 8
 
@@ -84,12 +84,12 @@ class Run:
     @property
     def links_key(self) -> str:
         """The name of the object with the links of manifests."""
-        return f"links/{self.repository.registry_id}/{self.repository.name}.json.gz"
+        return f"{LINKS_PREFIX}{self.repository.registry_id}/{self.repository.name}.json.gz"
 
     @property
     def removals_key(self) -> str:
         """The name of the object with the removals that have begun."""
-        return f"removals/{self.repository.registry_id}/{self.repository.name}.json.gz"
+        return f"{REMOVALS_PREFIX}{self.repository.registry_id}/{self.repository.name}.json.gz"
 
     def report(self) -> Report:
         """Decide about every image. An error is a problem of the report, and then nothing is decided."""

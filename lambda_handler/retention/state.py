@@ -25,6 +25,9 @@ CONTENT_MAX_BYTES = 64 * 1024 * 1024
 _COMPRESSION_LEVEL = 1
 """Digests hardly compress: higher levels take longer and save nothing."""
 
+LINKS_PREFIX, REMOVALS_PREFIX, REPORTS_PREFIX = "links/", "removals/", "reports/"
+"""The kinds of objects in the bucket. The state is read and written, reports are only written."""
+
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zlib.error, RecursionError)
 
 

@@ -192,7 +192,10 @@ def test_retention_breaks_one_rule_by_what_it_has_to_read(everything: Everything
     assert findings == {
         WILDCARD,
         "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:cloudformation:*:111111111111:stack/*]",
-        "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::reports/*]",
+        *(
+            f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::reports/{kind}/*]"
+            for kind in ("links", "removals", "reports")
+        ),
         f"AwsSolutions-IAM5[Resource::{_PARAMETERS}/state/*]",
     }
 
