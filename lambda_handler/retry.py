@@ -96,16 +96,7 @@ class Retry:
         Raises:
             ImageError: The last error.
         """
-        attempts, outcome_unknown = self.start(doing, retry_access_denied=retry_access_denied), False
-        while True:
-            try:
-                attempts.deadline.check(doing)
-                return action()
-            except ImageError as error:
-                outcome_unknown = error.outcome_unknown = outcome_unknown or isinstance(error, UnavailableError)
-                if isinstance(error, DeadlineError):
-                    raise
-                attempts.pause(error)
+        return self.start(doing, retry_access_denied=retry_access_denied).call(action)
 
     def start(self, doing: str, *, retry_access_denied: bool = False) -> Attempts:
         """Count the attempts at *doing* something that the caller repeats itself; arguments as in ``call``."""
@@ -141,6 +132,24 @@ class Attempts:
     _throttled: int = field(default=0, init=False)
     _failed: int = field(default=0, init=False)
     _inconsistent_since: float | None = field(default=None, init=False)
+
+    def call(self, action: Callable[[], T]) -> T:
+        """
+        Run *action* until it succeeds or fails permanently.
+
+        Raises:
+            ImageError: The last error.
+        """
+        outcome_unknown = False
+        while True:
+            try:
+                self.deadline.check(self.doing)
+                return action()
+            except ImageError as error:
+                outcome_unknown = error.outcome_unknown = outcome_unknown or isinstance(error, UnavailableError)
+                if isinstance(error, DeadlineError):
+                    raise
+                self.pause(error)
 
     def progressed(self) -> None:
         """Reset all counts, because a part of the work has succeeded."""

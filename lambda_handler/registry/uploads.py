@@ -30,7 +30,7 @@ from ..errors import (
     truncated_repr,
 )
 from ..oci import Descriptor, Repository
-from ..retry import Retry
+from ..retry import Attempts, Retry
 from .auth import RegistryAuth
 from .failures import failure
 from .transport import HttpResponse, Transport
@@ -95,12 +95,14 @@ class Uploads:
             raise RejectedError(message, operation=_INITIATE)
         attempts = self.retry.start(f"uploading {blob.digest}", retry_access_denied=True)
         in_one_put = blob.size <= ONE_PUT_MAX_BYTES
-        while (error := self._attempt(blob, content, in_one_put=in_one_put)) is not None:
+        while (error := self._attempt(blob, content, attempts, in_one_put=in_one_put)) is not None:
             if not isinstance(error, RejectedError):
                 attempts.pause(error)
             in_one_put = False
 
-    def _attempt(self, blob: Descriptor, content: BlobOpener, *, in_one_put: bool) -> ImageError | None:
+    def _attempt(
+        self, blob: Descriptor, content: BlobOpener, attempts: Attempts, *, in_one_put: bool
+    ) -> ImageError | None:
         """Upload a blob from its first byte; return an error that another attempt may overcome."""
         with closing(content()) as chunks:
             source = _Source(blob, chunks)
@@ -119,9 +121,7 @@ class Uploads:
                     raise
                 # The registry may need PATCH.
                 return error
-        return self.retry.call(
-            f"committing {blob.digest}", lambda: self._commit(location, blob), retry_access_denied=True
-        )
+        return attempts.call(lambda: self._commit(location, blob))
 
     def _open(self, source: _Source) -> str:
         """Open the source and initiate the upload at the same time; return the URL of the upload."""
