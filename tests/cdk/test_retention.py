@@ -128,11 +128,19 @@ def test_the_command_line_makes_the_same_decision(project: Project) -> None:
         (found,) = json.loads(result.stdout)
         outcomes.append({each["digest"]: each["reason"] for each in found["images"]})
     text = command(project, "retention", "--expiring")
+    markdown = command(project, "retention", "--format", "markdown").stdout.splitlines()
 
     assert outcomes == [function, function]
     assert re.search(r"^expires +build-0 +0 days old, ", text.stdout, re.MULTILINE)
     assert f"{project.repository}: 9 images, 3 expire" in text.stdout
     assert images[0].digest in function
+    assert markdown[0].startswith(f"### Retention: {project.repository}: 9 images, 3 expire (")
+    assert markdown[2:4] == ["| | image | age and size | why |", "|---|---|---|---|"]
+    (expired,) = [line for line in markdown if "`build-0`" in line]
+    assert re.fullmatch(
+        r"\| ❌ expires \| `build-0` \| 0 days old, .* \| rule 1 \(images with a tag build-\\\*, keep 2\) \|", expired
+    )
+    assert len(markdown) == 4 + len(function) + 1
 
 
 @dataclass
