@@ -134,9 +134,13 @@ class Everything:
         Validations.of(self.app).add_plugins(getattr(cdk_nag, pack)())
         with pytest.raises(RuntimeError, match="ValidationFailed"):
             self.app.synth()
-        report = Report(json.loads((self.out / "validation-report.json").read_text()))
+        report = self.report()
         assert report.findings("Around/") != set()
         return report
+
+    def report(self) -> Report:
+        """Read what the validation found."""
+        return Report(json.loads((self.out / "validation-report.json").read_text()))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Acknowledgment, CloudFormationValidatePlugin, Stack, Validations
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_s3 as s3
 
@@ -111,6 +111,18 @@ def test_all_sources_together_break_that_one_rule(everything: Everything) -> Non
 
     assert rules(everything.check("AwsSolutionsChecks").findings("Images/")) == {WILDCARD}
     assert on_everything(everything) == LOGIN | PRIVATE_LOGIN
+
+
+def test_the_validation_of_cdk_itself_finds_nothing(everything: Everything) -> None:
+    everything.provide()
+    everything.publish_all(*NEEDS)
+    s3.CfnBucket(everything.around, "Wrong").add_property_override("Nonsense", "")
+    Validations.of(everything.app).add_plugins(CloudFormationValidatePlugin())
+
+    everything.app.synth()
+
+    report = everything.report()
+    assert {where for _, where in report.findings("")} == {"Around/Wrong"}
 
 
 def test_anonymous_reads_break_none(everything: Everything) -> None:
