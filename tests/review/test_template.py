@@ -104,6 +104,56 @@ def test_constraints_of_a_list_are_about_its_items_and_those_of_systems_manager_
     assert only(tmp_path, template, environment).properties["ImageTags"] == ["1-2", "latest"]
 
 
+STAGE = {"Parameters": {"Stage": {"Type": "String", "Default": "dev"}, "Zones": {"Type": "CommaDelimitedList"}}}
+CONTAINS = {"Fn::Contains": [["prod", "test"], {"Ref": "Stage"}]}
+
+
+def of_rule(assertion: object, condition: object = None, name: str = "Stages") -> Template:
+    rule: Template = {"Assertions": [{"Assert": assertion, "AssertDescription": "only known stages"}]}
+    return one(**STAGE, Rules={name: {**rule, **({"RuleCondition": condition} if condition else {})}})
+
+
+@pytest.mark.parametrize(
+    ("template", "stage"),
+    [
+        (of_rule(CONTAINS), "dev"),
+        (of_rule(CONTAINS, {"Fn::Equals": [{"Ref": "Stage"}, "dev"]}), "dev"),
+        (of_rule({"Fn::Not": [CONTAINS]}), "prod"),
+        (of_rule({"Fn::EachMemberEquals": [{"Ref": "Zones"}, "a"]}), "dev"),
+        (of_rule({"Fn::EachMemberIn": [{"Ref": "Zones"}, ["a", "c"]]}), "dev"),
+    ],
+)
+def test_parameters_that_a_rule_refuses_are_not_planned(tmp_path: Path, template: Template, stage: str) -> None:
+    found = only(tmp_path, template, Stage=stage, Zones="a,b")
+
+    assert found.unknowns == (
+        "the result of the rule Stages is not known here: CloudFormation will refuse it: only known stages",
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "stage"),
+    [
+        (of_rule(CONTAINS), "prod"),
+        (of_rule(CONTAINS, {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}), "dev"),
+        (of_rule({"Fn::EachMemberIn": [{"Ref": "Zones"}, ["a", "b", "c"]]}), "dev"),
+        (of_rule({"Fn::EachMemberEquals": [{"Fn::Split": ["|", "a|a"]}, "a"]}), "dev"),
+        (of_rule(CONTAINS, name="CheckBootstrapVersion"), "dev"),
+    ],
+)
+def test_parameters_that_a_rule_accepts_are_planned(tmp_path: Path, template: Template, stage: str) -> None:
+    assert only(tmp_path, template, Stage=stage, Zones="a,b").unknowns == ()
+
+
+@pytest.mark.parametrize(
+    "assertion", [{"Fn::Contains": [{"Fn::RefAll": "AWS::EC2::VPC::Id"}, {"Ref": "Stage"}]}, {"Fn::Contains": ["dev"]}]
+)
+def test_a_rule_that_cannot_be_evaluated_is_not_known(tmp_path: Path, assertion: object) -> None:
+    (problem,) = only(tmp_path, of_rule(assertion), Zones="a").unknowns
+
+    assert problem.startswith(("Fn::RefAll is not known", "Fn::Contains"))
+
+
 @pytest.mark.parametrize("macro", ["Acme::Tags", ["AWS::LanguageExtensions", {"Name": "AWS::Include"}]])
 def test_a_macro_may_change_every_image(tmp_path: Path, macro: object) -> None:
     (said,) = only(tmp_path, one(Transform=macro)).unknowns

@@ -270,6 +270,33 @@ class Resolver:
             return value if isinstance(value, Unknown) else len(value)
         return _malformed("Fn::Length", argument)
 
+    def _contains(self, argument: Any) -> object:  # noqa: ANN401
+        return self._members("Fn::Contains", argument, lambda listed, value: text(value) in map(text, listed))
+
+    def _each_member_equals(self, argument: Any) -> object:  # noqa: ANN401
+        return self._members(
+            "Fn::EachMemberEquals", argument, lambda listed, value: all(text(each) == text(value) for each in listed)
+        )
+
+    def _each_member_in(self, argument: Any) -> object:  # noqa: ANN401
+        return self._members(
+            "Fn::EachMemberIn",
+            argument,
+            lambda listed, allowed: {text(each) for each in listed} <= {text(each) for each in allowed},
+        )
+
+    def _members(self, name: str, argument: Any, holds: Callable[[Any, Any], bool]) -> object:  # noqa: ANN401
+        """Evaluate one of the functions that exist only in the section ``Rules``."""
+        match argument:
+            case [listed, other]:
+                found, compared = self._value(listed), self._value(other)
+                wanted = list if name == "Fn::EachMemberIn" else str | int | float | bool
+                if isinstance(found, list) and isinstance(compared, wanted | Unknown):
+                    return when_known([found, compared], lambda: holds(found, compared))
+                if isinstance(found, Unknown):
+                    return found
+        return _malformed(name, argument)
+
     functions: ClassVar[Mapping[str, Callable[[Resolver, Any], object]]] = {
         "Ref": _ref,
         "Fn::GetAtt": _get_att,
@@ -287,6 +314,9 @@ class Resolver:
         "Fn::FindInMap": _find_in_map,
         "Fn::Base64": _base64,
         "Fn::Length": _length,
+        "Fn::Contains": _contains,
+        "Fn::EachMemberEquals": _each_member_equals,
+        "Fn::EachMemberIn": _each_member_in,
     }
 
 
