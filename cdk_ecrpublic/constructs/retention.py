@@ -55,7 +55,20 @@ REPORTS_KEPT = Duration.days(90)
 
 
 class RetentionMode(Enum):
-    """What happens to images that expire."""
+    """
+    What happens to images that expire.
+
+    ```python
+    from aws_cdk import aws_ecr as ecr
+
+    PublicRepositoryRetention(
+        self, "Retention",
+        repository=repository,
+        lifecycle_rules=[ecr.LifecycleRule(max_image_count=500)],
+        mode=RetentionMode.DELETE,
+    )
+    ```
+    """
 
     REPORT = "REPORT"
     """They are reported: in the log, as a metric, as a message, and as a list in the bucket."""

@@ -46,6 +46,15 @@ class IImageSource(Protocol):
     A kind of source. ``ImageSource`` creates the built-in ones.
 
     An app can implement its own source: any class with this method works.
+
+    ```python
+    from pathlib import Path
+
+    class TestedBuild:
+        def bind(self, scope, provider):
+            digest = Path("build/tested-digest").read_text().strip()
+            return ImageSource.digest(digest).bind(scope, provider)
+    ```
     """
 
     def bind(self, scope: Construct, provider: PublicImageProvider) -> SourceBinding:
