@@ -192,6 +192,15 @@ class Records:
             return False
         return were_taken or self.was_updated(name.rpartition(".")[2], record.owned_since)
 
+    def of_others(self, segments: Iterable[str]) -> Iterator[Record]:
+        """
+        Yield the records of all other resources below *segments*.
+
+        Raises:
+            RemoteError: The records cannot be read.
+        """
+        return (record for segment in segments for _, record in self._others(segment))
+
     def of_stack(self, segments: Iterable[str]) -> Mapping[str, Record]:
         """
         Return the records of other resources of the same stack below *segments*, by parameter name.

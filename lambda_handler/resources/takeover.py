@@ -46,7 +46,9 @@ def give_back_taken(turn: Turn, record: Record, found: Mapping[str, Digest], our
         turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
     put = {*record.put, *filter(None, [ours])}
-    given_back = remove.give_back(free, put, turn.ports.destination, turn.log, turn.ports.settle)
+    given_back = remove.give_back(
+        free, put, turn.ports.destination, turn.log, turn.ports.settle, lambda seen: _was_before(turn, seen, put)
+    )
     # A declaration writes its record before it puts its tags, so this read sees it, or it puts them later.
     retaken = _owned(turn, record, given_back, ours)
     if ours is not None and retaken:
@@ -133,6 +135,18 @@ def hand_over(turn: Turn, record: Record, left: Mapping[str, Digest | None], put
         if late := {tag: at for tag, at in tags.items() if seen.get(tag) in put}:
             remove.give_back(late, put, repository, turn.log)
             turn.records.delete_record(name)
+
+
+def _was_before(turn: Turn, seen: Mapping[str, Digest], put: AbstractSet[Digest]) -> Collection[str]:
+    """Return the tags that another release had put to the images in *seen*, but did not take from those in *put*."""
+    segments = {UNDO, MOVING, *(digest.hex for digest in seen.values())} if seen else ()
+    others = list(turn.records.of_others(segments))
+    return [
+        tag
+        for tag, at in seen.items()
+        for other in others
+        if at in other.put and tag in (other.tags or other.found or ()) and (other.found or {}).get(tag) not in put
+    ]
 
 
 def _takers(turn: Turn, tags: Collection[str], images: Collection[Digest]) -> Mapping[str, Record]:

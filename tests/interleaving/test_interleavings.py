@@ -58,6 +58,7 @@ def test_a_request_keeps_the_contract_whatever_comes_between_its_calls(pair: Pai
         "delete.DESTROY+delete.DESTROY/image/far/nothing/digest#A:14s",
         "undo-gain.KEEP+again.KEEP/same/one/nothing/digest#A:2slow,3s",
         "gain.KEEP+again.KEEP/same/one/nothing/digest#A:3s,15slow",
+        "undo-create.KEEP+undo-gain.KEEP/tag/two/person/digest#A:",
     ],
 )
 def test_what_once_broke_the_contract_keeps_it(schedule: str) -> None:
