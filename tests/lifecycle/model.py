@@ -331,7 +331,7 @@ class Operation:
             return {}
         keys = set(claims_of(change.old.properties)) - set(claims_of(change.new))
         removable = {key for key in keys if not is_immutable(change.new, key[1])}
-        verdicts = self._removed(change.logical_id, change.old, removable, is_sure=True)
+        verdicts = self._removed(change.logical_id, change.old, removable, is_sure=True, is_update=True)
         stable = self.stable.get(change.logical_id)
         own = claims_of(stable.properties) if stable else {}
         for key in verdicts.keys() - own.keys() if self.was_open else ():
@@ -342,8 +342,14 @@ class Operation:
                 verdicts[key] = Verdict("undone", places, "it was there before, and is dropped")
         return verdicts
 
-    def _removed(self, name: str, old: Deployed, keys: Iterable[Key], *, is_sure: bool) -> dict[Key, Verdict]:
-        """Return the verdicts of removed tags: only those at the image of the resource, without another owner."""
+    def _removed(
+        self, name: str, old: Deployed, keys: Iterable[Key], *, is_sure: bool, is_update: bool = False
+    ) -> dict[Key, Verdict]:
+        """
+        Return the verdicts of removed tags: only those at the image of the resource, without another owner.
+
+        "`Untag` never deletes an image. The last tag of an image stays": in an update, whatever a deletion would do.
+        """
         verdicts: dict[Key, Verdict] = {}
         claimed = self._claimed_by_others()
         for key in keys:
@@ -356,7 +362,8 @@ class Operation:
             is_seen = not self.around.lag_seconds or self.around.waited_seconds >= SETTLED_SECONDS
             is_smooth = self.around.are_smooth and is_seen and self.is_alone and self.is_tidy
             must = is_sure and is_smooth and key not in claimed and not self._recorded(key, {old.digest})
-            is_last = not deletes(old.properties) and not self._has_other_tags(key[0], old.digest)
+            untags_only = is_update or not deletes(old.properties)
+            is_last = untags_only and not self._has_other_tags(key, old.digest)
             is_kept = self._is_listed(key[0], {old.digest}) or is_immutable(old.properties, key[1])
             may_stay = not must or is_last or is_kept
             verdicts[key] = Verdict("removed", {None, *([old.digest] if may_stay else [])}, f"{name} no longer has it")
@@ -385,13 +392,13 @@ class Operation:
     def _where(self, key: Key) -> Places:
         return {self.start.tags.get(key)}
 
-    def _has_other_tags(self, repository: str, digest: str) -> bool:
-        """Whether an image still has a tag that it had before."""
+    def _has_other_tags(self, key: Key, digest: str) -> bool:
+        """Whether an image still has another tag that it had before."""
         after = self.world.state().tags
         return any(
-            digest == place == self.start.tags.get((home, tag))
-            for (home, tag), place in after.items()
-            if home == repository
+            digest == place == self.start.tags.get(other)
+            for other, place in after.items()
+            if other != key and other[0] == key[0]
         )
 
     def _is_listed(self, repository: str, digests: Iterable[str | None]) -> bool:
