@@ -24,7 +24,6 @@ from ..publish.observe import observe
 from ..publish.plan import Observed, Plan, make_plan
 from ..publish.ports import PUT_SECONDS, MissingSignature, Ports, PublicRepository
 from ..publish.rule import Verdict, is_protected
-from ..sources.digest import DigestSource
 from ..spec import Declaration, Property, decode
 from . import recording, undo
 from .judging import judge_turn
@@ -203,10 +202,9 @@ class PublicImageResource:
         return self._deployed(turn, pinned)
 
     def _can_do_without_source(self, turn: Turn, pinned: Digest) -> bool:
-        """Whether an update declares an image of another repository that the destination has, too."""
-        if turn.event.request_type is not RequestType.UPDATE or isinstance(turn.declaration.source, DigestSource):
-            return False
-        return not turn.ports.destination.missing_images([pinned])
+        """Whether an update declares an image from elsewhere that the destination has, too."""
+        is_update = turn.event.request_type is RequestType.UPDATE
+        return is_update and turn.declaration.source.copies and not turn.ports.destination.missing_images([pinned])
 
     def _deployed(self, turn: Turn, digest: Digest) -> Content:
         destination = turn.ports.destination

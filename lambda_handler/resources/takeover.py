@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ..errors import AccessError, InvalidPropertiesError
 from ..oci import Digest
-from ..publish import remove
+from ..publish.give_back import give_back
 from ..publish.remove import OWNED, TAKEN_MEANWHILE
 from .record import Record, declaration_key
 from .records import MOVING, UNDO
@@ -46,7 +46,7 @@ def give_back_taken(turn: Turn, record: Record, found: Mapping[str, Digest], our
         turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
     put = {*record.put, *filter(None, [ours])}
-    given_back = remove.give_back(
+    given_back = give_back(
         free, put, turn.ports.destination, turn.log, turn.ports.settle, lambda seen: _was_before(turn, seen, put)
     )
     # A declaration writes its record before it puts its tags, so this read sees it, or it puts them later.
@@ -133,7 +133,7 @@ def hand_over(turn: Turn, record: Record, left: Mapping[str, Digest | None], put
     seen = repository.resolve([tag for tags in taken.values() for tag in tags])
     for name, tags in taken.items():
         if late := {tag: at for tag, at in tags.items() if seen.get(tag) in put}:
-            remove.give_back(late, put, repository, turn.log)
+            give_back(late, put, repository, turn.log)
             turn.records.delete_record(name)
 
 

@@ -40,6 +40,11 @@ class ArchiveSource:
         """None: an object may be replaced, and a digest in a ``docker save`` archive is that of the config."""
         return None
 
+    @property
+    def copies(self) -> bool:
+        """True: the image is in an archive."""
+        return True
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Find the image in the archive, and read all of its manifests."""
         archive = open_archive(ports.objects.open(self.bucket, self.key))

@@ -27,6 +27,10 @@ class Source(Protocol):
     def pinned(self) -> Digest | None:
         """The digest of the image if the declaration determines it; None if it must be resolved."""
 
+    @property
+    def copies(self) -> bool:
+        """Whether the image, or a part of it, comes from outside the repository that it is published in."""
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """
         Read the manifests of the image that the source refers to now.

@@ -32,6 +32,11 @@ class DigestSource:
         """The declared digest."""
         return self.digest
 
+    @property
+    def copies(self) -> bool:
+        """False: the image is in the repository."""
+        return False
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the manifest with that digest; everything below it is in the repository."""
         # The image may have just been pushed, or another resource may be removing its last tag and will put it back.

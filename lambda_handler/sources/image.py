@@ -40,6 +40,11 @@ class RegistryImageSource:
         """The digest in the reference; None if it has only a tag, which may move."""
         return self.reference.digest
 
+    @property
+    def copies(self) -> bool:
+        """True: the image may be in any registry."""
+        return True
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """
         Read all manifests of the image.

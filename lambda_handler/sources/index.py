@@ -100,6 +100,11 @@ class IndexSource:
         """None: the digest depends on the parts."""
         return None
 
+    @property
+    def copies(self) -> bool:
+        """Whether a part does."""
+        return any(part.source.copies for part in self.parts)
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Resolve all parts concurrently, and assemble the index."""
         resolved = map_concurrently(lambda part: part.resolve(ports), self.parts, max_workers=MAX_CONCURRENT_PARTS)

@@ -47,6 +47,11 @@ class ManifestSource:
         """The digest of an inline manifest; None for an object in S3, which may be replaced."""
         return self.inline.digest if self.inline else None
 
+    @property
+    def copies(self) -> bool:
+        """False: everything that the manifest refers to is in the repository."""
+        return False
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the manifest; everything that it refers to must be in the repository."""
         manifest = self.inline or Manifest.parse(

@@ -33,6 +33,11 @@ class TagSource:
         """None: a tag may move."""
         return None
 
+    @property
+    def copies(self) -> bool:
+        """False: the image is in the repository."""
+        return False
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Resolve the tag with the control-plane API, because the registry API may return a stale image."""
         repository = ports.destination

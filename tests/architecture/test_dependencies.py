@@ -171,6 +171,7 @@ LAYERS = {
         "signatures",
         "spec",
         "retention.lifecycle",
+        "retention.state",
         others=("aws_cdk", "constructs", "jsii"),
     ),
     # The names that the package exports.

@@ -10,7 +10,7 @@ import pytest
 
 from lambda_handler.log import Log
 from lambda_handler.oci import Digest, Manifest
-from lambda_handler.publish.remove import give_back
+from lambda_handler.publish.give_back import give_back
 from tests.support.memory import MemoryRepository
 
 

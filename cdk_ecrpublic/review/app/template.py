@@ -13,6 +13,7 @@ from .declared import DeclaredImage, Stack
 from .environment import DeployedStack, Environment, partition_of
 from .parameters import SSM_TYPE, Parameters
 from .resolver import NO_MACROS, NO_VALUE, NOT_EVALUATED, Resolver, expanded_key, text
+from .rules import accepted_by_rules
 from .unknown import CORRECT, Unknown, unknowns
 
 REPOSITORY, NESTED_STACK = "AWS::ECR::PublicRepository", "AWS::CloudFormation::Stack"
@@ -20,8 +21,6 @@ REPOSITORY, NESTED_STACK = "AWS::ECR::PublicRepository", "AWS::CloudFormation::S
 PARAMETER = "AWS::SSM::Parameter"
 
 DELETION_POLICY, REPLACEMENT_POLICY = "DeletionPolicy", "UpdateReplacePolicy"
-
-BOOTSTRAP_RULE = "CheckBootstrapVersion"
 
 FOR_EACH = "Fn::ForEach::"
 
@@ -138,12 +137,13 @@ class Template:
 
     def images(self) -> Iterator[DeclaredImage]:
         """Yield the images in the template, without those of nested stacks."""
+        accepted = self.is_deployed or accepted_by_rules(self.data.get("Rules", {}), self.resolver)
         for logical_id, resource in self.resources.items():
             if logical_id.startswith(FOR_EACH) and RESOURCE_TYPE in text(resource):
                 cure = "this command does not evaluate loops; write the resources one by one"
                 yield self._image(logical_id, {}, Unknown(logical_id, cure))
             elif _is(RESOURCE_TYPE, resource) and (existence := self.exists(resource)) is not False:
-                doubts = (existence, self.existence, self._macro, self._rules)
+                doubts = (existence, self.existence, self._macro, accepted)
                 known = next((each for each in doubts if each is not True), True)
                 yield self._image(logical_id, resource, known)
             elif _is(NESTED_STACK, resource) and self._hides_images(logical_id, resource):
@@ -171,21 +171,6 @@ class Template:
             if not name.startswith(HARMLESS_TRANSFORMS):
                 return Unknown(f"what the macro {name} makes of the template", NO_MACROS)
         return Unknown("Fn::Transform", NO_MACROS) if "Fn::Transform" in self.resources else True
-
-    @property
-    def _rules(self) -> bool | Unknown:
-        """True; or ``Unknown`` if a rule of the template refuses the values of its parameters, or may do so."""
-        rules = {} if self.is_deployed else self.data.get("Rules", {})
-        for name, rule in rules.items():
-            # cdk itself checks the version of the bootstrap stack before it deploys.
-            applies = name != BOOTSTRAP_RULE and self.resolver.condition(rule.get("RuleCondition", True))
-            for assertion in rule.get("Assertions", []) if applies else []:
-                holds = self.resolver.condition(assertion.get("Assert"))
-                if holds is not True:
-                    why = assertion.get("AssertDescription", name)
-                    refused = Unknown(f"the result of the rule {name}", f"CloudFormation will refuse it: {why}")
-                    return next((each for each in (applies, holds) if isinstance(each, Unknown)), refused)
-        return True
 
     def nested(self) -> Iterator[Template]:
         """Yield the templates of nested stacks that can be read."""

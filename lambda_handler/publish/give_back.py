@@ -1,0 +1,72 @@
+"""Point tags that a deployment took over to their previous images again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
+
+from ..errors import ImageError, NotFoundError
+from ..log import Log
+from ..oci import Digest, Manifest
+from .ports import PUT_SECONDS, PublicRepository
+
+
+def give_back(
+    found: Mapping[str, Digest],
+    ours: AbstractSet[Digest],
+    repository: PublicRepository,
+    log: Log,
+    settle: Callable[[], None] = lambda: None,
+    was_before: Callable[[Mapping[str, Digest]], Collection[str]] = lambda _: (),
+) -> Collection[str]:
+    """
+    Point tags that a deployment took over to their previous images again.
+
+    A tag that points to a third image was moved since, and one that does not
+    exist was removed: both stay as they are. All others are put, even if they
+    seem to be in place, because reads lag.
+
+    Args:
+        found: The tags, each with its previous image.
+        ours: The images that the deployment put them to, if they are known.
+        settle: Waits until reads show what was put before.
+        was_before: Returns the tags that another release had put to these images before this one took them over.
+
+    Returns:
+        The tags that were given back.
+    """
+    known: dict[Digest, Manifest | None] = {}
+    given_back: list[str] = []
+    seen = {**repository.resolve(list(found))}
+    if odd := [tag for tag, digest in found.items() if seen.get(tag) not in {digest, *ours}]:
+        # If the first read is older than the deployment, it may be newer than what the deployment has read.
+        newer = was_before({tag: seen[tag] for tag in odd if tag in seen})
+        settle()
+        now = repository.resolve(odd)
+        found = {**found, **{tag: seen[tag] for tag in newer if now.get(tag) in ours}}
+        seen = {tag: at for tag, at in seen.items() if tag not in odd} | dict(now)
+    for tag, digest in found.items():
+        if tag not in seen or seen[tag] not in {digest, *ours}:
+            state = f"points to {seen[tag]}" if tag in seen else "does not exist"
+            log.warning(f"tag {tag} is not given back to {digest}: by now it {state}", tag=tag)
+            continue
+        if digest not in known:
+            try:
+                # It may have just been put, or another declaration may be removing its last tag and will put it back.
+                known[digest] = repository.manifest(digest, wait_seconds=PUT_SECONDS)
+            except NotFoundError:
+                known[digest] = None
+        if (manifest := known[digest]) is None:
+            log.warning(f"tag {tag} cannot be given back: its previous image {digest} no longer exists", tag=tag)
+            continue
+        try:
+            repository.put(manifest, tag)
+        except ImageError as error:
+            if error.retryable or seen[tag] != digest:
+                raise
+            # A permanent refusal also applied before, so the tag never moved.
+            log.warning(f"tag {tag} seems to be at {digest} already, and could not be put: {error.explain()}", tag=tag)
+            continue
+        log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
+        given_back.append(tag)
+    return given_back
