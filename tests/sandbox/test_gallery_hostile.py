@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -110,12 +109,9 @@ def test_the_longest_tag_is_shown(sandbox: Sandbox, api: Api, image: Image) -> N
 def test_a_huge_or_deep_manifest_makes_a_small_page(sandbox: Sandbox, image: Image, extra: dict[str, Any]) -> None:
     path = pushed(sandbox, image, changed(image, **extra))
 
-    started = time.monotonic()
     page, list_of_images = open_page(sandbox, path), open_page(sandbox, f"/{ALIAS}/{REPOSITORY}")
-    took = time.monotonic() - started
 
     assert (page.status, list_of_images.status) == (200, 200)
-    assert took < 5
     assert len(page.source) < PAGE_BYTES
     assert len(list_of_images.source) < PAGE_BYTES
 
@@ -208,9 +204,7 @@ def test_a_layout_changes_only_the_space_between_tokens(content: bytes, text: st
     "content", [b"[" * 4_000_000, b'"' + b"\\\\" * 2_000_000 + b'"', b"1," * 2_000_000, b'"' * 4_000_000]
 )
 def test_a_layout_is_bounded(content: bytes) -> None:
-    started = time.monotonic()
     found = layout(content)
 
     assert not found.is_whole
     assert sum(len(piece.text) for piece in found.pieces) < 30 * SHOWN_CHARACTERS
-    assert time.monotonic() - started < 3
