@@ -18,21 +18,12 @@ from aws_cdk import custom_resources as cr
 
 from cdk_ecrpublic import ImageSource, PublicImage, PublicRepository
 
-TAGS = 5
+from .app_names import repository_of, tags_of
+
 STACK_IMAGES = 40
 """40 images are 400 resources with AwsCustomResource; CloudFormation allows 500 in a stack."""
 
 ENVIRONMENT = Environment(account="123456789012", region="us-east-1")
-
-
-def repository_of(image: int) -> str:
-    """Return the name of the repository that an image is in."""
-    return f"acme/agent-{image}"
-
-
-def tags_of(image: int) -> list[str]:
-    """Return the tags of an image."""
-    return [f"{image}.{tag}" for tag in range(TAGS)]
 
 
 def public_image(stack: Stack, image: int, digest: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .apps import TAGS, repository_of, tags_of
+from .app_names import TAGS, repository_of, tags_of
 from .peers import CRANE, OURS, Tools
 from .processes import Cost, run
 from .registries import Registries

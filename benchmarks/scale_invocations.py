@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ class Invocations:
         self._time, self._pace = time, Pace(time)
         self._pace.watch_threads()
         _slow_down(self._pace)
+        _unlock_cached_properties()
         self._functions: list[Clients] = []
         self._threads: list[threading.Thread] = []
         self._errors: dict[str, str] = {}
@@ -118,6 +120,11 @@ def _function() -> Clients:
     for service, region in SERVICES:
         clients.get(service, region)
     return clients
+
+
+def _unlock_cached_properties() -> None:
+    """Let functions compute the same property at once: before Python 3.12, all objects of a class share its lock."""
+    functools.cached_property.lock = property(lambda _: nullcontext(), lambda *_: None)  # type: ignore[attr-defined]
 
 
 def _slow_down(pace: Pace) -> None:

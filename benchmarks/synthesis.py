@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .apps import TAGS
+from .app_names import TAGS
 from .peers import AWS_CUSTOM_RESOURCE, CHECKOUT, GO, OURS, Tools
 from .results import Attempt, Bound, Row, Sample, Section, measured
 
