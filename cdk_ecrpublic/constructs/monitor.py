@@ -76,7 +76,8 @@ class PublicImageMonitor(Construct):
         schedule: events.Schedule | None = None,
         on_change: bool = False,
         repair: bool = False,
-        topic: sns.ITopic | None = None,
+        # For pyright, a Topic of aws-cdk-lib is not an ITopic.
+        topic: sns.ITopic | sns.Topic | None = None,
         alarms: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)

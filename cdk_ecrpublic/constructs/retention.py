@@ -140,7 +140,8 @@ class PublicRepositoryRetention(Construct):
         min_age: Duration | None = None,
         max_removals: int = 1000,
         regions: Sequence[str] = REGIONS,
-        topic: sns.ITopic | None = None,
+        # For pyright, a Topic of aws-cdk-lib is not an ITopic.
+        topic: sns.ITopic | sns.Topic | None = None,
         bucket: s3.IBucket | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
