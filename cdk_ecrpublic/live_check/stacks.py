@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import LiveCheckError
 from .guard import PREFIX, expiry_tags
+from .templates import IMAGE_TYPE, PROBE_TYPE, Resources, packed_function, probe_template, stack_template
 
 if TYPE_CHECKING:
     from .session import Session
     from .target import Target
     from .transport import Response
 
-PROBE_FILE = Path(__file__).with_name("probe_function.txt")
-"""The code of the function. It is not a module of the package: it runs in Lambda only."""
-
-PROBE, PROBE_TYPE = "probe", "Custom::Probe"
-IMAGE_TYPE = "Custom::ECRPublicImage"
-
-RECORDS = "cdk-ecrpublic"
-"""Below this path, the function of this project keeps its records."""
+PROBE = "probe"
+"""The end of the name of the stack with the functions."""
 
 GONE = "does not exist"
 
 POLL_SECONDS = 3.0
 POLLS_MAX = 200
-TIMEOUT_SECONDS = "60"
-
-Resources = Mapping[str, Mapping[str, object]]
 
 
 @dataclass(slots=True)
@@ -251,98 +240,3 @@ def _line(seen: Mapping[str, Any]) -> str:
     old = f", old value {seen['old']}" if seen["old"] is not None else ""
     identity = seen["id"] or "none"
     return f"{seen['type']} of {seen['resource']} with id {identity} and value {seen['value']}{old} in {seen['status']}"
-
-
-def stack_template(tokens: Mapping[str, str], case: str, resources: Resources) -> dict[str, Any]:
-    """Return a template in which each resource is created after the one before it."""
-    names = list(resources)
-    return {
-        "Resources": {
-            name: {
-                **({"DependsOn": names[number - 1]} if number else {}),
-                **_resource(tokens, case, resources[name]),
-            }
-            for number, name in enumerate(names)
-        }
-    }
-
-
-def _resource(tokens: Mapping[str, str], case: str, given: Mapping[str, object]) -> dict[str, Any]:
-    kind = str(given.get("Type", PROBE_TYPE))
-    own = {"Case": case} if kind == PROBE_TYPE else {}
-    properties = {name: value for name, value in given.items() if name != "Type"}
-    return {
-        "Type": kind,
-        "Properties": {"ServiceToken": tokens[kind], "ServiceTimeout": TIMEOUT_SECONDS, **own, **properties},
-    }
-
-
-def packed_function() -> bytes:
-    """Return the code of the function of this project as a zip file."""
-    folder = (Path(__file__).parents[1] / "_assets" / "lambda_handler").resolve()
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*.py")):
-            archive.write(path, f"lambda_handler/{path.relative_to(folder).as_posix()}")
-    return packed.getvalue()
-
-
-def probe_template(name: str, run: str) -> dict[str, Any]:
-    """Return the template of both functions. They may not write logs, so they leave no log groups."""
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
-    document = {"Version": "2012-10-17", "Statement": _allowed(run)}
-    return {
-        "Resources": {
-            "Role": {
-                "Type": "AWS::IAM::Role",
-                "Properties": {
-                    "RoleName": name,
-                    "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-                    "Policies": [{"PolicyName": "probe", "PolicyDocument": document}],
-                },
-            },
-            "Probe": _function(name, "index.handler", PROBE_FILE.read_text(encoding="utf-8"), run),
-            "Function": _function(f"{name}-image", "lambda_handler.entrypoint.handler", "# replaced", run),
-        },
-        "Outputs": {each: {"Value": {"Fn::GetAtt": [each, "Arn"]}} for each in ("Probe", "Function")},
-    }
-
-
-def _allowed(run: str) -> list[dict[str, object]]:
-    """Return the statements of the role of both functions."""
-
-    def allow(actions: Sequence[str], resource: object) -> dict[str, object]:
-        return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
-
-    repositories = {"Fn::Sub": f"arn:aws:ecr-public::${{AWS::AccountId}}:repository/{PREFIX}/{run}/*"}
-    return [
-        allow(["ssm:PutParameter"], _arn("ssm", f"parameter/{PREFIX}/{run}/*")),
-        allow(["cloudformation:Describe*"], _arn("cloudformation", f"stack/{PREFIX}-*")),
-        allow(["ecr-public:*"], repositories),
-        allow(["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"], "*"),
-        allow(
-            ["ssm:DeleteParameter", "ssm:GetParameter", "ssm:GetParametersByPath", "ssm:PutParameter"],
-            _arn("ssm", f"parameter/{RECORDS}/*"),
-        ),
-    ]
-
-
-def _function(name: str, handler: str, code: str, run: str) -> dict[str, Any]:
-    return {
-        "Type": "AWS::Lambda::Function",
-        "Properties": {
-            "FunctionName": name,
-            "Runtime": "python3.14",
-            "Architectures": ["arm64"],
-            "Handler": handler,
-            "MemorySize": 512,
-            "Timeout": 50,
-            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-            "Environment": {"Variables": {"PARAMETERS": f"/{PREFIX}/{run}"}},
-            "Code": {"ZipFile": code},
-        },
-    }
-
-
-def _arn(service: str, resource: str) -> dict[str, str]:
-    return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"}

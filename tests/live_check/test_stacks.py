@@ -22,8 +22,9 @@ from cdk_ecrpublic.live_check.guard import PREFIX
 from cdk_ecrpublic.live_check.recording import Recording
 from cdk_ecrpublic.live_check.run import run_cases
 from cdk_ecrpublic.live_check.session import Session
-from cdk_ecrpublic.live_check.stacks import PROBE_FILE, ProbeStack
+from cdk_ecrpublic.live_check.stacks import ProbeStack
 from cdk_ecrpublic.live_check.target import Target
+from cdk_ecrpublic.live_check.templates import PROBE_FILE
 from cdk_ecrpublic.sandbox import Sandbox, SandboxProcess
 from tests.live_check.conftest import BY_NAME
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cdk_ecrpublic.live_check.case import Group, case
 from cdk_ecrpublic.live_check.images import Image, image
-from cdk_ecrpublic.live_check.stacks import IMAGE_TYPE, ProbeStack
+from cdk_ecrpublic.live_check.stacks import ProbeStack
 from cdk_ecrpublic.live_check.target import Target
+from cdk_ecrpublic.live_check.templates import IMAGE_TYPE
 
 _TURN = ("resources.turn.Turn.is_undo", "resources.turn.Turn.is_rollback", "aws.stack.StackHistory.is_rolling_back")
 _EXPRESS = {"Mode": "EXPRESS"}
