@@ -18,7 +18,7 @@ from cdk_ecrpublic.live_check import endpoint, evidence
 from cdk_ecrpublic.live_check.case import Case, Group
 from cdk_ecrpublic.live_check.cases import CASES
 from cdk_ecrpublic.live_check.check import check, settings_like
-from cdk_ecrpublic.live_check.cleanup import sweep, sweep_stacks
+from cdk_ecrpublic.live_check.cleanup import sweep, sweep_parameters, sweep_stacks
 from cdk_ecrpublic.live_check.compare import Verdict
 from cdk_ecrpublic.live_check.endpoint import Endpoint
 from cdk_ecrpublic.live_check.errors import LiveCheckError
@@ -96,11 +96,18 @@ def _run(options: Options, cases: Sequence[Case]) -> ExitStatus:
             return _check(options, cases, endpoint.sandbox(other, "another sandbox"), Settings())
     aws = _aws(options)
     if options.is_sweep:
-        deleted, kept = sweep(aws, _tell)
-        stacks = sweep_stacks(aws, _tell) if "stack" in options.groups else []
-        click.echo(f"deleted: {len(deleted)} repositories, {len(stacks)} stacks; not expired yet: {len(kept)}")
+        click.echo(_sweep(aws, with_stacks="stack" in options.groups))
         return ExitStatus.FINE
     return _check(options, cases, aws, settings_like(aws, may_create_registry=options.create_registry))
+
+
+def _sweep(aws: Endpoint, *, with_stacks: bool) -> str:
+    """Delete what killed runs left, and say what it was. The function is needed until the stacks are gone."""
+    stacks = sweep_stacks(aws, _tell) if with_stacks else []
+    deleted, kept = sweep(aws, _tell)
+    parameters = sweep_parameters(aws, _tell) if with_stacks else []
+    what = f"{len(deleted)} repositories, {len(stacks)} stacks, {len(parameters)} parameters without a stack"
+    return f"deleted: {what}; not expired yet: {len(kept)} repositories"
 
 
 def _check(options: Options, cases: Sequence[Case], other: Endpoint, settings: Settings) -> ExitStatus:

@@ -12,7 +12,8 @@ from botocore.exceptions import BotoCoreError
 from .budget import for_cleanup
 from .endpoint import Endpoint
 from .errors import BudgetError, LiveCheckError
-from .guard import PREFIX, is_expired
+from .guard import PREFIX, is_expired, parameter_prefixes, run_of_parameter
+from .parameters import EXPIRE
 from .session import Session
 from .stacks import PROBE
 
@@ -109,8 +110,28 @@ def sweep_stacks(
         session.guard.run = name.removeprefix(f"{PREFIX}-").split("-")[0]
         tell(f"{endpoint.name}: deleting stack {name}")
         session.stacks.delete(name)
-        session.stacks.forget()
+        session.parameters.clean_up()
     return names
+
+
+def sweep_parameters(
+    endpoint: Endpoint, tell: Callable[[str], None] = lambda _: None, now: datetime | None = None
+) -> list[str]:
+    """
+    Delete the parameters of runs that were killed and have no stack any more, and return their names.
+
+    Raises:
+        LiveCheckError: They could not be listed or deleted.
+    """
+    session = Session.begin(endpoint, for_cleanup())
+    latest = (now or datetime.now(UTC)) - EXPIRE
+    found = list(session.parameters.find(parameter_prefixes(endpoint.account)))
+    expired = {run_of_parameter(name) for name, changed in found if changed < latest} - {""}
+    for run in sorted(expired):
+        session.guard.run = run
+        tell(f"{endpoint.name}: deleting the parameters of run {run}")
+        session.parameters.clean_up()
+    return [name for name, _ in found if run_of_parameter(name) in expired]
 
 
 def _stacks(session: Session) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,9 @@ EXPIRY_TAG = "cdk-ecrpublic-live-check-expires"
 
 GRACE = timedelta(minutes=10)
 
+RECORDS = "/cdk-ecrpublic/state"
+"""Below this path, the function of this project keeps its records."""
+
 _WITHOUT_REPOSITORY = ("DescribeRegistries", "GetAuthorizationToken", "GetRegistryCatalogData")
 """Operations of the account that only read."""
 
@@ -111,17 +114,51 @@ class Guard:
         Raises:
             NotOwnError: It is about a stack or a parameter of someone else.
         """
-        stack, path = parameters.get("StackName"), parameters.get("Path")
+        stack = parameters.get("StackName")
         if service == "lambda":
             is_own = str(parameters.get("FunctionName")).startswith(self.stack)
         elif service == "cloudformation":
             is_own = str(stack).startswith(self.stack) if stack is not None else operation == "DescribeStacks"
         else:
-            names = [str(path)] if path is not None else _strings(parameters.get("Names"))
-            is_own = service == "ssm" and all(f"{name}/".startswith(f"{self.parameters}/") for name in names)
+            is_own = service == "ssm" and self._owns_parameters(operation, parameters)
         if not is_own:
             message = f"{service} {operation} was not sent: the run owns {self.stack}… and {self.parameters}/…"
             raise NotOwnError(message)
+
+    def _owns_parameters(self, operation: str, parameters: Mapping[str, object]) -> bool:
+        """Whether a call reads or deletes parameters of the run, or lists names of parameters of any run."""
+        if operation == "DescribeParameters":
+            filters = parameters.get("ParameterFilters")
+            named = [each for each in filters if each.get("Key") == "Name"] if isinstance(filters, list) else []
+            values = [value for each in named for value in _strings(each.get("Values"))]
+            return bool(values) and all(value.startswith(parameter_prefixes(self.account)) for value in values)
+        path = parameters.get("Path")
+        names = [f"{path}/"] if path is not None else _strings(parameters.get("Names"))
+        return bool(names) and all(name.startswith(parameter_prefixes(self.account, self.run)) for name in names)
+
+
+def parameter_prefixes(account: str, run: str = "") -> tuple[str, str]:
+    """
+    Return how the names of the parameters of a run begin, or of all runs.
+
+    The first one is for what custom resources were sent, the second one for the
+    records of the function about repositories of the run.
+    """
+    path, part = (f"{run}/", f"{run}--") if run else ("", "")
+    return f"/{PREFIX}/{path}", f"{RECORDS}/{account}/{PREFIX}--{part}"
+
+
+def run_of_parameter(name: str) -> str:
+    """
+    Return the run that a parameter belongs to; empty if its name is not that of a run.
+
+    >>> run_of_parameter("/cdk-ecrpublic/state/123456789012/cdk-ecrpublic-live-check--0123456789--case/undo/x")
+    '0123456789'
+    >>> run_of_parameter("/cdk-ecrpublic-live-check/production/x")
+    ''
+    """
+    match = re.match(rf"(?:{RECORDS}/[0-9]+/{PREFIX}--|/{PREFIX}/)([0-9a-f]{{10}})(?:--|/)", name)
+    return match[1] if match else ""
 
 
 def expiry_tags(seconds: float) -> list[dict[str, str]]:

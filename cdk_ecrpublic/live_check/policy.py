@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .guard import PREFIX
+from .guard import PREFIX, parameter_prefixes
 
 REPOSITORY_ACTIONS = (
     "BatchCheckLayerAvailability",
@@ -79,14 +79,16 @@ def _stacks(account: str) -> list[dict[str, Any]]:
     regional = f"us-east-1:{account}"
     role = f"arn:aws:iam::{account}:role/{PREFIX}-*"
     to_lambda = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
-    parameters = f"arn:aws:ssm:{regional}:parameter/{PREFIX}/*"
+    seen, records = (f"arn:aws:ssm:{regional}:parameter{prefix}*" for prefix in parameter_prefixes(account))
     return [
         allow("OwnStacks", "cloudformation", STACK_ACTIONS, f"arn:aws:cloudformation:{regional}:stack/{PREFIX}-*"),
         allow("FindExpiredStacks", "cloudformation", ["DescribeStacks"], "*"),
         allow("OwnFunction", "lambda", FUNCTION_ACTIONS, f"arn:aws:lambda:{regional}:function:{PREFIX}-*"),
         allow("OwnRole", "iam", ROLE_ACTIONS, role),
         allow("PassOwnRole", "iam", ["PassRole"], role, Condition=to_lambda),
-        allow("OwnParameters", "ssm", ["DeleteParameters", "GetParametersByPath"], parameters),
+        allow("OwnParameters", "ssm", ["DeleteParameters", "GetParametersByPath"], seen),
+        allow("RecordsOfOwnRepositories", "ssm", ["DeleteParameters"], records),
+        allow("FindOwnParameters", "ssm", ["DescribeParameters"], "*"),
     ]
 
 

@@ -13,6 +13,7 @@ from .budget import Budget
 from .endpoint import Endpoint
 from .errors import LiveCheckError
 from .guard import Guard, expiry_tags
+from .parameters import Parameters
 from .stacks import Stacks
 from .trace import Trace
 from .transport import Response, Transport
@@ -34,6 +35,7 @@ class Session:
         throttled: The number of requests that were throttled, and sent again.
         has_created: Whether a repository was ever created.
         stacks: The stacks of the run.
+        parameters: Its parameters in Systems Manager.
     """
 
     transport: Transport
@@ -41,10 +43,11 @@ class Session:
     throttled: int = 0
     has_created: bool = False
     stacks: Stacks = field(init=False, repr=False)
+    parameters: Parameters = field(init=False, repr=False)
     _logins: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self.stacks = Stacks(self)
+        self.stacks, self.parameters = Stacks(self), Parameters(self)
 
     @classmethod
     def begin(cls, endpoint: Endpoint, budget: Budget) -> Session:

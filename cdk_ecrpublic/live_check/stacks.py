@@ -120,9 +120,9 @@ class Stacks:
             token = {"NextToken": page["NextToken"]}
         return [json.loads(each["Value"]) for each in sorted(found, key=lambda each: each["Name"])]
 
-    def path(self, case: str = "") -> str:
+    def path(self, case: str) -> str:
         """Return the path of the parameters in which the function keeps what it sees."""
-        return f"/{PREFIX}/{self.session.guard.run}/{case}".rstrip("/")
+        return f"/{PREFIX}/{self.session.guard.run}/{case}"
 
     def clean_up(self) -> None:
         """
@@ -141,7 +141,7 @@ class Stacks:
         # The functions are needed until the custom resources are gone.
         self.delete(f"{self.session.guard.stack}{PROBE}")
         self.names.clear()
-        self.forget()
+        self.session.parameters.clean_up()
 
     def delete(self, name: str) -> None:
         """
@@ -165,12 +165,6 @@ class Stacks:
         if status not in ("DELETE_COMPLETE", GONE):
             message = f"stack {name} was not deleted: {status}; delete it, or run again with --sweep"
             raise LiveCheckError(message)
-
-    def forget(self) -> None:
-        """Delete the parameters of the run."""
-        send = self.session.transport.other
-        while parameters := send("ssm", "GetParametersByPath", Path=self.path(), Recursive=True).data["Parameters"]:
-            send("ssm", "DeleteParameters", Names=[each["Name"] for each in parameters])
 
 
 @dataclass(slots=True)

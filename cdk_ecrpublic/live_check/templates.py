@@ -8,16 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .guard import PREFIX
+from .guard import PREFIX, parameter_prefixes
 
 PROBE_FILE = Path(__file__).with_name("probe_function.txt")
 """The code of the function. It is not a module of the package: it runs in Lambda only."""
 
 PROBE_TYPE = "Custom::Probe"
 IMAGE_TYPE = "Custom::ECRPublicImage"
-
-RECORDS = "cdk-ecrpublic"
-"""Below this path, the function of this project keeps its records."""
 
 TIMEOUT_SECONDS = "60"
 
@@ -86,14 +83,15 @@ def _allowed(run: str) -> list[dict[str, object]]:
         return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
 
     repositories = {"Fn::Sub": f"arn:aws:ecr-public::${{AWS::AccountId}}:repository/{PREFIX}/{run}/*"}
+    seen, records = (f"parameter{prefix}*" for prefix in parameter_prefixes("${AWS::AccountId}", run))
     return [
-        allow(["ssm:PutParameter"], _arn("ssm", f"parameter/{PREFIX}/{run}/*")),
+        allow(["ssm:PutParameter"], _arn("ssm", seen)),
         allow(["cloudformation:Describe*"], _arn("cloudformation", f"stack/{PREFIX}-*")),
         allow(["ecr-public:*"], repositories),
         allow(["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"], "*"),
         allow(
             ["ssm:DeleteParameter", "ssm:GetParameter", "ssm:GetParametersByPath", "ssm:PutParameter"],
-            _arn("ssm", f"parameter/{RECORDS}/*"),
+            _arn("ssm", records),
         ),
     ]
 

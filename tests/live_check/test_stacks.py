@@ -12,23 +12,29 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cdk_ecrpublic.live_check import endpoint
-from cdk_ecrpublic.live_check.budget import for_stacks
+from cdk_ecrpublic.live_check.budget import for_slow, for_stacks
 from cdk_ecrpublic.live_check.case import Case, Group
 from cdk_ecrpublic.live_check.cases import CASES
-from cdk_ecrpublic.live_check.cleanup import sweep_stacks
+from cdk_ecrpublic.live_check.cleanup import clean_up, list_repositories, sweep, sweep_parameters, sweep_stacks
 from cdk_ecrpublic.live_check.compare import Verdict, compare
 from cdk_ecrpublic.live_check.errors import LiveCheckError, NotOwnError
-from cdk_ecrpublic.live_check.guard import PREFIX
+from cdk_ecrpublic.live_check.guard import GRACE, PREFIX, RECORDS
+from cdk_ecrpublic.live_check.images import image
+from cdk_ecrpublic.live_check.parameters import EXPIRE
 from cdk_ecrpublic.live_check.recording import Recording
 from cdk_ecrpublic.live_check.run import run_cases
 from cdk_ecrpublic.live_check.session import Session
 from cdk_ecrpublic.live_check.stacks import ProbeStack
 from cdk_ecrpublic.live_check.target import Target
-from cdk_ecrpublic.live_check.templates import PROBE_FILE
+from cdk_ecrpublic.live_check.templates import IMAGE_TYPE, PROBE_FILE
 from cdk_ecrpublic.sandbox import Sandbox, SandboxProcess
+from lambda_handler.resources.records import ROOT
 from tests.live_check.conftest import BY_NAME
 
 STACK_CASES = [case for case in CASES if case.group is Group.STACK]
+KEPT = f"{ROOT}/123456789012/{PREFIX}--own--case/undo/x"
+"""The name of a record about a repository that no run has created."""
+
 QUICK = [BY_NAME["fail-to-update-without-rollback"]]
 
 
@@ -154,6 +160,79 @@ def test_a_sweep_removes_expired_stacks_only(aws: SandboxProcess) -> None:
     assert left(aws) == []
 
 
+def publish_and_die(aws: SandboxProcess) -> Session:
+    """Deploy an image with the function of this project, and forget to clean up."""
+    session = Session.begin(endpoint.sandbox(aws), for_stacks())
+    target = Target(session=session, recording=Recording(case="killed"))
+    one = image("one")
+    target.put(one)
+    declared = {"Type": IMAGE_TYPE, "RepositoryName": target.repository(), "ImageTags": ["a"], "OnTagRemoved": "Untag"}
+    ProbeStack(target).deploy("create", {"Image": {**declared, "Source": {"Digest": one.digest}}})
+    return session
+
+
+def records_of(aws: SandboxProcess, session: Session) -> list[str]:
+    return [name for name in left(aws) if name.startswith(f"{ROOT}/{aws.account}/{PREFIX}--{session.guard.run}--")]
+
+
+def test_the_records_of_the_function_are_removed_with_a_run(aws: SandboxProcess) -> None:
+    session = publish_and_die(aws)
+    assert len(records_of(aws, session)) == 1
+    (repository,) = session.repositories
+
+    clean_up(session)
+
+    assert left(aws) == []
+    assert repository not in list_repositories(session)
+
+
+def test_a_sweep_removes_the_records_of_the_function(aws: SandboxProcess) -> None:
+    session = publish_and_die(aws)
+    session.endpoint.client("ssm", "us-east-1").put_parameter(Name=KEPT, Value="x", Type="String")
+    later = datetime.now(UTC) + timedelta(hours=3)
+
+    sweep_stacks(endpoint.sandbox(aws), now=later)
+    sweep(endpoint.sandbox(aws), now=later)
+
+    assert left(aws) == [KEPT]
+    aws.client("ssm").delete_parameter(Name=KEPT)
+
+
+def test_a_sweep_removes_parameters_without_a_stack_once_no_run_can_need_them(aws: SandboxProcess) -> None:
+    """The last step of a run is to delete its parameters, and it may be killed before that."""
+    run = "0123456789"
+    old = [f"/{PREFIX}/{run}/case/1", f"{ROOT}/{aws.account}/{PREFIX}--{run}--case/undo/x"]
+    for name in (*old, KEPT):
+        aws.client("ssm").put_parameter(Name=name, Value="x", Type="String")
+
+    assert sweep_parameters(endpoint.sandbox(aws)) == []
+    assert len(left(aws)) == 3
+    assert sorted(sweep_parameters(endpoint.sandbox(aws), now=datetime.now(UTC) + EXPIRE)) == sorted(old)
+    assert left(aws) == [KEPT]
+    aws.client("ssm").delete_parameter(Name=KEPT)
+    assert for_slow().seconds + GRACE.total_seconds() < EXPIRE.total_seconds()
+
+
+def _other_names(given: dict[str, Any]) -> dict[str, Any]:
+    return {**given, "Names": ["another"]} if "Names" in given else given
+
+
+def test_parameters_that_cannot_be_deleted_are_reported(aws: SandboxProcess) -> None:
+    side = endpoint.sandbox(aws)
+    idle = replace(side, client=lambda *where: Altered(side.client(*where), _other_names), wait=lambda _: None)
+    session = Session.begin(idle, for_stacks())
+    name = f"/{PREFIX}/{session.guard.run}/case/1"
+    aws.client("ssm").put_parameter(Name=name, Value="x", Type="String")
+
+    with pytest.raises(LiveCheckError, match=f"parameters were not deleted: {name}; run again"):
+        session.parameters.clean_up()
+    aws.client("ssm").delete_parameter(Name=name)
+
+
+def test_the_path_of_records_is_that_of_the_function() -> None:
+    assert RECORDS == ROOT
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "parameters"),
     [
@@ -164,6 +243,12 @@ def test_a_sweep_removes_expired_stacks_only(aws: SandboxProcess) -> None:
         ("ssm", "GetParametersByPath", {"Path": "/"}),
         ("ssm", "GetParametersByPath", {"Path": f"/{PREFIX}"}),
         ("ssm", "DeleteParameters", {"Names": ["/cdk-ecrpublic/state/x"]}),
+        ("ssm", "DeleteParameters", {"Names": [f"/cdk-ecrpublic/state/123456789012/{PREFIX}--another--x/undo/y"]}),
+        ("ssm", "DeleteParameters", {"Names": [f"/cdk-ecrpublic/state/123456789012/{PREFIX}"]}),
+        ("ssm", "DeleteParameters", {}),
+        ("ssm", "DescribeParameters", {}),
+        ("ssm", "DescribeParameters", {"ParameterFilters": [{"Key": "Name", "Values": ["/cdk-ecrpublic/state/"]}]}),
+        ("ssm", "DescribeParameters", {"ParameterFilters": [{"Key": "Type", "Values": [f"/{PREFIX}/"]}]}),
         ("lambda", "UpdateFunctionCode", {"FunctionName": "production"}),
         ("iam", "DeleteRole", {"RoleName": "x"}),
     ],
