@@ -18,10 +18,11 @@ from cdk_ecrpublic.live_check import endpoint, evidence
 from cdk_ecrpublic.live_check.case import Case, Group
 from cdk_ecrpublic.live_check.cases import CASES
 from cdk_ecrpublic.live_check.check import check, settings_like
-from cdk_ecrpublic.live_check.cleanup import sweep, sweep_parameters, sweep_stacks
+from cdk_ecrpublic.live_check.cleanup import sweep, sweep_parameters, sweep_private, sweep_stacks
 from cdk_ecrpublic.live_check.compare import Verdict
 from cdk_ecrpublic.live_check.endpoint import Endpoint
 from cdk_ecrpublic.live_check.errors import LiveCheckError
+from cdk_ecrpublic.live_check.guard import REGION
 from cdk_ecrpublic.live_check.policy import policy
 from cdk_ecrpublic.live_check.report import Report
 from cdk_ecrpublic.sandbox import Sandbox, Settings
@@ -105,8 +106,12 @@ def _sweep(aws: Endpoint, *, with_stacks: bool) -> str:
     """Delete what killed runs left, and say what it was. The function is needed until the stacks are gone."""
     stacks = sweep_stacks(aws, _tell) if with_stacks else []
     deleted, kept = sweep(aws, _tell)
+    private = sweep_private(aws, _tell) if with_stacks else []
     parameters = sweep_parameters(aws, _tell) if with_stacks else []
-    what = f"{len(deleted)} repositories, {len(stacks)} stacks, {len(parameters)} parameters without a stack"
+    what = (
+        f"{len(deleted)} repositories, {len(private)} private repositories, {len(stacks)} stacks, "
+        f"{len(parameters)} parameters without a stack"
+    )
     return f"deleted: {what}; not expired yet: {len(kept)} repositories"
 
 
@@ -128,7 +133,7 @@ def _aws(options: Options) -> Endpoint:
             "or try the command with --sandbox"
         )
         raise click.UsageError(message)
-    sts = boto3.Session(profile_name=options.profile).client("sts", region_name=endpoint.REGION)
+    sts = boto3.Session(profile_name=options.profile).client("sts", region_name=REGION)
     account = sts.get_caller_identity()["Account"]
     if account != options.account:
         message = f"the credentials belong to another account than {options.account}; nothing was done"

@@ -30,6 +30,7 @@ def clean_up(session: Session) -> None:
         session.stacks.clean_up()
     finally:
         remove(session)
+    session.private.prove()
     if not (session.has_created or session.repositories):
         return
     left = [name for name in list_repositories(session) if name.startswith(session.guard.prefix)]
@@ -51,13 +52,17 @@ def list_repositories(session: Session) -> Iterator[str]:
 
 def remove(session: Session) -> None:
     """Delete the repositories of a case. What cannot be deleted now is tried again at the end."""
-    for name in list(session.repositories):
-        try:
-            session.remove(name)
-        except BudgetError:
-            return
-        except (LiveCheckError, OSError, urllib3.exceptions.HTTPError, BotoCoreError):
-            continue
+    for names, delete in (
+        (session.repositories, session.remove),
+        (session.private.names, session.private.remove),
+    ):
+        for name in list(names):
+            try:
+                delete(name)
+            except BudgetError:
+                return
+            except (LiveCheckError, OSError, urllib3.exceptions.HTTPError, BotoCoreError):
+                continue
 
 
 def sweep(
@@ -112,6 +117,26 @@ def sweep_stacks(
         session.stacks.delete(name)
         session.parameters.clean_up()
     return names
+
+
+def sweep_private(
+    endpoint: Endpoint, tell: Callable[[str], None] = lambda _: None, now: datetime | None = None
+) -> list[str]:
+    """
+    Delete the private repositories of runs that were killed, once they have expired, and return their names.
+
+    Raises:
+        LiveCheckError: They could not be listed, or one could not be deleted.
+    """
+    session = Session.begin(endpoint, for_cleanup())
+    deleted = []
+    for name in [name for name in session.private.find() if name.startswith(f"{PREFIX}/")]:
+        session.guard.run = name.split("/")[1]
+        if is_expired(session.private.tags(name), now or datetime.now(UTC)):
+            tell(f"{endpoint.name}: deleting the private repository {name}")
+            session.private.remove(name)
+            deleted.append(name)
+    return deleted
 
 
 def sweep_parameters(

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from .errors import NotOwnError
 from .normalize import SANDBOX_DOWNLOADS
 
+REGION = "us-east-1"
+
 PREFIX = "cdk-ecrpublic-live-check"
 """The first part of the names of everything that a run creates."""
 
@@ -24,6 +26,9 @@ RECORDS = "/cdk-ecrpublic/state"
 
 _WITHOUT_REPOSITORY = ("DescribeRegistries", "GetAuthorizationToken", "GetRegistryCatalogData")
 """Operations of the account that only read."""
+
+_PRIVATE_READS = ("DescribeRepositories", "GetAuthorizationToken")
+"""Operations of private ECR that only read."""
 
 _SAFE_PATHS = ("/v2/", "/v2/_catalog", "/token", "/token/")
 _READS = ("GET", "HEAD")
@@ -109,21 +114,45 @@ class Guard:
 
     def check_other(self, service: str, operation: str, parameters: Mapping[str, object]) -> None:
         """
-        Check a call of CloudFormation, Lambda or Systems Manager.
+        Check a call of CloudFormation, Lambda, private ECR or Systems Manager.
 
         Raises:
-            NotOwnError: It is about a stack or a parameter of someone else.
+            NotOwnError: It is about a stack, a repository or a parameter of someone else.
         """
         stack = parameters.get("StackName")
         if service == "lambda":
             is_own = str(parameters.get("FunctionName")).startswith(self.stack)
         elif service == "cloudformation":
             is_own = str(stack).startswith(self.stack) if stack is not None else operation == "DescribeStacks"
+        elif service == "ecr":
+            is_own = self._owns_private(operation, parameters)
         else:
             is_own = service == "ssm" and self._owns_parameters(operation, parameters)
         if not is_own:
             message = f"{service} {operation} was not sent: the run owns {self.stack}… and {self.parameters}/…"
             raise NotOwnError(message)
+
+    def check_private_http(self, method: str, url: str) -> None:
+        """
+        Check a request to the registry API of private ECR.
+
+        Raises:
+            NotOwnError: It is about a repository of someone else, or another host.
+        """
+        parts = urlsplit(url)
+        # A sandbox serves both registries on one host.
+        is_known = parts.netloc in (private_host(self.account), *self.hosts)
+        is_own = parts.path.startswith(f"/v2/{self.prefix}") and ".." not in parts.path and "%" not in parts.path
+        if not (is_known and is_own):
+            message = f"{method} {parts.netloc}{parts.path} was not sent: the run owns {self.prefix}…"
+            raise NotOwnError(message)
+
+    def _owns_private(self, operation: str, parameters: Mapping[str, object]) -> bool:
+        """Whether a call is about a private repository of the run, or only lists them, or logs in."""
+        arn = str(parameters.get("resourceArn", ""))
+        name = parameters.get("repositoryName") or arn.removeprefix(f"arn:aws:ecr:{REGION}:{self.account}:repository/")
+        is_here = parameters.get("registryId", self.account) == self.account
+        return is_here and (str(name).startswith(self.prefix) or (not name and operation in _PRIVATE_READS))
 
     def _owns_parameters(self, operation: str, parameters: Mapping[str, object]) -> bool:
         """Whether a call reads or deletes parameters of the run, or lists names of parameters of any run."""
@@ -135,6 +164,11 @@ class Guard:
         path = parameters.get("Path")
         names = [f"{path}/"] if path is not None else _strings(parameters.get("Names"))
         return bool(names) and all(name.startswith(parameter_prefixes(self.account, self.run)) for name in names)
+
+
+def private_host(account: str) -> str:
+    """Return the host of the private registry of an account."""
+    return f"{account}.dkr.ecr.{REGION}.amazonaws.com"
 
 
 def parameter_prefixes(account: str, run: str = "") -> tuple[str, str]:

@@ -50,6 +50,18 @@ FUNCTION_ACTIONS = (
     "UpdateFunctionCode",
 )
 
+PRIVATE_ACTIONS = (
+    "BatchCheckLayerAvailability",
+    "CompleteLayerUpload",
+    "CreateRepository",
+    "DeleteRepository",
+    "InitiateLayerUpload",
+    "ListTagsForResource",
+    "PutImage",
+    "TagResource",
+    "UploadLayerPart",
+)
+
 ROLE_ACTIONS = (
     "CreateRole",
     "DeleteRole",
@@ -79,6 +91,7 @@ def _stacks(account: str) -> list[dict[str, Any]]:
     regional = f"us-east-1:{account}"
     role = f"arn:aws:iam::{account}:role/{PREFIX}-*"
     to_lambda = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    private = f"arn:aws:ecr:{regional}:repository"
     seen, records = (f"arn:aws:ssm:{regional}:parameter{prefix}*" for prefix in parameter_prefixes(account))
     return [
         allow("OwnStacks", "cloudformation", STACK_ACTIONS, f"arn:aws:cloudformation:{regional}:stack/{PREFIX}-*"),
@@ -86,6 +99,9 @@ def _stacks(account: str) -> list[dict[str, Any]]:
         allow("OwnFunction", "lambda", FUNCTION_ACTIONS, f"arn:aws:lambda:{regional}:function:{PREFIX}-*"),
         allow("OwnRole", "iam", ROLE_ACTIONS, role),
         allow("PassOwnRole", "iam", ["PassRole"], role, Condition=to_lambda),
+        allow("OwnPrivateRepositories", "ecr", PRIVATE_ACTIONS, f"{private}/{PREFIX}/*"),
+        allow("FindPrivateRepositories", "ecr", ["DescribeRepositories"], "*"),
+        allow("LogInToPrivateEcr", "ecr", ["GetAuthorizationToken"], "*"),
         allow("OwnParameters", "ssm", ["DeleteParameters", "GetParametersByPath"], seen),
         allow("RecordsOfOwnRepositories", "ssm", ["DeleteParameters"], records),
         allow("FindOwnParameters", "ssm", ["DescribeParameters"], "*"),

@@ -14,6 +14,7 @@ from .endpoint import Endpoint
 from .errors import LiveCheckError
 from .guard import Guard, expiry_tags
 from .parameters import Parameters
+from .private_ecr import PrivateEcr
 from .stacks import Stacks
 from .trace import Trace
 from .transport import Response, Transport
@@ -36,6 +37,7 @@ class Session:
         has_created: Whether a repository was ever created.
         stacks: The stacks of the run.
         parameters: Its parameters in Systems Manager.
+        private: Its repositories in private ECR.
     """
 
     transport: Transport
@@ -44,10 +46,11 @@ class Session:
     has_created: bool = False
     stacks: Stacks = field(init=False, repr=False)
     parameters: Parameters = field(init=False, repr=False)
+    private: PrivateEcr = field(init=False, repr=False)
     _logins: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self.stacks, self.parameters = Stacks(self), Parameters(self)
+        self.stacks, self.parameters, self.private = Stacks(self), Parameters(self), PrivateEcr(self)
 
     @classmethod
     def begin(cls, endpoint: Endpoint, budget: Budget) -> Session:

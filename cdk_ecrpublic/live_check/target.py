@@ -9,8 +9,8 @@ from urllib.parse import urljoin, urlsplit
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, ManifestMediaType
 
-from .endpoint import REGION
 from .errors import LiveCheckError
+from .guard import REGION
 from .images import Image
 from .normalize import Normalizer
 from .recording import Recording, Step
@@ -209,6 +209,13 @@ class Target:
         """Upload a blob to a repository of the case, without recording it, and return its digest."""
         self._upload(self.repository(which), content)
         return str(Digest.of(content))
+
+    def push_to_private_ecr(self, image: Image) -> str:
+        """Push an image to a new private repository of this case, without recording it, and return its reference."""
+        self._know(image)
+        reference = self.session.private.push(self.recording.case, image)
+        self.name(reference.partition("@")[0], "private repository")
+        return reference
 
     # Observations
 

@@ -88,7 +88,8 @@ def _allowed(run: str) -> list[dict[str, object]]:
         allow(["ssm:PutParameter"], _arn("ssm", seen)),
         allow(["cloudformation:Describe*"], _arn("cloudformation", f"stack/{PREFIX}-*")),
         allow(["ecr-public:*"], repositories),
-        allow(["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"], "*"),
+        allow(["ecr:GetAuthorizationToken", "ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"], "*"),
+        allow(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], _arn("ecr", f"repository/{PREFIX}/{run}/*")),
         allow(
             ["ssm:DeleteParameter", "ssm:GetParameter", "ssm:GetParametersByPath", "ssm:PutParameter"],
             _arn("ssm", records),

@@ -15,7 +15,14 @@ from cdk_ecrpublic.live_check import endpoint
 from cdk_ecrpublic.live_check.budget import for_slow, for_stacks
 from cdk_ecrpublic.live_check.case import Case, Group
 from cdk_ecrpublic.live_check.cases import CASES
-from cdk_ecrpublic.live_check.cleanup import clean_up, list_repositories, sweep, sweep_parameters, sweep_stacks
+from cdk_ecrpublic.live_check.cleanup import (
+    clean_up,
+    list_repositories,
+    sweep,
+    sweep_parameters,
+    sweep_private,
+    sweep_stacks,
+)
 from cdk_ecrpublic.live_check.compare import Verdict, compare
 from cdk_ecrpublic.live_check.errors import LiveCheckError, NotOwnError
 from cdk_ecrpublic.live_check.guard import GRACE, PREFIX, RECORDS
@@ -50,8 +57,10 @@ def recordings(aws: SandboxProcess) -> list[Recording]:
 
 
 def left(aws: SandboxProcess) -> list[str]:
-    """List what there is of runs: stacks, functions, roles, parameters."""
+    """List what there is of runs: repositories, stacks, functions, roles, parameters."""
     found = [
+        *(each["repositoryName"] for each in aws.client("ecr").describe_repositories()["repositories"]),
+        *(each["repositoryName"] for each in aws.client("ecr-public").describe_repositories()["repositories"]),
         *(stack["StackName"] for stack in aws.client("cloudformation").describe_stacks()["Stacks"]),
         *(each["FunctionName"] for each in aws.client("lambda").list_functions()["Functions"]),
         *(role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]),
@@ -251,6 +260,11 @@ def test_the_path_of_records_is_that_of_the_function() -> None:
         ("ssm", "DescribeParameters", {"ParameterFilters": [{"Key": "Type", "Values": [f"/{PREFIX}/"]}]}),
         ("lambda", "UpdateFunctionCode", {"FunctionName": "production"}),
         ("iam", "DeleteRole", {"RoleName": "x"}),
+        ("ecr", "DeleteRepository", {"repositoryName": "acme/agent"}),
+        ("ecr", "DeleteRepository", {"repositoryName": f"{PREFIX}/another-run/case"}),
+        ("ecr", "ListTagsForResource", {"resourceArn": "arn:aws:ecr:us-east-1:123456789012:repository/acme/agent"}),
+        ("ecr", "DescribeRepositories", {"registryId": "222222222222"}),
+        ("ecr", "DeleteRegistryPolicy", {}),
     ],
 )
 def test_calls_about_something_else_are_not_sent(
@@ -262,6 +276,54 @@ def test_calls_about_something_else_are_not_sent(
         session.transport.other(service, operation, **parameters)
 
     assert session.transport.budget.spent_requests == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://{host}/v2/acme/agent/blobs/uploads/",
+        "http://{host}/v2/{prefix}../../acme/agent/manifests/a",
+        "http://{host}/v2/{prefix}%2e%2e/acme/agent/manifests/a",
+        "https://222222222222.dkr.ecr.us-east-1.amazonaws.com/v2/{prefix}case/manifests/a",
+        "https://example.com/v2/{prefix}case/manifests/a",
+    ],
+)
+def test_pushes_to_something_else_are_not_sent(aws: SandboxProcess, url: str) -> None:
+    session = Session.begin(endpoint.sandbox(aws), for_stacks())
+    filled = url.format(host=aws.registry_host, prefix=session.guard.prefix)
+
+    with pytest.raises(NotOwnError, match="was not sent"):
+        session.transport.private_http("PUT", filled, {})
+
+    assert session.transport.budget.spent_requests == 0
+
+
+def test_a_private_repository_that_cannot_be_deleted_is_reported(aws: SandboxProcess) -> None:
+    side = endpoint.sandbox(aws)
+    idle = replace(side, client=lambda *where: Altered(side.client(*where), _another_repository))
+    session = Session.begin(idle, for_stacks())
+    session.private.push("case", image("one"))
+
+    with pytest.raises(LiveCheckError, match=r"private repositories were not deleted: .*/case; run again"):
+        clean_up(session)
+    assert left(aws) == [f"{session.guard.prefix}case"]
+
+    assert sweep_private(endpoint.sandbox(aws)) == []
+    swept = sweep_private(endpoint.sandbox(aws), now=datetime.now(UTC) + timedelta(hours=2))
+    assert (swept, left(aws)) == ([f"{session.guard.prefix}case"], [])
+
+
+def _another_repository(given: dict[str, Any]) -> dict[str, Any]:
+    return {**given, "repositoryName": "another"} if "force" in given else given
+
+
+def test_the_password_of_private_ecr_is_a_secret(aws: SandboxProcess) -> None:
+    session = Session.begin(endpoint.sandbox(aws), for_stacks())
+    session.private.push("case", image("one"))
+    clean_up(session)
+
+    assert "ministack-auth-token" in session.transport.trace.secrets
+    assert "ministack-auth-token" not in str(session.transport.trace.entries)
 
 
 def test_a_function_that_cannot_be_created_stops_the_cases(aws: SandboxProcess) -> None:
@@ -307,3 +369,12 @@ def test_the_function_of_this_project_publishes_rolls_back_and_removes(recording
         {"a": other, "b": other, "someone-else": one},
     ]
     assert [(each["imageDigest"], each["imageTags"]) for each in last] == [(one, ["someone-else"])]
+
+
+def test_the_function_copies_from_private_ecr_byte_for_byte(recordings: list[Recording]) -> None:
+    (recording,) = [each for each in recordings if each.case == "copy-from-private-ecr"]
+    steps = {step.request: step.body for step in recording.steps}
+
+    assert steps["GET manifests/a [token]"] == "<image one>"
+    assert steps["create: the stack"] == "CREATE_COMPLETE"
+    assert recording.steps[-1].body == {"imageDetails": []}

@@ -123,6 +123,23 @@ def deploy_the_function(target: Target) -> None:
     target.list_images()
 
 
+@case(
+    handler=("registry.logins.Logins", "publish.execute.execute", "resources.public_image.PublicImageResource"),
+    group=Group.STACK,
+)
+def copy_from_private_ecr(target: Target) -> None:
+    """Does the function of this project copy an image from private ECR, byte for byte, and remove it?"""
+    one = image("one")
+    reference = target.push_to_private_ecr(one)
+    stack = ProbeStack(target)
+    source = {"Image": {"Reference": reference}}
+    stack.deploy("create", {"Image": {**_declared(target, one, "a"), "Source": source}})
+    target.read("a")
+    target.list_images()
+    stack.delete()
+    target.list_images()
+
+
 def _declared(target: Target, source: Image, *tags: str) -> dict[str, object]:
     return {
         "Type": IMAGE_TYPE,
