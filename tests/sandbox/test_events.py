@@ -84,11 +84,14 @@ def test_a_push_and_a_put_have_the_same_event(aws: SandboxProcess, inbox: str) -
 def test_a_removal_has_an_event(aws: SandboxProcess, inbox: str) -> None:
     push_image(aws, NAME, IMAGE, ["1.4"])
     received(aws, inbox, 2)
-    aws.client("ecr-public").batch_delete_image(repositoryName=NAME, imageIds=[{"imageTag": "1.4"}])
+    ids = [{"imageTag": "1.4"}, {"imageTag": "missing"}]
+    response = aws.client("ecr-public").batch_delete_image(repositoryName=NAME, imageIds=ids)
 
     (event,) = received(aws, inbox, 1)
     assert event["detail"]["eventName"] == "BatchDeleteImage"
-    assert event["detail"]["requestParameters"] == {"repositoryName": NAME, "imageIds": [{"imageTag": "1.4"}]}
+    assert event["detail"]["requestParameters"] == {"repositoryName": NAME, "imageIds": ids}
+    del response["ResponseMetadata"]
+    assert event["detail"]["responseElements"] == response
 
 
 def test_a_user_and_a_role_are_named(aws: SandboxProcess, inbox: str) -> None:

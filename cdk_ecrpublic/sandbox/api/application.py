@@ -114,8 +114,9 @@ class EcrPublicApi:
             except errors.ServiceError as error:
                 self._emit(exchange.request, context, data, error)
                 raise
-            self._emit(exchange.request, context, data, result)
-            return _answer(model.render(operation, result))
+            answer = model.render(operation, result)
+            self._emit(exchange.request, context, data, json.loads(answer))
+            return _answer(answer)
 
         return act
 
