@@ -42,15 +42,15 @@ def check(
 
 
 def _on_sandboxes(cases: Sequence[Case], settings: Settings | None, tell: Tell) -> list[Recording]:
-    """Run the cases on a sandbox that starts at once; only those with stacks need one with the rest of AWS."""
-    stacks = [case for case in cases if case.group is Group.STACK]
-    others = [case for case in cases if case not in stacks]
+    """Run the cases on a sandbox that starts at once; only some need one with the rest of AWS."""
+    wide = [case for case in cases if case.needs_other_services]
+    others = [case for case in cases if case not in wide]
     found: list[Recording] = []
     with Sandbox(settings=settings) as running:
         found += run_cases(others, endpoints.sandbox(running), budget_of(others), tell)[0]
-    if stacks:
+    if wide:
         with SandboxProcess() as process:
-            found += run_cases(stacks, endpoints.sandbox(process), budget_of(stacks), tell)[0]
+            found += run_cases(wide, endpoints.sandbox(process), budget_of(wide), tell)[0]
     order = [case.name for case in cases]
     return sorted(found, key=lambda recording: order.index(recording.case))
 

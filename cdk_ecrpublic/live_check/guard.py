@@ -114,7 +114,9 @@ class Guard:
 
     def check_other(self, service: str, operation: str, parameters: Mapping[str, object]) -> None:
         """
-        Check a call of CloudFormation, Lambda, private ECR or Systems Manager.
+        Check a call of CloudFormation, CloudTrail, Lambda, private ECR or Systems Manager.
+
+        LookupEvents cannot be restricted to a repository; the transport drops the events of others.
 
         Raises:
             NotOwnError: It is about a stack, a repository or a parameter of someone else.
@@ -124,6 +126,8 @@ class Guard:
             is_own = str(parameters.get("FunctionName")).startswith(self.stack)
         elif service == "cloudformation":
             is_own = str(stack).startswith(self.stack) if stack is not None else operation == "DescribeStacks"
+        elif service == "cloudtrail":
+            is_own = operation == "LookupEvents"
         elif service == "ecr":
             is_own = self._owns_private(operation, parameters)
         else:

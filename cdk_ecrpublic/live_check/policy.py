@@ -75,9 +75,10 @@ ROLE_ACTIONS = (
 )
 
 
-def policy(account: str, *, with_stacks: bool = False) -> dict[str, Any]:
-    """Return the policy document: writes to what a run creates, and reads of names."""
-    statements = [*_registry(account), *(_stacks(account) if with_stacks else ())]
+def policy(account: str, *, with_stacks: bool = False, with_events: bool = False) -> dict[str, Any]:
+    """Return the policy document: writes to what a run creates, and reads of names and events."""
+    events = {"Sid": "LookUpEvents", "Effect": "Allow", "Action": "cloudtrail:LookupEvents", "Resource": "*"}
+    statements = [*_registry(account), *(_stacks(account) if with_stacks else ()), *([events] if with_events else ())]
     return {"Version": "2012-10-17", "Statement": statements}
 
 

@@ -231,6 +231,10 @@ class Target:
         """Replace what differs between runs, for an observation."""
         return self._normalizer.text(value)
 
+    def data(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+        """Replace what differs between runs in JSON, for an observation."""
+        return self._normalizer.data(value)
+
     def measure(self, what: str, value: Any) -> None:  # noqa: ANN401 - JSON
         """Report a number without comparing it."""
         self.recording.measured[what] = value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import urllib3
@@ -17,6 +17,7 @@ from botocore.parsers import ResponseParserError
 from .budget import Budget
 from .endpoint import Endpoint
 from .errors import LiveCheckError
+from .events import own_events
 from .guard import REGION, Guard
 from .trace import Trace
 
@@ -99,7 +100,10 @@ class Transport:
         self.guard.check_other(service, operation, parameters)
         self._begin("api", _size(parameters))
         response = _call(self._client(service, REGION), operation, parameters)
-        return self._finish(f"{service} {operation}", {}, response, _size(response.data))
+        size = _size(response.data)
+        if service == "cloudtrail":
+            response = replace(response, data=own_events(response.data, self.guard.prefix))
+        return self._finish(f"{service} {operation}", {}, response, size)
 
     def _send(
         self, kind: str, method: str, url: str, headers: Mapping[str, str], body: bytes, *, describe: str = ""

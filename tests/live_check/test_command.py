@@ -99,6 +99,13 @@ def test_a_run_against_a_sandbox_needs_no_account() -> None:
     assert (found.returncode, found.stdout.splitlines()[-1]) == (0, "1 same")
 
 
+def test_cases_that_need_more_than_one_service_are_left_out_with_two_sandboxes() -> None:
+    found = command("--sandbox", "--case", "put-untagged", "--case", "look-up-events", "--case", "fail-to-create")
+
+    assert (found.returncode, found.stdout.splitlines()[-1]) == (0, "1 same")
+    assert "cannot answer them: fail-to-create, look-up-events" in found.stderr
+
+
 def test_a_sweep_removes_nothing_that_has_not_expired(fresh: SandboxProcess) -> None:
     fresh.client("ecr-public").create_repository(repositoryName="cdk-ecrpublic-live-check/abc/case")
 
@@ -117,6 +124,8 @@ def test_a_sweep_removes_nothing_that_has_not_expired(fresh: SandboxProcess) -> 
     [
         (["--list"], "put-again"),
         (["--list", "--with", "slow"], "outlive-a-token"),
+        (["--list", "--with", "slow"], "look-up-events"),
+        (["--policy", "--with", "slow"], "cloudtrail:LookupEvents"),
         (["--list", "--with", "stack"], "fail-to-create"),
         (["--policy", "--with", "stack"], "arn:aws:iam::123456789012:role/cdk-ecrpublic-live-check-*"),
         (["--policy", "--with", "stack"], "arn:aws:ecr:us-east-1:123456789012:repository/cdk-ecrpublic-live-check/*"),
