@@ -34,6 +34,8 @@ class Case:
         handler: The places in the function that rest on it: dotted names below ``lambda_handler``.
         group: When it runs.
         needs_other_services: Whether it needs more of AWS than ECR Public.
+        not_comparable: Why the sandbox cannot answer it, so that only the answer of AWS is
+            recorded; empty if it can.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Case:
     handler: tuple[str, ...] = ()
     group: Group = Group.REGISTRY
     needs_other_services: bool = False
+    not_comparable: str = ""
 
     @property
     def question(self) -> str:
@@ -57,6 +60,7 @@ def case(
     handler: tuple[str, ...] = (),
     group: Group = Group.REGISTRY,
     needs_other_services: bool = False,
+    not_comparable: str = "",
 ) -> Callable[[Callable[[Target], None]], Case]:
     """Make a case of a function. Its name and its docstring are those of the case."""
 
@@ -70,6 +74,7 @@ def case(
             handler=handler,
             group=group,
             needs_other_services=needs_other_services or group is Group.STACK,
+            not_comparable=not_comparable,
         )
 
     return make

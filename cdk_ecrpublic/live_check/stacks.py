@@ -23,6 +23,11 @@ GONE = "does not exist"
 
 POLL_SECONDS = 3.0
 POLLS_MAX = 200
+LATE = "Late response"
+"""How the function calls what it keeps when it responds late."""
+
+LATE_SECONDS = 30
+"""After which time a late response is sent. The function may run for 50 seconds."""
 
 
 @dataclass(slots=True)
@@ -67,9 +72,13 @@ class Stacks:
             status = str(response.data["Stacks"][0]["StackStatus"])
             if not status.endswith("_IN_PROGRESS"):
                 return status
-            self.session.endpoint.wait(POLL_SECONDS if self.session.endpoint.scheme == "https" else 0.2)
+            self.pause()
         message = f"stack {name} did not end in time"
         raise LiveCheckError(message)
+
+    def pause(self) -> None:
+        """Wait a moment before the next look."""
+        self.session.endpoint.wait(POLL_SECONDS if self.session.endpoint.scheme == "https" else 0.2)
 
     def tokens(self, types: Iterable[str]) -> Mapping[str, str]:
         """
@@ -175,7 +184,9 @@ class ProbeStack:
     Properties of a resource:
         ``Fail``: the request types that fail, as ``Create,Delete``. ``Id``: the physical id.
         ``FailedId``: the physical id in a response that fails. ``Bytes``: the size of the response.
+        ``Late``: the request types to which it responds after ``Seconds``.
         ``ServiceTimeout``. ``Value``: any string, to change something.
+        ``Beside``: whether it does not wait for the resource before it.
     """
 
     target: Target
@@ -217,6 +228,20 @@ class ProbeStack:
         """Return all requests so far, as the function keeps them."""
         return self.target.session.stacks.seen(self.key)
 
+    def late(self, types: str, seconds: float = LATE_SECONDS) -> dict[str, str]:
+        """Return the properties of a resource that responds late to some types of requests; a sandbox is faster."""
+        speed = 1 if self.target.session.endpoint.scheme == "https" else 20
+        return {"Late": types, "Seconds": str(seconds / speed)}
+
+    def await_late_responses(self, note: str) -> None:
+        """Wait until all late responses were sent, and record what came after the stack had ended."""
+        for _ in range(2 * LATE_SECONDS):
+            seen = self.events()
+            if sum(each["late"] for each in seen) == 2 * sum(each["type"].startswith(LATE) for each in seen):
+                break
+            self.target.session.stacks.pause()
+        self._observe_requests(f"{note}: later")
+
     def _observe(self, note: str, response: Response) -> None:
         stacks = self.target.session.stacks
         if response.code:
@@ -224,10 +249,14 @@ class ProbeStack:
             return
         status = stacks.wait(self.name)
         self.target.expect_writes()
+        self.target.observe(f"{note}: the stack", status)
+        self._observe_requests(f"{note}: requests")
+
+    def _observe_requests(self, note: str) -> None:
+        """Record the requests since the last time."""
         seen = self.events()
         new, self._known = seen[self._known :], len(seen)
-        self.target.observe(f"{note}: the stack", status)
-        self.target.observe(f"{note}: requests", [self.target.text(_line(each)) for each in new])
+        self.target.observe(note, [self.target.text(_line(each)) for each in new])
 
 
 def _line(seen: Mapping[str, Any]) -> str:

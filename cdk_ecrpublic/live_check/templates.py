@@ -22,12 +22,12 @@ Resources = Mapping[str, Mapping[str, object]]
 
 
 def stack_template(tokens: Mapping[str, str], case: str, resources: Resources) -> dict[str, Any]:
-    """Return a template in which each resource is created after the one before it."""
+    """Return a template in which each resource is created after the one before it, unless it is ``Beside`` it."""
     names = list(resources)
     return {
         "Resources": {
             name: {
-                **({"DependsOn": names[number - 1]} if number else {}),
+                **({"DependsOn": names[number - 1]} if number and not resources[name].get("Beside") else {}),
                 **_resource(tokens, case, resources[name]),
             }
             for number, name in enumerate(names)
@@ -38,7 +38,7 @@ def stack_template(tokens: Mapping[str, str], case: str, resources: Resources) -
 def _resource(tokens: Mapping[str, str], case: str, given: Mapping[str, object]) -> dict[str, Any]:
     kind = str(given.get("Type", PROBE_TYPE))
     own = {"Case": case} if kind == PROBE_TYPE else {}
-    properties = {name: value for name, value in given.items() if name != "Type"}
+    properties = {name: value for name, value in given.items() if name not in ("Type", "Beside")}
     return {
         "Type": kind,
         "Properties": {"ServiceToken": tokens[kind], "ServiceTimeout": TIMEOUT_SECONDS, **own, **properties},

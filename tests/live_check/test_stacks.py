@@ -15,6 +15,7 @@ from cdk_ecrpublic.live_check import endpoint
 from cdk_ecrpublic.live_check.budget import for_slow, for_stacks
 from cdk_ecrpublic.live_check.case import Case, Group
 from cdk_ecrpublic.live_check.cases import CASES
+from cdk_ecrpublic.live_check.check import on_sandboxes
 from cdk_ecrpublic.live_check.cleanup import (
     clean_up,
     list_repositories,
@@ -28,12 +29,13 @@ from cdk_ecrpublic.live_check.errors import LiveCheckError, NotOwnError
 from cdk_ecrpublic.live_check.guard import GRACE, PREFIX, RECORDS
 from cdk_ecrpublic.live_check.images import image
 from cdk_ecrpublic.live_check.parameters import EXPIRE
-from cdk_ecrpublic.live_check.recording import Recording
+from cdk_ecrpublic.live_check.recording import Recording, Step
+from cdk_ecrpublic.live_check.report import Report
 from cdk_ecrpublic.live_check.run import run_cases
 from cdk_ecrpublic.live_check.session import Session
 from cdk_ecrpublic.live_check.stacks import ProbeStack
 from cdk_ecrpublic.live_check.target import Target
-from cdk_ecrpublic.live_check.templates import IMAGE_TYPE, PROBE_FILE
+from cdk_ecrpublic.live_check.templates import IMAGE_TYPE, PROBE_FILE, PROBE_TYPE, stack_template
 from cdk_ecrpublic.sandbox import Sandbox, SandboxProcess
 from lambda_handler.resources.records import ROOT
 from tests.live_check.conftest import BY_NAME
@@ -74,10 +76,50 @@ def test_all_cases_finish_and_leave_nothing(aws: SandboxProcess, recordings: lis
     assert left(aws) == []
 
 
-def test_a_case_agrees_with_itself(aws: SandboxProcess, recordings: list[Recording]) -> None:
-    again, _ = run_cases(QUICK, endpoint.sandbox(aws), for_stacks())
+def test_late_responses_are_recorded_in_order(recordings: list[Recording]) -> None:
+    """On this side one after the other: the first resource has responded before the second one gets its request."""
+    steps = {each.case: {step.request: step.body for step in each.steps} for each in recordings}
+    found = steps["fail-while-another-is-created"]["with rollback: requests"]
 
-    (difference,) = compare(again, [each for each in recordings if each.case == again[0].case])
+    assert found == [
+        "Create of First with id none and value 1 in CREATE_IN_PROGRESS",
+        "Late response to Create of First with id none and value 1 in CREATE_IN_PROGRESS",
+        "Create of Second with id none and value 1 in CREATE_IN_PROGRESS",
+        "Late response to Create of Second with id none and value 1 in CREATE_IN_PROGRESS",
+        "Delete of First with id First and value 1 in ROLLBACK_IN_PROGRESS",
+    ]
+
+
+def test_resources_can_be_created_beside_each_other() -> None:
+    tokens = {PROBE_TYPE: "arn"}
+    resources = {"First": {"Value": "1"}, "Second": {"Value": "1", "Beside": "yes"}, "Third": {"Value": "1"}}
+
+    template = stack_template(tokens, "case", resources)["Resources"]
+
+    assert [each.get("DependsOn") for each in template.values()] == [None, None, "Second"]
+    assert "Beside" not in template["Second"]["Properties"]
+
+
+def test_what_a_sandbox_cannot_answer_is_not_run_and_the_report_says_why() -> None:
+    cases = [BY_NAME["fail-while-another-is-created"], BY_NAME["put-untagged"]]
+    told: list[str] = []
+    aws = Recording(case=cases[0].name, steps=[Step(request="with rollback: the stack", body="ROLLBACK_COMPLETE")])
+
+    ours = on_sandboxes(cases, None, told.append)
+    report = Report(left="sandbox", right="AWS", date="", cases=cases, differences=compare(ours, [aws, ours[1]]))
+
+    assert told == ["sandbox: put-untagged"]
+    assert [each.verdict for each in report.differences] == [Verdict.INCOMPARABLE, Verdict.SAME]
+    assert "sandbox stopped: the CloudFormation of the sandbox creates" in report.as_text()
+    assert 'AWS: "ROLLBACK_COMPLETE"' in report.as_text()
+    assert report.verdict is Verdict.SAME, "it says nothing about the sandbox"
+
+
+@pytest.mark.parametrize("name", [QUICK[0].name, "fail-while-others-are-updated", "copy-from-private-ecr"])
+def test_a_case_agrees_with_itself(aws: SandboxProcess, recordings: list[Recording], name: str) -> None:
+    again, _ = run_cases([BY_NAME[name]], endpoint.sandbox(aws), for_stacks())
+
+    (difference,) = compare(again, [each for each in recordings if each.case == name])
     assert (difference.verdict, difference.steps) == (Verdict.SAME, ())
 
 

@@ -9,7 +9,12 @@ from cdk_ecrpublic.live_check.target import Target
 from cdk_ecrpublic.live_check.templates import IMAGE_TYPE
 
 _TURN = ("resources.turn.Turn.is_undo", "resources.turn.Turn.is_rollback", "aws.stack.StackHistory.is_rolling_back")
+_LATE = ("resources.turn.Turn.is_undo", "aws.stack.StackHistory.has_created_since", "cfn.lifecycle.respond")
+_SEQUENTIAL = "the CloudFormation of the sandbox creates and updates one resource after the other"
 _EXPRESS = {"Mode": "EXPRESS"}
+
+SOON_SECONDS = 5
+"""After which time a resource fails: the others must have got their requests before."""
 
 
 @case(
@@ -84,6 +89,33 @@ def replace_in_express_mode(target: Target) -> None:
     stack = ProbeStack(target)
     stack.deploy("create", {"First": {"Value": "1"}}, DeploymentConfig=_EXPRESS)
     stack.deploy("replace", {"First": {"Value": "2", "Id": "another"}}, DeploymentConfig=_EXPRESS)
+
+
+@case(handler=_LATE, group=Group.STACK, not_comparable=_SEQUENTIAL)
+def fail_while_another_is_created(target: Target) -> None:
+    """Which requests does a resource get whose creation still runs when another one fails, also without rollback?"""
+    for note, options in (("with rollback", {}), ("without rollback", {"DisableRollback": True})):
+        stack = ProbeStack(target, f"-{note.partition(' ')[0]}")
+        failing = {"Value": "1", "Fail": "Create", "Beside": "yes", **stack.late("Create", SOON_SECONDS)}
+        stack.deploy(note, {"First": {"Value": "1", **stack.late("Create")}, "Second": failing}, **options)
+        stack.await_late_responses(note)
+        stack.delete(f"delete {note}")
+
+
+@case(handler=_LATE, group=Group.STACK, not_comparable=_SEQUENTIAL)
+def fail_while_others_are_updated(target: Target) -> None:
+    """Which requests do resources get whose update and creation still run when another update fails?"""
+    stack = ProbeStack(target)
+    stack.deploy("create", {"First": {"Value": "1"}, "Second": {"Value": "1"}})
+    failing = {"Value": "2", "Fail": "Update", "Beside": "yes", **stack.late("Update", SOON_SECONDS)}
+    changed = {
+        "First": {"Value": "2", **stack.late("Update")},
+        "Second": failing,
+        "Third": {"Value": "2", "Beside": "yes", **stack.late("Create")},
+    }
+    stack.deploy("update", changed)
+    stack.await_late_responses("update")
+    stack.delete()
 
 
 @case(handler=("cfn.lifecycle.respond", "publish.remove.Remover"), group=Group.STACK)
