@@ -315,7 +315,7 @@ def _check_account_if_given(context: click.Context, parameter: click.Parameter, 
     "groups",
     multiple=True,
     type=click.Choice(["limits", "slow", "stack"]),
-    help="Also measure rates and sizes, what expires after an hour, or deploy stacks. Can be repeated.",
+    help="Also measure rates and sizes, what expires or comes late, or deploy stacks. Can be repeated.",
 )
 @click.option(
     "--evidence",

@@ -18,10 +18,11 @@ from cdk_ecrpublic.live_check import endpoint, evidence
 from cdk_ecrpublic.live_check.case import Case, Group
 from cdk_ecrpublic.live_check.cases import CASES
 from cdk_ecrpublic.live_check.check import check, settings_like
-from cdk_ecrpublic.live_check.cleanup import sweep, sweep_stacks
+from cdk_ecrpublic.live_check.cleanup import sweep, sweep_parameters, sweep_private, sweep_stacks
 from cdk_ecrpublic.live_check.compare import Verdict
 from cdk_ecrpublic.live_check.endpoint import Endpoint
 from cdk_ecrpublic.live_check.errors import LiveCheckError
+from cdk_ecrpublic.live_check.guard import REGION
 from cdk_ecrpublic.live_check.policy import policy
 from cdk_ecrpublic.live_check.report import Report
 from cdk_ecrpublic.sandbox import Sandbox, Settings
@@ -65,9 +66,9 @@ def run(options: Options) -> ExitStatus:
         click.echo("\n".join(f"{case.name:32} {case.group:10} {case.question}" for case in cases))
         return ExitStatus.FINE
     if options.as_policy:
-        click.echo(
-            json.dumps(policy(options.account or "123456789012", with_stacks="stack" in options.groups), indent=2)
-        )
+        account, groups = options.account or "123456789012", options.groups
+        document = policy(account, with_stacks="stack" in groups, with_events="slow" in groups)
+        click.echo(json.dumps(document, indent=2))
         return ExitStatus.FINE
     try:
         return _run(options, cases)
@@ -93,14 +94,35 @@ def chosen(patterns: Sequence[str], groups: Sequence[str]) -> list[Case]:
 def _run(options: Options, cases: Sequence[Case]) -> ExitStatus:
     if options.on_sandbox:
         with Sandbox() as other:
-            return _check(options, cases, endpoint.sandbox(other, "another sandbox"), Settings())
+            return _check(
+                options, _without_other_services(cases), endpoint.sandbox(other, "another sandbox"), Settings()
+            )
     aws = _aws(options)
     if options.is_sweep:
-        deleted, kept = sweep(aws, _tell)
-        stacks = sweep_stacks(aws, _tell) if "stack" in options.groups else []
-        click.echo(f"deleted: {len(deleted)} repositories, {len(stacks)} stacks; not expired yet: {len(kept)}")
+        click.echo(_sweep(aws, with_stacks="stack" in options.groups))
         return ExitStatus.FINE
     return _check(options, cases, aws, settings_like(aws, may_create_registry=options.create_registry))
+
+
+def _without_other_services(cases: Sequence[Case]) -> list[Case]:
+    """Leave out the cases that a sandbox with ECR Public only cannot answer, and say so."""
+    left_out = [case.name for case in cases if case.needs_other_services]
+    if left_out:
+        _tell(f"left out, because a sandbox without the rest of AWS cannot answer them: {', '.join(left_out)}")
+    return [case for case in cases if not case.needs_other_services]
+
+
+def _sweep(aws: Endpoint, *, with_stacks: bool) -> str:
+    """Delete what killed runs left, and say what it was. The function is needed until the stacks are gone."""
+    stacks = sweep_stacks(aws, _tell) if with_stacks else []
+    deleted, kept = sweep(aws, _tell)
+    private = sweep_private(aws, _tell) if with_stacks else []
+    parameters = sweep_parameters(aws, _tell) if with_stacks else []
+    what = (
+        f"{len(deleted)} repositories, {len(private)} private repositories, {len(stacks)} stacks, "
+        f"{len(parameters)} parameters without a stack"
+    )
+    return f"deleted: {what}; not expired yet: {len(kept)} repositories"
 
 
 def _check(options: Options, cases: Sequence[Case], other: Endpoint, settings: Settings) -> ExitStatus:
@@ -121,7 +143,7 @@ def _aws(options: Options) -> Endpoint:
             "or try the command with --sandbox"
         )
         raise click.UsageError(message)
-    sts = boto3.Session(profile_name=options.profile).client("sts", region_name=endpoint.REGION)
+    sts = boto3.Session(profile_name=options.profile).client("sts", region_name=REGION)
     account = sts.get_caller_identity()["Account"]
     if account != options.account:
         message = f"the credentials belong to another account than {options.account}; nothing was done"

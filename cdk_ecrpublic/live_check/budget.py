@@ -82,7 +82,7 @@ def for_limits() -> Budget:
 
 def for_slow() -> Budget:
     """Return the budget of a run that also waits until something expires."""
-    return Budget(requests=4_000, payload=256 * MIB, seconds=100 * 60)
+    return Budget(requests=6_000, payload=256 * MIB, seconds=140 * 60)
 
 
 def for_stacks() -> Budget:

@@ -33,6 +33,9 @@ class Case:
         settings: The settings of the sandbox that it decides.
         handler: The places in the function that rest on it: dotted names below ``lambda_handler``.
         group: When it runs.
+        needs_other_services: Whether it needs more of AWS than ECR Public.
+        not_comparable: Why the sandbox cannot answer it, so that only the answer of AWS is
+            recorded; empty if it can.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Case:
     settings: tuple[str, ...] = ()
     handler: tuple[str, ...] = ()
     group: Group = Group.REGISTRY
+    needs_other_services: bool = False
+    not_comparable: str = ""
 
     @property
     def question(self) -> str:
@@ -54,11 +59,22 @@ def case(
     settings: tuple[str, ...] = (),
     handler: tuple[str, ...] = (),
     group: Group = Group.REGISTRY,
+    needs_other_services: bool = False,
+    not_comparable: str = "",
 ) -> Callable[[Callable[[Target], None]], Case]:
     """Make a case of a function. Its name and its docstring are those of the case."""
 
     def make(ask: Callable[[Target], None]) -> Case:
         name = ask.__name__.replace("_", "-")
-        return Case(name=name, ask=ask, fidelity=fidelity, settings=settings, handler=handler, group=group)
+        return Case(
+            name=name,
+            ask=ask,
+            fidelity=fidelity,
+            settings=settings,
+            handler=handler,
+            group=group,
+            needs_other_services=needs_other_services or group is Group.STACK,
+            not_comparable=not_comparable,
+        )
 
     return make

@@ -35,22 +35,26 @@ def check(
         LiveCheckError: Something was left behind.
     """
     theirs, session = run_cases(cases, other, budget_of(cases), tell)
-    ours = _on_sandboxes(cases, settings, tell)
+    ours = on_sandboxes(cases, settings, tell)
     date = datetime.now(UTC).date().isoformat()
     report = Report(left="sandbox", right=other.name, date=date, cases=cases, differences=compare(ours, theirs))
     return report, session.transport.trace
 
 
-def _on_sandboxes(cases: Sequence[Case], settings: Settings | None, tell: Tell) -> list[Recording]:
-    """Run the cases on a sandbox that starts at once; only those with stacks need one with the rest of AWS."""
-    stacks = [case for case in cases if case.group is Group.STACK]
-    others = [case for case in cases if case not in stacks]
-    found: list[Recording] = []
+def on_sandboxes(cases: Sequence[Case], settings: Settings | None, tell: Tell) -> list[Recording]:
+    """
+    Run the cases on a sandbox that starts at once, or on one with the rest of AWS if they need it.
+
+    What no sandbox can answer is not run; its recording says why.
+    """
+    found = [Recording(case=case.name, stopped=case.not_comparable) for case in cases if case.not_comparable]
+    small = [case for case in cases if not (case.not_comparable or case.needs_other_services)]
+    wide = [case for case in cases if case.needs_other_services and not case.not_comparable]
     with Sandbox(settings=settings) as running:
-        found += run_cases(others, endpoints.sandbox(running), budget_of(others), tell)[0]
-    if stacks:
+        found += run_cases(small, endpoints.sandbox(running), budget_of(small), tell)[0]
+    if wide:
         with SandboxProcess() as process:
-            found += run_cases(stacks, endpoints.sandbox(process), budget_of(stacks), tell)[0]
+            found += run_cases(wide, endpoints.sandbox(process), budget_of(wide), tell)[0]
     order = [case.name for case in cases]
     return sorted(found, key=lambda recording: order.index(recording.case))
 

@@ -12,7 +12,8 @@ from botocore.exceptions import BotoCoreError
 from .budget import for_cleanup
 from .endpoint import Endpoint
 from .errors import BudgetError, LiveCheckError
-from .guard import PREFIX, is_expired
+from .guard import PREFIX, is_expired, parameter_prefixes, run_of_parameter
+from .parameters import EXPIRE
 from .session import Session
 from .stacks import PROBE
 
@@ -29,6 +30,7 @@ def clean_up(session: Session) -> None:
         session.stacks.clean_up()
     finally:
         remove(session)
+    session.private.prove()
     if not (session.has_created or session.repositories):
         return
     left = [name for name in list_repositories(session) if name.startswith(session.guard.prefix)]
@@ -50,13 +52,17 @@ def list_repositories(session: Session) -> Iterator[str]:
 
 def remove(session: Session) -> None:
     """Delete the repositories of a case. What cannot be deleted now is tried again at the end."""
-    for name in list(session.repositories):
-        try:
-            session.remove(name)
-        except BudgetError:
-            return
-        except (LiveCheckError, OSError, urllib3.exceptions.HTTPError, BotoCoreError):
-            continue
+    for names, delete in (
+        (session.repositories, session.remove),
+        (session.private.names, session.private.remove),
+    ):
+        for name in list(names):
+            try:
+                delete(name)
+            except BudgetError:
+                return
+            except (LiveCheckError, OSError, urllib3.exceptions.HTTPError, BotoCoreError):
+                continue
 
 
 def sweep(
@@ -109,8 +115,48 @@ def sweep_stacks(
         session.guard.run = name.removeprefix(f"{PREFIX}-").split("-")[0]
         tell(f"{endpoint.name}: deleting stack {name}")
         session.stacks.delete(name)
-        session.stacks.forget()
+        session.parameters.clean_up()
     return names
+
+
+def sweep_private(
+    endpoint: Endpoint, tell: Callable[[str], None] = lambda _: None, now: datetime | None = None
+) -> list[str]:
+    """
+    Delete the private repositories of runs that were killed, once they have expired, and return their names.
+
+    Raises:
+        LiveCheckError: They could not be listed, or one could not be deleted.
+    """
+    session = Session.begin(endpoint, for_cleanup())
+    deleted = []
+    for name in [name for name in session.private.find() if name.startswith(f"{PREFIX}/")]:
+        session.guard.run = name.split("/")[1]
+        if is_expired(session.private.tags(name), now or datetime.now(UTC)):
+            tell(f"{endpoint.name}: deleting the private repository {name}")
+            session.private.remove(name)
+            deleted.append(name)
+    return deleted
+
+
+def sweep_parameters(
+    endpoint: Endpoint, tell: Callable[[str], None] = lambda _: None, now: datetime | None = None
+) -> list[str]:
+    """
+    Delete the parameters of runs that were killed and have no stack any more, and return their names.
+
+    Raises:
+        LiveCheckError: They could not be listed or deleted.
+    """
+    session = Session.begin(endpoint, for_cleanup())
+    latest = (now or datetime.now(UTC)) - EXPIRE
+    found = list(session.parameters.find(parameter_prefixes(endpoint.account)))
+    expired = {run_of_parameter(name) for name, changed in found if changed < latest} - {""}
+    for run in sorted(expired):
+        session.guard.run = run
+        tell(f"{endpoint.name}: deleting the parameters of run {run}")
+        session.parameters.clean_up()
+    return [name for name, _ in found if run_of_parameter(name) in expired]
 
 
 def _stacks(session: Session) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from botocore.config import Config
 from cdk_ecrpublic._assets.lambda_handler.oci import RegistryHost
 from cdk_ecrpublic.sandbox import Sandbox, SandboxProcess
 
-REGION = "us-east-1"
+from .guard import REGION
 
 AWS_HOSTS = ("public.ecr.aws", "ecr-public.aws.com")
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from .errors import NotOwnError
 from .normalize import SANDBOX_DOWNLOADS
 
+REGION = "us-east-1"
+
 PREFIX = "cdk-ecrpublic-live-check"
 """The first part of the names of everything that a run creates."""
 
@@ -19,8 +21,14 @@ EXPIRY_TAG = "cdk-ecrpublic-live-check-expires"
 
 GRACE = timedelta(minutes=10)
 
+RECORDS = "/cdk-ecrpublic/state"
+"""Below this path, the function of this project keeps its records."""
+
 _WITHOUT_REPOSITORY = ("DescribeRegistries", "GetAuthorizationToken", "GetRegistryCatalogData")
 """Operations of the account that only read."""
+
+_PRIVATE_READS = ("DescribeRepositories", "GetAuthorizationToken")
+"""Operations of private ECR that only read."""
 
 _SAFE_PATHS = ("/v2/", "/v2/_catalog", "/token", "/token/")
 _READS = ("GET", "HEAD")
@@ -106,22 +114,89 @@ class Guard:
 
     def check_other(self, service: str, operation: str, parameters: Mapping[str, object]) -> None:
         """
-        Check a call of CloudFormation, Lambda or Systems Manager.
+        Check a call of CloudFormation, CloudTrail, Lambda, private ECR or Systems Manager.
+
+        LookupEvents cannot be restricted to a repository; the transport drops the events of others.
 
         Raises:
-            NotOwnError: It is about a stack or a parameter of someone else.
+            NotOwnError: It is about a stack, a repository or a parameter of someone else.
         """
-        stack, path = parameters.get("StackName"), parameters.get("Path")
+        stack = parameters.get("StackName")
         if service == "lambda":
             is_own = str(parameters.get("FunctionName")).startswith(self.stack)
         elif service == "cloudformation":
             is_own = str(stack).startswith(self.stack) if stack is not None else operation == "DescribeStacks"
+        elif service == "cloudtrail":
+            is_own = operation == "LookupEvents"
+        elif service == "ecr":
+            is_own = self._owns_private(operation, parameters)
         else:
-            names = [str(path)] if path is not None else _strings(parameters.get("Names"))
-            is_own = service == "ssm" and all(f"{name}/".startswith(f"{self.parameters}/") for name in names)
+            is_own = service == "ssm" and self._owns_parameters(operation, parameters)
         if not is_own:
             message = f"{service} {operation} was not sent: the run owns {self.stack}… and {self.parameters}/…"
             raise NotOwnError(message)
+
+    def check_private_http(self, method: str, url: str) -> None:
+        """
+        Check a request to the registry API of private ECR.
+
+        Raises:
+            NotOwnError: It is about a repository of someone else, or another host.
+        """
+        parts = urlsplit(url)
+        # A sandbox serves both registries on one host.
+        is_known = parts.netloc in (private_host(self.account), *self.hosts)
+        is_own = parts.path.startswith(f"/v2/{self.prefix}") and ".." not in parts.path and "%" not in parts.path
+        if not (is_known and is_own):
+            message = f"{method} {parts.netloc}{parts.path} was not sent: the run owns {self.prefix}…"
+            raise NotOwnError(message)
+
+    def _owns_private(self, operation: str, parameters: Mapping[str, object]) -> bool:
+        """Whether a call is about a private repository of the run, or only lists them, or logs in."""
+        arn = str(parameters.get("resourceArn", ""))
+        name = parameters.get("repositoryName") or arn.removeprefix(f"arn:aws:ecr:{REGION}:{self.account}:repository/")
+        is_here = parameters.get("registryId", self.account) == self.account
+        return is_here and (str(name).startswith(self.prefix) or (not name and operation in _PRIVATE_READS))
+
+    def _owns_parameters(self, operation: str, parameters: Mapping[str, object]) -> bool:
+        """Whether a call reads or deletes parameters of the run, or lists names of parameters of any run."""
+        if operation == "DescribeParameters":
+            filters = parameters.get("ParameterFilters")
+            named = [each for each in filters if each.get("Key") == "Name"] if isinstance(filters, list) else []
+            values = [value for each in named for value in _strings(each.get("Values"))]
+            return bool(values) and all(value.startswith(parameter_prefixes(self.account)) for value in values)
+        path = parameters.get("Path")
+        names = [f"{path}/"] if path is not None else _strings(parameters.get("Names"))
+        return bool(names) and all(name.startswith(parameter_prefixes(self.account, self.run)) for name in names)
+
+
+def private_host(account: str) -> str:
+    """Return the host of the private registry of an account."""
+    return f"{account}.dkr.ecr.{REGION}.amazonaws.com"
+
+
+def parameter_prefixes(account: str, run: str = "") -> tuple[str, str]:
+    """
+    Return how the names of the parameters of a run begin, or of all runs.
+
+    The first one is for what custom resources were sent, the second one for the
+    records of the function about repositories of the run.
+    """
+    path, part = (f"{run}/", f"{run}--") if run else ("", "")
+    return f"/{PREFIX}/{path}", f"{RECORDS}/{account}/{PREFIX}--{part}"
+
+
+def run_of_parameter(name: str) -> str:
+    """
+    Return the run that a parameter belongs to; empty if its name is not that of a run.
+
+    >>> run_of_parameter("/cdk-ecrpublic/state/123456789012/cdk-ecrpublic-live-check--0123456789--case/undo/x")
+    '0123456789'
+    >>> run_of_parameter("/cdk-ecrpublic-live-check/production/x")
+    ''
+    """
+    match = re.match(rf"(?:{RECORDS}/[0-9]+/{PREFIX}--|/{PREFIX}/)([0-9a-f]{{10}})(?:--|/)", name)
+    return match[1] if match else ""
 
 
 def expiry_tags(seconds: float) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .guard import PREFIX
+from .guard import PREFIX, parameter_prefixes
 
 REPOSITORY_ACTIONS = (
     "BatchCheckLayerAvailability",
@@ -50,6 +50,18 @@ FUNCTION_ACTIONS = (
     "UpdateFunctionCode",
 )
 
+PRIVATE_ACTIONS = (
+    "BatchCheckLayerAvailability",
+    "CompleteLayerUpload",
+    "CreateRepository",
+    "DeleteRepository",
+    "InitiateLayerUpload",
+    "ListTagsForResource",
+    "PutImage",
+    "TagResource",
+    "UploadLayerPart",
+)
+
 ROLE_ACTIONS = (
     "CreateRole",
     "DeleteRole",
@@ -63,9 +75,10 @@ ROLE_ACTIONS = (
 )
 
 
-def policy(account: str, *, with_stacks: bool = False) -> dict[str, Any]:
-    """Return the policy document: writes to what a run creates, and reads of names."""
-    statements = [*_registry(account), *(_stacks(account) if with_stacks else ())]
+def policy(account: str, *, with_stacks: bool = False, with_events: bool = False) -> dict[str, Any]:
+    """Return the policy document: writes to what a run creates, and reads of names and events."""
+    events = {"Sid": "LookUpEvents", "Effect": "Allow", "Action": "cloudtrail:LookupEvents", "Resource": "*"}
+    statements = [*_registry(account), *(_stacks(account) if with_stacks else ()), *([events] if with_events else ())]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -79,14 +92,20 @@ def _stacks(account: str) -> list[dict[str, Any]]:
     regional = f"us-east-1:{account}"
     role = f"arn:aws:iam::{account}:role/{PREFIX}-*"
     to_lambda = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
-    parameters = f"arn:aws:ssm:{regional}:parameter/{PREFIX}/*"
+    private = f"arn:aws:ecr:{regional}:repository"
+    seen, records = (f"arn:aws:ssm:{regional}:parameter{prefix}*" for prefix in parameter_prefixes(account))
     return [
         allow("OwnStacks", "cloudformation", STACK_ACTIONS, f"arn:aws:cloudformation:{regional}:stack/{PREFIX}-*"),
         allow("FindExpiredStacks", "cloudformation", ["DescribeStacks"], "*"),
         allow("OwnFunction", "lambda", FUNCTION_ACTIONS, f"arn:aws:lambda:{regional}:function:{PREFIX}-*"),
         allow("OwnRole", "iam", ROLE_ACTIONS, role),
         allow("PassOwnRole", "iam", ["PassRole"], role, Condition=to_lambda),
-        allow("OwnParameters", "ssm", ["DeleteParameters", "GetParametersByPath"], parameters),
+        allow("OwnPrivateRepositories", "ecr", PRIVATE_ACTIONS, f"{private}/{PREFIX}/*"),
+        allow("FindPrivateRepositories", "ecr", ["DescribeRepositories"], "*"),
+        allow("LogInToPrivateEcr", "ecr", ["GetAuthorizationToken"], "*"),
+        allow("OwnParameters", "ssm", ["DeleteParameters", "GetParametersByPath"], seen),
+        allow("RecordsOfOwnRepositories", "ssm", ["DeleteParameters"], records),
+        allow("FindOwnParameters", "ssm", ["DescribeParameters"], "*"),
     ]
 
 

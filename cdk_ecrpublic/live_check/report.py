@@ -43,8 +43,10 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict."""
-        return max((each.verdict for each in self.differences), key=list(Verdict).index, default=Verdict.SAME)
+        """The worst verdict of the cases that a sandbox can answer."""
+        pairs = zip(self.cases, self.differences, strict=True)
+        verdicts = [each.verdict for case, each in pairs if not case.not_comparable or each.right.stopped]
+        return max(verdicts, key=list(Verdict).index, default=Verdict.SAME)
 
     @property
     def summary(self) -> str:

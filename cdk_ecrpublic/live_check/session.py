@@ -13,6 +13,8 @@ from .budget import Budget
 from .endpoint import Endpoint
 from .errors import LiveCheckError
 from .guard import Guard, expiry_tags
+from .parameters import Parameters
+from .private_ecr import PrivateEcr
 from .stacks import Stacks
 from .trace import Trace
 from .transport import Response, Transport
@@ -34,6 +36,8 @@ class Session:
         throttled: The number of requests that were throttled, and sent again.
         has_created: Whether a repository was ever created.
         stacks: The stacks of the run.
+        parameters: Its parameters in Systems Manager.
+        private: Its repositories in private ECR.
     """
 
     transport: Transport
@@ -41,10 +45,12 @@ class Session:
     throttled: int = 0
     has_created: bool = False
     stacks: Stacks = field(init=False, repr=False)
+    parameters: Parameters = field(init=False, repr=False)
+    private: PrivateEcr = field(init=False, repr=False)
     _logins: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self.stacks = Stacks(self)
+        self.stacks, self.parameters, self.private = Stacks(self), Parameters(self), PrivateEcr(self)
 
     @classmethod
     def begin(cls, endpoint: Endpoint, budget: Budget) -> Session:

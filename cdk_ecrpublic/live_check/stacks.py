@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import LiveCheckError
 from .guard import PREFIX, expiry_tags
+from .templates import IMAGE_TYPE, PROBE_TYPE, Resources, packed_function, probe_template, stack_template
 
 if TYPE_CHECKING:
     from .session import Session
     from .target import Target
     from .transport import Response
 
-PROBE_FILE = Path(__file__).with_name("probe_function.txt")
-"""The code of the function. It is not a module of the package: it runs in Lambda only."""
-
-PROBE, PROBE_TYPE = "probe", "Custom::Probe"
-IMAGE_TYPE = "Custom::ECRPublicImage"
-
-RECORDS = "cdk-ecrpublic"
-"""Below this path, the function of this project keeps its records."""
+PROBE = "probe"
+"""The end of the name of the stack with the functions."""
 
 GONE = "does not exist"
 
 POLL_SECONDS = 3.0
 POLLS_MAX = 200
-TIMEOUT_SECONDS = "60"
+LATE = "Late response"
+"""How the function calls what it keeps when it responds late."""
 
-Resources = Mapping[str, Mapping[str, object]]
+LATE_SECONDS = 30
+"""After which time a late response is sent. The function may run for 50 seconds."""
 
 
 @dataclass(slots=True)
@@ -78,9 +72,13 @@ class Stacks:
             status = str(response.data["Stacks"][0]["StackStatus"])
             if not status.endswith("_IN_PROGRESS"):
                 return status
-            self.session.endpoint.wait(POLL_SECONDS if self.session.endpoint.scheme == "https" else 0.2)
+            self.pause()
         message = f"stack {name} did not end in time"
         raise LiveCheckError(message)
+
+    def pause(self) -> None:
+        """Wait a moment before the next look."""
+        self.session.endpoint.wait(POLL_SECONDS if self.session.endpoint.scheme == "https" else 0.2)
 
     def tokens(self, types: Iterable[str]) -> Mapping[str, str]:
         """
@@ -131,9 +129,9 @@ class Stacks:
             token = {"NextToken": page["NextToken"]}
         return [json.loads(each["Value"]) for each in sorted(found, key=lambda each: each["Name"])]
 
-    def path(self, case: str = "") -> str:
+    def path(self, case: str) -> str:
         """Return the path of the parameters in which the function keeps what it sees."""
-        return f"/{PREFIX}/{self.session.guard.run}/{case}".rstrip("/")
+        return f"/{PREFIX}/{self.session.guard.run}/{case}"
 
     def clean_up(self) -> None:
         """
@@ -152,7 +150,7 @@ class Stacks:
         # The functions are needed until the custom resources are gone.
         self.delete(f"{self.session.guard.stack}{PROBE}")
         self.names.clear()
-        self.forget()
+        self.session.parameters.clean_up()
 
     def delete(self, name: str) -> None:
         """
@@ -177,12 +175,6 @@ class Stacks:
             message = f"stack {name} was not deleted: {status}; delete it, or run again with --sweep"
             raise LiveCheckError(message)
 
-    def forget(self) -> None:
-        """Delete the parameters of the run."""
-        send = self.session.transport.other
-        while parameters := send("ssm", "GetParametersByPath", Path=self.path(), Recursive=True).data["Parameters"]:
-            send("ssm", "DeleteParameters", Names=[each["Name"] for each in parameters])
-
 
 @dataclass(slots=True)
 class ProbeStack:
@@ -192,7 +184,9 @@ class ProbeStack:
     Properties of a resource:
         ``Fail``: the request types that fail, as ``Create,Delete``. ``Id``: the physical id.
         ``FailedId``: the physical id in a response that fails. ``Bytes``: the size of the response.
+        ``Late``: the request types to which it responds after ``Seconds``.
         ``ServiceTimeout``. ``Value``: any string, to change something.
+        ``Beside``: whether it does not wait for the resource before it.
     """
 
     target: Target
@@ -234,6 +228,20 @@ class ProbeStack:
         """Return all requests so far, as the function keeps them."""
         return self.target.session.stacks.seen(self.key)
 
+    def late(self, types: str, seconds: float = LATE_SECONDS) -> dict[str, str]:
+        """Return the properties of a resource that responds late to some types of requests; a sandbox is faster."""
+        speed = 1 if self.target.session.endpoint.scheme == "https" else 20
+        return {"Late": types, "Seconds": str(seconds / speed)}
+
+    def await_late_responses(self, note: str) -> None:
+        """Wait until all late responses were sent, and record what came after the stack had ended."""
+        for _ in range(2 * LATE_SECONDS):
+            seen = self.events()
+            if sum(each["late"] for each in seen) == 2 * sum(each["type"].startswith(LATE) for each in seen):
+                break
+            self.target.session.stacks.pause()
+        self._observe_requests(f"{note}: later")
+
     def _observe(self, note: str, response: Response) -> None:
         stacks = self.target.session.stacks
         if response.code:
@@ -241,108 +249,17 @@ class ProbeStack:
             return
         status = stacks.wait(self.name)
         self.target.expect_writes()
+        self.target.observe(f"{note}: the stack", status)
+        self._observe_requests(f"{note}: requests")
+
+    def _observe_requests(self, note: str) -> None:
+        """Record the requests since the last time."""
         seen = self.events()
         new, self._known = seen[self._known :], len(seen)
-        self.target.observe(f"{note}: the stack", status)
-        self.target.observe(f"{note}: requests", [self.target.text(_line(each)) for each in new])
+        self.target.observe(note, [self.target.text(_line(each)) for each in new])
 
 
 def _line(seen: Mapping[str, Any]) -> str:
     old = f", old value {seen['old']}" if seen["old"] is not None else ""
     identity = seen["id"] or "none"
     return f"{seen['type']} of {seen['resource']} with id {identity} and value {seen['value']}{old} in {seen['status']}"
-
-
-def stack_template(tokens: Mapping[str, str], case: str, resources: Resources) -> dict[str, Any]:
-    """Return a template in which each resource is created after the one before it."""
-    names = list(resources)
-    return {
-        "Resources": {
-            name: {
-                **({"DependsOn": names[number - 1]} if number else {}),
-                **_resource(tokens, case, resources[name]),
-            }
-            for number, name in enumerate(names)
-        }
-    }
-
-
-def _resource(tokens: Mapping[str, str], case: str, given: Mapping[str, object]) -> dict[str, Any]:
-    kind = str(given.get("Type", PROBE_TYPE))
-    own = {"Case": case} if kind == PROBE_TYPE else {}
-    properties = {name: value for name, value in given.items() if name != "Type"}
-    return {
-        "Type": kind,
-        "Properties": {"ServiceToken": tokens[kind], "ServiceTimeout": TIMEOUT_SECONDS, **own, **properties},
-    }
-
-
-def packed_function() -> bytes:
-    """Return the code of the function of this project as a zip file."""
-    folder = (Path(__file__).parents[1] / "_assets" / "lambda_handler").resolve()
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*.py")):
-            archive.write(path, f"lambda_handler/{path.relative_to(folder).as_posix()}")
-    return packed.getvalue()
-
-
-def probe_template(name: str, run: str) -> dict[str, Any]:
-    """Return the template of both functions. They may not write logs, so they leave no log groups."""
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
-    document = {"Version": "2012-10-17", "Statement": _allowed(run)}
-    return {
-        "Resources": {
-            "Role": {
-                "Type": "AWS::IAM::Role",
-                "Properties": {
-                    "RoleName": name,
-                    "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-                    "Policies": [{"PolicyName": "probe", "PolicyDocument": document}],
-                },
-            },
-            "Probe": _function(name, "index.handler", PROBE_FILE.read_text(encoding="utf-8"), run),
-            "Function": _function(f"{name}-image", "lambda_handler.entrypoint.handler", "# replaced", run),
-        },
-        "Outputs": {each: {"Value": {"Fn::GetAtt": [each, "Arn"]}} for each in ("Probe", "Function")},
-    }
-
-
-def _allowed(run: str) -> list[dict[str, object]]:
-    """Return the statements of the role of both functions."""
-
-    def allow(actions: Sequence[str], resource: object) -> dict[str, object]:
-        return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
-
-    repositories = {"Fn::Sub": f"arn:aws:ecr-public::${{AWS::AccountId}}:repository/{PREFIX}/{run}/*"}
-    return [
-        allow(["ssm:PutParameter"], _arn("ssm", f"parameter/{PREFIX}/{run}/*")),
-        allow(["cloudformation:Describe*"], _arn("cloudformation", f"stack/{PREFIX}-*")),
-        allow(["ecr-public:*"], repositories),
-        allow(["ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"], "*"),
-        allow(
-            ["ssm:DeleteParameter", "ssm:GetParameter", "ssm:GetParametersByPath", "ssm:PutParameter"],
-            _arn("ssm", f"parameter/{RECORDS}/*"),
-        ),
-    ]
-
-
-def _function(name: str, handler: str, code: str, run: str) -> dict[str, Any]:
-    return {
-        "Type": "AWS::Lambda::Function",
-        "Properties": {
-            "FunctionName": name,
-            "Runtime": "python3.14",
-            "Architectures": ["arm64"],
-            "Handler": handler,
-            "MemorySize": 512,
-            "Timeout": 50,
-            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-            "Environment": {"Variables": {"PARAMETERS": f"/{PREFIX}/{run}"}},
-            "Code": {"ZipFile": code},
-        },
-    }
-
-
-def _arn(service: str, resource: str) -> dict[str, str]:
-    return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"}

@@ -9,8 +9,8 @@ from urllib.parse import urljoin, urlsplit
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, ManifestMediaType
 
-from .endpoint import REGION
 from .errors import LiveCheckError
+from .guard import REGION
 from .images import Image
 from .normalize import Normalizer
 from .recording import Recording, Step
@@ -210,6 +210,13 @@ class Target:
         self._upload(self.repository(which), content)
         return str(Digest.of(content))
 
+    def push_to_private_ecr(self, image: Image) -> str:
+        """Push an image to a new private repository of this case, without recording it, and return its reference."""
+        self._know(image)
+        reference = self.session.private.push(self.recording.case, image)
+        self.name(reference.partition("@")[0], "private repository")
+        return reference
+
     # Observations
 
     def observe(self, what: str, value: Any) -> None:  # noqa: ANN401 - JSON
@@ -223,6 +230,10 @@ class Target:
     def text(self, value: str) -> str:
         """Replace what differs between runs, for an observation."""
         return self._normalizer.text(value)
+
+    def data(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+        """Replace what differs between runs in JSON, for an observation."""
+        return self._normalizer.data(value)
 
     def measure(self, what: str, value: Any) -> None:  # noqa: ANN401 - JSON
         """Report a number without comparing it."""

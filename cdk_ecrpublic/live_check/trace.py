@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .guard import PREFIX
 from .normalize import IDENTITY
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ HEADERS = (
 )
 """The headers that are kept: no cookie, and no header that is not known here."""
 
-_SECRETS = ("authorizationToken", "token", "nextToken")
+_SECRETS = ("authorizationToken", "token", "nextToken", "NextToken")
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class Trace:
                 "details": _short(details),
                 "status": response.status,
                 "headers": {name: value for name, value in response.headers.items() if name in HEADERS},
-                "response": _short(_without_secrets(response.data)),
+                "response": _short(_without_secrets(_without_others(response.data))),
             }
         )
 
@@ -72,6 +73,17 @@ class Trace:
         """Return the placeholders of secrets and names that *text* still contains."""
         found = [f"a secret of {len(secret)} characters" for secret in self.secrets if secret in text]
         return found + [name for value, name in self.replaced.items() if value in text]
+
+
+def _without_others(data: Any) -> Any:  # noqa: ANN401 - JSON
+    """Drop what no run has created from lists of repositories and stacks: such names may be confidential."""
+    if not isinstance(data, Mapping):
+        return data
+    names = {"repositories": "repositoryName", "Stacks": "StackName"}
+    return {
+        key: [each for each in value if str(each.get(names[key], "")).startswith(PREFIX)] if key in names else value
+        for key, value in data.items()
+    }
 
 
 def _secrets(data: Any, key: str = "") -> list[str]:  # noqa: ANN401 - JSON

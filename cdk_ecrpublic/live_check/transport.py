@@ -1,10 +1,10 @@
-"""The only module that sends requests to ECR Public: guarded, counted and traced."""
+"""The only module that sends requests: guarded, counted and traced."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import urllib3
@@ -15,9 +15,10 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from .budget import Budget
-from .endpoint import REGION, Endpoint
+from .endpoint import Endpoint
 from .errors import LiveCheckError
-from .guard import Guard
+from .events import own_events
+from .guard import REGION, Guard
 from .trace import Trace
 
 MAX_RESPONSE_BYTES = 12 * 1024 * 1024
@@ -89,12 +90,20 @@ class Transport:
         self.guard.check_http(method, url, has_login="Authorization" in headers)
         return self._send(kind, method, url, headers, body)
 
+    def private_http(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        """Send a request to the registry API of private ECR. Redirects are not followed."""
+        self.guard.check_private_http(method, url)
+        return self._send("http", method, url, headers, body)
+
     def other(self, service: str, operation: str, **parameters: Any) -> Response:  # noqa: ANN401
-        """Call CloudFormation or Systems Manager."""
+        """Call another service than ECR Public, which is only a means."""
         self.guard.check_other(service, operation, parameters)
         self._begin("api", _size(parameters))
         response = _call(self._client(service, REGION), operation, parameters)
-        return self._finish(f"{service} {operation}", {}, response, _size(response.data))
+        size = _size(response.data)
+        if service == "cloudtrail":
+            response = replace(response, data=own_events(response.data, self.guard.prefix))
+        return self._finish(f"{service} {operation}", {}, response, size)
 
     def _send(
         self, kind: str, method: str, url: str, headers: Mapping[str, str], body: bytes, *, describe: str = ""

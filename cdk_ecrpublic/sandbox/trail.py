@@ -3,7 +3,8 @@ Events of calls that change images, in the shape of CloudTrail.
 
 References: Amazon ECR Public user guide, "Logging Amazon ECR Public actions with
 AWS CloudTrail", which shows PutImage. The fields of BatchDeleteImage are assumed
-to be those of the API.
+to be those of the API. A refused call has an error and no response (CloudTrail
+user guide, "CloudTrail record contents").
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ EVENT_MAX_BYTES = 256 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailedCall:
     """
-    A successful call.
+    A call.
 
     Attributes:
         account: The account of the caller.
-        owner: The account of the repository.
+        owner: The account of the repository; of a refused call that of the caller.
         parameters: The request.
-        response: The response.
+        response: The response; None if the call was refused.
+        error: The code and the message of the error of a refused call.
         time: In seconds since the epoch.
     """
 
@@ -43,15 +45,17 @@ class TrailedCall:
     owner: str
     repository: str
     parameters: Mapping[str, object]
-    response: Mapping[str, object]
+    response: Mapping[str, object] | None
     source_ip: str
     user_agent: str
     time: float
+    error: tuple[str, str] | None = None
 
     @classmethod
     def of(
-        cls, request: Request, operation: str, parameters: Mapping[str, object], response: Mapping[str, object],
-        *, account: str, access_key: str, owner: str, time: float,
+        cls, request: Request, operation: str, parameters: Mapping[str, object],
+        response: Mapping[str, object] | None = None,
+        *, account: str, access_key: str, owner: str, time: float, error: tuple[str, str] | None = None,
     ) -> TrailedCall:  # fmt: skip
         """Describe a call that was made with *request*."""
         return cls(
@@ -65,11 +69,14 @@ class TrailedCall:
             source_ip=request.client.host if request.client else "",
             user_agent=request.headers.get("user-agent", ""),
             time=time,
+            error=error,
         )
 
     def record(self, identity: Mapping[str, object], *, with_manifest: bool = True) -> dict[str, object]:
         """Return the record of CloudTrail, which is the ``detail`` of the event."""
         arn = f"arn:aws:{SERVICE}::{self.owner}:repository/{self.repository}"
+        shown = (lambda data: data) if with_manifest else _without_manifest
+        error = {"errorCode": self.error[0], "errorMessage": self.error[1]} if self.error else {}
         return {
             "eventVersion": "1.08",
             "userIdentity": dict(identity),
@@ -79,8 +86,9 @@ class TrailedCall:
             "awsRegion": "us-east-1",
             "sourceIPAddress": self.source_ip,
             "userAgent": self.user_agent,
-            "requestParameters": self.parameters if with_manifest else _without_manifest(self.parameters),
-            "responseElements": self.response if with_manifest else _without_manifest(self.response),
+            **error,
+            "requestParameters": shown(self.parameters),
+            "responseElements": None if self.response is None else shown(self.response),
             "requestID": str(uuid.uuid4()),
             "eventID": str(uuid.uuid4()),
             "readOnly": False,

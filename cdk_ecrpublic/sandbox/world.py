@@ -33,7 +33,7 @@ class World:
             private ECR; None if it does not exist.
         is_private_login: Returns whether private ECR knows these credentials
             (``user:password`` in base64).
-        emit: Emits the event of a successful call that changes images.
+        emit: Emits the event of a call that changes images, or was refused.
     """
 
     port: int

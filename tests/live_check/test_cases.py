@@ -56,7 +56,7 @@ FLIPS: dict[str, Any] = {
 }
 """Another value for each setting."""
 
-ON_REQUEST = tuple(case for case in CASES if case.group in (Group.LIMITS, Group.SLOW))
+ON_REQUEST = tuple(case for case in CASES if case.group in (Group.LIMITS, Group.SLOW) and not case.needs_other_services)
 
 FIDELITY = CHECKOUT / "docs" / "explanation" / "sandbox-fidelity.md"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cdk_ecrpublic.live_check import endpoint
-from cdk_ecrpublic.live_check.budget import usual
+from cdk_ecrpublic.live_check.budget import for_stacks, usual
+from cdk_ecrpublic.live_check.compare import Verdict, compare
 from cdk_ecrpublic.live_check.endpoint import Endpoint
 from cdk_ecrpublic.live_check.policy import REPOSITORY_ACTIONS, policy
 from cdk_ecrpublic.live_check.recording import Recording
@@ -20,7 +21,7 @@ from cdk_ecrpublic.live_check.run import run_cases
 from cdk_ecrpublic.live_check.session import Session
 from cdk_ecrpublic.sandbox import SandboxProcess
 from tests.architecture.source import CHECKOUT
-from tests.live_check.conftest import USUAL
+from tests.live_check.conftest import BY_NAME, USUAL
 
 ACCOUNT = "123456789012"
 
@@ -98,12 +99,23 @@ def test_a_run_against_a_sandbox_needs_no_account() -> None:
     assert (found.returncode, found.stdout.splitlines()[-1]) == (0, "1 same")
 
 
+def test_cases_that_need_more_than_one_service_are_left_out_with_two_sandboxes() -> None:
+    found = command("--sandbox", "--case", "put-untagged", "--case", "look-up-events", "--case", "fail-to-create")
+
+    assert (found.returncode, found.stdout.splitlines()[-1]) == (0, "1 same")
+    assert "cannot answer them: fail-to-create, look-up-events" in found.stderr
+
+
 def test_a_sweep_removes_nothing_that_has_not_expired(fresh: SandboxProcess) -> None:
     fresh.client("ecr-public").create_repository(repositoryName="cdk-ecrpublic-live-check/abc/case")
 
     found = command("--account", ACCOUNT, "--sweep", "--with", "stack", environment=fresh.environment())
 
-    assert (found.returncode, found.stdout) == (0, "deleted: 0 repositories, 0 stacks; not expired yet: 1\n")
+    assert found.returncode == 0
+    assert found.stdout == (
+        "deleted: 0 repositories, 0 private repositories, 0 stacks, 0 parameters without a stack; "
+        "not expired yet: 1 repositories\n"
+    )
     assert len(names(fresh)) == 1
 
 
@@ -112,8 +124,11 @@ def test_a_sweep_removes_nothing_that_has_not_expired(fresh: SandboxProcess) -> 
     [
         (["--list"], "put-again"),
         (["--list", "--with", "slow"], "outlive-a-token"),
+        (["--list", "--with", "slow"], "look-up-events"),
+        (["--policy", "--with", "slow"], "cloudtrail:LookupEvents"),
         (["--list", "--with", "stack"], "fail-to-create"),
         (["--policy", "--with", "stack"], "arn:aws:iam::123456789012:role/cdk-ecrpublic-live-check-*"),
+        (["--policy", "--with", "stack"], "arn:aws:ecr:us-east-1:123456789012:repository/cdk-ecrpublic-live-check/*"),
         (["--list", "--case", "remove-*"], "remove-subject"),
         (["--policy", "--account", "222222222222"], "arn:aws:ecr-public::222222222222:registry/222222222222"),
     ],
@@ -132,16 +147,15 @@ def test_an_unknown_case_is_refused() -> None:
     assert "no case matches nonsense" in found.stderr
 
 
-@pytest.fixture(scope="module")
-def restricted(aws: SandboxProcess) -> tuple[list[Recording], Session]:
-    """All cases with the rights of the policy that the command prints."""
-    aws.reset()
-    iam = aws.client("iam")
-    iam.create_user(UserName="checker")
-    iam.put_user_policy(UserName="checker", PolicyName="live-check", PolicyDocument=json.dumps(policy(ACCOUNT)))
-    key = iam.create_access_key(UserName="checker")["AccessKey"]
+def checker(aws: SandboxProcess, *, with_stacks: bool) -> Endpoint:
+    """Return the sandbox for a user who has the rights of the policy that the command prints."""
+    iam, name = aws.client("iam"), f"checker-{with_stacks}"
+    document = json.dumps(policy(ACCOUNT, with_stacks=with_stacks))
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="live-check", PolicyDocument=document)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
     keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
-    side = Endpoint(
+    return Endpoint(
         name="AWS",
         account=aws.account,
         scheme="http",
@@ -150,7 +164,25 @@ def restricted(aws: SandboxProcess) -> tuple[list[Recording], Session]:
             service, region_name=region, config=endpoint.config_for(service), **keys
         ),
     )
-    return run_cases(USUAL, side, usual())
+
+
+@pytest.fixture(scope="module")
+def restricted(aws: SandboxProcess) -> tuple[list[Recording], Session]:
+    """All usual cases with the rights of the policy."""
+    aws.reset()
+    return run_cases(USUAL, checker(aws, with_stacks=False), usual())
+
+
+def test_the_printed_policy_is_sufficient_for_stacks_and_so_is_the_role(fresh: SandboxProcess) -> None:
+    """Of the many cases with stacks, these need different rights."""
+    cases = [BY_NAME[name] for name in ("fail-to-delete", "deploy-the-function", "copy-from-private-ecr")]
+    side = checker(fresh, with_stacks=True)
+
+    restricted, _ = run_cases(cases, side, for_stacks())
+
+    free, _ = run_cases(cases, endpoint.sandbox(fresh), for_stacks())
+    assert [(each.case, each.stopped) for each in restricted if each.stopped] == []
+    assert {each.verdict for each in compare(free, restricted)} == {Verdict.SAME}
 
 
 def test_the_printed_policy_is_sufficient(

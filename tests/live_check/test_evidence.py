@@ -73,6 +73,15 @@ def test_the_trace_keeps_no_header_with_credentials(sandbox: Sandbox) -> None:
     assert "marked" not in str(plain)
 
 
+def test_the_trace_keeps_no_name_of_another_repository(sandbox: Sandbox) -> None:
+    sandbox.client("ecr-public").create_repository(repositoryName="acme/agent")
+
+    _, session = run_cases([BY_NAME["put-again"]], endpoint.sandbox(sandbox), usual())
+
+    assert "DescribeRepositories" in str(session.transport.trace.entries)
+    assert "acme" not in str(session.transport.trace.entries)
+
+
 def test_nothing_is_written_if_a_secret_would_be(
     tmp_path: Path, report: Report, other: tuple[list[Recording], Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Events of CloudTrail on the event bus: who called, what, and which calls have none."""
+"""Events of CloudTrail: who called, what, with which error, and which calls have none."""
 
 from __future__ import annotations
 
@@ -84,11 +84,14 @@ def test_a_push_and_a_put_have_the_same_event(aws: SandboxProcess, inbox: str) -
 def test_a_removal_has_an_event(aws: SandboxProcess, inbox: str) -> None:
     push_image(aws, NAME, IMAGE, ["1.4"])
     received(aws, inbox, 2)
-    aws.client("ecr-public").batch_delete_image(repositoryName=NAME, imageIds=[{"imageTag": "1.4"}])
+    ids = [{"imageTag": "1.4"}, {"imageTag": "missing"}]
+    response = aws.client("ecr-public").batch_delete_image(repositoryName=NAME, imageIds=ids)
 
     (event,) = received(aws, inbox, 1)
     assert event["detail"]["eventName"] == "BatchDeleteImage"
-    assert event["detail"]["requestParameters"] == {"repositoryName": NAME, "imageIds": [{"imageTag": "1.4"}]}
+    assert event["detail"]["requestParameters"] == {"repositoryName": NAME, "imageIds": ids}
+    del response["ResponseMetadata"]
+    assert event["detail"]["responseElements"] == response
 
 
 def test_a_user_and_a_role_are_named(aws: SandboxProcess, inbox: str) -> None:
@@ -115,7 +118,7 @@ def test_a_user_and_a_role_are_named(aws: SandboxProcess, inbox: str) -> None:
     }
 
 
-def test_reads_and_refused_calls_have_no_event(aws: SandboxProcess, inbox: str) -> None:
+def test_reads_have_no_event_and_refused_calls_have_one_with_the_error(aws: SandboxProcess, inbox: str) -> None:
     push_image(aws, NAME, IMAGE, ["1.4"])
     public = aws.client("ecr-public")
     public.describe_images(repositoryName=NAME)
@@ -125,7 +128,36 @@ def test_reads_and_refused_calls_have_no_event(aws: SandboxProcess, inbox: str) 
         public.put_image(repositoryName=NAME, imageManifest="{}", imageTag="2")
 
     # The client pushes by digest first.
-    assert [tag_in(each) for each in received(aws, inbox, 3)] == [None, "1.4"]
+    details = [each["detail"] for each in received(aws, inbox, 5)]
+    assert [(each["requestParameters"].get("imageTag"), each.get("errorCode")) for each in details] == [
+        (None, None),
+        ("1.4", None),
+        ("1.4", "ImageAlreadyExistsException"),
+        ("2", "InvalidParameterException"),
+    ]
+    assert "already exists" in details[2]["errorMessage"]
+    assert details[2]["responseElements"] is None
+
+
+def test_a_removal_from_a_repository_that_does_not_exist_has_an_event(aws: SandboxProcess, inbox: str) -> None:
+    with pytest.raises(ClientError):
+        aws.client("ecr-public").batch_delete_image(repositoryName="missing", imageIds=[{"imageTag": "1.4"}])
+
+    (event,) = received(aws, inbox, 1)
+    assert event["detail"]["errorCode"] == "RepositoryNotFoundException"
+    assert event["detail"]["recipientAccountId"] == aws.account
+
+
+def test_events_can_be_looked_up(aws: SandboxProcess, inbox: str) -> None:
+    push_image(aws, NAME, IMAGE, ["1.4"])
+    on_bus = received(aws, inbox, 2)
+    attributes = [{"AttributeKey": "EventName", "AttributeValue": "PutImage"}]
+
+    found = aws.client("cloudtrail").lookup_events(LookupAttributes=attributes)["Events"]
+
+    assert [json.loads(each["CloudTrailEvent"]) for each in found[:2]] == [each["detail"] for each in on_bus[::-1]]
+    assert {each["EventName"] for each in found} == {"PutImage"}
+    assert found[0]["EventSource"] == "ecr-public.amazonaws.com"
 
 
 def test_a_long_manifest_is_left_out() -> None:

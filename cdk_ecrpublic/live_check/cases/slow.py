@@ -1,9 +1,14 @@
-"""What expires. It takes more than an hour on AWS, and no time in the sandbox."""
+"""What expires, and what comes late. It takes more than an hour on AWS, and no time in the sandbox."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 from cdk_ecrpublic.live_check.case import Group, case
+from cdk_ecrpublic.live_check.events import Events
+from cdk_ecrpublic.live_check.images import image
 from cdk_ecrpublic.live_check.target import Target
 
 STEPS_MINUTES = (50, 15)
@@ -32,3 +37,31 @@ def outlive_a_token(target: Target) -> None:
         target.upload_part(upload, content, note=f"after {passed} minutes")
         target.complete_upload(upload, str(Digest.of(content)), f"after {passed} minutes")
     target.session.forget_logins()
+
+
+@case(
+    fidelity=("calls that fail", "a push over HTTP", "`cloudtrail:LookupEvents`", "the time until an event arrives"),
+    group=Group.SLOW,
+    needs_other_services=True,
+)
+def look_up_events(target: Target) -> None:
+    """Which fields do CloudTrail's events of PutImage and BatchDeleteImage have, also if a call is refused?"""
+    one, pushed = image("one"), image("pushed")
+    events, begin = Events(target.session), target.session.now()
+    target.name(pushed.digest, "image pushed")
+    target.put(one, "a")
+    target.put(one, "a")
+    target.put(one, "b", imageDigest=pushed.digest)
+    headers = {"Content-Type": pushed.media_type}
+    target.http("PUT", "manifests/c", headers=headers, body=pushed.manifest)
+    target.delete({"imageTag": "a"}, {"imageTag": "missing"})
+    found = events.wait(target.repository(), {"PutImage": 4, "BatchDeleteImage": 1})
+    target.measure("seconds until all events were found", round(target.session.now() - begin))
+    for event in sorted(found, key=_order):
+        target.measure("the fields of userIdentity", event.pop("fields of userIdentity"))
+        target.observe(f"the event of {' '.join(_order(event)).strip()}", target.data(event))
+
+
+def _order(event: Mapping[str, Any]) -> tuple[str, ...]:
+    parameters = event["requestParameters"] or {}
+    return event["eventName"], parameters.get("imageTag", ""), event.get("errorCode", "")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from cdk_ecrpublic.live_check.case import Group, case
 from cdk_ecrpublic.live_check.images import Image, image
-from cdk_ecrpublic.live_check.stacks import IMAGE_TYPE, ProbeStack
+from cdk_ecrpublic.live_check.stacks import ProbeStack
 from cdk_ecrpublic.live_check.target import Target
+from cdk_ecrpublic.live_check.templates import IMAGE_TYPE
 
 _TURN = ("resources.turn.Turn.is_undo", "resources.turn.Turn.is_rollback", "aws.stack.StackHistory.is_rolling_back")
+_LATE = ("resources.turn.Turn.is_undo", "aws.stack.StackHistory.has_created_since", "cfn.lifecycle.respond")
+_SEQUENTIAL = "the CloudFormation of the sandbox creates and updates one resource after the other"
 _EXPRESS = {"Mode": "EXPRESS"}
+
+SOON_SECONDS = 5
+"""After which time a resource fails: the others must have got their requests before."""
 
 
 @case(
@@ -85,6 +91,33 @@ def replace_in_express_mode(target: Target) -> None:
     stack.deploy("replace", {"First": {"Value": "2", "Id": "another"}}, DeploymentConfig=_EXPRESS)
 
 
+@case(handler=_LATE, group=Group.STACK, not_comparable=_SEQUENTIAL)
+def fail_while_another_is_created(target: Target) -> None:
+    """Which requests does a resource get whose creation still runs when another one fails, also without rollback?"""
+    for note, options in (("with rollback", {}), ("without rollback", {"DisableRollback": True})):
+        stack = ProbeStack(target, f"-{note.partition(' ')[0]}")
+        failing = {"Value": "1", "Fail": "Create", "Beside": "yes", **stack.late("Create", SOON_SECONDS)}
+        stack.deploy(note, {"First": {"Value": "1", **stack.late("Create")}, "Second": failing}, **options)
+        stack.await_late_responses(note)
+        stack.delete(f"delete {note}")
+
+
+@case(handler=_LATE, group=Group.STACK, not_comparable=_SEQUENTIAL)
+def fail_while_others_are_updated(target: Target) -> None:
+    """Which requests do resources get whose update and creation still run when another update fails?"""
+    stack = ProbeStack(target)
+    stack.deploy("create", {"First": {"Value": "1"}, "Second": {"Value": "1"}})
+    failing = {"Value": "2", "Fail": "Update", "Beside": "yes", **stack.late("Update", SOON_SECONDS)}
+    changed = {
+        "First": {"Value": "2", **stack.late("Update")},
+        "Second": failing,
+        "Third": {"Value": "2", "Beside": "yes", **stack.late("Create")},
+    }
+    stack.deploy("update", changed)
+    stack.await_late_responses("update")
+    stack.delete()
+
+
 @case(handler=("cfn.lifecycle.respond", "publish.remove.Remover"), group=Group.STACK)
 def fail_to_delete(target: Target) -> None:
     """How often is a deletion repeated that fails, in an update and with the stack?"""
@@ -118,6 +151,23 @@ def deploy_the_function(target: Target) -> None:
     failing = {"Value": "1", "Fail": "Create"}
     stack.deploy("fail", {"Image": _declared(target, one, "a", "c"), "Failing": failing})
     target.api("DescribeImageTags")
+    stack.delete()
+    target.list_images()
+
+
+@case(
+    handler=("registry.logins.Logins", "publish.execute.execute", "resources.public_image.PublicImageResource"),
+    group=Group.STACK,
+)
+def copy_from_private_ecr(target: Target) -> None:
+    """Does the function of this project copy an image from private ECR, byte for byte, and remove it?"""
+    one = image("one")
+    reference = target.push_to_private_ecr(one)
+    stack = ProbeStack(target)
+    source = {"Image": {"Reference": reference}}
+    stack.deploy("create", {"Image": {**_declared(target, one, "a"), "Source": source}})
+    target.read("a")
+    target.list_images()
     stack.delete()
     target.list_images()
 

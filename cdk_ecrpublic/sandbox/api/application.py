@@ -99,21 +99,24 @@ class EcrPublicApi:
                 view=exchange.view(lag),
                 moves=exchange.moves,
             )
-            with self.world.store.lock:
-                self.world.authorize(
-                    Attempt(
-                        access_key=signature.access_key,
-                        account=account,
-                        region=signature.region,
-                        scope=exchange.request.scope,
-                        body=body,
-                        permissions=needed(operation, data, account, self.world.store),
-                    )
-                )
-                result = OPERATIONS[operation](context, data)
-            if operation in TRAILED:
-                self.world.emit(_trailed(exchange.request, context, data, result))
-            return _answer(model.render(operation, result))
+            attempt = Attempt(
+                access_key=signature.access_key,
+                account=account,
+                region=signature.region,
+                scope=exchange.request.scope,
+                body=body,
+                permissions=needed(operation, data, account, self.world.store),
+            )
+            try:
+                with self.world.store.lock:
+                    self.world.authorize(attempt)
+                    result = OPERATIONS[operation](context, data)
+            except errors.ServiceError as error:
+                self._emit(exchange.request, context, data, error)
+                raise
+            answer = model.render(operation, result)
+            self._emit(exchange.request, context, data, json.loads(answer))
+            return _answer(answer)
 
         return act
 
@@ -134,23 +137,33 @@ class EcrPublicApi:
             raise errors.UNSUPPORTED_REGION.error(operation=exchange.call.operation, region=region)
         return signature
 
+    def _emit(
+        self, request: Request, context: ApiContext, data: Mapping[str, Any], outcome: Result | errors.ServiceError
+    ) -> None:
+        """Emit the event of a call, if its operation has events."""
+        if context.operation not in TRAILED:
+            return
+        if isinstance(outcome, errors.ServiceError):
+            owner, response, error = context.account, None, (outcome.kind.code, outcome.message)
+        else:
+            owner, response, error = context.repository(data, is_shared=True).account, outcome, None
+        call = TrailedCall.of(
+            request,
+            context.operation,
+            data,
+            response,
+            account=context.account,
+            access_key=context.access_key,
+            owner=owner,
+            time=context.store.clock(),
+            error=error,
+        )
+        self.world.emit(call)
+
     def _account(self, access_key: str) -> str:
         if _ACCOUNT.fullmatch(access_key):
             return access_key
         return self.world.account_of(access_key) or self.world.account
-
-
-def _trailed(request: Request, context: ApiContext, data: Mapping[str, Any], result: Result) -> TrailedCall:
-    return TrailedCall.of(
-        request,
-        context.operation,
-        data,
-        result,
-        account=context.account,
-        access_key=context.access_key,
-        owner=context.repository(data, is_shared=True).account,
-        time=context.store.clock(),
-    )
 
 
 def _call(operation: str, body: bytes) -> Call:

@@ -71,10 +71,11 @@ def as_if_over_tls(app: ASGIApp) -> ASGIApp:
 
 def name_resources() -> None:
     """
-    Correct the resources of two operations.
+    Correct the resources of three operations.
 
     GetParametersByPath requires its action on the path, where ministack uses
-    ``*`` (seen: aws/aws-dotnet-extensions-configuration#108). SignPayload
+    ``*`` (seen: aws/aws-dotnet-extensions-configuration#108), and DeleteParameters
+    on each parameter; here the first one counts. SignPayload
     requires it on the signing profile, which is in the body (documented:
     service authorization reference).
     """
@@ -85,7 +86,7 @@ def name_resources() -> None:
         *_, body, _query, region, account = request
         if service == "signer" and found.endswith("/with-payload"):
             return f"arn:aws:signer:{region}:{account}:/signing-profiles/{_text_in(body, 'profileName')}"
-        path = _text_in(body, "Path") if service == "ssm" and found == "*" else None
+        path = (_text_in(body, "Path") or _text_in(body, "Names")) if service == "ssm" and found == "*" else None
         return f"arn:aws:ssm:{region}:{account}:parameter{path}" if path else found
 
     iam_actions.extract_resource_arn = answer
@@ -100,9 +101,11 @@ def account_of(access_key: str) -> str | None:
 
 
 def _text_in(body: bytes, name: str) -> str | None:
+    """Return a member of a JSON request, or the first item of a list."""
     with suppress(ValueError):
         data = json.loads(body)
         text = data.get(name) if isinstance(data, dict) else None
+        text = text[0] if isinstance(text, list) and text else text
         return text if isinstance(text, str) else None
     return None
 
