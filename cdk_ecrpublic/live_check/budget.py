@@ -41,6 +41,11 @@ class Budget:
         """The time since the beginning."""
         return self.clock() - self._begin
 
+    @property
+    def seconds_left(self) -> float:
+        """The time until nothing may be sent any more."""
+        return max(self.seconds - self.spent_seconds, 0.0)
+
     def spend(self, size: int) -> None:
         """
         Spend one request with a body of *size* bytes.

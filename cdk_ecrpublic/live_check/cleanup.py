@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +12,8 @@ from botocore.exceptions import BotoCoreError
 
 from .budget import for_cleanup
 from .endpoint import Endpoint
-from .errors import BudgetError, LiveCheckError
-from .guard import PREFIX, is_expired, parameter_prefixes, run_of_parameter
+from .errors import BudgetError, LiveCheckError, Problems
+from .guard import is_expired, parameter_prefixes, run_of_parameter, run_of_repository, run_of_stack
 from .parameters import EXPIRE
 from .session import Session
 from .stacks import PROBE
@@ -25,12 +26,21 @@ def clean_up(session: Session) -> None:
     Raises:
         LiveCheckError: Something is left.
     """
+    problems = Problems()
     session.transport.budget = for_cleanup()
-    try:
+    with problems.collected():
         session.stacks.clean_up()
-    finally:
-        remove(session)
-    session.private.prove()
+    # A stack that does not end must not use up what the rest needs.
+    session.transport.budget = for_cleanup()
+    remove(session)
+    with problems.collected():
+        session.private.prove()
+    with problems.collected():
+        _prove(session)
+    problems.raise_all()
+
+
+def _prove(session: Session) -> None:
     if not (session.has_created or session.repositories):
         return
     left = [name for name in list_repositories(session) if name.startswith(session.guard.prefix)]
@@ -77,18 +87,20 @@ def sweep(
     Raises:
         LiveCheckError: A repository could not be deleted.
     """
-    session = Session.begin(endpoint, for_cleanup())
+    session, problems = Session.begin(endpoint, for_cleanup()), Problems()
     deleted, kept = [], []
-    for name in [name for name in list_repositories(session) if name.startswith(f"{PREFIX}/")]:
+    for name in [name for name in list_repositories(session) if run_of_repository(name)]:
         # The guard allows one run at a time.
-        session.guard.run = name.split("/")[1]
-        if not _is_expired(session, name, now or datetime.now(UTC)):
-            kept.append(name)
-            continue
-        tell(f"{endpoint.name}: deleting {name}")
-        session.repositories.append(name)
-        session.remove(name)
-        deleted.append(name)
+        session.guard.run = run_of_repository(name)
+        with problems.collected():
+            if not _is_expired(session, name, now or datetime.now(UTC)):
+                kept.append(name)
+                continue
+            tell(f"{endpoint.name}: deleting {name}")
+            session.repositories.append(name)
+            session.remove(name)
+            deleted.append(name)
+    problems.raise_all()
     return deleted, kept
 
 
@@ -106,17 +118,23 @@ def sweep_stacks(
     Raises:
         LiveCheckError: A stack could not be deleted.
     """
-    session = Session.begin(endpoint, for_cleanup())
-    found = [stack for stack in _stacks(session) if is_expired(stack.get("Tags", ()), now or datetime.now(UTC))]
-    names = [str(stack["StackName"]) for stack in found if str(stack["StackName"]).startswith(f"{PREFIX}-")]
+    session, problems = Session.begin(endpoint, for_cleanup()), Problems()
+    own = {str(stack["StackName"]): stack for stack in _stacks(session) if run_of_stack(str(stack["StackName"]))}
+    expired = [name for name in own if is_expired(own[name].get("Tags", ()), now or datetime.now(UTC))]
+    left = Counter(map(run_of_stack, own))
     # The function is needed until the custom resources are gone.
-    names.sort(key=lambda name: name.endswith(f"-{PROBE}"))
-    for name in names:
-        session.guard.run = name.removeprefix(f"{PREFIX}-").split("-")[0]
-        tell(f"{endpoint.name}: deleting stack {name}")
-        session.stacks.delete(name)
-        session.parameters.clean_up()
-    return names
+    for name in sorted(expired, key=lambda name: name.endswith(f"-{PROBE}")):
+        session.guard.run = run = run_of_stack(name)
+        if name.endswith(f"-{PROBE}") and left[run] > 1:
+            problems.messages.append(f"stack {name} stays, because other stacks of its run need it")
+            continue
+        with problems.collected():
+            tell(f"{endpoint.name}: deleting stack {name}")
+            session.stacks.delete(name)
+            left[run] -= 1
+            session.parameters.clean_up()
+    problems.raise_all()
+    return expired
 
 
 def sweep_private(
@@ -128,14 +146,16 @@ def sweep_private(
     Raises:
         LiveCheckError: They could not be listed, or one could not be deleted.
     """
-    session = Session.begin(endpoint, for_cleanup())
+    session, problems = Session.begin(endpoint, for_cleanup()), Problems()
     deleted = []
-    for name in [name for name in session.private.find() if name.startswith(f"{PREFIX}/")]:
-        session.guard.run = name.split("/")[1]
-        if is_expired(session.private.tags(name), now or datetime.now(UTC)):
-            tell(f"{endpoint.name}: deleting the private repository {name}")
-            session.private.remove(name)
-            deleted.append(name)
+    for name in [name for name in session.private.find() if run_of_repository(name)]:
+        session.guard.run = run_of_repository(name)
+        with problems.collected():
+            if is_expired(session.private.tags(name), now or datetime.now(UTC)):
+                tell(f"{endpoint.name}: deleting the private repository {name}")
+                session.private.remove(name)
+                deleted.append(name)
+    problems.raise_all()
     return deleted
 
 
@@ -160,12 +180,18 @@ def sweep_parameters(
 
 
 def _stacks(session: Session) -> Iterator[dict[str, Any]]:
-    """List all stacks of the account in the Region."""
+    """
+    List all stacks of the account in the Region.
+
+    Raises:
+        LiveCheckError: They cannot be listed.
+    """
     token: dict[str, str] = {}
     while True:
         page = session.transport.other("cloudformation", "DescribeStacks", **token)
         if page.code:
-            return
+            message = f"the stacks cannot be listed: {page.code}: {page.message}"
+            raise LiveCheckError(message)
         yield from page.data["Stacks"]
         if not page.data.get("NextToken"):
             return

@@ -19,7 +19,7 @@ PREFIX = "cdk-ecrpublic-live-check"
 EXPIRY_TAG = "cdk-ecrpublic-live-check-expires"
 """The tag of repositories and stacks: when ``--sweep`` may remove them."""
 
-GRACE = timedelta(minutes=10)
+GRACE = timedelta(minutes=40)
 
 RECORDS = "/cdk-ecrpublic/state"
 """Below this path, the function of this project keeps its records."""
@@ -199,6 +199,32 @@ def run_of_parameter(name: str) -> str:
     return match[1] if match else ""
 
 
+def run_of_repository(name: str) -> str:
+    """
+    Return the run that has created a repository; empty if none has.
+
+    >>> run_of_repository("cdk-ecrpublic-live-check/0123456789/left")
+    '0123456789'
+    >>> run_of_repository("cdk-ecrpublic-live-check/agent/1")
+    ''
+    """
+    match = re.match(rf"{PREFIX}/([0-9a-f]{{10}})/.", name)
+    return match[1] if match else ""
+
+
+def run_of_stack(name: str) -> str:
+    """
+    Return the run that has created a stack; empty if none has.
+
+    >>> run_of_stack("cdk-ecrpublic-live-check-0123456789-probe")
+    '0123456789'
+    >>> run_of_stack("cdk-ecrpublic-live-check-production")
+    ''
+    """
+    match = re.match(rf"{PREFIX}-([0-9a-f]{{10}})-.", name)
+    return match[1] if match else ""
+
+
 def expiry_tags(seconds: float) -> list[dict[str, str]]:
     """Return the tags of something that a run needs for at most *seconds*."""
     expires = datetime.now(UTC) + timedelta(seconds=seconds) + GRACE
@@ -206,9 +232,12 @@ def expiry_tags(seconds: float) -> list[dict[str, str]]:
 
 
 def is_expired(tags: Iterable[Mapping[str, str]], now: datetime) -> bool:
-    """Return whether the tags say so. What has no such tag was not created by a run."""
+    """Return whether the tags say so. What has no such tag, or another value, was not created by a run."""
     values = {tag["Key"]: tag["Value"] for tag in tags}
-    return EXPIRY_TAG in values and datetime.fromisoformat(values[EXPIRY_TAG]) < now
+    try:
+        return EXPIRY_TAG in values and datetime.fromisoformat(values[EXPIRY_TAG]) < now
+    except (TypeError, ValueError):
+        return False
 
 
 def _strings(value: object) -> list[str]:

@@ -38,8 +38,16 @@ _VARIABLE = {
 SANDBOX_DOWNLOADS = "/_blob/"
 """The sandbox has only one socket, so it tells the host of layers apart by this path."""
 
-IDENTITY = re.compile(r"arn:aws[\w-]*:(?:iam|sts)::\S+")
-"""A user or role, in messages about missing permissions."""
+SECRET = re.compile("token|password|secret|signature|credential", re.IGNORECASE)
+"""Names of fields whose value is a secret."""
+
+_COLON = r"(?::|%3A)"
+IDENTITY = re.compile(
+    rf"arn{_COLON}aws[\w-]*{_COLON}(?:iam|sts|organizations|sso){_COLON}[^\s\"'\\,)}}<>]*"
+    r"|assumed-role(?:/|%2F)[^\s\"'\\,)}<>]+",
+    re.IGNORECASE,
+)
+"""A user, role or organization, in messages about missing permissions. It ends where a string of JSON does."""
 
 _SCHEME = re.compile(r"https?://(?=<registry)")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -73,6 +81,8 @@ class Normalizer:
         """Replace values in JSON, and sort lists: in this API, no order is promised."""
         if key in _VARIABLE:
             return _VARIABLE[key]
+        if isinstance(value, str) and SECRET.search(key):
+            return "<token>"
         if isinstance(value, Mapping):
             return {self.text(str(name)): self.data(item, str(name)) for name, item in value.items()}
         if isinstance(value, list | tuple):

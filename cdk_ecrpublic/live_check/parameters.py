@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAMES_MAX = 10
 """The limit of DeleteParameters."""
 
-EXPIRE = timedelta(hours=3)
+EXPIRE = timedelta(hours=4)
 """The age from which a parameter belongs to no run that is still going. Parameters of the function have no tags."""
 
 PAUSES_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0)

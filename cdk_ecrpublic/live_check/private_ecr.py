@@ -45,7 +45,7 @@ class PrivateEcr:
         full = f"{self.session.guard.prefix}{name}"
         self.names.append(full)
         self.has_created = True
-        tags = expiry_tags(self.session.transport.budget.seconds)
+        tags = expiry_tags(self.session.transport.budget.seconds_left)
         self._call("CreateRepository", repositoryName=full, tags=tags)
         data = self._call("GetAuthorizationToken")["authorizationData"][0]
         login = {"Authorization": f"Basic {data['authorizationToken']}"}
@@ -106,7 +106,8 @@ class PrivateEcr:
             return
         left = [name for name in self.find() if name.startswith(self.session.guard.prefix)]
         if left:
-            message = f"these private repositories were not deleted: {', '.join(left)}; run again with --sweep"
+            names = ", ".join(left)
+            message = f"these private repositories were not deleted: {names}; run again with --sweep --with stack"
             raise LiveCheckError(message)
 
     def _upload(self, url: str, login: Mapping[str, str], content: bytes) -> None:

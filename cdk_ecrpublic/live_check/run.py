@@ -41,6 +41,8 @@ def run_cases(
                 tell(f"{endpoint.name}: {case.name}")
                 recordings.append(run_case(case, session))
         finally:
+            for each in SIGNALS:
+                signal.signal(each, signal.SIG_IGN)
             clean_up(session)
     return recordings, session
 

@@ -92,7 +92,7 @@ class Session:
     def create_repository(self, name: str) -> str:
         """Create a repository of the run, and return its full name."""
         full = f"{self.guard.prefix}{name}"
-        tags = expiry_tags(self.transport.budget.seconds)
+        tags = expiry_tags(self.transport.budget.seconds_left)
         # It counts as created until the service says otherwise: a lost response may have created it.
         self.repositories.append(full)
         response = self.patiently(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .errors import LiveCheckError
+from .errors import LiveCheckError, Problems
 from .guard import PREFIX, expiry_tags
 from .templates import IMAGE_TYPE, PROBE_TYPE, Resources, packed_function, probe_template, stack_template
 
@@ -51,7 +51,7 @@ class Stacks:
 
     def create(self, name: str, template: Mapping[str, object], **parameters: Any) -> Response:  # noqa: ANN401
         """Create a stack with an expiry tag."""
-        tags = expiry_tags(self.session.transport.budget.seconds)
+        tags = expiry_tags(self.session.transport.budget.seconds_left)
         self.names.append(name)
         return self.call("CreateStack", name, TemplateBody=json.dumps(template), Tags=tags, **parameters)
 
@@ -143,14 +143,21 @@ class Stacks:
         if not self.names:
             return
         own = [name for name in self.names if not name.endswith(f"-{PROBE}")]
+        problems = Problems()
         for name in own:
-            self.call("DeleteStack", name)
+            with problems.collected():
+                self.call("DeleteStack", name)
         for name in own:
-            self._end_deletion(name)
+            with problems.collected():
+                self._end_deletion(name)
         # The functions are needed until the custom resources are gone.
-        self.delete(f"{self.session.guard.stack}{PROBE}")
-        self.names.clear()
-        self.session.parameters.clean_up()
+        if not problems.messages:
+            with problems.collected():
+                self.delete(f"{self.session.guard.stack}{PROBE}")
+                self.names.clear()
+        with problems.collected():
+            self.session.parameters.clean_up()
+        problems.raise_all()
 
     def delete(self, name: str) -> None:
         """
@@ -165,14 +172,18 @@ class Stacks:
     def _end_deletion(self, name: str) -> None:
         """Wait for a deletion. Custom resources that refuse to be deleted stand for nothing, and are left out."""
         status = self.wait(name)
+        if status not in ("DELETE_COMPLETE", "DELETE_FAILED", GONE):
+            # CloudFormation refuses to delete a stack that is being updated.
+            self.call("DeleteStack", name)
+            status = self.wait(name)
         if status == "DELETE_FAILED":
             resources = self.call("DescribeStackResources", name).data["StackResources"]
             left = [each for each in resources if each["ResourceStatus"] != "DELETE_COMPLETE"]
-            kept = [each["LogicalResourceId"] for each in left if each["ResourceType"] == PROBE_TYPE]
+            kept = [each["LogicalResourceId"] for each in left if each["ResourceType"] in (PROBE_TYPE, IMAGE_TYPE)]
             self.call("DeleteStack", name, RetainResources=kept)
             status = self.wait(name)
         if status not in ("DELETE_COMPLETE", GONE):
-            message = f"stack {name} was not deleted: {status}; delete it, or run again with --sweep"
+            message = f"stack {name} was not deleted: {status}; delete it, or run again with --sweep --with stack"
             raise LiveCheckError(message)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .guard import PREFIX
-from .normalize import IDENTITY
+from .normalize import IDENTITY, SECRET
 
 if TYPE_CHECKING:
     from .transport import Response
@@ -30,7 +31,8 @@ HEADERS = (
 )
 """The headers that are kept: no cookie, and no header that is not known here."""
 
-_SECRETS = ("authorizationToken", "token", "nextToken", "NextToken")
+_SHOWN_OF_SECRET = 16
+"""So many characters of a secret are recognized, because a message may be cut off within it."""
 
 
 @dataclass(slots=True)
@@ -52,10 +54,10 @@ class Trace:
         self.secrets |= {value for value in _secrets(response.data) if value}
         self.entries.append(
             {
-                "request": request,
+                "request": _without_query(request),
                 "details": _short(details),
                 "status": response.status,
-                "headers": {name: value for name, value in response.headers.items() if name in HEADERS},
+                "headers": {name: _without_query(value) for name, value in response.headers.items() if name in HEADERS},
                 "response": _short(_without_secrets(_without_others(response.data))),
             }
         )
@@ -63,7 +65,7 @@ class Trace:
     def redacted(self, text: str) -> str:
         """Replace the strings that identify the account, and secrets."""
         for secret in sorted(self.secrets, key=len, reverse=True):
-            text = text.replace(secret, "<secret>")
+            text = re.sub(re.escape(secret[:_SHOWN_OF_SECRET]) + r"[^\s\"'\\<>]*", "<secret>", text)
         text = IDENTITY.sub("<identity>", text)
         for value in sorted(self.replaced, key=len, reverse=True):
             text = text.replace(value, self.replaced[value])
@@ -71,7 +73,9 @@ class Trace:
 
     def leaks(self, text: str) -> list[str]:
         """Return the placeholders of secrets and names that *text* still contains."""
-        found = [f"a secret of {len(secret)} characters" for secret in self.secrets if secret in text]
+        found = [
+            f"a secret of {len(secret)} characters" for secret in self.secrets if secret[:_SHOWN_OF_SECRET] in text
+        ]
         return found + [name for value, name in self.replaced.items() if value in text]
 
 
@@ -91,15 +95,20 @@ def _secrets(data: Any, key: str = "") -> list[str]:  # noqa: ANN401 - JSON
         return [secret for name, value in data.items() for secret in _secrets(value, str(name))]
     if isinstance(data, list):
         return [secret for value in data for secret in _secrets(value, key)]
-    return [data] if key in _SECRETS and isinstance(data, str) else []
+    return [data] if SECRET.search(key) and isinstance(data, str) else []
 
 
 def _without_secrets(data: Any, key: str = "") -> Any:  # noqa: ANN401 - JSON
-    if key in _SECRETS:
+    if SECRET.search(key) and isinstance(data, str):
         return "<secret>"
     if isinstance(data, Mapping):
         return {name: _without_secrets(value, str(name)) for name, value in data.items()}
     return [_without_secrets(value) for value in data] if isinstance(data, list) else data
+
+
+def _without_query(text: str) -> str:
+    """Keep only the names of the parameters of URLs: a signed URL is a secret, and names the account in base64."""
+    return re.sub(r"(?<=[?&])([^=&\s>;\"]+)=[^&\s>;\"]*", r"\1=…", text)
 
 
 def _short(data: Any) -> str:  # noqa: ANN401 - JSON

@@ -17,10 +17,11 @@ import pytest
 from cdk_ecrpublic.live_check import endpoint
 from cdk_ecrpublic.live_check.budget import usual
 from cdk_ecrpublic.live_check.case import Case
-from cdk_ecrpublic.live_check.cleanup import sweep
+from cdk_ecrpublic.live_check.cleanup import clean_up, sweep
 from cdk_ecrpublic.live_check.errors import LiveCheckError
 from cdk_ecrpublic.live_check.guard import PREFIX
 from cdk_ecrpublic.live_check.run import run_cases
+from cdk_ecrpublic.live_check.session import Session
 from cdk_ecrpublic.live_check.target import Target
 from cdk_ecrpublic.sandbox import Fault, Sandbox
 from tests.architecture.source import CHECKOUT
@@ -88,7 +89,8 @@ def test_a_sweep_removes_expired_runs_only(sandbox: Sandbox) -> None:
     client = sandbox.client("ecr-public")
     sandbox.faults.add(Fault(operation="DeleteRepository", code="ServerException", times=2))
     client.create_repository(repositoryName="acme/agent")
-    client.create_repository(repositoryName=f"{PREFIX}/without-a-tag/case")
+    client.create_repository(repositoryName=f"{PREFIX}/production")
+    client.create_repository(repositoryName=f"{PREFIX}/0123456789/without-a-tag")
     with pytest.raises(LiveCheckError):
         run_cases([BY_NAME["put-again"]], endpoint.sandbox(sandbox), usual())
     (left,) = [name for name in names(sandbox) if name.endswith("put-again")]
@@ -96,8 +98,43 @@ def test_a_sweep_removes_expired_runs_only(sandbox: Sandbox) -> None:
     assert sweep(endpoint.sandbox(sandbox))[0] == []
     deleted, kept = sweep(endpoint.sandbox(sandbox), now=datetime.now(UTC) + LATER)
 
-    assert (deleted, kept) == ([left], [f"{PREFIX}/without-a-tag/case"])
-    assert sorted(names(sandbox)) == ["acme/agent", f"{PREFIX}/without-a-tag/case"]
+    assert (deleted, kept) == ([left], [f"{PREFIX}/0123456789/without-a-tag"])
+    assert sorted(names(sandbox)) == [
+        "acme/agent",
+        f"{PREFIX}/0123456789/without-a-tag",
+        f"{PREFIX}/production",
+    ]
+
+
+def test_a_sweep_goes_on_after_what_it_cannot_delete(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(operation="DeleteRepository", code="ServerException", times=4))
+    for case in ("put-again", "put-wrong-digest"):
+        with pytest.raises(LiveCheckError):
+            run_cases([BY_NAME[case]], endpoint.sandbox(sandbox), usual())
+    assert len(names(sandbox)) == 2
+    sandbox.faults.add(Fault(operation="DeleteRepository", code="ServerException", times=1))
+
+    with pytest.raises(LiveCheckError):
+        sweep(endpoint.sandbox(sandbox), now=datetime.now(UTC) + LATER)
+
+    assert len(names(sandbox)) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_does_not_end_the_clean_up(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    sandbox.faults.add(Fault(operation="DeleteRepository", code="ServerException", times=1))
+
+    def interrupted(session: Session) -> None:
+        os.kill(os.getpid(), number)
+        clean_up(session)
+
+    monkeypatch.setattr("cdk_ecrpublic.live_check.run.clean_up", interrupted)
+
+    run_cases([BY_NAME["put-again"]], endpoint.sandbox(sandbox), usual())
+
+    assert names(sandbox) == []
 
 
 _RUNS = """
@@ -106,6 +143,7 @@ from cdk_ecrpublic.live_check.budget import usual
 from cdk_ecrpublic.live_check.cases import CASES
 from cdk_ecrpublic.live_check.endpoint import ONE_ATTEMPT, Endpoint
 from cdk_ecrpublic.live_check.run import run_cases
+from cdk_ecrpublic.live_check.session import Session
 from cdk_ecrpublic.sandbox.server import make_client
 url, host, account = sys.argv[1:]
 side = Endpoint(

@@ -107,7 +107,7 @@ def test_cases_that_need_more_than_one_service_are_left_out_with_two_sandboxes()
 
 
 def test_a_sweep_removes_nothing_that_has_not_expired(fresh: SandboxProcess) -> None:
-    fresh.client("ecr-public").create_repository(repositoryName="cdk-ecrpublic-live-check/abc/case")
+    fresh.client("ecr-public").create_repository(repositoryName="cdk-ecrpublic-live-check/0123456789/case")
 
     found = command("--account", ACCOUNT, "--sweep", "--with", "stack", environment=fresh.environment())
 

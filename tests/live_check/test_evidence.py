@@ -11,10 +11,13 @@ from cdk_ecrpublic.live_check import endpoint, evidence
 from cdk_ecrpublic.live_check.budget import usual
 from cdk_ecrpublic.live_check.compare import Verdict, compare
 from cdk_ecrpublic.live_check.errors import LiveCheckError
+from cdk_ecrpublic.live_check.normalize import Normalizer
 from cdk_ecrpublic.live_check.recording import Recording
 from cdk_ecrpublic.live_check.report import Report
 from cdk_ecrpublic.live_check.run import run_cases
 from cdk_ecrpublic.live_check.session import Session
+from cdk_ecrpublic.live_check.trace import Trace
+from cdk_ecrpublic.live_check.transport import Response
 from cdk_ecrpublic.sandbox import Fault, Sandbox, Settings
 from tests.live_check.conftest import BY_NAME, USUAL, record
 
@@ -80,6 +83,40 @@ def test_the_trace_keeps_no_name_of_another_repository(sandbox: Sandbox) -> None
 
     assert "DescribeRepositories" in str(session.transport.trace.entries)
     assert "acme" not in str(session.transport.trace.entries)
+
+
+def test_the_trace_keeps_no_signed_url_and_no_token_of_any_name() -> None:
+    trace, token = Trace(), "t" * 3000
+    signed = "https://cdn.example/layer?Policy=YWNjb3VudA==&Signature=marker&Key-Pair-Id=marker"
+    data = {"access_token": token, "nested": [{"refresh_token": "another-long-token-of-the-run"}]}
+    response = Response(status=307, headers={"location": signed, "link": f'<{signed}>; rel="next"'}, data=data)
+
+    trace.add(f"GET {signed}", {}, response)
+
+    (entry,) = trace.entries
+    assert "marker" not in json.dumps(entry)
+    assert "YWNj" not in json.dumps(entry)
+    assert entry["request"] == "GET https://cdn.example/layer?Policy=…&Signature=…&Key-Pair-Id=…"
+    assert trace.secrets == {token, "another-long-token-of-the-run"}
+    cut = f'{{"message": "not valid: {token[:600]}", "status": 400}}'
+    assert trace.leaks(cut) != []
+    assert trace.redacted(cut) == '{"message": "not valid: <secret>", "status": 400}'
+    assert Normalizer().data(data) == {"access_token": "<token>", "nested": [{"refresh_token": "<token>"}]}
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "arn:aws:sts::123456789012:assumed-role/Admin/bob@example.com",
+        "arn%3Aaws%3Aiam%3A%3A123456789012%3Auser%2Fbob",
+        "arn:aws:organizations::999988887777:policy/o-1234567890/service_control_policy/p-12345678",
+        "assumed-role/Admin/bob@example.com",
+    ],
+)
+def test_an_identity_is_replaced_and_the_json_around_it_stays(identity: str) -> None:
+    text = json.dumps({"message": f"User: {identity}", "next": 1})
+
+    assert json.loads(Trace().redacted(text)) == {"message": "User: <identity>", "next": 1}
 
 
 def test_nothing_is_written_if_a_secret_would_be(
