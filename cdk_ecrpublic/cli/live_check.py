@@ -126,6 +126,9 @@ def _sweep(aws: Endpoint, *, with_stacks: bool) -> str:
 
 
 def _check(options: Options, cases: Sequence[Case], other: Endpoint, settings: Settings) -> ExitStatus:
+    if not cases:
+        message = "no case is left to compare"
+        raise LiveCheckError(message)
     report, trace = check(cases, other, _tell, settings=settings)
     click.echo(_formatted(report, options.form))
     if options.evidence:

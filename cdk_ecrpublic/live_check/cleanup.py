@@ -123,7 +123,8 @@ def sweep_stacks(
     expired = [name for name in own if is_expired(own[name].get("Tags", ()), now or datetime.now(UTC))]
     left = Counter(map(run_of_stack, own))
     # The function is needed until the custom resources are gone.
-    for name in sorted(expired, key=lambda name: name.endswith(f"-{PROBE}")):
+    expired.sort(key=lambda name: name.endswith(f"-{PROBE}"))
+    for name in expired:
         session.guard.run = run = run_of_stack(name)
         if name.endswith(f"-{PROBE}") and left[run] > 1:
             problems.messages.append(f"stack {name} stays, because other stacks of its run need it")

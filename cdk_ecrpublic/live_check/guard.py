@@ -19,6 +19,8 @@ PREFIX = "cdk-ecrpublic-live-check"
 EXPIRY_TAG = "cdk-ecrpublic-live-check-expires"
 """The tag of repositories and stacks: when ``--sweep`` may remove them."""
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 GRACE = timedelta(minutes=40)
 
 RECORDS = "/cdk-ecrpublic/state"
@@ -94,10 +96,12 @@ class Guard:
             NotOwnError: It is about a repository of someone else, or would send a login elsewhere.
         """
         parts = urlsplit(url)
-        if parts.netloc not in self.hosts:
+        if has_login and parts.scheme != "https" and parts.hostname not in LOOPBACK:
+            is_allowed = False
+        elif parts.netloc not in self.hosts:
             is_allowed = method in _READS and not has_login
         elif parts.path in _SAFE_PATHS or parts.path.startswith(SANDBOX_DOWNLOADS):
-            is_allowed = method in _READS
+            is_allowed = method in _READS and ".." not in parts.path
         else:
             own = "|".join(re.escape(name) for name in (self.alias, self.unknown_alias) if name)
             is_own = re.match(f"/v2/(?:{own})/{re.escape(self.prefix)}", parts.path) is not None

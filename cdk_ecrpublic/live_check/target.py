@@ -297,7 +297,7 @@ class Target:
 _UNSHOWN = ("imageManifest", "repositoryName", "layerPartBlob")
 
 
-_ERROR_FIELDS = ("errors", "__type", "message", "Message")
+_ERROR_FIELDS = ("__type", "message", "Message")
 
 
 def _fields(response: Response) -> Any:  # noqa: ANN401 - JSON
@@ -306,10 +306,20 @@ def _fields(response: Response) -> Any:  # noqa: ANN401 - JSON
     if not isinstance(data, Mapping):
         return f"{len(response.content)} bytes" if response.content else None
     if response.code:
-        return {name: value for name, value in data.items() if name not in _ERROR_FIELDS} or None
+        rest = {name: value for name, value in data.items() if name not in _ERROR_FIELDS}
+        others = _other_errors(rest.pop("errors", None))
+        return {**rest, **({"errors": others} if others else {})} or None
     if "schemaVersion" in data and "annotations" in data:
         return str(Digest.of(response.content))
     if "image" in data:
         content = str(data["image"].get("imageManifest", "")).encode()
         return {**data, "image": {**data["image"], "imageManifest": str(Digest.of(content))}}
     return data
+
+
+def _other_errors(errors: object) -> list[Any]:
+    """Return a list of errors without the code and the message of the first, which are compared on their own."""
+    if not isinstance(errors, list) or not errors or not isinstance(errors[0], Mapping):
+        return []
+    first = {name: value for name, value in errors[0].items() if name not in ("code", "message")}
+    return [first, *errors[1:]] if first or errors[1:] else []

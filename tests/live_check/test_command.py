@@ -106,6 +106,13 @@ def test_cases_that_need_more_than_one_service_are_left_out_with_two_sandboxes()
     assert "cannot answer them: fail-to-create, look-up-events" in found.stderr
 
 
+def test_without_a_case_nothing_is_the_same() -> None:
+    found = command("--sandbox", "--case", "fail-to-create")
+
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "no case is left to compare" in found.stderr
+
+
 def test_a_sweep_removes_nothing_that_has_not_expired(fresh: SandboxProcess) -> None:
     fresh.client("ecr-public").create_repository(repositoryName="cdk-ecrpublic-live-check/0123456789/case")
 

@@ -10,7 +10,7 @@ from cdk_ecrpublic.live_check import endpoint
 from cdk_ecrpublic.live_check.budget import Budget, usual
 from cdk_ecrpublic.live_check.case import Case
 from cdk_ecrpublic.live_check.errors import BudgetError, NotOwnError
-from cdk_ecrpublic.live_check.guard import PREFIX
+from cdk_ecrpublic.live_check.guard import PREFIX, Guard
 from cdk_ecrpublic.live_check.run import run_cases
 from cdk_ecrpublic.live_check.session import Session
 from cdk_ecrpublic.live_check.target import Target
@@ -90,6 +90,15 @@ def test_a_login_is_not_sent_to_another_host(session: Session) -> None:
         session.transport.http("GET", "http://127.0.0.1:1/v2/", {"Authorization": "Bearer x"})
     with pytest.raises(NotOwnError):
         session.transport.http("PUT", "http://127.0.0.1:1/v2/", {})
+
+
+def test_a_login_is_not_sent_in_clear_text() -> None:
+    guard = Guard(account="123456789012", run="0123456789", hosts=("public.ecr.aws",), alias="q1a8w6c8")
+    path = f"/v2/q1a8w6c8/{guard.prefix}case/manifests/1"
+
+    guard.check_http("GET", f"https://public.ecr.aws{path}", has_login=True)
+    with pytest.raises(NotOwnError):
+        guard.check_http("GET", f"http://public.ecr.aws{path}", has_login=True)
 
 
 def test_repositories_of_others_are_never_touched(sandbox: Sandbox) -> None:
