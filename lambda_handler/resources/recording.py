@@ -95,7 +95,9 @@ def _to_give_back(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) ->
 
 def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest], observed: Observed) -> bool:
     """
-    Whether other resources may remove tags that already point to this image, so that a record must protect them.
+    Whether other resources may remove these tags from this image, so that a record must protect them.
+
+    A tag may have been moved from this image by hand, and still belong to a resource that this deployment deletes.
 
     An undo asks only about tags that the undone update removed: hundreds of images may be rolled back at once.
 
@@ -108,9 +110,10 @@ def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest]
         return True
     shared = {tag for tag, at in existing.items() if at == digest}
     shared |= _moved_by_others(turn, digest, observed) | _regained(turn, digest, observed)
-    if not shared:
-        return False
-    return any(map(turn.records.owners(digest).own, shared)) or bool(shared & turn.records.at_risk(digest))
+    tags = shared | existing.keys()
+    if tags and any(map(turn.records.owners(digest).own, tags)):
+        return True
+    return bool(shared and shared & turn.records.at_risk(digest))
 
 
 def _moved_by_others(turn: Turn, digest: Digest, observed: Observed) -> AbstractSet[str]:

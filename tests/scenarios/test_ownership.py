@@ -360,3 +360,18 @@ def test_r15_a_stack_of_another_repository_does_not_block(scene: Scene, stack: D
 
     assert scene.tags() == {}
     assert scene.tags(ELSEWHERE) == {"latest": "first", "1": "first"}
+
+
+@pytest.mark.parametrize("how", [DESTROY, UNTAG], ids=["destroy", "untag"])
+def test_r6_a_tag_that_was_moved_by_hand_stays_with_the_entry_that_takes_it_back(
+    scene: Scene, stack: DeployedStack, how: dict[str, object]
+) -> None:
+    """Both entries have the same image, and the one that removes its tags is deleted after the other was created."""
+    first = scene.release("digest", "first")
+    stack.deploy(template(stack, Old=declare(first, "latest", "1", **how)))
+    scene.push("by hand", "latest")
+
+    done = stack.deploy(template(stack, New=declare(first, "latest")))
+
+    assert done.status == "COMPLETE"
+    assert scene.tags()["latest"] == "first"
