@@ -165,6 +165,8 @@ class Demonstration(Stage):
         if left != ["1", "latest", "1-debug", "debug"]:
             message = f"the plan leaves other tags in place: {left}"
             raise DemonstrationError(message)
+        self.say("They will deploy it later. For now, the commit is reverted:")
+        self.declare(SECOND)
 
     def other_sources(self) -> None:
         """Combine two builds, copy from a private repository, and publish a folder."""

@@ -32,6 +32,9 @@ NOISE = re.compile(
 )
 """The lines of cdk that do not tell anything about images. ``--verbose`` shows them."""
 
+COUNT = re.compile(r"(?<=\w )\| *\d+(?:/\d+)? \|")
+"""How far cdk is. The sandbox reports resources that do not change, too, so it counts more than it expects: 7/4."""
+
 Tags = Mapping[str, str]
 """Digests by tag."""
 
@@ -74,7 +77,7 @@ class Stage:
         for line in process.stdout:
             output.append(line)
             if self.is_verbose or (line.strip() and not NOISE.search(line)):
-                self.console.print(Text(re.sub(r" {2,}", "  ", line.rstrip())), soft_wrap=True)
+                self.console.print(Text(re.sub(r" {2,}", "  ", COUNT.sub("|", line.rstrip()))), soft_wrap=True)
         status = process.wait()
         self.console.print(f"({time.monotonic() - started:.0f} s)", style="dim")
         if bool(status) != fails:

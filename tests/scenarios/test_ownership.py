@@ -362,12 +362,17 @@ def test_r15_a_stack_of_another_repository_does_not_block(scene: Scene, stack: D
     assert scene.tags(ELSEWHERE) == {"latest": "first", "1": "first"}
 
 
-@pytest.mark.parametrize("how", [DESTROY, UNTAG], ids=["destroy", "untag"])
+TAKEN_BACK = pytest.mark.parametrize("how", [DESTROY, UNTAG], ids=["destroy", "untag"])
+"""How the entry is declared that had the tag before it was moved by hand, and that another one replaces."""
+
+
+@TAKEN_BACK
+@pytest.mark.parametrize("kind", ["digest", "tag", "copy", "moving copy"])
 def test_r6_a_tag_that_was_moved_by_hand_stays_with_the_entry_that_takes_it_back(
-    scene: Scene, stack: DeployedStack, how: dict[str, object]
+    scene: Scene, stack: DeployedStack, kind: Kind, how: dict[str, object]
 ) -> None:
     """Both entries have the same image, and the one that removes its tags is deleted after the other was created."""
-    first = scene.release("digest", "first")
+    first = scene.release(kind, "first")
     stack.deploy(template(stack, Old=declare(first, "latest", "1", **how)))
     scene.push("by hand", "latest")
 
@@ -375,3 +380,32 @@ def test_r6_a_tag_that_was_moved_by_hand_stays_with_the_entry_that_takes_it_back
 
     assert done.status == "COMPLETE"
     assert scene.tags()["latest"] == "first"
+
+
+@TAKEN_BACK
+def test_r6_a_tag_that_was_moved_by_hand_stays_with_another_stack_that_takes_it(
+    scene: Scene, stack: DeployedStack, how: dict[str, object]
+) -> None:
+    first = scene.release("digest", "first")
+    stack.deploy(template(stack, Old=declare(first, "latest", "1", **how)))
+    scene.push("by hand", "latest")
+    other = scene.stack("Other")
+    assert other.deploy(template(other, New=declare(first, "latest"))).status == "COMPLETE"
+
+    stack.destroy()
+
+    assert scene.tags()["latest"] == "first"
+
+
+@TAKEN_BACK
+def test_r6_a_tag_that_was_moved_by_hand_goes_back_there_if_the_deployment_is_undone(
+    scene: Scene, stack: DeployedStack, how: dict[str, object]
+) -> None:
+    first = scene.release("digest", "first")
+    stack.deploy(template(stack, Old=declare(first, "latest", "1", **how)))
+    scene.push("by hand", "latest")
+
+    done = stack.deploy(template(stack, New=declare(first, "latest")), Course(other_fails_after=1))
+
+    assert (done.status, done.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert scene.tags() == {"1": "first", "latest": "by hand"}
