@@ -7,12 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import urllib3
-from botocore.exceptions import BotoCoreError
-
 from .budget import for_cleanup
 from .endpoint import Endpoint
-from .errors import BudgetError, LiveCheckError, Problems
+from .errors import FAILURES, BudgetError, LiveCheckError, Problems
 from .guard import is_expired, parameter_prefixes, run_of_parameter, run_of_repository, run_of_stack
 from .parameters import EXPIRE
 from .session import Session
@@ -71,7 +68,7 @@ def remove(session: Session) -> None:
                 delete(name)
             except BudgetError:
                 return
-            except (LiveCheckError, OSError, urllib3.exceptions.HTTPError, BotoCoreError):
+            except FAILURES:
                 continue
 
 

@@ -22,6 +22,10 @@ class BudgetError(LiveCheckError):
     """A request would exceed the budget. It was not sent."""
 
 
+FAILURES = (LiveCheckError, OSError, urllib3.exceptions.HTTPError, BotoCoreError)
+"""Why something cannot be removed now, although it could be later."""
+
+
 @dataclass(slots=True)
 class Problems:
     """What could not be removed. It does not keep the rest from being removed, and is raised at the end."""
@@ -33,7 +37,7 @@ class Problems:
         """Keep the error of the block."""
         try:
             yield
-        except (LiveCheckError, OSError, urllib3.exceptions.HTTPError, BotoCoreError) as error:
+        except FAILURES as error:
             self.messages.append(str(error))
 
     def raise_all(self) -> None:

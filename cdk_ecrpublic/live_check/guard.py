@@ -22,6 +22,7 @@ EXPIRY_TAG = "cdk-ecrpublic-live-check-expires"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 GRACE = timedelta(minutes=40)
+"""How long after the last request of its cases something expires: a clean-up may take half an hour."""
 
 RECORDS = "/cdk-ecrpublic/state"
 """Below this path, the function of this project keeps its records."""
@@ -199,8 +200,7 @@ def run_of_parameter(name: str) -> str:
     >>> run_of_parameter("/cdk-ecrpublic-live-check/production/x")
     ''
     """
-    match = re.match(rf"(?:{RECORDS}/[0-9]+/{PREFIX}--|/{PREFIX}/)([0-9a-f]{{10}})(?:--|/)", name)
-    return match[1] if match else ""
+    return _run_in(name, before=f"(?:{RECORDS}/[0-9]+/{PREFIX}--|/{PREFIX}/)", after="(?:--|/)")
 
 
 def run_of_repository(name: str) -> str:
@@ -212,8 +212,7 @@ def run_of_repository(name: str) -> str:
     >>> run_of_repository("cdk-ecrpublic-live-check/agent/1")
     ''
     """
-    match = re.match(rf"{PREFIX}/([0-9a-f]{{10}})/.", name)
-    return match[1] if match else ""
+    return _run_in(name, before=f"{PREFIX}/", after="/.")
 
 
 def run_of_stack(name: str) -> str:
@@ -225,7 +224,12 @@ def run_of_stack(name: str) -> str:
     >>> run_of_stack("cdk-ecrpublic-live-check-production")
     ''
     """
-    match = re.match(rf"{PREFIX}-([0-9a-f]{{10}})-.", name)
+    return _run_in(name, before=f"{PREFIX}-", after="-.")
+
+
+def _run_in(name: str, *, before: str, after: str) -> str:
+    """Return the run in a name, between two regular expressions; empty if the name has another form."""
+    match = re.match(f"{before}([0-9a-f]{{10}}){after}", name)
     return match[1] if match else ""
 
 
