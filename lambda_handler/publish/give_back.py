@@ -17,7 +17,7 @@ def give_back(
     repository: PublicRepository,
     log: Log,
     settle: Callable[[], None] = lambda: None,
-    was_before: Callable[[Mapping[str, Digest]], Collection[str]] = lambda _: (),
+    moved_on: Callable[[Mapping[str, Digest]], Collection[str]] = lambda _: (),
 ) -> Collection[str]:
     """
     Point tags that a deployment took over to their previous images again.
@@ -30,7 +30,7 @@ def give_back(
         found: The tags, each with its previous image.
         ours: The images that the deployment put them to, if they are known.
         settle: Waits until reads show what was put before.
-        was_before: Returns the tags that another release had put to these images before this one took them over.
+        moved_on: Returns the tags that another release has taken over from this one, and put to these images.
 
     Returns:
         The tags that were given back.
@@ -39,11 +39,12 @@ def give_back(
     given_back: list[str] = []
     seen = {**repository.resolve(list(found))}
     if odd := [tag for tag, digest in found.items() if seen.get(tag) not in {digest, *ours}]:
-        # If the first read is older than the deployment, it may be newer than what the deployment has read.
-        newer = was_before({tag: seen[tag] for tag in odd if tag in seen})
+        before = {tag: seen[tag] for tag in odd if tag in seen}
+        later = moved_on(before)
         settle()
         now = repository.resolve(odd)
-        found = {**found, **{tag: seen[tag] for tag in newer if now.get(tag) in ours}}
+        # The first read was older than the deployment, but not as old as the reads of the deployment.
+        found = {**found, **{tag: at for tag, at in before.items() if tag not in later and now.get(tag) in ours}}
         seen = {tag: at for tag, at in seen.items() if tag not in odd} | dict(now)
     for tag, digest in found.items():
         if tag not in seen or seen[tag] not in {digest, *ours}:

@@ -47,7 +47,7 @@ def give_back_taken(turn: Turn, record: Record, found: Mapping[str, Digest], our
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
     put = {*record.put, *filter(None, [ours])}
     given_back = give_back(
-        free, put, turn.ports.destination, turn.log, turn.ports.settle, lambda seen: _was_before(turn, seen, put)
+        free, put, turn.ports.destination, turn.log, turn.ports.settle, lambda seen: _moved_on(turn, seen, put)
     )
     # A declaration writes its record before it puts its tags, so this read sees it, or it puts them later.
     retaken = _owned(turn, record, given_back, ours)
@@ -137,16 +137,15 @@ def hand_over(turn: Turn, record: Record, left: Mapping[str, Digest | None], put
             turn.records.delete_record(name)
 
 
-def _was_before(turn: Turn, seen: Mapping[str, Digest], put: AbstractSet[Digest]) -> Collection[str]:
-    """Return the tags that another release had put to the images in *seen*, but did not take from those in *put*."""
+def _moved_on(turn: Turn, seen: Mapping[str, Digest], put: AbstractSet[Digest]) -> AbstractSet[str]:
+    """Return the tags that another release has taken over from the images *put*, and put to those in *seen*."""
     segments = {UNDO, MOVING, *(digest.hex for digest in seen.values())} if seen else ()
-    others = list(turn.records.of_others(segments))
-    return [
+    return {
         tag
+        for other in turn.records.of_others(segments)
         for tag, at in seen.items()
-        for other in others
-        if at in other.put and tag in (other.tags or other.found or ()) and (other.found or {}).get(tag) not in put
-    ]
+        if at in other.put and (other.found or {}).get(tag) in put
+    }
 
 
 def _takers(turn: Turn, tags: Collection[str], images: Collection[Digest]) -> Mapping[str, Record]:
