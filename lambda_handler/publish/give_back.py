@@ -39,12 +39,14 @@ def give_back(
     given_back: list[str] = []
     seen = {**repository.resolve(list(found))}
     if odd := [tag for tag, digest in found.items() if seen.get(tag) not in {digest, *ours}]:
-        before = {tag: seen[tag] for tag in odd if tag in seen}
-        later = moved_on(before)
+        later = moved_on({tag: seen[tag] for tag in odd if tag in seen})
+        # An undo of that release moves the tag before it deletes its record, so look again after the records were read.
+        again = repository.resolve(odd)
+        before = {tag: at for tag, at in again.items() if at == seen.get(tag) and tag not in later}
         settle()
         now = repository.resolve(odd)
         # The first read was older than the deployment, but not as old as the reads of the deployment.
-        found = {**found, **{tag: at for tag, at in before.items() if tag not in later and now.get(tag) in ours}}
+        found = {**found, **{tag: at for tag, at in before.items() if now.get(tag) in ours}}
         seen = {tag: at for tag, at in seen.items() if tag not in odd} | dict(now)
     for tag, digest in found.items():
         if tag not in seen or seen[tag] not in {digest, *ours}:

@@ -59,6 +59,7 @@ def test_a_request_keeps_the_contract_whatever_comes_between_its_calls(pair: Pai
         "undo-gain.KEEP+again.KEEP/same/one/nothing/digest#A:2slow,3s",
         "gain.KEEP+again.KEEP/same/one/nothing/digest#A:3s,15slow",
         "undo-create.KEEP+undo-gain.KEEP/tag/two/person/digest#A:",
+        "undo-create.KEEP+undo-gain.KEEP/tag/two/person/digest#A:9s",
     ],
 )
 def test_what_once_broke_the_contract_keeps_it(schedule: str) -> None:
