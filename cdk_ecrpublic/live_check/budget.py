@@ -56,6 +56,17 @@ class Budget:
         with self._lock:
             self._spend(size)
 
+    def check_wait(self, seconds: float) -> None:
+        """
+        Check that a wait ends in time.
+
+        Raises:
+            BudgetError: It does not.
+        """
+        if seconds > self.seconds_left:
+            message = f"the budget of {self.seconds:,.0f} seconds does not allow to wait {seconds:,.0f} more"
+            raise BudgetError(message)
+
     def receive(self, size: int) -> None:
         """Count the bytes of a response. The next request notices an excess."""
         with self._lock:

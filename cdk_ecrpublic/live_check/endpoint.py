@@ -20,8 +20,8 @@ AWS_HOSTS = ("public.ecr.aws", "ecr-public.aws.com")
 ONE_ATTEMPT = Config(retries={"total_max_attempts": 1}, parameter_validation=False, connect_timeout=20, read_timeout=60)
 """For ECR Public: the first response counts, and the service judges the parameters."""
 
-USUAL = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=20, read_timeout=60)
-"""For other services, which are only means."""
+USUAL = Config(retries={"total_max_attempts": 1}, connect_timeout=20, read_timeout=60)
+"""For other services, which are only means. The transport repeats and counts, not botocore."""
 
 
 def config_for(service: str) -> Config:
@@ -41,6 +41,7 @@ class Endpoint:
         hosts: Two host names of the registry.
         client: Returns a boto3 client for a service in a Region.
         wait: Waits a number of seconds.
+        has_virtual_time: Whether long waits take no time.
         pauses: The seconds to wait before each request of a kind: ``anonymous``, ``http``, ``api``.
         settle_seconds: The pause between a write and a read, except where the delay itself is the question.
         secrets: What must never be written: the credentials.
@@ -52,6 +53,7 @@ class Endpoint:
     hosts: tuple[str, ...]
     client: Callable[[str, str], Any]
     wait: Callable[[float], None] = time.sleep
+    has_virtual_time: bool = False
     pauses: tuple[tuple[str, float], ...] = ()
     settle_seconds: float = 0.0
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -104,6 +106,7 @@ def sandbox(running: Sandbox | SandboxProcess, name: str = "sandbox") -> Endpoin
         hosts=_loopback_hosts(host),
         client=client,
         wait=_Advance(running) if isinstance(running, Sandbox) else time.sleep,
+        has_virtual_time=isinstance(running, Sandbox),
     )
 
 

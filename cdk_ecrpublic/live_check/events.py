@@ -98,7 +98,7 @@ class Events:
             found = [event for name in numbers for event in self._find(name) if _repository(event) == repository]
             if len(found) >= sum(numbers.values()) or waited >= WAIT_SECONDS:
                 return found
-            self.session.endpoint.wait(POLL_SECONDS)
+            self.session.transport.wait(POLL_SECONDS)
             waited += POLL_SECONDS
 
     def _find(self, operation: str) -> Iterator[dict[str, Any]]:
@@ -107,7 +107,7 @@ class Events:
         given: dict[str, Any] = {"LookupAttributes": attributes, "StartTime": self.begin}
         send = self.session.transport.other
         while True:
-            response = self.session.patiently(lambda: send("cloudtrail", "LookupEvents", **given))
+            response = send("cloudtrail", "LookupEvents", **given)
             if response.code:
                 message = f"LookupEvents failed: {response.code}: {response.message}"
                 raise LiveCheckError(message)

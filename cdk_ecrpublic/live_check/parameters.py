@@ -66,7 +66,7 @@ class Parameters:
         guard = self.session.guard
         left: list[str] = []
         for pause in PAUSES_SECONDS:
-            self.session.endpoint.wait(pause)
+            self.session.transport.wait(pause)
             left = [name for name, _ in self.find(parameter_prefixes(guard.account, guard.run))]
             if not left:
                 return
@@ -75,7 +75,7 @@ class Parameters:
         raise LiveCheckError(message)
 
     def _call(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - JSON
-        response = self.session.patiently(lambda: self.session.transport.other("ssm", operation, **parameters))
+        response = self.session.transport.other("ssm", operation, **parameters)
         if response.code:
             message = f"{operation} failed: {response.code}: {response.message}"
             raise LiveCheckError(message)

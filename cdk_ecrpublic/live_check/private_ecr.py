@@ -129,7 +129,7 @@ class PrivateEcr:
         return response
 
     def _call(self, operation: str, expected: str = "", **parameters: Any) -> Any:  # noqa: ANN401 - JSON
-        response = self.session.patiently(lambda: self.session.transport.other("ecr", operation, **parameters))
+        response = self.session.transport.other("ecr", operation, **parameters)
         if response.code not in ("", expected):
             message = f"{operation} of private ECR failed: {response.code}: {response.message}"
             raise LiveCheckError(message)

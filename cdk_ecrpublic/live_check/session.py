@@ -17,12 +17,7 @@ from .parameters import Parameters
 from .private_ecr import PrivateEcr
 from .stacks import Stacks
 from .trace import Trace
-from .transport import Response, Transport
-
-THROTTLED = ("ThrottlingException", "TOOMANYREQUESTS", "RequestLimitExceeded", "Throttling")
-SERVER_ERROR = 500
-
-PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
+from .transport import PAUSES_SECONDS, SERVER_ERROR, THROTTLED, Response, Transport
 
 
 @dataclass(slots=True)
@@ -76,7 +71,7 @@ class Session:
             if response.code not in THROTTLED:
                 return response
             self.throttled += 1
-            self.endpoint.wait(pause)
+            self.transport.wait(pause)
         return send()
 
     def api(self, operation: str, **parameters: Any) -> Any:  # noqa: ANN401 - JSON

@@ -46,8 +46,7 @@ class Stacks:
 
     def call(self, operation: str, name: str, **parameters: Any) -> Response:  # noqa: ANN401
         """Call an operation about a stack of the run."""
-        send = self.session.transport.other
-        return self.session.patiently(lambda: send("cloudformation", operation, StackName=name, **parameters))
+        return self.session.transport.other("cloudformation", operation, StackName=name, **parameters)
 
     def create(self, name: str, template: Mapping[str, object], **parameters: Any) -> Response:  # noqa: ANN401
         """Create a stack with an expiry tag."""
@@ -78,7 +77,7 @@ class Stacks:
 
     def pause(self) -> None:
         """Wait a moment before the next look."""
-        self.session.endpoint.wait(POLL_SECONDS if self.session.endpoint.scheme == "https" else 0.2)
+        self.session.transport.wait(POLL_SECONDS if self.session.endpoint.scheme == "https" else 0.2)
 
     def tokens(self, types: Iterable[str]) -> Mapping[str, str]:
         """
@@ -110,7 +109,7 @@ class Stacks:
         for _ in range(POLLS_MAX):
             if response.code or response.data.get("LastUpdateStatus", "Successful") != "InProgress":
                 break
-            self.session.endpoint.wait(1.0)
+            self.session.transport.wait(1.0)
             response = send("lambda", "GetFunctionConfiguration", FunctionName=name)
         if response.code:
             message = f"the code of the function could not be uploaded: {response.code} {response.message}"

@@ -241,7 +241,7 @@ class Target:
 
     def wait(self, seconds: float) -> None:
         """Wait."""
-        self.session.endpoint.wait(seconds)
+        self.session.transport.wait(seconds)
 
     def name(self, value: str, placeholder: str) -> None:
         """Give a string that differs between runs a placeholder."""

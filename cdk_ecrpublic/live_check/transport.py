@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import urllib3
 from botocore import xform_name
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
 from .budget import Budget
@@ -26,6 +27,11 @@ TIMEOUT_SECONDS = 60.0
 
 _SHOWN_HEADERS = ("accept", "content-range", "content-type", "range", "x-amz-target")
 """The headers of a request that are traced. Others may contain credentials."""
+
+THROTTLED = ("ThrottlingException", "TOOMANYREQUESTS", "RequestLimitExceeded", "Throttling")
+SERVER_ERROR = 500
+
+PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
 
 SERVICE = "ecr-public"
 TARGET = "SpencerFrontendService"
@@ -96,10 +102,9 @@ class Transport:
         return self._send("http", method, url, headers, body)
 
     def other(self, service: str, operation: str, **parameters: Any) -> Response:  # noqa: ANN401
-        """Call another service than ECR Public, which is only a means."""
+        """Call another service than ECR Public, which is only a means. A request that fails there is sent again."""
         self.guard.check_other(service, operation, parameters)
-        self._begin("api", _size(parameters))
-        response = _call(self._client(service, REGION), operation, parameters)
+        response = self._patiently(self._client(service, REGION), operation, parameters)
         size = _size(response.data)
         if service == "cloudtrail":
             response = replace(response, data=own_events(response.data, self.guard.prefix))
@@ -121,10 +126,32 @@ class Transport:
         shown = {name: value for name, value in headers.items() if name.lower() in _SHOWN_HEADERS}
         return self._finish(describe or f"{method} {url}", shown, response, len(content))
 
+    def wait(self, seconds: float) -> None:
+        """
+        Wait.
+
+        Raises:
+            BudgetError: The time of the run would end before.
+        """
+        if not self.endpoint.has_virtual_time:
+            self.budget.check_wait(seconds)
+        self.endpoint.wait(seconds)
+
+    def _patiently(self, client: Any, operation: str, parameters: Mapping[str, Any]) -> Response:  # noqa: ANN401
+        for pause in PAUSES_SECONDS:
+            self._begin("api", _size(parameters))
+            with suppress(HTTPClientError, EndpointConnectionError, ConnectTimeoutError):
+                response = _call(client, operation, parameters)
+                if response.status < SERVER_ERROR and response.code not in THROTTLED:
+                    return response
+            self.wait(pause)
+        self._begin("api", _size(parameters))
+        return _call(client, operation, parameters)
+
     def _begin(self, kind: str, size: int) -> None:
         pause = dict(self.endpoint.pauses).get(kind, 0.0)
         if pause:
-            self.endpoint.wait(pause)
+            self.wait(pause)
         self.budget.spend(size)
 
     def _finish(self, request: str, details: Mapping[str, Any], response: Response, size: int) -> Response:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from cdk_ecrpublic.live_check import endpoint
 from cdk_ecrpublic.live_check.budget import Budget, usual
@@ -148,3 +150,33 @@ def test_the_budget_counts_both_directions() -> None:
 
     with pytest.raises(BudgetError, match="10 bytes"):
         budget.spend(0)
+
+
+def test_a_wait_that_would_end_too_late_does_not_begin(sandbox: Sandbox) -> None:
+    waits: list[float] = []
+    real_time = replace(endpoint.sandbox(sandbox), wait=waits.append, has_virtual_time=False)
+    session = Session.begin(real_time, Budget(requests=10, payload=1000, seconds=60))
+
+    session.transport.wait(30)
+    with pytest.raises(BudgetError, match="the budget of 60 seconds does not allow to wait 90 more"):
+        session.transport.wait(90)
+
+    assert waits == [30]
+
+
+def test_each_attempt_to_reach_another_service_counts(sandbox: Sandbox) -> None:
+    waits: list[float] = []
+
+    def client(service: str, region: str) -> Any:
+        return sandbox.client(
+            service, region_name=region, endpoint_url="http://127.0.0.1:1", config=endpoint.config_for(service)
+        )
+
+    side = replace(endpoint.sandbox(sandbox), wait=waits.append, client=client)
+    session = Session.begin(side, usual())
+
+    with pytest.raises(EndpointConnectionError):
+        session.transport.other("cloudformation", "DescribeStacks", StackName=f"{session.guard.stack}x")
+
+    assert session.transport.budget.spent_requests == 5
+    assert waits == [1, 2, 4, 8]

@@ -10,9 +10,8 @@ from functools import partial
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
 from cdk_ecrpublic.live_check.case import Group, case
 from cdk_ecrpublic.live_check.images import LAYER, image
-from cdk_ecrpublic.live_check.session import THROTTLED
 from cdk_ecrpublic.live_check.target import Target
-from cdk_ecrpublic.live_check.transport import Response, Transport
+from cdk_ecrpublic.live_check.transport import THROTTLED, Response, Transport
 
 BURST = 60
 WORKERS = 20
