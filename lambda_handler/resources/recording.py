@@ -40,15 +40,33 @@ def write_record(turn: Turn, content: Content, observed: Observed) -> Collection
         has_failed = is_creation and digest in existing.values() and _end_records_of_earlier_resource(turn)
         if segment == UNDO and not found and not has_failed:
             return _removed_meanwhile(turn, digest, existing)
-        _write(turn, segment, content, found)
-        if segment != UNDO and not always_has_record(turn.declaration):
-            turn.protection = segment
+        known = turn.records.read(segment)
+        record = _compose(turn, known, content, found)
     except AccessError as error:
-        lasting = f"; a rollback will leave {', '.join(found)} at {digest}" if found else ""
-        turn.log.warning(f"no record was written for a rollback or a removal{lasting}: {error.explain()}")
-        return existing
+        # A function that may not read records removes nothing, either.
+        return _publish_without(turn, digest, existing, found, error)
+    try:
+        turn.records.write(segment, record, known)
+    except AccessError as error:
+        if segment != UNDO and not (turn.is_undo or turn.is_rollback) and _have_other_owner(turn, digest):
+            error.add_context("without a record, another resource that has the same tags could remove them")
+            raise
+        return _publish_without(turn, digest, existing, found, error)
+    if segment != UNDO and not always_has_record(turn.declaration):
+        turn.protection = segment
+    if known is not None and known.follows_first and not record.follows_first:
+        _end_first(turn)
     # The function never removes anything from the registry of another account.
     return existing if segment != UNDO and turn.ports.destination.is_own else ()
+
+
+def _publish_without(
+    turn: Turn, digest: Digest, existing: Mapping[str, Digest], found: Mapping[str, Digest], error: AccessError
+) -> Collection[str]:
+    """Log that there is no record; return the tags to put even if they seem to be in place."""
+    lasting = f"; a rollback will leave {', '.join(found)} at {digest}" if found else ""
+    turn.log.warning(f"no record was written for a rollback or a removal{lasting}: {error.explain()}")
+    return existing
 
 
 def record_failure(turn: Turn) -> None:
@@ -116,6 +134,12 @@ def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest]
     return bool(shared and shared & turn.records.at_risk(digest))
 
 
+def _have_other_owner(turn: Turn, digest: Digest) -> bool:
+    """Whether another resource has one of the tags on this image, and may be about to remove it."""
+    owners = turn.records.owners(digest)
+    return any(map(owners.own, turn.tags)) or not turn.records.at_risk(digest).isdisjoint(turn.tags)
+
+
 def _moved_by_others(turn: Turn, digest: Digest, observed: Observed) -> AbstractSet[str]:
     """Return the tags of the resource that do not exist, or already point to the image that is new to the resource."""
     if turn.old is None or turn.old.pinned is None:
@@ -142,11 +166,10 @@ def _removed_meanwhile(turn: Turn, digest: Digest, existing: Mapping[str, Digest
     return [tag for tag in tags if seen.get(tag) != digest]
 
 
-def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Digest]) -> None:
-    known = turn.records.read(segment)
+def _compose(turn: Turn, known: Record | None, content: Content, found: Mapping[str, Digest]) -> Record:
+    """Return the record of the request, which replaces *known*."""
     mine = known if known is not None and known.stack == turn.event.stack_id else None
     first = turn.records.read_first() if mine is None else None
-    is_first_obsolete = mine is not None and mine.follows_first and turn.has_succeeded_since(mine.sent) is True
     if turn.is_undo or turn.is_rollback:
         # A record that only protects has no time, so it does not replace the one of the update that is undone.
         sent = turn.event.sent if always_has_record(turn.declaration) else 0.0
@@ -168,10 +191,15 @@ def _write(turn: Turn, segment: str, content: Content, found: Mapping[str, Diges
             declaration_key(turn.event.properties), content.root.digest
         )
     # CloudFormation may also roll the function back to version 0.1, so the record of 0.1 stays until a success.
-    follows_first = first is not None or (mine is not None and mine.follows_first and not is_first_obsolete)
-    turn.records.write(segment, replace(record, follows_first=follows_first), known)
-    if is_first_obsolete:
+    is_needed = mine is not None and mine.follows_first and turn.has_succeeded_since(mine.sent) is not True
+    return replace(record, follows_first=first is not None or is_needed)
+
+
+def _end_first(turn: Turn) -> None:
+    try:
         turn.records.end(first=True)
+    except AccessError as error:
+        turn.log.warning(f"the record of version 0.1 stays: {error.explain()}")
 
 
 def _end_records_of_earlier_resource(turn: Turn) -> bool:

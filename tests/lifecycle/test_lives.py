@@ -31,7 +31,7 @@ EXAMPLES = int(os.environ.get("LIVES", "40"))
 """How many random histories to run for each set of options; ``LIVES=2000`` for a long search."""
 
 MINUTES = float(os.environ.get("MINUTES", "0"))
-"""How long to continue with other seeds, in seconds; 0 for one search of ``LIVES``."""
+"""How long to continue with other seeds, in minutes; 0 for one search of ``LIVES``."""
 
 SHRINKS = os.environ.get("SHRINK", "1") != "0"
 """Whether to shrink a failure, which takes minutes."""

@@ -274,6 +274,38 @@ def test_r8_a_function_that_may_not_read_removes_nothing(scene: Scene, stack: De
 
 
 @OPTIONS
+@pytest.mark.parametrize("name", ["New", "Release"])
+def test_r8_a_release_that_may_not_be_recorded_is_refused_if_another_resource_could_remove_its_tags(
+    scene: Scene, stack: DeployedStack, options: Options, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = scene.push("first")
+    release = declare(image, "latest", **DESTROY)
+    stack.deploy(template(stack, Agent=declare(image, "1", "2", **DESTROY), Release=release))
+    scene.plane.denied |= {"PutParameter"}
+    tags = ["2", "latest"] if name == "Release" else ["2"]
+
+    stack.deploy(template(stack, **{"Release": release, name: declare(image, *tags, **options)}))
+
+    assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert "another resource that has the same tags could remove them" in messages(capsys.readouterr().out, "ERROR")[0]
+    assert scene.tags() == {"1": "first", "2": "first", "latest": "first"}
+
+
+@OPTIONS
+def test_r8_a_release_that_may_not_be_recorded_is_published_if_no_other_resource_has_its_tags(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    image = scene.push("first")
+    stack.deploy(template(stack, Agent=declare(image, "1", **DESTROY)))
+    scene.plane.denied |= {"PutParameter"}
+
+    stack.deploy(template(stack, New=declare(image, "2", **options)))
+
+    assert stack.status == "UPDATE_COMPLETE"
+    assert scene.tags() == {"2": "first"}
+
+
+@OPTIONS
 @TWO_KINDS
 @pytest.mark.parametrize("lost", ["answer", "request"])
 def test_r9_a_creation_that_was_never_answered_ends_with_the_id_that_cloudformation_invents(
