@@ -94,7 +94,8 @@ class Removal:
         spared: The children that stay, because they existed before.
         keeps_last: Whether the last tag of the image stays.
         since: When the tags were declared, in seconds since the epoch; 0 if not known.
-        is_undo: Whether the image was just put, so that reads may not show it yet.
+        is_undo: Whether this undoes a deployment, which has just put the image.
+        is_recent: Whether the image may have just been put, so that reads may not show it yet.
         given_back: Tags that were just moved to other images. Reads may still show them at this one.
     """
 
@@ -105,12 +106,13 @@ class Removal:
     keeps_last: bool = False
     since: float = 0.0
     is_undo: bool = False
+    is_recent: bool = False
     given_back: Collection[str] = ()
 
     @property
     def wait_seconds(self) -> float:
         """How long to wait for the image if it is not visible."""
-        return PUT_SECONDS if self.is_undo else 0.0
+        return PUT_SECONDS if self.is_undo or self.is_recent else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +271,7 @@ class Remover:
         there = self.repository.tags_of([manifest.digest])
         if there.get(manifest.digest, frozenset()) - {*removed, *removal.given_back}:
             return False
-        if not there and not removal.is_undo:
+        if not there and not removal.wait_seconds:
             return True
         return manifest.digest in self._delete_untagged([manifest])
 
@@ -282,7 +284,9 @@ class Remover:
         if any(there.values()):
             there = self.repository.tags_of(children)
         children = [digest for digest in children if digest not in removal.spared]
-        untagged = [digest for digest in children if not there.get(digest) and (removal.is_undo or digest in there)]
+        untagged = [
+            digest for digest in children if not there.get(digest) and (removal.wait_seconds or digest in there)
+        ]
         owners = map_concurrently(self.ownership.owners, untagged, max_workers=MAX_CONCURRENT_READS)
         free = [digest for digest, each in zip(untagged, owners, strict=True) if not each.own_image(digest)]
         for gone in self._delete_untagged(self._read_existing(free, removal.wait_seconds)).values():

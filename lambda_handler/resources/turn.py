@@ -10,7 +10,7 @@ from ..cfn.event import Event, RequestType
 from ..errors import AccessError, ImageError, InvalidPropertiesError
 from ..log import Log
 from ..oci import Digest, is_account_id
-from ..publish.ports import Ports, StackHistory
+from ..publish.ports import PUT_SECONDS, Ports, StackHistory
 from ..publish.remove import Remover
 from ..spec import Declaration, decode
 from .record import Record, declaration_key
@@ -262,6 +262,11 @@ class Turn:
                 since the epoch; 0 stands for long ago.
         """
         return sent > 0 and self.has_succeeded_since(sent) is not True
+
+    def is_recent(self, record: Record | None) -> bool:
+        """Whether the request that wrote a record may have put its image so recently that reads do not show it yet."""
+        longest = self.event.service_timeout + PUT_SECONDS
+        return record is not None and record.sent > 0 and self.event.sent - record.sent <= longest
 
     def has_succeeded_since(self, sent: float) -> bool | None:
         """

@@ -53,7 +53,14 @@ def _clean_up(turn: Turn, old: Declaration) -> Sequence[str]:
         given_back = give_back_failed(turn, turn.old_record, ours, turn.dropped)
         tags = _put(turn.old_record, old.rules, [tag for tag in turn.dropped if tag not in given_back])
         since = turn.old_record.owned_since if turn.old_record else 0.0
-        removal = Removal(tags=tags, image=False, keeps_last=True, since=since, given_back=given_back)
+        removal = Removal(
+            tags=tags,
+            image=False,
+            keeps_last=True,
+            since=since,
+            is_recent=turn.is_recent(turn.old_record),
+            given_back=given_back,
+        )
         kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
     _end_obsolete(turn, old)
     return kept
@@ -139,6 +146,7 @@ def _remove_declared(
         lists=record.lists,
         spared=existed,
         since=record.owned_since,
+        is_recent=turn.is_recent(turn.record),
         given_back=given_back,
     )
     kept, is_waiting = _remove_image(turn, ours, removal)

@@ -79,6 +79,21 @@ def test_r3_a_tag_that_a_person_moved_a_moment_ago_stays(scene: Scene, stack: De
     assert whole("second") <= scene.images()
 
 
+@REMOVING
+def test_r2_what_was_just_put_goes_too(scene: Scene, stack: DeployedStack, options: Options) -> None:
+    """Reads are ten seconds old, so they do not show the image yet."""
+    declared = declare(scene.release("copy", "first"), "latest", "1", **options)
+    scene.clock.pass_by(60)
+    scene.lag(10)
+    stack.pace, stack.rest = 0.0, 1.0
+    stack.deploy(template(stack, Agent=declared))
+
+    remove(stack, declared)
+
+    assert scene.tags() == ({"1": "first"} if "OnTagRemoved" in options else {})
+    assert scene.images() == (whole("first") if "OnTagRemoved" in options else set())
+
+
 @LAG
 @pytest.mark.parametrize("fails", [False, True], ids=["with success", "and rolled back"])
 def test_r4_two_declarations_that_leave_an_image_at_once_leave_it_there(
