@@ -13,6 +13,8 @@ The packages, from the inside out; each may import only those above it:
     Discards the log records of urllib3 and botocore.
 ``concurrency``
     Maps a function over items in several threads.
+``on_demand``
+    Imports what only some requests need.
 ``values``
     Property values, each with its path. Pure, like the next two.
 ``oci``

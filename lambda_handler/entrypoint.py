@@ -11,8 +11,9 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import botocore.config
 import botocore.session
@@ -20,7 +21,7 @@ import urllib3
 from botocore import xform_name
 
 from . import cfn
-from .aws import ImageScans, Parameters, S3Objects, Signing, StackHistory
+from .aws import Parameters, StackHistory
 from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock, wall_time
 from .ecr_public import EcrPublicRepository, RepositoryLocation, find_repository
@@ -34,6 +35,9 @@ from .registry.logins import ECR_PUBLIC_REGION, Login, Logins
 from .resources.public_image import PublicImageResource
 from .retry import Retry
 from .spec import Declaration
+
+if TYPE_CHECKING:
+    from .aws.scans import ImageScans
 
 T = TypeVar("T")
 
@@ -165,11 +169,10 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
     work = Deadline(end.clock, deadline.expires - UNDO_RESERVE_SECONDS)
     if why := _too_late(request, clients, Retry(work, log), waited):
         return cfn.refuse(request, TooLateError(why), log)
-    # The resource was created with the same permissions, so they cannot be new.
-    may_wait = request.request_type is not cfn.RequestType.DELETE
+    publishes = request.request_type is not cfn.RequestType.DELETE
     resource = PublicImageResource(
         connect=lambda declaration: Adapters(
-            declaration, clients, Retry(work, log), Retry(deadline, log), may_wait=may_wait
+            declaration, clients, Retry(work, log), Retry(deadline, log), publishes=publishes
         ),
         log=log,
     )
@@ -200,18 +203,41 @@ def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float)
 
 
 class SourceAdapters:
-    """The ports for reading sources."""
+    """
+    The ports for reading sources.
 
-    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry) -> None:
+    Args:
+        publishes: Whether the image is published, and not only looked at.
+    """
+
+    def __init__(self, declaration: Declaration, clients: Clients, retry: Retry, *, publishes: bool = False) -> None:
         self._declaration, self._clients, self._retry = declaration, clients, retry
+        self._needs_login = publishes and declaration.source.needs_login
         self._transport = Transport(clients.pool, retry.deadline)
         self._with_secrets: dict[tuple[Repository, str], Login] = {}
-        self.objects: ObjectReader = S3Objects(lambda: clients.get("s3"), retry)
-        deadline = retry.deadline
         # The other half of the time is for copying layers.
-        until = deadline.expires - deadline.remaining / 2
-        self.scans = ImageScans(lambda region: clients.get("ecr", region), retry, until)
-        self.signing: SigningServices = Signing(clients.get, retry, until)
+        self._until = retry.deadline.expires - retry.deadline.remaining / 2
+
+    @functools.cached_property
+    def objects(self) -> ObjectReader:
+        """Objects in S3."""
+        from .aws.objects import S3Objects  # noqa: PLC0415 - a cold start compiles what it imports
+
+        return S3Objects(lambda: self._clients.get("s3"), self._retry)
+
+    @functools.cached_property
+    def scans(self) -> ImageScans:
+        """The scan findings of images in private ECR."""
+        from .aws.scans import ImageScans  # noqa: PLC0415
+
+        return ImageScans(lambda region: self._clients.get("ecr", region), self._retry, self._until)
+
+    @functools.cached_property
+    def signing(self) -> SigningServices:
+        """The services of AWS that sign and verify."""
+        from .aws.signing import Signing  # noqa: PLC0415
+
+        return Signing(self._clients.get, self._retry, self._until)
 
     @property
     def now(self) -> float:
@@ -227,7 +253,10 @@ class SourceAdapters:
         """Locate the repository to publish to, unless a warm function has its location already."""
         client, declared = self._clients.get("ecr-public", ECR_PUBLIC_REGION), self._declaration
         named = (declared.registry_id, declared.repository_name)
-        location = self._clients.locations.get(named) or find_repository(client, *named, self._retry)
+        location = self._clients.locations.get(named)
+        if location is None:
+            with self._clients.logins.asking_ahead() if self._needs_login else nullcontext():
+                location = find_repository(client, *named, self._retry)
         if location.is_own:
             self._clients.locations[named] = location
         return location.open(client, retry=self._retry, registry=self.registry_api(location.repository))
@@ -265,13 +294,15 @@ class Adapters(SourceAdapters):
     Args:
         retry: Retries until the time for the work is over.
         undo: Retries until the time for undoing the work is over.
-        may_wait: Whether to retry AccessError of Parameter Store for a minute.
+        publishes: Whether the request is a Create or an Update.
     """
 
     def __init__(
-        self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry, *, may_wait: bool = True
+        self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry, *, publishes: bool = True
     ) -> None:
-        super().__init__(declaration, clients, retry)
+        super().__init__(declaration, clients, retry, publishes=publishes)
+        # A resource that is deleted was created with the same permissions, so they cannot be new.
+        may_wait = publishes
         self._undo = undo
         self.parameters = Parameters(lambda: clients.get("ssm", ECR_PUBLIC_REGION), retry, may_wait)
         self.undoing_parameters = Parameters(lambda: clients.get("ssm", ECR_PUBLIC_REGION), undo, may_wait)

@@ -180,7 +180,7 @@ def _stacks(settings: Settings, clients: Clients, retry: Retry) -> list[Stack]:
     reader = StackReader(client=lambda region: clients.get("cloudformation", region), retry=retry, hint=HINT)
 
     def connect(declaration: Declaration, region: str) -> Adapters:
-        adapters = Adapters(declaration, clients, retry, retry, may_wait=False)
+        adapters = Adapters(declaration, clients, retry, retry, publishes=False)
         adapters.first_parameters = Parameters(lambda: clients.get("ssm", region), retry, may_wait=False)
         return adapters
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ..archive.stored import StoredObject
 from ..oci import Descriptor, Digest, Manifest, PrivateEcr, Reference, Repository
-from .findings import Scan
+
+if TYPE_CHECKING:
+    from ..archive.stored import StoredObject
+    from .findings import Scan
 
 PUT_SECONDS = 15.0
 """How long to wait for an image that may just have been put. Longer than any lag of reads that was reported."""

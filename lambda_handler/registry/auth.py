@@ -6,10 +6,11 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from ..errors import ImageError, ThrottledError, UnavailableError
+from ..errors import AccessError, ImageError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
 from .challenge import OPERATION, Challenge, refused
 from .failures import SERVER_ERRORS, THROTTLED, TRANSIENT, UNAUTHENTICATED, failure
@@ -49,6 +50,8 @@ class RegistryAuth:
         has_credentials: Whether to try declared credentials after a 404: some
             registries hide private content from anonymous clients.
         endpoints: Other hosts that may receive the credentials.
+        expected: The challenge that the registry is known to send, so that a
+            token can be requested without waiting for it; empty if unknown.
         refusal: How the registry refused the declared credentials; empty if it did not.
         allow_anonymous: Whether to continue anonymously if the credentials
             cannot be obtained.
@@ -64,6 +67,7 @@ class RegistryAuth:
     allow_anonymous: bool = False
     has_credentials: bool = False
     endpoints: frozenset[RegistryHost] = frozenset()
+    expected: str = ""
     refusal: str = field(default="", init=False)
     role_needs: tuple[str, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -86,6 +90,8 @@ class RegistryAuth:
         Raises:
             The same errors as ``renew``.
         """
+        if self.expected and not self.current:
+            self._log_in_early(transport, writes=writes)
         used = self.header()
         response = send(used)
         if not self._is_refused(response, used):
@@ -96,6 +102,15 @@ class RegistryAuth:
                 response = send(used)
             is_refused = self._is_refused(response, used)
             return self._renewed(transport, send, response, writes=writes) if is_refused else response
+
+    def _log_in_early(self, transport: Transport, *, writes: bool) -> None:
+        with self._lock:
+            if self.current:
+                return
+            challenge = Challenge.parse(self.expected, self.registry)
+            # If that is not the challenge of this registry, the registry will send its own.
+            with suppress(AccessError):
+                self.renew(challenge, transport, anonymous=False, writes=writes)
 
     def _is_refused(self, response: HttpResponse, used: Mapping[str, str]) -> bool:
         """Whether a new token may help. Some registries return 404 for private content to anonymous clients."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 ECR_PUBLIC_REGION = "us-east-1"
 """The only Region of the ECR Public API, whatever the Region of the stack."""
+
+_ECR_PUBLIC_CHALLENGE = 'Bearer realm="/token/",service="public.ecr.aws",scope="aws"'
+"""What ECR Public sends to every request without a token; the realm is on its own host."""
 
 _SECRET_ARN = re.compile(r"arn:[a-z-]+:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:.+")
 
@@ -66,6 +71,17 @@ class Logins:
     public: dict[RegistryHost, RegistryAuth] = field(default_factory=dict, repr=False)
     caches_secrets: bool = False
     _with_secrets: dict[tuple[Repository, str], Login] = field(default_factory=dict, init=False, repr=False)
+    _ahead: Future[str] | None = field(default=None, init=False, repr=False)
+
+    @contextmanager
+    def asking_ahead(self) -> Iterator[None]:
+        """Request the password of ECR Public during the block, unless there is a login already."""
+        if self.public:
+            yield
+            return
+        with ThreadPoolExecutor(1) as pool:
+            self._ahead = pool.submit(self._request_password)
+            yield
 
     def ecr_public(self, repository: Repository) -> Login:
         """
@@ -74,7 +90,13 @@ class Logins:
         One token is valid for all repositories, because its scope is ``aws``.
         """
         host = repository.host.canonical
-        auth = RegistryAuth(host, self._ecr_public_password, scope=repository.scope, allow_anonymous=True)
+        auth = RegistryAuth(
+            host,
+            self._ecr_public_password,
+            scope=repository.scope,
+            allow_anonymous=True,
+            expected=_ECR_PUBLIC_CHALLENGE,
+        )
         return Login(repository, self.public.setdefault(host, auth))
 
     def for_registry(self, repository: Repository, credentials_secret_arn: str) -> Login:
@@ -104,6 +126,7 @@ class Logins:
         """Clear the cache after a failure, because any login may have become invalid."""
         self.cached.clear()
         self.public.clear()
+        self._ahead = None
 
     def _with_secret(self, repository: Repository, arn: str) -> Login:
         secret = self._secret(arn)
@@ -128,6 +151,10 @@ class Logins:
         return Login(repository, RegistryAuth(repository.host, lambda: None, scope=repository.scope))
 
     def _ecr_public_password(self) -> str:
+        ahead, self._ahead = self._ahead, None
+        return ahead.result() if ahead else self._request_password()
+
+    def _request_password(self) -> str:
         return self.call(
             "ecr-public",
             ECR_PUBLIC_REGION,

@@ -8,7 +8,6 @@ from ..publish.content import Content
 from ..publish.own import without_own
 from ..publish.plan import Desired, Observed
 from ..publish.ports import MissingSignature, SourcePorts
-from ..publish.referrers import with_referrers
 from ..publish.rule import Release, Verdict, is_protected
 from ..spec import Declaration
 
@@ -21,7 +20,10 @@ def resolve(declaration: Declaration, ports: SourcePorts) -> Content:
         ImageError: The image does not exist, cannot be read, or lacks a platform.
     """
     content = declaration.source.resolve(ports, declaration.platforms)
-    content = with_referrers(content) if declaration.include_referrers else content
+    if declaration.include_referrers:
+        from ..publish.referrers import with_referrers  # noqa: PLC0415 - a cold start compiles what it imports
+
+        content = with_referrers(content)
     return without_own(content, ports.destination.repository)
 
 

@@ -5,38 +5,33 @@ To add a rule, add a module with a subclass of ``Rule``, a line in ``RULES``, an
 the name of its property in ``spec.Property``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from ..on_demand import load
 from ..publish.rule import Rule, WarnOnly
 from ..values import Value
-from .expected_digest import ExpectedDigest
-from .forward_only import ForwardOnly
-from .immutable_tags import ImmutableTags
-from .required_platforms import RequiredPlatforms
-from .required_referrers import RequiredReferrers
-from .required_signatures import RequiredSignatures
-from .scan_findings import ScanFindings
 
-RULES: Mapping[str, Callable[[Value], Rule]] = {
-    "ImageDigest": ExpectedDigest.decode,
-    "RequiredPlatforms": RequiredPlatforms.decode,
-    "ImmutableTags": ImmutableTags.decode,
-    "ForwardOnly": ForwardOnly.decode,
-    "RequiredReferrers": RequiredReferrers.decode,
-    "ScanFindings": ScanFindings.decode,
-    "RequiredSignatures": RequiredSignatures.decode,
+RULES: Mapping[str, str] = {
+    "ImageDigest": "expected_digest.ExpectedDigest",
+    "RequiredPlatforms": "required_platforms.RequiredPlatforms",
+    "ImmutableTags": "immutable_tags.ImmutableTags",
+    "ForwardOnly": "forward_only.ForwardOnly",
+    "RequiredReferrers": "required_referrers.RequiredReferrers",
+    "ScanFindings": "scan_findings.ScanFindings",
+    "RequiredSignatures": "required_signatures.RequiredSignatures",
 }
-"""The decoder of each rule, by property; violations are reported in this order."""
+"""The properties of rules, each with its module and class; violations are reported in this order."""
 
-__all__ = [
-    "RULES",
-    "ExpectedDigest",
-    "ForwardOnly",
-    "ImmutableTags",
-    "RequiredPlatforms",
-    "RequiredReferrers",
-    "RequiredSignatures",
-    "Rule",
-    "ScanFindings",
-    "WarnOnly",
-]
+
+def decode_rule(name: str, value: Value) -> Rule:
+    """
+    Decode the property *name* of a rule.
+
+    Raises:
+        InvalidPropertiesError: Has all problems.
+    """
+    rule: Rule = load(__name__, RULES[name]).decode(value)
+    return rule
+
+
+__all__ = ["RULES", "Rule", "WarnOnly", "decode_rule"]

@@ -7,24 +7,25 @@ in ``SOURCES``.
 
 from collections.abc import Mapping
 
+from ..on_demand import load
 from ..values import Value
-from .archive import ArchiveSource
 from .base import Source
-from .digest import DigestSource
-from .image import RegistryImageSource
-from .index import IndexSource
-from .manifest import ManifestSource
-from .tag import TagSource
 
-SOURCES: Mapping[str, type[Source]] = {
-    "Digest": DigestSource,
-    "Tag": TagSource,
-    "Manifest": ManifestSource,
-    "Image": RegistryImageSource,
-    "Archive": ArchiveSource,
-    "Index": IndexSource,
+SOURCES: Mapping[str, str] = {
+    "Digest": "digest.DigestSource",
+    "Tag": "tag.TagSource",
+    "Manifest": "manifest.ManifestSource",
+    "Image": "image.RegistryImageSource",
+    "Archive": "archive.ArchiveSource",
+    "Index": "index.IndexSource",
 }
-"""The keys of the ``Source`` property. A declaration has exactly one of them."""
+"""The keys of the ``Source`` property, each with its module and class. A declaration has exactly one of them."""
+
+
+def source_class(kind: str) -> type[Source]:
+    """Return the class of a kind of source."""
+    found: type[Source] = load(__name__, SOURCES[kind])
+    return found
 
 
 def decode_source(value: Value) -> Source:
@@ -38,7 +39,7 @@ def decode_source(value: Value) -> Source:
     if len(kinds) != 1:
         value.refuse(f"has {len(kinds)} keys; expected exactly one of {', '.join(SOURCES)}")
     ((kind, inner),) = kinds.items()
-    return SOURCES[kind].decode(inner)
+    return source_class(kind).decode(inner)
 
 
-__all__ = ["SOURCES", "Source", "decode_source"]
+__all__ = ["SOURCES", "Source", "decode_source", "source_class"]

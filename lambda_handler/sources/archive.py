@@ -45,6 +45,11 @@ class ArchiveSource:
         """True: the image is in an archive."""
         return True
 
+    @property
+    def needs_login(self) -> bool:
+        """True: layers are uploaded."""
+        return True
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Find the image in the archive, and read all of its manifests."""
         archive = open_archive(ports.objects.open(self.bucket, self.key))

@@ -31,6 +31,10 @@ class Source(Protocol):
     def copies(self) -> bool:
         """Whether the image, or a part of it, comes from outside the repository that it is published in."""
 
+    @property
+    def needs_login(self) -> bool:
+        """Whether the registry API of the destination is used, so that a login can be requested early."""
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """
         Read the manifests of the image that the source refers to now.

@@ -37,6 +37,11 @@ class DigestSource:
         """False: the image is in the repository."""
         return False
 
+    @property
+    def needs_login(self) -> bool:
+        """True: the manifest is read."""
+        return True
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the manifest with that digest; everything below it is in the repository."""
         # The image may have just been pushed, or another resource may be removing its last tag and will put it back.

@@ -45,6 +45,11 @@ class RegistryImageSource:
         """True: the image may be in any registry."""
         return True
 
+    @property
+    def needs_login(self) -> bool:
+        """True: layers are uploaded."""
+        return True
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """
         Read all manifests of the image.

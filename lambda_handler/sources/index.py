@@ -105,6 +105,11 @@ class IndexSource:
         """Whether a part does."""
         return any(part.source.copies for part in self.parts)
 
+    @property
+    def needs_login(self) -> bool:
+        """Whether a part does."""
+        return any(part.source.needs_login for part in self.parts)
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Resolve all parts concurrently, and assemble the index."""
         resolved = map_concurrently(lambda part: part.resolve(ports), self.parts, max_workers=MAX_CONCURRENT_PARTS)

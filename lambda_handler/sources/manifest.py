@@ -52,6 +52,11 @@ class ManifestSource:
         """False: everything that the manifest refers to is in the repository."""
         return False
 
+    @property
+    def needs_login(self) -> bool:
+        """False: manifests are put by the control-plane API."""
+        return False
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Read the manifest; everything that it refers to must be in the repository."""
         manifest = self.inline or Manifest.parse(

@@ -38,6 +38,11 @@ class TagSource:
         """False: the image is in the repository."""
         return False
 
+    @property
+    def needs_login(self) -> bool:
+        """True: the manifest is read."""
+        return True
+
     def resolve(self, ports: SourcePorts, platforms: Sequence[Platform]) -> Content:
         """Resolve the tag with the control-plane API, because the registry API may return a stale image."""
         repository = ports.destination

@@ -10,15 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import InvalidPropertiesError, InvalidReferenceError, truncated_repr
 from ..oci import Platform, parse_registry_id, parse_repository_name, parse_tag
-from ..rules import RULES, WarnOnly
-from ..signatures import Signing
+from ..rules import RULES, WarnOnly, decode_rule
 from ..sources import decode_source
 from ..values import Value
 from .declaration import TAGS_MAX, Declaration
+
+if TYPE_CHECKING:
+    from ..signatures import Signing
 
 T = TypeVar("T")
 
@@ -99,9 +102,9 @@ def decode(properties: Mapping[str, object]) -> Declaration:
     repository_name = read.required(Property.REPOSITORY_NAME, lambda value: value.parse(parse_repository_name))
     tags = read.optional(Property.IMAGE_TAGS, _tags)
     platforms = read.optional(Property.PLATFORMS, lambda value: value.each(lambda each: each.parse(Platform.parse)))
-    rules = {name: read.optional(Property(name), decode_rule) for name, decode_rule in RULES.items()}
+    rules = {name: read.optional(Property(name), partial(decode_rule, name)) for name in RULES}
     warn_only = read.optional(Property.WARN_ONLY, _rule_names) or ()
-    signing = read.optional(Property.SIGN_WITH, Signing.decode)
+    signing = read.optional(Property.SIGN_WITH, _signing)
     include_referrers = read.optional(Property.INCLUDE_REFERRERS, Value.boolean)
     untags = read.optional(Property.ON_TAG_REMOVED, lambda value: value.choice(("Keep", "Untag")) == "Untag")
     deletes = read.optional(Property.ON_DELETE, lambda value: value.choice(("Keep", "Delete")) == "Delete")
@@ -160,6 +163,12 @@ def _tags(value: Value) -> tuple[str, ...]:
 
 def _rule_names(value: Value) -> tuple[str, ...]:
     return value.each(lambda item: item.choice(tuple(name for name in RULES if name != Property.IMAGE_DIGEST)))
+
+
+def _signing(value: Value) -> Signing:
+    from ..signatures import Signing  # noqa: PLC0415 - a cold start compiles what it imports
+
+    return Signing.decode(value)
 
 
 def _parameter_name(text: str) -> str:

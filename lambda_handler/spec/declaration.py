@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..oci import Digest, Platform
 from ..rules import Rule
-from ..signatures import Signing
 from ..sources import Source
+
+if TYPE_CHECKING:
+    from ..signatures import Signing
 
 TAGS_MAX = 1000
 """Amazon ECR Public's quota of tags for one image."""

@@ -55,12 +55,13 @@ LAYERS = {
     "lambda_handler.clock": handler("errors"),
     "lambda_handler.retry": handler("errors", "clock", "log"),
     "lambda_handler.concurrency": handler(),
+    "lambda_handler.on_demand": handler(),
     "lambda_handler.values": handler("errors"),
     "lambda_handler.oci": handler("errors"),
     "lambda_handler.archive": handler("errors", "oci"),
     "lambda_handler.publish": handler("errors", "oci", "log", "concurrency", "archive.stored"),
     "lambda_handler.sources": handler(
-        "errors", "oci", "values", "concurrency", "archive", "publish.ports", "publish.content"
+        "errors", "oci", "values", "concurrency", "on_demand", "archive", "publish.ports", "publish.content"
     ),
     "lambda_handler.signatures": handler("errors", "oci", "values", "publish.ports", "publish.content", "publish.own"),
     "lambda_handler.rules": handler(
@@ -68,6 +69,7 @@ LAYERS = {
         "oci",
         "values",
         "concurrency",
+        "on_demand",
         "publish.rule",
         "publish.labels",
         "publish.ports",

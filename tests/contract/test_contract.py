@@ -20,7 +20,9 @@ from cdk_ecrpublic.constructs._iam import actions as _grants
 from lambda_handler import errors
 from lambda_handler.errors import ImageError, InvalidPropertiesError
 from lambda_handler.oci import Digest, Platform
-from lambda_handler.rules import RULES, ExpectedDigest, RequiredPlatforms
+from lambda_handler.rules import RULES
+from lambda_handler.rules.expected_digest import ExpectedDigest
+from lambda_handler.rules.required_platforms import RequiredPlatforms
 from lambda_handler.sources import SOURCES
 from lambda_handler.spec import Property, decode
 

@@ -15,7 +15,7 @@ from lambda_handler.cfn import Event
 from lambda_handler.cfn.response import RESPONSE_MAX_BYTES, Response, Status
 from lambda_handler.errors import InvalidPropertiesError, ProtocolError
 from lambda_handler.oci import Digest
-from lambda_handler.sources import SOURCES, decode_source
+from lambda_handler.sources import SOURCES, decode_source, source_class
 from lambda_handler.spec import Declaration, decode
 from lambda_handler.values import Value
 from tests.fuzz.hostile import JSON, OBJECTS, TEXTS, changed, outcome
@@ -97,7 +97,7 @@ def test_a_property_of_another_shape_is_refused(name: str, value: object) -> Non
 def test_any_value_is_a_source_or_refused(kind: str, data: object) -> None:
     source = outcome(lambda: decode_source(Value({kind: data}, "Source")))
 
-    assert isinstance(source, SOURCES[kind] | InvalidPropertiesError)
+    assert isinstance(source, source_class(kind) | InvalidPropertiesError)
 
 
 @pytest.mark.parametrize("kind", ["Manifest", "Archive"])

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from lambda_handler.errors import InvalidPropertiesError
 from lambda_handler.oci import Digest, Manifest, Platform
-from lambda_handler.rules import ExpectedDigest, ImmutableTags, RequiredPlatforms
+from lambda_handler.rules.expected_digest import ExpectedDigest
+from lambda_handler.rules.immutable_tags import ImmutableTags
+from lambda_handler.rules.required_platforms import RequiredPlatforms
 from lambda_handler.sources.digest import DigestSource
 from lambda_handler.sources.manifest import ManifestSource
 from lambda_handler.sources.tag import TagSource

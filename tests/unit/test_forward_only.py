@@ -14,7 +14,8 @@ from lambda_handler.publish.content import Content, content_in_destination
 from lambda_handler.publish.labels import VERSION
 from lambda_handler.publish.ports import SourcePorts
 from lambda_handler.publish.rule import Release, WarnOnly, judge
-from lambda_handler.rules import ForwardOnly, ImmutableTags
+from lambda_handler.rules.forward_only import ForwardOnly
+from lambda_handler.rules.immutable_tags import ImmutableTags
 from lambda_handler.values import Value
 from tests.support.memory import MemoryRepository, image_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lambda_handler.aws import Signing
+from lambda_handler.aws.signing import Signing
 from lambda_handler.clock import Deadline
 from lambda_handler.log import Log
 from lambda_handler.oci import Digest, PrivateEcr

@@ -11,7 +11,9 @@ from lambda_handler.oci import Digest, Platform
 from lambda_handler.publish.content import Content, content_in_destination
 from lambda_handler.publish.ports import SourcePorts
 from lambda_handler.publish.rule import Release, Rule, WarnOnly, is_protected, judge
-from lambda_handler.rules import ExpectedDigest, ImmutableTags, RequiredPlatforms
+from lambda_handler.rules.expected_digest import ExpectedDigest
+from lambda_handler.rules.immutable_tags import ImmutableTags
+from lambda_handler.rules.required_platforms import RequiredPlatforms
 from tests.support.memory import MemoryRepository
 
 OLD = Digest.of(b"old")

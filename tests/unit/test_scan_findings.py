@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from lambda_handler.aws import ImageScans, scans
+from lambda_handler.aws import scans
+from lambda_handler.aws.scans import ImageScans
 from lambda_handler.clock import Deadline
 from lambda_handler.errors import AccessError, RejectedError, UnavailableError
 from lambda_handler.log import Log

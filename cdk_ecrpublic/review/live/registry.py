@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..._assets.lambda_handler.archive import StoredObject
-from ..._assets.lambda_handler.aws import Signing
 from ..._assets.lambda_handler.aws.errcode import translated
+from ..._assets.lambda_handler.aws.signing import Signing
 from ..._assets.lambda_handler.clock import Deadline, SystemClock
 from ..._assets.lambda_handler.ecr_public import EcrPublicRepository
 from ..._assets.lambda_handler.entrypoint import Clients, SourceAdapters
