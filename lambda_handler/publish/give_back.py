@@ -24,7 +24,9 @@ def give_back(
 
     A tag that points to a third image was moved since, and one that does not
     exist was removed: both stay as they are. All others are put, even if they
-    seem to be in place, because reads lag.
+    seem to be in place, because reads lag. But if the deployment had left them
+    at their image, there is nothing to put: another resource may have just
+    taken them.
 
     Args:
         found: The tags, each with its previous image.
@@ -52,6 +54,9 @@ def give_back(
         if tag not in seen or seen[tag] not in {digest, *ours}:
             state = f"points to {seen[tag]}" if tag in seen else "does not exist"
             log.warning(f"tag {tag} is not given back to {digest}: by now it {state}", tag=tag)
+            continue
+        if ours == {digest}:
+            given_back.append(tag)
             continue
         if digest not in known:
             try:

@@ -420,3 +420,21 @@ def test_u12_a_tag_of_a_failed_resource_that_is_taken_over_at_once_is_undone(
     assert stack.destroy()
 
     assert scene.tags() == undone
+
+
+def test_u12_a_tag_that_a_failed_deployment_left_at_its_image_is_not_put_again_when_it_is_dropped(
+    scene: Scene, stack: DeployedStack
+) -> None:
+    """Another resource of the same deployment may take it over between the read and the put."""
+    first, second = scene.push("first"), scene.push("second")
+    one, two = declare(first, "1", **UNTAG), declare(first, "2", **UNTAG)
+    stack.deploy(template(stack, One=one, Two=two))
+    both = {"One": declare(first, "1", "2", **UNTAG), "Two": declare(first, "3", **UNTAG)}
+    stack.deploy(template(stack, **both), FAILS_WITHOUT_ROLLBACK)
+    scene.nothing_so_far()
+
+    stack.deploy(template(stack, One=one, Two=declare(second, "2", "3", **UNTAG)))
+
+    assert scene.tags() == {"1": "first", "2": "second", "3": "second"}
+    puts = [each for each in scene.sandbox.requests.all("PutImage") if each.reference == "2"]
+    assert len(puts) == 1
