@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -37,19 +38,9 @@ def give_back(
     Returns:
         The tags that were given back.
     """
-    known: dict[Digest, Manifest | None] = {}
     given_back: list[str] = []
-    seen = {**repository.resolve(list(found))}
-    if odd := [tag for tag, digest in found.items() if seen.get(tag) not in {digest, *ours}]:
-        later = moved_on({tag: seen[tag] for tag in odd if tag in seen})
-        # An undo of that release moves the tag before it deletes its record, so look again after the records were read.
-        again = repository.resolve(odd)
-        before = {tag: at for tag, at in again.items() if at == seen.get(tag) and tag not in later}
-        settle()
-        now = repository.resolve(odd)
-        # The first read was older than the deployment, but not as old as the reads of the deployment.
-        found = {**found, **{tag: at for tag, at in before.items() if now.get(tag) in ours}}
-        seen = {tag: at for tag, at in seen.items() if tag not in odd} | dict(now)
+    found, seen = _newest(found, ours, repository, settle, moved_on)
+    manifest_of = functools.cache(functools.partial(_manifest, repository))
     for tag, digest in found.items():
         if tag not in seen or seen[tag] not in {digest, *ours}:
             state = f"points to {seen[tag]}" if tag in seen else "does not exist"
@@ -58,13 +49,7 @@ def give_back(
         if ours == {digest}:
             given_back.append(tag)
             continue
-        if digest not in known:
-            try:
-                # It may have just been put, or another declaration may be removing its last tag and will put it back.
-                known[digest] = repository.manifest(digest, wait_seconds=PUT_SECONDS)
-            except NotFoundError:
-                known[digest] = None
-        if (manifest := known[digest]) is None:
+        if (manifest := manifest_of(digest)) is None:
             log.warning(f"tag {tag} cannot be given back: its previous image {digest} no longer exists", tag=tag)
             continue
         try:
@@ -78,3 +63,34 @@ def give_back(
         log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
         given_back.append(tag)
     return given_back
+
+
+def _newest(
+    found: Mapping[str, Digest],
+    ours: AbstractSet[Digest],
+    repository: PublicRepository,
+    settle: Callable[[], None],
+    moved_on: Callable[[Mapping[str, Digest]], Collection[str]],
+) -> tuple[Mapping[str, Digest], Mapping[str, Digest]]:
+    """Return the previous images of the tags, and where the tags point now; both may be newer than what was known."""
+    seen = repository.resolve(list(found))
+    odd = [tag for tag, digest in found.items() if seen.get(tag) not in {digest, *ours}]
+    if not odd:
+        return found, seen
+    later = moved_on({tag: seen[tag] for tag in odd if tag in seen})
+    # An undo of that release moves the tag before it deletes its record, so look again after the records were read.
+    again = repository.resolve(odd)
+    before = {tag: at for tag, at in again.items() if at == seen.get(tag) and tag not in later}
+    settle()
+    now = repository.resolve(odd)
+    # The first read was older than the deployment, but not as old as the reads of the deployment.
+    newer = {tag: at for tag, at in before.items() if now.get(tag) in ours}
+    return {**found, **newer}, {tag: at for tag, at in seen.items() if tag not in odd} | dict(now)
+
+
+def _manifest(repository: PublicRepository, digest: Digest) -> Manifest | None:
+    try:
+        # It may have just been put, or another declaration may be removing its last tag and will put it back.
+        return repository.manifest(digest, wait_seconds=PUT_SECONDS)
+    except NotFoundError:
+        return None

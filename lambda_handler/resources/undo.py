@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..cfn.event import RequestType
 from ..errors import AccessError, DeadlineError, ImageError, RuleViolationError
 from ..oci import Digest
+from ..publish.give_back import give_back
 from ..publish.ports import PublicRepository
 from ..publish.remove import OWNED, Removal
 from ..publish.rule import Rule, is_protected
@@ -276,9 +277,15 @@ def _put(record: Record | None, rules: Sequence[Rule], tags: Sequence[str]) -> S
 
 
 def _hand_over_new_tags(turn: Turn, record: Record, ours: Digest | None, kept: Mapping[str, str]) -> None:
-    """Write into the records of the owners of tags that stay that these tags did not exist before."""
-    if ours is not None:
-        hand_over(turn, record, dict.fromkeys(tag for tag in kept if kept[tag] == OWNED), {ours})
+    """Give tags that stay to the images of their owners, whose records then say that the tags did not exist before."""
+    owned = [tag for tag in kept if kept[tag] == OWNED]
+    if ours is None or not owned:
+        return
+    # Reads may have shown these tags as new although an owner had just put them to another image.
+    images = turn.records.owners(ours, owned, record.owned_since).tags
+    elsewhere = {tag: at for tag in owned if (at := images.get(tag)) is not None and at != ours}
+    give_back(elsewhere, {ours}, turn.ports.destination, turn.log, turn.ports.settle)
+    hand_over(turn, record, dict.fromkeys(owned), {ours})
 
 
 def _log_kept(turn: Turn, tags: Sequence[str]) -> None:
