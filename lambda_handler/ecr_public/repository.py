@@ -51,11 +51,7 @@ REMOVAL_SECONDS = 15.0
 """The longest time that a removal takes. With less time left, a mistake could not be undone, so none is started."""
 
 MAX_CONCURRENT_READS = 16
-"""
-How many read requests are sent at the same time: one for each connection that the client keeps.
-
-The service does not publish its limit. Above it, requests are repeated.
-"""
+"""How many reads are sent at once: one for each connection of the client. The service does not publish its limit."""
 
 BlobOpener = Callable[[], Generator[bytes, None, None]]
 """Opens a stream of the bytes of a blob."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ..oci import Digest
 from .content import Content
 from .plan import Observed, blobs_of
 from .ports import PublicRepository
 
 
-def observe(content: Content, tags: Sequence[str], repository: PublicRepository, *, signs: bool = False) -> Observed:
+def observe(
+    content: Content,
+    tags: Sequence[str],
+    repository: PublicRepository,
+    *,
+    signs: bool = False,
+    found: Mapping[str, Digest] | None = None,
+) -> Observed:
     """
     Read from *repository* what a plan for *content* and *tags* depends on.
 
@@ -20,13 +28,14 @@ def observe(content: Content, tags: Sequence[str], repository: PublicRepository,
         signs: Whether the release signs the image, which must then be there by
             its digest before a tag is put. An index that the release makes is
             among neither the copied nor the given manifests.
+        found: Where *tags* point, if that was just read.
     """
     wanted = {manifest.digest for manifest in content.carried}
     wanted |= {child.digest for manifest in content.given for child in manifest.children}
     if not tags or (signs and content.root.digest not in content.held):
         wanted.add(content.root.digest)
     missing_images = repository.missing_images(wanted)
-    found = repository.resolve([*tags, *content.referrer_tags])
+    found = {**(found or {}), **repository.resolve([*(() if found is not None else tags), *content.referrer_tags])}
     return Observed(
         tags=found,
         missing_images=missing_images,

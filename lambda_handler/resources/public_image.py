@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from ..cfn.event import Event, RequestType
@@ -31,6 +32,9 @@ from .planning import desire, missing_signatures, resolve
 from .record import declaration_key
 from .records import always_has_record
 from .turn import ID_PREFIX, Turn, decode_or_none, registry_in_physical_id
+
+AT_ONCE_SECONDS = 1.0
+"""How old a read may be that was sent together with another one."""
 
 KEPT_TAGS_MAX_CHARACTERS = 1000
 """The size limit of the attribute ``KeptTags``. CloudFormation limits the whole response to 4,096 bytes."""
@@ -124,8 +128,8 @@ class PublicImageResource:
 
     def _publish(self, turn: Turn) -> Response:
         undo.refuse_removal_elsewhere(turn.declaration, turn.ports.destination)
-        content = self._resolve(turn)
-        plan = self._plan(turn, content)
+        content, found = self._resolve_and_look(turn)
+        plan = self._plan(turn, content, found)
         try:
             self._execute(turn, plan, lambda: _check_unmoved(turn, plan))
         except (MissingContentError, _TagsMovedError) as error:
@@ -159,10 +163,15 @@ class PublicImageResource:
             hint = "deploy again, when the other release has ended"
             raise ConflictError(message, operation="ecr-public:PutImage", hint=hint) from error
 
-    def _plan(self, turn: Turn, content: Content) -> Plan:
-        """Check the request, write the record that it needs, and return the plan."""
+    def _plan(self, turn: Turn, content: Content, found: Mapping[str, Digest] | None = None) -> Plan:
+        """
+        Check the request, write the record that it needs, and return the plan.
+
+        Args:
+            found: Where the declared tags point, if that was just read.
+        """
         declaration, repository = turn.declaration, turn.ports.destination
-        observed = observe(content, declaration.tags, repository, signs=declaration.signing is not None)
+        observed = observe(content, declaration.tags, repository, signs=declaration.signing is not None, found=found)
         desired = desire(
             declaration,
             content,
@@ -175,6 +184,21 @@ class PublicImageResource:
         make_plan(desired, observed)
         shared = recording.write_record(turn, content, observed)
         return make_plan(replace(desired, confirm=desired.confirm | frozenset(shared)), observed)
+
+    def _resolve_and_look(self, turn: Turn) -> tuple[Content, Mapping[str, Digest] | None]:
+        """
+        Read the declared image and, at the same time, where its tags point.
+
+        If that takes longer than a request, others may have moved the tags, so
+        they are read again. A copy takes longer.
+        """
+        if turn.declaration.source.copies:
+            return self._resolve(turn), None
+        repository, began = turn.ports.destination, turn.ports.now
+        with ThreadPoolExecutor(1) as pool:
+            tags = pool.submit(repository.resolve, turn.declaration.tags)
+            content, found = self._resolve(turn), tags.result()
+        return content, found if turn.ports.now - began < AT_ONCE_SECONDS else None
 
     def _resolve(self, turn: Turn) -> Content:
         """

@@ -6,6 +6,8 @@ import copy
 import functools
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -14,6 +16,9 @@ import urllib3
 
 from cdk_ecrpublic.sandbox.store.images import ImageId
 from lambda_handler.entrypoint import Clients
+from lambda_handler.oci import Repository
+from lambda_handler.registry.auth import RegistryAuth
+from lambda_handler.registry.logins import Login, Logins
 
 from .aws_registry import depend_on
 from .run import Agent, Call
@@ -24,12 +29,29 @@ from .world import HOST, URI, World
 _MANIFEST = re.compile(rf"/v2/{re.escape(URI.partition('/')[2])}/manifests/(.+)")
 
 
+class _LoggedIn(Logins):
+    """The logins of a function that has a token: logging in makes no difference here, and would be three more steps."""
+
+    @contextmanager
+    def asking_ahead(self) -> Iterator[None]:
+        """Ask nothing."""
+        yield
+
+    def ecr_public(self, repository: Repository) -> Login:
+        """Return a login with a token."""
+        return Login(repository, RegistryAuth(repository.host, lambda: None, current="token"))
+
+
 class FakeClients(Clients):
     """The clients of one function: the real class with fake connections."""
 
     agent: Agent
     region: str
     client: type[Client] = Client
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logins = _LoggedIn(self._call)
 
     def _make(self, service: str, region: str | None) -> Any:
         return self.client(self.agent, service, region or self.region)
