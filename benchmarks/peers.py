@@ -27,8 +27,9 @@ import urllib3
 from .functions import Program
 from .processes import BenchmarkError
 
-OURS, GO, SKOPEO, CRANE, AWS_CUSTOM_RESOURCE, PLAIN = (
+OURS, WARM, GO, SKOPEO, CRANE, AWS_CUSTOM_RESOURCE, PLAIN = (
     "cdk-ecrpublic",
+    "cdk-ecrpublic, warm",
     "cdk-ecr-deployment",
     "skopeo",
     "crane",
@@ -98,7 +99,7 @@ class Tools:
 
     def has(self, name: str) -> bool:
         """Return whether a program is installed. The functions always are, after ``install``."""
-        return name in (OURS, GO) or shutil.which(name) is not None
+        return name in (OURS, WARM, GO) or shutil.which(name) is not None
 
 
 def install(cache: Path) -> Tools:

@@ -48,6 +48,11 @@ class Shape:
     layers: Sequence[Sequence[int]]
     shared: Sequence[int] = ()
 
+    @property
+    def blobs(self) -> int:
+        """The number of blobs, with a config for each platform."""
+        return len(self.shared) + sum(len(sizes) + 1 for sizes in self.layers)
+
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
