@@ -61,11 +61,14 @@ class Report:
     rounds: int
 
     def write(self, folder: Path) -> None:
-        """Write ``RESULTS.md``, ``results.json`` and ``results.svg``."""
+        """Write ``RESULTS.md``, ``results.json`` and the pictures."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "RESULTS.md").write_text(self.markdown(), encoding="utf-8")
         (folder / "results.json").write_text(json.dumps(self._json(), indent=1) + "\n", encoding="utf-8")
         (folder / "results.svg").write_bytes(plot(self.sections, self.tools))
+        for section in self.sections:
+            for name, picture in section.pictures.items():
+                (folder / name).write_text(picture, encoding="utf-8")
 
     def markdown(self) -> str:
         """Return the report as Markdown."""
@@ -126,6 +129,8 @@ def _bounds(bounds: Sequence[Bound]) -> Iterator[str]:
 
 
 def _table(section: Section) -> Iterator[str]:
+    if not section.rows:
+        return
     headings, compared = [COLUMNS[unit][0] for unit in section.units], section.units[0]
     if section.ours:
         headings.append(f"{headings[0]}, to ours")

@@ -89,6 +89,7 @@ class Section:
         units: The columns.
         ours: The program that the others are compared with; empty if there is no comparison.
         remarks: Lines of Markdown below the table.
+        pictures: SVG images that the note refers to, by file name.
     """
 
     title: str
@@ -98,6 +99,7 @@ class Section:
     rows: list[Row] = field(default_factory=list)
     bounds: list[Bound] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
     def row(self, scenario: str) -> Row | None:
         """Return the row of a scenario; None if it was not measured."""

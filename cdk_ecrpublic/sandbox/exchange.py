@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ class Exchange:
     Attributes:
         authentication: Set by the API when it is known.
         moves: The tags that the request has moved; filled by the store.
+        began: When it arrived, on the clock of ``time.perf_counter``.
     """
 
     world: World
@@ -38,6 +40,7 @@ class Exchange:
     authentication: Authentication = "none"
     fault: Fault | None = None
     moves: list[TagMove] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
 
     def view(self, lag_seconds: float) -> View:
         """Return the read lag of this request."""
@@ -106,6 +109,7 @@ class Exchange:
             error=error,
             authentication=self.authentication,
             moves=self.moves,
+            seconds=time.perf_counter() - self.began,
         )
 
     def _shaped(self, send: Send, fault: Fault) -> Send:

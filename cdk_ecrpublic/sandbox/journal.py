@@ -26,6 +26,7 @@ class Request:
         error: The error code; empty on success.
         authentication: ``authenticated`` also means a signed API call.
         moves: The tags that the request moved, created or deleted.
+        seconds: How long it took to make the response, from the arrival of the request.
     """
 
     time: float
@@ -37,6 +38,7 @@ class Request:
     error: str
     authentication: Authentication
     moves: tuple[TagMove, ...] = ()
+    seconds: float = 0.0
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -60,6 +62,7 @@ class Journal:
         error: str,
         authentication: Authentication,
         moves: Sequence[TagMove] = (),
+        seconds: float = 0.0,
     ) -> None:
         """Record a request."""
         entry = Request(
@@ -72,6 +75,7 @@ class Journal:
             error=error,
             authentication=authentication,
             moves=tuple(moves),
+            seconds=seconds,
         )
         with self._lock:
             self._requests.append(entry)

@@ -340,6 +340,9 @@ class Operation:
                 is_known = before != change.old.digest and not (self.origin.is_denied or self._was_deleted(key))
                 places = {before, *self.origin.seen.get(key, ()), *(() if is_known else verdicts[key].places)}
                 verdicts[key] = Verdict("undone", places, "it was there before, and is dropped")
+            elif put := set(self.origin.seen.get(key, ())) - {None}:
+                # People put it during the failed deployment, which may have taken it over from them.
+                verdicts[key].places |= put
         return verdicts
 
     def _removed(
