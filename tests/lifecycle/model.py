@@ -275,7 +275,7 @@ class Operation:
         is_moved_away = change.old is not None and _home(change.old.properties) != _home(change.new)
         stays = stays or bool(self._recorded(key, digests))
         may_stay = stays or self.origin.is_denied or (is_moved_away and not change.is_replacement)
-        # "… unless another resource with a record declares it: then it points to the image of that resource."
+        # "A new tag that another resource with a record declares … points to the image of that resource."
         places = {None, *(digests if may_stay else ()), *self._declared_images(key)}
         return Verdict("undone", places, "it is new, and is removed again")
 
