@@ -43,10 +43,11 @@ class Program:
 
 @dataclass
 class _World:
-    """The queues between the process and the benchmark."""
+    """The queues between the process and the benchmark; *asked* has the times when the function asked for a request."""
 
     events: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)
     answers: queue.Queue[tuple[float, dict[str, Any]]] = field(default_factory=queue.Queue)
+    asked: queue.Queue[float] = field(default_factory=queue.Queue)
 
 
 class Function:
@@ -94,6 +95,23 @@ class Function:
         """Send a Create, and return how many seconds the response took."""
         started = time.perf_counter()
         return self.deploy(properties) - started
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def initialized(self) -> float:
+        """Wait until the function asks for its first request; return how many seconds its initialization took."""
+        while not self._process.has_ended():
+            with suppress(queue.Empty):
+                return self._world.asked.get(timeout=1) - self._process.started
+        message = f"{self._process.name} ended before its first request: {self._process.printed()}"
+        raise BenchmarkError(message)
+
+    def end(self) -> None:
+        """End the process, which would wait forever, without measuring it."""
+        self._process.kill()
 
     def stop(self, answered: float) -> Cost:
         """End the process, which would wait forever. Its time ends at *answered*, the result of ``deploy``."""
@@ -150,6 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Return the next event: ``/2018-06-01/runtime/invocation/next``."""
+        self.server.world.asked.put(time.perf_counter())
         event = self.server.world.events.get()
         headers = {
             "Content-Type": "application/json",

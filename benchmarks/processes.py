@@ -50,6 +50,11 @@ class Measured:
         self._process = subprocess.Popen(command, env=env, cwd=cwd, stdout=self._log, stderr=subprocess.STDOUT)  # noqa: S603 - a list, ours
         self._peak = _Peak(self._process.pid)
 
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        return self._process.pid
+
     def end(self) -> Cost:
         """
         Wait until it ends.

@@ -17,6 +17,8 @@ from .results import Bound, Row, Section
 
 COLUMNS = {
     "seconds": ("time", "{:.3g} s"),
+    "initSeconds": ("initialization", "{:.3g} s"),
+    "dollars": ("price", "${:.2f}"),
     "peakMib": ("peak memory", "{:.0f} MiB"),
     "cpuSeconds": ("CPU", "{:.2g} s"),
     "requests": ("requests", "{:.0f}"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import copies, declarations, retags, retention, reviews, scale, starts, synthesis, timelines
+from . import copies, declarations, memory, retags, retention, reviews, scale, starts, synthesis, timelines
 from .peers import CHECKOUT, CRANE, SKOPEO, Tools, install
 from .processes import BenchmarkError
 from .registries import Registries
@@ -24,7 +24,18 @@ from .report import Report
 from .results import Section
 
 ROUNDS = 5
-SUBJECTS = ("copies", "retags", "starts", "timelines", "declarations", "synthesis", "plan", "scale", "retention")
+SUBJECTS = (
+    "copies",
+    "retags",
+    "starts",
+    "timelines",
+    "memory",
+    "declarations",
+    "synthesis",
+    "plan",
+    "scale",
+    "retention",
+)
 
 Measure = Callable[[], Iterator[Section]]
 
@@ -37,6 +48,7 @@ def measure(registries: Registries, tools: Tools, options: argparse.Namespace, c
         "retags": lambda: retags.sections(registries, tools, **how),
         "starts": lambda: starts.sections(registries, tools, **how),
         "timelines": lambda: timelines.sections(registries, tools, **how),
+        "memory": lambda: memory.sections(registries, tools, **how),
         "declarations": lambda: declarations.sections(registries, tools, **how),
         "synthesis": lambda: synthesis.sections(tools, **how),
         "plan": lambda: reviews.sections(registries, tools, **how),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,6 +20,7 @@ import botocore.config
 import botocore.session
 import urllib3
 from botocore import xform_name
+from botocore.exceptions import BotoCoreError
 
 from . import cfn
 from .aws import Parameters, StackHistory
@@ -125,6 +127,17 @@ class Clients:
 @functools.cache
 def _clients() -> Clients:
     return Clients()
+
+
+def _prepare() -> None:
+    """Create the client that every request needs while the runtime initializes: then the function has a whole core."""
+    # If this fails, the first request reports it.
+    with suppress(BotoCoreError, ValueError):
+        _clients().get("ecr-public", ECR_PUBLIC_REGION)
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    _prepare()
 
 
 def handler(event: Mapping[str, object], context: Context) -> None:

@@ -13,7 +13,7 @@ RUNTIME = ("boto3", "botocore", "certifi", "dateutil", "jmespath", "s3transfer",
 """Top-level names in the Lambda runtime for Python, besides the standard library."""
 
 PROGRAM = """
-import importlib, importlib.abc, sys
+import importlib, importlib.abc, pkgutil, sys
 
 folder, *names = sys.argv[1:]
 allowed = {*sys.stdlib_module_names, *names, "lambda_handler"}
@@ -28,6 +28,9 @@ sys.path.insert(0, folder)
 module = importlib.import_module("lambda_handler.entrypoint")
 assert module.__file__.startswith(folder), module.__file__
 assert callable(module.handler)
+# Some modules are imported when a request needs them.
+for found in pkgutil.walk_packages([f"{folder}/lambda_handler"], "lambda_handler."):
+    importlib.import_module(found.name)
 print(*sorted(name for name in sys.modules if name.startswith("lambda_handler")))
 """
 
