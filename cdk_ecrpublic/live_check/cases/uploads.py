@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from urllib.parse import urljoin
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest
@@ -45,7 +46,8 @@ def read_blobs(target: Target) -> None:
     for wanted in ("", "bytes=0-9", "bytes=1000-", "bytes=-10", "bytes=2000-3000"):
         found = target.send("GET", url, login="none", headers={"Range": wanted} if wanted else {})
         parts = [found.headers.get(name, "") for name in ("content-range", "accept-ranges", "content-type")]
-        target.observe(f"a download {wanted or 'of everything'}", [found.status, len(found.content), *parts])
+        content = str(Digest.of(found.content)) if found.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT} else ""
+        target.observe(f"a download {wanted or 'of everything'}", [found.status, content, *parts])
 
 
 @case(
