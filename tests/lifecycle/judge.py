@@ -74,6 +74,8 @@ class Judge:
         may_be_lost = any(each.deletes_anything for each in involved) and not any(
             has_record(now.properties) for now in live
         )
+        # "Not restored": a tag that another stack moved in the seconds before, while reads still showed an older state.
+        may_be_lost = may_be_lost or any(None in each.origin.seen.get(key, ()) for each in involved)
         if live and not may_be_lost and self.before.tags.get(key) is not None:
             verdict.places -= {None}
             verdict.why += "; never lost"
