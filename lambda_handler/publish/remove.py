@@ -21,6 +21,7 @@ from ..oci import Digest, Manifest
 from .ports import PUT_SECONDS, PublicRepository
 
 OWNED = "another declaration has it"
+MOVED = "it points to "
 TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
 """Reasons why a tag stays. The other declaration may be about to be deleted, too."""
 
@@ -164,7 +165,7 @@ class Remover:
         try:
             listed = self._untag(manifest, to_remove)
             removed = [tag for tag in to_remove if tag not in listed]
-            may_delete = self._put_back(manifest, removed, removal.since, keeps_image=not deletes_image)
+            may_delete = self._put_back(manifest, removed, removal, keeps_image=not deletes_image)
             if may_delete and self._delete(manifest, removed, removal):
                 self._sweep([child.digest for child in manifest.children], removal)
         except DeadlineError:
@@ -192,11 +193,21 @@ class Remover:
         for tag in removal.tags:
             if not owners.is_complete:
                 kept[tag] = "its owners cannot be read"
-            elif tag in owners.tags:
+            elif self._is_owned(digest, removal, owners, tag):
                 kept[tag] = OWNED
             elif tag in seen and seen[tag] != digest:
-                kept[tag] = f"it points to {seen[tag]}, which this declaration did not put there"
+                kept[tag] = f"{MOVED}{seen[tag]}, which this declaration did not put there"
         return kept
+
+    def _is_owned(self, digest: Digest, removal: Removal, owners: Owners, tag: str) -> bool:
+        """
+        Whether another resource owns a tag of the image.
+
+        An undo also removes a tag that its owner has declared for another image:
+        it did not exist before, so the owner had it no longer.
+        """
+        is_elsewhere = removal.is_undo and owners.tags.get(tag) not in {None, digest}
+        return owners.own(tag) and not (is_elsewhere and owners.is_complete)
 
     def _other_tags(self, digest: Digest, to_remove: Collection[str]) -> frozenset[str]:
         return self.repository.tags_of([digest]).get(digest, frozenset()) - set(to_remove)
@@ -213,7 +224,7 @@ class Remover:
                 self.restore(digest, manifest, tag, "it was removed along with others")
         return tuple(tag for tag in tags if tag in listed)
 
-    def _put_back(self, manifest: Manifest, removed: Sequence[str], since: float, *, keeps_image: bool) -> bool:
+    def _put_back(self, manifest: Manifest, removed: Sequence[str], removal: Removal, *, keeps_image: bool) -> bool:
         """
         Put back tags that have an owner by now, and the image if it stays.
 
@@ -225,8 +236,8 @@ class Remover:
         if keeps_image:
             # This comes first, because the image was deleted with its last tag.
             self._keep(manifest)
-        owners = self.ownership.owners(manifest.digest, removed, since)
-        owned = [tag for tag in removed if owners.own(tag)]
+        owners = self.ownership.owners(manifest.digest, removed, removal.since)
+        owned = [tag for tag in removed if self._is_owned(manifest.digest, removal, owners, tag)]
         for tag in owned:
             self.restore(owners.tags.get(tag) or manifest.digest, manifest, tag, TAKEN_MEANWHILE)
         if not keeps_image and not owned and owners.own_image(manifest.digest):

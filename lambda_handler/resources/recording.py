@@ -135,9 +135,19 @@ def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest]
 
 
 def _have_other_owner(turn: Turn, digest: Digest) -> bool:
-    """Whether another resource has one of the tags on this image, and may be about to remove it."""
-    owners = turn.records.owners(digest)
-    return any(map(owners.own, turn.tags)) or not turn.records.at_risk(digest).isdisjoint(turn.tags)
+    """
+    Whether another resource has one of the new tags on this image, and may be about to remove it.
+
+    An undo adds only tags that the update before it has dropped. If rollback is
+    disabled, it cannot be told from another update without records.
+    """
+    new = set(turn.tags) - set(turn.old.tags if turn.old else ())
+    try:
+        owners = turn.records.owners(digest)
+        return any(map(owners.own, new)) or not turn.records.at_risk(digest).isdisjoint(new)
+    except AccessError:
+        # Then the function removes nothing.
+        return False
 
 
 def _moved_by_others(turn: Turn, digest: Digest, observed: Observed) -> AbstractSet[str]:
@@ -182,7 +192,7 @@ def _compose(turn: Turn, known: Record | None, content: Content, found: Mapping[
         record = mine
     else:
         record = _new(turn, found, put=content.root.digest, existed=_existed(turn, content))
-        record = _since_last_success(turn, replace(record, is_new=turn.old is None), mine)
+        record = _since_last_success(turn, replace(record, is_new=turn.old is None), mine, content.root.digest)
     if turn.declaration.deletes:
         record = replace(record, lists=tuple(child.digest for child in content.root.children))
     if turn.declaration.pinned is None:
@@ -263,7 +273,7 @@ def _previous(turn: Turn) -> str:
     return segment
 
 
-def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Record:
+def _since_last_success(turn: Turn, record: Record, mine: Record | None, put: Digest) -> Record:
     """Add the tags that deployments took over since the last success, and that were not rolled back."""
     earlier = turn.old_record if turn.old else mine
     if earlier is None or earlier.stack != record.stack or not (earlier.found or earlier.is_new):
@@ -271,7 +281,8 @@ def _since_last_success(turn: Turn, record: Record, mine: Record | None) -> Reco
     if turn.has_succeeded_since(earlier.sent) is not False:
         return record
     found = {**(record.found or {}), **(earlier.found or {})}
-    return replace(record, found=found, put=record.put | earlier.put, is_new=record.is_new or earlier.is_new)
+    images = record.put | earlier.put | ({put} if found else set())
+    return replace(record, found=found, put=images, is_new=record.is_new or earlier.is_new)
 
 
 def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:

@@ -168,7 +168,7 @@ class Records:
         Raises:
             RemoteError: The records cannot be read.
         """
-        found = _Ownership()
+        found = _Ownership(digest)
         for name, record in self._others(digest.hex):
             found.add(
                 record,
@@ -239,8 +239,8 @@ class Records:
         tags = {tag for removal in self.pending_removals(digest).values() for tag in removal.tags}
         for segment in (UNDO, MOVING):
             for _, record in self._others(segment):
-                if digest in record.put:
-                    tags.update(record.found or ())
+                # With KEEP, a record does not have the images of the updates after the one that wrote it.
+                tags.update(record.found or ())
         return frozenset(tags)
 
     def pending_removals(self, digest: Digest) -> Mapping[str, Removal]:
@@ -327,14 +327,15 @@ class Records:
 
 @dataclass
 class _Ownership:
-    """Collects what the records of other resources own."""
+    """Collects what the records of other resources own, with the image that is asked about."""
 
+    image: Digest
     tags: dict[str, Digest | None] = field(default_factory=dict)
     digests: set[Digest] = field(default_factory=set)
     is_complete: bool = True
 
     def add(
-        self, record: Record, digest: Digest | None, digests: Iterable[Digest], *, is_superseded: bool = False
+        self, record: Record, digest: Digest | None, digests: Collection[Digest], *, is_superseded: bool = False
     ) -> None:
         if record.left_over:
             return
@@ -342,7 +343,10 @@ class _Ownership:
         if is_superseded:
             return
         self.is_complete = self.is_complete and record.tags is not None
-        self.tags |= dict.fromkeys(record.tags or (), digest)
+        for tag in record.tags or ():
+            # One record may say that a resource has the tag at this image, and an older one that it is elsewhere.
+            if self.tags.get(tag) != self.image:
+                self.tags[tag] = self.image if self.image in digests else digest
 
 
 def _parse(text: str) -> Record:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from ..errors import AccessError, InvalidPropertiesError
 from ..oci import Digest
 from ..publish.give_back import give_back
+from ..publish.ports import PUT_SECONDS
 from ..publish.remove import OWNED, TAKEN_MEANWHILE
 from .record import Record, declaration_key
 from .records import MOVING, UNDO
@@ -47,7 +48,7 @@ def give_back_taken(turn: Turn, record: Record, found: Mapping[str, Digest], our
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
     put = {*record.put, *filter(None, [ours])}
     given_back = give_back(
-        free, put, turn.ports.destination, turn.log, turn.ports.settle, lambda seen: _moved_on(turn, seen, put)
+        free, put, turn.ports.destination, turn.log, turn.ports.settle, lambda seen: _moved_on(turn, record, seen, put)
     )
     # A declaration writes its record before it puts its tags, so this read sees it, or it puts them later.
     retaken = _owned(turn, record, given_back, ours)
@@ -137,8 +138,16 @@ def hand_over(turn: Turn, record: Record, left: Mapping[str, Digest | None], put
             turn.records.delete_record(name)
 
 
-def _moved_on(turn: Turn, seen: Mapping[str, Digest], put: AbstractSet[Digest]) -> AbstractSet[str]:
-    """Return the tags that another release has taken over from the images *put*, and put to those in *seen*."""
+def _moved_on(turn: Turn, record: Record, seen: Mapping[str, Digest], put: AbstractSet[Digest]) -> AbstractSet[str]:
+    """
+    Return the tags that were put to the images in *seen* after this resource took them over.
+
+    Another release has taken them from the images *put*; or the takeover is so long
+    ago that no read is older. Then *seen* may be an image of this resource that
+    is in no record.
+    """
+    if turn.event.sent - record.sent > 2 * PUT_SECONDS:
+        return seen.keys()
     segments = {UNDO, MOVING, *(digest.hex for digest in seen.values())} if seen else ()
     return {
         tag

@@ -8,9 +8,8 @@ from dataclasses import replace
 from ..cfn.event import RequestType
 from ..errors import AccessError, DeadlineError, ImageError, RuleViolationError
 from ..oci import Digest
-from ..publish.give_back import give_back
 from ..publish.ports import PublicRepository
-from ..publish.remove import OWNED, Removal
+from ..publish.remove import MOVED, OWNED, Removal
 from ..publish.rule import Rule, is_protected
 from ..spec import Declaration, Property
 from .record import UNDONE, Record
@@ -60,7 +59,7 @@ def _clean_up(turn: Turn, old: Declaration) -> Sequence[str]:
             keeps_last=True,
             since=since,
             is_recent=turn.is_recent(turn.old_record),
-            given_back=given_back,
+            given_back=_moved_away(given_back, turn.old_record, ours),
         )
         kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
     _end_obsolete(turn, old)
@@ -148,7 +147,7 @@ def _remove_declared(
         spared=existed,
         since=record.owned_since,
         is_recent=turn.is_recent(turn.record),
-        given_back=given_back,
+        given_back=_moved_away(given_back, turn.record, ours),
     )
     kept, is_waiting = _remove_image(turn, ours, removal)
     owned = [tag for tag in kept if kept[tag] == OWNED]
@@ -210,7 +209,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
                 since=record.owned_since,
                 is_undo=True,
                 # Tags that are still declared already point to the declared image.
-                given_back=[*given_back, *turn.declaration.tags],
+                given_back=[*_moved_away(given_back, record, ours), *turn.declaration.tags],
             )
             kept, is_waiting = _remove_image(turn, ours, removal, old.rules)
             _hand_over_new_tags(turn, record, ours, kept)
@@ -262,7 +261,7 @@ def _undo_creation(turn: Turn, record: Record, ours: Digest | None) -> bool:
         spared=existed or frozenset(),
         since=record.owned_since,
         is_undo=True,
-        given_back=given_back,
+        given_back=_moved_away(given_back, record, ours),
     )
     kept, is_waiting = _remove_image(turn, ours, removal)
     _hand_over_new_tags(turn, record, ours, kept)
@@ -276,16 +275,16 @@ def _put(record: Record | None, rules: Sequence[Rule], tags: Sequence[str]) -> S
     return [tag for tag in tags if tag in record.tags or not any(rule.may_leave(tag) for rule in rules)]
 
 
+def _moved_away(given_back: Collection[str], record: Record | None, ours: Digest | None) -> Collection[str]:
+    """Return the tags that no longer point to the image of the resource. Others were at this image before, too."""
+    found = (record.found or {}) if record else {}
+    return [tag for tag in given_back if found.get(tag) != ours]
+
+
 def _hand_over_new_tags(turn: Turn, record: Record, ours: Digest | None, kept: Mapping[str, str]) -> None:
-    """Give tags that stay to the images of their owners, whose records then say that the tags did not exist before."""
-    owned = [tag for tag in kept if kept[tag] == OWNED]
-    if ours is None or not owned:
-        return
-    # Reads may have shown these tags as new although an owner had just put them to another image.
-    images = turn.records.owners(ours, owned, record.owned_since).tags
-    elsewhere = {tag: at for tag in owned if (at := images.get(tag)) is not None and at != ours}
-    give_back(elsewhere, {ours}, turn.ports.destination, turn.log, turn.ports.settle)
-    hand_over(turn, record, dict.fromkeys(owned), {ours})
+    """Write into the records of the owners of tags that stay that these tags did not exist before."""
+    if ours is not None:
+        hand_over(turn, record, dict.fromkeys(tag for tag in kept if kept[tag].startswith((OWNED, MOVED))), {ours})
 
 
 def _log_kept(turn: Turn, tags: Sequence[str]) -> None:

@@ -51,8 +51,16 @@ class Before:
             self.seen.setdefault(key, set()).update(world.since(*key, since))
 
     def drop(self, changes: Iterable[Change]) -> None:
-        """Allow the images of dropped tags: "if a failed deployment took over a tag and the next one updates …"."""
+        """
+        Allow the images of dropped tags: "if a failed deployment took over a tag and the next one updates …".
+
+        With UNTAG, the tag stays if another resource has taken it over, which then gives it back.
+        """
+        changes = list(changes)
         for change in changes:
-            if change.old and change.succeeded and not untags(change.new):
-                for key in claims_of(change.old.properties).keys() - claims_of(change.new).keys():
-                    self.seen.setdefault(key, set()).add(change.old.digest)
+            if not (change.old and change.succeeded):
+                continue
+            dropped = claims_of(change.old.properties).keys() - claims_of(change.new).keys()
+            taken = {key for other in changes if other is not change for key in claims_of(other.new)}
+            for key in dropped & taken if untags(change.new) else dropped:
+                self.seen.setdefault(key, set()).add(change.old.digest)

@@ -275,9 +275,7 @@ class Operation:
         is_moved_away = change.old is not None and _home(change.old.properties) != _home(change.new)
         stays = stays or bool(self._recorded(key, digests))
         may_stay = stays or self.origin.is_denied or (is_moved_away and not change.is_replacement)
-        # "A new tag that another resource with a record declares … points to the image of that resource."
-        places = {None, *(digests if may_stay else ()), *self._declared_images(key)}
-        return Verdict("undone", places, "it is new, and is removed again")
+        return Verdict("undone", {None, *(digests if may_stay else ())}, "it is new, and is removed again")
 
     def _destroyed(self) -> dict[Key, Verdict]:
         """Return the verdicts of a deleted stack: failed deployments are undone; other tags are removed or stay."""
@@ -393,11 +391,6 @@ class Operation:
 
     def _claimed_by_others(self) -> dict[Key, str]:
         return claims({name: other.properties for name, other in self.others.items()})
-
-    def _declared_images(self, key: Key) -> Places:
-        """Return the images that declarations of all stacks have a tag at, if they have records."""
-        declared = [*self.others.values(), *self.stable.values()]
-        return {each.digest for each in declared if key in claims_of(each.properties) and has_record(each.properties)}
 
     def _where(self, key: Key) -> Places:
         return {self.start.tags.get(key)}

@@ -20,7 +20,7 @@ from tests.protocol.cloudformation import Answer
 from tests.support.clock import SteppingClock
 from tests.support.course import Course
 from tests.support.deployment import DeployedStack
-from tests.support.scene import DESTROY, KEEP, KINDS, OPTIONS, UNTAG, UPSTREAM, Kind, Options, Scene, declare, template
+from tests.support.scene import DESTROY, KEEP, KINDS, OPTIONS, UNTAG, Kind, Options, Scene, declare, template
 
 READ_TIMES_OUT_SECONDS = 20.0
 
@@ -222,26 +222,6 @@ def test_u9_a_tag_of_another_stack_that_was_just_moved_comes_back(scene: Scene, 
 
     assert two.status == "ROLLBACK_COMPLETE"
     assert scene.tags() == {"latest": "second"}
-
-
-@pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
-def test_u9_a_tag_that_another_resource_has_just_put_returns_to_its_image(
-    scene: Scene, stack: DeployedStack, options: Options
-) -> None:
-    """Two deployments follow each other, and reads are five seconds old, so the tag looks new to the second one."""
-    stack.pace, stack.rest = 0.05, 2.0
-    release, agent = scene.release("copy", "first"), scene.push("second")
-    scene.push("first", "edge", to=UPSTREAM)
-    owner = {**declare(release, "latest"), "Source": {"Image": {"Reference": f"{scene.uri(UPSTREAM)}:edge"}}}
-    scene.clock.pass_by(60)
-    scene.lag(5)
-    stack.deploy(template(stack, Owner=owner))
-
-    both = template(stack, Owner=owner, Agent=declare(agent, "latest", **options))
-    stack.deploy(both, Course(other_fails_after=1))
-
-    assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert scene.tags() == {"latest": "first"}
 
 
 @dataclass

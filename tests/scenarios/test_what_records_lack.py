@@ -1,0 +1,142 @@
+"""Records that are older than what happened, or that do not have all of it, must not make an undo wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from cdk_ecrpublic.sandbox import Fault
+from tests.support.course import Course
+from tests.support.deployment import DeployedStack
+from tests.support.scene import DESTROY, OPTIONS, REMOVING, UNTAG, Options, Scene, declare, template
+
+STOPS = Course(other_fails_after=1, on_failure="NOTHING")
+STATE = {"StateParameterName": "/cdk-ecrpublic/acme/agent/x"}
+
+
+def test_u12_an_image_that_had_a_tag_before_a_failed_deployment_is_not_deleted_with_it(
+    scene: Scene, stack: DeployedStack
+) -> None:
+    """Nothing can be put back here, so no tag may be missing for a moment."""
+    first, second = scene.push("first", "0.0"), scene.push("second", "by-hand")
+    stack.deploy(template(stack, Agent=declare(first, "latest", **DESTROY)))
+    stack.deploy(template(stack, Agent=declare(second, "latest", "by-hand", **DESTROY)), STOPS)
+    seen: list[str | None] = []
+    scene.hooks.after("BatchDeleteImage", lambda: seen.append(scene.tags().get("by-hand")), times=None)
+    scene.sandbox.faults.add(Fault(operation="PutImage", code="LimitExceededException", times=None))
+
+    stack.destroy()
+    scene.sandbox.faults.clear()
+    stack.destroy()
+
+    assert (scene.tags().get("by-hand"), set(seen)) == ("second", {"second"})
+
+
+@OPTIONS
+@pytest.mark.parametrize("is_new", [False, True], ids=["updated", "created"])
+def test_u12_three_failed_updates_give_a_tag_back_to_where_it_was_before_the_first(
+    scene: Scene, stack: DeployedStack, options: Options, *, is_new: bool
+) -> None:
+    """Reads are five seconds old, and show the image of the second one."""
+    scene.push("by hand", "t")
+    images = [scene.push(f"release {number}", f"{number}.0") for number in range(4)]
+    stack.deploy(template(stack, **({} if is_new else {"Agent": declare(images[0], "u", **options)})))
+    stable = dict(stack.resources)
+    scene.clock.pass_by(600)
+    scene.lag(5)
+    stack.pace, stack.rest = 0.5, 60
+    for image in images[1:]:
+        stack.deploy(template(stack, Agent=declare(image, "u", "t", **options)), STOPS)
+
+    stack.roll_back(stable)
+
+    assert scene.tags()["t"] == "by hand"
+
+
+def test_u12_a_tag_that_another_stack_declares_on_the_image_of_a_second_failed_update_stays(
+    scene: Scene, stack: DeployedStack
+) -> None:
+    """With KEEP, the second update writes no record."""
+    scene.push("by hand", "latest")
+    first, second = scene.push("first"), scene.push("second")
+    other = declare(first, "other")
+    stack.deploy(template(stack, Other=other))
+    stable = dict(stack.resources)
+    stack.deploy(template(stack, Other=other, Agent=declare(first, "latest")), STOPS)
+    stack.deploy(template(stack, Other=other, Agent=declare(second, "latest")), STOPS)
+    theirs = scene.stack("Theirs")
+    theirs.deploy(template(theirs, Agent=declare(second, "latest")))
+    scene.clock.pass_by(600)
+
+    stack.roll_back(stable)
+
+    assert scene.tags()["latest"] == "second"
+
+
+@REMOVING
+@pytest.mark.parametrize("declares", [True, False], ids=["on this image", "no longer"])
+def test_r7_a_new_tag_that_is_undone_does_not_go_to_an_image_that_an_old_record_names(
+    scene: Scene, stack: DeployedStack, options: Options, *, declares: bool
+) -> None:
+    """The record of a mutable source stays after a change to a digest, with KEEP."""
+    old, new, third = scene.release("tag", "old"), scene.push("new", "1.0"), scene.push("third", "3.0")
+    stack.deploy(template(stack, Agent=declare(old, "t", "w")))
+    stack.deploy(template(stack, Agent=declare(new, "t", "w")))
+    if not declares:
+        stack.deploy(template(stack, Agent=declare(new, "w")))
+    scene.untag("t")
+    theirs = scene.stack("Theirs")
+    mine = declare(new if declares else third, "t", "u", **options)
+
+    theirs.deploy(template(theirs, Agent=mine), Course(other_fails_after=1))
+
+    assert scene.tags().get("t") in ({"new", None} if declares else {None})
+
+
+@OPTIONS
+def test_r8_an_update_that_cannot_be_recorded_can_be_reversed(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """With rollback disabled, only a record tells a reverse update from another one."""
+    image, other = scene.push("first"), scene.push("other", "o")
+    base = {"Agent": declare(image, "1", "2", **DESTROY)}
+    stack.deploy(template(stack, **base, Release=declare(image, "2", **options)))
+    scene.plane.denied |= {"PutParameter"}
+    scene.sandbox.faults.add(Fault(operation="PutImage", reference="9", code="LimitExceededException", times=None))
+    release = template(stack, **base, Release=declare(other, "2", "9", **options))
+
+    done = stack.deploy(release, Course(on_failure="NOTHING"))
+
+    assert done.reasons == []
+    assert scene.tags()["2"] == "first"
+
+
+@pytest.mark.parametrize("options", [UNTAG, DESTROY, STATE], ids=["untag", "destroy", "keep"])
+def test_r8_a_function_that_may_neither_write_nor_list_records_publishes(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    scene.plane.denied |= {"PutParameter", "GetParametersByPath"}
+
+    done = stack.deploy(template(stack, New=declare(scene.push("first"), "2", **options)))
+
+    assert (done.status, scene.tags()) == ("COMPLETE", {"2": "first"})
+
+
+@REMOVING
+@pytest.mark.parametrize("order", [["A", "B"], ["B", "A"]], ids=" ".join)
+def test_u12_a_new_tag_that_another_failed_resource_took_over_is_removed(
+    scene: Scene, stack: DeployedStack, options: Options, order: Sequence[str]
+) -> None:
+    """The resource that created it is undone first or last."""
+    first, second = scene.push("first"), scene.push("second", "by-hand")
+    base = {"Other": declare(first, "other", **options)}
+    stack.deploy(template(stack, **base))
+    stable = dict(stack.resources)
+    stack.deploy(template(stack, **base, A=declare(first, "t", **options)), STOPS)
+    stack.deploy(template(stack, **base, B=declare(second, "t", **options)), STOPS)
+    scene.clock.pass_by(600)
+
+    stack.roll_back(stable, order=order)
+
+    assert scene.tags() == {"other": "first", "by-hand": "second"}
