@@ -105,8 +105,9 @@ class Operation:
     def verdicts(self) -> dict[Key, Verdict]:
         """The verdicts for all tags that the operation involves."""
         verdicts = self._verdicts()
-        live = {key for now in self.live().values() for key in claims_of(now.properties)}
-        # An undo may return a tag to another stack only if that declares it at the image that it had before.
+        # An undo may return a tag to a declaration only if that has it at the image that it had before.
+        own = [(key, now) for now in self.live().values() for key in claims_of(now.properties)]
+        live = {key for key, now in own if now.digest != self.origin.tags.get(key)}
         others = [(key, now) for now in self.others.values() for key in claims_of(now.properties)]
         live |= {
             key for key, now in others if now.digest != self.origin.tags.get(key) and not self._was_just_moved(key)
