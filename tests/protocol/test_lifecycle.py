@@ -213,8 +213,8 @@ def test_a_warm_retag_costs_one_read_one_look_and_one_put(cloudformation: CloudF
 
     cloudformation.update(created.physical_id, declare(second, "latest"), declare(first, "latest"))
 
-    operations = [request.operation for request in registry.sandbox.requests.all()]
-    assert operations == ["GetManifest", "DescribeImages", "PutImage"]
+    *reads, write = [request.operation for request in registry.sandbox.requests.all()]
+    assert (sorted(reads), write) == (["DescribeImages", "GetManifest"], "PutImage")
 
 
 def test_a_warm_function_notices_a_repository_that_is_deleted_or_recreated(
