@@ -82,7 +82,7 @@ class Judge:
 
     def _allowed(self, key: Key, verdict: Verdict | None) -> Verdict:
         """Return the images that a tag may have, including those that people put it to."""
-        verdict = verdict or Verdict("kept", {self.before.tags.get(key)}, "no operation involves it")
+        verdict = verdict or self._uninvolved(key)
         if moves := self.meddling.tags.get(key):
             verdict = _moved(verdict, moves)
             if verdict.kind == "undone" and any(each.around.lag_seconds for each in self.operations):
@@ -93,6 +93,20 @@ class Judge:
             # "Not restored": an image that someone deleted.
             return Verdict(verdict.kind, verdict.places | {None}, verdict.why)
         return verdict
+
+    def _uninvolved(self, key: Key) -> Verdict:
+        """
+        Return the verdict of a tag that no operation declares or drops.
+
+        "If a tag cannot be removed because an index lists its image, it is removed together with that index."
+        """
+        before = self.before.tags.get(key)
+        is_declared = any(key in claims_of(now.properties) and now.digest == before for _, now in self._live())
+        may_go = any(
+            (key, before) in each.own_records and (key[0], before) in each.may_go() for each in self.operations
+        )
+        gone = {None} if may_go and not is_declared else set()
+        return Verdict("kept", {before, *gone}, "no operation involves it")
 
     def _described(self, key: Key, allowed: Verdict) -> str:
         places = ", ".join(sorted(str(place) for place in allowed.places))

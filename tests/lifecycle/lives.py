@@ -162,6 +162,7 @@ class Life:
             owned.origin,
             others=self._others(owned),
             records={record for other in self.owned if other is not owned for record in other.records},
+            own_records=frozenset(owned.records),
             is_alone=is_alone,
             is_tidy=self.is_tidy,
         )

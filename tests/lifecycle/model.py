@@ -58,6 +58,7 @@ class Operation:
         origin: The state before the deployments that it may undo.
         others: The resources of other stacks, by ``<stack>.<logical id>``.
         records: The tags that other stacks ever declared, each with its image. Their records may have stayed.
+        own_records: The tags that this stack has ever declared, each with its image.
         is_alone: Whether no other operation runs.
         is_tidy: Whether no resource was ever abandoned, which might still own something.
         could_succeed: Whether nothing prevented the success of the deployment.
@@ -70,6 +71,7 @@ class Operation:
     origin: Before
     others: Mapping[str, Deployed] = field(default_factory=dict)
     records: Collection[tuple[Key, str | None]] = ()
+    own_records: Collection[tuple[Key, str | None]] = ()
     is_alone: bool = True
     is_tidy: bool = True
     could_succeed: bool = True
