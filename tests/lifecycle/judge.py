@@ -102,9 +102,8 @@ class Judge:
         """
         before = self.before.tags.get(key)
         is_declared = any(key in claims_of(now.properties) and now.digest == before for _, now in self._live())
-        may_go = any(
-            (key, before) in each.own_records and (key[0], before) in each.may_go() for each in self.operations
-        )
+        owners = [each for each in self.operations if (key, before) in each.own_records]
+        may_go = any(part == (key[0], before) for each in owners for part in each.may_go())
         gone = {None} if may_go and not is_declared else set()
         return Verdict("kept", {before, *gone}, "no operation involves it")
 

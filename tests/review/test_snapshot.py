@@ -160,11 +160,11 @@ def test_an_address_where_nothing_listens_is_tried_twice(monkeypatch: pytest.Mon
 
 
 def test_a_host_that_is_not_there_is_not_asked_for_a_manifest() -> None:
-    """What a person waits for is the list of tags."""
+    """What a person waits for is the login for the list of tags."""
     registry = Registry()
     registry.retry = ReviewRetry(Deadline.after(60, SteppingClock()), Log())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-    with pytest.raises(UnavailableError, match=f"GET tags from 127.0.0.1:{port} failed: incomplete response"):
+    with pytest.raises(UnavailableError, match=f"GET token from 127.0.0.1:{port} failed: incomplete response"):
         take_snapshot(f"127.0.0.1:{port}/abc/{HOME}", registry)
