@@ -40,11 +40,13 @@ class Owners:
     Attributes:
         tags: The declared image of each tag; None if it is not known.
         digests: The declared images.
+        here: The tags that an owner has, or had, at the image in question.
         is_complete: Whether every record could be read. If not, each tag may have an owner.
     """
 
     tags: Mapping[str, Digest | None] = field(default_factory=dict)
     digests: AbstractSet[Digest] = frozenset()
+    here: AbstractSet[str] = field(default=frozenset(), compare=False)
     is_complete: bool = True
 
     def own(self, tag: str) -> bool:
@@ -193,21 +195,21 @@ class Remover:
         for tag in removal.tags:
             if not owners.is_complete:
                 kept[tag] = "its owners cannot be read"
-            elif self._is_owned(digest, removal, owners, tag):
+            elif self._is_owned(removal, owners, tag):
                 kept[tag] = OWNED
             elif tag in seen and seen[tag] != digest:
                 kept[tag] = f"{MOVED}{seen[tag]}, which this declaration did not put there"
         return kept
 
-    def _is_owned(self, digest: Digest, removal: Removal, owners: Owners, tag: str) -> bool:
+    def _is_owned(self, removal: Removal, owners: Owners, tag: str) -> bool:
         """
         Whether another resource owns a tag of the image.
 
-        An undo also removes a tag that its owner has declared for another image:
-        it did not exist before, so the owner had it no longer.
+        An undo also removes a tag that its owner has only at another image: it
+        did not exist before, so the owner had it no longer.
         """
-        is_elsewhere = removal.is_undo and owners.tags.get(tag) not in {None, digest}
-        return owners.own(tag) and not (is_elsewhere and owners.is_complete)
+        is_elsewhere = owners.is_complete and owners.tags.get(tag) is not None and tag not in owners.here
+        return owners.own(tag) and not (removal.is_undo and is_elsewhere)
 
     def _other_tags(self, digest: Digest, to_remove: Collection[str]) -> frozenset[str]:
         return self.repository.tags_of([digest]).get(digest, frozenset()) - set(to_remove)
@@ -237,7 +239,7 @@ class Remover:
             # This comes first, because the image was deleted with its last tag.
             self._keep(manifest)
         owners = self.ownership.owners(manifest.digest, removed, removal.since)
-        owned = [tag for tag in removed if self._is_owned(manifest.digest, removal, owners, tag)]
+        owned = [tag for tag in removed if self._is_owned(removal, owners, tag)]
         for tag in owned:
             self.restore(owners.tags.get(tag) or manifest.digest, manifest, tag, TAKEN_MEANWHILE)
         if not keeps_image and not owned and owners.own_image(manifest.digest):

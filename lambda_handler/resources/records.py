@@ -181,7 +181,12 @@ class Records:
             found.add(record, record.latest, record.deployed.values(), is_superseded=is_superseded)
         for record in self._others_of_first_version():
             found.add(record, record.latest, record.deployed.values())
-        return Owners(tags=found.tags, digests=frozenset(found.digests), is_complete=found.is_complete)
+        return Owners(
+            tags=found.tags,
+            digests=frozenset(found.digests),
+            here=frozenset(found.here),
+            is_complete=found.is_complete,
+        )
 
     def _is_superseded(
         self, name: str, record: Record, tags: Collection[str], since: float, *, were_taken: bool
@@ -332,6 +337,7 @@ class _Ownership:
     image: Digest
     tags: dict[str, Digest | None] = field(default_factory=dict)
     digests: set[Digest] = field(default_factory=set)
+    here: set[str] = field(default_factory=set)
     is_complete: bool = True
 
     def add(
@@ -343,10 +349,11 @@ class _Ownership:
         if is_superseded:
             return
         self.is_complete = self.is_complete and record.tags is not None
-        for tag in record.tags or ():
-            # One record may say that a resource has the tag at this image, and an older one that it is elsewhere.
-            if self.tags.get(tag) != self.image:
-                self.tags[tag] = self.image if self.image in digests else digest
+        tags = record.tags or ()
+        # One record may say that a resource has the tag at this image, and an older one that it is elsewhere.
+        self.tags |= {tag: digest for tag in tags if self.tags.get(tag) != self.image}
+        if self.image in digests:
+            self.here.update(tags)
 
 
 def _parse(text: str) -> Record:

@@ -484,19 +484,13 @@ class Operation:
 
 def _may_be_left(change: Change, tag: str) -> bool:
     """Whether a failed creation may leave a tag at its image: there was no response, or the response says so."""
-    if change.answer is None:
-        return True
-    return f"{tag} (was " in change.answer.reason
-
-
-def _with_parts(digest: str) -> set[str]:
-    return {digest, *PARTS.get(digest, ())}
+    return change.answer is None or f"{tag} (was " in change.answer.reason
 
 
 def parts_of(properties: Properties, digests: Iterable[str | None]) -> Iterator[tuple[str, str]]:
     for digest in digests:
         if digest:
-            yield from ((_home(properties), part) for part in _with_parts(digest))
+            yield from ((_home(properties), part) for part in {digest, *PARTS.get(digest, ())})
 
 
 def _home(properties: Properties) -> str:
