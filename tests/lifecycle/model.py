@@ -319,7 +319,7 @@ class Operation:
     def _merge(self, verdicts: dict[Key, Verdict], undone: Mapping[Key, Verdict]) -> None:
         """Merge verdicts. If a tag is given back to an image that is itself removed, the tag may be gone."""
         deleted = [now.digest for now in self.held.values() if deletes(now.properties)]
-        going = {part for digest in deleted for part in _with_parts(digest)}
+        going = {part for digest in deleted for part in {digest, *PARTS.get(digest, ())}}
         for key, verdict in undone.items():
             other = verdicts.get(key)
             if verdict.places & going or (other and None in other.places):
