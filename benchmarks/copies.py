@@ -11,10 +11,9 @@ from rich.console import Console
 from .functions import Function, Program, running
 from .peers import CRANE, GO, OURS, SKOPEO, WARM, Tools
 from .processes import BenchmarkError, run
-from .registries import MIB, Pushed, Registries, Shape
+from .registries import LATENCY_MS, MIB, Pushed, Registries, Shape
 from .results import Attempt, Bound, Sample, Section, cost, measured
 
-LATENCY_MS = 30
 LARGE_ROUNDS = 3
 PEAK_MAX_MIB = 96.0
 COLD_MAX_RATIO = 1.0
@@ -87,6 +86,22 @@ def _bounds(section: Section, shape: Shape) -> Iterator[Bound]:
         yield Bound(f"copy of {shape.name}: peak memory", row.median(OURS, "peakMib"), PEAK_MAX_MIB, "MiB")
 
 
+def by_ours(image: Pushed, repository: str, tag: str) -> Mapping[str, object]:
+    """Return the properties with which our function copies an image."""
+    return {"RepositoryName": repository, "ImageTags": [tag], "Source": {"Image": {"Reference": image.reference}}}
+
+
+def by_go(registries: Registries, image: Pushed, uri: str, tag: str) -> Mapping[str, object]:
+    """Return the properties with which the Go function copies an image."""
+    return {
+        "SrcImage": f"docker://{image.reference}",
+        "SrcCreds": registries.upstream.login,
+        "DestImage": f"docker://{uri}:{tag}",
+        "DestCreds": registries.destination.login,
+        "CopyImageIndex": "true",
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Copying:
     """Copies of one image, by each program."""
@@ -109,7 +124,7 @@ class Copying:
         with running(self.tools.ours, self.registries.environment) as function:
             self.warm.append(function)
             with self.registries.destination.temporary() as (repository, _):
-                function.deploy(self._properties(repository, "warm"))
+                function.deploy(by_ours(self.image, repository, "warm"))
             yield {name: self._checked(program) for name, program in programs.items() if self.tools.has(name)}
 
     def _checked(self, program: Callable[[str, str, str], Sample]) -> Attempt:
@@ -127,24 +142,13 @@ class Copying:
         return attempt
 
     def _ours(self, repository: str, _: str, tag: str) -> Sample:
-        return self._by_function(self.tools.ours, self._properties(repository, tag))
+        return self._by_function(self.tools.ours, by_ours(self.image, repository, tag))
 
     def _warm(self, repository: str, _: str, tag: str) -> Sample:
-        return {"seconds": self.warm[-1].timed(self._properties(repository, tag))}
-
-    def _properties(self, repository: str, tag: str) -> Mapping[str, object]:
-        source = {"Image": {"Reference": self.image.reference}}
-        return {"RepositoryName": repository, "ImageTags": [tag], "Source": source}
+        return {"seconds": self.warm[-1].timed(by_ours(self.image, repository, tag))}
 
     def _go(self, _: str, uri: str, tag: str) -> Sample:
-        properties = {
-            "SrcImage": f"docker://{self.image.reference}",
-            "SrcCreds": self.registries.upstream.login,
-            "DestImage": f"docker://{uri}:{tag}",
-            "DestCreds": self.registries.destination.login,
-            "CopyImageIndex": "true",
-        }
-        return self._by_function(self.tools.go, properties)
+        return self._by_function(self.tools.go, by_go(self.registries, self.image, uri, tag))
 
     def _by_function(self, program: Program, properties: Mapping[str, object]) -> Sample:
         with running(program, self.registries.environment) as function:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 from rich.console import Console
 
+from .copies import by_ours
 from .cpu_shares import CORE_MIB, NotPossibleError, share_of
 from .functions import Program, running
 from .peers import OURS, PLAIN, Tools
-from .registries import MIB, Registries, Shape
+from .registries import LATENCY_MS, MIB, Registries, Shape
 from .results import Attempt, Row, Sample, Section, measured
 
-LATENCY_MS = 30
 SIZES_MIB = (256, 512, 1024, CORE_MIB)
 RETAG, COPY = "retag", "copy of 8 layers of 16 MiB"
 IMAGE = Shape(COPY, [[16 * MIB] * 8])
@@ -39,7 +39,7 @@ def sections(
     units = ("seconds", "initSeconds", "dollars")
     section = Section(title="Memory sizes", note=NOTE, units=units, ours=OURS)
     there = registries.destination.push(IMAGE, "memory")
-    source = {"Image": {"Reference": registries.upstream.push(IMAGE, "memory").reference}}
+    image = registries.upstream.push(IMAGE, "memory")
     registries.slow_down(LATENCY_MS)
 
     def retag(run: str, act: Callable[[Properties], Sample]) -> Sample:
@@ -48,7 +48,7 @@ def sections(
 
     def copy(run: str, act: Callable[[Properties], Sample]) -> Sample:
         with registries.destination.temporary() as (repository, _):
-            return act({"RepositoryName": repository, "ImageTags": [run], "Source": source})
+            return act(by_ours(image, repository, run))
 
     def attempt(program: Program, size: int, do: Callable[[str, Callable[[Properties], Sample]], Sample]) -> Attempt:
         return lambda run: do(run, lambda properties: _cold(registries, program, size, properties))

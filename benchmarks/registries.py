@@ -25,6 +25,9 @@ from lambda_handler.registry.auth import RegistryAuth
 from lambda_handler.retry import Retry
 
 MIB = 1024 * 1024
+LATENCY_MS = 30
+"""The delay of each response in the rows with latency: a function and a registry in different Regions."""
+
 UPSTREAM, DESTINATION = "up/stream", "acme/agent"
 IMAGE = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

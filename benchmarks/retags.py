@@ -11,10 +11,9 @@ from rich.console import Console
 from .functions import Function, Program, running
 from .peers import GO, OURS, PLAIN, Tools
 from .processes import BenchmarkError
-from .registries import MIB, Pushed, Registries, Shape
+from .registries import LATENCY_MS, MIB, Pushed, Registries, Shape
 from .results import Attempt, Bound, Sample, Section, cost, measured
 
-LATENCY_MS = 30
 IMAGE = Shape("one layer of 1 MiB", [[MIB]])
 TWENTY = 20
 TAGS = (1, TWENTY, 100)

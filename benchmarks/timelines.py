@@ -9,12 +9,12 @@ from html import escape
 
 from rich.console import Console
 
+from .copies import by_go, by_ours
 from .functions import Program, running
 from .peers import GO, OURS, PLAIN, Tools
-from .registries import MIB, Pushed, Registries, Shape
+from .registries import LATENCY_MS, MIB, Pushed, Registries, Shape
 from .results import Section
 
-LATENCY_MS = 30
 IMAGE = Shape("8 layers of 256 KiB", [[MIB // 4] * 8])
 FILE = "timelines.svg"
 
@@ -70,11 +70,11 @@ def sections(
         _cold(registries, f"retag from process start: {PLAIN}", tools.plain, retags[1]),
         _warm(registries, f"retag, warm: {OURS}", tools.ours, retags[2], retags[3]),
     ]
-    for name, program in ((OURS, tools.ours), (GO, tools.go)):
-        with registries.destination.temporary() as (repository, uri):
-            properties = _copy(registries, image, repository, uri)[name]
-            title = f"copy of {IMAGE.name} from process start: {name}"
-            traces.append(_cold(registries, title, program, properties))
+    title = f"copy of {IMAGE.name} from process start"
+    with registries.destination.temporary() as (repository, _):
+        traces.append(_cold(registries, f"{title}: {OURS}", tools.ours, by_ours(image, repository, "1")))
+    with registries.destination.temporary() as (_, uri):
+        traces.append(_cold(registries, f"{title}: {GO}", tools.go, by_go(registries, image, uri, "1")))
     registries.slow_down(0)
     yield Section(title="Timelines", note=NOTE, units=(), ours="", pictures={FILE: draw(traces)})
 
@@ -84,18 +84,6 @@ def _retag(registries: Registries, image: Pushed, tag: str) -> Mapping[str, obje
         "RepositoryName": registries.destination.repository,
         "ImageTags": [tag],
         "Source": {"Digest": image.digest},
-    }
-
-
-def _copy(registries: Registries, image: Pushed, repository: str, uri: str) -> Mapping[str, Mapping[str, object]]:
-    return {
-        OURS: {"RepositoryName": repository, "ImageTags": ["1"], "Source": {"Image": {"Reference": image.reference}}},
-        GO: {
-            "SrcImage": f"docker://{image.reference}",
-            "SrcCreds": registries.upstream.login,
-            "DestImage": f"docker://{uri}:1",
-            "DestCreds": registries.destination.login,
-        },
     }
 
 

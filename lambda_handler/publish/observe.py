@@ -35,7 +35,8 @@ def observe(
     if not tags or (signs and content.root.digest not in content.held):
         wanted.add(content.root.digest)
     missing_images = repository.missing_images(wanted)
-    found = {**(found or {}), **repository.resolve([*(() if found is not None else tags), *content.referrer_tags])}
+    asked = [*(tags if found is None else ()), *content.referrer_tags]
+    found = {**(found or {}), **repository.resolve(asked)}
     return Observed(
         tags=found,
         missing_images=missing_images,

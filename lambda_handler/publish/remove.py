@@ -21,9 +21,11 @@ from ..oci import Digest, Manifest
 from .ports import PUT_SECONDS, PublicRepository
 
 OWNED = "another declaration has it"
-MOVED = "it points to "
 TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
 """Reasons why a tag stays. The other declaration may be about to be deleted, too."""
+
+MOVED = "it points to "
+"""How the reason begins why a tag stays that another image has."""
 
 MAX_CONCURRENT_READS = 4
 """How many records and manifests of children are read concurrently."""

@@ -236,7 +236,7 @@ class Records:
 
     def at_risk(self, digest: Digest) -> frozenset[str]:
         """
-        Return the tags of an image that other resources may remove or give back without owning them.
+        Return the tags that other resources may remove from an image, or give back, without owning them.
 
         Raises:
             RemoteError: The records cannot be read.
