@@ -144,7 +144,8 @@ def _have_other_owner(turn: Turn, digest: Digest) -> bool:
     new = set(turn.tags) - set(turn.old.tags if turn.old else ())
     try:
         owners = turn.records.owners(digest)
-        return any(map(owners.own, new)) or not turn.records.at_risk(digest).isdisjoint(new)
+        pending = turn.records.pending_removals(digest).values()
+        return any(map(owners.own, new)) or any(not new.isdisjoint(removal.tags) for removal in pending)
     except AccessError:
         # Then the function removes nothing.
         return False

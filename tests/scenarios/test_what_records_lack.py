@@ -140,3 +140,18 @@ def test_u12_a_new_tag_that_another_failed_resource_took_over_is_removed(
     stack.roll_back(stable, order=order)
 
     assert scene.tags() == {"other": "first", "by-hand": "second"}
+
+
+@REMOVING
+def test_r8_a_takeover_by_another_stack_does_not_refuse_a_release_that_may_not_be_recorded(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """The record of a takeover stays after its success. It can give a tag back, but not remove it."""
+    scene.push("by hand", "latest")
+    stack.deploy(template(stack, Agent=declare(scene.push("first"), "latest")))
+    scene.plane.denied |= {"PutParameter"}
+    theirs = scene.stack("Theirs")
+
+    done = theirs.deploy(template(theirs, New=declare(scene.push("second"), "latest", **options)))
+
+    assert (done.status, scene.tags()) == ("COMPLETE", {"latest": "second"})
