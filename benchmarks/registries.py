@@ -20,8 +20,9 @@ from cdk_ecrpublic.sandbox import Fault, SandboxProcess
 from lambda_handler.clock import Deadline, SystemClock
 from lambda_handler.log import Log
 from lambda_handler.oci import Descriptor, Digest, Manifest, Repository
-from lambda_handler.registry import RegistryClient, Transport, Uploads
+from lambda_handler.registry import RegistryClient, Transport
 from lambda_handler.registry.auth import RegistryAuth
+from lambda_handler.registry.uploads import Uploads
 from lambda_handler.retry import Retry
 
 MIB = 1024 * 1024

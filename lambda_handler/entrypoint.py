@@ -23,7 +23,6 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError
 
 from . import cfn
-from .aws import Parameters, StackHistory
 from .aws.errcode import translated
 from .clock import Clock, Deadline, SystemClock, wall_time
 from .ecr_public import EcrPublicRepository, RepositoryLocation, find_repository
@@ -39,7 +38,9 @@ from .retry import Retry
 from .spec import Declaration
 
 if TYPE_CHECKING:
+    from .aws.parameters import Parameters
     from .aws.scans import ImageScans
+    from .aws.stack import StackHistory
 
 T = TypeVar("T")
 
@@ -204,6 +205,8 @@ def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float)
         return f"{late}, but CloudFormation waits only {request.service_timeout} s"
     if waited < LATE_AFTER_SECONDS:
         return ""
+    from .aws.stack import StackHistory  # noqa: PLC0415 - a cold start compiles what it imports
+
     history = StackHistory(clients.get("cloudformation"), request.stack_id, retry)
     try:
         if history.is_idle:
@@ -316,10 +319,27 @@ class Adapters(SourceAdapters):
         super().__init__(declaration, clients, retry, publishes=publishes)
         # A resource that is deleted was created with the same permissions, so they cannot be new.
         may_wait = publishes
-        self._undo = undo
-        self.parameters = Parameters(lambda: clients.get("ssm", ECR_PUBLIC_REGION), retry, may_wait)
-        self.undoing_parameters = Parameters(lambda: clients.get("ssm", ECR_PUBLIC_REGION), undo, may_wait)
-        self.first_parameters = Parameters(lambda: clients.get("ssm"), retry, may_wait)
+        self._undo, self._may_wait = undo, may_wait
+
+    @functools.cached_property
+    def parameters(self) -> Parameters:
+        """The parameters in us-east-1."""
+        return self._parameters(ECR_PUBLIC_REGION, self._retry)
+
+    @functools.cached_property
+    def undoing_parameters(self) -> Parameters:
+        """The same, with the time that is reserved for undoing."""
+        return self._parameters(ECR_PUBLIC_REGION, self._undo)
+
+    @functools.cached_property
+    def first_parameters(self) -> Parameters:
+        """The parameters in the Region of the function, where version 0.1 stored records."""
+        return self._parameters(None, self._retry)
+
+    def _parameters(self, region: str | None, retry: Retry) -> Parameters:
+        from .aws.parameters import Parameters  # noqa: PLC0415
+
+        return Parameters(lambda: self._clients.get("ssm", region), retry, self._may_wait)
 
     @property
     def undoing(self) -> EcrPublicRepository:
@@ -330,6 +350,8 @@ class Adapters(SourceAdapters):
 
     def history(self, stack_id: str) -> StackHistory:
         """Return the history of a stack."""
+        from .aws.stack import StackHistory  # noqa: PLC0415
+
         return StackHistory(self._clients.get("cloudformation"), stack_id, self._retry)
 
     def settle(self) -> None:

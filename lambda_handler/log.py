@@ -21,7 +21,7 @@ _WRITING = threading.Lock()
 """Held while a line is written: a write to a pipe is atomic only up to 4096 bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Log:
     """
     A log that adds the same context to every line.

@@ -66,7 +66,7 @@ first, and those that move tags back.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Retry:
     """
     Repeats an action that may succeed the next time, up to the deadline.
@@ -109,7 +109,7 @@ class Retry:
         )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Attempts:
     """
     The failed attempts at one action.

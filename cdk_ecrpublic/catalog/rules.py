@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from .._assets.lambda_handler.oci import Platform, parse_affix, parse_tag_pattern
+from .._assets.lambda_handler.oci import Platform, parse_tag_pattern
+from .._assets.lambda_handler.oci.version import parse_affix
 from .._assets.lambda_handler.rules.required_referrers import ReferrerType
 from .._assets.lambda_handler.rules.scan_findings import (
     IGNORED_MAX,

@@ -8,7 +8,8 @@ from typing import Literal
 from aws_cdk import Duration
 
 from .._assets.lambda_handler.errors import truncated_repr
-from .._assets.lambda_handler.oci import Platform, parse_affix, parse_tag_pattern
+from .._assets.lambda_handler.oci import Platform, parse_tag_pattern
+from .._assets.lambda_handler.oci.version import parse_affix
 from .._assets.lambda_handler.rules.required_referrers import ReferrerType
 from .._assets.lambda_handler.rules.scan_findings import IGNORED_MAX, LIMITS, STATES
 from .._assets.lambda_handler.spec import Property

@@ -9,7 +9,8 @@ from typing import Literal
 from aws_cdk import Token
 
 from .._assets.lambda_handler.errors import InvalidReferenceError
-from .._assets.lambda_handler.oci import Version, parse_tag
+from .._assets.lambda_handler.oci import parse_tag
+from .._assets.lambda_handler.oci.version import Version
 from ._validation.values import check, check_choices, check_text, is_known, refuse
 
 Level = Literal["patch", "minor", "major", "latest"]

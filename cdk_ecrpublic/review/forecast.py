@@ -28,10 +28,15 @@ from .._assets.lambda_handler.publish.plan import Observed, Plan, make_plan
 from .._assets.lambda_handler.publish.ports import MissingSignature, PublicRepository, SourcePorts
 from .._assets.lambda_handler.publish.rule import Verdict, judge
 from .._assets.lambda_handler.resources.judging import judge_turn
-from .._assets.lambda_handler.resources.planning import desire, missing_signatures, release_of, resolve
+from .._assets.lambda_handler.resources.planning import (
+    desire,
+    missing_signatures,
+    refuse_removal_elsewhere,
+    release_of,
+    resolve,
+)
 from .._assets.lambda_handler.resources.recording import existing_tags, write_record
 from .._assets.lambda_handler.resources.turn import Turn
-from .._assets.lambda_handler.resources.undo import refuse_removal_elsewhere
 from .._assets.lambda_handler.spec import Declaration, decode
 from .app.assembly import Assembly
 from .app.declared import DeclaredImage

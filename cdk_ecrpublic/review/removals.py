@@ -16,7 +16,8 @@ from .._assets.lambda_handler.errors import ImageError, RepositoryNotFoundError
 from .._assets.lambda_handler.publish.execute import execute
 from .._assets.lambda_handler.resources import undo
 from .._assets.lambda_handler.resources.record import Record
-from .._assets.lambda_handler.resources.turn import Turn, possible_segments
+from .._assets.lambda_handler.resources.record_names import possible_segments
+from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import Property
 from .app.declared import DeclaredImage
 from .app.template import DELETION_POLICY, REPLACEMENT_POLICY

@@ -17,7 +17,7 @@ from .._assets.lambda_handler.errors import AccessError, ImageError
 from .._assets.lambda_handler.oci import Digest
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .._assets.lambda_handler.resources.record import Record
-from .._assets.lambda_handler.resources.records import MOVING, UNDO
+from .._assets.lambda_handler.resources.record_names import MOVING, UNDO
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import Property
 from .app.declared import DeclaredImage

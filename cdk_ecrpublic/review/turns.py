@@ -6,7 +6,8 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from .._assets.lambda_handler.aws import Parameters, StackHistory
+from .._assets.lambda_handler.aws.parameters import Parameters
+from .._assets.lambda_handler.aws.stack import StackHistory
 from .._assets.lambda_handler.cfn.event import Event, RequestType
 from .._assets.lambda_handler.errors import AccessError, ImageError
 from .._assets.lambda_handler.oci import Repository
@@ -18,8 +19,8 @@ from .._assets.lambda_handler.publish.ports import (
     SourcePorts,
 )
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
-from .._assets.lambda_handler.resources.records import MOVING, always_has_record, owner_of
-from .._assets.lambda_handler.resources.turn import Turn, decode_or_none, possible_segments
+from .._assets.lambda_handler.resources.record_names import MOVING, always_has_record, owner_of, possible_segments
+from .._assets.lambda_handler.resources.turn import Turn, decode_or_none
 from .._assets.lambda_handler.spec import RESOURCE_TYPE, as_sent, decode
 from .app.declared import DeclaredImage
 from .live.environment import LiveStack

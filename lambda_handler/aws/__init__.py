@@ -1,6 +1,1 @@
 """Adapters for S3, private ECR, Parameter Store, CloudFormation and KMS, and the translation of botocore's errors."""
-
-from .parameters import Parameters
-from .stack import StackHistory
-
-__all__ = ["Parameters", "StackHistory"]

@@ -19,7 +19,7 @@ _OPERATION = "s3:GetObject"
 _CONTENT_RANGE = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]{1,19})")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class S3Objects:
     """
     Reads objects.

@@ -16,7 +16,7 @@ PAGES_MAX = 100
 """With 10 parameters each: more resources than any repository has."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Parameters:
     """
     Reads and writes parameters of type ``String``.

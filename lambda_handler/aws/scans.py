@@ -23,7 +23,7 @@ NEW_SECONDS = 90.0
 """How long an image that was just pushed may have no scan. Amazon Inspector takes about a minute."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ImageScans:
     """
     Reads each scan once.

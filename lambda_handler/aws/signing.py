@@ -28,7 +28,7 @@ PAYLOAD_TYPE = "application/vnd.cncf.notary.payload.v1+json"
 _INVALID = "KMSInvalidSignatureException"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Signing:
     """
     Signs and verifies with KMS, signs with AWS Signer, and reads the signing status of images in private ECR.

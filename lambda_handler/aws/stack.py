@@ -85,7 +85,7 @@ class _Event:
         )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StackHistory:
     """
     The history of one stack, for one request; each query is sent once.

@@ -33,7 +33,7 @@ SETTLED = frozenset(
 """The statuses in which the template says what is deployed. In all others, another template may follow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class StackReader:
     """
     Reads the stacks of an account.

@@ -8,11 +8,10 @@ from typing import Any
 from ..aws.errcode import translated
 from ..oci import RegistryHost, Repository, is_account_id
 from ..retry import Retry
-from .foreign import ForeignRepository
 from .repository import EcrPublicRepository, RegistryApi
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class RepositoryLocation:
     """
     The location of a repository, which stays the same if the repository is recreated.
@@ -30,7 +29,7 @@ class RepositoryLocation:
 
     def open(self, client: Any, *, retry: Retry, registry: RegistryApi) -> EcrPublicRepository:  # noqa: ANN401
         """Open the repository for one invocation."""
-        kind = EcrPublicRepository if self.is_own else ForeignRepository
+        kind = EcrPublicRepository if self.is_own else _foreign()
         return kind(
             client=client,
             registry_id=self.registry_id,
@@ -39,6 +38,12 @@ class RepositoryLocation:
             registry=registry,
             retry=retry,
         )
+
+
+def _foreign() -> type[EcrPublicRepository]:
+    from .foreign import ForeignRepository  # noqa: PLC0415 - a cold start compiles what it imports
+
+    return ForeignRepository
 
 
 def find_repository(client: Any, registry_id: str | None, name: str, retry: Retry) -> RepositoryLocation:  # noqa: ANN401
@@ -64,7 +69,7 @@ def find_repository(client: Any, registry_id: str | None, name: str, retry: Retr
     return RepositoryLocation(registry_id=found_in, name=name, repository=repository)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class _Registry:
     """The caller's own registry."""
 

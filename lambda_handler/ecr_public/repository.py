@@ -73,7 +73,7 @@ class RegistryApi(Protocol):
         """Upload a blob; see ``registry.uploads``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class EcrPublicRepository:
     """
     One repository in the caller's own registry, for one invocation.

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..aws import Parameters
 from ..aws.errcode import translated
+from ..aws.parameters import Parameters
 from ..aws.templates import StackReader
 from ..clock import Deadline, SystemClock, wall_time
 from ..entrypoint import Adapters, Clients, Context

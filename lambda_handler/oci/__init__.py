@@ -20,7 +20,6 @@ from .reference import (
     parse_tag,
     parse_tag_pattern,
 )
-from .version import Version, parse_affix
 
 __all__ = [
     "MANIFEST_MAX_BYTES",
@@ -33,9 +32,7 @@ __all__ = [
     "Reference",
     "RegistryHost",
     "Repository",
-    "Version",
     "is_account_id",
-    "parse_affix",
     "parse_registry_id",
     "parse_repository_name",
     "parse_tag",

@@ -9,11 +9,8 @@ from typing import Any
 
 from ..errors import ImageError, IntegrityError, InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform, Repository
-from ..oci.assemble import filter_index
 from ..oci.config import parse_config
 from .ports import Origin, Upstream
-from .sparse import without
-from .tree import Allowance, collect_descendants
 
 CONFIG_MAX_BYTES = 4 * 1024 * 1024
 """The size limit of a config that is read for its platform. Real ones have a few KiB."""
@@ -122,6 +119,9 @@ def content_to_copy(root: Manifest, origin: Upstream, platforms: Sequence[Platfo
         NotFoundError: The origin has no image of an index.
         RuleViolationError: A platform is missing.
     """
+    from .sparse import without  # noqa: PLC0415 - a cold start compiles what it imports
+    from .tree import Allowance, collect_descendants  # noqa: PLC0415
+
     source = root.digest
     root, available = select(root, origin, platforms)
     parts: dict[Digest, Manifest] = {}
@@ -203,6 +203,8 @@ def select(
         raise RuleViolationError([f"the source has no image for {', '.join(missing)}; its platforms are: {has}"])
     if not root.is_index:
         return root, available
+    from ..oci.assemble import filter_index  # noqa: PLC0415
+
     return filter_index(root, lambda found: any(found.satisfies(wanted) for wanted in platforms)), None
 
 

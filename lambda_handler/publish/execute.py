@@ -23,7 +23,7 @@ would only be throttled more often. Most images have fewer blobs.
 """
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Progress:
     """
     The progress of an execution, for the response if a call hangs.

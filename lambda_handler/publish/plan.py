@@ -60,10 +60,10 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class BlobCopy:
-    """A blob that the repository lacks, and where to read it."""
+    """A blob that the repository lacks, and where to read it. Two plans that differ only there are equal."""
 
     blob: Descriptor
-    origin: Origin
+    origin: Origin = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

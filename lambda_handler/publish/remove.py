@@ -120,7 +120,7 @@ class Removal:
         return PUT_SECONDS if self.is_undo or self.is_recent else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Remover:
     """
     Removes tags and images from one repository.

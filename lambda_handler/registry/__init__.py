@@ -3,6 +3,5 @@
 from .client import RegistryClient
 from .remote import RegistryRepository
 from .transport import Transport
-from .uploads import Uploads
 
-__all__ = ["RegistryClient", "RegistryRepository", "Transport", "Uploads"]
+__all__ = ["RegistryClient", "RegistryRepository", "Transport"]

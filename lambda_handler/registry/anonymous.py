@@ -12,7 +12,7 @@ from .auth import RegistryAuth
 _NAME = re.compile(r"/v2/(?P<name>.+)/(?:manifests|blobs|referrers)/[^/]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class AnonymousAuth:
     """The anonymous tokens of hosts other than the registry itself, for one invocation."""
 

@@ -36,7 +36,7 @@ _FORM = "application/x-www-form-urlencoded"
 _CHALLENGE = "WWW-Authenticate"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RegistryAuth:
     """
     The authentication for one registry, reused as long as it works.

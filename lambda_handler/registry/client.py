@@ -56,7 +56,7 @@ _PARSING = threading.Lock()
 """Held while a manifest is parsed: its objects take many times the memory of its JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RegistryClient:
     """
     A client for one registry, for one invocation. The caller retries.

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import CredentialsError
 from ..oci import PrivateEcr, RegistryHost, Repository
 from .auth import RegistryAuth
-from .secret import OPERATION, Secret
+
+if TYPE_CHECKING:
+    from .secret import Secret
 
 T = TypeVar("T")
 
@@ -45,7 +47,7 @@ class Call(Protocol):
         """Return the result of *read* for the response; errors of *read* are translated too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Login:
     """The address of a repository, and the authentication for it."""
 
@@ -53,7 +55,7 @@ class Login:
     auth: RegistryAuth
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Logins:
     """
     The logins of a warm function.
@@ -181,6 +183,8 @@ class Logins:
         return Login(Repository(host, repository.path), auth)
 
     def _secret(self, arn: str) -> Secret:
+        from .secret import OPERATION, Secret  # noqa: PLC0415 - a cold start compiles what it imports
+
         match = _SECRET_ARN.fullmatch(arn)
         if match is None:
             # The value may be the secret itself, so it is not in the message.

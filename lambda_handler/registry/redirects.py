@@ -24,7 +24,7 @@ _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _NOT_ASCII = re.compile(r"[\x80-\xff]")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RedirectChain:
     """
     The redirects of one request.

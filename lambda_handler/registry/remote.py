@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ImageError, NotFoundError, UnavailableError
 from ..oci import Descriptor, Digest, Manifest, Reference, Repository
 from ..retry import Retry
 from .client import RegistryClient
-from .uploads import BlobOpener, Uploads
+
+if TYPE_CHECKING:
+    from .uploads import BlobOpener
 
 T = TypeVar("T")
 
@@ -21,7 +23,7 @@ _ARCHIVED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RegistryRepository:
     """
     One repository, for one invocation.
@@ -117,6 +119,8 @@ class RegistryRepository:
 
     def upload(self, blob: Descriptor, content: BlobOpener) -> None:
         """Upload a blob; see ``Uploads.upload``."""
+        from .uploads import Uploads  # noqa: PLC0415 - a cold start compiles what it imports
+
         Uploads(self.client.transport, self.client.auth, self.repository, self.retry).upload(blob, content)
 
     def _read(self, doing: str, read: Callable[[], Manifest]) -> Manifest:

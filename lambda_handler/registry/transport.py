@@ -54,7 +54,7 @@ class HttpResponse:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class StreamingResponse:
     """
     A response whose body is read chunk by chunk.
@@ -110,7 +110,7 @@ class StreamingResponse:
         self.response.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Transport:
     """
     Sends requests without retries, redirects, cookies or proxies.

@@ -62,7 +62,7 @@ _ACTIONS = {_INITIATE: "InitiateLayerUpload", _STREAM: "UploadLayerPart", _COMMI
 """The IAM actions."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Uploads:
     """
     Uploads blobs to one repository of ECR Public, for one invocation.

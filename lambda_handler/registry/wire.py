@@ -36,7 +36,7 @@ _WIRE = "cdk-ecrpublic-wire"
 """The header that passes a ``Wire`` to the connection, which removes it before sending."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Wire:
     """
     Options that a request passes to its connection.

@@ -14,7 +14,6 @@ from ..publish.ports import SourcePorts
 from ..publish.rule import Release, Verdict, judge
 from ..spec import Declaration
 from .planning import release_of
-from .takeover import taken_by_undone
 from .turn import Turn
 
 
@@ -46,6 +45,8 @@ def _has_same_image(turn: Turn, content: Content, observed: Observed) -> bool:
 
 
 def _taken(turn: Turn) -> Mapping[str, Digest]:
+    from .takeover import taken_by_undone  # noqa: PLC0415 - a cold start compiles what it imports
+
     try:
         return taken_by_undone(turn)
     except AccessError as error:

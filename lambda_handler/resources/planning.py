@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from ..errors import RuleViolationError
 from ..publish.content import Content
 from ..publish.own import without_own
 from ..publish.plan import Desired, Observed
-from ..publish.ports import MissingSignature, SourcePorts
+from ..publish.ports import MissingSignature, PublicRepository, SourcePorts
 from ..publish.rule import Release, Verdict, is_protected
-from ..spec import Declaration
+from ..spec import Declaration, Property
+
+
+def refuse_removal_elsewhere(declaration: Declaration, repository: PublicRepository) -> None:
+    """
+    Refuse a declaration that may remove something from the registry of another account.
+
+    Raises:
+        RuleViolationError: The declaration may do that.
+    """
+    if repository.is_own or not (declaration.untags or declaration.deletes):
+        return
+    violation = (
+        f"{Property.ON_TAG_REMOVED} and {Property.ON_DELETE} must be Keep: in the registry "
+        f"{repository.registry_id!r} of another account, the function cannot see which other tags an image has"
+    )
+    raise RuleViolationError([violation])
 
 
 def resolve(declaration: Declaration, ports: SourcePorts) -> Content:

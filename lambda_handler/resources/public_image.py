@@ -26,11 +26,10 @@ from ..publish.plan import Observed, Plan, make_plan
 from ..publish.ports import PUT_SECONDS, MissingSignature, Ports, PublicRepository
 from ..publish.rule import Verdict, is_protected
 from ..spec import Declaration, Property, decode
-from . import recording, undo
+from . import recording
 from .judging import judge_turn
-from .planning import desire, missing_signatures, resolve
-from .record import declaration_key
-from .records import always_has_record
+from .planning import desire, missing_signatures, refuse_removal_elsewhere, resolve
+from .record_names import always_has_record, declaration_key
 from .turn import ID_PREFIX, Turn, decode_or_none, registry_in_physical_id
 
 AT_ONCE_SECONDS = 1.0
@@ -52,7 +51,7 @@ Connect = Callable[[Declaration], Ports]
 """Opens the ports that a declaration needs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PublicImageResource:
     """
     Serves the requests of CloudFormation for one custom resource.
@@ -81,6 +80,8 @@ class PublicImageResource:
         properties. So a rollback, which is the reverse Update, succeeds from
         any half-done state, and a duplicate does nothing.
         """
+        from . import undo  # noqa: PLC0415 - a cold start compiles what it imports
+
         turn = self._turn(event, decode(event.properties))
         try:
             outcome = self._publish(turn)
@@ -111,6 +112,8 @@ class PublicImageResource:
         self._delete(event, declaration)
 
     def _delete(self, event: Event, declaration: Declaration) -> None:
+        from . import undo  # noqa: PLC0415
+
         turn = self._turn(event, declaration)
         try:
             undo.delete(turn, is_created=self.owns(event.physical_resource_id))
@@ -127,7 +130,7 @@ class PublicImageResource:
         return Turn(event, declaration, self.connect(declaration), self.log)
 
     def _publish(self, turn: Turn) -> Response:
-        undo.refuse_removal_elsewhere(turn.declaration, turn.ports.destination)
+        refuse_removal_elsewhere(turn.declaration, turn.ports.destination)
         content, found = self._resolve_and_look(turn)
         plan = self._plan(turn, content, found)
         try:

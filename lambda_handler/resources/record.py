@@ -8,7 +8,6 @@ sources were resolved to. CloudFormation's requests contain neither.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ from typing import Any
 
 from ..errors import ImageError, InvalidPropertiesError
 from ..oci import MANIFEST_MAX_BYTES, Digest, Manifest
-from ..spec import Property
 
 RECORD_MAX_BYTES = 4096
 """The size limit of a standard Systems Manager parameter."""
@@ -29,15 +27,6 @@ UNDONE = "undone"
 """Stands for the key of a declaration after an update was undone to it."""
 
 VERSION = 1
-
-_NOT_DECLARED = frozenset({"ServiceToken", "ServiceTimeout", Property.STATE_PARAMETER_NAME.value})
-_KEY_HEX = 16
-
-
-def declaration_key(properties: Mapping[str, object]) -> str:
-    """Return a hash of the properties that describe the image, as 16 hex digits."""
-    declared = {name: value for name, value in properties.items() if name not in _NOT_DECLARED}
-    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:_KEY_HEX]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

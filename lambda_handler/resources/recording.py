@@ -15,9 +15,8 @@ from ..errors import AccessError, ImageError
 from ..oci import Digest
 from ..publish.content import Content
 from ..publish.plan import Observed
-from .record import Record, declaration_key
-from .records import UNDO, always_has_record, owns_tags, record_segment
-from .turn import Turn, possible_segments
+from .record_names import UNDO, always_has_record, declaration_key, owns_tags, possible_segments, record_segment
+from .turn import Turn
 
 
 def write_record(turn: Turn, content: Content, observed: Observed) -> Collection[str]:
@@ -41,7 +40,9 @@ def write_record(turn: Turn, content: Content, observed: Observed) -> Collection
         if segment == UNDO and not found and not has_failed:
             return _removed_meanwhile(turn, digest, existing)
         known = turn.records.read(segment)
-        record = _compose(turn, known, content, found)
+        from .composing import compose  # noqa: PLC0415 - a cold start compiles what it imports
+
+        record = compose(turn, known, content, found)
     except AccessError as error:
         # A function that may not read records removes nothing, either.
         return _publish_without(turn, digest, existing, found, error)
@@ -79,6 +80,8 @@ def record_failure(turn: Turn) -> None:
     rules = (*old.rules, *turn.declaration.rules) if old else ()
     if old is None or not (old.source.pinned is None or any(not rule.applies_to_undo for rule in rules)):
         return
+    from .record import Record  # noqa: PLC0415
+
     turn.records = replace(turn.records, parameters=turn.ports.undoing_parameters)
     with suppress(ImageError):
         if turn.is_rollback or turn.reverses_failed_update:
@@ -177,35 +180,6 @@ def _removed_meanwhile(turn: Turn, digest: Digest, existing: Mapping[str, Digest
     return [tag for tag in tags if seen.get(tag) != digest]
 
 
-def _compose(turn: Turn, known: Record | None, content: Content, found: Mapping[str, Digest]) -> Record:
-    """Return the record of the request, which replaces *known*."""
-    mine = known if known is not None and known.stack == turn.event.stack_id else None
-    first = turn.records.read_first() if mine is None else None
-    if turn.is_undo or turn.is_rollback:
-        # A record that only protects has no time, so it does not replace the one of the update that is undone.
-        sent = turn.event.sent if always_has_record(turn.declaration) else 0.0
-        record = mine or replace(_new(turn, existed=None), undoes_to="", sent=sent)
-        record = replace(record, tags=turn.tags, failed="")
-        if turn.old is not None and not set(turn.tags) <= set(turn.old.tags):
-            record = replace(record, regained=turn.event.sent)
-    elif mine is not None and mine.request == turn.event.request_id:
-        # This is a repeated request. What its first delivery put did not exist before.
-        record = mine
-    else:
-        record = _new(turn, found, put=content.root.digest, existed=_existed(turn, content))
-        record = _since_last_success(turn, replace(record, is_new=turn.old is None), mine, content.root.digest)
-    if turn.declaration.deletes:
-        record = replace(record, lists=tuple(child.digest for child in content.root.children))
-    if turn.declaration.pinned is None:
-        deployed = (mine or first or record).deployed
-        record = replace(record, deployed=deployed).with_deployed(
-            declaration_key(turn.event.properties), content.root.digest
-        )
-    # CloudFormation may also roll the function back to version 0.1, so the record of 0.1 stays until a success.
-    is_needed = mine is not None and mine.follows_first and turn.has_succeeded_since(mine.sent) is not True
-    return replace(record, follows_first=first is not None or is_needed)
-
-
 def _end_first(turn: Turn) -> None:
     try:
         turn.records.end(first=True)
@@ -236,66 +210,3 @@ def _end_records_of_earlier_resource(turn: Turn) -> bool:
         else:
             has_failed = True
     return has_failed
-
-
-def _new(
-    turn: Turn,
-    found: Mapping[str, Digest] | None = None,
-    *,
-    put: Digest | None = None,
-    existed: frozenset[Digest] | None,
-) -> Record:
-    event, old = turn.event, turn.old
-    return Record(
-        stack=event.stack_id,
-        request=event.request_id,
-        sent=event.sent,
-        undoes_to=declaration_key(event.old_properties) if old else "",
-        tags=turn.tags,
-        found=found or {},
-        put=frozenset([put] if found and put else []),
-        existed=existed,
-        previous=_previous(turn),
-    )
-
-
-def _previous(turn: Turn) -> str:
-    """Return the path segment of the previous declaration's record, which a rollback may need; empty if none."""
-    if turn.old is None:
-        return ""
-    if not always_has_record(turn.old):
-        # The old declaration has a record only if it took tags over or shared them.
-        elsewhere = [each for each in possible_segments(turn.old) if each not in possible_segments(turn.declaration)]
-        return next((each for each in elsewhere if turn.records.read(each) is not None), "")
-    segment = possible_segments(turn.old)[0]
-    earlier = turn.old_record.previous if turn.old_record else ""
-    if segment == possible_segments(turn.declaration)[0] or (earlier and turn.is_old_unproven):
-        return earlier
-    return segment
-
-
-def _since_last_success(turn: Turn, record: Record, mine: Record | None, put: Digest) -> Record:
-    """Add the tags that deployments took over since the last success, and that were not rolled back."""
-    earlier = turn.old_record if turn.old else mine
-    if earlier is None or earlier.stack != record.stack or not (earlier.found or earlier.is_new):
-        return record
-    if turn.has_succeeded_since(earlier.sent) is not False:
-        return record
-    found = {**(record.found or {}), **(earlier.found or {})}
-    images = record.put | earlier.put | ({put} if found else set())
-    return replace(record, found=found, put=images, is_new=record.is_new or earlier.is_new)
-
-
-def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:
-    """
-    Return which manifests of the image exist in the repository; None if an undo does not need to know.
-
-    If the image itself exists, so do all of its parts.
-    """
-    if not turn.declaration.deletes:
-        return None
-    digests = {content.root.digest, *(child.digest for child in content.root.children)}
-    digests |= {part.digest for part in content.parts}
-    missing = turn.ports.destination.missing_images(digests - content.held)
-    existing = frozenset(digests - missing)
-    return existing & {content.root.digest} or existing

@@ -16,61 +16,22 @@ us-east-1, where the registry is, so that stacks in all Regions see each other's
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..oci import Digest, Manifest
 from ..publish.ports import ParameterStore
 from ..publish.remove import Owners, Removal
-from ..spec import Declaration
 from .record import Record
+from .record_names import MOVING, UNDO
 
 ROOT = "/cdk-ecrpublic/state"
-MOVING, UNDO = "moving", "undo"
-
-_STACK_ARN = re.compile(r"arn:[^:]+:cloudformation:(?P<region>[^:]*):[^:]*:stack/(?P<name>[^/]+)(?:/.*)?")
-_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.-]")
 
 UNREADABLE = Record(tags=None, found=None, existed=None)
 """Stands for a record of an unknown version: it prevents removals, and restores nothing."""
 
 
-def owner_of(stack_id: str, logical_resource_id: str) -> str:
-    """
-    Return the name of a resource in its records, which is unique in an account.
-
-    >>> owner_of("arn:aws:cloudformation:eu-west-1:123456789012:stack/Agent/5a7d8f10", "Release")
-    'eu-west-1.Agent.Release'
-    """
-    match = _STACK_ARN.fullmatch(stack_id)
-    stack = f"{match['region']}.{match['name']}" if match else stack_id
-    return _NOT_IN_NAMES.sub("-", f"{stack}.{logical_resource_id}")
-
-
-def owns_tags(declaration: Declaration) -> bool:
-    """Whether a declaration always has a record that protects its tags from removals by other resources."""
-    return bool(declaration.untags or declaration.deletes or declaration.state_parameter)
-
-
-def always_has_record(declaration: Declaration) -> bool:
-    """Whether a declaration always has a record."""
-    return declaration.pinned is None or owns_tags(declaration)
-
-
-def record_segment(declaration: Declaration, *, shares: bool = False) -> str:
-    """
-    Return the path segment of the record of a declaration.
-
-    Args:
-        shares: The declaration shares a tag with another resource on the same image.
-    """
-    if declaration.pinned is None:
-        return MOVING
-    return declaration.pinned.hex if shares or owns_tags(declaration) else UNDO
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Records:
     """
     The records of one repository, as one resource sees them.

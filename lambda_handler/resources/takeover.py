@@ -17,8 +17,8 @@ from ..oci import Digest
 from ..publish.give_back import give_back
 from ..publish.ports import PUT_SECONDS
 from ..publish.remove import OWNED, TAKEN_MEANWHILE
-from .record import Record, declaration_key
-from .records import MOVING, UNDO
+from .record import Record
+from .record_names import MOVING, UNDO, declaration_key
 from .turn import Turn
 
 

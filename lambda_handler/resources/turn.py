@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ..cfn.event import Event, RequestType
 from ..errors import AccessError, ImageError, InvalidPropertiesError
 from ..log import Log
 from ..oci import Digest, is_account_id
 from ..publish.ports import PUT_SECONDS, Ports, StackHistory
-from ..publish.remove import Remover
 from ..spec import Declaration, decode
-from .record import Record, declaration_key
-from .records import MOVING, UNDO, Records, always_has_record, owner_of, owns_tags
+from .record_names import always_has_record, declaration_key, owner_of, owns_tags, possible_segments
+
+if TYPE_CHECKING:
+    from ..publish.remove import Remover
+    from .record import Record
+    from .records import Records
 
 ID_PREFIX = "ecr-public:"
 
@@ -91,6 +95,8 @@ class Turn:
     @cached_property
     def records(self) -> Records:
         """The records of the destination repository; in a deletion, of the repository in the physical id."""
+        from .records import Records  # noqa: PLC0415 - a cold start compiles what it imports
+
         is_deletion = self.event.request_type is RequestType.DELETE
         registry_id = _registry_of_deleted(self.event, self.declaration) if is_deletion else None
         name = self.declaration.repository_name
@@ -115,6 +121,8 @@ class Turn:
     @property
     def remover(self) -> Remover:
         """Removes tags and images from the destination repository."""
+        from ..publish.remove import Remover  # noqa: PLC0415
+
         return Remover(self.ports.destination, self.records, self.log, self.ports.undoing)
 
     def read_record(self, declaration: Declaration) -> Record | None:
@@ -277,13 +285,6 @@ class Turn:
         """
         is_deletion = self.event.request_type is RequestType.DELETE
         return self.history.has_succeeded_since(sent, before_this=is_deletion)
-
-
-def possible_segments(declaration: Declaration) -> tuple[str, ...]:
-    """Return the path segments that may contain the record of a declaration."""
-    if declaration.pinned is None:
-        return (MOVING,)
-    return (declaration.pinned.hex,) if owns_tags(declaration) else (UNDO, declaration.pinned.hex)
 
 
 def in_different_repositories(one: Declaration, other: Declaration) -> bool:

@@ -6,16 +6,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..cfn.event import RequestType
-from ..errors import AccessError, DeadlineError, ImageError, RuleViolationError
+from ..errors import AccessError, DeadlineError, ImageError
 from ..oci import Digest
-from ..publish.ports import PublicRepository
 from ..publish.remove import MOVED, OWNED, Removal
 from ..publish.rule import Rule, is_protected
-from ..spec import Declaration, Property
+from ..spec import Declaration
 from .record import UNDONE, Record
-from .records import always_has_record, owns_tags
+from .record_names import always_has_record, owns_tags, possible_segments
 from .takeover import give_back_failed, give_back_taken, hand_over, is_undone_by, without_previous_image
-from .turn import Turn, possible_segments
+from .turn import Turn
 
 WORKABLE_TIMEOUT_SECONDS = 60
 """
@@ -167,22 +166,6 @@ def _reason_to_ignore(turn: Turn, record: Record, *, is_created: bool) -> str:
     if (not is_created or turn.is_rolling_back) and not turn.is_current(record.sent):
         return "the record belongs to an earlier resource of the same name"
     return ""
-
-
-def refuse_removal_elsewhere(declaration: Declaration, repository: PublicRepository) -> None:
-    """
-    Refuse a declaration that may remove something from the registry of another account.
-
-    Raises:
-        RuleViolationError: The declaration may do that.
-    """
-    if repository.is_own or not (declaration.untags or declaration.deletes):
-        return
-    violation = (
-        f"{Property.ON_TAG_REMOVED} and {Property.ON_DELETE} must be Keep: in the registry "
-        f"{repository.registry_id!r} of another account, the function cannot see which other tags an image has"
-    )
-    raise RuleViolationError([violation])
 
 
 def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ..aws import Parameters
 from ..aws.errcode import translated
+from ..aws.parameters import Parameters
 from ..clock import Deadline, SystemClock, wall_time
 from ..ecr_public import find_repository
 from ..entrypoint import Clients, Context

@@ -41,7 +41,7 @@ def choose(doomed: AbstractSet[Digest], inventory: Inventory, limit: int) -> fro
     return frozenset(chosen)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Remover:
     """
     Removes images from one repository.

@@ -20,7 +20,7 @@ PAGES_MAX = 200
 """Twice the images that a repository can have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class ListedRepository(EcrPublicRepository):
     """A repository of ECR Public whose images can be listed."""
 

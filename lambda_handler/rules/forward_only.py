@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ..errors import ImageError
-from ..oci import Digest, Manifest, Version, parse_affix, parse_tag_pattern
+from ..oci import Digest, Manifest, parse_tag_pattern
+from ..oci.version import Version, parse_affix
 from ..publish.labels import VERSION, version_label
 from ..publish.ports import Origin
 from ..publish.rule import Release, Rule

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lambda_handler.aws import StackHistory
+from lambda_handler.aws.stack import StackHistory
 from lambda_handler.clock import Deadline
 from lambda_handler.entrypoint import Clients
 from lambda_handler.errors import AccessError

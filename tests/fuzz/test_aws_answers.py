@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambda_handler.aws import Parameters, StackHistory
 from lambda_handler.aws.objects import S3Objects
+from lambda_handler.aws.parameters import Parameters
 from lambda_handler.aws.scans import ImageScans
+from lambda_handler.aws.stack import StackHistory
 from lambda_handler.clock import Deadline
 from lambda_handler.ecr_public import EcrPublicRepository, find_repository
 from lambda_handler.entrypoint import Clients

@@ -18,7 +18,8 @@ from aws_cdk.assertions import Template
 from cdk_ecrpublic import ImageSource, PublicImage, PublicImageMonitor, PublicRepository
 from lambda_handler.errors import AccessError
 from lambda_handler.monitor.entrypoint import handler
-from lambda_handler.resources.record import Record, declaration_key
+from lambda_handler.resources.record import Record
+from lambda_handler.resources.record_names import declaration_key
 from lambda_handler.spec import as_sent
 
 from .conftest import IMAGE, Aws

@@ -17,7 +17,8 @@ from lambda_handler.monitor.entrypoint import Settings
 from lambda_handler.monitor.ports import Deployment
 from lambda_handler.monitor.stacks import Stack
 from lambda_handler.oci import Digest
-from lambda_handler.resources.record import Record, declaration_key
+from lambda_handler.resources.record import Record
+from lambda_handler.resources.record_names import declaration_key
 from lambda_handler.retry import Retry
 from lambda_handler.spec import Declaration, as_sent
 from tests.support.memory import MemoryRepository

@@ -23,8 +23,9 @@ from lambda_handler.errors import (
 )
 from lambda_handler.log import Log
 from lambda_handler.oci import Descriptor, Digest, RegistryHost, Repository
-from lambda_handler.registry import Transport, Uploads, uploads
+from lambda_handler.registry import Transport, uploads
 from lambda_handler.registry.auth import RegistryAuth
+from lambda_handler.registry.uploads import Uploads
 from lambda_handler.retry import Retry
 from tests.support.clock import SteppingClock
 

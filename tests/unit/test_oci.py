@@ -19,13 +19,13 @@ from lambda_handler.oci import (
     Reference,
     RegistryHost,
     Repository,
-    Version,
     parse_registry_id,
     parse_repository_name,
     parse_tag,
 )
 from lambda_handler.oci.assemble import assemble_index, filter_index
 from lambda_handler.oci.reference import parse_declared_name
+from lambda_handler.oci.version import Version
 
 HEX = "a" * 64
 INDEX = ManifestMediaType.OCI_INDEX.value

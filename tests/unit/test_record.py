@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lambda_handler.errors import InvalidPropertiesError
 from lambda_handler.oci import Digest
-from lambda_handler.resources.record import DEPLOYED_MAX, RECORD_MAX_BYTES, Record, declaration_key
+from lambda_handler.resources.record import DEPLOYED_MAX, RECORD_MAX_BYTES, Record
+from lambda_handler.resources.record_names import declaration_key
 
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/Agent/5a7d8f10-0000-4000-8000-123456789abc"
 X, Y, Z = Digest.of(b"x"), Digest.of(b"y"), Digest.of(b"z")

@@ -11,16 +11,15 @@ import pytest
 from lambda_handler.oci import Digest
 from lambda_handler.publish.remove import Owners, Removal
 from lambda_handler.resources.record import Record
-from lambda_handler.resources.records import (
+from lambda_handler.resources.record_names import (
     MOVING,
     UNDO,
-    UNREADABLE,
-    Records,
     always_has_record,
     owner_of,
     owns_tags,
     record_segment,
 )
+from lambda_handler.resources.records import UNREADABLE, Records
 from lambda_handler.spec import decode
 from tests.support.parameters import ParameterStore
 

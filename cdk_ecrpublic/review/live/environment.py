@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..._assets.lambda_handler.aws import StackHistory
 from ..._assets.lambda_handler.aws.errcode import translated
+from ..._assets.lambda_handler.aws.stack import StackHistory
 from ..._assets.lambda_handler.errors import AccessError, ImageError, NotFoundError
 from ..app.environment import Environment, StackParameter, UnseenEnvironment
 from ..app.unknown import Unknown

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..._assets.lambda_handler.aws import Parameters
+from ..._assets.lambda_handler.aws.parameters import Parameters
 from ..._assets.lambda_handler.errors import AccessError, ImageError
 
 T = TypeVar("T")

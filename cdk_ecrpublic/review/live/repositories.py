@@ -12,7 +12,7 @@ from ..._assets.lambda_handler.errors import AccessError, NotFoundError
 from ..._assets.lambda_handler.oci import Digest, Manifest, Repository
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class AnonymousRepository(ForeignRepository):
     """A repository that is read anonymously. It may be the user's own."""
 
