@@ -43,17 +43,30 @@ secrets: no token, credential or presigned URL ever enters an exception.
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Sequence
 from typing import ClassVar
 
 _SHOWN_CHARACTERS = 80
+_USER_INFO = re.compile(r"//[^/?#\s@\"]*@")
+_IN_QUERY = re.compile(r"\?[^\s\",<>]+")
 
 
 def truncated_repr(value: object) -> str:
     """Return the ``repr`` of an untrusted value for a message, truncated to 80 characters."""
     text = repr(value[:_SHOWN_CHARACTERS]) if isinstance(value, str) else reprlib.repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def shown_url(text: str) -> str:
+    """
+    Return a text with URLs for a message, as ``truncated_repr`` does, without what may be secret in them.
+
+    >>> shown_url("https://user:pw@example.com/token?key=1")
+    "'https://***@example.com/token?***'"
+    """
+    return truncated_repr(_IN_QUERY.sub("?***", _USER_INFO.sub("//***@", text)))
 
 
 class ImageError(Exception):

@@ -138,9 +138,9 @@ class Attempts:
         Run *action* until it succeeds or fails permanently.
 
         Raises:
-            ImageError: The last error.
+            ImageError: The last error. If time runs out, a DeadlineError that has the error before it.
         """
-        outcome_unknown = False
+        outcome_unknown, last = False, ""
         while True:
             try:
                 self.deadline.check(self.doing)
@@ -148,8 +148,11 @@ class Attempts:
             except ImageError as error:
                 outcome_unknown = error.outcome_unknown = outcome_unknown or isinstance(error, UnavailableError)
                 if isinstance(error, DeadlineError):
+                    if last:
+                        error.add_context(last)
                     raise
                 self.pause(error)
+                last = error.explain()
 
     def progressed(self) -> None:
         """Reset all counts, because a part of the work has succeeded."""

@@ -57,6 +57,8 @@ def _is_table_of_references(top: dict[str, Node]) -> bool:
 def unknown(node: Node) -> str:
     """Return the message for a document that is not a catalog, with the closest known key."""
     for key in _keys(node):
+        if key in KEYS:
+            return f"this is not a catalog: it has {key!r}, but no 'repositories'; expected {EXPECTED}"
         if close := difflib.get_close_matches(key, KEYS, n=1):
             unknown_key = f"{truncated_repr(key)} is an unknown key; did you mean {close[0]!r}?"
             return f"this is not a catalog: {unknown_key} Expected {EXPECTED}"

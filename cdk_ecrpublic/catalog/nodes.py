@@ -8,6 +8,8 @@ one, and the depth is limited.
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -114,13 +116,15 @@ def parse(text: str, problems: Problems) -> Node | None:
     """
     loader: Any = None
     try:
-        loader = _Loader(text, problems)
+        loader = _Loader(_without_tabs(text), problems)
         if not loader.check_node():
             return Scalar(_NULL, "", loader.get_mark())
         node = loader.get_node()
-        if loader.check_node():
+        while loader.check_node():
             at = _position(loader.peek_event().start_mark)
-            problems.add(at, "the file has a second document; remove the '---'")
+            if not is_empty(loader.get_node()):
+                problems.add(at, "the file has a second document; remove the '---'")
+                break
     except _TooDeepError:
         pass
     except yaml.reader.ReaderError as error:
@@ -135,6 +139,15 @@ def parse(text: str, problems: Problems) -> Node | None:
     else:
         return node
     return None
+
+
+def _without_tabs(text: str) -> str:
+    """Replace the tabs of JSON, which PyYAML refuses; within a string of JSON, there are none."""
+    with suppress(ValueError, RecursionError):
+        if "\t" in text:
+            json.loads(text)
+            return text.replace("\t", " ")
+    return text
 
 
 def position(node: Node) -> Position:

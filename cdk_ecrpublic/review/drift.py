@@ -159,7 +159,7 @@ class _Completeness:
         for each in absent:
             yield missing(each) if each == digest else f"child of {digest} {each} is missing"
         blobs = {blob.digest for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
-        for each in sorted(self.repository.missing_blobs(blobs)):
+        for each in sorted(blobs - self.repository.blob_sizes(blobs).keys()):
             yield f"blob {each} of {digest} is missing"
 
     def _descend(self, digests: Sequence[Digest], depth: int) -> tuple[list[Manifest], list[Digest]]:

@@ -104,9 +104,9 @@ class RehearsedRepository:
         # An image with a tag exists.
         return gone | self.base.missing_images(wanted - self.images.keys() - self._seen)
 
-    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return the digests of which the repository has no blob."""
-        return self.base.missing_blobs(digests)
+    def blob_sizes(self, digests: Iterable[Digest]) -> Mapping[Digest, int | None]:
+        """Return the digests of which the repository has a blob, each with its size."""
+        return self.base.blob_sizes(digests)
 
     def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:  # noqa: ARG002 - simulated writes are visible immediately
         """Read a manifest. Each manifest is read once."""

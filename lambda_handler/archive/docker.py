@@ -48,6 +48,11 @@ References:
     RFC 1952; RFC 8878.
 """
 
+_NOT_IN_IMAGES = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
+"""Magic bytes of compressions that have no media type for layers."""
+
+_MAGIC_BYTES = 6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Saved:
@@ -71,6 +76,9 @@ class DockerSave:
         self._saved = _list(files)
         self._manifests: dict[Digest, Manifest] = {}
         self._paths: dict[Digest, str] = {}
+
+    def __str__(self) -> str:
+        return self._files.name
 
     def find(self, reference: str) -> Manifest:
         """
@@ -136,8 +144,11 @@ class DockerSave:
         return self._known(CONFIG_TYPE, Digest.of(content), saved.config)
 
     def _layer(self, path: str, diff_id: Digest) -> Descriptor:
-        with closing(self._files.stream(path, 4)) as chunks:
+        with closing(self._files.stream(path, _MAGIC_BYTES)) as chunks:
             magic = b"".join(chunks)
+        if unknown := next((name for start, name in _NOT_IN_IMAGES.items() if magic.startswith(start)), ""):
+            message = f"the layer {path} in {self._files.name} is compressed with {unknown}, which no client can unpack"
+            raise InvalidArchiveError(message, hint="store the layer uncompressed, or compressed with gzip or zstd")
         compression = next((suffix for start, suffix in _COMPRESSIONS.items() if magic.startswith(start)), "")
         return self._known(LAYER_TYPE + compression, self._hash(path) if compression else diff_id, path)
 

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..errors import IntegrityError, InvalidArchiveError, InvalidDigestError, InvalidManifestError
+from ..errors import ImageError, IntegrityError, InvalidArchiveError, InvalidDigestError, InvalidManifestError
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType
 from ..oci.bounded_json import check_keys, parse_json
 from .consistency import check_content_present, check_layer_order
@@ -55,6 +55,9 @@ class ImageLayout:
         self._listed = {entry.digest: entry for entry in self._entries}
         self._subjects: dict[Digest, Digest | None] = {}
 
+    def __str__(self) -> str:
+        return self._files.name
+
     @property
     def is_empty(self) -> bool:
         """Whether the layout lists no image."""
@@ -96,10 +99,14 @@ class ImageLayout:
         """Yield the entries of all indexes, and of the indexes below them that the archive contains."""
         level: Sequence[Descriptor] = [entry for entry in self._entries if entry.is_index]
         for _ in range(DEPTH_MAX):
-            held = [entry for entry in level[:ENTRIES_MAX] if path_of(entry.digest) in self._files]
-            children = [child for entry in held for child in self._read(entry).children]
-            yield from children
-            level = [child for child in children if child.is_index]
+            held = {entry.digest: entry for entry in level if path_of(entry.digest) in self._files}
+            level = []
+            for entry in list(held.values())[:ENTRIES_MAX]:
+                # The children of one index at a time: those of 2,000 indexes would not fit into memory.
+                for child in self._read(entry).children:
+                    yield child
+                    if child.is_index and len(level) < ENTRIES_MAX:
+                        level.append(child)
 
     def has_tag(self, tag: str) -> bool:
         """Whether an entry has exactly this tag."""
@@ -132,8 +139,12 @@ class ImageLayout:
 
     def _read(self, entry: Descriptor) -> Manifest:
         path = self._sized(entry)
-        # A manifest without a mediaType has the one in its descriptor.
-        return Manifest.parse(self._files.read(path, MANIFEST_MAX_BYTES), entry.media_type, expected=entry.digest)
+        try:
+            # A manifest without a mediaType has the one in its descriptor.
+            return Manifest.parse(self._files.read(path, MANIFEST_MAX_BYTES), entry.media_type, expected=entry.digest)
+        except ImageError as error:
+            error.add_context(f"{path} in {self._files.name}")
+            raise
 
     def blob(self, blob: Descriptor) -> Generator[bytes, None, None]:
         """Stream a blob."""

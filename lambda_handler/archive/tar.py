@@ -26,6 +26,9 @@ HEADERS_MAX = 20_000
 EXTENDED_MAX_BYTES = 1024 * 1024
 """The longest extended header. The longest real ones carry extended attributes of 64 KiB each."""
 
+EXTENDED_TOTAL_BYTES = 16 * 1024 * 1024
+"""The limit for all extended headers together. Reading them takes time, and they compress a thousandfold."""
+
 NAME_MAX_CHARACTERS = 1024
 
 LINKS_MAX = 8
@@ -117,7 +120,7 @@ class _Window:
 
 def _members(tar: ByteRanges) -> Iterator[_Member]:
     """Iterate over the members; an extended header applies to the member that follows it."""
-    window, offset, extended = _Window(tar), 0, dict[str, str]()
+    window, offset, extended, extended_bytes = _Window(tar), 0, dict[str, str](), 0
     for _ in range(HEADERS_MAX):
         header = _header(window, offset)
         if header is None:
@@ -126,6 +129,9 @@ def _members(tar: ByteRanges) -> Iterator[_Member]:
         data, padded = offset + _BLOCK, -(-size // _BLOCK) * _BLOCK
         if header.type in _EXTENSIONS:
             extended |= _extension(window, header, data)
+            extended_bytes += size
+            if extended_bytes > EXTENDED_TOTAL_BYTES:
+                _refuse(tar, f"has more than {EXTENDED_TOTAL_BYTES} bytes of extended headers")
         else:
             _refuse_sparse(tar, header, extended)
             yield _member(tar, header, extended, Extent(data, size))

@@ -9,6 +9,7 @@ import urllib3
 from ..errors import DeadlineError, DeliveryError, UnavailableError
 from ..oci import RegistryHost
 from ..retry import Retry
+from ..wire import Wire, headers_for, pool_for, target_of
 
 _OPERATION = "PUT response"
 _SECONDS = 10.0
@@ -52,12 +53,13 @@ def _check(url: str) -> None:
 
 def _put(url: str, body: bytes, pool: urllib3.PoolManager) -> None:
     try:
-        response = pool.request(
+        target = target_of(url)
+        response = pool_for(pool, url).urlopen(
             "PUT",
-            url,
+            target,
             body=body,
             # S3 refuses any other content type, because the URL is signed for an empty one.
-            headers={"Content-Type": ""},
+            headers={"Content-Type": "", **headers_for(Wire(target, lambda: None))},
             timeout=urllib3.Timeout(total=_SECONDS),
             retries=False,
             redirect=False,

@@ -98,6 +98,9 @@ class EcrPublicRepository:
     unanswered: set[Digest] = field(default_factory=set)
     is_own: ClassVar[bool] = True
 
+    def __str__(self) -> str:
+        return str(self.repository)
+
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """
         Return the digests that *tags* point to now; tags that do not exist are omitted.
@@ -219,26 +222,28 @@ class EcrPublicRepository:
                 ],
             )
 
-    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return those of *digests* that no blob of this repository has."""
-        wanted = sorted(set(digests))
-        return frozenset(wanted).difference(*(self._available(batch) for batch in _batches(wanted)))
+    def blob_sizes(self, digests: Iterable[Digest]) -> Mapping[Digest, int | None]:
+        """Return the blobs of *digests* that this repository has, each with its size in bytes; None if not known."""
+        sizes: dict[Digest, int | None] = {}
+        for batch in _batches(sorted(set(digests))):
+            sizes |= self._available(batch)
+        return sizes
 
     def upload(self, blob: Descriptor, content: BlobOpener) -> None:
         """Upload a blob."""
         self.registry.upload(blob, content)
         self.written.add(blob.digest)
 
-    def _available(self, digests: Sequence[Digest]) -> frozenset[Digest]:
-        def call() -> frozenset[Digest]:
+    def _available(self, digests: Sequence[Digest]) -> Mapping[Digest, int | None]:
+        def call() -> Mapping[Digest, int | None]:
             with translated("ecr-public:BatchCheckLayerAvailability"):
                 layers = self.client.batch_check_layer_availability(
                     registryId=self.registry_id,
                     repositoryName=self.name,
                     layerDigests=[str(digest) for digest in digests],
                 )["layers"]
-                there = (each["layerDigest"] for each in layers if each["layerAvailability"] == "AVAILABLE")
-                return frozenset(map(Digest.parse, there))
+                there = [each for each in layers if each["layerAvailability"] == "AVAILABLE"]
+                return {Digest.parse(each["layerDigest"]): each.get("layerSize") or None for each in there}
 
         return self.retry.call("checking blobs", call, retry_access_denied=True)
 

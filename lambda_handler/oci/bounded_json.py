@@ -59,7 +59,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
         for key, value in pairs:
             if found[key] != value:
                 message = f"the key {truncated_repr(key)} is duplicated with different values"
-                raise ValueError(message)
+                raise InvalidManifestError(message)
     return found
 
 

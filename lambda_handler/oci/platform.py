@@ -7,6 +7,14 @@ from dataclasses import dataclass, replace
 
 from ..errors import InvalidPlatformError, truncated_repr
 
+_IMPLIED_VARIANTS = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
+"""
+The variant of an architecture without one.
+
+References:
+    containerd/platforms, ``normalizeArch``.
+"""
+
 _PART = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -49,15 +57,15 @@ class Platform:
         Whether an image for this platform matches *wanted*.
 
         A *wanted* platform without a variant matches every variant. ``arm64``
-        equals ``arm64/v8``, as in container tools, because most configs omit
-        that variant.
+        equals ``arm64/v8``, ``arm`` equals ``arm/v7`` and ``amd64`` equals
+        ``amd64/v1``, as in container tools, because most configs omit these.
         """
         same = (self.os, self.architecture) == (wanted.os, wanted.architecture)
         return same and wanted.variant in {"", self._full_variant}
 
     @property
     def _full_variant(self) -> str:
-        return self.variant or ("v8" if self.architecture == "arm64" else "")
+        return self.variant or _IMPLIED_VARIANTS.get(self.architecture, "")
 
     def with_variant_of(self, declared: Platform) -> Platform:
         """Return this platform with the declared variant if it has none."""

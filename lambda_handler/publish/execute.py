@@ -88,7 +88,12 @@ def _copy(plan: Plan, repository: PublicRepository, log: Log) -> None:
     copied: list[BlobCopy] = []
 
     def copy_blob(copy: BlobCopy) -> None:
-        repository.upload(copy.blob, lambda: _until_stopped(copy, stopped))
+        try:
+            repository.upload(copy.blob, lambda: _until_stopped(copy, stopped))
+        except ImageError as error:
+            where = "" if str(copy.origin) in error.message else f" in {copy.origin}"
+            error.add_context(f"a blob of {copy.manifest}{where}")
+            raise
         log.info(f"blob copied: {copy.blob.digest}", digest=str(copy.blob.digest), sizeBytes=copy.blob.size)
         copied.append(copy)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..errors import IntegrityError
 from ..oci import Digest
 from .content import Content
 from .plan import Observed, blobs_of
@@ -29,6 +30,9 @@ def observe(
             its digest before a tag is put. An index that the release makes is
             among neither the copied nor the given manifests.
         found: Where *tags* point, if that was just read.
+
+    Raises:
+        IntegrityError: A manifest states another size for a blob than the repository or another manifest.
     """
     wanted = {manifest.digest for manifest in content.carried}
     wanted |= {child.digest for manifest in content.given for child in manifest.children}
@@ -40,10 +44,31 @@ def observe(
     return Observed(
         tags=found,
         missing_images=missing_images,
-        missing_blobs=repository.missing_blobs(blobs_of(content, missing_images)),
+        missing_blobs=_missing_blobs(content, missing_images, repository),
         held={
             tag: repository.manifest(found[tag])
             for tag, manifest in content.referrer_tags.items()
             if found.get(tag) not in {None, manifest.digest}
         },
     )
+
+
+def _missing_blobs(
+    content: Content, missing_images: frozenset[Digest], repository: PublicRepository
+) -> frozenset[Digest]:
+    """
+    Return the blobs that the repository lacks.
+
+    Clients refuse an image whose manifest states a wrong size. An upload checks
+    the size, but a blob that exists is not uploaded.
+    """
+    blobs = list(blobs_of(content, missing_images))
+    digests = {blob.digest for _, blob in blobs}
+    there = repository.blob_sizes(digests)
+    sizes: dict[Digest, int] = {digest: size for digest, size in there.items() if size is not None}
+    for manifest, blob in blobs:
+        if (size := sizes.setdefault(blob.digest, blob.size)) != blob.size:
+            other = "another manifest states" if there.get(blob.digest) is None else "in the repository it has"
+            message = f"the manifest {manifest.digest} states {blob.size} bytes for {blob.digest}, but {other} {size}"
+            raise IntegrityError(message)
+    return frozenset(digests - there.keys())

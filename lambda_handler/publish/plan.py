@@ -60,9 +60,16 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class BlobCopy:
-    """A blob that the repository lacks, and where to read it. Two plans that differ only there are equal."""
+    """
+    A blob that the repository lacks.
+
+    Attributes:
+        manifest: The manifest that lists it, for messages.
+        origin: Where to read it. Two plans that differ only there are equal.
+    """
 
     blob: Descriptor
+    manifest: Digest
     origin: Origin = field(compare=False)
 
 
@@ -197,20 +204,16 @@ def make_plan(desired: Desired, observed: Observed) -> Plan:
     )
 
 
-def blobs_of(content: Content, missing_images: frozenset[Digest]) -> frozenset[Digest]:
-    """Return the blobs of the missing manifests, which are those that the repository may lack."""
-    return frozenset(
-        blob.digest
-        for manifest in content.carried
-        if manifest.digest in missing_images
-        for blob in manifest.blobs
-        if not blob.is_foreign
-    )
+def blobs_of(content: Content, missing_images: frozenset[Digest]) -> Iterator[tuple[Manifest, Descriptor]]:
+    """Yield the blobs of the missing manifests, which are those that the repository may lack."""
+    for manifest in content.carried:
+        if manifest.digest in missing_images:
+            yield from ((manifest, blob) for blob in manifest.blobs if not blob.is_foreign)
 
 
 def _blobs(content: Content, observed: Observed) -> Iterator[BlobCopy]:
     copies = {
-        blob.digest: BlobCopy(blob, content.origins[manifest.digest])
+        blob.digest: BlobCopy(blob, manifest.digest, content.origins[manifest.digest])
         for manifest in content.carried
         if manifest.digest in content.origins
         for blob in manifest.blobs

@@ -106,8 +106,8 @@ class PublicRepository(Origin, Protocol):
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return the digests of which the repository has no image, with or without a tag."""
 
-    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return the digests of which the repository has no blob."""
+    def blob_sizes(self, digests: Iterable[Digest]) -> Mapping[Digest, int | None]:
+        """Return the digests of which the repository has a blob, each with its size in bytes; None if not known."""
 
     def upload(self, blob: Descriptor, content: Callable[[], Generator[bytes, None, None]]) -> None:
         """

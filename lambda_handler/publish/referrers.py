@@ -95,14 +95,24 @@ def _referring_to(
             listed, is_whole = _listed_under(tagged, name, subject, origin, allowance)
             manifests |= listed
         else:
-            is_whole = not tagged.is_index
+            is_whole = not (tagged.is_index or _is_ordinary_image(tagged))
         tags |= {name: tagged} if is_whole else {}
     entries, by = origin.referrers(subject), f"the list of referrers of {subject}"
     allowance.take(entries)
     listed_by_registry = [read_listed(entry, by, origin, allowance) for entry in entries]
-    for root in (*listed_by_registry, *tags.values()):
+    for root in (*_referring(listed_by_registry, subject), *tags.values()):
         collect_with_descendants(root, origin, manifests, allowance)
     return manifests, tags
+
+
+def _referring(manifests: Sequence[Manifest], subject: Digest) -> Sequence[Manifest]:
+    """Return the manifests that have *subject*. A list may contain others, which a release does not publish."""
+    return [manifest for manifest in manifests if manifest.subject and manifest.subject.digest == subject]
+
+
+def _is_ordinary_image(manifest: Manifest) -> bool:
+    """Whether all layers are file systems. Some registries resolve any tag, also that of a signature, to an image."""
+    return all("tar" in layer.media_type for layer in manifest.blobs[1:])
 
 
 def _is_list(name: str) -> bool:
@@ -125,7 +135,7 @@ def _listed_under(
     allowance.take(tagged.children)
     by = f"the tag {name}"
     listed = [read_listed(entry, by, origin, allowance) for entry in tagged.children]
-    fitting = [manifest for manifest in listed if manifest.subject and manifest.subject.digest == subject]
+    fitting = _referring(listed, subject)
     for manifest in fitting:
         collect_with_descendants(manifest, origin, manifests, allowance)
     return manifests, len(fitting) == len(listed)

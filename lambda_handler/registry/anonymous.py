@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ..oci import RegistryHost
 from .auth import RegistryAuth
+from .redirects import host_in
 
 _NAME = re.compile(r"/v2/(?P<name>.+)/(?:manifests|blobs|referrers)/[^/]*")
 
@@ -23,5 +23,5 @@ class AnonymousAuth:
         parts = urlsplit(url)
         match = _NAME.fullmatch(parts.path)
         scope = f"repository:{match['name']}:pull" if match else ""
-        host = RegistryHost.parse(parts.netloc)
-        return self.auths.setdefault((str(host), scope), RegistryAuth(host, lambda: None, scope=scope))
+        host = host_in(url)
+        return self.auths.setdefault((parts.netloc, scope), RegistryAuth(host, lambda: None, scope=scope))

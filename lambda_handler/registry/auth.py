@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from ..errors import AccessError, ImageError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
 from .challenge import OPERATION, Challenge, refused
-from .failures import SERVER_ERRORS, THROTTLED, TRANSIENT, UNAUTHENTICATED, failure
+from .failures import SERVER_ERRORS, THROTTLED, TRANSIENT, UNAUTHENTICATED, failure, message_in
 from .redirects import REDIRECTS, RedirectChain
 from .transport import HttpResponse, Transport
 
@@ -147,11 +147,14 @@ class RegistryAuth:
         Raises:
             ThrottledError, UnavailableError: The registry is not available, which says nothing about its challenge.
         """
-        url, doing = f"{self.registry.url}/v2/", "GET /v2/"
-        response = transport.send("GET", url, {}, limit=TOKEN_RESPONSE_MAX_BYTES, doing=doing)
-        header = response.headers.get(_CHALLENGE)
+        doing = "GET /v2/"
+        chain = RedirectChain(f"{self.registry.url}/v2/", doing)
+        while (response := _get(chain, transport, {})).status in REDIRECTS and chain.on_origin_host:
+            chain.follow(response.headers.get("Location", ""))
+        # The challenge of another host is not for this registry.
+        header = response.headers.get(_CHALLENGE) if chain.on_origin_host else None
         if header is None and response.status in {THROTTLED, *TRANSIENT}:
-            error = failure(doing, self.registry, response.status)
+            error = failure(doing, self.registry, response.status, said=message_in(response.body))
             raise error
         self.has_credentials = self.has_credentials and header is not None
         return header
@@ -182,10 +185,10 @@ class RegistryAuth:
             if response.status == _OK:
                 self._use_bearer(challenge, response)
                 return True
-            self.refusal = f"the token endpoint {challenge.host} returned {response.status} for them"
+            self.refusal = f"the token endpoint {challenge.host} returned {_told(response, password)} for them"
         response = _ask(challenge, transport, None)
         if response.status != _OK:
-            why = f"its token endpoint {challenge.host} returned {response.status}"
+            why = f"its token endpoint {challenge.host} returned {_told(response, None)}"
             hint = self.hint or (_CHECK if response.status in UNAUTHENTICATED else None)
             raise refused(self.registry, why, hint=hint)
         self._use_bearer(challenge, response)
@@ -237,7 +240,7 @@ def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Ht
         url = chain.url if chain.hops else challenge.realm
         response = _post(url, transport, challenge.form(password if chain.on_origin_host else None))
     # These statuses say nothing about the credentials, so the caller retries.
-    message = f"{OPERATION} failed: {challenge.host} returned {response.status}"
+    message = f"{OPERATION} failed: {challenge.host} returned {_told(response, password)}"
     if response.status == THROTTLED:
         raise ThrottledError(message, operation=OPERATION)
     if response.status in SERVER_ERRORS:
@@ -247,7 +250,15 @@ def _ask(challenge: Challenge, transport: Transport, password: str | None) -> Ht
 
 def _get(chain: RedirectChain, transport: Transport, headers: Mapping[str, str]) -> HttpResponse:
     sent = headers if chain.on_origin_host else {}
-    return transport.send("GET", chain.url, sent, limit=TOKEN_RESPONSE_MAX_BYTES, doing=OPERATION)
+    return transport.send("GET", chain.url, sent, limit=TOKEN_RESPONSE_MAX_BYTES, doing=chain.doing)
+
+
+def _told(response: HttpResponse, password: str | None) -> str:
+    """Return the status and the message of a token endpoint, unless the message repeats a part of the password."""
+    said = message_in(response.body)
+    user, _, secret = (password or "").partition(":")
+    repeats = any(part and part in said for part in (user, secret))
+    return f"{response.status}: {said}" if said and not repeats else str(response.status)
 
 
 def _post(url: str, transport: Transport, fields: Mapping[str, str]) -> HttpResponse:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
-from ..errors import AccessError, truncated_repr
+from ..errors import AccessError, shown_url, truncated_repr
 from ..oci import RegistryHost
 from .header_fields import OfferedChallenge, parse_challenges
 from .redirects import with_tls
@@ -67,9 +67,9 @@ class Challenge:
         if any(each.scheme == _BASIC for each in challenges):
             return cls("")
         if realms:
-            raise refused(registry, f"its token endpoint {truncated_repr(realms[0][0])} is not an https URL")
+            raise refused(registry, f"its token endpoint {shown_url(realms[0][0])} is not an https URL")
         if any(each.scheme in {_BEARER, _BASIC} for each in offered):
-            raise refused(registry, f"its challenge is invalid or has no realm: {truncated_repr(header)}")
+            raise refused(registry, f"its challenge is invalid or has no realm: {shown_url(header)}")
         schemes = ", ".join(dict.fromkeys(each.scheme for each in offered)) or header
         raise refused(registry, f"it requires authentication with {truncated_repr(schemes)}; expected Bearer or Basic")
 
@@ -101,7 +101,7 @@ class Challenge:
     @property
     def host(self) -> str:
         """The host of the token endpoint, for messages."""
-        return urlsplit(self.realm).netloc[:100]
+        return urlsplit(self.realm).netloc.rpartition("@")[2][:100]
 
     def may_have_credentials_of(self, registry: RegistryHost, trusted: AbstractSet[RegistryHost] = frozenset()) -> bool:
         """

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from ..errors import (
     AccessError,
@@ -24,7 +25,7 @@ from ..errors import (
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Repository
 from .anonymous import AnonymousAuth
 from .auth import RegistryAuth
-from .failures import UNAUTHENTICATED, failure
+from .failures import THROTTLED, UNAUTHENTICATED, failure, message_in
 from .lists import NO_SUCH_LIST, is_list, manifest_type, next_page
 from .ranges import range_header, skipped
 from .redirects import REDIRECTS, RedirectChain
@@ -36,8 +37,6 @@ _ACCEPT = ", ".join(ManifestMediaType)
 _OK = 200
 _PARTIAL = 206
 _UNAUTHORIZED = 401
-_RANGE_REFUSED = frozenset({400, 405, 416, 501})
-"""Statuses with which registries refuse a range; the blob is then read from its beginning."""
 
 CHUNK_BYTES = 1024 * 1024
 """The largest chunk of a blob."""
@@ -133,8 +132,8 @@ class RegistryClient:
             self._request("HEAD", repository, reference)
         except NotFoundError:
             return False
-        except (RejectedError, AccessError):
-            # The registry may not support HEAD, or redirect it to a URL that is signed for GET.
+        except (RejectedError, AccessError, UnavailableError):
+            # The registry may not support HEAD, fail at it, or redirect it to a URL that is signed for GET.
             with suppress(NotFoundError):
                 self._request("GET", repository, reference)
                 return True
@@ -161,11 +160,11 @@ class RegistryClient:
         url = f"{repository.url}/referrers/{subject}"
         found: list[Descriptor] = []
         for _ in range(REFERRERS_PAGES_MAX):
-            response = self._authenticated("GET", url, doing=_LIST)
+            chain, response = self._authenticated("GET", url, doing=_LIST)
             if response.status in NO_SUCH_LIST or (response.status == _OK and not is_list(response)):
                 return found
             if response.status != _OK:
-                error = self._error(_LIST, response.status)
+                error = self.error(chain.doing, response.status, response.body, by=chain.host)
                 raise error
             found.extend(_listed(response))
             if len(found) > REFERRERS_MAX:
@@ -197,19 +196,20 @@ class RegistryClient:
         """
         url = f"{repository.url}/blobs/{digest}"
         chain, stream = self._follow(url, range_header(start, size))
-        if start and stream.status in _RANGE_REFUSED:
+        if start and (stream.status not in {_OK, _PARTIAL, THROTTLED} or stream.is_encoded(size, start)):
+            # Registries refuse a range with many statuses. The range of an encoded content says nothing about the blob.
             stream.close()
             chain, stream = self._follow(url, {})
         if stream.status not in {_OK, _PARTIAL}:
-            stream.close()
-            error = self._error(_BLOB, stream.status)
+            error = self.error(_BLOB, stream.status, stream.error_body(), by=chain.host)
             if chain.hops and isinstance(error, AccessError):
                 # The registry granted access, but its storage did not: the presigned URL may have expired.
                 raise UnavailableError(error.message, operation=error.operation, hint=error.hint)
             raise error
-        is_part = stream.status == _PARTIAL
+        is_part = stream.status == _PARTIAL and stream.length != size
         skip = skipped(start, stream.headers.get("Content-Range", ""), _BLOB) if is_part else start
-        for chunk in stream.chunks(CHUNK_BYTES):
+        chunks = stream.decoded(CHUNK_BYTES) if stream.is_encoded(size) else stream.chunks(CHUNK_BYTES)
+        for chunk in chunks:
             # An empty chunk would look like progress, and reset the retries.
             if skip < len(chunk):
                 yield chunk[skip:]
@@ -256,13 +256,15 @@ class RegistryClient:
         self, method: str, repository: Repository, reference: str, limit: int = MANIFEST_MAX_BYTES
     ) -> HttpResponse:
         url = f"{repository.url}/manifests/{reference}"
-        response = self._authenticated(method, url, limit)
+        chain, response = self._authenticated(method, url, limit)
         if response.status != _OK:
-            error = self._error(f"{method} manifest", response.status)
+            error = self.error(chain.doing, response.status, response.body, by=chain.host)
             raise error
         return response
 
-    def _authenticated(self, method: str, url: str, limit: int = MANIFEST_MAX_BYTES, doing: str = "") -> HttpResponse:
+    def _authenticated(
+        self, method: str, url: str, limit: int = MANIFEST_MAX_BYTES, doing: str = ""
+    ) -> tuple[RedirectChain, HttpResponse]:
         """Send a request and follow redirects; other hosts receive no credentials."""
         chain = RedirectChain(url, doing or f"{method} manifest")
 
@@ -274,17 +276,30 @@ class RegistryClient:
             auth = self.auth if chain.on_origin_host else self.anonymous.for_url(chain.url)
             response = auth.request(self.transport, send)
             if response.status not in REDIRECTS:
-                return response
+                return chain, response
             chain.follow(response.headers.get("Location", ""))
 
-    def _error(self, operation: str, status: int) -> RemoteError:
-        return failure(operation, self.auth.registry, status, hint=self._hint())
+    def error(self, doing: str, status: int, body: bytes, *, by: str = "") -> RemoteError:
+        """
+        Return the error for a failed request.
 
-    def _hint(self) -> str:
+        Args:
+            body: The body of the response, which may have a message.
+            by: The host that responded. Default: the registry.
+        """
+        said, own = message_in(body), urlsplit(self.auth.registry.url).netloc
+        hint = self._hint(status, said)
+        return failure(doing, self.auth.registry, status, hint=hint, said=said, by=by if by != own else "")
+
+    def _hint(self, status: int, said: str) -> str | None:
+        if status == THROTTLED:
+            is_anonymous = not (self.auth.has_credentials or self.auth.role_needs)
+            return "registries limit anonymous clients most: declare credentials for this one" if is_anonymous else None
         if self.auth.hint is not None:
             return self.auth.hint
         if not self.auth.role_needs:
-            return "the registry denies reading; check the credentials that are declared for it"
+            unless = "if the message of the registry names no other cause, " if said else ""
+            return f"{unless}check the credentials that are declared for it"
         return (
             f"allow {' and '.join(self.auth.role_needs)} on the repository in the role of the handler function and, "
             "if the repository is in another account, in its policy"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+
 from ..errors import (
     AccessError,
     NotFoundError,
@@ -9,6 +12,7 @@ from ..errors import (
     RemoteError,
     ThrottledError,
     UnavailableError,
+    truncated_repr,
 )
 from ..oci import RegistryHost
 
@@ -16,24 +20,28 @@ UNAUTHENTICATED = frozenset({400, 401, 403})
 """ECR Public returns 400 without a challenge for an unknown token, and 403 for an expired one."""
 
 THROTTLED = 429
-SERVER_ERRORS = range(500, 600)
+SERVER_ERRORS = frozenset({500, *range(502, 600)})
+"""Without 501: a method that is not implemented is not implemented the next time either."""
 
 TRANSIENT = frozenset({408, 421, 423, 424, 425, *SERVER_ERRORS})
 """Statuses that another attempt may resolve, such as timeouts and failed dependencies (424)."""
 
 _NOT_FOUND = 404
 
+_SAID_CHARACTERS = 400
+
 
 def failure(
-    operation: str, registry: RegistryHost, status: int, *, hint: str | None = None, said: str = ""
+    operation: str, registry: RegistryHost, status: int, *, hint: str | None = None, said: str = "", by: str = ""
 ) -> RemoteError:
     """
     Return the error for the status of a failed request.
 
     Args:
         operation: The request, e.g. ``GET manifest``.
-        hint: What to do if access is denied.
+        hint: What to do if access is denied or the rate is limited.
         said: The message of the registry.
+        by: The host that responded, if the registry has redirected to another one.
     """
     denied = status in UNAUTHENTICATED
     kind: type[RemoteError] = RejectedError
@@ -45,5 +53,22 @@ def failure(
         kind = ThrottledError
     elif status in TRANSIENT:
         kind = UnavailableError
-    message = f"{operation} failed: registry {registry} returned {status}{said and f': {said}'}"
-    return kind(message, operation=operation, hint=hint if denied else None)
+    who = f"{by}, to which registry {registry} redirects," if by else f"registry {registry}"
+    message = f"{operation} failed: {who} returned {status}{said and f': {said}'}"
+    return kind(message, operation=operation, hint=hint if denied or status == THROTTLED else None)
+
+
+def message_in(body: bytes) -> str:
+    """
+    Return the message in the response of a registry or token endpoint; empty if it has none.
+
+    References:
+        OCI distribution-spec v1.1, "Error Codes"; RFC 6749, 5.2. Docker Hub's token endpoint sends ``details``.
+    """
+    with suppress(ValueError, LookupError, TypeError, RecursionError, AttributeError):
+        data = json.loads(body)
+        error = data["errors"][0] if data.get("errors") else data
+        keys = ("message", "error_description", "details", "detail", "error", "code")
+        text = next((error[key] for key in keys if error.get(key) and isinstance(error[key], str)), "")
+        return text[:_SAID_CHARACTERS] if text.isprintable() else truncated_repr(text)
+    return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
-from ..errors import UnavailableError, truncated_repr
+from ..errors import UnavailableError, shown_url
 from .header_fields import parse_links
 from .redirects import is_same_host, with_tls
 from .transport import HttpResponse
@@ -67,7 +67,7 @@ def next_page(response: HttpResponse, url: str) -> str:
     text = response.headers.get("Link", "")
     links = parse_links(text)
     if links is None:
-        message = f"a list of {urlsplit(url).netloc} has an invalid Link header: {truncated_repr(text)}"
+        message = f"a list of {urlsplit(url).netloc} has an invalid Link header: {shown_url(text)}"
         raise UnavailableError(message, operation=_LIST)
     link = next((link for link in links if "next" in link.relations), None)
     if link is None:
@@ -76,5 +76,5 @@ def next_page(response: HttpResponse, url: str) -> str:
         target = with_tls(urljoin(url, link.target), url)
         if is_same_host(target, url):
             return target
-    message = f"a list of {urlsplit(url).netloc} continues on another host: {truncated_repr(link.target)}"
+    message = f"a list of {urlsplit(url).netloc} continues on another host: {shown_url(link.target)}"
     raise UnavailableError(message, operation=_LIST)

@@ -21,6 +21,7 @@ REDIRECTS_MAX = 5
 """Registries redirect once or twice; more redirects are a loop."""
 
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
+_LAST_DOT = re.compile(r"\.(?=(:[0-9]*)?$)")
 _NOT_ASCII = re.compile(r"[\x80-\xff]")
 
 
@@ -40,6 +41,11 @@ class RedirectChain:
     doing: str
     on_origin_host: bool = True
     hops: int = 0
+
+    @property
+    def host(self) -> str:
+        """The host of the current URL, for messages."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
 
     def follow(self, location: str) -> None:
         """
@@ -76,12 +82,12 @@ def target(url: str, location: str, doing: str) -> str:
         led = location.partition("#")[0] if _ABSOLUTE.match(location) else urldefrag(urljoin(url, location))[0]
         led = with_tls(led, url)
         parts = urlsplit(led)
-        to_loopback = RegistryHost.parse(parts.netloc if location else "").is_loopback
+        to_loopback = host_in(led if location else "").is_loopback
     except ValueError:
         # urljoin raises it too, for example for an unclosed bracket.
         message = f"{doing} failed: {here} sent a redirect without a valid location"
         raise UnavailableError(message, operation=doing) from None
-    from_loopback = RegistryHost.parse(here).is_loopback
+    from_loopback = host_in(url).is_loopback
     if parts.scheme != "https" and not (parts.scheme == "http" and to_loopback and from_loopback):
         message = f"{doing} failed: {here} redirects to plain {parts.scheme or 'nothing'}"
         raise AccessError(message, operation=doing)
@@ -89,6 +95,19 @@ def target(url: str, location: str, doing: str) -> str:
         message = f"{doing} failed: {here} redirects to this machine"
         raise AccessError(message, operation=doing)
     return led
+
+
+def host_in(url: str) -> RegistryHost:
+    """
+    Return the host of a URL, to compare it with a registry.
+
+    Hosts of storage may have underscores or end with a dot, unlike those of
+    registries; here, they have a hyphen instead, and no dot.
+
+    Raises:
+        ValueError: The URL has no valid host.
+    """
+    return RegistryHost.parse(_LAST_DOT.sub("", urlsplit(url).netloc.replace("_", "-")))
 
 
 def with_tls(target: str, url: str) -> str:

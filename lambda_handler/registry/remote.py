@@ -38,6 +38,9 @@ class RegistryRepository:
     retry: Retry
     declared: Repository | None = None
 
+    def __str__(self) -> str:
+        return str(self.repository)
+
     def resolve(self, reference: Reference) -> Manifest:
         """Read the manifest that *reference* points to now."""
         try:
@@ -46,10 +49,12 @@ class RegistryRepository:
             tag = reference.tag or ""
             return self._read(f"reading {reference}", lambda: self.client.read_tag(self.repository, tag))
         except NotFoundError as error:
-            message = f"the source image {reference} does not exist, or access is denied"
+            message = f"the source image {reference} does not exist, or access is denied: {error.message}"
             hint = "check the reference, and whether the registry requires credentials"
             if self.client.auth.role_needs:
                 hint = _ARCHIVED
+            # Registries return 404 for private images to clients whose credentials they refuse.
+            hint = self.client.auth.hint or hint
             raise NotFoundError(message, operation=error.operation, hint=hint) from error
         except ImageError as error:
             error.add_context(str(reference))
@@ -84,12 +89,14 @@ class RegistryRepository:
 
     def has_tag(self, tag: str) -> bool:
         """Whether a tag exists, without reading its manifest."""
-        return self.retry.call(f"checking {tag}", lambda: self.client.has(self.repository, tag))
+        check = functools.partial(self.client.has, self.repository, tag)
+        return self._named(f"{self.repository}:{tag}", lambda: self.retry.call(f"checking {tag}", check))
 
     def tagged(self, tag: str) -> Manifest | None:
         """Read the manifest that *tag* points to now; None if the tag does not exist."""
+        read = functools.partial(self.client.read_tag, self.repository, tag)
         try:
-            return self.retry.call(f"reading {tag}", lambda: self.client.read_tag(self.repository, tag))
+            return self._named(f"{self.repository}:{tag}", lambda: self.retry.call(f"reading {tag}", read))
         except NotFoundError:
             return None
 

@@ -57,7 +57,10 @@ class Secret:
         except (ValueError, RecursionError) as error:
             if isinstance(error, _DuplicateKeyError):
                 raise _refuse(arn, f"has the duplicate key {truncated_repr(str(error))}") from None
-            data = {"token": text.strip()}
+            data = text
+        if isinstance(data, str | int):
+            # A token without JSON may have digits only, which is JSON, too.
+            data = {"token": data if isinstance(data, str) and data != text else text.strip()}
         values = data if isinstance(data, dict) else {}
         for key in values:
             if key not in _KEYS and key.casefold() in {known.casefold() for known in _KEYS}:
@@ -104,7 +107,11 @@ def _credentials(data: Mapping[str, object], arn: str) -> Mapping[str, str]:
     token = values.get("token", "")
     if token and token.isascii() and token.isprintable():
         return {"token": token}
-    message = f"the secret {arn} has no credentials"
+    # Only a token of other characters is still here.
+    invalid = [key for key in ("username", "password", "token") if key in data and key not in values]
+    invalid += ["token"] if token else []
+    why = f": the value of {', '.join(invalid)} is not a string of printable characters" if invalid else ""
+    message = f"the secret {arn} has no credentials{why}"
     hint = 'set it to {"username": "…", "password": "…", "registry": "…"}, or to a token'
     raise CredentialsError(message, operation=OPERATION, hint=hint)
 

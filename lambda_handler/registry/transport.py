@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,8 +13,8 @@ from urllib.parse import urlsplit
 import urllib3
 
 from ..clock import Deadline
-from ..errors import IntegrityError, RejectedError, UnavailableError, truncated_repr
-from .wire import Wire, headers_for, pool_for
+from ..errors import IntegrityError, RejectedError, RemoteError, UnavailableError, truncated_repr
+from ..wire import Wire, headers_for, pool_for, target_of
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
@@ -40,6 +42,11 @@ _GZIP_EXTRA_BYTES = 1024
 
 _GZIP_FORMAT = 31
 """zlib's ``wbits`` for a gzip header and the largest window."""
+
+_NEW_CONNECTION = urllib3.exceptions.NewConnectionError
+
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
+"""OpenSSL's reasons for a server that responds in plain text."""
 
 _DIGITS = 20
 """A Content-Length with this many digits is invalid."""
@@ -104,6 +111,42 @@ class StreamingResponse:
             raise _broken(self.doing, error, self.deadline) from error
         finally:
             self.close()
+
+    def is_encoded(self, size: int | None, start: int = 0) -> bool:
+        """
+        Whether the body is the gzip of a blob of *size* bytes, requested from offset *start* on.
+
+        If it has the length of the blob, the header describes the layer itself, as many registries send it.
+        """
+        encoding = self.headers.get("Content-Encoding", "").strip().lower()
+        lengths = {None} if size is None else {None, size, size - start}
+        return size is not None and encoding in _GZIP and self.length not in lengths
+
+    def decoded(self, size: int) -> Iterator[bytes]:
+        """
+        Yield the body without gzip, in chunks of at most *size* bytes.
+
+        Raises:
+            UnavailableError: The body is not gzip, or incomplete; or as in ``chunks``.
+        """
+        decoder = zlib.decompressobj(_GZIP_FORMAT)
+        try:
+            for chunk in self.chunks(size):
+                plain = decoder.decompress(chunk, size)
+                while plain:
+                    yield plain
+                    plain = decoder.decompress(decoder.unconsumed_tail, size)
+        except zlib.error as error:
+            message = f"{self.doing} failed: the response has the encoding gzip, but is not a gzip file"
+            raise UnavailableError(message, operation=self.doing) from error
+        finally:
+            self.close()
+
+    def error_body(self) -> bytes:
+        """Return the beginning of the body of an error; empty if it cannot be read."""
+        with suppress(UnavailableError):
+            return _first(self, ERROR_MAX_BYTES)
+        return b""
 
     def close(self) -> None:
         """Close the connection, unless the body was read completely, which returns the connection to the pool."""
@@ -180,7 +223,7 @@ class Transport:
         connect, read = (CONNECT_SECONDS, READ_SECONDS) if body is None else (SEND_SECONDS, SEND_SECONDS)
         try:
             pool = pool_for(self.pool, url)
-            target = _target(url)
+            target = target_of(url)
             wire = Wire(target, lambda: self.deadline.check(where))
             response = pool.urlopen(
                 method,
@@ -198,14 +241,6 @@ class Transport:
                 raise self.deadline.error(where) from error
             raise _broken(where, error, self.deadline) from error
         return StreamingResponse(response, self.deadline, where, _length(method, response))
-
-
-def _target(url: str) -> str:
-    """Return the path and query of a URL, byte for byte."""
-    _, _, rest = url.partition("://")
-    start = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
-    target = rest[start:].partition("#")[0]
-    return target if target.startswith("/") else f"/{target}"
 
 
 def _length(method: str, response: urllib3.BaseHTTPResponse) -> int | None:
@@ -231,7 +266,7 @@ def _decoded(content: bytes, encoding: str, size: int, doing: str) -> bytes:
     Return at most the first *size* bytes of a content without its encoding.
 
     Requests accept no encoding, but static file servers send what they have.
-    Blobs are never decoded: for a layer, the header often describes the layer itself.
+    Blobs are decoded only if their length shows that they are encoded; see ``StreamingResponse.is_encoded``.
     """
     if encoding in _PLAIN or not content:
         return content
@@ -247,8 +282,23 @@ def _decoded(content: bytes, encoding: str, size: int, doing: str) -> bytes:
     raise UnavailableError(message, operation=doing)
 
 
-def _broken(doing: str, error: Exception, deadline: Deadline) -> UnavailableError:
+def _broken(doing: str, error: Exception, deadline: Deadline) -> RemoteError:
+    """Return the error for a connection that failed, with its cause. No other text of urllib3: it has whole URLs."""
     # No read waits beyond the deadline. If it has passed, the deadline is the cause, not the server.
     deadline.check(doing)
-    # Messages of urllib3 contain whole URLs, which may be presigned; host and type are enough.
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        message = f"{doing} failed: its certificate is not trusted: {cause.verify_message}"
+        hint = "the function trusts public certificate authorities; copy the image to a registry that has such one"
+        return RejectedError(message, operation=doing, hint=hint)
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
+        message = f"{doing} failed: it does not use TLS"
+        return RejectedError(message, operation=doing, hint="check the port; only loopback hosts may use plain HTTP")
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError) and not isinstance(error, _NEW_CONNECTION):
+        message = f"{doing} failed: no connection within {CONNECT_SECONDS:.0f} s"
+        return UnavailableError(message, operation=doing, hint="check whether the function can reach this host")
+    if isinstance(error, _NEW_CONNECTION):
+        is_unknown = "resolve" in str(error) or isinstance(error.__cause__, socket.gaierror)
+        what = "its host name cannot be resolved" if is_unknown else "it refuses connections"
+        return UnavailableError(f"{doing} failed: {what}", operation=doing, hint="check the host and the port")
     return UnavailableError(f"{doing} failed: incomplete response ({type(error).__name__})", operation=doing)

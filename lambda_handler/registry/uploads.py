@@ -10,7 +10,6 @@ restarted.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -27,12 +26,11 @@ from ..errors import (
     ThrottledError,
     UnavailableError,
     UploadLostError,
-    truncated_repr,
 )
 from ..oci import Descriptor, Repository
 from ..retry import Attempts, Retry
 from .auth import RegistryAuth
-from .failures import failure
+from .failures import failure, message_in
 from .transport import HttpResponse, Transport
 
 BlobOpener = Callable[[], Generator[bytes, None, None]]
@@ -55,7 +53,6 @@ that would cost more than the round trip that PATCH takes.
 """
 
 _RESPONSE_MAX_BYTES = 64 * 1024
-_SAID_CHARACTERS = 400
 """The maximum length of a registry's message: enough for IAM's message with two ARNs."""
 
 _ACTIONS = {_INITIATE: "InitiateLayerUpload", _STREAM: "UploadLayerPart", _COMMIT: "CompleteLayerUpload"}
@@ -184,7 +181,7 @@ class Uploads:
             f"allow ecr-public:{_ACTIONS[operation]} on the repository in the role of the handler function and, if the "
             "repository is in another account, in its policy"
         )
-        return failure(operation, self.repository.host, response.status, hint=hint, said=_said(response))
+        return failure(operation, self.repository.host, response.status, hint=hint, said=message_in(response.body))
 
 
 @dataclass(slots=True)
@@ -240,16 +237,3 @@ def verified(blob: Descriptor, content: Iterable[bytes]) -> Iterator[bytes]:
 
 def _lost(error: RemoteError) -> UploadLostError:
     return UploadLostError(error.message, operation=error.operation, hint=error.hint)
-
-
-def _said(response: HttpResponse) -> str:
-    """
-    Return the message of the first error in a response.
-
-    References:
-        OCI distribution-spec v1.1, "Error Codes".
-    """
-    with suppress(ValueError, LookupError, TypeError, RecursionError):
-        text = json.loads(response.body)["errors"][0]["message"]
-        return str(text)[:_SAID_CHARACTERS] if str(text).isprintable() else truncated_repr(text)
-    return ""

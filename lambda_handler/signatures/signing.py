@@ -234,7 +234,7 @@ def _upload(manifest: Manifest, contents: Collection[bytes], repository: PublicR
     """Upload those *contents* of a manifest that the repository lacks."""
     blobs = {blob.digest: blob for blob in manifest.blobs}
     by_digest = {Digest.of(content): content for content in contents}
-    for digest in sorted(repository.missing_blobs(by_digest)):
+    for digest in sorted(by_digest.keys() - repository.blob_sizes(by_digest).keys()):
         repository.upload(blobs[digest], functools.partial(_pieces, by_digest[digest]))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cdk_ecrpublic import CatalogError, ImageSettings
 from cdk_ecrpublic.catalog.model import Catalog, ManifestFile
@@ -174,8 +176,10 @@ def test_the_column_is_that_of_the_value(tmp_path: Path) -> None:
         ("images", "1:1: this is not a catalog; expected a mapping with repositories, one with registries and images"),
         ("{}", "1:1: this is not a catalog"),
         ("images: []", "1:1: the catalog: 'registries' is missing; add it"),
+        ("registry: acme\n", "1:1: this is not a catalog: it has 'registry', but no 'repositories'"),
+        ("defaults: {}\n", "1:1: this is not a catalog: it has 'defaults', but no 'repositories'"),
         ("repositories: {}\nimages: []", "1:1: the catalog: 'repositories' is an unknown key; allowed: registries"),
-        ("repositories: {}\n---\n", "2:1: the file has a second document; remove the '---'"),
+        ("repositories: {}\n---\na: 1\n", "2:1: the file has a second document; remove the '---'"),
         (
             "repositories:\n  - a: [\n",
             "3:1: is not YAML: while parsing a flow node expected the node content, but found",
@@ -293,3 +297,24 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     lines = refused(text, tmp_path).splitlines()
 
     assert (len(lines), lines[-1]) == (101, "and 150 more")
+
+
+CATALOG = f"""\
+registry: acme
+repositories:
+  agent:
+    images:
+      - {{digest: "{A}", tags: ["1"]}}
+"""
+
+
+@pytest.mark.parametrize("end", ["---\n", "---\n# the end\n", "...\n"])
+def test_reads_a_catalog_with_an_empty_document_after_it(tmp_path: Path, end: str) -> None:
+    assert listing(read(f"{CATALOG}{end}", tmp_path)) == listing(read(CATALOG, tmp_path))
+
+
+def test_reads_json_that_is_indented_with_tabs(tmp_path: Path) -> None:
+    text = json.dumps(yaml.safe_load(CATALOG), indent="\t")
+
+    assert "\t" in text
+    assert listing(read(text, tmp_path)) == listing(read(CATALOG, tmp_path))

@@ -144,8 +144,8 @@ OPERATIONS = {
     "DescribeImages of digests": Operation(IMAGE_DETAILS, lambda clients: repository(clients).tags_of([DIGEST])),
     "DescribeImages": Operation(IMAGE_DETAILS, lambda clients: repository(clients).missing_images([DIGEST])),
     "BatchCheckLayerAvailability": Operation(
-        {"layers": [{"layerDigest": str(DIGEST), "layerAvailability": "AVAILABLE"}], "failures": []},
-        lambda clients: repository(clients).missing_blobs([DIGEST]),
+        {"layers": [{"layerDigest": str(DIGEST), "layerAvailability": "AVAILABLE", "layerSize": 9}], "failures": []},
+        lambda clients: repository(clients).blob_sizes([DIGEST]),
     ),
     "PutImage": Operation(
         {"image": {"imageId": {"imageDigest": str(MANIFEST.digest), "imageTag": "1"}}},

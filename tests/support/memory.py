@@ -156,8 +156,8 @@ class MemoryRepository:
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         return frozenset(digests) - self.images.keys()
 
-    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        return frozenset(digests) - self.blobs.keys()
+    def blob_sizes(self, digests: Iterable[Digest]) -> Mapping[Digest, int | None]:
+        return {digest: len(self.blobs[digest]) for digest in digests if digest in self.blobs}
 
     def upload(self, blob: Descriptor, content: Callable[[], Iterable[bytes]]) -> None:
         received = b"".join(content())

@@ -72,7 +72,7 @@ def web_server() -> Iterator[WebServer]:
             server.asked.append(found)
             server.answer(self)
 
-        do_HEAD = do_POST = do_GET  # noqa: N815 - so http.server calls it
+        do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815 - so http.server calls it
 
         def log_message(self, *_: object) -> None:
             pass

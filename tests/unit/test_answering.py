@@ -13,6 +13,7 @@ from lambda_handler.clock import Deadline
 from lambda_handler.errors import DeliveryError
 from lambda_handler.log import Log
 from lambda_handler.retry import Retry
+from tests.support.web_server import send, web_server
 
 from .test_cloudformation_protocol import EVENT, NOW
 
@@ -96,3 +97,14 @@ def test_an_answer_address_out_of_reach_is_an_error_that_does_not_tell_it() -> N
         deliver("http://127.0.0.1:1/x?s3cret", b"{}", urllib3.PoolManager(), retry(Log(stream=stream)))
 
     assert "s3cret" not in f"{failure.value!r}{failure.value.__cause__!r}{stream.getvalue()}"
+
+
+@pytest.mark.parametrize(
+    "target", ["/arn%3aaws%3acfn%7cImage?Signature=a%2fb%2bc", "/a|b?X=1", "/a/../b?X=1", "/a?x=~%7E"]
+)
+def test_the_response_url_is_sent_byte_for_byte(target: str) -> None:
+    with web_server() as server:
+        server.answer = lambda request: send(request, 200)
+        deliver(f"{server.url}{target}", b"{}", urllib3.PoolManager(), retry())
+
+    assert server.paths == [target]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import random
 import tarfile
 import tracemalloc
@@ -12,8 +13,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from lambda_handler.archive import open_archive
-from tests.support.archives import saved
+from lambda_handler.errors import InvalidArchiveError
+from tests.support.archives import LAYOUT, MemoryObject, saved, tar_of
 
 MIB = 1024 * 1024
 LAYER_BYTES = 256 * MIB
@@ -78,4 +82,30 @@ def test_a_large_gzipped_archive_is_streamed(tmp_path: Path) -> None:
         tracemalloc.stop()
 
     assert hasher.hexdigest() == digest
+    assert peak < 24 * MIB
+
+
+def test_a_search_in_many_indexes_has_one_of_them_in_memory() -> None:
+    """The children of one index take ten times its JSON."""
+    kind = "application/vnd.oci.image.index.v1+json"
+    child = '{"mediaType":"a","digest":"sha256:%s","size":1}' % ("e" * 64)
+    indexes = [
+        f'{{"schemaVersion":2,"mediaType":"{kind}","x":{number},"manifests":[{",".join([child] * 9_000)}]}}'.encode()
+        for number in range(12)
+    ]
+    digests = [hashlib.sha256(index).hexdigest() for index in indexes]
+    entries = [
+        {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(index)}
+        for digest, index in zip(digests, indexes, strict=True)
+    ]
+    listed = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
+    files = {f"blobs/sha256/{digest}": index for digest, index in zip(digests, indexes, strict=True)}
+    archive = open_archive(MemoryObject(tar_of({**files, "oci-layout": LAYOUT, "index.json": listed})))
+
+    tracemalloc.start()
+    with pytest.raises(InvalidArchiveError, match="contains no image named"):
+        archive.find(f"sha256:{'f' * 64}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
     assert peak < 24 * MIB

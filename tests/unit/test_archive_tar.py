@@ -156,6 +156,11 @@ def sparse_of_gnu() -> bytes:
     return header("a", 0, tarfile.GNUTYPE_SPARSE) + bytes(1024)
 
 
+def large_pax() -> bytes:
+    record = b"1048576 a="
+    return header("a", 2**20, tarfile.XHDTYPE) + record + b"x" * (2**20 - len(record) - 1) + b"\n"
+
+
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "nothing": (lambda: b"", "is not a tar file: no header at byte 0"),
     "short": (lambda: b"x" * 100, "is not a tar file"),
@@ -174,6 +179,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "sparse of GNU": (sparse_of_gnu, "a sparse member, 'a'; create the archive without"),
     "sparse of pax": (lambda: pax(**{"GNU.sparse.major": "1"}) + header(), "a sparse member"),
     "headers without end": (lambda: header() * (tar.HEADERS_MAX + 1), "more than 20000 headers"),
+    "large pax headers": (lambda: large_pax() * 17 + header(), "more than 16777216 bytes of extended headers"),
     "pax headers without end": (lambda: pax(path="a") * (tar.HEADERS_MAX + 1), "more than 20000 headers"),
 }
 

@@ -149,7 +149,10 @@ def test_refuses_a_platform(text: str) -> None:
         ("linux/arm64", "linux/arm64/v8", True),
         ("linux/arm64/v9", "linux/arm64/v8", False),
         ("linux/arm/v7", "linux/arm/v6", False),
-        ("linux/arm", "linux/arm/v7", False),
+        ("linux/arm", "linux/arm/v7", True),
+        ("linux/arm", "linux/arm/v6", False),
+        ("linux/amd64", "linux/amd64/v1", True),
+        ("linux/amd64", "linux/amd64/v3", False),
         ("linux/amd64", "windows/amd64", False),
     ],
 )

@@ -403,3 +403,23 @@ def test_nothing_of_a_registry_s_refusal_of_a_secret_s_token_is_kept(servers: li
     found = RegistryClient(transport, logins.for_registry(repository, ARN).auth).read(repository, Digest.of(IMAGE))
 
     assert found.content == IMAGE
+
+
+@pytest.mark.parametrize(
+    ("secret", "token"), [("1234567890", "1234567890"), ('"ghp_x"', "ghp_x"), (" ghp_x\n", "ghp_x"), ("a.b", "a.b")]
+)
+def test_a_secret_that_is_only_a_token(servers: list[WebServer], secret: str, token: str) -> None:
+    servers[0].answer = lambda request: (
+        send(request, 200, IMAGE, TYPE) if request.headers["Authorization"] == f"Bearer {token}" else send(request, 403)
+    )
+
+    assert read(servers[0], secret) == IMAGE
+
+
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [('{"token": "x\\n"}', "token"), ('{"username": "me", "password": 1234}', "password"), ('{"token": 7}', "token")],
+)
+def test_an_invalid_value_of_a_secret_is_named(servers: list[WebServer], secret: str, key: str) -> None:
+    with pytest.raises(CredentialsError, match=f"has no credentials: the value of {key} is not a string"):
+        read(servers[0], secret)

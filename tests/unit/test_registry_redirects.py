@@ -140,6 +140,25 @@ def test_refuses_a_redirect_of_a_manifest_that_leads_astray(servers: list[WebSer
         asked.read_tag(repository, "1")
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://my_bucket.s3.amazonaws.com/k?X-Amz-Signature=a",
+        "https://my_bucket.storage.googleapis.com:443/k",
+        "https://blobs.example.com./k",
+        "https://blobs.example.com.:443/k",
+    ],
+)
+def test_follows_a_redirect_to_a_host_that_only_storage_has(location: str) -> None:
+    assert target("https://registry.example.com/v2/a/blobs/sha256:1", location, "GET blob") == location
+
+
+@pytest.mark.parametrize("host", ["localhost.", "127.0.0.1.:80", "LOCALHOST", "[::1]"])
+def test_no_name_of_this_machine_is_followed(host: str) -> None:
+    with pytest.raises((AccessError, UnavailableError)):
+        target("https://registry.example.com/v2/a/blobs/sha256:1", f"https://{host}/x", "GET blob")
+
+
 def test_redirects_of_a_manifest_without_end_are_ended(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 302, Location=request.path)
     asked, repository = client(servers[0])

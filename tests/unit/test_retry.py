@@ -237,6 +237,13 @@ def test_nothing_is_begun_after_the_deadline() -> None:
     assert failure.value.hint
 
 
+def test_the_error_before_the_deadline_is_told() -> None:
+    caller = Caller(THROTTLED, DeadlineError("ran out of time before reading"))
+
+    with pytest.raises(DeadlineError, match=r"ran out of time before reading \(THROTTLED: too fast\)"):
+        caller.run()
+
+
 def test_an_error_that_is_not_ours_is_let_through() -> None:
     caller = Caller()
 

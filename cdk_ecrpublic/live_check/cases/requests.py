@@ -89,7 +89,7 @@ def describe_images(target: Target) -> None:
     target.api("DescribeImageTags", nextToken="nonsense")
 
 
-@case(fidelity=("`BatchCheckLayerAvailability`",), handler=("ecr_public.repository.EcrPublicRepository.missing_blobs",))
+@case(fidelity=("`BatchCheckLayerAvailability`",), handler=("ecr_public.repository.EcrPublicRepository.blob_sizes",))
 def check_layers(target: Target) -> None:
     """Which layers are available: those of this repository, or of any?"""
     here, there = target.upload(LAYER), target.upload(b"in another repository", "other")

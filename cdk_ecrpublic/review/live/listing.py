@@ -31,7 +31,7 @@ class ListingClient(RegistryClient):
         if response.status == _NOT_FOUND:
             return False
         if response.status >= _BAD_REQUEST:
-            error = self._error("HEAD blob", response.status)
+            error = self.error("HEAD blob", response.status, response.body)
             raise error
         # The registry may redirect to its storage.
         return True
@@ -49,7 +49,7 @@ class ListingClient(RegistryClient):
         response = self._asked("GET", f"{repository.url}/tags/list?n=1", "tags")
         if response.status in {_OK, _NOT_FOUND}:
             return response.status == _OK
-        error = self._error("GET tags", response.status)
+        error = self.error("GET tags", response.status, response.body)
         raise error
 
     def tags(self, repository: Repository) -> list[str]:
@@ -66,7 +66,7 @@ class ListingClient(RegistryClient):
         for _ in range(TAG_PAGES_MAX):
             response = self._asked("GET", url, "tags")
             if response.status != _OK:
-                error = self._error("GET tags", response.status)
+                error = self.error("GET tags", response.status, response.body)
                 raise error
             found.extend(_tags(response.body))
             if not (following := next_page(response, url)):

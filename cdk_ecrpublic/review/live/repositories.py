@@ -34,9 +34,9 @@ class AnonymousRepository(ForeignRepository):
         """Raise an error, as ``tags_of`` does: the function will see the tags, so a guess would be wrong."""
         return self.tags_of(digests)
 
-    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return the digests of which the repository has no blob. Each needs a request."""
-        return frozenset(digest for digest in digests if not self._has_blob(digest))
+    def blob_sizes(self, digests: Iterable[Digest]) -> Mapping[Digest, int | None]:
+        """Return the digests of which the repository has a blob. Each needs a request."""
+        return {digest: None for digest in digests if self._has_blob(digest)}
 
     def _has_blob(self, digest: Digest) -> bool:
         return self.retry.call(f"looking for {digest}", lambda: self.has_blob(self.repository, digest))
@@ -57,9 +57,9 @@ class PendingRepository(EcrPublicRepository):
         """Return all of *digests*."""
         return frozenset(digests)
 
-    def missing_blobs(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Return all of *digests*."""
-        return frozenset(digests)
+    def blob_sizes(self, digests: Iterable[Digest]) -> Mapping[Digest, int | None]:  # noqa: ARG002
+        """Return no blob."""
+        return {}
 
     def manifest(self, digest: Digest, *, wait_seconds: float = 0.0) -> Manifest:  # noqa: ARG002
         """Raise NotFoundError."""

@@ -168,3 +168,11 @@ def headers_for(wire: Wire) -> dict[str, Any]:
     """
     exact = bool(_EXACT.fullmatch(wire.target))
     return {_WIRE: wire if exact else Wire("", wire.check)}
+
+
+def target_of(url: str) -> str:
+    """Return the path and query of a URL, byte for byte."""
+    _, _, rest = url.partition("://")
+    start = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    target = rest[start:].partition("#")[0]
+    return target if target.startswith("/") else f"/{target}"
