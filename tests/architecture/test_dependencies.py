@@ -56,6 +56,7 @@ LAYERS = {
     "lambda_handler.retry": handler("errors", "clock", "log"),
     "lambda_handler.concurrency": handler(),
     "lambda_handler.on_demand": handler(),
+    "lambda_handler.wire": handler(others=("urllib3",)),
     "lambda_handler.values": handler("errors"),
     "lambda_handler.oci": handler("errors"),
     "lambda_handler.archive": handler("errors", "oci"),

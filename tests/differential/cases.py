@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -99,6 +100,35 @@ def compressed(stage: Stage) -> None:
         return True
 
     stage.registry.behaviour = behaviour
+
+
+def compressed_config(stage: Stage) -> None:
+    stage.registry.push(_single(), "1")
+    wanted = json.loads(_single().manifest)["config"]["digest"]
+
+    def behaviour(request: BaseHTTPRequestHandler) -> bool:
+        if not request.path.endswith(f"/blobs/{wanted}"):
+            return False
+        content = gzip.compress(stage.registry.blobs[wanted])
+        send(request, 200, content, "application/octet-stream", Content_Encoding="gzip")
+        return True
+
+    stage.registry.behaviour = behaviour
+
+
+def two_sizes() -> Image:
+    """Two images that state different sizes for the same layer."""
+    one = _single()
+    manifest = json.loads(one.manifest)
+    manifest["layers"][0]["size"] += 7
+    other = Image(manifest=json.dumps(manifest).encode(), media_type=one.media_type, blobs=one.blobs, children=())
+    return index_of([entry(one, "linux/amd64"), entry(other, "linux/arm64")], one, other)
+
+
+def with_xz() -> bytes:
+    files = saved(tar_of({"a": b"1"}))
+    path = next(name for name in files if name.endswith("layer.tar"))
+    return tar_of({**files, path: lzma.compress(files[path])})
 
 
 def _single() -> Image:
@@ -353,11 +383,14 @@ CASES: Mapping[str, Sequence[Case]] = {
             reason="ECR Public stores a media type with each manifest, and here it is unknown.",
         ),
         Case(name="the correct type, compressed with gzip", arrange=compressed),
+        Case(name="a config that is compressed with gzip", arrange=compressed_config),
     ],
     "Ranges, after an interrupted download": [
         Case(name="any range", arrange=breaking(any_range), reason=_PATIENT),
         Case(name="ranges with both ends, 416 to others", arrange=breaking(only_closed), reason=_PATIENT),
         Case(name="416 to every range", arrange=breaking(lambda request, _: send(request, 416)), reason=_PATIENT),
+        Case(name="404 to every range", arrange=breaking(lambda request, _: send(request, 404)), reason=_PATIENT),
+        Case(name="503 to every range", arrange=breaking(lambda request, _: send(request, 503)), reason=_PATIENT),
         Case(
             name="ranges are ignored",
             arrange=breaking(lambda request, content: send(request, 200, content)),
@@ -400,6 +433,7 @@ CASES: Mapping[str, Sequence[Case]] = {
             reason="ECR Public stores no index without its images. By digest, set `platforms`.",
         ),
         Case(name="a size that differs from the manifest's", arrange=pushed(other_size)),
+        Case(name="two images that state different sizes for a layer", arrange=pushed(two_sizes)),
         Case(
             name="a duplicate key, with two values",
             arrange=pushed(changed(b'"mediaType"', b'"schemaVersion": 3, "mediaType"')),
@@ -415,6 +449,7 @@ CASES: Mapping[str, Sequence[Case]] = {
         Case(name="an OCI layout", arrange=filed(lambda: tar_of(layout_of((IMAGE, NAMES))))),
         Case(name="an OCI layout, gzipped", arrange=filed(lambda: gzip.compress(tar_of(layout_of((IMAGE, NAMES)))))),
         Case(name="a classic `docker save`", arrange=filed(lambda: tar_of(saved(tar_of({"a": b"1"}))))),
+        Case(name="a `docker save` with a layer in xz", arrange=filed(with_xz)),
         Case(
             name="a `docker save` that lists more images than it has",
             arrange=filed(lambda: tar_of(layout_of((as_docker_saves()[0], NAMES)))),
