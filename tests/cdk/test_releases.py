@@ -145,7 +145,8 @@ def test_an_app_may_have_a_lambda_handler_of_its_own(project: Project) -> None:
     image = project.push("mine")
     project.write_app("import lambda_handler\nassert lambda_handler.MINE\n" + release(image.digest, "1"))
 
-    project.deploy()
+    # This process has already imported the function.
+    assert project.cdk("deploy", "--require-approval", "never", own_process=True).returncode == 0
 
     assert project.tags() == {"1": image.digest}
 
