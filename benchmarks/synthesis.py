@@ -79,9 +79,11 @@ def _assets(tools: Tools) -> Section:
 def _packed(place: Path) -> Sample:
     """Zip a file, or all files of a folder."""
     files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    # CDK zips what is in the folder of an asset, without the name of that folder.
+    top = place.parent if place.is_file() else place
     with tempfile.TemporaryFile() as scrap:
         with zipfile.ZipFile(scrap, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for path in files:
-                archive.write(path, path.relative_to(place.parent))
+                archive.write(path, path.relative_to(top))
         zipped = scrap.tell()
     return {"zippedKb": zipped / 1000, "unpackedKb": sum(path.stat().st_size for path in files) / 1000}

@@ -40,6 +40,9 @@ _ASSETS = Path(__file__).parents[1] / "_assets"
 _DOCUMENTATION = re.compile(r'^([ \t]*)(?:"""(?s:.*?)"""|#.*)$', re.MULTILINE)
 """A docstring, or a line with a comment only."""
 
+_FOR_TOOLS = re.compile(r"  # (?:noqa|type: ignore).*$", re.MULTILINE)
+"""A comment for a linter."""
+
 
 def make_log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: ANN401 - of logs.LogGroup
     log_group = logs.LogGroup(scope, "Logs", removal_policy=RemovalPolicy.DESTROY, **options)
@@ -108,7 +111,7 @@ def handler_code() -> lambda_.Code:
 @functools.cache
 def _without_documentation() -> str:
     """
-    Return a folder with a copy of the code that is a third smaller: no comments, and empty docstrings.
+    Return a folder with a copy of the code that is a third smaller: without comments and docstrings.
 
     All lines keep their numbers, so that a traceback fits the source.
     """
@@ -120,13 +123,17 @@ def _without_documentation() -> str:
     for file in source.rglob("*.py"):
         copy = Path(folder, source.name, file.relative_to(source))
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(_DOCUMENTATION.sub(_empty, file.read_text("utf-8")).encode())
+        copy.write_bytes(_DOCUMENTATION.sub(_empty, _FOR_TOOLS.sub("", file.read_text("utf-8"))).encode())
     return folder
 
 
 def _empty(found: re.Match[str]) -> str:
-    text = found[0].lstrip()
-    return "" if text.startswith("#") else f'{found[1]}""' + "\n" * text.count("\n")
+    """Return the lines of a docstring or comment without their text. A docstring may be all that a block has."""
+    text, indent = found[0].lstrip(), found[1]
+    following = found.string[found.end() :].lstrip("\n")
+    is_needed = not (following.startswith(indent) and following[len(indent) :][:1].strip())
+    statement = f'{indent}""' if is_needed and not text.startswith("#") else ""
+    return statement + "\n" * text.count("\n")
 
 
 def fix_logical_id(construct: IConstruct, logical_id: str) -> None:
