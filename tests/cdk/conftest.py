@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -41,7 +42,7 @@ class Project:
             own_process: Whether cdk runs the app. Default: the app is synthesized in
                 this process if it needs nothing from cdk, and cdk gets the result.
         """
-        options = () if own_process else self._synthesized()
+        options = () if own_process or "--app" in arguments else self._synthesized()
         return subprocess.run(
             ["cdk", *arguments, *options, "--ci", "--no-color"],
             cwd=self.folder,
@@ -53,9 +54,9 @@ class Project:
             timeout=120,
         )
 
-    def deploy(self) -> str:
+    def deploy(self, *, own_process: bool = False) -> str:
         """Deploy, which has to succeed."""
-        result = self.cdk("deploy", "--require-approval", "never")
+        result = self.cdk("deploy", "--require-approval", "never", own_process=own_process)
         assert result.returncode == 0, result.stdout
         return result.stdout
 
@@ -71,7 +72,8 @@ class Project:
 
         Starting Python, and Node.js with aws-cdk-lib, takes four seconds of CPU time; here, they run already.
         """
-        source = (self.folder / "app.py").read_text()
+        app = self.folder / "app.py"
+        source = app.read_text() if app.exists() else ""
         if _NEW_APP not in source or (self.folder / "cdk.context.json").exists():
             # Only the command line gives an app its context.
             return ()
@@ -81,7 +83,8 @@ class Project:
         program = compile(source.replace(_NEW_APP, new_app), "app.py", "exec")
         with chdir(self.folder), patch.dict(os.environ, environment(self.sandbox)):
             exec(program, {"__name__": "__main__"})  # noqa: S102 - the test's own app
-        return "--app", str(output)
+        lacks_context = "missing" in json.loads((output / "manifest.json").read_text())
+        return () if lacks_context else ("--app", str(output))
 
     def push(self, name: str, *tags: str) -> Image:
         """Push an image for two platforms that differs from others by its name."""

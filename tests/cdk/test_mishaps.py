@@ -103,11 +103,12 @@ def test_the_old_image_is_deleted_before_a_rollback(project: Project) -> None:
 def test_a_hotswap_deployment_puts_no_tag(project: Project) -> None:
     before, after = project.push("before"), project.push("after")
     project.write_app(release(before.digest, "1", "latest"))
-    project.deploy()
+    # cdk tells the app that it will hotswap.
+    project.deploy(own_process=True)
 
     project.write_app(release(after.digest, "2", "latest"))
     for option in ("--hotswap", "--hotswap-fallback"):
-        result = project.cdk("deploy", option, "--require-approval", "never")
+        result = project.cdk("deploy", option, "--require-approval", "never", own_process=True)
 
         assert (result.returncode, "(no changes)" in result.stdout) == (0, True), result.stdout
         assert project.tags() == {"1": before.digest, "latest": before.digest}
