@@ -1,4 +1,4 @@
-"""What two clients would read differently in an archive is refused: a key twice, or in other letters."""
+"""Refuses JSON that two clients would read differently: a duplicate key, or a key in another case."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CASES: Mapping[str, tuple[Mapping[str, bytes], str, bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_refuses_what_other_clients_would_read_differently(case: str) -> None:
+def test_refuses_keys_that_other_clients_would_read_differently(case: str) -> None:
     files, name, old, new = CASES[case]
     assert old in files[name]
     changed = tar_of({**files, name: files[name].replace(old, new, 1)})
@@ -40,12 +40,12 @@ def test_refuses_what_other_clients_would_read_differently(case: str) -> None:
 
 
 @pytest.mark.parametrize("files", [LAYOUT, SAVED], ids=["a layout", "a docker save"])
-def test_takes_the_same_without(files: dict[str, bytes]) -> None:
+def test_accepts_the_same_archive_without_such_keys(files: dict[str, bytes]) -> None:
     assert open_archive(MemoryObject(tar_of(files))).find("").blobs
 
 
 def test_accepts_unknown_keys() -> None:
-    """Docker has written more than the specification has."""
+    """Docker has written keys that the specification does not have."""
     config = SAVED[CONFIG].replace(b"{", b'{"docker_version": "20", "Size": 3, "container_config": {"OS": "x"}, ', 1)
 
     assert open_archive(MemoryObject(tar_of({**SAVED, CONFIG: config}))).find("").blobs
