@@ -31,7 +31,7 @@ def image() -> Image:
 
 @pytest.fixture
 def folder(tmp_path: Path, image: Image) -> Path:
-    """A layout in a folder, as skopeo reads it."""
+    """Return the address of a layout in a folder, as skopeo expects it."""
     for name, content in layout_of((image, {NAME: "1.4"})).items():
         path = tmp_path / "layout" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Servers that behave unusually, and that container tools nevertheless read."""
+"""Servers that behave unusually, but that container tools can read."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def test_a_server_without_head(publisher: Publisher, upstream: UpstreamRegistry,
 
 
 @pytest.mark.parametrize("position", [0, 1], ids=["config", "layer"])
-def test_a_blob_with_an_encoding_that_nobody_asked_for(
-    publisher: Publisher, upstream: UpstreamRegistry, position: int
-) -> None:
+def test_a_blob_with_an_unrequested_encoding(publisher: Publisher, upstream: UpstreamRegistry, position: int) -> None:
     manifest = json.loads(BIG.manifest)
     wanted = [manifest["config"], *manifest["layers"]][position]["digest"]
     ranges = []
@@ -61,7 +59,7 @@ def test_a_blob_with_an_encoding_that_nobody_asked_for(
         ranges.append(request.headers.get("Range"))
         content = gzip.compress(BIG.blobs[wanted])
         if len(ranges) == 1 and position:
-            # The connection is lost within the layer.
+            # The connection breaks within the layer.
             head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(content)}\r\n\r\n"
             request.wfile.write(head.encode() + content[:150_000])
             request.close_connection = True

@@ -1,4 +1,4 @@
-"""Errors have what the registry says, and name the host that responded, the manifest and the blob."""
+"""Errors contain the message of the registry, and name the host that responded, the manifest and the blob."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def source(upstream: UpstreamRegistry, **more: str) -> Mapping[str, object]:
 
 
 def answering(path: str, answer: Callable[[Request], object]) -> Callable[[Request], bool]:
-    """Return a behaviour that answers requests with *path* in their path."""
+    """Return a behavior that responds to requests with *path* in their path."""
 
     def behave(request: Request) -> bool:
         if path not in request.path:
@@ -191,7 +191,7 @@ def test_a_corrupt_manifest_of_a_layout_names_it(publisher: Publisher, bucket: B
     ],
     ids=["next page", "query of a realm", "password in a realm"],
 )
-def test_no_address_with_a_secret_is_shown(
+def test_no_error_shows_a_url_with_a_secret(
     publisher: Publisher,
     upstream: UpstreamRegistry,
     headers: Mapping[str, str],

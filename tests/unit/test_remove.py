@@ -22,7 +22,7 @@ LEFT_BEHIND = "/cdk-ecrpublic/state/123456789012/acme--agent/00/eu-west-1.Agent.
 @dataclass
 class Ledger:
     """
-    Who owns what.
+    Who owns which tags and images.
 
     Attributes:
         looks: The answers to successive queries; the last one is repeated.
