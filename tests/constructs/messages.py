@@ -14,7 +14,7 @@ def warnings(stack: Stack) -> list[str]:
     Return the warnings of a stack in a complete app.
 
     This does not use ``Annotations.find_warning``, because jsii knows the type of
-    if something else has loaded it before.
+    its result only if something else has loaded that type before.
     """
     app = stack.node.root
     assert isinstance(app, App)

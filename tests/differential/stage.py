@@ -1,4 +1,4 @@
-"""What a case is played on: two registries on this machine, or a file; and what came of it."""
+"""The environment of a case: two registries on this machine or a file, and the result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READ, REFUSED, NONE = "read", "refused", "none"
 @dataclass
 class Stage:
     """
-    Two registries, of which the first is asked, and a folder for files.
+    Two registries, the first of which receives the requests, and a folder for files.
 
     Attributes:
         archive: The file that is given instead, once there is one.
