@@ -59,7 +59,7 @@ def test_a_tag_is_moved_by_hand_between_deployments(project: Project) -> None:
     assert project.tags() == {"1": first.digest, "2": second.digest, "latest": second.digest}
 
 
-def test_the_third_of_five_tags_fails(project: Project) -> None:
+def test_a_release_fails_at_the_third_of_five_tags(project: Project) -> None:
     before, after = project.push("before"), project.push("after")
     tags = ["1", "1.2", "1.2.3", "stable", "latest"]
     project.write_app(release(before.digest, *tags))
@@ -76,7 +76,7 @@ def test_the_third_of_five_tags_fails(project: Project) -> None:
     assert project.tags() == dict.fromkeys(tags, before.digest)
 
 
-def test_the_old_image_is_deleted_before_a_rollback(project: Project) -> None:
+def test_the_old_image_was_deleted_before_a_rollback(project: Project) -> None:
     """Only its publisher can push it again. The stack says so, and then continues."""
     before, after = project.push("before"), project.push("after")
     project.write_app(release(before.digest, "1"))

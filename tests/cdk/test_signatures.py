@@ -148,7 +148,7 @@ def test_a_missing_signature_is_noticed(project: Project, key: str) -> None:
     assert f"{image.digest} has no valid signature made with {key}" in " ".join(verified.stdout.split())
 
 
-def test_a_key_of_the_same_stack(project: Project) -> None:
+def test_signs_with_a_key_of_the_same_stack(project: Project) -> None:
     image = project.push("first")
     project.write_app(OWN_KEY.format(digest=image.digest))
     before = plan_any(project)

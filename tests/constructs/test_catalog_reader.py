@@ -159,7 +159,7 @@ def test_reports_all_problems_of_a_file_with_their_lines(name: str) -> None:
     assert re.match(rf"^{re.escape(str(CATALOGS / name))}:\d+:\d+: ", str(failure.value))
 
 
-def test_the_column_is_that_of_the_value(tmp_path: Path) -> None:
+def test_an_error_has_the_column_of_the_value(tmp_path: Path) -> None:
     text = f'- name: agent\n  dmap: {{"{A}": ["1.0", a/b]}}\n'
 
     assert refused(text, tmp_path, destination=ACME).startswith("2:93: images[0].dmap.sha256:aaaaaaaaaaaa…[1]: 'a/b'")
@@ -208,7 +208,7 @@ def test_refuses_exponentially_nested_aliases_immediately(tmp_path: Path) -> Non
     assert "2:8: *l0 is an alias; aliases are not allowed: repeat the value" in refused(levels, tmp_path)
 
 
-def test_refuses_what_is_not_utf_8(tmp_path: Path) -> None:
+def test_refuses_files_that_are_not_utf_8(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_bytes(b"repositories:\n  \xff: 1")
 
     with pytest.raises(CatalogError, match=r"catalog\.yaml:2:3: is not UTF-8 from here; save the file as UTF-8"):
@@ -311,7 +311,7 @@ repositories:
 
 
 @pytest.mark.parametrize("end", ["---\n", "---\n# the end\n", "...\n"])
-def test_reads_a_catalog_with_an_empty_document_after_it(tmp_path: Path, end: str) -> None:
+def test_reads_a_catalog_followed_by_an_empty_document(tmp_path: Path, end: str) -> None:
     assert listing(read(f"{CATALOG}{end}", tmp_path)) == listing(read(CATALOG, tmp_path))
 
 

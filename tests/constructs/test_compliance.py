@@ -113,7 +113,7 @@ def test_all_sources_together_violate_only_that_rule(everything: Everything) -> 
     assert on_everything(everything) == LOGIN | PRIVATE_LOGIN
 
 
-def test_the_validation_of_cdk_itself_finds_nothing(everything: Everything) -> None:
+def test_the_validation_of_the_cdk_finds_nothing(everything: Everything) -> None:
     everything.provide()
     everything.publish_all(*NEEDS)
     s3.CfnBucket(everything.around, "Wrong").add_property_override("Nonsense", "")

@@ -155,7 +155,7 @@ def test_monitors_of_a_stack_share_the_function_but_not_their_state() -> None:
     assert [len(each["stacks"][0]["resources"]) for each in sent(template)] == [1, 1]
 
 
-def test_without_repairs_it_may_only_read() -> None:
+def test_without_repairs_the_function_may_only_read() -> None:
     def actions(**options: Any) -> set[str]:
         stack = new_stack()
         PublicImageMonitor(stack, "Monitor", images=image(stack), **options)

@@ -51,7 +51,7 @@ def test_a_tag_is_rendered_as_its_digest() -> None:
     assert warnings(stack) == []
 
 
-def test_a_reference_keeps_its_tag_beside_the_digest() -> None:
+def test_a_reference_keeps_its_tag_in_addition_to_the_digest() -> None:
     stack = declare({FAR: DIGEST}, ImageSource.registry("ghcr.io/acme/agent:1"))
 
     assert properties(stack)["Source"] == {"Image": {"Reference": f"ghcr.io/acme/agent:1@{DIGEST}"}}
@@ -205,7 +205,7 @@ def test_the_command_line_gets_the_account_of_the_stack(tmp_path: Path) -> None:
     assert registries == {"123456789012": "123456789012", "-": "", "acme": "acme"}
 
 
-def test_the_command_line_gets_every_name_pinned_or_not(tmp_path: Path) -> None:
+def test_the_command_line_gets_every_name_whether_pinned_or_not(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path), context={FAR: DIGEST})
     stack = Stack(app, "Agent", env=SOMEWHERE)
     repository = PublicRepository.from_repository_name(stack, "Repository", "acme/agent")

@@ -254,7 +254,7 @@ def test_a_large_or_non_ascii_manifest_becomes_an_object_that_only_the_function_
     assert read["Resource"]["Fn::Join"][1][-1] == f"/{source['Key']}"
 
 
-def test_a_copy_gives_the_function_its_whole_time(stack: Stack) -> None:
+def test_a_copy_gets_the_maximum_time_of_the_function(stack: Stack) -> None:
     image(stack, source=ImageSource.registry("ghcr.io/acme/agent:1"))
 
     assert resource(stack)["Properties"]["ServiceTimeout"] == "960"

@@ -127,7 +127,7 @@ def test_the_function_may_read_the_private_parts_of_an_index() -> None:
     assert sorted(names) == ["amd", "arm"]
 
 
-def test_an_asset_is_in_private_ecr(tmp_path: Any) -> None:
+def test_the_function_may_read_the_scans_of_an_asset_in_private_ecr(tmp_path: Any) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
 
     def source(stack: Stack) -> IImageSource:

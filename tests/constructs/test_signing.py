@@ -97,7 +97,7 @@ def test_accepts_a_key_of_the_stack(stack: Stack) -> None:
     assert properties(stack)["SignWith"]["KmsKeyArn"] == {"Fn::GetAtt": [logical_id, "Arn"]}
 
 
-def test_a_required_signature_may_not_sign(stack: Stack, key: kms.IKey) -> None:
+def test_a_required_signature_does_not_grant_signing(stack: Stack, key: kms.IKey) -> None:
     required = RequiredSignature.kms(key, repository="ghcr.io/acme/agent")
 
     image(stack, ReleaseRule.required_signatures([required]))

@@ -155,7 +155,7 @@ def test_refuses_an_image_that_lacks_a_platform(publisher: Publisher, platforms:
     assert publisher.is_empty()
 
 
-def test_refuses_a_single_image_of_another_platform(publisher: Publisher) -> None:
+def test_refuses_a_single_image_for_another_platform(publisher: Publisher) -> None:
     publisher.push(build_image({"a": b"1"}, platforms=("linux/arm64",)), "v1")
 
     with pytest.raises(RuleViolationError, match="no image for linux/amd64; its platforms are: linux/arm64"):

@@ -78,7 +78,7 @@ def test_a_rollback_is_not_fooled_by_a_stale_read(cloudformation: CloudFormation
     [{"ImageTags": ["other"]}, {"RepositoryName": "acme/other"}],
     ids=["the tag was declared elsewhere", "the repository was another"],
 )
-def test_a_rollback_takes_a_tag_back_from_another_resource_in_spite_of_a_stale_read(
+def test_a_rollback_takes_a_tag_back_from_another_resource_despite_a_stale_read(
     cloudformation: CloudFormation, registry: Registry, tried: dict[str, object]
 ) -> None:
     """The image is the same before and after, but another resource owned the tag for a moment."""

@@ -120,7 +120,7 @@ def test_names_values_that_are_known_only_at_deployment(tmp_path: Path) -> None:
     assert [str(each) for each in unknowns(image.properties)] == ["<Fn::ImportValue elsewhere>"]
 
 
-def test_an_app_without_images_has_none(tmp_path: Path) -> None:
+def test_accepts_an_app_without_images(tmp_path: Path) -> None:
     assert synthesize(tmp_path, lambda app: Stack(app, "Empty")).images == ()
 
 

@@ -46,7 +46,7 @@ def record(**fields: object) -> str:
     return json.dumps({"version": 1, "stack": "arn", "request": "1", "sent": 1, "tags": [], **fields})
 
 
-def test_a_catalog_entry_that_is_bumped_in_place(images: World, cloud: Cloud) -> None:
+def test_names_the_owner_of_tags_of_a_catalog_entry_bumped_in_place(images: World, cloud: Cloud) -> None:
     """In a typical release, another logical id takes over the tags of the previous one."""
     cloud.deploy(write_app(images.folder, {"V142": declare(OLD.digest, "1.4.2", "1.4", "latest")}))
     after = {"V143": declare(NEW.digest, "1.4.3", "1.4", "latest")}
@@ -57,7 +57,7 @@ def test_a_catalog_entry_that_is_bumped_in_place(images: World, cloud: Cloud) ->
     assert "1.4, latest: taken over from V142, which this change removes" in lines(images, after)
 
 
-def test_a_tag_that_moves_from_one_declaration_to_another(images: World, cloud: Cloud) -> None:
+def test_names_the_owner_of_a_tag_that_moves_to_another_declaration(images: World, cloud: Cloud) -> None:
     cloud.deploy(write_app(images.folder, {"A": declare(OLD.digest, "1", "latest"), "B": declare(NEW.digest, "2")}))
     after = {"A": declare(OLD.digest, "1"), "B": declare(NEW.digest, "2", "latest")}
 
@@ -70,7 +70,7 @@ def test_a_tag_that_moves_from_one_declaration_to_another(images: World, cloud: 
     assert "latest: taken over from A, which no longer declares it" in lines(images, after)
 
 
-def test_a_tag_that_was_pushed_by_hand(images: World, cloud: Cloud) -> None:
+def test_recognizes_a_tag_that_was_pushed_by_hand(images: World, cloud: Cloud) -> None:
     images.push(OLD, "latest")
     after = {"Release": declare(NEW.digest, "1", "latest")}
     cloud.deploy(write_app(images.folder, {"Release": declare(NEW.digest, "1")}))
@@ -108,7 +108,7 @@ FIRST: dict[str, object] = {
     ],
     ids=["removes", "removes many", "may move", "took it over", "version 0.1"],
 )
-def test_a_tag_of_another_stack(images: World, cloud: Cloud, name: str, text: str) -> None:
+def test_names_the_owner_of_a_tag_of_another_stack(images: World, cloud: Cloud, name: str, text: str) -> None:
     images.push(OLD, "latest")
     cloud.plane.parameters[name] = text
     after = {"Release": declare(NEW.digest, "latest", StateParameterName=f"/cdk-ecrpublic/{HOME}/Agent.Release")}

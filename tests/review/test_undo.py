@@ -100,7 +100,7 @@ def test_an_immutable_tag_stays_as_well(images: World, cloud: Cloud) -> None:
     assert images.tags() == {"1.4.2": NEW.digest}
 
 
-def test_many_new_tags_are_one_line(images: World, cloud: Cloud) -> None:
+def test_many_new_tags_are_shown_in_one_line(images: World, cloud: Cloud) -> None:
     del cloud
     releases = {f"Release{number}": declare(NEW.digest, f"1.{number}") for number in range(8)}
     folder, _ = plan(images, releases)

@@ -66,7 +66,7 @@ def test_a_deployed_copy_by_digest_no_longer_needs_its_source(world: World, pinn
     assert run("verify", pinned).exit_code == 0
 
 
-def test_a_copy_of_a_tag_that_is_gone_is_unchanged(world: World, mutable: Path) -> None:
+def test_a_copy_of_a_missing_source_tag_is_unchanged(world: World, mutable: Path) -> None:
     remove(world, UPSTREAM, imageTag="v1")
 
     result = run("plan", mutable)
@@ -100,7 +100,7 @@ def test_drift_is_shown_and_not_corrected(world: World, pinned: Path) -> None:
     assert run("verify", pinned).exit_code == 1
 
 
-def test_an_image_that_is_gone_has_drifted(world: World, pinned: Path) -> None:
+def test_a_missing_image_is_drift(world: World, pinned: Path) -> None:
     remove(world, HOME, imageDigest=FIRST.digest)
 
     assert f"image {FIRST.digest} is missing" in run("plan", pinned).stdout

@@ -46,7 +46,7 @@ def outcomes(api: Api, count: int) -> list[bool]:
         ("ServiceUnavailable", 503),
     ],
 )
-def test_an_error_by_its_code(sandbox: Sandbox, api: Api, other: Image, code: str, status: int) -> None:
+def test_returns_an_error_by_code(sandbox: Sandbox, api: Api, other: Image, code: str, status: int) -> None:
     sandbox.faults.add(Fault(operation="PutImage", code=code, message="because"))
 
     refusal = api.refused_put(other, "1")
@@ -56,7 +56,7 @@ def test_an_error_by_its_code(sandbox: Sandbox, api: Api, other: Image, code: st
 
 
 @pytest.mark.parametrize(("code", "status"), [("TOOMANYREQUESTS", 429), ("DENIED", 403), ("NAME_UNKNOWN", 404)])
-def test_an_error_by_its_code_over_http(sandbox: Sandbox, http: Http, image: Image, code: str, status: int) -> None:
+def test_returns_an_error_by_code_over_http(sandbox: Sandbox, http: Http, image: Image, code: str, status: int) -> None:
     sandbox.faults.add(Fault(operation="GetManifest", code=code))
 
     answer = http.get(f"manifests/{image.digest}")
@@ -64,7 +64,7 @@ def test_an_error_by_its_code_over_http(sandbox: Sandbox, http: Http, image: Ima
     assert (answer.status, error(answer)[0]) == (status, code)
 
 
-def test_a_status_and_a_body_verbatim(sandbox: Sandbox, http: Http) -> None:
+def test_returns_a_status_and_a_body_verbatim(sandbox: Sandbox, http: Http) -> None:
     sandbox.faults.add(Fault(operation="Ping", status=502, body="<html>Bad Gateway</html>"))
 
     answer = http.send("GET", "/v2/")
@@ -133,7 +133,7 @@ def test_refuses_a_fault_that_could_never_apply(wrong: dict[str, Any]) -> None:
         Fault(**wrong)
 
 
-def test_a_delay(sandbox: Sandbox, api: Api) -> None:
+def test_delays_a_response(sandbox: Sandbox, api: Api) -> None:
     sandbox.faults.add(Fault(operation="DescribeRegistries", delay_seconds=0.2))
 
     started = time.monotonic()
@@ -159,7 +159,7 @@ def test_a_connection_that_breaks_before_the_request_takes_effect(sandbox: Sandb
     assert api.digests() == {}
 
 
-def test_a_lost_response(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_loses_a_response(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.faults.add(Fault(operation="PutImage", drop="after"))
 
     with pytest.raises(ConnectionClosedError):
@@ -177,7 +177,7 @@ def test_a_connection_that_breaks_over_http(sandbox: Sandbox, http: Http) -> Non
 
 
 @pytest.mark.parametrize("operation", ["GetManifest", "DownloadBlob"])
-def test_a_body_that_ends_early(sandbox: Sandbox, http: Http, other: Image, operation: str) -> None:
+def test_truncates_a_body(sandbox: Sandbox, http: Http, other: Image, operation: str) -> None:
     sandbox.faults.add(Fault(operation=operation, truncate_bytes=10))
     url = f"{sandbox.url}{http.repository}/manifests/{other.digest}"
     if operation == "DownloadBlob":
@@ -196,14 +196,14 @@ def test_a_body_that_ends_early(sandbox: Sandbox, http: Http, other: Image, oper
         answer.read()
 
 
-def test_an_api_response_that_ends_early(sandbox: Sandbox, api: Api) -> None:
+def test_truncates_an_api_response(sandbox: Sandbox, api: Api) -> None:
     sandbox.faults.add(Fault(operation="DescribeRegistries", truncate_bytes=5))
 
     with pytest.raises(BotoCoreError):
         api.describe_registries()
 
 
-def test_a_slow_body(sandbox: Sandbox, http: Http, image: Image) -> None:
+def test_sends_a_body_slowly(sandbox: Sandbox, http: Http, image: Image) -> None:
     sandbox.faults.add(Fault(operation="GetManifest", drip_seconds=0.01))
 
     started = time.monotonic()

@@ -106,7 +106,7 @@ def test_the_longest_tag_is_shown(sandbox: Sandbox, api: Api, image: Image) -> N
     ],
     ids=["long", "many", "not a string", "deep", "wide"],
 )
-def test_a_huge_or_deep_manifest_makes_a_small_page(sandbox: Sandbox, image: Image, extra: dict[str, Any]) -> None:
+def test_a_huge_or_deep_manifest_results_in_a_small_page(sandbox: Sandbox, image: Image, extra: dict[str, Any]) -> None:
     path = pushed(sandbox, image, changed(image, **extra))
 
     page, list_of_images = open_page(sandbox, path), open_page(sandbox, f"/{ALIAS}/{REPOSITORY}")

@@ -86,7 +86,7 @@ def test_waits_at_most_half_of_the_time_for_a_signature(private: Private) -> Non
     assert private.publisher.clock.slept == []
 
 
-def test_an_image_that_no_rule_signs(private: Private) -> None:
+def test_refuses_an_image_that_no_rule_signs(private: Private) -> None:
     private.configure(private.profile, name="other/*")
 
     assert private.refusal() == (
@@ -95,13 +95,13 @@ def test_an_image_that_no_rule_signs(private: Private) -> None:
     )
 
 
-def test_an_image_that_another_profile_signs(private: Private) -> None:
+def test_refuses_an_image_that_another_profile_signs(private: Private) -> None:
     private.configure(private.profile.replace("managed_", "other_"))
 
     assert "no signing rule of the registry signs it with this profile" in private.refusal()
 
 
-def test_a_signature_that_failed(private: Private) -> None:
+def test_refuses_a_failed_signature(private: Private) -> None:
     absent = private.profile + "x"
     private.configure(absent)
 
@@ -109,7 +109,7 @@ def test_a_signature_that_failed(private: Private) -> None:
         private.publisher.publish(private.source, "1", RequiredSignatures={"AllOf": [{"SigningProfileArn": absent}]})
 
 
-def test_an_image_of_another_registry(private: Private) -> None:
+def test_refuses_an_image_of_another_registry(private: Private) -> None:
     private.configure(private.profile)
     image = private.publisher.push(two_platforms(), "v1")
 

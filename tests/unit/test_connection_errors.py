@@ -47,7 +47,7 @@ def error(host: str) -> RemoteError:
     return found.value
 
 
-def test_a_self_signed_certificate(tmp_path: Path) -> None:
+def test_explains_a_self_signed_certificate(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key", tmp_path / "certificate"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=registry.example"]
     subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
@@ -61,7 +61,7 @@ def test_a_self_signed_certificate(tmp_path: Path) -> None:
     assert "its certificate is not trusted: self-signed certificate" in found.explain()
 
 
-def test_a_server_without_tls() -> None:
+def test_explains_a_server_without_tls() -> None:
     with serving(None) as host:
         found = error(host)
 
@@ -69,14 +69,14 @@ def test_a_server_without_tls() -> None:
     assert "it does not use TLS. Hint: check the port" in found.explain()
 
 
-def test_a_host_that_does_not_exist() -> None:
+def test_explains_a_host_that_does_not_exist() -> None:
     found = error("ghrc.invalid")
 
     assert isinstance(found, UnavailableError)
     assert "its host name cannot be resolved. Hint: check the host" in found.explain()
 
 
-def test_a_port_where_nothing_listens() -> None:
+def test_explains_a_port_where_nothing_listens() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         found = error(f"127.0.0.1:{bound.getsockname()[1]}")

@@ -26,7 +26,7 @@ def planned(content: Content, *tags: str, observed: Observed, confirm: tuple[str
     return make_plan(Desired(content=content, tags=tags, confirm=frozenset(confirm)), observed)
 
 
-def test_a_tag_moves_from_where_it_is(content: Content) -> None:
+def test_a_move_states_the_previous_image_of_a_tag(content: Content) -> None:
     plan = planned(content, "1.4", "latest", observed=Observed(tags={"latest": OLD}))
 
     assert plan.moves == (TagMove("1.4", None), TagMove("latest", OLD))

@@ -142,7 +142,7 @@ def test_a_tag_of_others_counts_as_the_last_tag(world: World) -> None:
     assert world.repository.tags == {"3": world.image.digest}
 
 
-def test_nothing_to_do_for_what_does_not_exist(world: World) -> None:
+def test_a_missing_image_needs_no_removal(world: World) -> None:
     gone = world.push(b"gone")
     del world.repository.images[gone.digest]
 
