@@ -130,7 +130,7 @@ class Pace:
         at_rest, before, pause = _waits_for_a_lock(), None, _LOOK_SECONDS
         while not is_over():
             if not self._changed.wait(pause):
-                # A thread that waits elsewhere, has not run, and does not wait for a response, waits for another thread.
+                # A thread that waits elsewhere, has not run, and waits for no response, waits for another thread.
                 earlier, before = before, self._busy(at_rest)
                 if before is None or before != earlier:
                     pause = _LOOK_SECONDS if before is not None else min(2 * pause, _LOOK_MAX_SECONDS)
