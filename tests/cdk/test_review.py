@@ -138,7 +138,7 @@ def test_a_nested_stack_with_a_parameter_is_reviewed_as_deployed(project: Projec
     assert project.cdk("deploy", "--require-approval", "never", *told).returncode == 0
 
     assert [(tag["tag"], tag["action"]) for tag in planned["tags"]] == [("2.0", "create")]
-    assert plan(project)["state"] == "unchanged", "CloudFormation keeps what it was told"
+    assert plan(project)["state"] == "unchanged", "CloudFormation keeps the given values"
     assert tool(project, "verify").returncode == 0
     push_image(project.sandbox, project.repository, by_hand, ["2.0"])
     assert plan(project)["state"] == "drifted"

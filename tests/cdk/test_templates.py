@@ -206,7 +206,7 @@ def test_a_condition_decides_whether_there_is_an_image(account: Account) -> None
     check(account, written)
     assert account.tags().keys() == {"always", "stable"}
     written.given.clear()
-    assert len(account.plan(written)) == 2, "the stack keeps what it was told"
+    assert len(account.plan(written)) == 2, "the stack keeps the given values"
 
 
 def test_a_changed_ssm_parameter_takes_effect_with_the_next_deployment(account: Account) -> None:
@@ -220,7 +220,7 @@ def test_a_changed_ssm_parameter_takes_effect_with_the_next_deployment(account: 
 
     (finding,), (effect,) = account.verify(written), account.plan(written)
 
-    assert finding.verdict is Verdict.AS_DECLARED, "what was deployed counts, and not what would be now"
+    assert finding.verdict is Verdict.AS_DECLARED, "the deployed value counts, not the current one"
     assert effect.state is State.CHANGED
     account.deploy(written)
     assert account.tags() == {"latest": IMAGES[1].digest}

@@ -76,7 +76,7 @@ def test_a_transient_fault_costs_only_time(
 
     pushed.copy("v1", "1")
 
-    assert pushed.clock.slept, "the fault was not met"
+    assert pushed.clock.slept, "the fault was not triggered"
     assert pushed.pull("1") == IMAGE
 
 

@@ -257,7 +257,7 @@ CASES: Mapping[str, Case] = {
         stored=ARCHIVE,
     ),
     "index": Case(_index, {**PUBLISH, **COPY, **PRIVATE}, repository="acme/copy"),
-    "what the image must be": Case(
+    "platforms, referrers and refresh": Case(
         lambda _, aws: ImageSource.public(aws.uri("up/stream"), digest=IMAGE.digest),
         {**PUBLISH, **COPY},
         repository="acme/copy",

@@ -50,8 +50,8 @@ BEFORE: Mapping[str, Callable[[str], Fill]] = {
 }
 AFTER: Mapping[str, Fill] = {
     "moved": lambda stack: release(stack, "acme/copy"),
-    "taken out, another image stays": another,
-    "taken out, the function stays": lambda stack: PublicImageProvider(stack, "Provider"),
+    "removed while another image stays": another,
+    "removed while the function stays": lambda stack: PublicImageProvider(stack, "Provider"),
 }
 
 

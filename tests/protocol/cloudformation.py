@@ -146,7 +146,7 @@ class CloudFormation:
 
     def delete(self, physical_id: str, properties: Mapping[str, object], logical_id: str = "Release") -> Answer:
         answer = self.send(self.event("Delete", properties, logical_id, physical_id))
-        assert answer.physical_id == physical_id, "the id may not change while a resource is deleted"
+        assert answer.physical_id == physical_id, "the id must not change while a resource is deleted"
         return answer
 
     def event(
@@ -191,7 +191,7 @@ class CloudFormation:
         """Return the response to *event*; there must be exactly one for each delivery."""
         assert self.address.problems == []
         bodies = self.address.received.pop(event["RequestId"], [])
-        assert len(bodies) == answers, f"{len(bodies)} answers to one request"
+        assert len(bodies) == answers, f"{len(bodies)} responses to one request"
         return check(event, bodies[-1])
 
 

@@ -123,7 +123,7 @@ def test_refuses_a_changelog_that_contradicts_the_records(maintainer: Maintainer
     assert done.returncode == 1
     assert 'CHANGELOG.md answers "No.", but:' in done.stdout
     assert "images that are declared like these get an Update: digest, " in done.stdout
-    assert "registry," not in done.stdout, "what copies has a time-out of its own"
+    assert "registry," not in done.stdout, "copies have a separate timeout"
     assert maintainer.state() == before
 
 

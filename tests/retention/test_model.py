@@ -78,7 +78,7 @@ def test_keeps_all_protected_images_and_removes_all_others(world: World, limit: 
     for _ in range(12):
         declared = set(world.declared.digests) & world.repository.images.keys()
         world.run(limit=limit).remove()
-        assert declared <= world.repository.images.keys(), "a declared image is gone"
+        assert declared <= world.repository.images.keys(), "a declared image was removed"
 
     assert world.broken_indexes() == []
     assert not world.run().report().going

@@ -155,7 +155,7 @@ def test_a_plan_needs_no_credentials(without_credentials: World) -> None:
     assert "--registry public.ecr.aws/ALIAS" in without.stdout
     assert result.exit_code == 0, result.stdout
     assert "1 image: 1 changed; 1 tag will move, 1 will be new" in result.stdout
-    assert world.sandbox.requests.count("DescribeImages", "PutImage") <= 2, "those that pushed the images"
+    assert world.sandbox.requests.count("DescribeImages", "PutImage") <= 2, "only the calls that pushed the images"
 
 
 def test_a_missing_repository_is_not_mistaken_for_an_empty_one(without_credentials: World) -> None:

@@ -105,7 +105,7 @@ def test_pins_accounts_one_by_one(images: World) -> None:
 
     assert result.exit_code == 0, result.output
     assert context(images) == {**pinned_before, own_key(OWN_ACCOUNT): OLD.digest}
-    assert "unused" not in result.stdout, "the other stack still asks for it"
+    assert "unused" not in result.stdout, "the other stack still uses it"
     assert pin(images, folder, "--check", "--stack", "Dev/Agent").exit_code == 0
     assert "its stacks are: " in pin(images, folder, "--stack", "Nowhere").output
 

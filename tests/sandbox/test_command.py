@@ -359,4 +359,4 @@ def test_stops_during_a_request() -> None:
             time.sleep(0.1)
             started = time.monotonic()
 
-    assert time.monotonic() - started < 15, "the request was waited for"
+    assert time.monotonic() - started < 15, "the sandbox waited for the request"

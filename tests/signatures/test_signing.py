@@ -62,9 +62,15 @@ RELEASES: dict[str, Callable[[Function], Declared]] = {
     **{f"here, {kind}": partial(whole, kind, here) for kind in KINDS},
     "a declared index": declared_index,
     "an index of copies": lambda publisher: assembled(publisher, copied),
-    "an index of images that are here": lambda publisher: assembled(publisher, here),
-    "a copy, reduced": lambda publisher: (copied(publisher, two_platforms()), {"Platforms": ["linux/amd64"]}),
-    "here, reduced": lambda publisher: (here(publisher, two_platforms()), {"Platforms": ["linux/amd64"]}),
+    "an index of existing images": lambda publisher: assembled(publisher, here),
+    "a copy reduced to one platform": lambda publisher: (
+        copied(publisher, two_platforms()),
+        {"Platforms": ["linux/amd64"]},
+    ),
+    "an existing image reduced to one platform": lambda publisher: (
+        here(publisher, two_platforms()),
+        {"Platforms": ["linux/amd64"]},
+    ),
 }
 """Each way to declare an image. The last four make an index that has never been anywhere."""
 

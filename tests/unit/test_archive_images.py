@@ -199,8 +199,8 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
     "zstd": (lambda: b"\x28\xb5\x2f\xfd" + b"0" * 99, InvalidArchiveError, "is compressed with zstd; expected a tar"),
     "xz": (lambda: b"\xfd7zXZ\0" + b"0" * 99, InvalidArchiveError, "is compressed with xz"),
     "zip": (lambda: b"PK\x03\x04" + b"0" * 99, InvalidArchiveError, "is a zip file"),
-    "gzip of text": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "is not a tar file"),
-    "gzip cut off": (
+    "gzip of something else": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "is not a tar file"),
+    "truncated gzip": (
         lambda: gzip.compress(tar_of(SEVERAL))[:-900],
         IntegrityError,
         "is truncated: the gzip stream is incomplete",
@@ -221,7 +221,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
         InvalidArchiveError,
         "index.json in s3://bucket/image.tar has 4194305 bytes",
     ),
-    "broken index": (
+    "invalid index": (
         lambda: tar_of({**SEVERAL, "index.json": b"{"}),
         InvalidArchiveError,
         "index.json in .*: the mani",
@@ -236,28 +236,32 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
         InvalidArchiveError,
         r"index.json in .*manifests\[0\].digest: 'sha512:",
     ),
-    "no manifest": (
+    "missing manifest": (
         lambda: tar_of(without(layout_of((ONE, {})), ONE.digest[7:])),
         NotFoundError,
         "does not contain blobs/",
     ),
-    "another manifest": (lambda: with_manifest(TWO), IntegrityError, f"the manifest has the digest {TWO.digest}"),
-    "no list": (
+    "wrong manifest": (lambda: with_manifest(TWO), IntegrityError, f"the manifest has the digest {TWO.digest}"),
+    "not a list": (
         lambda: tar_of({"manifest.json": b'{"a": 1}'}),
         InvalidArchiveError,
         "is not a list of images in the format of docker",
     ),
-    "no text": (lambda: tar_of({"manifest.json": b'[{"Config": 1}]'}), InvalidArchiveError, "is not a list of images"),
-    "no config": (lambda: tar_of(without(saved(layer()), CONFIG)), NotFoundError, "does not contain"),
-    "no layer": (lambda: tar_of(without(saved(layer()), "layer.tar")), NotFoundError, "does not contain"),
-    "fewer layers": (lambda: with_saved(Layers=[]), InvalidArchiveError, "has 1 diff ids, but manifest.json lists 0"),
-    "layers of text": (lambda: with_saved(Layers="a"), InvalidArchiveError, "is not a list of images"),
-    "many layers": (
+    "config that is not a string": (
+        lambda: tar_of({"manifest.json": b'[{"Config": 1}]'}),
+        InvalidArchiveError,
+        "is not a list of images",
+    ),
+    "missing config": (lambda: tar_of(without(saved(layer()), CONFIG)), NotFoundError, "does not contain"),
+    "missing layer": (lambda: tar_of(without(saved(layer()), "layer.tar")), NotFoundError, "does not contain"),
+    "too few layers": (lambda: with_saved(Layers=[]), InvalidArchiveError, "has 1 diff ids, but manifest.json lists 0"),
+    "layers in a string": (lambda: with_saved(Layers="a"), InvalidArchiveError, "is not a list of images"),
+    "too many layers": (
         lambda: with_saved(Layers=["a"] * 1001),
         InvalidArchiveError,
         "or an image with more than 1000 layers",
     ),
-    "broken config": (
+    "invalid config": (
         lambda: tar_of({**saved(layer()), CONFIG: b'{"rootfs": {"diff_ids": ["x"]}}'}),
         InvalidArchiveError,
         "is not an image config: it has no diff ids",

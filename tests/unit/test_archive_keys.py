@@ -17,15 +17,15 @@ SAVED = saved(tar_of({"a": b"1"}))
 CONFIG = json.loads(SAVED["manifest.json"])[0]["Config"]
 
 CASES: Mapping[str, tuple[Mapping[str, bytes], str, bytes, bytes]] = {
-    "a version twice": (LAYOUT, "oci-layout", b"{", b'{"imageLayoutVersion": "2.0.0", '),
-    "a version in other letters": (LAYOUT, "oci-layout", b"{", b'{"ImageLayoutVersion": "2.0.0", '),
+    "a duplicate version": (LAYOUT, "oci-layout", b"{", b'{"imageLayoutVersion": "2.0.0", '),
+    "a version in another case": (LAYOUT, "oci-layout", b"{", b'{"ImageLayoutVersion": "2.0.0", '),
     "an escaped key": (LAYOUT, "index.json", b'"manifests"', b'"m\\u0061nifests": [], "manifests"'),
-    "a long s": (LAYOUT, "index.json", b'"manifests"', '"manife\u017fts": [], "manifests"'.encode()),
-    "a config in other letters": (SAVED, "manifest.json", b'"Config"', b'"config": "other.json", "Config"'),
-    "layers in other letters": (SAVED, "manifest.json", b'"Layers"', b'"layers": [], "Layers"'),
-    "layers twice": (SAVED, "manifest.json", b'"Layers"', b'"Layers": [], "Layers"'),
-    "diff ids in other letters": (SAVED, CONFIG, b'"diff_ids"', b'"Diff_IDs": [], "diff_ids"'),
-    "an os in other letters": (SAVED, CONFIG, b"{", b'{"OS": "windows", '),
+    "a key with a long s": (LAYOUT, "index.json", b'"manifests"', '"manife\u017fts": [], "manifests"'.encode()),
+    "a config in another case": (SAVED, "manifest.json", b'"Config"', b'"config": "other.json", "Config"'),
+    "layers in another case": (SAVED, "manifest.json", b'"Layers"', b'"layers": [], "Layers"'),
+    "duplicate layers": (SAVED, "manifest.json", b'"Layers"', b'"Layers": [], "Layers"'),
+    "diff ids in another case": (SAVED, CONFIG, b'"diff_ids"', b'"Diff_IDs": [], "diff_ids"'),
+    "an os in another case": (SAVED, CONFIG, b"{", b'{"OS": "windows", '),
 }
 
 

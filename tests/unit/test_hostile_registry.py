@@ -175,7 +175,7 @@ def test_a_slow_body_is_read_as_it_arrives_until_the_deadline(servers: list[Serv
 
     def drip(request: BaseHTTPRequestHandler) -> None:
         send(request, 200, b"l", Content_Length="5")
-        assert came.wait(10), "the first byte was not given to who waits for it"
+        assert came.wait(10), "the first byte was not passed on immediately"
         clock.sleep(1000)
         request.wfile.write(b"a")
 
