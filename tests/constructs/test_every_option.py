@@ -174,7 +174,7 @@ def test_refuses_another_type_and_names_the_option(name: str, option: str, value
         if each.default is not None and each.name not in {"tag", "digest"}
     ],
 )
-def test_accepts_none_only_as_a_default(name: str, option: str) -> None:
+def test_refuses_none_unless_it_is_the_default(name: str, option: str) -> None:
     assert "None" in refusal(name, option, None)
 
 

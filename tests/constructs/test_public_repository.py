@@ -178,7 +178,7 @@ def test_refuses_other_arns(stack: Stack, arn: str) -> None:
     )
 
 
-def test_the_arn_of_a_repository_in_another_stack_keeps_the_whole_name(stack: Stack) -> None:
+def test_an_arn_that_is_a_token_keeps_the_whole_name(stack: Stack) -> None:
     """A token cannot be split at a slash within the name itself."""
     arn = CfnParameter(stack, "Arn").value_as_string
 

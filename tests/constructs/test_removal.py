@@ -141,7 +141,7 @@ def test_r13_another_repository_gets_another_policy(stack: Stack) -> None:
     assert before != after
 
 
-def test_with_many_repositories_only_those_with_removal_have_separate_policies(stack: Stack) -> None:
+def test_with_many_repositories_those_without_removal_share_the_policy_of_the_function(stack: Stack) -> None:
     """The inline policies of a role have a limited size, and removals always need separate ones."""
     for number in range(100):
         image(stack, f"Kept{number}", f"acme/kept-{number}")

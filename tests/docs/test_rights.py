@@ -64,7 +64,7 @@ def test_a_release_has_no_permissions_for_ecr_public() -> None:
     assert actions(statement) == {"sts:AssumeRole"}
 
 
-def test_every_json_snippet_of_the_page_is_tested() -> None:
+def test_the_page_has_only_the_tested_json_snippets() -> None:
     def title(snippet: Snippet) -> str | None:
         return snippet.title
 

@@ -109,7 +109,7 @@ def test_the_command_uses_the_sandbox_as_aws(monkeypatch: pytest.MonkeyPatch) ->
     assert (result.stdout, result.stderr) == ("210987654321 None\n", "")
 
 
-def test_the_prompt_of_a_shell_shows_the_sandbox() -> None:
+def test_a_terminal_shows_that_a_shell_uses_the_sandbox() -> None:
     """Only in a terminal; the output of programs does not change."""
     ours, theirs = pty.openpty()
     arguments = command("sandbox", "--port", "0", "--without-ministack", "--", "sh", "-c", "echo $AWS_ENDPOINT_URL")

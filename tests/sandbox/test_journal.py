@@ -31,7 +31,7 @@ def control(sandbox: Sandbox, method: str, path: str, body: object = None) -> An
     return urllib3.request(method, f"{sandbox.url}/_sandbox/{path}", json=body).json()
 
 
-def test_records_the_name_of_every_route() -> None:
+def test_has_a_name_for_every_route() -> None:
     routed = {operation for _, _, operation, _ in ROUTES}
 
     assert {*routed, "Token", "DownloadBlob", "Unsupported", "NotFound"} == set(HTTP_OPERATIONS)

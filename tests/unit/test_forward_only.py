@@ -136,7 +136,7 @@ def test_without_a_version_tag_uses_the_version_that_the_image_states(
 
 
 @pytest.mark.parametrize("text", ["", "22.04", "main", 2, None, ["2.0.0"], "1" * 200])
-def test_ignores_a_stated_version_that_is_not_a_version(shelf: Shelf, text: object) -> None:
+def test_a_stated_text_that_is_not_a_version_counts_as_no_version(shelf: Shelf, text: object) -> None:
     shelf.labelled(text, "latest")
     release = shelf.release(shelf.put("new"), "1.9.1", "latest")
 

@@ -136,7 +136,7 @@ def test_keeps_the_last_tag_on_request(world: World) -> None:
     assert world.repository.tags == {"2": world.image.digest}
 
 
-def test_a_tag_of_others_counts_as_the_last_tag(world: World) -> None:
+def test_our_tags_are_not_the_last_if_the_image_has_a_tag_of_others(world: World) -> None:
     assert world.remove("1", "2", image=False, keeps_last=True) == ({}, ())
 
     assert world.repository.tags == {"3": world.image.digest}
