@@ -1,4 +1,4 @@
-"""Copying an image from one registry to another: time and memory, from process start to the last response."""
+"""Time and memory of copying an image between registries, from process start to the last response."""
 
 from __future__ import annotations
 

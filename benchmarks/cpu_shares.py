@@ -15,7 +15,7 @@ CORE_MIB = 1_769
 
 
 class NotPossibleError(Exception):
-    """This machine does not allow to limit the CPU of a process."""
+    """The CPU of a process cannot be limited on this machine."""
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Program:
 
 @dataclass
 class _World:
-    """The queues between the process and the benchmark; *asked* has the times when the function asked for a request."""
+    """The queues between the process and the benchmark; *asked* has the times when the function requested an event."""
 
     events: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)
     answers: queue.Queue[tuple[float, dict[str, Any]]] = field(default_factory=queue.Queue)
@@ -102,7 +102,7 @@ class Function:
         return self._process.pid
 
     def initialized(self) -> float:
-        """Wait until the function asks for its first request; return how many seconds its initialization took."""
+        """Wait until the function requests its first event; return how many seconds its initialization took."""
         while not self._process.has_ended():
             with suppress(queue.Empty):
                 return self._world.asked.get(timeout=1) - self._process.started

@@ -1,4 +1,4 @@
-"""What a memory size costs: a cold function with the CPU share that Lambda gives it, and the price of its time."""
+"""The cost of a memory size: a cold function with the CPU share that Lambda gives it, and the price of its time."""
 
 from __future__ import annotations
 

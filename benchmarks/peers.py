@@ -80,7 +80,7 @@ class Tools:
 
     @property
     def go(self) -> Program:
-        """The function that cdk-ecr-deployment deploys."""
+        """The function of cdk-ecr-deployment."""
         return Program([str(self.folder / "bootstrap")], self.folder, {})
 
     def versions(self) -> dict[str, str]:

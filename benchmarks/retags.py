@@ -1,4 +1,4 @@
-"""Retags, the main task: putting tags to an image that is already in the repository."""
+"""Retags, the main task: adding tags to an image that is already in the repository."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Retagging:
 
     @contextmanager
     def warm(self, count: int) -> Iterator[Mapping[str, Attempt]]:
-        """Start the functions, and yield for each how it puts the tags. The warm-up is the first deployment."""
+        """Start the functions, and yield for each a function that puts tags. The warm-up is the first deployment."""
         with ExitStack() as stack:
             functions = {
                 name: stack.enter_context(running(program, self.registries.environment))

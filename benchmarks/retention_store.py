@@ -1,4 +1,4 @@
-"""A sandbox with a repository of very many images, which are put into its store directly."""
+"""A sandbox with a repository of very many images, which are written directly into its store."""
 
 from __future__ import annotations
 

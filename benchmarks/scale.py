@@ -1,4 +1,4 @@
-"""Hundreds of concurrent images, within the quotas of the services: how many fail, and how long it takes."""
+"""Hundreds of concurrent images within the quotas of the services: failures and time."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _sample(run: Run, phase: Phase, outcome: Outcome) -> Sample:
 
 
 def _is_bound(run: Run) -> bool:
-    """Whether a bound is promised: for KEEP images, with the known quotas."""
+    """Whether there is a promised limit, which is the case for KEEP images with the known quotas."""
     return run.kind is KEEP and run.quotas is PUBLISHED
 
 

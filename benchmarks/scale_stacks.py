@@ -83,7 +83,7 @@ class Kind:
         return self.untags or self.deletes
 
     def properties(self, parameter: str, prefix: str) -> dict[str, object]:
-        """Return the properties for it; *prefix* is what the tags of the image begin with."""
+        """Return the properties for it; *prefix* is the prefix of the image's tags."""
         declared: dict[str, object] = {}
         if self.goes_forward:
             declared["ForwardOnly"] = {"Tags": ["*"], "OnOlder": "Skip", "Prefix": prefix}
@@ -103,7 +103,7 @@ DESTROY = Kind(name="DESTROY", untags=True, deletes=True)
 
 
 def version_prefix(number: int) -> str:
-    """Return what the tags of an image with a version begin with: all images are in one repository."""
+    """Return the prefix of the tags of an image with a version, because all images are in one repository."""
     return f"i{number}-"
 
 
@@ -223,7 +223,7 @@ class Answers:
         found = self.received.get(identity, ())
         if not found:
             return reason(f"no response, but {self.errors[identity]}" if identity in self.errors else "no answer")
-        # CloudFormation takes the first one. The function sends another if the first seems to be lost.
+        # CloudFormation accepts the first response. The function sends another if the first seems to be lost.
         when, text = found[0]
         if when - self.began > resource.seconds:
             return f"responded after more than {resource.seconds} s"

@@ -130,7 +130,7 @@ class Pace:
         at_rest, before, pause = _waits_for_a_lock(), None, _LOOK_SECONDS
         while not is_over():
             if not self._changed.wait(pause):
-                # A thread that waits elsewhere, has not run and waits for no response, waits for another thread.
+                # A thread that waits elsewhere, has not run, and waits for no response, waits for another thread.
                 earlier, before = before, self._busy(at_rest)
                 if before is None or before != earlier:
                     pause = _LOOK_SECONDS if before is not None else min(2 * pause, _LOOK_MAX_SECONDS)
@@ -167,7 +167,7 @@ class Pace:
             others = {self._maker, threading.get_native_id(), *(thread for _, _, thread, _ in self._waiting)}
             others.update(*self._joining.values())
         threads = [thread.native_id or 0 for thread in threading.enumerate() if thread.native_id not in others]
-        with suppress(OSError):  # A thread is about to begin or to end.
+        with suppress(OSError):  # A thread is about to start or to end.
             if all(_sleeps(thread) and _call(thread) == at_rest for thread in threads):
                 return {thread: _read(f"/proc/self/task/{thread}/schedstat") for thread in threads}
         return None

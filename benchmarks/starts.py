@@ -1,4 +1,4 @@
-"""What the start of a function costs: the CPU time of importing its code, as often as a cold start does it."""
+"""The cost of a cold start of the function: the CPU time of its initialization and of its imports."""
 
 from __future__ import annotations
 

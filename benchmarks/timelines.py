@@ -1,4 +1,4 @@
-"""Pictures of the requests of one retag and one copy, from the journals of the registries: what waits for what."""
+"""Timelines of the requests of one retag and one copy, from the journals of the registries."""
 
 from __future__ import annotations
 

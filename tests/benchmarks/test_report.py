@@ -1,4 +1,4 @@
-"""What the report of the benchmarks says of what has no peer."""
+"""The report of the benchmarks, for measurements with and without a peer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_report_has_a_row_for_each_phase_and_says_whether_its_bound_is_kept(
     ]
 
 
-def test_the_report_compares_with_ours_where_there_is_a_peer(section: Section, tmp_path: Path) -> None:
+def test_the_report_compares_peers_with_ours(section: Section, tmp_path: Path) -> None:
     rows = [Row("one tag", {OURS: [{"seconds": 1.0}], "peer": [{"seconds": 2.0}]})]
     compared = Section(title="Retags", note="How.", units=("seconds",), ours=OURS, rows=rows)
 

@@ -1,4 +1,4 @@
-"""The benchmark of many images at once: what fails is counted, and what does not fail is not."""
+"""The benchmark of many concurrent images counts exactly the failures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def small(kind: Kind = KEEP, phases: tuple[Phase, ...] = tuple(Phase)) -> Run:
     return Run(kind=kind, images=3, tags=2, phases=phases)
 
 
-def test_s1_s2_no_deployment_and_no_rollback_fails_by_what_is_throttled(started: Fleet) -> None:
+def test_s1_s2_throttling_fails_no_deployment_and_no_rollback(started: Fleet) -> None:
     outcomes = live(replace(small(), quotas=Quotas(put_image=4)), started, QUIET)
 
     assert {phase: outcome.failures.total() for phase, outcome in outcomes.items()} == dict.fromkeys(Phase, 0)
@@ -41,7 +41,7 @@ def test_s1_s2_no_deployment_and_no_rollback_fails_by_what_is_throttled(started:
     assert counts[0].throttled["PutImage"] > 0
     # Four at once, and then one each quarter of a second.
     assert outcomes[Phase.DEPLOYMENT].seconds >= 0.5
-    # Three requests and the answer to CloudFormation, if nothing else.
+    # At least three requests and the response to CloudFormation.
     assert outcomes[Phase.UPDATE].seconds >= 4 * LATENCY_SECONDS
 
 
@@ -55,13 +55,13 @@ def test_s1_s2_no_deployment_and_no_rollback_fails_by_what_is_throttled(started:
     ],
     ids=lambda run: run.name,
 )
-def test_nothing_fails_where_nothing_is_wrong(started: Fleet, run: Run) -> None:
+def test_nothing_fails_without_faults(started: Fleet, run: Run) -> None:
     outcomes = live(run, started, QUIET)
 
     assert {phase: dict(outcome.failures) for phase, outcome in outcomes.items()} == {phase: {} for phase in run.phases}
 
 
-def test_a_failure_is_counted_and_mended_before_the_next_phase(started: Fleet) -> None:
+def test_a_failure_is_counted_and_repaired_before_the_next_phase(started: Fleet) -> None:
     started.registry.fail(Fault(operation="PutImage", code="ImageAlreadyExistsException"))
     started.registry.fail(Fault(operation="PutImage", code="InvalidParameterException", message="not 17.0", skip=1))
 
@@ -84,7 +84,7 @@ def test_a_failure_is_counted_and_mended_before_the_next_phase(started: Fleet) -
     ],
     ids=["in time", "late", "failed", "lost"],
 )
-def test_an_answer_is_a_failure_unless_it_is_a_success_in_time(received: list[tuple[float, str]], why: str) -> None:
+def test_only_a_success_in_time_is_not_a_failure(received: list[tuple[float, str]], why: str) -> None:
     version = Version({"Digest": "sha256:1"}, ["0.0"], "sha256:1")
     resource = Resource(number=0, kind=KEEP, seconds=300, versions=(version, version))
     event = resource.event(Phase.DEPLOYMENT, "http://127.0.0.1", 0.0)
@@ -107,7 +107,7 @@ def test_a_request_is_signed_at_the_time_that_it_is_sent() -> None:
     assert "X-Amz-Expires=7200" in query
 
 
-def test_the_same_reason_is_the_same_for_every_image() -> None:
+def test_the_same_reason_has_the_same_text_for_every_image() -> None:
     one = reason("tag '17.0' could not be put; moved back: 17.0, 17.1; sha256:" + "0" * 64)
     other = reason("tag '230.4' could not be put; moved back: 230.1, 230.2, 230.3; sha256:" + "a" * 64)
 
@@ -125,5 +125,5 @@ def test_the_same_reason_is_the_same_for_every_image() -> None:
         (Run(kind=UNTAG, images=200, tags=2, drops_tag=True), Phase.UPDATE, 200 / 3),
     ],
 )
-def test_the_least_that_a_phase_takes_is_what_its_slowest_quota_allows(run: Run, phase: Phase, seconds: float) -> None:
+def test_the_slowest_quota_determines_the_minimum_time_of_a_phase(run: Run, phase: Phase, seconds: float) -> None:
     assert PUBLISHED.seconds(run.work(phase)) == pytest.approx(seconds)

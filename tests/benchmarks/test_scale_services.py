@@ -1,4 +1,4 @@
-"""The services that the benchmark of many images plays, asked by the real clients."""
+"""The fake services for the benchmark of many images, with real clients."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def code_of(call: Any, **arguments: Any) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
-def test_a_bucket_holds_a_second_and_fills_up_again(plane: ControlPlane, time: Time) -> None:
+def test_a_token_bucket_holds_one_second_and_refills(plane: ControlPlane, time: Time) -> None:
     ssm = client(plane, "ssm")
     plane.limit(Quotas(put_parameter=3))
     for number in range(3):
@@ -62,7 +62,7 @@ def test_a_bucket_holds_a_second_and_fills_up_again(plane: ControlPlane, time: T
     assert (counts.asked["PutParameter"], counts.throttled["PutParameter"]) == (6, 2)
 
 
-def test_reads_of_all_kinds_share_a_bucket(plane: ControlPlane) -> None:
+def test_reads_of_all_kinds_share_a_token_bucket(plane: ControlPlane) -> None:
     ssm = client(plane, "ssm")
     put(ssm, "/a/b")
     plane.limit(Quotas(read_parameters=3))
@@ -75,7 +75,7 @@ def test_reads_of_all_kinds_share_a_bucket(plane: ControlPlane) -> None:
     put(ssm, "/a/c")
 
 
-def test_regions_have_parameters_and_quotas_of_their_own(plane: ControlPlane) -> None:
+def test_regions_have_separate_parameters_and_quotas(plane: ControlPlane) -> None:
     here, there = client(plane, "ssm"), client(plane, "ssm", "us-east-1")
     plane.limit(Quotas(put_parameter=1))
 
@@ -125,7 +125,7 @@ def test_a_parameter_is_written_read_and_deleted(plane: ControlPlane) -> None:
     assert code_of(ssm.delete_parameter, Name="/a") == "ParameterNotFound"
 
 
-def test_the_stack_says_its_state_and_how_it_came_to_it(plane: ControlPlane, time: Time) -> None:
+def test_the_stack_has_a_status_and_its_events(plane: ControlPlane, time: Time) -> None:
     cloudformation = client(plane, "cloudformation")
     for status in ("CREATE_IN_PROGRESS", "CREATE_COMPLETE", "UPDATE_IN_PROGRESS"):
         plane.enter(status)
@@ -142,7 +142,7 @@ def test_the_stack_says_its_state_and_how_it_came_to_it(plane: ControlPlane, tim
     assert (events[0]["Timestamp"] - events[2]["Timestamp"]).total_seconds() == pytest.approx(120, abs=0.01)
 
 
-def test_a_resource_is_as_it_is_since_the_state_of_its_stack(plane: ControlPlane) -> None:
+def test_the_status_of_a_resource_has_the_time_of_its_stack(plane: ControlPlane) -> None:
     cloudformation = client(plane, "cloudformation")
     plane.enter("CREATE_IN_PROGRESS")
 
@@ -153,7 +153,7 @@ def test_a_resource_is_as_it_is_since_the_state_of_its_stack(plane: ControlPlane
     assert detail["LastUpdatedTimestamp"] == stack["CreationTime"]
 
 
-def test_an_answer_is_taken_with_its_time(plane: ControlPlane, time: Time) -> None:
+def test_a_response_is_stored_with_its_time(plane: ControlPlane, time: Time) -> None:
     address = f"{plane.url()}/answers/1?X-Amz-Signature=none"
     time.move_on(7.5)
     refused = urllib3.request("PUT", address, body=b"{}", headers={"Content-Type": "application/json"})
@@ -164,7 +164,7 @@ def test_an_answer_is_taken_with_its_time(plane: ControlPlane, time: Time) -> No
     assert plane.progress() == (0, 0)
 
 
-def test_a_service_works_the_same_in_a_process_of_its_own(time: Time) -> None:
+def test_a_service_works_the_same_in_a_separate_process(time: Time) -> None:
     with in_own_process(ControlPlane, time) as plane:
         plane.limit(Quotas(put_parameter=1))
         put(client(plane, "ssm"), "/a")

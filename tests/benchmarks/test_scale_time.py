@@ -15,7 +15,7 @@ from benchmarks.scale_time import Pace, Time
 
 
 class Waiting:
-    """Threads that wait, in a process without others."""
+    """Threads that wait, in a process without other threads."""
 
     def __init__(self, time: Time) -> None:
         self._pace = Pace(time)
@@ -24,7 +24,7 @@ class Waiting:
         pass
 
     def sleepers(self, *seconds: float) -> list[float]:
-        """Sleep so long, all at the same time; return when each woke."""
+        """Sleep for these times concurrently; return when each thread woke."""
         woken = dict.fromkeys(seconds, 0.0)
 
         def sleep(each: float) -> None:
@@ -35,7 +35,7 @@ class Waiting:
         return list(woken.values())
 
     def one_after_the_other(self, times: int, seconds: float) -> float:
-        """Sleep several times in one thread; return when that is over."""
+        """Sleep several times in one thread; return the time at the end."""
 
         def sleep() -> None:
             for _ in range(times):
@@ -45,7 +45,7 @@ class Waiting:
         return self._pace.now()
 
     def for_others(self) -> float:
-        """Wait for threads that sleep; return when they have."""
+        """Wait for threads that sleep; return the time when they have ended."""
 
         def wait() -> None:
             with ThreadPoolExecutor(2) as threads:
@@ -55,7 +55,7 @@ class Waiting:
         return self._pace.now()
 
     def for_an_answer(self) -> list[float]:
-        """Wait for what comes from elsewhere, while another thread sleeps; return when it came, and when that woke."""
+        """Wait for a response while another thread sleeps; return when it arrived and when that thread woke."""
         ours, theirs = socket.socketpair()
         came: list[float] = []
         threading.Timer(0.3, lambda: theirs.send(b"!")).start()
@@ -89,25 +89,25 @@ def waiting() -> Iterator[Waiting]:
         yield waiting
 
 
-def test_waiting_takes_no_time_of_the_machine(waiting: Waiting) -> None:
+def test_waiting_takes_no_real_time(waiting: Waiting) -> None:
     started = machine.monotonic()
 
     assert waiting.sleepers(3600.0, 1800.0, 10.0) == [3600.0, 1800.0, 10.0]
     assert machine.monotonic() - started < 60
 
 
-def test_one_thread_alone_moves_the_time_on(waiting: Waiting) -> None:
+def test_a_single_thread_advances_the_time(waiting: Waiting) -> None:
     assert waiting.one_after_the_other(10, 6.0) == pytest.approx(60.0)
 
 
-def test_moments_that_are_close_are_one(waiting: Waiting) -> None:
+def test_close_moments_count_as_one(waiting: Waiting) -> None:
     """No thread wakes too early."""
     assert waiting.sleepers(1.0, 1.01, 1.5) == [1.01, 1.01, 1.5]
 
 
-def test_who_waits_for_sleepers_does_not_hold_them_up(waiting: Waiting) -> None:
+def test_a_thread_that_waits_for_sleepers_does_not_delay_them(waiting: Waiting) -> None:
     assert waiting.for_others() == 10.0
 
 
-def test_time_stands_still_while_an_answer_is_under_way(waiting: Waiting) -> None:
+def test_time_stands_still_while_a_response_is_pending(waiting: Waiting) -> None:
     assert waiting.for_an_answer() == [0.0, 60.0]

@@ -1,4 +1,4 @@
-"""The real cdk command line, in a sandbox that is bootstrapped once for all tests of this folder."""
+"""The real cdk command line, in a sandbox that is bootstrapped once for all tests in this folder."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ CHECKOUT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Project:
-    """A user's CDK project in a folder of its own, and the sandbox that it is deployed to."""
+    """A user's CDK project in a separate folder, and the sandbox that it is deployed to."""
 
     sandbox: SandboxProcess
     folder: Path
     repository: str
 
     def write_app(self, body: str) -> None:
-        """Write ``app.py``: *body* is the inside of a stack called ``Test``."""
+        """Write ``app.py``, with *body* as the content of a stack called ``Test``."""
         lines = "\n".join(f"        {line}" for line in body.strip().splitlines())
         (self.folder / "app.py").write_text(_APP.format(body=lines, repository=self.repository))
 
     def cdk(self, *arguments: str, own_process: bool = False) -> subprocess.CompletedProcess[str]:
         """
-        Run cdk; its standard output and error come together.
+        Run cdk, with standard output and error combined.
 
         Args:
             own_process: Whether cdk runs the app. Default: the app is synthesized in
@@ -55,13 +55,13 @@ class Project:
         )
 
     def deploy(self, *, own_process: bool = False) -> str:
-        """Deploy, which has to succeed."""
+        """Deploy, which must succeed."""
         result = self.cdk("deploy", "--require-approval", "never", own_process=own_process)
         assert result.returncode == 0, result.stdout
         return result.stdout
 
     def fail_to_deploy(self) -> str:
-        """Deploy, which has to fail."""
+        """Deploy, which must fail."""
         result = self.cdk("deploy", "--require-approval", "never")
         assert result.returncode != 0, result.stdout
         return result.stdout
@@ -87,7 +87,7 @@ class Project:
         return () if lacks_context else ("--app", str(output))
 
     def push(self, name: str, *tags: str) -> Image:
-        """Push an image for two platforms that differs from others by its name."""
+        """Push an image for two platforms; *name* makes it unique."""
         image = build_image({"etc/name": name.encode()}, platforms=("linux/amd64", "linux/arm64"))
         push_image(self.sandbox, self.repository, image, tags)
         return image
@@ -126,8 +126,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
 
 @contextmanager
 def bootstrapped(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[SandboxProcess]:
-    """Run a sandbox that apps can be deployed to; *options* are those of the command."""
-    # A folder without a cdk.json: bootstrapping needs no app.
+    """Run a sandbox that apps can be deployed to, with these options of the command."""
+    # This folder has no cdk.json, because bootstrapping needs no app.
     folder = tmp_path_factory.mktemp("bootstrap")
     with SandboxProcess(options=options) as sandbox:
         command = ["cdk", "bootstrap", f"aws://{sandbox.account}/us-east-1", "--ci"]
@@ -140,7 +140,7 @@ def bootstrapped(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Ite
 
 @pytest.fixture
 def project(aws: SandboxProcess, tmp_path: Path) -> Iterator[Project]:
-    """A project with a repository of its own; its stack is gone afterwards."""
+    """A project with its own repository, whose stack is deleted afterwards."""
     (tmp_path / "cdk.json").write_text('{"app": "python3 app.py", "versionReporting": false, "notices": false}')
     repository = f"test/{uuid.uuid4().hex[:12]}"
     aws.client("ecr-public").create_repository(repositoryName=repository)

@@ -1,5 +1,5 @@
 """
-Stands in for the ``docker`` command line, of which the cdk needs a little.
+Stands in for the parts of the ``docker`` command line that the cdk needs.
 
 There is no Docker engine where the tests run. ``build`` makes an image of the
 folder's files with the sandbox's own tool, and ``push`` pushes it to the

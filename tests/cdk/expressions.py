@@ -1,4 +1,4 @@
-"""Templates whose tags are written in all the ways that a template offers, each with the values that it needs."""
+"""Templates with tags in all forms that a template allows, each with the values that it needs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SSM = "AWS::SSM::Parameter::Value"
 @dataclass
 class Written:
     """
-    A template, and what it is deployed with.
+    A template, and the values for its deployment.
 
     Attributes:
-        given: Given values of parameters.
-        stored: Parameters of Systems Manager that have to be there.
-        resources: Beside the images.
+        given: The values of parameters.
+        stored: The required parameters in Systems Manager.
+        resources: Resources in addition to the images.
         nested: The templates of nested stacks, by the logical id of the nested stack.
     """
 

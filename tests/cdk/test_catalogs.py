@@ -1,4 +1,4 @@
-"""The life of catalogs: deployed, changed in their file, and gone without a trace in the registry."""
+"""The lifecycle of catalogs: deploying, changing the file, and deleting, which changes nothing in the registry."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ pytestmark = pytest.mark.cdk
 
 
 def write_images(project: Project, name: str, images: dict[str, list[str]]) -> None:
-    """Write a bare list of one image, digests with tags; JSON is YAML."""
+    """Write a bare list of one image, with its digests and tags. It is JSON, which is also YAML."""
     (project.folder / name).write_text(json.dumps([{"name": project.repository, "dmap": images}]))
 
 
-def test_catalogs_are_deployed_changed_and_outlive_their_stack(project: Project) -> None:
-    """One in the stack itself, and one in a nested stack, with a function of its own."""
+def test_catalogs_are_deployed_and_changed_and_images_outlive_their_stack(project: Project) -> None:
+    """One catalog is in the stack itself, and one in a nested stack with its own function."""
     first, second = project.push("first"), project.push("second")
     alias = project.sandbox.client("ecr-public").describe_registries()["registries"][0]["aliases"][0]["name"]
     project.write_app(

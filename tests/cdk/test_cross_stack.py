@@ -1,4 +1,4 @@
-"""Values of an image in another stack: CloudFormation refuses to change what is imported."""
+"""Values of an image in another stack: CloudFormation refuses to change an imported export."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def used(project: Project) -> str:
     return str(parameter["Value"])
 
 
-def test_an_exported_digest_makes_the_second_release_fail_and_both_tags_stay(project: Project) -> None:
+def test_an_exported_digest_makes_the_second_release_fail_and_no_tag_moves(project: Project) -> None:
     status, text = release(project, "1.0", "release.image_digest")
     assert status == 0, text
     assert "another stack uses ImageDigest of this image" in text

@@ -1,4 +1,4 @@
-"""Strangers: the wheel in a clean environment, and an app that `cdk init` made."""
+"""A new user: the wheel in a clean environment, and an app that `cdk init` created."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def handler(event, context):
 
 @dataclass(frozen=True)
 class Stranger:
-    """A user with a clean environment, an own app and an account."""
+    """A user with a clean environment, an app and an account."""
 
     installed: CleanEnvironment
     folder: Path
     sandbox: SandboxProcess
 
     def cdk(self, *arguments: str) -> str:
-        """Run the cdk command line, which has to succeed."""
+        """Run the cdk command line, which must succeed."""
         variables = self.installed.variables(environment(self.sandbox))
         return run("cdk", *arguments, "--ci", "--no-color", environment=variables, folder=self.folder)
 
     def python(self, program: str) -> str:
-        """Run *program* where the app lies, as ``python3 app.py`` is run."""
+        """Run *program* in the folder of the app, like ``python3 app.py``."""
         (self.folder / "program.py").write_text(program, encoding="utf-8")
         return run(self.installed.python, "program.py", environment=self.installed.variables(), folder=self.folder)
 
@@ -76,7 +76,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> CleanEnvironment:
-    """Install the wheel and what it asks for itself: no extra."""
+    """Install the wheel and its requirements, without extras."""
     clean = CleanEnvironment.make(tmp_path_factory.mktemp("installed"))
     clean.install(str(wheel_of(dist)))
     return clean
@@ -92,7 +92,7 @@ def image(aws: SandboxProcess) -> Image:
 
 @pytest.fixture
 def stranger(installed: CleanEnvironment, image: Image, aws: SandboxProcess, tmp_path: Path) -> Iterator[Stranger]:
-    """Make an app with the template of the cdk command line, whose feature flags are all on."""
+    """Create an app with the template of the cdk command line, with all feature flags enabled."""
     folder = tmp_path / "release"
     folder.mkdir()
     stranger = Stranger(installed, folder, aws)
@@ -103,7 +103,7 @@ def stranger(installed: CleanEnvironment, image: Image, aws: SandboxProcess, tmp
 
 
 def test_the_installed_library_is_complete_without_the_checkout(stranger: Stranger) -> None:
-    """No boto3, no click: an app needs neither the sandbox nor the command line."""
+    """Neither boto3 nor click is installed: an app needs neither the sandbox nor the command line."""
     program = "import importlib.util as u; print([u.find_spec(name) and u.find_spec(name).origin for name in {names}])"
     ours, *others = json.loads(
         stranger.python(program.format(names=["cdk_ecrpublic", "lambda_handler", "boto3", "click", "yaml"]))
@@ -123,8 +123,8 @@ def test_a_new_app_is_synthesized_and_deployed(stranger: Stranger, image: Image)
     assert "There were no differences" in stranger.cdk("diff", "--app", "cdk.out")
 
 
-def test_a_lambda_handler_of_the_users_own_and_ours_live_side_by_side(stranger: Stranger, image: Image) -> None:
-    """Decision 0002: neither shadows the other, in the app or in Lambda."""
+def test_a_package_lambda_handler_of_the_user_does_not_conflict_with_ours(stranger: Stranger, image: Image) -> None:
+    """Decision 0002: neither shadows the other, either in the app or in Lambda."""
     (stranger.folder / "lambda_handler").mkdir()
     (stranger.folder / "lambda_handler" / "__init__.py").write_text(OWN_HANDLER, encoding="utf-8")
     stack = stranger.folder / "release" / "release_stack.py"
@@ -148,7 +148,7 @@ def test_the_source_archive_installs_the_same(dist: Path, installed: CleanEnviro
 
 
 def _files(clean: CleanEnvironment) -> dict[str, bytes]:
-    """Read what was installed of ours; the lists of files name where it was installed from."""
+    """Read our installed files, except the lists that name the place of their source."""
     (packages,) = clean.folder.glob("lib/python*/site-packages")
     return {
         str(path.relative_to(packages)): path.read_bytes()
@@ -161,7 +161,7 @@ def _files(clean: CleanEnvironment) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("present", [[], ["click"], ["click", "rich"]], ids=str)
 def test_a_command_without_its_extra_says_what_to_install(dist: Path, tmp_path: Path, present: list[str]) -> None:
-    """Click is in many environments because of another package."""
+    """Many environments have click because of another package."""
     clean = CleanEnvironment.make(tmp_path / "environment")
     clean.install("--no-deps", str(wheel_of(dist)))
     for requirement in present:

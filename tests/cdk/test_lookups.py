@@ -1,4 +1,4 @@
-"""A digest that stands in a parameter of Systems Manager, which the real cdk looks up at synthesis."""
+"""A digest in a parameter of Systems Manager, which the real cdk looks up at synthesis."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.cdk
 
 
 def said(output: str) -> str:
-    """Return *output* in one line: cdk breaks it wherever the terminal ends."""
+    """Return *output* in one line, because cdk breaks lines at the width of the terminal."""
     return " ".join(output.split())
 
 
 def go_on_rolling_back(project: Project) -> None:
-    """Do what ``cdk rollback`` does: ministack takes its empty list of resources to skip for one with an empty name."""
+    """Continue like ``cdk rollback``, whose empty list of resources to skip ministack reads as one empty name."""
     cloudformation = project.sandbox.client("cloudformation")
     cloudformation.continue_update_rollback(StackName="Test")
     cloudformation.get_waiter("stack_rollback_complete").wait(
@@ -27,8 +27,8 @@ def go_on_rolling_back(project: Project) -> None:
     )
 
 
-def test_the_registry_cannot_be_reached_while_it_is_deployed(project: Project) -> None:
-    """Without it, nothing can be published or restored. After it is created again, the stack continues."""
+def test_the_registry_becomes_unreachable_during_a_deployment(project: Project) -> None:
+    """Without it, nothing can be published or restored. After it is recreated, the stack continues."""
     before, after = project.push("before"), project.push("after")
     project.write_app(release(before.digest, "1", "latest"))
     project.deploy()
@@ -45,7 +45,7 @@ def test_the_registry_cannot_be_reached_while_it_is_deployed(project: Project) -
     assert project.tags() == {"1": before.digest, "2": after.digest, "latest": after.digest}
 
 
-def test_a_person_moves_a_tag_by_hand_between_deployments(project: Project) -> None:
+def test_a_tag_is_moved_by_hand_between_deployments(project: Project) -> None:
     first, by_hand, second = project.push("first"), project.push("by hand"), project.push("second")
     project.write_app(release(first.digest, "1", "latest"))
     project.deploy()
@@ -59,7 +59,7 @@ def test_a_person_moves_a_tag_by_hand_between_deployments(project: Project) -> N
     assert project.tags() == {"1": first.digest, "2": second.digest, "latest": second.digest}
 
 
-def test_the_third_of_five_tags_fails(project: Project) -> None:
+def test_a_release_fails_at_the_third_of_five_tags(project: Project) -> None:
     before, after = project.push("before"), project.push("after")
     tags = ["1", "1.2", "1.2.3", "stable", "latest"]
     project.write_app(release(before.digest, *tags))
@@ -76,8 +76,8 @@ def test_the_third_of_five_tags_fails(project: Project) -> None:
     assert project.tags() == dict.fromkeys(tags, before.digest)
 
 
-def test_the_old_image_is_deleted_before_a_rollback(project: Project) -> None:
-    """Only its publisher can push it again. The stack says so, and continues after that."""
+def test_the_old_image_was_deleted_before_a_rollback(project: Project) -> None:
+    """Only its publisher can push it again. The stack says so, and then continues."""
     before, after = project.push("before"), project.push("after")
     project.write_app(release(before.digest, "1"))
     project.deploy()

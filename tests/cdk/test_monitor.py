@@ -1,4 +1,4 @@
-"""A monitor with the real cdk command line: messages of the schedule and of events, repairs, and deployments."""
+"""A monitor with the real cdk command line: messages from schedules and events, repairs, and deployments."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def outputs(project: Project) -> dict[str, str]:
 
 
 def run(project: Project) -> dict[str, Any]:
-    """Invoke the function with what the schedule sends, and return the counts."""
+    """Invoke the function with the event of the schedule, and return the counts."""
     rules = project.sandbox.client("events")
     (rule,) = [each for each in rules.list_rules()["Rules"] if each["Name"].startswith("Test-MonitorSchedule")]
     (target,) = rules.list_targets_by_rule(Rule=rule["Name"])["Targets"]
@@ -57,7 +57,7 @@ def run(project: Project) -> dict[str, Any]:
 
 
 def verify(project: Project) -> str:
-    """Return what the command line says about the same images, in one line."""
+    """Return the output of the command line about the same images, in one line."""
     result = subprocess.run(
         ["cdk-ecrpublic", "verify"],
         cwd=project.folder,
@@ -72,7 +72,7 @@ def verify(project: Project) -> str:
 
 
 def mail(project: Project, seconds: float = 0) -> list[tuple[str, str]]:
-    """Return the subjects and texts of the messages; wait for the first one for some seconds."""
+    """Return the subjects and texts of the messages; wait some seconds for the first."""
     sqs, queue = project.sandbox.client("sqs"), outputs(project)["Queue"]
     until = time.monotonic() + seconds
     found: list[tuple[str, str]] = []
@@ -97,7 +97,7 @@ def move(project: Project, tag: str, image: Image, client: Any = None) -> None:
     )
 
 
-def test_a_tag_that_is_moved_by_hand_gives_one_message_and_its_return_another(project: Project) -> None:
+def test_a_tag_that_is_moved_by_hand_causes_one_message_and_its_return_another(project: Project) -> None:
     declared, other = project.push("declared", "build-1"), project.push("other", "build-2")
     project.write_app(app(f'digest("{declared.digest}")', every="Duration.minutes(1)"))
     project.deploy()
@@ -122,7 +122,7 @@ def test_a_tag_that_is_moved_by_hand_gives_one_message_and_its_return_another(pr
 
 
 def test_a_deployment_causes_no_message(project: Project) -> None:
-    """With events of each of its calls, and a run after it."""
+    """This includes the events of all its calls, and a run after it."""
     first, second = project.push("first", "build-1"), project.push("second", "build-2")
     project.write_app(app(f'digest("{first.digest}")', options="on_change=True"))
     project.deploy()
@@ -158,7 +158,7 @@ def test_an_event_names_the_user(project: Project) -> None:
     assert f"- BatchDeleteImage by arn:aws:iam::{project.sandbox.account}:user/{MARY} at 20" in text
 
 
-def test_tags_are_put_back(project: Project) -> None:
+def test_puts_tags_back(project: Project) -> None:
     declared, other = project.push("declared", "build-1"), project.push("other", "build-2")
     project.write_app(app(f'digest("{declared.digest}")', options="on_change=True, repair=True"))
     project.deploy()
@@ -179,7 +179,7 @@ def test_tags_are_put_back(project: Project) -> None:
     assert mail(project) == []
 
 
-def test_a_registry_that_cannot_be_read_gives_a_message(project: Project) -> None:
+def test_an_unreadable_registry_causes_a_message(project: Project) -> None:
     declared = project.push("declared", "build-1")
     project.write_app(app(f'digest("{declared.digest}")'))
     project.deploy()

@@ -65,7 +65,7 @@ Outputs:
 
 @pytest.fixture(scope="module")
 def account(aws: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """An account in which the function is a stack of its own."""
+    """An account in which the function is a separate stack."""
     folder = tmp_path_factory.mktemp("provider")
     (folder / "cdk.json").write_text('{"app": "python3 app.py"}', encoding="utf-8")
     (folder / "app.py").write_text(APP, encoding="utf-8")
@@ -90,7 +90,7 @@ def wait(provider: Project, what: str) -> None:
 
 
 def problems(template: dict[str, Any]) -> list[str]:
-    """Hold the properties of a template's images to the schema that the documentation publishes."""
+    """Validate the images of a template against the schema in the documentation."""
     parameters = {name: each.get("Default") for name, each in template.get("Parameters", {}).items()}
     resolve = Resolver(FixedScope(parameters))
     images = [each for each in template["Resources"].values() if each["Type"] == "Custom::ECRPublicImage"]
@@ -102,7 +102,7 @@ def problems(template: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_a_template_in_yaml_publishes_moves_and_removes(provider: Project) -> None:
+def test_a_yaml_template_publishes_moves_and_removes(provider: Project) -> None:
     cloudformation = provider.sandbox.client("cloudformation")
     first, second = provider.push("first"), provider.push("second")
     push_image(provider.sandbox, provider.repository, first, ["by-hand"])
@@ -127,9 +127,9 @@ def test_a_template_in_yaml_publishes_moves_and_removes(provider: Project) -> No
     assert provider.tags() == {"by-hand": first.digest}
 
 
-def test_the_template_of_sam_is_valid_and_publishes(provider: Project) -> None:
+def test_the_sam_template_is_valid_and_publishes(provider: Project) -> None:
     """
-    The sandbox validates it as it is, and deploys what SAM's transform makes of it.
+    The sandbox validates it unchanged, and deploys the result of SAM's transform.
 
     The transform is AWS's own. It rewrites ``AWS::Serverless::*``, of which the
     template has none, and leaves everything else as it stands.
@@ -154,7 +154,7 @@ def test_the_template_of_sam_is_valid_and_publishes(provider: Project) -> None:
     assert provider.tags() == {"2.0.0": image.digest, "latest": image.digest}
 
 
-def test_an_app_in_typescript_is_synthesized_and_deployed(provider: Project) -> None:
+def test_a_typescript_app_is_synthesized_and_deployed(provider: Project) -> None:
     provider = replace(provider, repository="languages/typescript", folder=provider.folder / "app")
     image = provider.push("typescript")
     shutil.copytree(TYPESCRIPT, provider.folder)
@@ -176,7 +176,7 @@ def test_an_app_in_typescript_is_synthesized_and_deployed(provider: Project) -> 
 
 def install_npm_packages(folder: Path) -> None:
     """
-    Lay out npm's aws-cdk-lib and constructs, of the versions that are pinned.
+    Install the npm packages aws-cdk-lib and constructs in the pinned versions.
 
     jsii's packages for Python bring npm's, with their bundled dependencies, so
     nothing has to be downloaded.
@@ -193,7 +193,7 @@ def install_npm_packages(folder: Path) -> None:
             tar.extractall(target, members, filter="data")
 
 
-def test_the_example_in_typescript_takes_the_pinned_versions() -> None:
+def test_the_typescript_example_uses_the_pinned_versions() -> None:
     asked = json.loads((TYPESCRIPT / "package.json").read_text(encoding="utf-8"))["dependencies"]
     project = (CHECKOUT / "pyproject.toml").read_text(encoding="utf-8")
 
@@ -202,7 +202,7 @@ def test_the_example_in_typescript_takes_the_pinned_versions() -> None:
         assert f'"{name}>={versions.removeprefix("^").removesuffix(".0").removesuffix(".0")},' in project
 
 
-def test_the_types_in_typescript_know_every_property_and_source() -> None:
+def test_the_typescript_types_have_every_property_and_source() -> None:
     source = (TYPESCRIPT / "public-image.ts").read_text(encoding="utf-8")
     interface = re.search(r"interface PublicImageProperties \{\n(.*?)\n\}", source, re.DOTALL)
     union = re.search(r"type Source =\n(.*?);\n\n", source, re.DOTALL)
@@ -222,14 +222,14 @@ def test_the_templates_of_the_guide_follow_the_schema() -> None:
     assert [problems(parse(block)) for block in blocks] == [[] for _ in blocks]
 
 
-def test_finds_a_template_that_does_not_follow_the_schema() -> None:
+def test_detects_a_template_that_does_not_follow_the_schema() -> None:
     text = SAM.read_text(encoding="utf-8").replace("ImageTags:", "Tags:")
 
     assert problems(parse(text)) == ["$: Additional properties are not allowed ('Tags' was unexpected)"]
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Reads CloudFormation's short forms as their long ones."""
+    """A YAML loader that reads CloudFormation's short forms as long forms."""
 
 
 def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Deployments where IAM policies are evaluated: of the cdk's own roles, and of the function's."""
+"""Deployments with evaluated IAM policies, those of the cdk's roles and of the function's role."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
         yield sandbox
 
 
-def test_the_function_has_what_it_needs_from_deployment_to_removal(project: Project) -> None:
+def test_the_function_has_all_permissions_from_deployment_to_removal(project: Project) -> None:
     private = build_image({"etc/name": b"private"}, platforms=("linux/amd64", "linux/arm64"))
     push_to_private_ecr(project, f"{project.repository}-private", private)
     built = project.push("built", "build")
@@ -51,8 +51,8 @@ PublicImage(self, "Release", repository=repository, source=ImageSource.tag("buil
     assert denied(project) == []
 
 
-def test_r13_what_moves_to_another_repository_is_cleaned_up_where_it_was(project: Project) -> None:
-    """The function's own policy names the new repository by then; the old one has a policy that outlives the image."""
+def test_r13_an_image_that_moves_to_another_repository_is_removed_from_the_old_one(project: Project) -> None:
+    """By then, the function's policy names the new repository; a policy for the old one outlives the image."""
     image, other = project.push("image"), f"{project.repository}-other"
     project.sandbox.client("ecr-public").create_repository(repositoryName=other)
     elsewhere = replace(project, repository=other)
@@ -75,7 +75,7 @@ PublicImage(self, "Release", repository=PublicRepository.from_repository_name(se
     assert (destroyed.returncode, elsewhere.tags()) == (0, {}), destroyed.stdout
 
 
-def test_a_role_that_may_not_put_images_is_said(project: Project) -> None:
+def test_reports_a_role_that_may_not_put_images(project: Project) -> None:
     image = project.push("image")
     role = role_without(project, "ecr-public:PutImage")
     project.write_app(
@@ -100,7 +100,7 @@ image.node.find_child("Resource").node.default_child.add_property_override("Serv
 
 
 def role_without(project: Project, action: str) -> str:
-    """Make a role that an app can use, but not extend."""
+    """Create a role that an app can use but not extend."""
     arn = f"arn:aws:ecr-public::{project.sandbox.account}:repository/{project.repository}"
     actions = [name for name in PUBLISH_ACTIONS if name != action]
     statements = [

@@ -45,7 +45,7 @@ def test_a_tag_is_pinned_reviewed_moved_and_reset(project: Project) -> None:
     assert "cdk-ecrpublic pin" in project.cdk("synth", "--quiet").stdout
 
 
-def test_a_name_that_cannot_be_resolved_leaves_the_file_as_it_is(project: Project) -> None:
+def test_an_unresolvable_name_does_not_change_the_file(project: Project) -> None:
     project.push("first", "stable")
     project.write_app(
         'PublicImage(self, "One", repository=repository, source=ImageSource.tag("stable"), tags=["1"])\n'

@@ -1,4 +1,4 @@
-"""Rules that read attachments and scan findings, kept and broken, with the real cdk command line."""
+"""Rules that read attachments and scan findings, satisfied and violated, with the real cdk command line."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_an_image_without_an_sbom_is_not_deployed(project: Project) -> None:
     assert project.tags() == {"latest": image.digest}
 
 
-def test_a_rule_may_only_warn(project: Project) -> None:
+def test_a_rule_can_only_warn(project: Project) -> None:
     image = project.push("first")
     project.write_app(required_app(image.digest, ", warn_only=True"))
 

@@ -1,4 +1,4 @@
-"""A release's whole life, as a user goes through it: the real cdk command line, the real zip in a Lambda worker."""
+"""The lifecycle of a release for a user: the real cdk command line, and the real zip in a Lambda worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def release(digest: str, *tags: str, name: str = "Release") -> str:
     )
 
 
-def test_a_release_is_deployed_reviewed_moved_and_outlives_its_stack(project: Project) -> None:
+def test_a_release_is_deployed_reviewed_and_moved_and_outlives_its_stack(project: Project) -> None:
     first, second = project.push("first"), project.push("second")
     project.write_app(release(first.digest, "1.0.0", "1.0", "latest"))
     project.deploy()
@@ -42,7 +42,7 @@ def test_a_release_is_deployed_reviewed_moved_and_outlives_its_stack(project: Pr
     assert project.tags() == after
 
 
-def test_what_is_published_is_complete_and_equal_to_the_byte(project: Project) -> None:
+def test_a_published_image_is_complete_and_equal_byte_for_byte(project: Project) -> None:
     image = project.push("whole")
     project.write_app(release(image.digest, "1"))
 
@@ -75,7 +75,7 @@ def test_refresh_applies_the_same_declaration_again(project: Project) -> None:
     assert project.tags() == {"latest": image.digest}
 
 
-def test_a_failed_deployment_brings_every_tag_back_and_says_what_to_do(project: Project) -> None:
+def test_a_failed_deployment_restores_every_tag_and_says_what_to_do(project: Project) -> None:
     good, better = project.push("good"), project.push("better")
     project.write_app(release(good.digest, "1", "latest"))
     project.deploy()
@@ -104,7 +104,7 @@ def test_a_failed_first_deployment_leaves_no_stack_behind(project: Project) -> N
     assert status == "ROLLBACK_COMPLETE"
 
 
-def test_a_service_that_fails_once_is_tried_again(project: Project) -> None:
+def test_a_service_that_fails_once_is_retried(project: Project) -> None:
     image = project.push("patience")
     project.write_app(release(image.digest, "1"))
     project.sandbox.faults.add(Fault(operation="PutImage", code="ThrottlingException", repository=project.repository))
@@ -114,8 +114,8 @@ def test_a_service_that_fails_once_is_tried_again(project: Project) -> None:
     assert project.tags() == {"1": image.digest}
 
 
-def test_a_repository_and_its_first_manifest_come_up_together(project: Project) -> None:
-    """Large and not ASCII, it goes through S3, into a repository that the same stack creates."""
+def test_a_repository_and_its_first_manifest_are_created_together(project: Project) -> None:
+    """The manifest is large and not ASCII, so it goes through S3 into a repository of the same stack."""
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
@@ -138,7 +138,7 @@ def test_a_repository_and_its_first_manifest_come_up_together(project: Project) 
     assert f"Test.Digest = {pulled.digest}" in said
 
 
-def test_an_app_may_have_a_lambda_handler_of_its_own(project: Project) -> None:
+def test_an_app_can_have_its_own_lambda_handler_package(project: Project) -> None:
     folder = project.folder / "lambda_handler"
     folder.mkdir()
     (folder / "__init__.py").write_text('MINE = "the app\'s own"')

@@ -1,4 +1,4 @@
-"""What deployments take back, with the real cdk command line: rollbacks of moved sources, renames, removal."""
+"""Rollbacks of moved sources, renames, and removal, with the real cdk command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def digest(value: str) -> str:
 
 
 def failing_after(first: str) -> str:
-    """Declare images that succeed, and then one that does not exist, so that CloudFormation rolls back."""
+    """Declare images that succeed and then one that does not exist, so that CloudFormation rolls back."""
     broken = image(digest(NOWHERE), "debug", name="Broken")
     return f"first = {first}broken = {broken}broken.node.add_dependency(first)"
 
@@ -38,7 +38,7 @@ def parameters(project: Project) -> list[str]:
     return [each["Name"] for each in answer["Parameters"]]
 
 
-def test_a_rollback_brings_back_what_a_tag_stood_for_when_it_was_deployed(project: Project) -> None:
+def test_a_rollback_restores_the_image_that_a_source_tag_had_at_deployment(project: Project) -> None:
     first = project.push("first", "stable")
     project.write_app(image('ImageSource.tag("stable")', "latest"))
     project.deploy()
@@ -54,7 +54,7 @@ def test_a_rollback_brings_back_what_a_tag_stood_for_when_it_was_deployed(projec
     assert parameters(project) == []
 
 
-def test_a_preview_goes_away_with_its_stack(project: Project) -> None:
+def test_a_preview_is_removed_with_its_stack(project: Project) -> None:
     release, preview = project.push("release", "1.0"), project.push("preview")
     project.write_app(
         IMPORTS + image(digest(preview.digest), "pr-7", "pr-7-abc", removal_policy="RemovalPolicy.DESTROY")
@@ -70,7 +70,7 @@ def test_a_preview_goes_away_with_its_stack(project: Project) -> None:
     assert parameters(project) == []
 
 
-def test_a_construct_that_is_taken_out_still_has_what_its_removal_needs(project: Project) -> None:
+def test_a_removed_construct_still_has_the_permissions_for_its_removal(project: Project) -> None:
     """The function's policy is updated before CloudFormation cleans up."""
     kept, preview = project.push("kept"), project.push("preview")
     rest = image(
@@ -88,7 +88,7 @@ def test_a_construct_that_is_taken_out_still_has_what_its_removal_needs(project:
     assert kept.digest in images(project)
 
 
-def test_a_tag_that_is_dropped_goes_and_comes_back_with_a_rollback(project: Project) -> None:
+def test_a_dropped_tag_is_removed_and_restored_by_a_rollback(project: Project) -> None:
     first = project.push("first", "build-1")
     options = {"on_tag_removed": "OnTagRemoved.UNTAG"}
     project.write_app(IMPORTS + image(digest(first.digest), "1", "2", **options))

@@ -48,7 +48,7 @@ def outputs(project: Project) -> dict[str, str]:
 
 
 def invoke(project: Project) -> dict[str, Any]:
-    """Invoke the function with what the schedule sends, and return the counts."""
+    """Invoke the function with the event of the schedule, and return the counts."""
     rules = project.sandbox.client("events")
     (rule,) = [each for each in rules.list_rules()["Rules"] if project.repository in each.get("Description", "")]
     (target,) = rules.list_targets_by_rule(Rule=rule["Name"])["Targets"]
@@ -87,7 +87,7 @@ def digests(project: Project) -> set[str]:
     return {each["imageDigest"] for page in found for each in page["imageDetails"]}
 
 
-def test_a_report_is_read_and_then_images_are_removed(project: Project) -> None:
+def test_a_report_is_reviewed_and_then_images_are_removed(project: Project) -> None:
     images = builds(project, 5)
     declared = f'PublicImage(self, "Release", repository=repository, source=ImageSource.digest("{images[0].digest}"), '
     declared += 'tags=["1.0"])\n'

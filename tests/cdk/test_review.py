@@ -58,8 +58,8 @@ def test_a_release_is_planned_deployed_and_verified(project: Project) -> None:
     assert tool(project, "verify").returncode == 0
 
 
-def test_a_tag_that_a_person_moved_is_noticed_and_stays_until_refresh(project: Project) -> None:
-    """CloudFormation sends nothing for a declaration that has not changed."""
+def test_a_tag_that_was_moved_by_hand_is_noticed_and_stays_until_refresh(project: Project) -> None:
+    """CloudFormation sends no request for an unchanged declaration."""
     image, by_hand = project.push("first"), project.push("by hand")
     project.write_app(release(image.digest, "1.0"))
     project.deploy()
@@ -80,7 +80,7 @@ def test_a_tag_that_a_person_moved_is_noticed_and_stays_until_refresh(project: P
     assert project.tags() == {"1.0": image.digest}
 
 
-def test_tags_that_will_be_removed_are_shown(project: Project) -> None:
+def test_shows_tags_that_will_be_removed(project: Project) -> None:
     image = project.push("first")
     untag = "on_tag_removed=OnTagRemoved.UNTAG, tags="
     project.write_app(_import(release(image.digest, "1.0", "old").replace("tags=", untag)))
@@ -101,8 +101,8 @@ PublicImage(self, "Copy", repository=repository, source=ImageSource.ecr(private,
 """
 
 
-def test_a_stack_for_any_account_gets_a_real_answer(project: Project) -> None:
-    """Its account and Region are those of the credentials, as for ``cdk deploy``."""
+def test_an_environment_agnostic_stack_can_be_reviewed(project: Project) -> None:
+    """Its account and Region come from the credentials, as for ``cdk deploy``."""
     image, name = build_image({"etc/name": b"private"}), f"{project.repository}-private"
     push_to_private_ecr(project, name, image)
     project.write_app(PRIVATE.format(name=name, digest=image.digest))
@@ -129,7 +129,7 @@ PublicImage(nested, "Release", repository=repository, source=ImageSource.digest(
 """
 
 
-def test_a_nested_stack_with_a_parameter_is_known_as_it_was_deployed(project: Project) -> None:
+def test_a_nested_stack_with_a_parameter_is_reviewed_as_deployed(project: Project) -> None:
     image, by_hand = project.push("first"), project.push("by hand")
     project.write_app(NESTED.format(name=project.repository, digest=image.digest))
     told = ("--parameters", "Tag=2.0")
@@ -138,7 +138,7 @@ def test_a_nested_stack_with_a_parameter_is_known_as_it_was_deployed(project: Pr
     assert project.cdk("deploy", "--require-approval", "never", *told).returncode == 0
 
     assert [(tag["tag"], tag["action"]) for tag in planned["tags"]] == [("2.0", "create")]
-    assert plan(project)["state"] == "unchanged", "CloudFormation keeps what it was told"
+    assert plan(project)["state"] == "unchanged", "CloudFormation keeps the given values"
     assert tool(project, "verify").returncode == 0
     push_image(project.sandbox, project.repository, by_hand, ["2.0"])
     assert plan(project)["state"] == "drifted"

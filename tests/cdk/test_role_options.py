@@ -1,4 +1,4 @@
-"""A role with managed policies and anonymous reads, where IAM policies are evaluated."""
+"""A role with managed policies, and anonymous reads, with evaluated IAM policies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
 
 
 def test_a_deployed_function_changes_to_managed_policies_and_back(project: Project) -> None:
-    """CloudFormation makes the new policies before the image is updated, and deletes the old ones afterwards."""
+    """CloudFormation creates the new policies before it updates the image, and deletes the old ones afterwards."""
     built = project.push("built", "build")
     kinds = []
     for options, tags in (("", '"1"'), ("managed_policy=True", '"1", "2"'), ("", '"1", "2", "3"')):
@@ -39,7 +39,7 @@ def test_a_deployed_function_changes_to_managed_policies_and_back(project: Proje
     assert project.tags() == dict.fromkeys(["build", "1", "2", "3"], built.digest)
 
 
-def test_anonymous_reads_under_managed_policies_do_all_there_is_to_do(project: Project) -> None:
+def test_everything_works_with_anonymous_reads_and_managed_policies(project: Project) -> None:
     built = project.push("built", "build")
     project.write_app(APP.format(options="managed_policy=True, authenticated_reads=False", tags='"1", "2"'))
 

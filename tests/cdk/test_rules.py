@@ -1,4 +1,4 @@
-"""Rules with the real cdk command line: a tag that stays, a refused release, a warning, and a rollback through each."""
+"""Rules with the real cdk command line: a skipped tag, a refused release, a warning, and rollbacks of each."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def release(image_digest: str, *tags: str, rule: str = SKIP, fails: bool = False
 
 
 def planned(project: Project) -> dict[str, Any]:
-    """Plan without deciding whether it succeeds; return the release."""
+    """Plan without checking the exit status; return the release."""
     assert project.cdk("synth", "--quiet").returncode == 0
     result = tool(project, "plan", "--format", "json")
     found: dict[str, Any] = json.loads(result.stdout)["images"][0]
     return found
 
 
-def test_a_skipped_tag_stays_and_returns_there(project: Project) -> None:
+def test_a_skipped_tag_stays_and_a_rollback_returns_it_there(project: Project) -> None:
     """D1 leaves ``latest`` at another stack's 2.0.0; D2 moves it, and is rolled back."""
     two, one, later = versions(project, "2.0.0", "1.9.1", "2.0.1")
     project.push("2.0.0", "2.0.0", "latest")
@@ -85,11 +85,11 @@ def test_a_refused_release_changes_nothing(project: Project) -> None:
     assert f"tag 'latest' may only move forward: {HIGHER}; release without this tag" in plan["problems"]
     assert "RULE_VIOLATION" in printed
     assert HIGHER in printed
-    # The rollback of the refused release does not move the tag down either.
+    # The rollback of the refused release does not move the tag to a lower version either.
     assert project.tags() == tags == {"1.9.0": zero, "2.0.0": two, "latest": two}
 
 
-def test_a_rule_that_warns_lets_the_release_pass(project: Project) -> None:
+def test_a_warn_only_rule_allows_the_release(project: Project) -> None:
     two = project.push("2.0.0", "2.0.0", "latest").digest
     (one,) = versions(project, "1.9.1")
     project.write_app(release(one, "1.9.1", "latest", rule=WARN, fails=True))
@@ -106,7 +106,7 @@ def test_a_rule_that_warns_lets_the_release_pass(project: Project) -> None:
 
 
 @pytest.mark.parametrize("rule", [SKIP, REFUSE, WARN], ids=["skip", "refuse", "warn"])
-def test_a_rollback_to_a_lower_version_passes(project: Project, rule: str) -> None:
+def test_a_rollback_to_a_lower_version_succeeds(project: Project, rule: str) -> None:
     one, two = versions(project, "1.9.1", "2.0.0")
     project.write_app(release(one, "1.9.1", "latest", rule=rule))
     project.deploy()
@@ -117,7 +117,7 @@ def test_a_rollback_to_a_lower_version_passes(project: Project, rule: str) -> No
     assert project.tags() == {"1.9.1": one, "latest": one, "2.0.0": two}
 
 
-def test_a_catalog_has_rules(project: Project) -> None:
+def test_a_catalog_can_have_rules(project: Project) -> None:
     two = project.push("2.0.0", "2.0.0", "latest").digest
     (one,) = versions(project, "1.9.1")
     (project.folder / "images.yaml").write_text(

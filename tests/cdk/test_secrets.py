@@ -1,4 +1,4 @@
-"""A deployment does not leak its credentials: not into a template, a log, an event or the terminal."""
+"""A deployment does not leak its credentials into a template, a log, an event or the terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PublicImage(self, "Release", repository=repository, source=source, tags=["{tag}"
 
 
 def told(project: Project) -> str:
-    """Gather everything that a deployment leaves behind."""
+    """Collect all output and stored data of a deployment."""
     templates = [path.read_text() for path in Path(project.folder, "cdk.out").rglob("*.json")]
     stack = project.sandbox.client("cloudformation")
     events = stack.describe_stack_events(StackName="Test")["StackEvents"]
@@ -61,7 +61,7 @@ def told(project: Project) -> str:
     return "\n".join([*templates, json.dumps(deployed, default=str), json.dumps(events, default=str), *lines])
 
 
-def test_credentials_and_signed_addresses_stay_where_they_are(
+def test_credentials_and_presigned_urls_are_not_leaked(
     project: Project, closed_distribution: Distribution, secret: str
 ) -> None:
     project.write_app(declare(closed_distribution.uri("team/app:1"), secret, "1"))

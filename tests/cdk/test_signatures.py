@@ -54,7 +54,7 @@ REQUIRED = ", rules=[ReleaseRule.required_signatures([RequiredSignature.kms(key)
 
 @pytest.fixture
 def key(project: Project) -> str:
-    """The ARN of a key that signs."""
+    """The ARN of a signing key."""
     made = project.sandbox.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
     arn: str = made["KeyMetadata"]["Arn"]
     return arn
@@ -96,7 +96,7 @@ def test_a_signed_release_and_its_rollback(project: Project, key: str, tmp_path:
         cosign = Cosign(project.sandbox, tmp_path / "cosign")
         for reference in (f"{uri(project)}:latest", f"{uri(project)}@{second.digest}"):
             assert cosign.accepts(reference, key.rpartition("/")[2], "bundle")
-    # The failed release is deployed after all, and is not signed again.
+    # The failed release is then deployed successfully, and is not signed again.
     project.write_app(release(second, key, SIGNED))
     assert plan(project)["writes"]["signatures"] == []
     project.deploy()
@@ -133,7 +133,7 @@ def test_a_signed_source_is_released(project: Project, key: str) -> None:
     assert planned["writes"]["signatures"] == []
 
 
-def test_a_signature_that_is_gone_is_noticed(project: Project, key: str) -> None:
+def test_a_missing_signature_is_noticed(project: Project, key: str) -> None:
     image = project.push("first")
     project.write_app(release(image, key, SIGNED))
     project.deploy()
@@ -148,7 +148,7 @@ def test_a_signature_that_is_gone_is_noticed(project: Project, key: str) -> None
     assert f"{image.digest} has no valid signature made with {key}" in " ".join(verified.stdout.split())
 
 
-def test_a_key_of_the_same_stack(project: Project) -> None:
+def test_signs_with_a_key_of_the_same_stack(project: Project) -> None:
     image = project.push("first")
     project.write_app(OWN_KEY.format(digest=image.digest))
     before = plan_any(project)
@@ -160,7 +160,7 @@ def test_a_key_of_the_same_stack(project: Project) -> None:
     assert tool(project, "verify").returncode == 0
 
 
-def test_who_may_not_use_the_key_sees_the_rest_of_the_plan(project: Project, key: str) -> None:
+def test_without_access_to_the_key_the_rest_of_the_plan_is_shown(project: Project, key: str) -> None:
     image = project.push("first")
     project.write_app(release(image, key, SIGNED))
     assert project.cdk("synth", "--quiet").returncode == 0
@@ -183,7 +183,7 @@ def test_who_may_not_use_the_key_sees_the_rest_of_the_plan(project: Project, key
 
 
 def refused(project: Project) -> list[str]:
-    """Plan an image that is refused, and return why."""
+    """Plan an image that is refused, and return the reason."""
     planned = plan_any(project)
     assert planned["state"] == "refused"
     problems: list[str] = planned["problems"]

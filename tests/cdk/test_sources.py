@@ -16,7 +16,7 @@ from .conftest import Project
 pytestmark = pytest.mark.cdk
 
 
-def test_an_index_is_made_of_two_builds(project: Project) -> None:
+def test_assembles_an_index_from_two_builds(project: Project) -> None:
     amd, arm = (build_one(project, platform) for platform in ("linux/amd64", "linux/arm64"))
     project.write_app(
         f"""
@@ -34,7 +34,7 @@ PublicImage(self, "Release", repository=repository, source=source, tags=["1.0.0"
     assert pull(uri_of(project), "1.0.0").children == (amd, arm)
 
 
-def test_an_image_is_copied_from_private_ecr(project: Project) -> None:
+def test_copies_an_image_from_private_ecr(project: Project) -> None:
     image = build_image({"etc/name": b"private"}, platforms=("linux/amd64", "linux/arm64"))
     name = f"{project.repository}-private"
     push_to_private_ecr(project, name, image)
@@ -51,7 +51,7 @@ PublicImage(self, "Copy", repository=repository, source=ImageSource.ecr(private,
     assert pull(uri_of(project), "1") == image
 
 
-def test_an_image_is_copied_from_another_public_repository(project: Project) -> None:
+def test_copies_an_image_from_another_public_repository(project: Project) -> None:
     image = project.push("upstream", "3")
     project.sandbox.client("ecr-public").create_repository(repositoryName=f"{project.repository}-mirror")
     project.write_app(
@@ -66,7 +66,7 @@ PublicImage(self, "Copy", repository=mirror, source=ImageSource.public("{uri_of(
     assert pull(f"{uri_of(project)}-mirror", "3") == image
 
 
-def test_an_image_comes_out_of_a_folder_that_a_build_wrote(project: Project) -> None:
+def test_publishes_an_image_from_a_folder_of_a_build(project: Project) -> None:
     image = build_image({"etc/name": b"archived"}, platforms=("linux/amd64", "linux/arm64"))
     for name, content in layout_of((image, {})).items():
         path = project.folder / "image" / name
@@ -83,7 +83,7 @@ PublicImage(self, "Release", repository=repository, source=ImageSource.archive("
     assert pull(uri_of(project), "1") == image
 
 
-def test_an_image_comes_out_of_an_archive_in_a_bucket(project: Project) -> None:
+def test_publishes_an_image_from_an_archive_in_a_bucket(project: Project) -> None:
     image = build_image({"etc/name": b"stored"}, platforms=("linux/amd64", "linux/arm64"))
     bucket = f"releases-{project.repository.rpartition('/')[2]}"
     client = project.sandbox.client("s3")
@@ -104,8 +104,8 @@ PublicImage(self, "Release", repository=repository, source=source, tags=["1"])
     assert pull(uri_of(project), "1") == image
 
 
-def test_an_image_that_the_cdk_builds_is_copied(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cdk builds it and pushes it to the bootstrap's private repository, with a stand-in for Docker."""
+def test_copies_an_image_that_the_cdk_builds(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cdk builds it with a stand-in for Docker, and pushes it to the private repository of the bootstrap stack."""
     state = project.folder / "docker-state"
     state.mkdir()
     docker = project.folder / "docker"
@@ -128,7 +128,7 @@ PublicImage(self, "Release", repository=repository, source=ImageSource.docker_as
     assert pull(uri_of(project), "1") == build_image({"app/Dockerfile": b"FROM scratch\nCOPY . /app\n"})
 
 
-def test_what_a_copy_lacks_is_said_before_anything_is_written(project: Project) -> None:
+def test_reports_missing_platforms_of_a_copy_before_writing_anything(project: Project) -> None:
     project.push("upstream", "3")
     project.sandbox.client("ecr-public").create_repository(repositoryName=f"{project.repository}-strict")
     project.write_app(

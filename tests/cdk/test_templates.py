@@ -1,4 +1,4 @@
-"""Templates that use all that CloudFormation offers: the plan says what it does, it does so, and verify agrees."""
+"""Templates that use all features of CloudFormation: plan, deployment and verify agree."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ app.synth()
 
 @dataclass
 class Account:
-    """An account in which the function is a stack of its own."""
+    """An account in which the function is a separate stack."""
 
     sandbox: SandboxProcess
     folder: Path
@@ -98,7 +98,7 @@ class Account:
         return find_drift(assembly.images, registry)
 
     def deploy(self, written: Written) -> None:
-        """Deploy as cdk does: parameters that are not given keep their values."""
+        """Deploy as cdk does, so that parameters that are not given keep their values."""
         stacks = {each["StackName"] for each in self.cloudformation.describe_stacks()["Stacks"]}
         known = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0] if STACK in stacks else {}
         before = {each["ParameterKey"] for each in known.get("Parameters", ())} & written.parameters.keys()
@@ -135,7 +135,7 @@ def account(aws: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def write(forms: Sequence[str], version: str, image: int) -> Written:
-    """Declare an image for each form, and one in a nested stack; each has a tag of its own."""
+    """Declare an image for each form, and one in a nested stack, each with a unique tag."""
     written = Written()
     for number, form in enumerate(forms):
         name = f"{form.title().replace(' ', '')}{number}"
@@ -148,7 +148,7 @@ def write(forms: Sequence[str], version: str, image: int) -> Written:
 
 
 def condition(written: Written, number: int) -> Mapping[str, str]:
-    """Make a third of the images depend on a condition, and every other of these conditions false."""
+    """Make a third of the images conditional, and every second one of these conditions false."""
     if number % 3:
         return {}
     name = f"Is{number}"
@@ -181,7 +181,7 @@ def check(account: Account, written: Written) -> None:
 
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(forms=st.permutations(sorted(FORMS)), some=st.lists(st.sampled_from(sorted(FORMS)), max_size=3))
-def test_a_plan_says_what_the_deployment_of_any_template_does(
+def test_a_plan_predicts_the_deployment_of_any_template(
     account: Account, forms: Sequence[str], some: Sequence[str]
 ) -> None:
     account.begin()
@@ -206,10 +206,10 @@ def test_a_condition_decides_whether_there_is_an_image(account: Account) -> None
     check(account, written)
     assert account.tags().keys() == {"always", "stable"}
     written.given.clear()
-    assert len(account.plan(written)) == 2, "the stack keeps what it was told"
+    assert len(account.plan(written)) == 2, "the stack keeps the given values"
 
 
-def test_a_parameter_of_systems_manager_that_changes_is_deployed_with_the_next_deployment(account: Account) -> None:
+def test_a_changed_ssm_parameter_takes_effect_with_the_next_deployment(account: Account) -> None:
     account.begin()
     account.store({"/t/digest": IMAGES[0].digest})
     written = Written()
@@ -220,14 +220,14 @@ def test_a_parameter_of_systems_manager_that_changes_is_deployed_with_the_next_d
 
     (finding,), (effect,) = account.verify(written), account.plan(written)
 
-    assert finding.verdict is Verdict.AS_DECLARED, "what was deployed counts, and not what would be now"
+    assert finding.verdict is Verdict.AS_DECLARED, "the deployed value counts, not the current one"
     assert effect.state is State.CHANGED
     account.deploy(written)
     assert account.tags() == {"latest": IMAGES[1].digest}
 
 
-def test_a_dynamic_reference_that_changes_may_go_unnoticed(account: Account) -> None:
-    """It is not known when CloudFormation resolves one again, so a plan cannot show it."""
+def test_a_changed_dynamic_reference_may_go_unnoticed(account: Account) -> None:
+    """It is unknown when CloudFormation resolves one again, so a plan cannot show it."""
     account.begin()
     account.store({"/t/moving": IMAGES[0].digest})
     written = Written()
@@ -241,8 +241,8 @@ def test_a_dynamic_reference_that_changes_may_go_unnoticed(account: Account) -> 
     assert "add a version: " in effect.problems[0]
 
 
-def test_an_output_of_another_stack_that_changes_may_go_unnoticed(account: Account) -> None:
-    """A weak reference: the template stays the same, so CloudFormation may have nothing to do."""
+def test_a_changed_output_of_another_stack_may_go_unnoticed(account: Account) -> None:
+    """With a weak reference, the template stays the same, so CloudFormation may have nothing to do."""
     account.begin()
     output = {"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}
     bodies = [json.dumps({**output, "Outputs": {"Digest": {"Value": image.digest}}}) for image in IMAGES]
@@ -260,7 +260,7 @@ def test_an_output_of_another_stack_that_changes_may_go_unnoticed(account: Accou
     assert "the stack Weak may have been deployed since" in effect.problems[0]
 
 
-def test_a_nested_stack_that_is_not_in_the_app_is_not_taken_for_removed(account: Account) -> None:
+def test_a_nested_stack_outside_the_app_does_not_count_as_removed(account: Account) -> None:
     account.begin()
     written, nested = Written(), Written()
     add(written, "Own", ["own"], IMAGES[0].digest)

@@ -1,4 +1,4 @@
-"""What a failed release leaves, with the real cdk command line: the scenarios U1, U3, U4 and L1 by their ids."""
+"""The state after a failed release, with the real cdk command line: the scenarios U1, U3, U4 and L1."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.cdk
 LATE = timedelta(minutes=2)
 
 
-def test_u1_a_bump_that_fails_gives_the_tags_of_the_old_entry_back(project: Project) -> None:
-    """As a catalog does it: another version is another construct, and the old one goes."""
+def test_u1_a_failed_bump_gives_the_tags_back_to_the_old_entry(project: Project) -> None:
+    """As in a catalog, another version is another construct, and the old one is removed."""
     first, second = project.push("first"), project.push("second")
     project.write_app(image(digest(first.digest), "1.4.2", "1.4", "latest", name="V142"))
     project.deploy()
@@ -44,7 +44,7 @@ def test_u1_a_bump_that_fails_gives_the_tags_of_the_old_entry_back(project: Proj
     }
 
 
-def test_u2_with_destroy_nothing_of_the_failed_entry_stays(project: Project) -> None:
+def test_u2_with_destroy_nothing_of_the_failed_entry_remains(project: Project) -> None:
     first, second = project.push("first"), project.push("second")
     options = {"removal_policy": "RemovalPolicy.DESTROY", "on_tag_removed": "OnTagRemoved.UNTAG"}
     project.write_app(IMPORTS + image(digest(first.digest), "1.4.2", "latest", name="V142", **options))
@@ -57,7 +57,7 @@ def test_u2_with_destroy_nothing_of_the_failed_entry_stays(project: Project) -> 
     assert project.tags() == dict.fromkeys(("1.4.2", "latest"), first.digest)
 
 
-def test_u3_a_first_deployment_that_fails_gives_back_what_a_script_pushed(project: Project) -> None:
+def test_u3_a_failed_first_deployment_gives_back_tags_that_a_script_pushed(project: Project) -> None:
     by_hand, release = project.push("by hand", "latest"), project.push("release")
 
     project.write_app(failing_after(image(digest(release.digest), "1.0", "latest")))
@@ -67,7 +67,7 @@ def test_u3_a_first_deployment_that_fails_gives_back_what_a_script_pushed(projec
     assert parameters(project) == []
 
 
-def test_u4_a_tag_that_an_update_took_over_goes_back(project: Project) -> None:
+def test_u4_gives_back_a_tag_that_an_update_took_over(project: Project) -> None:
     first, second = project.push("first"), project.push("second")
     by_hand = project.push("by hand", "latest")
     project.write_app(image(digest(first.digest), "1.4"))
@@ -79,7 +79,7 @@ def test_u4_a_tag_that_an_update_took_over_goes_back(project: Project) -> None:
     assert project.tags() == {"1.4": first.digest, "latest": by_hand.digest}
 
 
-def test_l1_a_request_that_comes_again_after_the_rollback_writes_nothing(project: Project) -> None:
+def test_l1_a_request_that_is_repeated_after_the_rollback_writes_nothing(project: Project) -> None:
     first, second = project.push("first"), project.push("second")
     project.write_app(image(digest(first.digest), "latest"))
     project.deploy()
@@ -96,7 +96,7 @@ def test_l1_a_request_that_comes_again_after_the_rollback_writes_nothing(project
 
 
 def _update(project: Project, url: str, old: str, new: str) -> dict[str, Any]:
-    """Write the update that failed, as CloudFormation sent it two minutes ago."""
+    """Return the failed update as CloudFormation sent it two minutes ago."""
     cloudformation = project.sandbox.client("cloudformation")
     (stack,) = cloudformation.describe_stacks(StackName="Test")["Stacks"]
     resources = cloudformation.describe_stack_resources(StackName="Test")["StackResources"]
@@ -127,7 +127,7 @@ def _invoke(project: Project, event: dict[str, Any]) -> None:
 
 @contextmanager
 def response_address() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Take responses as CloudFormation's bucket does."""
+    """Accept responses as CloudFormation's bucket does."""
     responses: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""An app that uses every kind of source and every rule, and what a rule pack of cdk-nag finds in it."""
+"""An app with every kind of source and every rule, and the findings of a cdk-nag rule pack in it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
 
 class Everything:
     """
-    The app: a stack that is ours, and one with what an app has already.
+    The app: a stack with our constructs, and one with an app's existing resources.
 
     The other one breaks rules on purpose: a pack that finds nothing there did
     not run.
@@ -72,11 +72,11 @@ class Everything:
         self._folder = folder
 
     def provide(self, **options: Any) -> PublicImageProvider:
-        """Make the function, with options."""
+        """Create the function, with options."""
         return PublicImageProvider(self.stack, "Provider", **options)
 
     def all_options(self) -> dict[str, Any]:
-        """Return every option of the function that a rule may ask for."""
+        """Return every option of the function that a rule may require."""
         return {
             "vpc": ec2.Vpc(self.around, "Vpc"),
             "dead_letter_queue": sqs.Queue(self.around, "Queue"),
@@ -90,13 +90,13 @@ class Everything:
         }
 
     def publish(self, name: str, source: IImageSource, **options: Any) -> None:
-        """Declare an image, in a repository of its own."""
+        """Declare an image in a new repository."""
         name = name.replace("_", "-").replace(" ", "-").lower()
         repository = PublicRepository.from_repository_name(self.stack, f"{name}.repository", f"acme/{name}")
         PublicImage(self.stack, name, repository=repository, source=source, tags=["1.0"], **options)
 
     def publish_all(self, *names: str) -> None:
-        """Declare an image for each of these sources, and one for each rule."""
+        """Declare an image for each of these sources and one for each rule."""
         for name in names:
             self.publish(name, self.sources()[name]())
         for name, options in RULES.items():
@@ -139,18 +139,18 @@ class Everything:
         return report
 
     def report(self) -> Report:
-        """Read what the validation found."""
+        """Read the findings of the validation."""
         return Report(json.loads((self.out / "validation-report.json").read_text()))
 
 
 @dataclass(frozen=True)
 class Report:
-    """What cdk-nag wrote."""
+    """The report of cdk-nag."""
 
     content: dict[str, Any] = field(repr=False)
 
     def findings(self, path: str) -> set[tuple[str, str]]:
-        """Return each rule that is broken below *path*, with the construct that breaks it."""
+        """Return each rule that is violated below *path*, with the construct that violates it."""
         return set(self._findings("violations", path))
 
     def acknowledged(self, path: str) -> set[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What constructs say of themselves, as the cdk command line reads it."""
+"""Annotations of constructs, as the cdk command line reads them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cdk_ecrpublic.review.app.assembly import metadata_of
 
 def warnings(stack: Stack) -> list[str]:
     """
-    Return the warnings of a stack, whose app is complete by now.
+    Return the warnings of a stack in a complete app.
 
-    Not by ``Annotations.find_warning``: jsii knows the type of its answer only
-    if something else has loaded it before.
+    This does not use ``Annotations.find_warning``, because jsii knows the type of
+    its result only if something else has loaded that type before.
     """
     app = stack.node.root
     assert isinstance(app, App)

@@ -1,4 +1,4 @@
-"""Addresses in the wrong place: of other registries, of private ECR, and names that Docker completes by itself."""
+"""Addresses in the wrong place: other registries, private ECR, and short names that Docker completes."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def image(stack: Stack, source: IImageSource) -> PublicImage:
         (lambda _: ImageSource.public("public.ecr.aws/a/b:1", tag="1"), "expected host/path, without tag and digest"),
     ],
 )
-def test_an_address_in_the_wrong_place_is_refused(stack: Stack, declare: Callable[[Stack], object], said: str) -> None:
+def test_refuses_an_address_in_the_wrong_place(stack: Stack, declare: Callable[[Stack], object], said: str) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
         declare(stack)
 
     assert said in str(failure.value)
 
 
-def test_a_repository_that_is_called_like_an_address_is_imported_by_its_arn(stack: Stack) -> None:
+def test_imports_a_repository_whose_name_looks_like_an_address_by_arn(stack: Stack) -> None:
     repository = PublicRepository.from_repository_arn(stack, "R", ARN)
     PublicImage(stack, "Release", repository=repository, source=ImageSource.digest(DIGEST))
 
@@ -90,15 +90,15 @@ def test_a_repository_that_is_called_like_an_address_is_imported_by_its_arn(stac
     )
 
 
-def test_a_stand_in_for_ecr_public_is_a_source(stack: Stack) -> None:
+def test_accepts_a_stand_in_for_ecr_public_as_a_source(stack: Stack) -> None:
     image(stack, ImageSource.public("registry.example.com/agent", tag="1"))
 
     reference = {"Source": {"Image": {"Reference": "registry.example.com/agent:1"}}}
     Template.from_stack(stack).has_resource_properties("Custom::ECRPublicImage", reference)
 
 
-def test_private_ecr_without_its_permissions_is_warned_of(stack: Stack) -> None:
-    """This is not an error: the permissions may be granted in another way, or by a given role."""
+def test_warns_about_private_ecr_without_its_permissions(stack: Stack) -> None:
+    """This is not an error, because the permissions may be granted in another way or by a given role."""
     image(stack, ImageSource.registry(f"{PRIVATE}/acme/agent@{DIGEST}"))
 
     (warning,) = warnings(stack)
@@ -117,7 +117,7 @@ def test_private_ecr_without_its_permissions_is_warned_of(stack: Stack) -> None:
     ],
     ids=["with credentials", "by ImageSource.ecr", "elsewhere"],
 )
-def test_nothing_is_said_of_what_can_be_read(stack: Stack, source: Callable[[Stack], IImageSource]) -> None:
+def test_does_not_warn_about_readable_sources(stack: Stack, source: Callable[[Stack], IImageSource]) -> None:
     Annotations.of(stack).acknowledge_warning("@cdk-ecrpublic:credentialsRegistry", "another matter")
 
     image(stack, source(stack))
@@ -131,7 +131,7 @@ def catalog(stack: Stack, folder: Path, text: str, **options: object) -> PublicI
     return PublicImageCatalog.from_file(stack, "Catalog", path, **options)  # type: ignore[arg-type]
 
 
-def test_a_catalog_says_where_its_addresses_are(stack: Stack, tmp_path: Path) -> None:
+def test_errors_in_a_catalog_have_the_line_of_the_address(stack: Stack, tmp_path: Path) -> None:
     text = f"""
 repositories:
   ghcr.io/acme/agent:
@@ -152,7 +152,7 @@ repositories:
     assert "images.yaml:5:9: 'bitnami/redis' has no registry host" in second
 
 
-def test_the_promoter_s_registry_is_named_once_for_all_of_its_images(stack: Stack, tmp_path: Path) -> None:
+def test_reports_the_registry_of_a_promoter_catalog_once_for_all_images(stack: Stack, tmp_path: Path) -> None:
     text = "".join(f'- name: {name}\n  dmap: {{"{DIGEST}": []}}\n' for name in ("agent", "other"))
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
         catalog(stack, tmp_path, text, source="staging", destination="public.ecr.aws/acme")

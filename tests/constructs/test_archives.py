@@ -1,4 +1,4 @@
-"""Archives as sources: read at synthesis, uploaded with the stack, and granted as one object."""
+"""Archives as sources: read at synthesis, uploaded with the stack, and readable as a single object."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def properties(stack: Stack) -> dict[str, Any]:
 
 
 def granted(stack: Stack, action: str) -> list[Any]:
-    """Return on what the function may do *action*."""
+    """Return the resources on which the function may do *action*."""
     policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
     statements = [each for policy in policies for each in policy["Properties"]["PolicyDocument"]["Statement"]]
     return [each["Resource"] for each in statements if action in each["Action"]]
 
 
 def asset(stack: Stack, key: str) -> bytes:
-    """Return what will be uploaded under a key."""
+    """Return the content that will be uploaded under a key."""
     app = stack.node.root
     assert isinstance(app, App)
     (path,) = Path(app.synth().directory).glob(f"asset.{key.partition('.')[0]}*")
@@ -64,7 +64,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def linked_folder(folder: Path) -> Path:
-    """A layout as Bazel makes them: every file a link to somewhere else."""
+    """A layout as Bazel creates it, in which every file is a symbolic link."""
     real = write_folder(folder / "real", FILES)
     for name in FILES:
         (folder / "links" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -85,9 +85,7 @@ def gzip_file(folder: Path) -> Path:
 @pytest.mark.parametrize(
     "make", [tar_file, gzip_file, lambda folder: write_folder(folder / "layout", FILES), linked_folder]
 )
-def test_an_archive_is_uploaded_and_its_digest_is_known(
-    stack: Stack, tmp_path: Path, make: Callable[[Path], Path]
-) -> None:
+def test_uploads_an_archive_and_knows_its_digest(stack: Stack, tmp_path: Path, make: Callable[[Path], Path]) -> None:
     path = make(tmp_path)
 
     publish(stack, ImageSource.archive(path, reference="agent:1"))
@@ -114,7 +112,7 @@ def test_the_only_image_of_a_docker_save_needs_no_reference(stack: Stack, tmp_pa
     assert properties(stack)["ImageDigest"].startswith("sha256:")
 
 
-def test_a_part_of_an_index_may_be_an_archive(stack: Stack, tmp_path: Path) -> None:
+def test_a_part_of_an_index_can_be_an_archive(stack: Stack, tmp_path: Path) -> None:
     parts = {
         platform: ImageSource.archive(tar_file(tmp_path), reference="1") for platform in ("linux/amd64", "linux/arm64")
     }
@@ -125,7 +123,7 @@ def test_a_part_of_an_index_may_be_an_archive(stack: Stack, tmp_path: Path) -> N
     assert [entry["Source"].keys() for entry in entries] == [{"Archive"}, {"Archive"}]
 
 
-def test_a_reference_that_only_the_deployment_knows_is_taken(stack: Stack, tmp_path: Path) -> None:
+def test_accepts_a_reference_that_is_known_only_at_deployment(stack: Stack, tmp_path: Path) -> None:
     name = CfnParameter(stack, "Parameter").value_as_string
 
     publish(stack, ImageSource.archive(tar_file(tmp_path), reference=name))
@@ -134,7 +132,7 @@ def test_a_reference_that_only_the_deployment_knows_is_taken(stack: Stack, tmp_p
     assert "ImageDigest" not in properties(stack)
 
 
-def test_the_tar_file_of_a_folder_is_always_the_same_and_holds_nothing_else(tmp_path: Path) -> None:
+def test_the_tar_file_of_a_folder_is_deterministic_and_contains_nothing_else(tmp_path: Path) -> None:
     first = LayoutFolder(write_folder(tmp_path / "first", FILES))
     others = {**dict(reversed(FILES.items())), "README.md": b"x", "blobs/sha256/folder/file": b"x", ".git/config": b"x"}
     second = LayoutFolder(write_folder(tmp_path / "second", others))
@@ -154,7 +152,7 @@ def test_the_tar_file_of_a_folder_is_always_the_same_and_holds_nothing_else(tmp_
 
 
 @pytest.mark.parametrize("start", [0, 1, 511, 512, 513, 1000, 3000])
-def test_any_part_of_that_tar_file_can_be_read(tmp_path: Path, start: int) -> None:
+def test_any_range_of_that_tar_file_can_be_read(tmp_path: Path, start: int) -> None:
     layout = LayoutFolder(write_folder(tmp_path, FILES))
     packed = b"".join(layout.read(0, layout.size))
 
@@ -167,7 +165,7 @@ def bucket(stack: Stack) -> s3.IBucket:
     return s3.Bucket.from_bucket_name(stack, "Bucket", "releases")
 
 
-def test_an_object_is_granted_and_named_as_it_is(stack: Stack, bucket: s3.IBucket) -> None:
+def test_grants_and_renders_exactly_the_given_object(stack: Stack, bucket: s3.IBucket) -> None:
     publish(stack, ImageSource.archive_object(bucket, "agent/1.4.tar", reference="agent:1"))
 
     assert properties(stack)["Source"] == {
@@ -178,7 +176,7 @@ def test_an_object_is_granted_and_named_as_it_is(stack: Stack, bucket: s3.IBucke
     assert granted(stack, "kms:Decrypt") == []
 
 
-def test_an_object_of_an_encrypted_bucket_is_granted_with_its_key(stack: Stack) -> None:
+def test_also_grants_the_key_of_an_encrypted_bucket(stack: Stack) -> None:
     key = kms.Key(stack, "Key")
     bucket = s3.Bucket(stack, "Bucket", encryption_key=key, encryption=s3.BucketEncryption.KMS)
 
@@ -188,14 +186,14 @@ def test_an_object_of_an_encrypted_bucket_is_granted_with_its_key(stack: Stack) 
     assert granted(stack, "kms:Decrypt") == [{"Fn::GetAtt": [logical_id, "Arn"]}]
 
 
-def test_an_object_may_become_another_image_unseen(stack: Stack, bucket: s3.IBucket) -> None:
+def test_warns_that_an_object_may_become_another_image(stack: Stack, bucket: s3.IBucket) -> None:
     publish(stack, ImageSource.archive_object(bucket, "image.tar"))
 
     said = "the source may later point to another image: the object image.tar; cdk diff cannot see that"
     Annotations.from_stack(stack).has_warning("/Stack/Release", Match.string_like_regexp(said))
 
 
-def test_an_image_of_an_object_by_its_digest_cannot(stack: Stack, bucket: s3.IBucket) -> None:
+def test_does_not_warn_about_an_object_with_a_digest(stack: Stack, bucket: s3.IBucket) -> None:
     publish(stack, ImageSource.archive_object(bucket, "image.tar", reference=ONE.digest))
 
     Annotations.from_stack(stack).has_no_warning("*", Match.any_value())
@@ -221,7 +219,9 @@ def test_an_image_of_an_object_by_its_digest_cannot(stack: Stack, bucket: s3.IBu
         (lambda folder: write_folder(folder, {"x": tar_of(FILES)[:900]}) / "x", "1", "is truncated"),
     ],
 )
-def test_refuses_at_synthesis(tmp_path: Path, make: Callable[[Path], Path], reference: str | None, said: str) -> None:
+def test_refuses_invalid_archives_at_synthesis(
+    tmp_path: Path, make: Callable[[Path], Path], reference: str | None, said: str
+) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
         ImageSource.archive(make(tmp_path), reference=reference)
 
@@ -229,7 +229,7 @@ def test_refuses_at_synthesis(tmp_path: Path, make: Callable[[Path], Path], refe
     assert str(failure.value).startswith("ImageSource.archive: ")
 
 
-def test_says_how_to_pack_an_archive_whose_images_are_one_folder_down(tmp_path: Path) -> None:
+def test_says_how_to_pack_an_archive_with_images_one_folder_down(tmp_path: Path) -> None:
     packed = write_folder(tmp_path, {"x.tar": tar_of({f"out/{name}": content for name, content in FILES.items()})})
 
     with pytest.raises(ValueError, match=r"archive the content of that folder: tar -C out -cf image.tar"):

@@ -1,4 +1,4 @@
-"""What reaches into an app from outside: tags, aspects, removal policies, overrides."""
+"""Changes of an app from outside a construct: tags, aspects, removal policies, overrides."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RESOURCE = "Custom::ECRPublicImage"
 
 @jsii.implements(IAspect)
 class Visitor:
-    """Calls a function with each construct."""
+    """An aspect that calls a function with each construct."""
 
     def __init__(self, visit: Callable[[IConstruct], object]) -> None:
         self._visit = visit
@@ -53,7 +53,7 @@ def image(stack: Stack, construct_id: str = "Release", **options: Any) -> Public
 
 
 def cfn_resource(release: PublicImage) -> CfnResource:
-    """Return what the CDK's escape hatch leads to."""
+    """Return the L1 resource that the CDK's escape hatch returns."""
     found = release.node.default_child
     assert isinstance(found, CfnResource)
     return found
@@ -67,7 +67,7 @@ def rendered(stack: Stack, of_type: str = RESOURCE) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "of_type", ["AWS::ECR::PublicRepository", "AWS::Lambda::Function", "AWS::IAM::Role", "AWS::Logs::LogGroup"]
 )
-def test_tags_of_the_app_reach_what_can_have_them(stack: Stack, of_type: str) -> None:
+def test_tags_of_the_app_apply_to_all_taggable_resources(stack: Stack, of_type: str) -> None:
     image(stack)
     PublicRepository(stack, "Agent")
 
@@ -76,7 +76,7 @@ def test_tags_of_the_app_reach_what_can_have_them(stack: Stack, of_type: str) ->
     assert rendered(stack, of_type)["Properties"]["Tags"] == [{"Key": "team", "Value": "agent"}]
 
 
-def test_a_tag_of_the_app_deploys_no_image_again(stack: Stack) -> None:
+def test_a_tag_of_the_app_redeploys_no_image(stack: Stack) -> None:
     image(stack)
     before = rendered(stack)
     tagged = Stack(App(), "Stack")
@@ -102,8 +102,8 @@ def test_an_aspect_sees_the_construct_and_changes_the_resource(stack: Stack) -> 
     assert seen == [release]
 
 
-def test_an_aspect_may_declare_another_image(stack: Stack) -> None:
-    """Earlier images get a record, too, because another image may remove their tags."""
+def test_an_aspect_can_declare_another_image(stack: Stack) -> None:
+    """Earlier images then also get a record, because another image may remove their tags."""
     image(stack, tags=["1"])
 
     def visit(node: IConstruct) -> None:
@@ -116,7 +116,7 @@ def test_an_aspect_may_declare_another_image(stack: Stack) -> None:
     assert ["StateParameterName" in each["Properties"] for each in images] == [True, True]
 
 
-def test_an_aspect_may_change_the_function(stack: Stack) -> None:
+def test_an_aspect_can_change_the_function(stack: Stack) -> None:
     image(stack)
 
     def visit(node: IConstruct) -> None:
@@ -128,7 +128,7 @@ def test_an_aspect_may_change_the_function(stack: Stack) -> None:
     assert rendered(stack, "AWS::Lambda::Function")["Properties"]["Runtime"] == "python3.13"
 
 
-def test_a_permissions_boundary_of_the_app_holds_for_the_function(stack: Stack) -> None:
+def test_a_permissions_boundary_of_the_app_applies_to_the_function(stack: Stack) -> None:
     image(stack)
 
     iam.PermissionsBoundary.of(stack).apply(iam.ManagedPolicy.from_aws_managed_policy_name("PowerUserAccess"))
@@ -136,7 +136,7 @@ def test_a_permissions_boundary_of_the_app_holds_for_the_function(stack: Stack) 
     assert "PermissionsBoundary" in rendered(stack, "AWS::IAM::Role")["Properties"]
 
 
-def test_destroying_a_whole_stack_s_resources_removes_no_image(stack: Stack) -> None:
+def test_destroying_all_resources_of_a_stack_removes_no_image(stack: Stack) -> None:
     """Only the image itself can opt in to removal, because it is public."""
     image(stack, tags=["1"])
     before = rendered(stack)["Properties"]
@@ -156,14 +156,14 @@ def test_destroying_a_whole_stack_s_resources_removes_no_image(stack: Stack) -> 
     ],
     ids=["RemovalPolicies", "L1", "L2"],
 )
-def test_a_retained_image_is_kept(stack: Stack, keep: Callable[[PublicImage], None]) -> None:
-    """CloudFormation then sends no Delete, neither at a deletion nor after a replacement."""
+def test_keeps_a_retained_image(stack: Stack, keep: Callable[[PublicImage], None]) -> None:
+    """CloudFormation then sends no Delete, either at a deletion or after a replacement."""
     keep(image(stack, tags=["1"], removal_policy=RemovalPolicy.DESTROY))
 
     assert (rendered(stack)["DeletionPolicy"], rendered(stack)["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
-def test_removal_policies_reach_a_repository(stack: Stack) -> None:
+def test_removal_policies_apply_to_a_repository(stack: Stack) -> None:
     PublicRepository(stack, "Agent")
 
     RemovalPolicies.of(stack).destroy()
@@ -179,8 +179,8 @@ def test_removal_policies_reach_a_repository(stack: Stack) -> None:
     ],
     ids=["override", "rename"],
 )
-def test_another_logical_id_is_followed(stack: Stack, rename: Callable[[Stack, CfnResource], None]) -> None:
-    """The parameter of version 0.1 is named after it; the permission to use it is for all of the stack's."""
+def test_follows_a_changed_logical_id(stack: Stack, rename: Callable[[Stack, CfnResource], None]) -> None:
+    """The parameter of version 0.1 has this id in its name; the permission is for all parameters of the stack."""
     release = image(stack, removal_policy=RemovalPolicy.DESTROY)
 
     rename(stack, cfn_resource(release))
@@ -189,7 +189,7 @@ def test_another_logical_id_is_followed(stack: Stack, rename: Callable[[Stack, C
     assert ":parameter/cdk-ecrpublic/*/Stack.*" in str(Template.from_stack(stack).find_resources("AWS::IAM::Policy"))
 
 
-def test_an_image_may_have_a_condition(stack: Stack) -> None:
+def test_an_image_can_have_a_condition(stack: Stack) -> None:
     release = image(stack, removal_policy=RemovalPolicy.DESTROY)
 
     cfn_resource(release).cfn_options.condition = CfnCondition(

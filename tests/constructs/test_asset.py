@@ -1,4 +1,4 @@
-"""The asset with the function's code."""
+"""The asset that contains the function's code."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def code() -> Path:
     return folder
 
 
-def test_it_is_the_handler_and_nothing_else(code: Path) -> None:
+def test_contains_only_the_handler(code: Path) -> None:
     found = {path.relative_to(code).as_posix() for path in code.rglob("*") if path.is_file()}
 
     assert found == {f"lambda_handler/{path.relative_to(HANDLER).as_posix()}" for path in HANDLER.rglob("*.py")}
 
 
-def test_it_is_the_same_program_without_its_documentation(code: Path) -> None:
+def test_is_the_same_program_without_docstrings(code: Path) -> None:
     for path in HANDLER.rglob("*.py"):
         written, staged = path.read_text(), (code / "lambda_handler" / path.relative_to(HANDLER)).read_text()
 
@@ -53,7 +53,7 @@ def is_docstring(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def test_it_stays_small(code: Path) -> None:
+def test_stays_small(code: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in code.rglob("*.py"):

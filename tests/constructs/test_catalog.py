@@ -1,4 +1,4 @@
-"""What a catalog renders: which images, under which ids, in which stacks."""
+"""The images that a catalog renders, with their ids and stacks."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def declare(stack: Stack, name: str, **options: Any) -> PublicImageCatalog:
 
 
 def listed(folder: Path, images: Images) -> Path:
-    """Write a bare list of images: digests and tags by name. JSON is YAML."""
+    """Write a bare list of images, with digests and tags by name. It is JSON, which is also YAML."""
     path = folder / "images.yaml"
     path.write_text(json.dumps([{"name": name, "dmap": dmap} for name, dmap in images.items()]))
     return path
 
 
 def template(path: Path, **options: Any) -> dict[str, Any]:
-    """Synthesize a bare list of images in a stack of its own."""
+    """Synthesize a bare list of images in a new stack."""
     stack = Stack(App(), "Stack")
     PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME, **options)
     return dict(Template.from_stack(stack).to_json())
 
 
 def images(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the properties of the images of a template by logical id."""
+    """Return the properties of the images in a template, by logical id."""
     return {key: value["Properties"] for key, value in found["Resources"].items() if value["Type"] == IMAGE}
 
 
 def properties(stack: Stack) -> list[dict[str, Any]]:
-    """Return what the images of a stack say, without what they say of the function."""
+    """Return the properties of the images in a stack, without those about the function."""
     return [
         {key: value for key, value in each.items() if key not in {"ServiceToken", "ServiceTimeout"}}
         for each in images(Template.from_stack(stack).to_json()).values()
@@ -80,7 +80,7 @@ def test_a_catalog_of_the_promoter_renders_copies_by_digest(stack: Stack) -> Non
     Annotations.from_stack(stack).has_no_warning("*", Match.any_value())
 
 
-def test_images_that_are_there_already_are_only_tagged(stack: Stack) -> None:
+def test_existing_images_are_only_tagged(stack: Stack) -> None:
     declare(stack, "images.yaml", destination=ACME)
 
     assert [each["Source"] for each in properties(stack)] == [{"Digest": A}, {"Digest": B}]
@@ -116,7 +116,7 @@ def test_a_catalog_of_our_own_format_renders_every_source_and_rule(stack: Stack)
     assert by_tag["nightly"]["Source"] == {"Manifest": {"Body": content}}
 
 
-def test_private_ecr_grants_exactly_that_repository(stack: Stack) -> None:
+def test_private_ecr_sources_grant_exactly_that_repository(stack: Stack) -> None:
     declare(stack, "repositories.yaml")
 
     Template.from_stack(stack).has_resource_properties(
@@ -137,7 +137,7 @@ def test_private_ecr_grants_exactly_that_repository(stack: Stack) -> None:
     )
 
 
-def test_a_repository_of_private_ecr_is_imported_once(tmp_path: Path, stack: Stack) -> None:
+def test_imports_a_repository_of_private_ecr_once(tmp_path: Path, stack: Stack) -> None:
     source = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/agent"
     entries = [{"source": f"{source}@{digest}", "tags": [digest[-1]]} for digest in (A, B)]
     (tmp_path / "catalog.yaml").write_text(json.dumps({"repositories": {"ab": {"images": entries}}}))
@@ -148,7 +148,7 @@ def test_a_repository_of_private_ecr_is_imported_once(tmp_path: Path, stack: Sta
     assert [digest in source for digest, source in zip((A, B), found, strict=True)] == [True, True]
 
 
-def test_another_public_repository_is_read_as_an_authenticated_client(stack: Stack) -> None:
+def test_reads_another_public_repository_with_a_login(stack: Stack) -> None:
     declare(stack, "images.yaml", source="public.ecr.aws/other/x", destination=ACME)
 
     policy = Template.from_stack(stack).find_resources("AWS::IAM::Policy")["ECRPublicImageHandlerPolicy"]
@@ -156,7 +156,7 @@ def test_another_public_repository_is_read_as_an_authenticated_client(stack: Sta
     assert "sts:GetServiceBearerToken" in json.dumps(policy)
 
 
-def test_a_part_of_a_file_is_declared_as_all_of_it_would_be(tmp_path: Path) -> None:
+def test_a_part_of_a_file_is_rendered_as_in_the_whole_file(tmp_path: Path) -> None:
     path = listed(tmp_path, {"agent": {A: ["1.0.0", "latest"], B: []}, "web": {C: ["2"]}})
 
     whole, part = images(template(path)), images(template(path, only=["agent:1.*", "web"]))
@@ -165,7 +165,7 @@ def test_a_part_of_a_file_is_declared_as_all_of_it_would_be(tmp_path: Path) -> N
     assert sorted(each.get("ImageTags", []) for each in part.values()) == [["1.0.0"], ["2"]]
 
 
-def test_credentials_are_for_their_host(stack: Stack) -> None:
+def test_credentials_are_used_only_for_their_host(stack: Stack) -> None:
     secret = secretsmanager.Secret(stack, "Secret")
 
     declare(stack, "repositories.yaml", credentials={"GHCR.io": secret})
@@ -210,7 +210,7 @@ def test_credentials_are_for_their_host(stack: Stack) -> None:
         "make_provider",
     ],
 )
-def test_an_option_of_another_kind_is_refused(stack: Stack, options: dict[str, Any], said: str) -> None:
+def test_refuses_an_option_of_the_wrong_type(stack: Stack, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
         declare(stack, "repositories.yaml", **options)
 
@@ -218,7 +218,7 @@ def test_an_option_of_another_kind_is_refused(stack: Stack, options: dict[str, A
 
 
 @pytest.mark.parametrize("host", ["gchr.io", "public.ecr.aws", "111122223333.dkr.ecr.eu-west-1.amazonaws.com"])
-def test_credentials_for_a_host_that_takes_none_are_warned_of(stack: Stack, host: str) -> None:
+def test_warns_about_unused_credentials(stack: Stack, host: str) -> None:
     secret = secretsmanager.Secret(stack, "Secret")
 
     declare(stack, "repositories.yaml", credentials={"ghcr.io": secret, host: secret})
@@ -229,14 +229,14 @@ def test_credentials_for_a_host_that_takes_none_are_warned_of(stack: Stack, host
     ]
 
 
-def test_credentials_that_are_used_are_not_warned_of(stack: Stack) -> None:
+def test_does_not_warn_about_used_credentials(stack: Stack) -> None:
     declare(stack, "repositories.yaml", credentials={"ghcr.io": secretsmanager.Secret(stack, "Secret")})
 
     assert [text for text in warnings(stack) if "unusedCredentials" in text] == []
 
 
 @pytest.mark.parametrize("given", ["user:password", {"ghcr.io": "user:password"}, {("user", "password"): "x"}])
-def test_credentials_that_are_not_a_secret_are_not_repeated(stack: Stack, given: object) -> None:
+def test_the_error_does_not_repeat_credentials_that_are_not_a_secret(stack: Stack, given: object) -> None:
     with pytest.raises(ValueError, match=r"a (str|tuple)( as a key)?; expected (a secret|secrets)") as failure:
         declare(stack, "repositories.yaml", credentials=given)
 
@@ -251,10 +251,10 @@ def test_credentials_that_are_not_a_secret_are_not_repeated(stack: Stack, given:
         ("222222222222", "acme", "222222222222"),
     ],
 )
-def test_a_registry_of_another_account_is_named_by_its_id(
+def test_a_registry_of_another_account_is_rendered_with_its_id(
     stack: Stack, registry_id: str | None, rendered: str, account: object
 ) -> None:
-    """The file has the alias, by which the function finds it; the ARNs need the account."""
+    """The function finds the registry by the alias in the file, but ARNs need the account."""
     declare(stack, "images.yaml", destination=ACME, registry_id=registry_id)
 
     policy = Template.from_stack(stack).find_resources("AWS::IAM::Policy")["ECRPublicImageHandlerPolicy"]
@@ -267,7 +267,7 @@ def test_a_registry_of_another_account_is_named_by_its_id(
     assert account in parts
 
 
-def test_images_are_found_by_tag_digest_and_id(stack: Stack) -> None:
+def test_finds_images_by_tag_digest_and_id(stack: Stack) -> None:
     catalog = declare(stack, "repositories.yaml")
 
     preview = catalog.image("acme/agent", "preview")
@@ -292,21 +292,21 @@ def test_images_are_found_by_tag_digest_and_id(stack: Stack) -> None:
         ("acme/index", "1", "there is no image of 'acme/index' '1'; there are: nightly"),
     ],
 )
-def test_refuses_to_find_what_is_not_there(stack: Stack, repository: str, name: str, said: str) -> None:
+def test_refuses_to_find_missing_images(stack: Stack, repository: str, name: str, said: str) -> None:
     catalog = declare(stack, "repositories.yaml")
 
     with pytest.raises(ValueError, match=said):
         catalog.image(repository, name)
 
 
-def test_the_order_of_a_file_means_nothing(tmp_path: Path) -> None:
+def test_the_order_of_a_file_does_not_matter(tmp_path: Path) -> None:
     content = {f"image-{number}": {A: ["1.0.0", "1"], B: ["0.9"], C: []} for number in range(5)}
     backwards = {name: dict(reversed(dmap.items())) for name, dmap in reversed(content.items())}
 
     assert template(listed(tmp_path, content)) == template(listed(tmp_path, backwards))
 
 
-def test_what_is_added_and_removed_changes_no_other_image(tmp_path: Path) -> None:
+def test_adding_and_removing_images_changes_no_other_image(tmp_path: Path) -> None:
     content: Images = {
         "agent": {A: ["1.0.0", "1"], B: ["0.9"]},
         "sidecar": {A: ["1"]},
@@ -333,7 +333,7 @@ def test_what_is_added_and_removed_changes_no_other_image(tmp_path: Path) -> Non
         ({A: ["1.4.2"]}, {A: ["latest", "1.4.2", "1.4"]}),
     ],
 )
-def test_a_tag_that_moves_to_another_digest_is_one_update_in_place(
+def test_moving_a_tag_to_another_digest_is_one_update_in_place(
     tmp_path: Path, before: dict[str, list[str]], after: dict[str, list[str]]
 ) -> None:
     old, new = (images(template(listed(tmp_path, {"agent": dmap}))) for dmap in (before, after))
@@ -343,7 +343,7 @@ def test_a_tag_that_moves_to_another_digest_is_one_update_in_place(
 
 
 def test_a_release_adds_one_image_and_updates_one(tmp_path: Path) -> None:
-    """The tags that move with each release do not name the image that they point to."""
+    """Logical ids do not contain the tags that move with each release."""
     old = images(template(listed(tmp_path, {"agent": {A: ["1.4.2", "1.4", "latest"]}})))
     new = images(template(listed(tmp_path, {"agent": {A: ["1.4.2"], B: ["1.4.3", "1.4", "latest"]}})))
 
@@ -354,7 +354,7 @@ def test_a_release_adds_one_image_and_updates_one(tmp_path: Path) -> None:
 
 
 def test_logical_ids_never_change(tmp_path: Path) -> None:
-    """They are deployed."""
+    """Deployed stacks depend on them."""
     path = listed(tmp_path, {"tools/agent": {A: ["1.4.2", "latest"], B: []}})
 
     assert list(images(template(path))) == [
@@ -363,7 +363,7 @@ def test_logical_ids_never_change(tmp_path: Path) -> None:
     ]
 
 
-def test_refuses_a_tag_that_the_app_declares_too(tmp_path: Path, stack: Stack) -> None:
+def test_refuses_a_tag_that_the_app_also_declares(tmp_path: Path, stack: Stack) -> None:
     path = listed(tmp_path, {"image-0": {A: ["1.0"]}, "image-1": {B: ["1.0"]}})
     catalog = PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME)
     repository = catalog.repositories["image-1"]
@@ -374,7 +374,7 @@ def test_refuses_a_tag_that_the_app_declares_too(tmp_path: Path, stack: Stack) -
         PublicImage(stack, "Own", repository=repository, source=ImageSource.digest(A), tags=["1.0"])
 
 
-def test_says_how_to_install_what_reads_yaml(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_how_to_install_the_yaml_reader(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cdk_ecrpublic.catalog.reader", "cdk_ecrpublic.catalog.nodes"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "yaml", None)

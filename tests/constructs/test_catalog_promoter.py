@@ -50,12 +50,12 @@ def refused(folder: Path, text: str, arguments: Arguments = TO_ACME) -> str:
         (f"- name: ab\n  dmap: {{{A}: [x, x]}}", {"ab": {A: ["x"]}}),
     ],
 )  # fmt: skip
-def test_a_list_is_read_as_the_promoter_reads_it(tmp_path: Path, text: str, expected: Listing) -> None:
+def test_reads_a_list_like_the_promoter(tmp_path: Path, text: str, expected: Listing) -> None:
     assert read(tmp_path, text) == expected
 
 
-def test_items_of_one_name_count_together(tmp_path: Path) -> None:
-    """Machines append an item for each release, and do not look for one of the name."""
+def test_merges_items_with_the_same_name(tmp_path: Path) -> None:
+    """Tools append an item for each release without looking for an existing one with the same name."""
     text = f"""
 - name: agent
   dmap: {{{A}: ["1.0"], {B}: []}}
@@ -86,11 +86,11 @@ def test_items_of_one_name_count_together(tmp_path: Path) -> None:
         ("- name: ab\n  dmpa: {}", "images.yaml:2:3: images[0]: 'dmpa' is an unknown key; allowed: name, dmap"),
     ],
 )  # fmt: skip
-def test_mistakes_stay_mistakes(tmp_path: Path, text: str, said: str) -> None:
+def test_refuses_mistakes(tmp_path: Path, text: str, said: str) -> None:
     assert said in refused(tmp_path, text)
 
 
-def test_registries_may_say_where_images_once_were(tmp_path: Path) -> None:
+def test_accepts_the_former_location_of_images(tmp_path: Path) -> None:
     manifest = tmp_path / "promoter-manifest.yaml"
     manifest.write_text(f"registries:\n- name: gcr.io/staging\n  src: yes\n- name: {ACME}\nimagesPath: images.yaml\n")
 
@@ -101,7 +101,9 @@ def test_registries_may_say_where_images_once_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("destination", [ACME, f"{ACME}/tools"])
-def test_a_file_of_another_project_goes_to_a_registry_that_it_does_not_name(tmp_path: Path, destination: str) -> None:
+def test_publishes_a_file_of_another_project_to_a_registry_that_it_does_not_name(
+    tmp_path: Path, destination: str
+) -> None:
     text = f"""
 registries: [{{name: gcr.io/staging, src: true}}, {{name: us.gcr.io/prod}}, {{name: eu.gcr.io/prod}}]
 images: [{{name: agent, dmap: {{{A}: [x]}}}}]
@@ -115,14 +117,14 @@ images: [{{name: agent, dmap: {{{A}: [x]}}}}]
     )
 
 
-def test_of_several_destinations_the_only_one_of_ecr_public_is_taken(tmp_path: Path) -> None:
+def test_chooses_the_only_destination_in_ecr_public(tmp_path: Path) -> None:
     text = f"registries: [{{name: eu.gcr.io/prod}}, {{name: {ACME}}}]\nimages: [{{name: agent, dmap: {{{A}: [x]}}}}]"
 
     assert read(tmp_path, text, Arguments()) == {"agent": {A: ["x"]}}
 
 
 @pytest.mark.parametrize("name", ["ecr-public.aws.com/acme", "Public.ECR.aws/acme", "public.ecr.aws:443/acme"])
-def test_ecr_public_is_the_destination_by_any_of_its_names(tmp_path: Path, name: str) -> None:
+def test_recognizes_ecr_public_as_the_destination_by_any_of_its_names(tmp_path: Path, name: str) -> None:
     images = f"[{{name: agent, dmap: {{{A}: [x]}}}}]"
     listed = f"registries: [{{name: gcr.io/staging, src: true}}, {{name: '{name}'}}]\nimages: {images}"
 
@@ -144,7 +146,7 @@ def test_ecr_public_is_the_destination_by_any_of_its_names(tmp_path: Path, name:
         (["tools/*", "agent:?.0"], {"agent": {A: ["1.0"]}, "tools/web": {C: ["2.0"]}}),
     ],
 )
-def test_a_part_of_a_file_is_taken(tmp_path: Path, only: list[str], expected: Listing) -> None:
+def test_selects_a_part_of_a_file(tmp_path: Path, only: list[str], expected: Listing) -> None:
     text = f"""
 - name: agent
   dmap: {{{A}: ["1.0", latest], {B}: []}}
@@ -155,13 +157,13 @@ def test_a_part_of_a_file_is_taken(tmp_path: Path, only: list[str], expected: Li
     assert read(tmp_path, text, Arguments(destination=ACME, only=tuple(only))) == expected
 
 
-def test_mistakes_in_what_is_not_taken_stop_nothing(tmp_path: Path) -> None:
+def test_ignores_mistakes_in_what_is_not_selected(tmp_path: Path) -> None:
     text = f"- name: theirs\n  dmap: {{{A}: [x], {B}: [x], zzz: []}}\n- name: ours\n  dmap: {{{A}: [x]}}\n"
 
     assert read(tmp_path, text, Arguments(destination=ACME, only=("ours",))) == {"ours": {A: ["x"]}}
 
 
-def test_a_part_of_a_catalog_of_our_own_is_taken(tmp_path: Path) -> None:
+def test_selects_a_part_of_a_catalog_in_our_format(tmp_path: Path) -> None:
     text = (
         f"repositories: {{acme/a: {{images: [{{digest: {A}, tags: [x, y]}}]}}, acme/b: {{images: [{{digest: {B}}}]}}}}"
     )
@@ -170,7 +172,7 @@ def test_a_part_of_a_catalog_of_our_own_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("only", ["agnt", "agent:2.*", "other:*"])
-def test_a_pattern_that_takes_nothing_is_a_mistake(tmp_path: Path, only: str) -> None:
+def test_a_pattern_that_selects_nothing_is_an_error(tmp_path: Path, only: str) -> None:
     text = f"- name: agent\n  dmap: {{{A}: ['1.0']}}\n- name: web\n  dmap: {{{A}: []}}\n"
 
     said = refused(tmp_path, text, Arguments(destination=ACME, only=("agent", only)))
@@ -204,16 +206,16 @@ SKOPEO = "quay.io: {tls-verify: false, images: {coreos/etcd: [latest]}}\n"
         ("a: 1\nb: 2\n", "this is not a catalog: it has the keys 'a', 'b'; expected a mapping with repositories"),
     ],
 )  # fmt: skip
-def test_what_is_not_a_catalog_is_recognized(tmp_path: Path, text: str, said: str) -> None:
-    """One sentence, even if the file has more problems."""
+def test_recognizes_files_that_are_not_catalogs(tmp_path: Path, text: str, said: str) -> None:
+    """The error is one sentence, even if the file has more problems."""
     found = refused(tmp_path, text)
 
     assert said in found
     assert len(found.splitlines()) == 1
 
 
-def test_ten_thousand_images_are_read_in_seconds(tmp_path: Path) -> None:
-    """About 1.1 s for 1 MB where this was written; the bound is for machines that are busy."""
+def test_reads_ten_thousand_images_in_seconds(tmp_path: Path) -> None:
+    """This took about 1.1 s for 1 MB when it was written; the limit leaves room for busy machines."""
     digests = (f"sha256:{number:064x}" for number in range(9_990))
     items = "".join(
         f'    "{digest}": ["v1.{number}.0", "v1.{number}", "1.{number}"]\n' for number, digest in enumerate(digests)

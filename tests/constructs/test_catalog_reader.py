@@ -1,4 +1,4 @@
-"""What a catalog's file says, and all that is wrong with one, line by line."""
+"""Reading the file of a catalog, and reporting all its problems with their lines."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_reads_registries_and_images_of_the_promoter() -> None:
     ],
 )
 def test_reads_a_bare_list_of_images(arguments: dict[str, str], source: str) -> None:
-    """Images without a source, or whose source is their destination, are only tagged."""
+    """Images are only tagged if they have no source or if their source is their destination."""
     catalog = read_catalog(CATALOGS / "images.yaml", Arguments(**arguments))  # type: ignore[arg-type]
 
     assert catalog.registry == "acme"
@@ -80,7 +80,7 @@ def test_reads_a_bare_list_of_images(arguments: dict[str, str], source: str) -> 
     ("destination", "registry", "name"),
     [("public.ecr.aws/acme/tools", "acme", "tools/agent"), ("public.ecr.aws/acme-preview", "acme-preview", "agent")],
 )
-def test_one_of_several_destinations_is_chosen(destination: str, registry: str, name: str) -> None:
+def test_chooses_one_of_several_destinations(destination: str, registry: str, name: str) -> None:
     catalog = read_catalog(CATALOGS / "several-destinations.yaml", Arguments(destination=destination))
 
     assert (catalog.registry, [repository.name for repository in catalog.repositories]) == (registry, [name])
@@ -94,14 +94,14 @@ def test_one_of_several_destinations_is_chosen(destination: str, registry: str, 
         ("gcr.io/acme", "6:5: 'gcr.io/acme' is not a registry of Amazon ECR Public; expected public.ecr.aws/<alias>"),
     ],
 )
-def test_refuses_a_destination_that_is_not_clear(destination: str | None, said: str) -> None:
+def test_refuses_an_ambiguous_destination(destination: str | None, said: str) -> None:
     with pytest.raises(CatalogError) as failure:
         read_catalog(CATALOGS / "several-destinations.yaml", Arguments(destination=destination))
 
     assert said.rpartition("|")[2] in str(failure.value)
 
 
-def test_reads_a_format_of_our_own() -> None:
+def test_reads_our_own_format() -> None:
     catalog = read_catalog(CATALOGS / "repositories.yaml")
 
     agent, index = catalog.repositories
@@ -118,7 +118,7 @@ def test_reads_a_format_of_our_own() -> None:
     assert index.images[0].source == ManifestFile(CATALOGS / "manifests/index.json")
 
 
-def test_every_example_of_the_page_is_read(tmp_path: Path) -> None:
+def test_reads_every_example_of_the_page(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/how-to/catalog.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
@@ -127,7 +127,7 @@ def test_every_example_of_the_page_is_read(tmp_path: Path) -> None:
     assert [list(listing(read(text, tmp_path))) for text in whole] == [["acme/agent", "acme/base"], ["tools/agent"]]
 
 
-def test_what_a_file_says_goes_before_the_defaults_of_the_app() -> None:
+def test_a_file_takes_precedence_over_the_defaults_of_the_app() -> None:
     given = ImageSettings(required_platforms=("linux/s390x",), platforms=("linux/amd64",))
 
     (agent, _) = read_catalog(CATALOGS / "repositories.yaml", Arguments(defaults=given)).repositories
@@ -139,8 +139,8 @@ def test_what_a_file_says_goes_before_the_defaults_of_the_app() -> None:
 
 
 @pytest.mark.parametrize("name", ["broken-promoter.yaml", "broken-repositories.yaml"])
-def test_all_problems_of_a_file_are_named_each_with_its_line(name: str) -> None:
-    """A line of such a file ends with the expected message, after ``#!``. Other lines have no problem."""
+def test_reports_all_problems_of_a_file_with_their_lines(name: str) -> None:
+    """A line with a problem ends with ``#!`` and the expected message."""
     lines = (CATALOGS / name).read_text(encoding="utf-8").splitlines()
     expected = [
         (number, text.strip())
@@ -159,7 +159,7 @@ def test_all_problems_of_a_file_are_named_each_with_its_line(name: str) -> None:
     assert re.match(rf"^{re.escape(str(CATALOGS / name))}:\d+:\d+: ", str(failure.value))
 
 
-def test_the_column_is_that_of_the_value(tmp_path: Path) -> None:
+def test_an_error_has_the_column_of_the_value(tmp_path: Path) -> None:
     text = f'- name: agent\n  dmap: {{"{A}": ["1.0", a/b]}}\n'
 
     assert refused(text, tmp_path, destination=ACME).startswith("2:93: images[0].dmap.sha256:aaaaaaaaaaaa…[1]: 'a/b'")
@@ -198,30 +198,30 @@ def test_the_column_is_that_of_the_value(tmp_path: Path) -> None:
         ("repositories:\n  <<: {a: b}", "2:3: repositories: YAML reads << as a merge key, not as a string"),
     ],
 )
-def test_refuses_what_is_not_a_catalog(tmp_path: Path, text: str, said: str) -> None:
+def test_refuses_files_that_are_not_catalogs(tmp_path: Path, text: str, said: str) -> None:
     assert said in refused(text, tmp_path)
 
 
-def test_an_alias_that_stands_for_itself_a_billion_times_is_refused_at_once(tmp_path: Path) -> None:
+def test_refuses_exponentially_nested_aliases_immediately(tmp_path: Path) -> None:
     levels = "".join(f"- &l{n} [{', '.join([f'*l{n - 1}'] * 9) if n else 'x'}]\n" for n in range(10))
 
     assert "2:8: *l0 is an alias; aliases are not allowed: repeat the value" in refused(levels, tmp_path)
 
 
-def test_refuses_what_is_not_utf_8(tmp_path: Path) -> None:
+def test_refuses_files_that_are_not_utf_8(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_bytes(b"repositories:\n  \xff: 1")
 
     with pytest.raises(CatalogError, match=r"catalog\.yaml:2:3: is not UTF-8 from here; save the file as UTF-8"):
         read_catalog(tmp_path / "catalog.yaml")
 
 
-def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
+def test_ignores_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_bytes(b"\xef\xbb\xbfrepositories: {}")
 
     assert read_catalog(tmp_path / "catalog.yaml") == Catalog()
 
 
-def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match=r"no\.yaml: cannot be read: No such file or directory"):
         read_catalog(tmp_path / "no.yaml")
 
@@ -259,11 +259,13 @@ def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_refuses_what_does_not_go_together(tmp_path: Path, text: str, arguments: dict[str, str], said: str) -> None:
+def test_refuses_contradictory_files_and_arguments(
+    tmp_path: Path, text: str, arguments: dict[str, str], said: str
+) -> None:
     assert said in refused(text, tmp_path, **arguments)
 
 
-def test_problems_of_both_files_of_a_bare_list_are_named(tmp_path: Path) -> None:
+def test_reports_problems_of_both_files_of_a_bare_list(tmp_path: Path) -> None:
     (tmp_path / "registries.yaml").write_text("registries: []\nimages: []\n")
     (tmp_path / "images.yaml").write_text("- name: X\n")
 
@@ -276,7 +278,7 @@ def test_problems_of_both_files_of_a_bare_list_are_named(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
-def test_the_registries_of_a_bare_list_have_to_be_registries(tmp_path: Path) -> None:
+def test_the_registries_of_a_bare_list_must_be_registries(tmp_path: Path) -> None:
     (tmp_path / "registries.yaml").write_text("imagesPath: x\nimages: []\n")
 
     said = refused("[]", tmp_path, registries=tmp_path / "registries.yaml")  # type: ignore[arg-type]
@@ -285,13 +287,13 @@ def test_the_registries_of_a_bare_list_have_to_be_registries(tmp_path: Path) -> 
     assert "registries.yaml:1:1: the registries: 'registries' is missing; add it" in said
 
 
-def test_an_image_whose_tag_is_wrong_is_not_said_to_be_known_by_its_digest(tmp_path: Path) -> None:
+def test_an_invalid_tag_does_not_cause_a_second_error_about_the_digest(tmp_path: Path) -> None:
     text = f'repositories: {{ab: {{images: [{{digest: "{A}"}}, {{digest: "{A}", tags: [1.0]}}]}}}}'
 
     assert len(refused(text, tmp_path).splitlines()) == 1
 
 
-def test_many_problems_are_counted(tmp_path: Path) -> None:
+def test_counts_many_problems(tmp_path: Path) -> None:
     text = "repositories: {}\n" + "".join(f"x{number}: 1\n" for number in range(250))
 
     lines = refused(text, tmp_path).splitlines()
@@ -309,7 +311,7 @@ repositories:
 
 
 @pytest.mark.parametrize("end", ["---\n", "---\n# the end\n", "...\n"])
-def test_reads_a_catalog_with_an_empty_document_after_it(tmp_path: Path, end: str) -> None:
+def test_reads_a_catalog_followed_by_an_empty_document(tmp_path: Path, end: str) -> None:
     assert listing(read(f"{CATALOG}{end}", tmp_path)) == listing(read(CATALOG, tmp_path))
 
 

@@ -53,8 +53,8 @@ repositories:
 """
 
 
-def test_the_rules_of_a_catalog_are_those_of_its_images(tmp_path: Path) -> None:
-    """A rule of an image replaces the same rule of the defaults, and leaves the others."""
+def test_the_rules_of_a_catalog_apply_to_its_images(tmp_path: Path) -> None:
+    """A rule of an image replaces the same rule of the defaults and keeps the others."""
     assert declared(CATALOG, tmp_path) == [
         {
             "ImmutableTags": ["*.*.*"],
@@ -90,7 +90,7 @@ def test_rules_can_be_given_for_a_whole_file(tmp_path: Path) -> None:
         ({"immutable_tags": {}}, "immutable_tags: missing a required argument: 'patterns'"),
     ],
 )
-def test_a_mistake_in_defaults_is_named(tmp_path: Path, rules: Any, said: str) -> None:
+def test_names_a_mistake_in_defaults(tmp_path: Path, rules: Any, said: str) -> None:
     text = f"repositories: {{acme/agent: {{images: [{{digest: {A}, tags: [latest]}}]}}}}"
 
     with pytest.raises(ValueError, match="Catalog/acme--agent/latest: rules") as failure:
@@ -127,7 +127,7 @@ def test_a_mistake_in_defaults_is_named(tmp_path: Path, rules: Any, said: str) -
         ("{required_platforms: {platforms: [linux/arm64]}}", "required_platforms is declared twice; keep either"),
     ],
 )
-def test_a_mistake_in_a_file_has_its_line(tmp_path: Path, rules: str, said: str) -> None:
+def test_an_error_in_a_file_has_its_line(tmp_path: Path, rules: str, said: str) -> None:
     text = f"""
 repositories:
   acme/agent:

@@ -1,4 +1,4 @@
-"""The JSON Schema for editors and the reader say the same of every document, as far as a schema can."""
+"""The JSON Schema for editors and the reader agree on every document, as far as a schema can."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _image(**entry: object) -> object:
 
 
 def refused_by_reader(text: str) -> list[str]:
-    """Return what the reader says of a document by itself: no conflicts, no other files, no destination."""
+    """Return the reader's errors about a document alone: no conflicts, no other files, no destination."""
     problems = Problems("catalog.yaml")
     node = parse(text, problems)
     if node is not None:
@@ -170,7 +170,7 @@ def numbers(document: object) -> Iterator[float]:
         yield document
 
 
-def test_every_setting_can_be_written() -> None:
+def test_every_setting_can_be_used() -> None:
     definitions = SCHEMA["$defs"]
 
     assert set(SETTINGS) == {field.name for field in fields(ImageSettings)}
@@ -178,25 +178,25 @@ def test_every_setting_can_be_written() -> None:
     assert set(SETTINGS) <= set(definitions["image"]["properties"])
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_valid() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("document", VALID, ids=lambda document: str(document)[:30])
-def test_both_take_what_is_right(document: object) -> None:
+def test_both_accept_valid_documents(document: object) -> None:
     assert refused_by_schema(document) == []
     assert refused_by_reader(json.dumps(document)) == []
 
 
 @pytest.mark.parametrize("name", ["broken-repositories.yaml", "several-destinations.yaml"])
-def test_both_judge_the_examples_alike(name: str) -> None:
+def test_both_agree_on_the_examples(name: str) -> None:
     text = (CATALOGS / name).read_text()
 
     assert bool(refused_by_schema(yaml.safe_load(text))) is bool(refused_by_reader(text))
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_both_judge_every_text_alike_wherever_it_stands(place: str) -> None:
+def test_both_agree_on_every_string_in_every_place(place: str) -> None:
     documents = [(text, PLACES[place](text)) for text in TEXTS]
 
     by_schema = {text for text, document in documents if not refused_by_schema(document)}
@@ -207,7 +207,7 @@ def test_both_judge_every_text_alike_wherever_it_stands(place: str) -> None:
 
 
 def every_change(value: Any) -> Iterator[Any]:
-    """Give a document with each of its parts replaced by values of every kind, left out, or under another key."""
+    """Yield a document with each of its parts replaced by values of every kind, removed, or renamed."""
     yield from (None, True, 1, "text", [], {})
     if isinstance(value, list):
         for number, item in enumerate(value):
@@ -221,7 +221,7 @@ def every_change(value: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("document", VALID, ids=lambda document: str(document)[:30])
-def test_both_judge_every_single_change_alike(document: object) -> None:
+def test_both_agree_on_every_single_change(document: object) -> None:
     found = [
         (bool(refused_by_schema(each)), bool(refused_by_reader(json.dumps(each)))) for each in every_change(document)
     ]
@@ -231,15 +231,15 @@ def test_both_judge_every_single_change_alike(document: object) -> None:
 
 @settings(max_examples=400)
 @given(changed(st.sampled_from(VALID), VALUES) | changed(st.sampled_from(VALID)))
-def test_both_judge_any_change_alike(document: object) -> None:
-    # JSON is YAML, but for a few characters that YAML does not take.
+def test_both_agree_on_any_change(document: object) -> None:
+    # JSON is YAML, except for a few characters that YAML does not allow.
     text = json.dumps(document)
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError:
         assert refused_by_reader(text)
         return
-    # Numbers that stand for strings: the schema knows their values, not how they are written.
+    # For numbers in the place of strings, the schema sees their values but not their spelling.
     assume(not any(str(number) == "-0.0" or number > 9_999_999_999_999_999 for number in numbers(document)))
 
     by_reader, by_schema = refused_by_reader(text), refused_by_schema(document)
@@ -248,7 +248,7 @@ def test_both_judge_any_change_alike(document: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["1.10", "2026-10-01", "on", "~", "1_000", "0x1F", "1:30", ""])
-def test_both_refuse_what_yaml_takes_for_no_text(text: str) -> None:
+def test_both_refuse_tags_that_yaml_does_not_read_as_strings(text: str) -> None:
     catalog = f'repositories: {{ab: {{images: [{{digest: "{A}", tags: [{text or "null"}]}}]}}}}'
 
     assert refused_by_schema(yaml.safe_load(catalog))
@@ -256,14 +256,14 @@ def test_both_refuse_what_yaml_takes_for_no_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["1.10", "0", "on", "1_000", "20201014", "1e3"])
-def test_both_take_tags_of_the_promoter_without_quotes(tag: str) -> None:
+def test_both_accept_promoter_tags_without_quotes(tag: str) -> None:
     listing = f'[{{name: agent, dmap: {{"{A}": [{tag}]}}}}]'
 
     assert refused_by_schema(yaml.safe_load(listing)) == refused_by_reader(listing) == []
 
 
 @pytest.mark.parametrize("tag", ["-1", "~", "[]", "{}", "-1.5"])
-def test_both_refuse_what_is_not_a_tag_of_the_promoter_either(tag: str) -> None:
+def test_both_refuse_invalid_promoter_tags(tag: str) -> None:
     listing = f'[{{name: agent, dmap: {{"{A}": [{tag}]}}}}]'
 
     assert refused_by_schema(yaml.safe_load(listing))

@@ -1,4 +1,4 @@
-"""Signatures in a catalog: who signs its images, and which signatures they must have."""
+"""Signatures in a catalog: the keys that sign its images, and the signatures that they must have."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def declared(template: Template) -> list[dict[str, Any]]:
 
 
 def actions_on(template: Template, arn: str) -> set[str]:
-    """Return what the role may do with a key or a profile."""
+    """Return the actions that the role may do with a key or a profile."""
     policies = template.find_resources("AWS::IAM::Policy").values()
     found: set[str] = set()
     for statement in (each for policy in policies for each in policy["Properties"]["PolicyDocument"]["Statement"]):
@@ -77,7 +77,7 @@ def actions_on(template: Template, arn: str) -> set[str]:
     return found
 
 
-def test_the_signatures_of_a_catalog_are_those_of_its_images(tmp_path: Path) -> None:
+def test_the_signatures_of_a_catalog_apply_to_its_images(tmp_path: Path) -> None:
     template = synthesized(CATALOG, tmp_path)
 
     assert declared(template) == [
@@ -97,7 +97,7 @@ def test_the_signatures_of_a_catalog_are_those_of_its_images(tmp_path: Path) -> 
     ]
 
 
-def test_the_role_may_use_the_keys_of_the_file_only(tmp_path: Path) -> None:
+def test_the_role_may_use_only_the_keys_in_the_file(tmp_path: Path) -> None:
     template = synthesized(CATALOG, tmp_path)
 
     assert actions_on(template, KEY) == {"kms:GetPublicKey", "kms:Sign", "kms:Verify"}
@@ -105,8 +105,8 @@ def test_the_role_may_use_the_keys_of_the_file_only(tmp_path: Path) -> None:
     assert actions_on(template, "*") & {"kms:Sign", "kms:Verify", "signer:SignPayload"} == set()
 
 
-def test_an_app_gives_keys_of_its_own(tmp_path: Path) -> None:
-    """Defaults are objects, or what a file says."""
+def test_an_app_can_pass_its_own_keys(tmp_path: Path) -> None:
+    """Defaults are objects, or the same data as in a file."""
     text = f"repositories: {{acme/agent: {{images: [{{digest: {A}, tags: [latest]}}]}}}}"
     key = kms.Key.from_key_arn(Stack(App(), "Keys"), "Key", KEY)
     required = {"signatures": [RequiredSignature.kms(key)]}
@@ -151,7 +151,7 @@ def test_an_app_gives_keys_of_its_own(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_in_a_file_has_its_line(tmp_path: Path, keys: str, said: str) -> None:
+def test_an_error_in_a_file_has_its_line(tmp_path: Path, keys: str, said: str) -> None:
     text = f"""
 repositories:
   acme/agent:
@@ -175,7 +175,7 @@ repositories:
         ({"sign_with": "kms"}, "sign_with: 'kms'"),
     ],
 )
-def test_a_mistake_in_defaults_is_named(tmp_path: Path, settings: Mapping[str, Any], said: str) -> None:
+def test_names_a_mistake_in_defaults(tmp_path: Path, settings: Mapping[str, Any], said: str) -> None:
     text = f"repositories: {{acme/agent: {{images: [{{digest: {A}, tags: [latest]}}]}}}}"
 
     with pytest.raises(ValueError, match="Catalog/acme--agent/latest") as failure:
@@ -184,8 +184,8 @@ def test_a_mistake_in_defaults_is_named(tmp_path: Path, settings: Mapping[str, A
     assert said in str(failure.value)
 
 
-def test_a_catalog_has_every_argument() -> None:
-    """In the file, and in its schema."""
+def test_a_catalog_accepts_every_argument() -> None:
+    """This applies to the file and to its schema."""
     schema = json.loads(files("cdk_ecrpublic.catalog").joinpath("catalog.schema.json").read_text(encoding="utf-8"))
     definitions = schema["$defs"]
     described = definitions["signing"]["anyOf"][1], definitions["required_signature"]

@@ -1,4 +1,4 @@
-"""Catalogs of more images than a stack takes: what fits, and which nested stack an image is in."""
+"""Catalogs with more images than fit into a stack: the limits, and the nested stack of each image."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def sized(folder: Path, images: Images) -> Path:
 
 
 def placed(folder: Path, images: Images, stacks: int, **arguments: Any) -> dict[tuple[str, str], int]:
-    """Return the number of the nested stack of each image, without synthesizing anything."""
+    """Return the number of each image's nested stack, without synthesizing anything."""
     catalog = read_catalog(sized(folder, images), Arguments(destination=ACME, **arguments))
     places = capacity.Spread(catalog.repositories).places(stacks)
     assert places is not None
     return dict(places)
 
 
-def test_repositories_are_spread_over_nested_stacks_each_with_a_function(tmp_path: Path, stack: Stack) -> None:
+def test_spreads_repositories_over_nested_stacks_with_a_function_each(tmp_path: Path, stack: Stack) -> None:
     path = many(tmp_path, 40)
 
     catalog = PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME, stacks=4)
@@ -77,25 +77,25 @@ def test_repositories_are_spread_over_nested_stacks_each_with_a_function(tmp_pat
     Template.from_stack(stack).resource_count_is(IMAGE, 0)
 
 
-def test_a_nested_stack_without_images_is_not_made(tmp_path: Path, stack: Stack) -> None:
+def test_creates_no_nested_stack_without_images(tmp_path: Path, stack: Stack) -> None:
     catalog = PublicImageCatalog.from_file(stack, "Catalog", many(tmp_path, 1), destination=ACME, stacks=9)
 
     assert len(catalog.stacks) == 1
 
 
-def test_another_repository_moves_none_from_one_nested_stack_to_another(tmp_path: Path) -> None:
+def test_adding_a_repository_moves_no_other_to_another_nested_stack(tmp_path: Path) -> None:
     before, after = spread(many(tmp_path, 30), 4), spread(many(tmp_path, 31), 4)
 
     assert {name: after[name] for name in before} == before
 
 
-def test_another_nested_stack_takes_repositories_but_moves_none_between_others(tmp_path: Path) -> None:
+def test_adding_a_nested_stack_moves_repositories_only_to_it(tmp_path: Path) -> None:
     before, after = spread(many(tmp_path, 30), 4), spread(many(tmp_path, 30), 5)
 
     assert {after[name] for name in before if after[name] != before[name]} == {"Part4"}
 
 
-def test_an_attribute_of_an_image_in_a_nested_stack_is_at_hand(tmp_path: Path, stack: Stack) -> None:
+def test_attributes_of_an_image_in_a_nested_stack_can_be_used(tmp_path: Path, stack: Stack) -> None:
     catalog = PublicImageCatalog.from_file(stack, "Catalog", many(tmp_path, 1), destination=ACME, stacks=1)
     CfnOutput(stack, "Uri", value=catalog.image("image-0", "1.0").image_uri)
 
@@ -103,7 +103,7 @@ def test_an_attribute_of_an_image_in_a_nested_stack_is_at_hand(tmp_path: Path, s
     assert output["Value"]["Fn::GetAtt"][1].startswith("Outputs.StackCatalogPart0")
 
 
-def test_the_function_of_each_stack_is_made_as_the_app_likes(tmp_path: Path, stack: Stack) -> None:
+def test_the_app_can_create_the_function_of_each_stack(tmp_path: Path, stack: Stack) -> None:
     catalog = PublicImageCatalog.from_file(
         stack,
         "Catalog",
@@ -123,7 +123,7 @@ def home(name: str, stacks: int) -> int:
 
 
 @pytest.mark.parametrize("stacks", [1, 3, 7])
-def test_what_fits_by_repository_is_where_it_always_was(tmp_path: Path, stacks: int) -> None:
+def test_repositories_that_fit_stay_in_the_same_stack_as_in_every_release(tmp_path: Path, stacks: int) -> None:
     images = {f"team-{n % 5}/image-{n}": 1 + n % 9 for n in range(60)}
 
     found = placed(tmp_path, images, stacks)
@@ -132,8 +132,8 @@ def test_what_fits_by_repository_is_where_it_always_was(tmp_path: Path, stacks: 
     assert len(found) == sum(images.values())
 
 
-def test_a_repository_that_has_room_stays_at_home_whatever_others_need(tmp_path: Path) -> None:
-    """Ten small ones, and one that fills all stacks."""
+def test_a_repository_that_fits_stays_in_its_stack_regardless_of_others(tmp_path: Path) -> None:
+    """There are ten small repositories, and one that fills all stacks."""
     small = {f"image-{n}": 20 for n in range(10)}
 
     found = placed(tmp_path, {**small, "giant": 1_000}, 3)
@@ -144,8 +144,8 @@ def test_a_repository_that_has_room_stays_at_home_whatever_others_need(tmp_path:
     assert all(home(name, 3) in full for name in away - {"giant"})
 
 
-def test_images_of_42_repositories_fill_five_stacks(tmp_path: Path) -> None:
-    """1,990 of them, as in a public file; by whole repositories it took 25 stacks."""
+def test_images_of_42_repositories_fit_into_five_stacks(tmp_path: Path) -> None:
+    """They are 1,990 images, as in a public file. With whole repositories, 25 stacks were necessary."""
     images = {f"image-{n}": 20 + 27 * (n % 3) for n in range(42)}
     images["image-0"] += 1_990 - sum(images.values())
 
@@ -155,7 +155,7 @@ def test_images_of_42_repositories_fill_five_stacks(tmp_path: Path) -> None:
     assert max(list(found.values()).count(number) for number in range(5)) <= capacity.IMAGES_MAX
 
 
-def test_a_repository_of_more_images_than_a_stack_takes_is_declared(tmp_path: Path, stack: Stack) -> None:
+def test_accepts_a_repository_with_more_images_than_fit_into_a_stack(tmp_path: Path, stack: Stack) -> None:
     path = sized(tmp_path, {"giant": 460, "empty": 0})
 
     catalog = PublicImageCatalog.from_file(stack, "Catalog", path, destination=ACME, stacks=2)
@@ -168,8 +168,8 @@ def test_a_repository_of_more_images_than_a_stack_takes_is_declared(tmp_path: Pa
     assert set(catalog.repositories) == {"giant", "empty"}
 
 
-def test_one_more_image_moves_few_others(tmp_path: Path) -> None:
-    """Where there is room, none."""
+def test_adding_an_image_moves_few_others(tmp_path: Path) -> None:
+    """If there is room, it moves none."""
     roomy = [placed(tmp_path, {"giant": number, "other": 30}, 6) for number in (1_000, 1_001)]
     full = [placed(tmp_path, {"giant": number, "other": 30}, 3) for number in (1_300, 1_301)]
 
@@ -177,7 +177,7 @@ def test_one_more_image_moves_few_others(tmp_path: Path) -> None:
     assert _moved(*full) <= 3
 
 
-def test_one_more_stack_takes_images_but_moves_few_between_others(tmp_path: Path) -> None:
+def test_adding_a_stack_moves_few_images_between_others(tmp_path: Path) -> None:
     before, after = (placed(tmp_path, {"giant": 1_500, "other": 30}, stacks) for stacks in (5, 6))
 
     between = [image for image in before if after[image] not in {before[image], 5}]
@@ -189,7 +189,7 @@ def _moved(before: dict[tuple[str, str], int], after: dict[tuple[str, str], int]
     return sum(after[image] != number for image, number in before.items())
 
 
-def test_an_empty_repository_makes_no_nested_stack(tmp_path: Path, stack: Stack) -> None:
+def test_an_empty_repository_creates_no_nested_stack(tmp_path: Path, stack: Stack) -> None:
     """CloudFormation refuses a template without resources."""
     catalog = PublicImageCatalog.from_file(
         stack, "Catalog", listed(tmp_path, {"empty": {}, "agent": {A: ["1"]}}), destination=ACME, stacks=9
@@ -220,7 +220,7 @@ def test_an_empty_repository_makes_no_nested_stack(tmp_path: Path, stack: Stack)
         (1, 1, {"defaults": ImageSettings(platforms=("x",))}, "image-0/1.0: platforms[0]: 'x' is not a platform"),
     ],
 )
-def test_refuses_with_place_and_what_would_do(
+def test_refuses_with_the_path_and_a_remedy(
     stack: Stack, tmp_path: Path, repositories: int, tags: int, options: dict[str, Any], said: str
 ) -> None:
     path = many(tmp_path, repositories, tags)
@@ -231,7 +231,7 @@ def test_refuses_with_place_and_what_would_do(
     assert said in str(failure.value)
 
 
-def test_refuses_more_manifests_than_a_template_takes(tmp_path: Path, stack: Stack) -> None:
+def test_refuses_more_manifests_than_fit_into_a_template(tmp_path: Path, stack: Stack) -> None:
     base = json.loads((CATALOGS / "manifests/index.json").read_text())
     (tmp_path / "index.json").write_text(json.dumps({**base, "annotations": {"x": "x" * 10_000}}))
     entries = [{"manifest_file": "index.json", "tags": [f"a{number}"]} for number in range(100)]
@@ -243,8 +243,8 @@ def test_refuses_more_manifests_than_a_template_takes(tmp_path: Path, stack: Sta
         PublicImageCatalog.from_file(stack, "Catalog", tmp_path / "catalog.yaml")
 
 
-def test_what_fits_by_our_count_fits_by_that_of_aws(tmp_path: Path) -> None:
-    """As many permissions as a stack takes, and long names: quotas of IAM."""
+def test_our_limits_are_within_those_of_aws(tmp_path: Path) -> None:
+    """This stack has as many permissions as allowed, and long names, up to the quotas of IAM."""
     names = [f"image-{number}-".ljust(100, "x") for number in range(capacity.PERMISSIONS_MAX // 2)]
 
     found = template(listed(tmp_path, {name: {A: []} for name in names}), source="ghcr.io/acme")
@@ -269,7 +269,7 @@ REFERENCES = {
 
 
 def _characters(document: dict[str, Any]) -> int:
-    """Count a policy as IAM does, which ignores white space, with the values that stand for ``Ref``."""
+    """Return the size of a policy as IAM counts it, without white space and with each ``Ref`` resolved."""
 
     def resolved(value: Any) -> Any:
         if isinstance(value, list):
@@ -283,8 +283,8 @@ def _characters(document: dict[str, Any]) -> int:
     return len(json.dumps(resolved(document), separators=(",", ":")))
 
 
-def test_what_no_number_of_stacks_takes_is_said_at_once(tmp_path: Path) -> None:
-    """A stack takes 350 permissions, so that a hundred take 35,000 repositories."""
+def test_reports_immediately_what_fits_into_no_number_of_stacks(tmp_path: Path) -> None:
+    """A stack can have 350 permissions, so a hundred stacks can have 35,000 repositories."""
     images = read_catalog(sized(tmp_path, {"agent": 1}), Arguments(destination=ACME)).repositories[0].images
     repositories = [Repository(name=f"image-{n}", at=images[0].at, images=images) for n in range(36_000)]
     started = time.process_time()

@@ -1,4 +1,4 @@
-"""What the rule packs of cdk-nag find in an app that uses everything; nothing is acknowledged here but by one test."""
+"""Findings of cdk-nag in an app that uses everything; only one test acknowledges any of them."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_every_source_is_there(everything: Everything) -> None:
+def test_the_app_has_every_source(everything: Everything) -> None:
     assert everything.sources().keys() == NEEDS.keys()
 
 
 @pytest.mark.parametrize("source", NEEDS)
-def test_a_source_breaks_no_rule_of_aws_solutions_but_by_a_login(everything: Everything, source: str) -> None:
+def test_a_source_violates_a_rule_of_aws_solutions_only_by_a_login(everything: Everything, source: str) -> None:
     everything.provide()
     everything.publish_all(source)
 
@@ -105,7 +105,7 @@ def test_a_source_breaks_no_rule_of_aws_solutions_but_by_a_login(everything: Eve
     assert on_everything(everything) == NEEDS[source]
 
 
-def test_all_sources_together_break_that_one_rule(everything: Everything) -> None:
+def test_all_sources_together_violate_only_that_rule(everything: Everything) -> None:
     everything.provide()
     everything.publish_all(*NEEDS)
 
@@ -113,7 +113,7 @@ def test_all_sources_together_break_that_one_rule(everything: Everything) -> Non
     assert on_everything(everything) == LOGIN | PRIVATE_LOGIN
 
 
-def test_the_validation_of_cdk_itself_finds_nothing(everything: Everything) -> None:
+def test_the_validation_of_the_cdk_finds_nothing(everything: Everything) -> None:
     everything.provide()
     everything.publish_all(*NEEDS)
     s3.CfnBucket(everything.around, "Wrong").add_property_override("Nonsense", "")
@@ -125,8 +125,8 @@ def test_the_validation_of_cdk_itself_finds_nothing(everything: Everything) -> N
     assert {where for _, where in report.findings("")} == {"Around/Wrong"}
 
 
-def test_anonymous_reads_break_none(everything: Everything) -> None:
-    """Of the sources that only read."""
+def test_anonymous_reads_violate_no_rule(everything: Everything) -> None:
+    """This covers the sources that only read."""
     everything.provide(authenticated_reads=False)
     everything.publish_all(*READING)
 
@@ -134,8 +134,8 @@ def test_anonymous_reads_break_none(everything: Everything) -> None:
     assert on_everything(everything) == set()
 
 
-def test_what_remains_can_be_acknowledged_at_the_provider(everything: Everything) -> None:
-    """As docs/reference/iam.md says."""
+def test_the_remaining_findings_can_be_acknowledged_at_the_provider(everything: Everything) -> None:
+    """docs/reference/iam.md describes this."""
     provider = everything.provide()
     everything.publish_all(*NEEDS)
 
@@ -158,8 +158,8 @@ def test_with_all_options_no_other_pack_finds_anything(everything: Everything, p
     assert everything.check(pack).findings("Images/") == set()
 
 
-def test_with_all_options_aws_solutions_finds_what_lambda_needs_on_everything(everything: Everything) -> None:
-    """Network interfaces that do not exist yet, traces, and the logins to store layers and to read private ECR."""
+def test_with_all_options_aws_solutions_finds_the_wildcards_that_lambda_needs(everything: Everything) -> None:
+    """They are for future network interfaces, traces, and the logins for storing layers and reading private ECR."""
     everything.provide(**everything.all_options())
     everything.publish_all(*NEEDS)
 
@@ -173,8 +173,8 @@ def test_with_all_options_aws_solutions_finds_what_lambda_needs_on_everything(ev
     }
 
 
-def test_the_stack_for_other_languages_breaks_that_rule_too(everything: Everything) -> None:
-    """By a login, and by parameters and stacks whose names only its users' templates know."""
+def test_the_stack_for_other_languages_also_violates_that_rule(everything: Everything) -> None:
+    """The causes are a login, and parameters and stacks whose names are known only in the templates of users."""
     PublicImageProviderStack(everything.app, "Other", repositories=["acme/agent"], removes=True, env=ENVIRONMENT)
 
     findings = {rule for rule, _ in everything.check("AwsSolutionsChecks").findings("Other/")}
@@ -187,8 +187,8 @@ def test_the_stack_for_other_languages_breaks_that_rule_too(everything: Everythi
     }
 
 
-def test_retention_breaks_one_rule_by_what_it_has_to_read(everything: Everything) -> None:
-    """The stacks of the account, the records, and the reports in a bucket that the app brings."""
+def test_retention_violates_one_rule_by_what_it_must_read(everything: Everything) -> None:
+    """It reads the stacks of the account, the records, and the reports in a bucket of the app."""
     retained = Stack(everything.app, "Retained", env=ENVIRONMENT)
     PublicRepositoryRetention(
         retained,
@@ -212,8 +212,8 @@ def test_retention_breaks_one_rule_by_what_it_has_to_read(everything: Everything
     }
 
 
-def test_a_monitor_breaks_one_rule_by_the_records_and_the_ids_of_stacks(everything: Everything) -> None:
-    """A stack's ARN ends with an id that is not known. Only repairs log in, which is possible on everything only."""
+def test_a_monitor_violates_one_rule_by_the_records_and_the_ids_of_stacks(everything: Everything) -> None:
+    """A stack's ARN ends with an unknown id. Only repairs log in, which IAM allows only on all resources."""
     for name, repair in (("Monitored", False), ("Repaired", True)):
         stack = Stack(everything.app, name, env=ENVIRONMENT)
         repository = PublicRepository.from_repository_name(stack, "Agent", f"acme/{name.lower()}")

@@ -1,4 +1,4 @@
-"""Secrets that do not say which registry they are for."""
+"""Secrets that do not name their registry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def declare(stack: Stack, secret: secretsmanager.ISecret, *names: str) -> None:
         PublicImage(stack, name, repository=repository, source=source, tags=[name])
 
 
-def test_synthesis_warns_once_of_a_secret_that_is_not_known_to_name_its_registry() -> None:
+def test_warns_once_about_a_secret_that_may_not_name_its_registry() -> None:
     stack = Stack(App())
 
     declare(stack, secretsmanager.Secret.from_secret_name_v2(stack, "Login", "ghcr"), "a", "b")
@@ -46,7 +46,7 @@ def test_the_warning_can_be_acknowledged() -> None:
     [({"username": "me", "registry": "ghcr.io"}, False), ({"username": "me"}, True), ({}, True)],
 )
 @pytest.mark.parametrize("generated", [False, True])
-def test_of_a_secret_that_the_app_makes_it_is_known(
+def test_checks_the_content_of_a_secret_that_the_app_creates(
     value: dict[str, str],
     warns: bool,  # noqa: FBT001 - a table
     generated: bool,  # noqa: FBT001 - a table

@@ -1,4 +1,4 @@
-"""Who waits for whom: images, repositories, and other resources of an app."""
+"""Dependencies between images, repositories, and other resources of an app."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def image(scope: Stack, construct_id: str = "Release", **options: Any) -> Public
 
 
 def waits(stack: Stack, one: IConstruct, other: IConstruct) -> bool:
-    """Whether CloudFormation makes every resource of *other* before it makes any of *one*."""
+    """Whether CloudFormation creates every resource of *other* before any of *one*."""
     resources = Template.from_stack(stack).to_json()["Resources"]
     ours, theirs = set(_logical_ids(stack, one)), set(_logical_ids(stack, other))
     assert ours
@@ -57,7 +57,7 @@ def _before(resources: dict[str, Any], logical_id: str) -> set[str]:
 
 
 def _references(value: Any) -> Iterator[str]:
-    """Find what makes CloudFormation wait: DependsOn, Ref and Fn::GetAtt."""
+    """Find the references that make CloudFormation wait: DependsOn, Ref and Fn::GetAtt."""
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
             yield name
@@ -75,7 +75,7 @@ def _custom_resource(release: PublicImage) -> IConstruct:
 
 
 @pytest.mark.parametrize("options", [{}, {"removal_policy": RemovalPolicy.DESTROY}], ids=["kept", "removed"])
-def test_an_image_waits_for_what_it_depends_on(stack: Stack, options: dict[str, Any]) -> None:
+def test_an_image_waits_for_its_dependencies(stack: Stack, options: dict[str, Any]) -> None:
     topic, release = sns.Topic(stack, "Topic"), image(stack, **options)
 
     release.node.add_dependency(topic)
@@ -85,7 +85,7 @@ def test_an_image_waits_for_what_it_depends_on(stack: Stack, options: dict[str, 
 
 
 @pytest.mark.parametrize("options", [{}, {"removal_policy": RemovalPolicy.DESTROY}], ids=["kept", "removed"])
-def test_what_depends_on_an_image_waits_for_it(stack: Stack, options: dict[str, Any]) -> None:
+def test_dependents_wait_for_an_image(stack: Stack, options: dict[str, Any]) -> None:
     topic, release = sns.Topic(stack, "Topic"), image(stack, **options)
 
     topic.node.add_dependency(release)
@@ -94,7 +94,7 @@ def test_what_depends_on_an_image_waits_for_it(stack: Stack, options: dict[str, 
     assert waits(stack, topic, PublicImageProvider.of(stack))
 
 
-def test_an_image_waits_for_another(stack: Stack) -> None:
+def test_an_image_can_wait_for_another(stack: Stack) -> None:
     first, second = image(stack, "First", tags=["1"]), image(stack, "Second", tags=["2"])
 
     second.node.add_dependency(first)
@@ -111,7 +111,7 @@ def test_an_image_waits_for_another(stack: Stack) -> None:
     ],
     ids=["L2", "L1"],
 )
-def test_an_image_waits_for_what_its_repository_depends_on(stack: Stack, made: Callable[[Stack], Any]) -> None:
+def test_an_image_waits_for_the_dependencies_of_its_repository(stack: Stack, made: Callable[[Stack], Any]) -> None:
     topic, release = sns.Topic(stack, "Topic"), image(stack, repository=made(stack))
 
     stack.node.find_child("Agent").node.add_dependency(topic)
@@ -128,7 +128,7 @@ def test_a_repository_can_wait_for_an_image_of_another(stack: Stack) -> None:
     assert waits(stack, repository, release)
 
 
-def test_images_wait_for_what_the_provider_depends_on(stack: Stack) -> None:
+def test_images_wait_for_the_dependencies_of_the_provider(stack: Stack) -> None:
     provider, topic = PublicImageProvider(stack, "Provider"), sns.Topic(stack, "Topic")
     release = image(stack, provider=provider)
 
@@ -147,7 +147,7 @@ def test_an_image_waits_for_the_permission_to_read_its_source(stack: Stack) -> N
     assert waits(stack, release, PublicImageProvider.of(stack).role)
 
 
-def test_what_runs_an_image_waits_until_it_is_published(stack: Stack) -> None:
+def test_a_service_waits_until_its_image_is_published(stack: Stack) -> None:
     release = image(stack, tags=["1"])
     by_digest, by_tag = (ecs.FargateTaskDefinition(stack, name) for name in ("Digest", "Tag"))
 
@@ -158,7 +158,7 @@ def test_what_runs_an_image_waits_until_it_is_published(stack: Stack) -> None:
     assert waits(stack, by_tag.node.find_child("Resource"), release)
 
 
-def test_an_image_waits_for_a_nested_stack_with_another(stack: Stack) -> None:
+def test_an_image_can_wait_for_a_nested_stack_with_another(stack: Stack) -> None:
     nested = NestedStack(stack, "Nested")
     inner, outer = image(nested, tags=["1"]), image(stack, tags=["2"])
 

@@ -1,4 +1,4 @@
-"""Every option of everything that is public says its own name when it is given something of another kind."""
+"""The error for a value of the wrong type names the option, for every option of the public API."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNNAMED = {
 
 
 class Thing:
-    """Of no kind that anything expects."""
+    """A type that no option expects."""
 
 
 def of_an_image(stack: Stack) -> Mapping[str, Any]:
@@ -129,7 +129,7 @@ def options(make: Callable[..., object]) -> Iterator[inspect.Parameter]:
 
 
 def refusal(name: str, option: str, value: object) -> str:
-    """Return the message about one option with a wrong value, while all others are valid."""
+    """Return the error for one option with a wrong value, while all others are valid."""
     make, required = PUBLIC[name]
     stack = Stack(App(), "Stack")
     place = {"scope": stack, "construct_id": "It"} if "scope" in {each.name for each in parameters(make)} else {}
@@ -157,7 +157,7 @@ DATA = {"vpc_subnets", "env"}
         if not (kind == "mapping" and option in DATA)
     ],
 )
-def test_another_kind_is_refused_with_its_place(name: str, option: str, value: object) -> None:
+def test_refuses_another_type_and_names_the_option(name: str, option: str, value: object) -> None:
     said = refusal(name, option, value)
 
     assert said.startswith(("Stack/It: ", "It: ", name))
@@ -174,11 +174,11 @@ def test_another_kind_is_refused_with_its_place(name: str, option: str, value: o
         if each.default is not None and each.name not in {"tag", "digest"}
     ],
 )
-def test_none_is_for_options_that_have_it_as_their_default(name: str, option: str) -> None:
+def test_refuses_none_unless_it_is_the_default(name: str, option: str) -> None:
     assert "None" in refusal(name, option, None)
 
 
-def test_everything_public_is_there() -> None:
+def test_covers_the_whole_public_api() -> None:
     surface = Path(__file__).parents[1].joinpath("contract", "public_surface.txt").read_text(encoding="utf-8")
     calls = {line.partition("(")[0] for line in surface.splitlines() if "(" in line}
     static = {call for call in calls if call.startswith(("ImageSource.", "PublicRepository.from_"))}

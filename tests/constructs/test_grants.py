@@ -1,4 +1,4 @@
-"""What an app grants on a repository, and to the function, in the CDK's own ways."""
+"""Grants on a repository and to the function, in the ways of the CDK."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def role(stack: Stack) -> iam.Role:
 
 
 def granted(stack: Stack) -> list[tuple[set[str], Any]]:
-    """Return actions and resource of each statement of the stack's one policy."""
+    """Return the actions and the resource of each statement in the stack's only policy."""
     (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
     return [(set(each["Action"]), each["Resource"]) for each in statements]
 
 
 def repository_policy(stack: Stack) -> list[dict[str, Any]]:
-    """Return the statements of the policy of the stack's one repository."""
+    """Return the statements in the policy of the stack's only repository."""
     (found,) = Template.from_stack(stack).find_resources("AWS::ECR::PublicRepository").values()
     statements: list[dict[str, Any]] = found.get("Properties", {}).get("RepositoryPolicyText", {}).get("Statement", [])
     return statements
@@ -72,19 +72,19 @@ def test_a_grant_names_the_repository_without_a_region(
     assert granted(stack) == expected
 
 
-def test_grants_have_the_names_that_private_repositories_have() -> None:
+def test_grants_have_the_same_names_as_those_of_private_repositories() -> None:
     private = {name for name in dir(ecr.IRepository) if name.startswith("grant")}
 
     assert private == {name for name in dir(IPublicRepository) if name.startswith("grant")}
 
 
-def test_within_an_account_the_repository_s_own_policy_says_nothing(stack: Stack) -> None:
+def test_within_an_account_the_repository_needs_no_policy(stack: Stack) -> None:
     PublicRepository(stack, "Agent").grant_push(role(stack))
 
     assert repository_policy(stack) == []
 
 
-def test_another_account_is_allowed_in_the_repository_s_own_policy(stack: Stack) -> None:
+def test_the_repository_policy_allows_another_account(stack: Stack) -> None:
     repository = PublicRepository(stack, "Agent")
 
     assert repository.grant_push(iam.AccountPrincipal(THEIRS)).success
@@ -95,7 +95,7 @@ def test_another_account_is_allowed_in_the_repository_s_own_policy(stack: Stack)
     assert "Resource" not in statement
 
 
-def test_a_role_of_another_account_is_allowed_on_both_sides(stack: Stack) -> None:
+def test_a_role_of_another_account_gets_an_identity_and_a_repository_policy(stack: Stack) -> None:
     there = Stack(stack.node.root, "There", env=Environment(account=THEIRS, region="us-east-1"))  # type: ignore[arg-type]
     repository = PublicRepository(stack, "Agent", repository_name="acme/agent")
 
@@ -106,7 +106,7 @@ def test_a_role_of_another_account_is_allowed_on_both_sides(stack: Stack) -> Non
     assert len(granted(there)) == 1
 
 
-def test_a_grant_adds_to_the_policy_that_was_given(stack: Stack) -> None:
+def test_a_grant_extends_the_given_policy(stack: Stack) -> None:
     given = iam.PolicyDocument(
         statements=[iam.PolicyStatement(actions=["ecr-public:DescribeImages"], principals=[iam.AnyPrincipal()])]
     )
@@ -115,7 +115,7 @@ def test_a_grant_adds_to_the_policy_that_was_given(stack: Stack) -> None:
     assert [len(statement["Action"]) for statement in repository_policy(stack)[1:]] == [len(PUSH)]
 
 
-def test_an_import_cannot_let_another_account_in_and_says_so(stack: Stack) -> None:
+def test_an_imported_repository_cannot_allow_another_account_and_says_so(stack: Stack) -> None:
     repository = PublicRepository.from_repository_name(stack, "Agent", "acme/agent")
 
     repository.grant(iam.AccountPrincipal(THEIRS), "ecr-public:PutImage")
@@ -135,7 +135,7 @@ def test_an_import_cannot_let_another_account_in_and_says_so(stack: Stack) -> No
     ],
     ids=["ARN", "name"],
 )
-def test_a_grant_on_a_repository_of_another_account_says_what_else_it_takes(
+def test_a_grant_on_a_repository_of_another_account_says_what_else_is_necessary(
     stack: Stack, imported: Callable[[Stack, str], IPublicRepository]
 ) -> None:
     environment = Environment(account=OURS, region="eu-west-1")
@@ -149,7 +149,7 @@ def test_a_grant_on_a_repository_of_another_account_says_what_else_it_takes(
     assert f":{THEIRS}:repository/acme/agent" in str(granted(foreign)[1])
 
 
-def test_a_repository_is_a_resource_of_its_account(stack: Stack) -> None:
+def test_a_repository_has_the_environment_of_its_account(stack: Stack) -> None:
     repository = PublicRepository(stack, "Agent")
 
     repository.apply_removal_policy(RemovalPolicy.DESTROY)
@@ -158,7 +158,7 @@ def test_a_repository_is_a_resource_of_its_account(stack: Stack) -> None:
     Template.from_stack(stack).has_resource("AWS::ECR::PublicRepository", {"DeletionPolicy": "Delete"})
 
 
-def test_the_function_is_a_grantee_like_any_other(stack: Stack) -> None:
+def test_the_function_can_be_a_grantee(stack: Stack) -> None:
     provider = PublicImageProvider(stack, "Provider")
 
     assert dynamodb.Table.from_table_name(stack, "Table", "t").grant_read_data(provider).success

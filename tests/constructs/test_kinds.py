@@ -31,7 +31,7 @@ def image(stack: Stack, **options: Any) -> PublicImage:
 
 
 class Unbound:
-    """A source whose ``bind`` gives the properties alone."""
+    """A source whose ``bind`` returns only properties."""
 
     def bind(self, _: Construct, __: PublicImageProvider) -> dict[str, str]:
         return {"Digest": "x"}
@@ -180,21 +180,21 @@ def index(**options: Any) -> IImageSource:
         ),
     ],
 )
-def test_what_is_expected_is_said(declare: Callable[[Stack], object], said: str) -> None:
+def test_says_what_is_expected(declare: Callable[[Stack], object], said: str) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
         declare(Stack(App(), "Stack"))
 
     assert said in str(failure.value)
 
 
-def test_credentials_that_are_given_as_a_string_are_not_repeated() -> None:
+def test_the_error_does_not_repeat_credentials_in_a_string() -> None:
     with pytest.raises(ValueError, match="credentials: a str; expected a secret: secretsmanager") as failure:
         ImageSource.registry("ghcr.io/acme/agent:1", credentials="user:password")  # type: ignore[arg-type]
 
     assert "password" not in str(failure.value)
 
 
-def test_what_only_the_deployment_knows_passes() -> None:
+def test_accepts_values_that_are_known_only_at_deployment() -> None:
     stack = Stack(App(), "Stack")
     text, texts = Token.as_string({"Ref": "A"}), Token.as_list({"Ref": "B"})
     # A token of a number is a float.
@@ -240,8 +240,8 @@ class Later:
     ],
     ids=["tag", "digest", "manifest", "manifest file", "archive", "ARN"],
 )
-def test_there_is_one_traceback(declare: Callable[[Stack], object]) -> None:
-    """People who see two read the last line of the first one."""
+def test_an_error_has_only_one_traceback(declare: Callable[[Stack], object]) -> None:
+    """With two, people read the last line of the first."""
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the messages are tested elsewhere
         declare(Stack(App(), "Stack"))
 

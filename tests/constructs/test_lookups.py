@@ -1,4 +1,4 @@
-"""Values that the CDK looks up: on the first pass it gives dummies, and learns from that pass what to look up."""
+"""Values that the CDK looks up: the first pass gets dummy values, and collects what to look up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCES: dict[str, Callable[[str], IImageSource]] = {
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_the_first_pass_is_synthesized(kind: str, tmp_path: Path) -> None:
+def test_the_first_pass_succeeds(kind: str, tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path))
     stack = Stack(app, "Agent", env=Environment(account="123456789012", region="us-east-1"))
     digest, name, tag = (ssm.StringParameter.value_from_lookup(stack, f"/acme/{each}") for each in ("d", "n", "t"))
@@ -43,7 +43,7 @@ def test_the_first_pass_is_synthesized(kind: str, tmp_path: Path) -> None:
     assert {each["props"]["parameterName"] for each in manifest["missing"]} == {"/acme/d", "/acme/n", "/acme/t"}
 
 
-def test_what_was_looked_up_is_checked(tmp_path: Path) -> None:
+def test_checks_the_values_that_were_looked_up(tmp_path: Path) -> None:
     key = "ssm:account=123456789012:parameterName=/acme/d:region=us-east-1"
     app = App(outdir=str(tmp_path), context={key: "1.4.2"})
     stack = Stack(app, "Agent", env=Environment(account="123456789012", region="us-east-1"))

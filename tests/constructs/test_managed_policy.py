@@ -1,4 +1,4 @@
-"""The function's permissions as managed policies: where they are, how long they get, and what waits for them."""
+"""The function's permissions as managed policies: their place, their size, and what depends on them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def characters(document: dict[str, Any]) -> int:
-    """Count what IAM counts once CloudFormation has resolved the references."""
+    """Return the size that IAM counts after CloudFormation has resolved the references."""
     text = json.dumps(document, separators=(",", ":"))
     return len(text.replace('{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},', "arn:aws").replace("]]}", ""))
 
@@ -69,7 +69,7 @@ def test_by_default_permissions_are_inline(stack: Stack) -> None:
     assert policies(stack) == {}
 
 
-def test_there_is_no_inline_policy_for_any_grant(stack: Stack) -> None:
+def test_no_grant_creates_an_inline_policy(stack: Stack) -> None:
     provider = PublicImageProvider(
         stack,
         "Provider",
@@ -99,7 +99,7 @@ def test_there_is_no_inline_policy_for_any_grant(stack: Stack) -> None:
     } <= granted
 
 
-def test_they_allow_what_the_inline_ones_do() -> None:
+def test_managed_policies_allow_the_same_as_inline_ones() -> None:
     granted = []
     for managed in (False, True):
         stack = Stack(App(), "Stack", env=Environment(account=ACCOUNT, region="eu-west-1"))
@@ -117,8 +117,8 @@ def test_they_allow_what_the_inline_ones_do() -> None:
 
 
 @pytest.mark.parametrize("name_characters", [20, 60, LONGEST_NAME])
-def test_two_hundred_repositories_fill_policies_that_iam_takes(stack: Stack, name_characters: int) -> None:
-    """As few as there can be: all but the last are as good as full."""
+def test_two_hundred_repositories_fit_into_policies_that_iam_accepts(stack: Stack, name_characters: int) -> None:
+    """There are as few as possible: all but the last are almost full."""
     PublicImageProvider(stack, "Provider", managed_policy=True)
     names = [f"acme/{number:03}".ljust(name_characters, "x") for number in range(200)]
     for name in names:
@@ -128,14 +128,14 @@ def test_two_hundred_repositories_fill_policies_that_iam_takes(stack: Stack, nam
 
     lengths = [characters(document) for document in documents.values()]
     assert max(lengths) <= POLICY_MAX_CHARACTERS
-    # The first one also has what all images share, after which the longest name does not fit again.
+    # The first one also has the permissions for all images, so the longest name does not fit.
     assert sorted(lengths)[1] > 0.85 * POLICY_MAX_CHARACTERS
     assert min(sorted(lengths)[2:]) > 0.9 * POLICY_MAX_CHARACTERS
     stored = {resource for action, resource in pairs(documents) if action == "ecr-public:UploadLayerPart"}
     assert len(stored) == len(names)
 
 
-def test_the_function_waits_for_all_of_them(stack: Stack) -> None:
+def test_the_function_waits_for_all_managed_policies(stack: Stack) -> None:
     PublicImageProvider(stack, "Provider", managed_policy=True)
     for number in range(60):
         copy(stack, f"acme/{number}".ljust(100, "x"))
@@ -146,15 +146,15 @@ def test_the_function_waits_for_all_of_them(stack: Stack) -> None:
     assert policies(stack).keys() <= set(handler["DependsOn"])
 
 
-def test_their_logical_ids_never_change(stack: Stack) -> None:
+def test_the_logical_ids_of_managed_policies_never_change(stack: Stack) -> None:
     PublicImageProvider(stack, "Anything", managed_policy=True)
     copy(stack, "acme/agent")
 
     assert list(policies(stack)) == ["ECRPublicImageHandlerManagedPolicy1"]
 
 
-def test_what_a_removal_needs_outlives_the_resource(stack: Stack) -> None:
-    """In a policy of its own, under another id than the inline one: CloudFormation changes no resource's type."""
+def test_the_permissions_for_a_removal_outlive_the_resource(stack: Stack) -> None:
+    """They are in a separate policy with another id than the inline one, because a resource cannot change its type."""
     PublicImageProvider(stack, "Provider", managed_policy=True)
     copy(stack, "acme/agent", removal_policy=RemovalPolicy.DESTROY)
 
@@ -167,7 +167,7 @@ def test_what_a_removal_needs_outlives_the_resource(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(("images", "warned"), [(9, False), (10, True)])
-def test_more_policies_than_a_role_may_have_draw_a_warning(stack: Stack, images: int, warned: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_warns_about_more_policies_than_a_role_may_have(stack: Stack, images: int, warned: bool) -> None:  # noqa: FBT001 - a parameter of the test
     PublicImageProvider(stack, "Provider", managed_policy=True)
     for number in range(images):
         copy(stack, f"acme/{number}", removal_policy=RemovalPolicy.DESTROY)

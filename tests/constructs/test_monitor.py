@@ -1,4 +1,4 @@
-"""What the schedule and the events of a monitor send, which images it finds, and what its function may do."""
+"""The events of a monitor and of its schedule, the images that it finds, and its permissions."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def image(scope: Stack, construct_id: str = "Release", name: str = "acme/agent")
 
 
 def plain(text: Any) -> str:
-    """Return a text with a placeholder for what is known only after the deployment."""
+    """Return a string with a placeholder for what is known only after the deployment."""
     parts = text if isinstance(text, str) else text.get("Fn::Join", ["", [text]])[1]
     return "".join(part if isinstance(part, str) else "known-later" for part in parts)
 
 
 def sent(template: Template) -> list[dict[str, Any]]:
-    """Return what the schedules send."""
+    """Return the events of the schedules."""
     rules = template.find_resources("AWS::Events::Rule").values()
     inputs = [rule["Properties"]["Targets"][0].get("Input") for rule in rules]
     return [json.loads(plain(each)) for each in inputs if each]
@@ -107,7 +107,7 @@ def several(stack: Stack) -> object:
 
 
 @pytest.mark.parametrize(("choose", "number"), [(one, 1), (several, 2), (lambda stack: [image(stack), stack][1], None)])
-def test_an_image_a_list_and_a_scope(choose: Callable[[Stack], Any], number: int | None) -> None:
+def test_accepts_an_image_a_list_or_a_scope(choose: Callable[[Stack], Any], number: int | None) -> None:
     stack = new_stack()
     PublicImageMonitor(stack, "Monitor", images=choose(stack))
     later = image(stack, "Later", "acme/later")
@@ -117,13 +117,13 @@ def test_an_image_a_list_and_a_scope(choose: Callable[[Stack], Any], number: int
     repositories = statements(template)["ecr-public:DescribeImages"]
 
     assert name == "Agent"
-    # Without a list, all images of the stack are meant.
+    # Without a list, this means all images of the stack.
     assert len(resources) == (number or 0)
     assert any("acme/later" in each for each in repositories) is (number is None)
     assert stack.resolve(later.node.default_child.logical_id) not in resources  # type: ignore[union-attr]
 
 
-def test_images_of_several_stacks_and_of_nested_ones() -> None:
+def test_accepts_images_of_several_stacks_and_of_nested_ones() -> None:
     app = App()
     first, monitored = new_stack(app, "First"), new_stack(app, "Monitored")
     nested = NestedStack(monitored, "Nested")
@@ -135,27 +135,27 @@ def test_images_of_several_stacks_and_of_nested_ones() -> None:
     names = {name: resources for _, name, resources in Settings.parse(sent(template)[0]).stacks}
     stacks = statements(template)["cloudformation:GetTemplate"]
 
-    # The nested stack by its id, which is known after the deployment.
+    # The nested stack is named by its id, which is known after the deployment.
     assert names == {"First": (), "known-later": ()}
     assert any(each.endswith(":cloudformation:us-east-1:111111111111:stack/First/*") for each in stacks)
     assert len(stacks) == 2
 
 
-def test_monitors_of_a_stack_share_the_function_and_not_their_state() -> None:
+def test_monitors_of_a_stack_share_the_function_but_not_their_state() -> None:
     stack = new_stack()
     for name in ("First", "Second"):
         PublicImageMonitor(stack, f"{name}Monitor", images=image(stack, name, f"acme/{name.lower()}"))
     template = Template.from_stack(stack)
     parameters = template.find_resources("AWS::SSM::Parameter")
 
-    # Beside the one that publishes.
+    # In addition to the function that publishes.
     template.resource_count_is("AWS::Lambda::Function", 2)
     assert len(parameters) == 2
     assert all(each["Properties"]["Value"] == "{}" for each in parameters.values())
     assert [len(each["stacks"][0]["resources"]) for each in sent(template)] == [1, 1]
 
 
-def test_without_repairs_it_may_only_read() -> None:
+def test_without_repairs_the_function_may_only_read() -> None:
     def actions(**options: Any) -> set[str]:
         stack = new_stack()
         PublicImageMonitor(stack, "Monitor", images=image(stack), **options)
@@ -181,7 +181,7 @@ def test_without_repairs_it_may_only_read() -> None:
     }
 
 
-def test_it_writes_its_own_state_and_reads_its_own_stacks_only() -> None:
+def test_writes_only_its_own_state_and_reads_only_its_own_stacks() -> None:
     stack = new_stack()
     PublicImageMonitor(stack, "Monitor", images=image(stack))
     found = statements(Template.from_stack(stack))
@@ -193,7 +193,7 @@ def test_it_writes_its_own_state_and_reads_its_own_stacks_only() -> None:
     assert found["ecr-public:DescribeImages"] == ["arn:known-later:ecr-public::111111111111:repository/acme/agent"]
 
 
-def test_a_registry_that_is_named_by_its_alias_is_looked_up() -> None:
+def test_looks_up_a_registry_that_is_named_by_its_alias() -> None:
     stack = new_stack()
     repository = PublicRepository.from_repository_name(stack, "Repository", "acme/agent", registry_id="acme")
     release = PublicImage(stack, "Release", repository=repository, source=ImageSource.digest(DIGEST))
@@ -227,7 +227,7 @@ def test_many_repositories_become_one_statement_and_no_filter() -> None:
     assert '"requestParameters": {"repositoryName": [{"exists": true}]}' in text
 
 
-def test_the_metrics_are_those_of_the_log_and_alarms_use_them() -> None:
+def test_the_metrics_match_the_log_and_alarms_use_them() -> None:
     stack = new_stack()
     monitor = PublicImageMonitor(stack, "Monitor", images=image(stack), alarms=True)
     drift, unreadable = monitor.metric_drift(), monitor.metric_unreadable(statistic="Sum")
@@ -263,26 +263,26 @@ def test_the_default_schedule_is_hourly_and_can_be_changed() -> None:
         ({"topic": "alerts"}, "topic: 'alerts' is a str; expected an sns.Topic"),
     ],
 )
-def test_a_mistake_is_named(options: dict[str, Any], message: str) -> None:
+def test_an_error_names_the_mistake(options: dict[str, Any], message: str) -> None:
     stack = new_stack()
     with pytest.raises(ValueError, match=message):
         PublicImageMonitor(stack, "Monitor", **{"images": image(stack), **options})
 
 
-def test_events_are_in_one_region_only() -> None:
+def test_events_are_available_in_only_one_region() -> None:
     stack = new_stack(env=Environment(account="111111111111", region="eu-west-1"))
     with pytest.raises(ValueError, match="on_change: the stack is in eu-west-1, but CloudTrail reports calls"):
         PublicImageMonitor(stack, "Monitor", images=image(stack), on_change=True)
 
 
-def test_a_monitor_without_images_is_refused_at_synthesis() -> None:
+def test_refuses_a_monitor_without_images() -> None:
     stack = new_stack()
     PublicImageMonitor(stack, "Monitor", images=stack)
     with pytest.raises(RuntimeError, match="Agent/Monitor: images: there is no PublicImage to monitor"):
         Template.from_stack(stack)
 
 
-def test_another_account_is_refused_at_synthesis() -> None:
+def test_refuses_images_of_another_account() -> None:
     app = App()
     other = new_stack(app, "Other", Environment(account="222222222222", region="us-east-1"))
     stack = new_stack(app)
@@ -291,7 +291,7 @@ def test_another_account_is_refused_at_synthesis() -> None:
         app.synth()
 
 
-def test_a_list_that_is_too_long_for_an_event_is_refused_at_synthesis() -> None:
+def test_refuses_a_list_that_is_too_long_for_an_event() -> None:
     stack = new_stack()
     images = [image(stack, f"ImageWithAVeryLongNameIndeedForOnce{number}", f"acme/{number}") for number in range(200)]
     PublicImageMonitor(stack, "Monitor", images=images[:199])
@@ -299,7 +299,7 @@ def test_a_list_that_is_too_long_for_an_event_is_refused_at_synthesis() -> None:
         Template.from_stack(stack)
 
 
-def test_repairs_of_too_many_repositories_are_refused_at_synthesis() -> None:
+def test_refuses_repairs_of_too_many_repositories() -> None:
     stack = new_stack()
     for number in range(51):
         image(stack, f"I{number}", f"acme/{number}")

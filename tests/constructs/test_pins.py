@@ -51,14 +51,14 @@ def test_a_tag_is_rendered_as_its_digest() -> None:
     assert warnings(stack) == []
 
 
-def test_a_reference_keeps_its_tag_beside_the_digest() -> None:
+def test_a_reference_keeps_its_tag_in_addition_to_the_digest() -> None:
     stack = declare({FAR: DIGEST}, ImageSource.registry("ghcr.io/acme/agent:1"))
 
     assert properties(stack)["Source"] == {"Image": {"Reference": f"ghcr.io/acme/agent:1@{DIGEST}"}}
     assert warnings(stack) == []
 
 
-def test_an_image_of_private_ecr_is_pinned_where_its_account_is_known() -> None:
+def test_an_image_of_private_ecr_is_pinned_if_its_account_is_known() -> None:
     stack = Stack(App(context={IN_ECR: DIGEST}), "Agent", env=SOMEWHERE)
     private = ecr.Repository.from_repository_attributes(
         stack,
@@ -77,7 +77,7 @@ def test_an_image_of_private_ecr_is_pinned_where_its_account_is_known() -> None:
     assert warnings(stack) == []
 
 
-def test_parts_of_an_index_are_pinned_each_by_itself() -> None:
+def test_each_part_of_an_index_is_pinned_separately() -> None:
     source = ImageSource.index(
         {"linux/amd64": ImageSource.tag("stable"), "linux/arm64": ImageSource.registry("ghcr.io/acme/agent:1")}
     )
@@ -94,7 +94,7 @@ def test_parts_of_an_index_are_pinned_each_by_itself() -> None:
     assert "stable" not in warning
 
 
-def test_two_parts_of_one_name_are_both_pinned() -> None:
+def test_two_parts_with_the_same_name_are_both_pinned() -> None:
     source = ImageSource.index({"linux/amd64": ImageSource.tag("stable"), "linux/arm64": ImageSource.tag("stable")})
     stack = declare({OWN: DIGEST}, source)
 
@@ -103,13 +103,13 @@ def test_two_parts_of_one_name_are_both_pinned() -> None:
     assert warnings(stack) == []
 
 
-def test_what_is_not_pinned_warns_and_says_how() -> None:
+def test_warns_about_an_unpinned_name_and_says_how_to_pin_it() -> None:
     (warning,) = warnings(declare({}))
 
     assert "run `cdk-ecrpublic pin` to keep its digest in cdk.context.json" in warning
 
 
-def test_another_account_has_pins_of_its_own() -> None:
+def test_another_account_has_separate_pins() -> None:
     elsewhere = declare({OWN: DIGEST}, env=Environment(account="999999999999", region="eu-west-1"))
     nowhere = declare({f"{KEY}public.ecr.aws/-/acme/agent:stable": OTHER}, env=None)
 
@@ -118,12 +118,12 @@ def test_another_account_has_pins_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("value", ["sha256:abc", "", 7, {"digest": DIGEST}, True])
-def test_something_else_than_a_digest_is_refused(value: object) -> None:
+def test_refuses_a_pin_that_is_not_a_digest(value: object) -> None:
     with pytest.raises(Exception, match=r"Agent/Release: context key 'cdk-ecrpublic:digest:.*is not a digest"):
         declare({OWN: value})
 
 
-def test_what_to_do_about_something_else_than_a_digest_is_said() -> None:
+def test_the_error_for_an_invalid_pin_has_a_remedy() -> None:
     with pytest.raises(
         Exception, match=f"correct it in cdk.context.json, or remove it with: cdk context --reset '{OWN}'"
     ):
@@ -138,7 +138,7 @@ def test_what_to_do_about_something_else_than_a_digest_is_said() -> None:
     ],
     ids=["repository", "tag"],
 )
-def test_a_name_that_only_the_deployment_knows_cannot_be_pinned(
+def test_a_name_that_is_known_only_at_deployment_cannot_be_pinned(
     repository: str, tag: str, shown: str, tmp_path: Path
 ) -> None:
     app = App(outdir=str(tmp_path))
@@ -177,7 +177,7 @@ def test_the_warning_names_tag_and_repository(source: Callable[[Stack], IImageSo
     assert warning.startswith(f"the source may later point to another image: {shown}; ")
 
 
-def test_an_object_in_s3_is_not_offered_to_be_pinned() -> None:
+def test_does_not_offer_to_pin_an_object_in_s3() -> None:
     stack = Stack(App(), "Agent", env=SOMEWHERE)
     archive = ImageSource.archive_object(s3.Bucket(stack, "Bucket"), "image.tar")
     PublicImage(
@@ -193,7 +193,7 @@ def test_an_object_in_s3_is_not_offered_to_be_pinned() -> None:
 
 
 def test_the_command_line_gets_the_account_of_the_stack(tmp_path: Path) -> None:
-    """Without it, the command would use the account of its credentials."""
+    """Otherwise the command would use the account of its credentials."""
     app = App(outdir=str(tmp_path))
     for name, env, registry_id in (("Own", SOMEWHERE, None), ("Any", None, None), ("Named", SOMEWHERE, "acme")):
         stack = Stack(app, name, env=env)
@@ -205,7 +205,7 @@ def test_the_command_line_gets_the_account_of_the_stack(tmp_path: Path) -> None:
     assert registries == {"123456789012": "123456789012", "-": "", "acme": "acme"}
 
 
-def test_the_command_line_gets_every_name_pinned_or_not(tmp_path: Path) -> None:
+def test_the_command_line_gets_every_name_whether_pinned_or_not(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path), context={FAR: DIGEST})
     stack = Stack(app, "Agent", env=SOMEWHERE)
     repository = PublicRepository.from_repository_name(stack, "Repository", "acme/agent")

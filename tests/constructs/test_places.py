@@ -1,4 +1,4 @@
-"""Where an app puts its stacks, and what one stack has from another: Regions, stages, pipelines, references."""
+"""The places of stacks, and references between them: Regions, stages, pipelines, exports."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def repository_arns(stack: Stack) -> Iterator[Any]:
                 yield statement["Resource"]
 
 
-def test_the_table_of_regions_is_there() -> None:
+def test_the_cdk_has_the_table_of_regions() -> None:
     assert {"us-east-1", "eu-central-1", "ap-southeast-2"} <= set(COMMERCIAL)
     assert {"cn-north-1", "us-gov-west-1"} <= set(OTHERS)
 
 
 @pytest.mark.parametrize("region", COMMERCIAL)
-def test_the_same_is_declared_in_every_commercial_region(region: str) -> None:
-    """The API of ECR Public is in us-east-1, and the function knows that; nothing of the declaration depends on it."""
+def test_renders_the_same_in_every_commercial_region(region: str) -> None:
+    """The API of ECR Public is in us-east-1. The function knows that, and the declaration does not depend on it."""
     here, virginia = (
         Stack(App(), "Stack", env=Environment(account=ACCOUNT, region=name)) for name in (region, "us-east-1")
     )
@@ -72,14 +72,14 @@ def test_the_same_is_declared_in_every_commercial_region(region: str) -> None:
     ],
     ids=["image", "provider", "repository", "provider stack"],
 )
-def test_no_other_partition_has_ecr_public(region: str, declare: Callable[[Stack], object]) -> None:
+def test_refuses_partitions_without_ecr_public(region: str, declare: Callable[[Stack], object]) -> None:
     stack = Stack(App(), "Stack", env=Environment(account=ACCOUNT, region=region))
 
     with pytest.raises(ValueError, match=rf"is not available in partition 'aws-.*{region}|in us-east-1 only.*{region}"):
         declare(stack)
 
 
-def test_a_stack_may_leave_account_and_region_open() -> None:
+def test_a_stack_can_be_environment_agnostic() -> None:
     stack = Stack(App(), "Stack")
     image(stack, repository=PublicRepository(stack, "Agent"), removal_policy=RemovalPolicy.DESTROY)
 
@@ -88,7 +88,7 @@ def test_a_stack_may_leave_account_and_region_open() -> None:
     assert '"Ref": "AWS::Region"' in text
 
 
-def test_a_repository_of_another_stack_is_a_reference() -> None:
+def test_a_repository_of_another_stack_becomes_a_reference() -> None:
     app = App()
     repositories, releases = Stack(app, "Repositories"), Stack(app, "Releases")
     image(releases, repository=PublicRepository(repositories, "Agent"), removal_policy=RemovalPolicy.DESTROY)
@@ -103,8 +103,8 @@ def test_a_repository_of_another_stack_is_a_reference() -> None:
     assert releases.dependencies == [repositories]
 
 
-def test_a_repository_of_another_region_is_a_reference() -> None:
-    """Repositories are created in us-east-1 only; images may be published from anywhere."""
+def test_a_repository_of_another_region_becomes_a_reference() -> None:
+    """Repositories can be created only in us-east-1, but images can be published from any Region."""
     app = App()
     virginia, ireland = (
         Stack(app, name, env=Environment(account=ACCOUNT, region=region), cross_region_references=True)
@@ -116,7 +116,7 @@ def test_a_repository_of_another_region_is_a_reference() -> None:
     assert ireland.dependencies == [virginia]
 
 
-def test_what_one_stack_published_another_uses() -> None:
+def test_another_stack_can_use_the_attributes_of_an_image() -> None:
     app = App()
     first, second = Stack(app, "First"), Stack(app, "Second")
     release = image(first, tags=["1"])
@@ -132,7 +132,7 @@ def test_what_one_stack_published_another_uses() -> None:
     assert properties(second)["ImageDigest"] == digest
 
 
-def test_a_copy_of_what_another_stack_published() -> None:
+def test_another_stack_can_copy_a_published_image() -> None:
     app = App()
     first, second = Stack(app, "First"), Stack(app, "Second")
     release = image(first)
@@ -147,7 +147,7 @@ def test_a_copy_of_what_another_stack_published() -> None:
     ]
 
 
-def test_name_digest_and_tags_may_be_parameters() -> None:
+def test_name_digest_and_tags_can_be_parameters() -> None:
     stack = Stack(App(), "Stack")
     name, digest, version = (
         ssm.StringParameter.value_for_string_parameter(stack, f"/{each}") for each in ("name", "digest", "version")
@@ -167,7 +167,7 @@ def test_name_digest_and_tags_may_be_parameters() -> None:
     assert found["ImmutableTags"] == [found["ImageTags"][0]]
 
 
-def test_a_list_of_tags_may_come_from_another_stack() -> None:
+def test_a_list_of_tags_can_come_from_another_stack() -> None:
     app = App()
     first, second = Stack(app, "First"), Stack(app, "Second")
     image(second, tags=CfnParameter(first, "Tags", type="CommaDelimitedList").value_as_list)
@@ -175,14 +175,14 @@ def test_a_list_of_tags_may_come_from_another_stack() -> None:
     assert properties(second)["ImageTags"].keys() == {"Fn::Split"}
 
 
-def test_a_digest_may_be_an_export_that_the_app_does_not_know() -> None:
+def test_a_digest_can_be_an_export_from_outside_the_app() -> None:
     stack = Stack(App(), "Stack")
     image(stack, source=ImageSource.digest(Fn.import_value("Build:Digest")))
 
     assert properties(stack)["Source"] == {"Digest": {"Fn::ImportValue": "Build:Digest"}}
 
 
-def test_a_nested_stack_publishes_to_a_repository_of_its_parent() -> None:
+def test_a_nested_stack_can_publish_to_a_repository_of_its_parent() -> None:
     parent = Stack(App(), "Parent")
     nested = NestedStack(parent, "Nested")
     release = image(nested, repository=PublicRepository(parent, "Agent"), removal_policy=RemovalPolicy.DESTROY)
@@ -199,7 +199,7 @@ def test_a_nested_stack_publishes_to_a_repository_of_its_parent() -> None:
 
 
 class Release(Stage):
-    """A stage of a pipeline, with one image and its address as an output."""
+    """A stage of a pipeline, with one image and its URI as an output."""
 
     def __init__(self, scope: App, name: str, account: str, region: str) -> None:
         super().__init__(scope, name, env=Environment(account=account, region=region))
@@ -208,7 +208,7 @@ class Release(Stage):
 
 
 def test_a_pipeline_deploys_stages_to_accounts_and_regions() -> None:
-    """With one function each, the same declaration, and the address for the step after it."""
+    """Each has one function and the same declaration, and passes the URI to the next step."""
     app = App()
     home = Stack(app, "Pipeline", env=Environment(account=ACCOUNT, region="us-east-1"))
     arn = f"arn:aws:codestar-connections:us-east-1:{ACCOUNT}:connection/c"
@@ -233,7 +233,7 @@ def test_a_pipeline_deploys_stages_to_accounts_and_regions() -> None:
     [("Dev", "Prod", None, True), ("Dev", "Dev", None, False), ("Dev", "Prod", "111111111111", False)],
     ids=["two stacks", "one stack", "one account"],
 )
-def test_two_stacks_without_accounts_are_told_how_to_be_told_apart(
+def test_the_error_for_two_stacks_without_accounts_says_how_to_distinguish_them(
     first: str, second: str, account: str | None, *, is_told: bool
 ) -> None:
     app, env = App(), Environment(account=account, region="eu-west-1")

@@ -68,7 +68,7 @@ def test_options_of_the_provider_are_rendered(stack: Stack) -> None:
     template.has_resource_properties("AWS::IAM::Role", {"PermissionsBoundary": Match.any_value()})
 
 
-def test_a_provider_that_is_made_first_serves_every_image(stack: Stack) -> None:
+def test_a_provider_that_is_created_first_serves_every_image(stack: Stack) -> None:
     PublicImageProvider(stack, "Options", memory_size=1024)
     image(stack, "First", tags=["1"])
     image(stack, "Second", tags=["2"])

@@ -1,4 +1,4 @@
-"""The function as a stack of its own."""
+"""The function as a separate stack."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def actions(stack: PublicImageProviderStack) -> set[str]:
     return {action for one in lists for action in one}
 
 
-def test_it_exports_the_service_token() -> None:
-    """Templates of others import the name: it never changes."""
+def test_exports_the_service_token() -> None:
+    """Other templates import this name, so it must never change."""
     stack = PublicImageProviderStack(App(), "Images", repositories=["acme/agent"])
 
     Template.from_stack(stack).has_output(
@@ -26,7 +26,7 @@ def test_it_exports_the_service_token() -> None:
     )
 
 
-def test_it_may_do_what_its_repositories_take() -> None:
+def test_the_function_may_publish_to_its_repositories() -> None:
     keeping = PublicImageProviderStack(App(), "Images", repositories=["acme/agent", "acme/other"])
     removing = PublicImageProviderStack(App(), "Images", repositories=["acme/agent"], removes=True)
 
@@ -34,7 +34,7 @@ def test_it_may_do_what_its_repositories_take() -> None:
     assert actions(removing) - actions(keeping) == {"ecr-public:BatchDeleteImage"}
 
 
-def test_its_function_may_have_options() -> None:
+def test_accepts_options_for_the_function() -> None:
     stack = PublicImageProviderStack(
         App(),
         "Images",
@@ -46,6 +46,6 @@ def test_its_function_may_have_options() -> None:
 
 
 @pytest.mark.parametrize("names", [[], "acme/agent", ["Acme"]], ids=str)
-def test_refuses_what_are_not_names(names: list[str]) -> None:
+def test_refuses_invalid_names(names: list[str]) -> None:
     with pytest.raises(Exception, match=r"Images"):
         PublicImageProviderStack(App(), "Images", repositories=names)

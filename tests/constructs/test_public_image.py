@@ -1,4 +1,4 @@
-"""What a stack renders, and what it refuses."""
+"""The template of a stack with an image, and refusals at synthesis."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def resource(stack: Stack) -> dict[str, Any]:
 
 
 def statements(stack: Stack) -> list[dict[str, Any]]:
-    """Return what the function may do, beyond writing its log and remembering what it did."""
+    """Return the function's permissions, except those for its log and its records."""
     policy = Template.from_stack(stack).find_resources("AWS::IAM::Policy")["ECRPublicImageHandlerPolicy"]
     found: list[dict[str, Any]] = policy["Properties"]["PolicyDocument"]["Statement"]
     return [statement for statement in found if not _serves_every_image(statement)]
@@ -96,7 +96,7 @@ LOGIN = {
 
 
 def test_a_release_renders_exactly_this(stack: Stack) -> None:
-    """Names and order are what a reviewer reads, and what deployed stacks depend on."""
+    """Reviewers read the names and their order, and deployed stacks depend on them."""
     image(stack, tags=["1.4.2", "latest"])
 
     properties = resource(stack)["Properties"]
@@ -126,7 +126,7 @@ def test_the_provider_s_logical_ids_never_change(stack: Stack) -> None:
     }
 
 
-def test_no_output_is_forced_upon_a_stack(stack: Stack) -> None:
+def test_a_stack_gets_no_outputs_by_default(stack: Stack) -> None:
     image(stack)
 
     assert Template.from_stack(stack).find_outputs("*") == {}
@@ -221,7 +221,7 @@ def test_credentials_are_a_reference_to_a_secret_that_the_function_may_read(stac
     )
 
 
-def test_two_repositories_are_two_resources_of_one_statement(stack: Stack) -> None:
+def test_two_repositories_become_two_resources_of_one_statement(stack: Stack) -> None:
     image(stack, "First", source=ImageSource.manifest(MANIFEST))
     image(stack, "Second", source=ImageSource.manifest(MANIFEST), repository_name="acme/other")
 
@@ -230,7 +230,7 @@ def test_two_repositories_are_two_resources_of_one_statement(stack: Stack) -> No
     ]
 
 
-def test_a_small_manifest_stands_in_the_template_with_its_digest(stack: Stack) -> None:
+def test_a_small_manifest_is_in_the_template_with_its_digest(stack: Stack) -> None:
     image(stack, source=ImageSource.manifest(MANIFEST))
 
     properties = resource(stack)["Properties"]
@@ -240,7 +240,7 @@ def test_a_small_manifest_stands_in_the_template_with_its_digest(stack: Stack) -
 
 
 @pytest.mark.parametrize("text", ["é", "x" * 17_000])
-def test_a_large_or_foreign_manifest_is_an_object_that_only_the_function_may_read(
+def test_a_large_or_non_ascii_manifest_becomes_an_object_that_only_the_function_may_read(
     stack: Stack, tmp_path: Path, text: str
 ) -> None:
     content = json.dumps({**json.loads(MANIFEST), "annotations": {"a": text}}, ensure_ascii=False).encode()
@@ -254,13 +254,13 @@ def test_a_large_or_foreign_manifest_is_an_object_that_only_the_function_may_rea
     assert read["Resource"]["Fn::Join"][1][-1] == f"/{source['Key']}"
 
 
-def test_a_copy_gives_the_function_its_whole_time(stack: Stack) -> None:
+def test_a_copy_gets_the_maximum_time_of_the_function(stack: Stack) -> None:
     image(stack, source=ImageSource.registry("ghcr.io/acme/agent:1"))
 
     assert resource(stack)["Properties"]["ServiceTimeout"] == "960"
 
 
-def test_rules_are_rendered_only_when_they_are_given(stack: Stack) -> None:
+def test_renders_only_the_given_rules(stack: Stack) -> None:
     image(
         stack,
         expected_digest=DIGEST,
@@ -291,7 +291,7 @@ def test_attributes_are_those_of_the_resource(stack: Stack) -> None:
     ]
 
 
-def test_tokens_are_taken_wherever_a_value_is(stack: Stack) -> None:
+def test_accepts_tokens_for_every_value(stack: Stack) -> None:
     parameter = CfnParameter(stack, "Parameter").value_as_string
     repository = PublicRepository.from_repository_name(stack, "Repository", parameter, registry_id=parameter)
 
@@ -319,7 +319,7 @@ def test_tokens_are_taken_wherever_a_value_is(stack: Stack) -> None:
     )
 
 
-def test_a_tag_as_source_draws_a_warning(stack: Stack) -> None:
+def test_warns_about_a_tag_as_source(stack: Stack) -> None:
     image(stack, source=ImageSource.tag("build-1"))
 
     Annotations.from_stack(stack).has_warning(
@@ -330,20 +330,20 @@ def test_a_tag_as_source_draws_a_warning(stack: Stack) -> None:
     )
 
 
-def test_a_digest_as_source_draws_none(stack: Stack) -> None:
+def test_does_not_warn_about_a_digest_as_source(stack: Stack) -> None:
     image(stack)
 
     Annotations.from_stack(stack).has_no_warning("*", Match.any_value())
 
 
-def test_a_nested_stack_has_a_function_of_its_own(stack: Stack) -> None:
+def test_a_nested_stack_has_its_own_function(stack: Stack) -> None:
     nested = NestedStack(stack, "Nested")
     image(nested)
 
     Template.from_stack(nested).resource_count_is("AWS::Lambda::Function", 1)
 
 
-def test_the_provider_can_be_granted_things(stack: Stack) -> None:
+def test_the_provider_can_get_grants(stack: Stack) -> None:
     provider = PublicImageProvider(stack, "Provider")
 
     s3.Bucket(stack, "Bucket").grant_read(provider)
@@ -351,7 +351,7 @@ def test_the_provider_can_be_granted_things(stack: Stack) -> None:
     assert any("s3:GetObject*" in statement["Action"] for statement in statements(stack))
 
 
-def test_aspects_pass_through(stack: Stack) -> None:
+def test_aspects_of_the_stack_apply_to_the_function(stack: Stack) -> None:
     image(stack)
     Aspects.of(stack).add(Tag("team", "agent"))
 
@@ -420,7 +420,7 @@ def test_aspects_pass_through(stack: Stack) -> None:
         ),
     ],
 )
-def test_refuses_with_place_value_and_what_is_allowed(
+def test_refuses_with_the_path_the_value_and_what_is_allowed(
     stack: Stack, declare: Callable[[Stack], object], said: str
 ) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
@@ -429,7 +429,7 @@ def test_refuses_with_place_value_and_what_is_allowed(
     assert said in str(failure.value)
 
 
-def test_refuses_one_tag_declared_twice_anywhere_in_the_app() -> None:
+def test_refuses_a_tag_that_is_declared_twice_in_the_app() -> None:
     app = App()
     image(Stack(app, "First"), tags=["1", "latest"])
 
@@ -455,7 +455,7 @@ ARN = "arn:aws:ecr-public::111111111111:repository/acme/agent"
     ],
     ids=["alias", "account", "ARN", "ARN and alias", "L1"],
 )
-def test_refuses_one_tag_of_a_repository_that_is_addressed_in_two_ways(
+def test_refuses_a_duplicate_tag_even_if_the_repository_is_named_in_two_ways(
     second: Callable[[Stack], IPublicRepository],
 ) -> None:
     stack = Stack(App(), "Stack", env=Environment(account="111111111111", region="us-east-1"))
@@ -470,13 +470,13 @@ def test_refuses_one_tag_of_a_repository_that_is_addressed_in_two_ways(
 @pytest.mark.parametrize(
     ("first", "second"), [("111111111111", "222222222222"), (None, "111111111111"), ("111111111111", None)]
 )
-def test_the_same_tag_in_two_accounts_is_two_tags(first: str | None, second: str | None) -> None:
+def test_accepts_the_same_tag_in_two_accounts(first: str | None, second: str | None) -> None:
     app = App()
     for name, account in (("First", first), ("Second", second)):
         image(Stack(app, name, env=Environment(account=account, region="eu-west-1")), tags=["latest"])
 
 
-def test_the_same_tag_in_two_stages_is_two_tags_while_accounts_are_unknown() -> None:
+def test_accepts_the_same_tag_in_two_stages_while_accounts_are_unknown() -> None:
     app = App()
     for name in ("Development", "Production"):
         image(Stack(Stage(app, name), "Stack"), tags=["latest"])
@@ -491,5 +491,5 @@ def test_refuses_a_partition_without_ecr_public(region: str) -> None:
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "ap-southeast-2"])
-def test_any_commercial_region_will_do(region: str) -> None:
+def test_accepts_any_commercial_region(region: str) -> None:
     image(Stack(App(), "Stack", env=Environment(account="111111111111", region=region)))

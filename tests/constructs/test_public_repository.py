@@ -49,7 +49,7 @@ def test_a_repository_is_created_with_its_catalog_data_and_outlives_its_stack(st
     )
 
 
-def test_nothing_is_rendered_that_was_not_given(stack: Stack) -> None:
+def test_renders_only_the_given_options(stack: Stack) -> None:
     PublicRepository(stack, "Agent", removal_policy=RemovalPolicy.DESTROY)
 
     (repository,) = Template.from_stack(stack).find_resources("AWS::ECR::PublicRepository").values()
@@ -66,7 +66,7 @@ def test_an_image_waits_for_the_repository_of_its_stack(stack: Stack) -> None:
     assert image["Properties"]["RepositoryName"] == {"Ref": logical_id}
 
 
-def test_an_l1_construct_is_taken(stack: Stack) -> None:
+def test_accepts_an_l1_construct(stack: Stack) -> None:
     repository = PublicRepository.from_cfn_public_repository(ecr.CfnPublicRepository(stack, "Agent"))
 
     PublicImage(stack, "Release", repository=repository, source=ImageSource.digest(DIGEST), tags=["1"])
@@ -74,7 +74,7 @@ def test_an_l1_construct_is_taken(stack: Stack) -> None:
     Template.from_stack(stack).has_resource_properties("Custom::ECRPublicImage", {"RepositoryName": {"Ref": "Agent"}})
 
 
-def test_an_arn_of_the_own_account_needs_no_registry_id() -> None:
+def test_an_arn_of_the_same_account_needs_no_registry_id() -> None:
     stack = Stack(App(), "Stack", env=Environment(account="123456789012", region="us-east-1"))
 
     repository = PublicRepository.from_repository_arn(stack, "Agent", ARN)
@@ -82,7 +82,7 @@ def test_an_arn_of_the_own_account_needs_no_registry_id() -> None:
     assert (repository.repository_name, repository.registry_id) == ("acme/agent", None)
 
 
-def test_an_arn_of_another_account_is_named_by_its_alias(stack: Stack) -> None:
+def test_a_repository_of_another_account_is_named_by_the_alias_of_its_registry(stack: Stack) -> None:
     repository = PublicRepository.from_repository_arn(stack, "Agent", ARN, registry_alias="acme")
     PublicImage(stack, "Release", repository=repository, source=ImageSource.manifest(MANIFEST))
 
@@ -93,7 +93,7 @@ def test_an_arn_of_another_account_is_named_by_its_alias(stack: Stack) -> None:
     assert ARN in resources
 
 
-def test_pushing_can_be_granted(stack: Stack) -> None:
+def test_can_grant_pushing(stack: Stack) -> None:
     user = iam.User(stack, "Pipeline")
     repository = PublicRepository(stack, "Agent")
 
@@ -146,7 +146,7 @@ def _ids(stack: Stack) -> list[str]:
         ),
     ],
 )
-def test_refuses_with_place_value_and_what_is_allowed(
+def test_refuses_with_the_path_the_value_and_what_is_allowed(
     stack: Stack, declare: Callable[[Stack], object], said: str
 ) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
@@ -168,7 +168,7 @@ def test_refuses_with_place_value_and_what_is_allowed(
         "arn:aws:ecr-public::123456789012:registry/acme",
     ],
 )
-def test_refuses_what_is_not_the_arn_of_a_public_repository(stack: Stack, arn: str) -> None:
+def test_refuses_other_arns(stack: Stack, arn: str) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
         PublicRepository.from_repository_arn(stack, "R", arn)
 
@@ -178,8 +178,8 @@ def test_refuses_what_is_not_the_arn_of_a_public_repository(stack: Stack, arn: s
     )
 
 
-def test_the_arn_of_another_stack_s_making_keeps_the_whole_name(stack: Stack) -> None:
-    """A token cannot be cut at a slash that the name itself has."""
+def test_an_arn_that_is_a_token_keeps_the_whole_name(stack: Stack) -> None:
+    """A token cannot be split at a slash within the name itself."""
     arn = CfnParameter(stack, "Arn").value_as_string
 
     repository = PublicRepository.from_repository_arn(stack, "Agent", arn)
@@ -192,7 +192,7 @@ def test_the_arn_of_another_stack_s_making_keeps_the_whole_name(stack: Stack) ->
     assert rendered["Properties"]["RegistryId"] == {"Fn::Select": [4, {"Fn::Split": [":", {"Ref": "Arn"}]}]}
 
 
-def test_refuses_to_create_one_outside_us_east_1() -> None:
+def test_refuses_to_create_a_repository_outside_us_east_1() -> None:
     stack = Stack(App(), "Stack", env=Environment(account="123456789012", region="eu-west-1"))
 
     with pytest.raises(ValueError, match="in us-east-1 only, and this stack is in 'eu-west-1'"):

@@ -1,4 +1,4 @@
-"""Rules that read more than the image: what they render, what they allow the function, and what they refuse."""
+"""Rules that read more than the image: properties, permissions, and refusals."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def allowed(stack: Stack) -> dict[str, list[Any]]:
     return found
 
 
-def test_the_value_of_a_rule_has_only_what_was_given() -> None:
+def test_the_value_of_a_rule_has_only_the_given_options() -> None:
     stack = declared(private(), [ReleaseRule.required_referrers(["sbom"]), ReleaseRule.scan_findings("HIGH")])
 
     assert properties(stack)["RequiredReferrers"] == {"Types": ["sbom"]}
     assert properties(stack)["ScanFindings"] == {"MaxSeverity": "HIGH"}
 
 
-def test_every_option_is_rendered() -> None:
+def test_renders_every_option() -> None:
     ignored = IgnoredFinding("CVE-2099-0001", reason="not reachable", until=date(2099, 12, 31))
     rules = [
         ReleaseRule.required_referrers(["sbom", "https://slsa.dev/provenance/*"], each_platform=True, warn_only=True),
@@ -101,7 +101,7 @@ def test_every_option_is_rendered() -> None:
     assert found["WarnOnly"] == ["RequiredReferrers", "ScanFindings"]
 
 
-def test_the_function_may_read_the_scans_of_the_source_only() -> None:
+def test_the_function_may_read_only_the_scans_of_the_source() -> None:
     stack = declared(private(), [ReleaseRule.scan_findings("HIGH")])
 
     assert allowed(stack)[SCAN] == ["arn:aws:ecr:eu-west-1:123456789012:repository/builds/agent"]
@@ -109,13 +109,13 @@ def test_the_function_may_read_the_scans_of_the_source_only() -> None:
     assert SCAN not in allowed(declared(private(), []))
 
 
-def test_findings_of_inspector_take_two_more_permissions() -> None:
+def test_findings_of_inspector_need_two_more_permissions() -> None:
     stack = declared(private(), [ReleaseRule.scan_findings("HIGH", inspector=True)])
 
     assert {action: allowed(stack)[action] for action in INSPECTOR} == {key: ["*"] for key in INSPECTOR}
 
 
-def test_of_an_index_the_private_parts_may_be_read() -> None:
+def test_the_function_may_read_the_private_parts_of_an_index() -> None:
     def source(stack: Stack) -> IImageSource:
         arm = ImageSource.index({"linux/arm64": private("builds/arm")(stack)})
         images = {"linux/amd64": private("builds/amd")(stack), "linux/arm64": arm}
@@ -127,7 +127,7 @@ def test_of_an_index_the_private_parts_may_be_read() -> None:
     assert sorted(names) == ["amd", "arm"]
 
 
-def test_an_asset_is_in_private_ecr(tmp_path: Any) -> None:
+def test_the_function_may_read_the_scans_of_an_asset_in_private_ecr(tmp_path: Any) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
 
     def source(stack: Stack) -> IImageSource:
@@ -136,7 +136,7 @@ def test_an_asset_is_in_private_ecr(tmp_path: Any) -> None:
     assert len(allowed(declared(source, [ReleaseRule.scan_findings("HIGH")]))[SCAN]) == 1
 
 
-def test_required_referrers_are_read_with_a_login() -> None:
+def test_reads_required_referrers_with_a_login() -> None:
     login = "ecr-public:GetAuthorizationToken"
 
     assert login not in allowed(declared(lambda _: ImageSource.manifest(MANIFEST), []))
@@ -154,15 +154,15 @@ def test_required_referrers_are_read_with_a_login() -> None:
     ],
     ids=["digest", "registry", "index"],
 )
-def test_scan_findings_of_another_source_are_refused_with_the_remedy(source: Source) -> None:
+def test_refuses_scan_findings_of_another_source_with_a_remedy(source: Source) -> None:
     with pytest.raises(
         ValueError, match=r"Stack/Release: ReleaseRule.scan_findings: .* not in private ECR.*use ImageSource.ecr or "
     ):
         declared(source, [ReleaseRule.scan_findings("HIGH")])
 
 
-def test_an_ignored_finding_whose_day_is_past_is_a_warning() -> None:
-    """Not an error: an old revision must still be deployable."""
+def test_warns_about_an_ignored_finding_that_has_expired() -> None:
+    """This is not an error, because an old revision must still be deployable."""
     future = IgnoredFinding("CVE-2099-0001", reason="not reachable", until="2999-12-31")
 
     def warnings(*ignored: IgnoredFinding) -> list[str]:
@@ -196,6 +196,6 @@ def test_an_ignored_finding_whose_day_is_past_is_a_warning() -> None:
         (lambda: IgnoredFinding("CVE-2025-1", reason="x", until="31.12.2099"), "not a date of the form YYYY-MM-DD"),
     ],
 )
-def test_a_mistake_is_named(declare: Callable[[], object], message: str) -> None:
+def test_an_error_names_the_mistake(declare: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         declare()

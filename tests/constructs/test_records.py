@@ -1,4 +1,4 @@
-"""The permissions of every function for records, and its invocation."""
+"""The permissions of every function for records, and the options of its invocation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def image(scope: Stack, construct_id: str = "Release", **options: Any) -> Public
 
 
 def granted(stack: Stack) -> dict[str, set[str]]:
-    """Return the resources of each action about parameters and stacks, with references by their names."""
+    """Return the resources of each action on parameters and stacks, with references by name."""
     policy = Template.from_stack(stack).find_resources("AWS::IAM::Policy")["ECRPublicImageHandlerPolicy"]
     found: dict[str, set[str]] = {}
     for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
@@ -63,13 +63,13 @@ RECORDS = {
 STATUS = ("DescribeStackEvents", "DescribeStackResource", "DescribeStacks")
 
 
-def test_any_image_may_take_a_tag_over_so_all_have_records(stack: Stack) -> None:
+def test_every_image_may_take_over_a_tag_so_all_have_records(stack: Stack) -> None:
     image(stack)
 
     assert granted(stack) == {**RECORDS, **{f"cloudformation:{name}": {"AWS::StackId"} for name in STATUS}}
 
 
-def test_another_image_adds_nothing(stack: Stack) -> None:
+def test_another_image_adds_no_permissions(stack: Stack) -> None:
     two = Stack(App(), "Agent")
     image(stack)
     image(two)
@@ -78,8 +78,8 @@ def test_another_image_adds_nothing(stack: Stack) -> None:
     assert granted(two) == granted(stack)
 
 
-def test_r13_an_image_of_any_kind_adds_nothing(stack: Stack) -> None:
-    """The function's policy is that of the new images when the old ones are deleted, which need as much as before."""
+def test_r13_an_image_of_any_kind_adds_no_permissions(stack: Stack) -> None:
+    """When old images are deleted, the function has the policy of the new ones, and still needs the old permissions."""
     left = Stack(App(), "Agent")
     PublicImageProvider(left, "Provider")
     image(stack, source=ImageSource.tag("stable"), removal_policy=RemovalPolicy.DESTROY)
@@ -87,7 +87,7 @@ def test_r13_an_image_of_any_kind_adds_nothing(stack: Stack) -> None:
     assert granted(left) == granted(stack)
 
 
-def test_in_a_nested_stack_the_root_s_status_counts(stack: Stack) -> None:
+def test_a_nested_stack_needs_the_status_of_its_root(stack: Stack) -> None:
     nested = NestedStack(stack, "Part")
     image(nested)
 
@@ -95,7 +95,7 @@ def test_in_a_nested_stack_the_root_s_status_counts(stack: Stack) -> None:
     assert granted(nested)["cloudformation:DescribeStacks"] == {"AWS::StackId", root}
 
 
-def test_a_request_is_kept_for_as_long_as_cloudformation_waits(stack: Stack) -> None:
+def test_a_request_is_retried_as_long_as_cloudformation_waits(stack: Stack) -> None:
     image(stack)
 
     template = Template.from_stack(stack)
@@ -106,7 +106,7 @@ def test_a_request_is_kept_for_as_long_as_cloudformation_waits(stack: Stack) -> 
     assert "ECRPublicImageHandlerInvocations" in release["DependsOn"]
 
 
-def test_a_dead_letter_queue_gets_requests_that_were_in_vain(stack: Stack) -> None:
+def test_a_dead_letter_queue_gets_failed_requests(stack: Stack) -> None:
     PublicImageProvider(stack, "Provider", dead_letter_queue=sqs.Queue(stack, "Queue"))
 
     template = Template.from_stack(stack)

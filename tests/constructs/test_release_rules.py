@@ -33,7 +33,7 @@ def test_rules_render_their_properties() -> None:
     assert found["WarnOnly"] == ["ImmutableTags"]
 
 
-def test_moving_tags_only_go_forward_in_one_line() -> None:
+def test_moving_tags_can_be_declared_in_one_line() -> None:
     every = ReleaseRule.forward_only(
         ["latest"], on_older="refuse", prefix="v", suffix="-debug", allow_unknown=True, warn_only=True
     )
@@ -50,7 +50,7 @@ def test_moving_tags_only_go_forward_in_one_line() -> None:
     assert found["WarnOnly"] == ["ForwardOnly"]
 
 
-def test_an_image_without_rules_renders_none() -> None:
+def test_an_image_without_rules_renders_no_rules() -> None:
     assert not {"RequiredPlatforms", "ImmutableTags", "WarnOnly"} & properties([]).keys()
 
 
@@ -75,6 +75,6 @@ def test_an_image_without_rules_renders_none() -> None:
         (lambda: ReleaseRule.forward_only(allow_unknown=cast("Any", "no")), "allow_unknown: 'no' is a str"),
     ],
 )
-def test_a_mistake_is_named(declare: Callable[[], object], message: str) -> None:
+def test_an_error_names_the_mistake(declare: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         declare()

@@ -48,18 +48,18 @@ def test_a_prerelease_gets_only_its_own_tag(version: str, options: Any, tags: li
     ("version", "tags"),
     [("1.9.1+5", ["1.9.1_5"]), ("1.9.1+git.9f2c-1", ["1.9.1_git.9f2c-1"]), ("1.10.0-rc.1+5", ["1.10.0-rc.1_5"])],
 )
-def test_build_metadata_becomes_a_tag_of_its_own(version: str, tags: list[str]) -> None:
+def test_build_metadata_becomes_a_separate_tag(version: str, tags: list[str]) -> None:
     assert ReleaseTags.semver(version) == tags
     assert [parse_tag(tag) for tag in tags] == tags
 
 
-def test_a_version_below_one_has_no_tag_zero() -> None:
+def test_a_version_below_one_does_not_get_the_tag_zero() -> None:
     assert ReleaseTags.semver("0.4.2") == ["0.4.2", "0.4", "latest"]
     assert ReleaseTags.semver("0.0.1", levels=["major"]) == []
 
 
 @pytest.mark.parametrize("version", ["", "1", "1.9", "1.9.1.2", "01.9.1", "1.9.1-", "1.9.1-01", "1.9.1+", "1.9.x", "a"])
-def test_a_malformed_version_is_refused_with_the_grammar(version: str) -> None:
+def test_refuses_a_malformed_version_and_explains_the_grammar(version: str) -> None:
     with pytest.raises(ValueError, match=r"is not a semantic version; expected MAJOR\.MINOR\.PATCH") as failure:
         ReleaseTags.semver(version)
 
@@ -67,7 +67,7 @@ def test_a_malformed_version_is_refused_with_the_grammar(version: str) -> None:
 
 
 @pytest.mark.parametrize(("version", "prefix"), [("v1.9.1", "v"), ("release-1.9.1-rc.1", "release-")])
-def test_a_version_with_a_prefix_is_refused_with_the_remedy(version: str, prefix: str) -> None:
+def test_refuses_a_version_with_a_prefix_and_gives_a_remedy(version: str, prefix: str) -> None:
     with pytest.raises(ValueError, match=f"pass '{version.removeprefix(prefix)}' and prefix='{prefix}'"):
         ReleaseTags.semver(version)
 
@@ -87,19 +87,19 @@ def test_a_version_with_a_prefix_is_refused_with_the_remedy(version: str, prefix
         ({"suffix": "-" + "d" * 128}, "is not a tag; expected 1 to 128"),
     ],
 )
-def test_other_malformed_arguments_are_refused(arguments: Any, message: str) -> None:
+def test_refuses_other_malformed_arguments(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ReleaseTags.semver(**{"version": "1.9.1", **arguments})
 
 
-def test_a_token_is_refused_with_the_remedy() -> None:
+def test_refuses_a_token_and_gives_a_remedy() -> None:
     parameter = CfnParameter(Stack(App(), "Agent"), "Version")
 
     with pytest.raises(ValueError, match=r"version: is a token.*self\.node\.get_context\('version'\)"):
         ReleaseTags.semver(parameter.value_as_string)
 
 
-def test_a_version_that_the_cdk_looks_up_passes_the_first_pass() -> None:
+def test_accepts_the_dummy_value_of_a_version_that_the_cdk_looks_up() -> None:
     stack = Stack(App(), "Agent", env=Environment(account="123456789012", region="us-east-1"))
     version = ssm.StringParameter.value_from_lookup(stack, "/acme/version")
 

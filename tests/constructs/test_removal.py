@@ -26,7 +26,7 @@ def image(stack: Stack, construct_id: str = "Release", name: str = "acme/agent",
 
 
 def rendered(stack: Stack) -> dict[str, Any]:
-    """Return the images by the name of their construct."""
+    """Return the images by construct name."""
     found = Template.from_stack(stack).find_resources(RESOURCE)
     return {logical_id[:-8].removesuffix("Resource"): properties for logical_id, properties in found.items()}
 
@@ -36,7 +36,7 @@ def parameter(stack: Stack, construct_id: str = "Release") -> object:
 
 
 def undo_policy(stack: Stack) -> dict[str, Any]:
-    """Return the policy that outlives the images of the one repository."""
+    """Return the policy that outlives the images of the only repository."""
     policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
     (name,) = undo_policies(stack)
     return dict(policies[name])
@@ -59,7 +59,7 @@ UNDO = {"ecr-public:DescribeImages", "ecr-public:DescribeRepositories", "ecr-pub
 REMOVAL = {"ecr-public:BatchDeleteImage", *UNDO}
 
 
-def test_by_default_nothing_is_removed_or_remembered(stack: Stack) -> None:
+def test_removes_and_records_nothing_by_default(stack: Stack) -> None:
     image(stack, tags=["1"])
 
     assert rendered(stack)["Release"]["Properties"].keys() == {
@@ -77,7 +77,7 @@ def test_by_default_nothing_is_removed_or_remembered(stack: Stack) -> None:
     ],
     ids=["untag", "destroy", "immutable tags"],
 )
-def test_rules_are_rendered(stack: Stack, options: dict[str, Any], properties: dict[str, Any]) -> None:
+def test_renders_the_removal_options(stack: Stack, options: dict[str, Any], properties: dict[str, Any]) -> None:
     image(stack, **options)
 
     assert properties.items() <= rendered(stack)["Release"]["Properties"].items()
@@ -94,7 +94,7 @@ def test_rules_are_rendered(stack: Stack, options: dict[str, Any], properties: d
     ],
     ids=["tag", "registry", "index", "untag", "destroy"],
 )
-def test_what_has_to_be_remembered_is(stack: Stack, options: dict[str, Any], granted: set[str]) -> None:
+def test_images_that_need_a_record_get_a_parameter(stack: Stack, options: dict[str, Any], granted: set[str]) -> None:
     image(stack, **options)
 
     name = parameter(stack)
@@ -113,14 +113,14 @@ def test_what_has_to_be_remembered_is(stack: Stack, options: dict[str, Any], gra
     ],
     ids=["tag and its digest", "registry by digest", "immutable tags"],
 )
-def test_what_cannot_become_another_image_is_not(stack: Stack, options: dict[str, Any]) -> None:
+def test_immutable_sources_get_no_parameter(stack: Stack, options: dict[str, Any]) -> None:
     image(stack, **options)
 
     assert parameter(stack) is None
 
 
-def test_what_a_removal_needs_outlives_the_resource(stack: Stack) -> None:
-    """CloudFormation deletes in the reverse order of what depends on what."""
+def test_the_permissions_for_a_removal_outlive_the_resource(stack: Stack) -> None:
+    """CloudFormation deletes resources in the reverse order of their dependencies."""
     image(stack, removal_policy=RemovalPolicy.DESTROY)
 
     (policy,) = undo_policies(stack)
@@ -129,7 +129,7 @@ def test_what_a_removal_needs_outlives_the_resource(stack: Stack) -> None:
     assert "*" not in str(undo_policy(stack))
 
 
-def test_r13_another_repository_is_another_policy(stack: Stack) -> None:
+def test_r13_another_repository_gets_another_policy(stack: Stack) -> None:
     """A replaced image needs its permissions until it is deleted. A changed policy would lack them."""
     other = Stack(App(), "Stack")
     image(stack, removal_policy=RemovalPolicy.DESTROY)
@@ -141,8 +141,8 @@ def test_r13_another_repository_is_another_policy(stack: Stack) -> None:
     assert before != after
 
 
-def test_with_many_repositories_those_that_nothing_is_removed_from_share_the_function_s_policy(stack: Stack) -> None:
-    """A role has room for so many inline policies; removals need theirs in any case."""
+def test_with_many_repositories_those_without_removal_share_the_policy_of_the_function(stack: Stack) -> None:
+    """The inline policies of a role have a limited size, and removals always need separate ones."""
     for number in range(100):
         image(stack, f"Kept{number}", f"acme/kept-{number}")
     image(stack, "Removed", "acme/removed", removal_policy=RemovalPolicy.DESTROY)
@@ -152,8 +152,8 @@ def test_with_many_repositories_those_that_nothing_is_removed_from_share_the_fun
 
 
 @pytest.mark.parametrize("first", ["Keeps", "Removes"])
-def test_all_images_of_a_repository_are_remembered_when_one_removes(stack: Stack, first: str) -> None:
-    """In any order of declarations. Images of other repositories do not count."""
+def test_if_one_image_removes_all_images_of_its_repository_get_a_parameter(stack: Stack, first: str) -> None:
+    """This applies in any order of declarations. Images of other repositories do not count."""
     makers: dict[str, Callable[[], object]] = {
         "Keeps": lambda: image(stack, "Keeps", tags=["1"]),
         "Removes": lambda: image(stack, "Removes", tags=["2"], on_tag_removed=OnTagRemoved.UNTAG),
@@ -167,7 +167,7 @@ def test_all_images_of_a_repository_are_remembered_when_one_removes(stack: Stack
     assert parameter(stack, "Elsewhere") is None
 
 
-def test_images_of_two_stacks_are_neighbours() -> None:
+def test_an_image_that_removes_also_affects_other_stacks() -> None:
     app = App()
     one, two = Stack(app, "One"), Stack(app, "Two")
     image(one, tags=["1"])
@@ -176,7 +176,7 @@ def test_images_of_two_stacks_are_neighbours() -> None:
     assert parameter(one) is not None
 
 
-def test_a_repository_of_the_same_stack_has_its_own_path(stack: Stack) -> None:
+def test_the_parameter_name_refers_to_a_repository_of_the_same_stack(stack: Stack) -> None:
     repository = PublicRepository(stack, "Repository", repository_name="acme/made")
     PublicImage(
         stack,
@@ -210,7 +210,7 @@ def _cfn(repository: PublicRepository) -> CfnResource:
         ),
     ],
 )
-def test_refuses_with_place_value_and_what_is_allowed(stack: Stack, options: dict[str, Any], said: str) -> None:
+def test_refuses_with_the_path_the_value_and_what_is_allowed(stack: Stack, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError) as failure:  # noqa: PT011 - the whole text is compared
         image(stack, **options)
 

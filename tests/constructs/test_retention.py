@@ -31,7 +31,7 @@ def declared(stack: Stack, *rules: ecr.LifecycleRule, name: str = "acme/agent", 
 
 
 def settings(template: Template) -> list[dict[str, Any]]:
-    """Return what the schedules send, with the bucket's name as a placeholder."""
+    """Return the events of the schedules, with a placeholder for the bucket's name."""
     found = []
     for rule in template.find_resources("AWS::Events::Rule").values():
         (target,) = rule["Properties"]["Targets"]
@@ -53,7 +53,7 @@ def statements(template: Template) -> list[dict[str, Any]]:
     ]
 
 
-def test_rules_become_a_policy_of_private_ecr() -> None:
+def test_rules_render_the_policy_format_of_private_ecr() -> None:
     assert lifecycle_policy("rules", [ANY, UNTAGGED, NIGHTLY]) == {
         "rules": [
             {
@@ -91,7 +91,7 @@ def test_rules_become_a_policy_of_private_ecr() -> None:
     }
 
 
-def test_the_policy_is_the_one_that_the_cdk_renders_for_a_private_repository() -> None:
+def test_the_policy_equals_that_of_a_private_repository_in_the_cdk() -> None:
     rules = [ANY, NIGHTLY, UNTAGGED, ecr.LifecycleRule(rule_priority=7, tag_pattern_list=["*-rc*"], max_image_count=3)]
     stack = Stack(App(), "Stack")
     ecr.Repository(stack, "Private", lifecycle_rules=rules)
@@ -121,7 +121,7 @@ def test_the_function_understands_what_the_schedule_sends() -> None:
     assert "us-east-1" in read.regions
 
 
-def test_two_repositories_share_the_function_and_have_their_own_schedules() -> None:
+def test_two_repositories_share_the_function_but_have_separate_schedules() -> None:
     stack = Stack(App(), "Stack")
     declared(stack, NIGHTLY)
     declared(stack, UNTAGGED, name="acme/tools", schedule=events.Schedule.rate(Duration.hours(6)))
@@ -163,6 +163,6 @@ def test_a_report_needs_no_permission_to_change_anything() -> None:
         ([NIGHTLY], {"regions": "us-east-1"}, "regions: 'us-east-1' is a str; expected a list of Regions"),
     ],
 )
-def test_a_mistake_is_named(rules: Sequence[Any], options: dict[str, Any], message: str) -> None:
+def test_an_error_names_the_mistake(rules: Sequence[Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         declared(Stack(App(), "Stack"), *rules, **options)

@@ -1,4 +1,4 @@
-"""Roles that the function did not make: given ones, immutable ones, and those that an organisation makes beforehand."""
+"""Roles from elsewhere: imported ones, immutable ones, and those that an organization creates in advance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stack() -> Stack:
 
 
 def image(stack: Stack) -> PublicImage:
-    """Declare an image that needs a policy of its own."""
+    """Declare an image that needs a separate policy."""
     repository = PublicRepository.from_repository_name(stack, "Agent", "acme/agent")
     source = ImageSource.digest(DIGEST)
     return PublicImage(stack, "Release", repository=repository, source=source, removal_policy=RemovalPolicy.DESTROY)
@@ -58,7 +58,7 @@ NEEDED = {"logs:PutLogEvents", "ecr-public:PutImage", "ssm:PutParameter", "ecr-p
     ],
     ids=["ARN", "name", "another stack's"],
 )
-def test_an_imported_role_gets_what_is_needed(stack: Stack, import_role: Callable[[Stack], iam.IRole]) -> None:
+def test_an_imported_role_gets_the_needed_permissions(stack: Stack, import_role: Callable[[Stack], iam.IRole]) -> None:
     PublicImageProvider(stack, "Provider", role=import_role(stack))
     image(stack)
 
@@ -76,9 +76,7 @@ def test_an_imported_role_gets_what_is_needed(stack: Stack, import_role: Callabl
     ],
     ids=["not mutable", "without policy updates", "of another account"],
 )
-def test_a_role_that_is_not_ours_to_change_is_left_alone(
-    stack: Stack, import_role: Callable[[Stack], iam.IRole]
-) -> None:
+def test_does_not_change_an_immutable_role(stack: Stack, import_role: Callable[[Stack], iam.IRole]) -> None:
     """The deploying user may lack the permission to change it, and the deployment would fail."""
     PublicImageProvider(stack, "Provider", role=import_role(stack))
     image(stack)
@@ -89,8 +87,8 @@ def test_a_role_that_is_not_ours_to_change_is_left_alone(
 
 
 @pytest.mark.parametrize("managed", [False, True], ids=["inline", "managed"])
-def test_roles_may_be_made_beforehand(tmp_path: Path, managed: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """``Role.customize_roles``: the CDK makes no role and no policy, and reports what they would have been."""
+def test_roles_can_be_created_in_advance(tmp_path: Path, managed: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """With ``Role.customize_roles``, the CDK creates no roles and policies, but reports them."""
     app = App(outdir=str(tmp_path / "cdk.out"))
     iam.Role.customize_roles(app, use_precreated_roles={"Stack/Provider/Role": "publisher"})
     stack = Stack(app, "Stack")

@@ -1,4 +1,4 @@
-"""What a Python prompt and an editor show of the public classes."""
+"""The public classes as a Python prompt and an editor show them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ CONSTRUCTS = [
 ]
 
 
-def test_these_are_the_constructs() -> None:
+def test_finds_the_constructs() -> None:
     assert {"PublicImage", "PublicImageCatalog", "PublicImageProvider", "PublicRepository"} < set(CONSTRUCTS)
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
-def test_the_signature_of_a_construct_is_that_of_its_init(name: str) -> None:
+def test_the_signature_of_a_construct_equals_that_of_its_init(name: str) -> None:
     construct: Any = getattr(cdk_ecrpublic, name)
     _, *expected = inspect.signature(construct.__init__).parameters.values()
 
@@ -41,7 +41,7 @@ def test_the_signature_of_a_construct_is_that_of_its_init(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
-def test_help_begins_with_the_parameters_and_our_text(name: str) -> None:
+def test_help_starts_with_the_parameters_and_our_docstring(name: str) -> None:
     construct = getattr(cdk_ecrpublic, name)
     shown = pydoc.plain(pydoc.render_doc(construct))
     summary = (inspect.getdoc(construct) or "").splitlines()[0]
@@ -69,20 +69,20 @@ def test_a_subclass_shows_its_own_parameters_and_works() -> None:
     assert inspect.signature(_SameRelease) == inspect.signature(PublicImage)
 
 
-def test_the_version_is_that_of_the_distribution() -> None:
+def test_the_version_equals_that_of_the_distribution() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     assert cdk_ecrpublic.__version__ == metadata.version("cdk-ecrpublic") == project["version"]
     assert "__version__" in dir(cdk_ecrpublic)
 
 
-def test_a_checkout_that_is_not_installed_does_not_know_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata.Distribution, "discover", lambda **_: iter(()))
 
     assert cdk_ecrpublic.__version__ == "0+unknown"
 
 
-def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'cdk_ecrpublic' has no attribute 'PublicImge'"):
         cdk_ecrpublic.PublicImge  # type: ignore[attr-defined]  # noqa: B018 - a misspelled name
 
@@ -143,7 +143,7 @@ ImageSource.digest(1)
 
 
 def test_mypy_accepts_an_app_and_finds_its_mistakes(tmp_path: Path) -> None:
-    """In strict mode; in the checkout, so that the cache of ``make types`` is used."""
+    """This uses strict mode, and runs in the checkout to use the cache of ``make types``."""
     (tmp_path / "users_app.py").write_text(APP)
     (tmp_path / "wrong.py").write_text(WRONG)
 

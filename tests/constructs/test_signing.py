@@ -1,4 +1,4 @@
-"""Signatures, as an app declares them: what is rendered, what is granted, and what is refused."""
+"""Signatures as an app declares them: properties, grants, and refusals."""
 
 from __future__ import annotations
 
@@ -68,27 +68,27 @@ def granted(stack: Stack, resource: str) -> list[str]:
     return sorted({action for each in found for action in ([each] if isinstance(each, str) else each)})
 
 
-def test_signing_renders_its_property_and_is_granted_on_the_key_only(stack: Stack, key: kms.IKey) -> None:
+def test_signing_renders_its_property_and_grants_only_the_key(stack: Stack, key: kms.IKey) -> None:
     image(stack, sign_with=Signing.kms(key))
 
     assert properties(stack)["SignWith"] == {"KmsKeyArn": KEY, "As": "Referrer"}
     assert granted(stack, KEY) == ["kms:GetPublicKey", "kms:Sign", "kms:Verify"]
 
 
-def test_signing_as_a_tag_and_of_children(stack: Stack, key: kms.IKey) -> None:
+def test_renders_signing_under_a_tag_and_of_children(stack: Stack, key: kms.IKey) -> None:
     image(stack, sign_with=Signing.kms(key, as_tag=True, children=True))
 
     assert properties(stack)["SignWith"] == {"KmsKeyArn": KEY, "As": "Tag", "Children": True}
 
 
-def test_a_signing_profile(stack: Stack) -> None:
+def test_renders_and_grants_a_signing_profile(stack: Stack) -> None:
     image(stack, sign_with=Signing.signer_profile(PROFILE, children=True))
 
     assert properties(stack)["SignWith"] == {"SigningProfileArn": PROFILE, "Children": True}
     assert granted(stack, PROFILE) == ["signer:SignPayload"]
 
 
-def test_a_key_of_the_stack(stack: Stack) -> None:
+def test_accepts_a_key_of_the_stack(stack: Stack) -> None:
     key = kms.Key(stack, "Key", key_spec=kms.KeySpec.ECC_NIST_P256, key_usage=kms.KeyUsage.SIGN_VERIFY)
 
     image(stack, sign_with=Signing.kms(key))
@@ -97,7 +97,7 @@ def test_a_key_of_the_stack(stack: Stack) -> None:
     assert properties(stack)["SignWith"]["KmsKeyArn"] == {"Fn::GetAtt": [logical_id, "Arn"]}
 
 
-def test_a_required_signature_may_not_sign(stack: Stack, key: kms.IKey) -> None:
+def test_a_required_signature_does_not_grant_signing(stack: Stack, key: kms.IKey) -> None:
     required = RequiredSignature.kms(key, repository="ghcr.io/acme/agent")
 
     image(stack, ReleaseRule.required_signatures([required]))
@@ -108,7 +108,7 @@ def test_a_required_signature_may_not_sign(stack: Stack, key: kms.IKey) -> None:
     assert granted(stack, KEY) == ["kms:GetPublicKey", "kms:Verify"]
 
 
-def test_one_of_several_for_each_platform_as_a_warning(stack: Stack, key: kms.IKey) -> None:
+def test_renders_any_of_several_keys_for_each_platform_as_a_warning(stack: Stack, key: kms.IKey) -> None:
     required = [RequiredSignature.kms(key), RequiredSignature.ecr_managed(PROFILE)]
 
     image(
@@ -125,7 +125,7 @@ def test_one_of_several_for_each_platform_as_a_warning(stack: Stack, key: kms.IK
     assert "ecr:DescribeImageSigningStatus" in granted(stack, PRIVATE)
 
 
-def test_the_parts_of_an_index_may_come_from_private_ecr(stack: Stack) -> None:
+def test_the_parts_of_an_index_can_come_from_private_ecr(stack: Stack) -> None:
     source = ImageSource.index({"linux/amd64": private(stack)})
 
     image(stack, ReleaseRule.required_signatures([RequiredSignature.ecr_managed(PROFILE)]), source=source)
@@ -133,7 +133,7 @@ def test_the_parts_of_an_index_may_come_from_private_ecr(stack: Stack) -> None:
     assert "ecr:DescribeImageSigningStatus" in granted(stack, PRIVATE)
 
 
-def test_an_image_without_signatures_renders_none_and_grants_nothing(stack: Stack) -> None:
+def test_an_image_without_signatures_renders_and_grants_nothing(stack: Stack) -> None:
     image(stack)
 
     assert not {"SignWith", "RequiredSignatures"} & properties(stack).keys()
@@ -165,6 +165,6 @@ def test_an_image_without_signatures_renders_none_and_grants_nothing(stack: Stac
         ),
     ],
 )
-def test_a_mistake_is_named(stack: Stack, declare: Callable[[Stack], object], message: str) -> None:
+def test_an_error_names_the_mistake(stack: Stack, declare: Callable[[Stack], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         declare(stack)

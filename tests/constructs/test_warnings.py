@@ -1,4 +1,4 @@
-"""Synthesis warns of what it knows to fail later."""
+"""Synthesis warns about what will fail later."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def declare(stack: Stack, repository: IPublicRepository | None = None, **options
 
 @pytest.mark.parametrize(("platform", "name"), [("linux/x86_64", "linux/amd64"), ("linux/aarch64", "linux/arm64")])
 @pytest.mark.parametrize("option", ["platforms", "required_platforms"])
-def test_a_platform_by_another_name(stack: Stack, option: str, platform: str, name: str) -> None:
+def test_warns_about_an_alternative_name_of_a_platform(stack: Stack, option: str, platform: str, name: str) -> None:
     declare(stack, **{option: [platform]})  # type: ignore[arg-type]
 
     (warning,) = warnings(stack)
     assert f"the OCI name of the platform {platform} is {name}" in warning
 
 
-def test_too_many_tags(stack: Stack) -> None:
+def test_warns_about_too_many_tags(stack: Stack) -> None:
     declare(stack, tags=[f"1.{number}" for number in range(1001)])
 
     (warning,) = warnings(stack)
@@ -52,7 +52,7 @@ def test_too_many_tags(stack: Stack) -> None:
         (RemovalPolicy.RETAIN, RemovalPolicy.RETAIN, False),
     ],
 )
-def test_an_image_that_stays_in_a_repository_that_goes(
+def test_warns_about_an_image_that_is_kept_in_a_deleted_repository(
     stack: Stack, repository: RemovalPolicy, image: RemovalPolicy, *, is_told: bool
 ) -> None:
     own = PublicRepository(stack, "Own", repository_name="acme/own", removal_policy=repository)
@@ -61,7 +61,7 @@ def test_an_image_that_stays_in_a_repository_that_goes(
     assert ["so the deletion will fail" in each for each in warnings(stack)] == [True] * is_told
 
 
-def test_an_address_by_a_tag_that_is_not_declared(stack: Stack) -> None:
+def test_warns_about_a_uri_with_an_undeclared_tag(stack: Stack) -> None:
     image = declare(stack, tags=["1.4.2", "latest"])
     image.image_uri_for_tag("latest")
     image.image_uri_for_tag(Fn.import_value("tag"))
@@ -77,7 +77,7 @@ def other_stack(stack: Stack) -> Stack:
 
 
 @pytest.mark.parametrize("attribute", ["image_uri", "image_digest", "image_manifest_media_type"])
-def test_a_value_of_the_release_in_another_stack(stack: Stack, attribute: str) -> None:
+def test_warns_about_a_changing_value_in_another_stack(stack: Stack, attribute: str) -> None:
     image = declare(stack, tags=["1"])
 
     CfnOutput(other_stack(stack), "Used", value=getattr(image, attribute))
@@ -86,7 +86,7 @@ def test_a_value_of_the_release_in_another_stack(stack: Stack, attribute: str) -
     assert "the next release will fail; use image_uri_for_tag() there" in warning
 
 
-def test_a_value_of_the_release_inside_a_string_in_another_stack(stack: Stack) -> None:
+def test_warns_about_a_changing_value_inside_a_string_in_another_stack(stack: Stack) -> None:
     image = declare(stack, tags=["1"])
 
     CfnOutput(other_stack(stack), "Used", value=f"docker pull {image.image_uri}")
@@ -94,7 +94,7 @@ def test_a_value_of_the_release_inside_a_string_in_another_stack(stack: Stack) -
     assert len(warnings(stack)) == 1
 
 
-def test_values_that_stay_in_another_stack(stack: Stack) -> None:
+def test_does_not_warn_about_constant_values_in_another_stack(stack: Stack) -> None:
     image, other = declare(stack, tags=["1"]), other_stack(stack)
 
     CfnOutput(other, "Tag", value=image.image_uri_for_tag("1"))
@@ -105,7 +105,7 @@ def test_values_that_stay_in_another_stack(stack: Stack) -> None:
 
 
 def test_an_export_can_be_kept_while_another_stack_still_imports_it() -> None:
-    """As release.md says: ``export_value`` makes the export that the reference made."""
+    """release.md describes this: ``export_value`` creates the same export as the reference."""
     app = App()
     old, new = Stage(app, "Old"), Stage(app, "New")
     before, after = Stack(old, "Agent"), Stack(new, "Agent")
@@ -123,7 +123,7 @@ def exports(stack: Stack) -> set[str]:
     return {output["Export"]["Name"].partition(":")[2] for output in outputs.values()}
 
 
-def test_a_weak_reference_to_a_value_of_the_release(stack: Stack) -> None:
+def test_does_not_warn_about_a_weak_reference_to_a_changing_value(stack: Stack) -> None:
     other = other_stack(stack)
     CrossStackReferences.of(other).consume(ReferenceStrength.WEAK)
     image = declare(stack, tags=["1"])

@@ -1,5 +1,5 @@
 """
-One declaration of every kind, as users of a release wrote it.
+One declaration of every kind, as users of a release write it.
 
 What is declared here never changes: each has been recorded with every release
 since it was added, and is held against these records. A new kind of
@@ -64,7 +64,7 @@ DIGEST = IMAGE.digest
 
 
 def archive() -> bytes:
-    """Return the OCI image layout of the image, to the byte the same each time."""
+    """Return the OCI image layout of the image, with the same bytes each time."""
     return tar_of(
         layout_of((IMAGE, {"org.opencontainers.image.ref.name": "acme/agent:1.4"})), format=tarfile.USTAR_FORMAT
     )
@@ -77,7 +77,7 @@ def _file(name: str, content: bytes) -> Path:
 
 
 def large_manifest() -> str:
-    """Return an index that is too large to stand in a template."""
+    """Return an index that is too large for a template."""
     index = json.loads(IMAGE.manifest)
     return json.dumps({**index, "annotations": {"org.opencontainers.image.description": "long " * 4000}})
 
@@ -270,5 +270,5 @@ DECLARATIONS: dict[str, Callable[[Stack], None]] = {
 
 
 def provider_stack(app: App) -> Stack:
-    """The stack that templates in other languages import from."""
+    """Add the stack whose exports are imported by templates in other languages."""
     return PublicImageProviderStack(app, "Images", repositories=[REPOSITORY], removes=True)

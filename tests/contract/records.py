@@ -3,7 +3,7 @@ The templates and responses of each release, as files. As a script, this module 
 
 Usage: python -m tests.contract.records [VERSION]
 
-Without a version it is that of pyproject.toml. What is released never changes.
+The default is the version in pyproject.toml. Records of released versions never change.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Record = dict[str, Any]
 
 
 def versions() -> list[str]:
-    """List the versions that have records, the oldest first."""
+    """List the versions that have records, oldest first."""
     return sorted((folder.name for folder in RELEASED.iterdir() if folder.is_dir()), key=Version)
 
 
@@ -89,7 +89,7 @@ def rendered(kind: str, flags: Mapping[str, object] | None = None) -> Record:
 
 
 def rendered_stacks() -> Record:
-    """Synthesize whole stacks: the types of their resources by logical id, and what they export."""
+    """Synthesize whole stacks; return the resource types by logical id, and the exports."""
     provider = Template.from_stack(declarations.provider_stack(App())).to_json()
     return {
         "Resources": {name: each["Type"] for name, each in sorted(_template("removal")["Resources"].items())},
@@ -136,7 +136,7 @@ class World:
         return arn
 
     def prepare(self, records: Iterable[Record]) -> None:
-        """Make what the declarations of *records* name."""
+        """Create what the declarations of *records* name."""
         client = self.sandbox.client("ecr-public")
         for name, tag in {REPOSITORY: "build-1", UPSTREAM: "3"}.items():
             client.create_repository(repositoryName=name)
@@ -173,7 +173,7 @@ class World:
 
 @contextmanager
 def world(records: Iterable[Record], set_variable: Callable[[str, str], object]) -> Iterator[World]:
-    """Run an account with what *records* name; *set_variable* sets what the handler's clients find it by."""
+    """Run an account with what *records* name; *set_variable* sets environment variables for the handler's clients."""
     with (
         SandboxProcess() as sandbox,
         control_plane() as plane,
@@ -188,7 +188,7 @@ def world(records: Iterable[Record], set_variable: Callable[[str, str], object])
 
 
 def write(version: str) -> None:
-    """Write the records of *version*: what is rendered and answered by the library as it is."""
+    """Write the records of *version*: what the current library renders and responds."""
     folder = RELEASED / version
     folder.mkdir(parents=True, exist_ok=True)
     records = {kind: rendered(kind) for kind in DECLARATIONS}

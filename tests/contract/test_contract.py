@@ -1,4 +1,4 @@
-"""Schema, codec, constructs and documentation say the same of the custom resource."""
+"""Schema, codec, constructs and documentation agree on the custom resource."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ BAD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("properties", GOOD, ids=str)
-def test_schema_and_codec_accept(properties: dict[str, Any]) -> None:
+def test_schema_and_codec_accept_the_same_properties(properties: dict[str, Any]) -> None:
     declared = {"RepositoryName": "acme/agent", "ServiceToken": "arn", "ServiceTimeout": "300", **properties}
 
     SCHEMA.validate(declared)
@@ -170,7 +170,7 @@ def test_schema_and_codec_accept(properties: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("properties", BAD, ids=str)
-def test_schema_and_codec_refuse(properties: dict[str, Any]) -> None:
+def test_schema_and_codec_refuse_the_same_properties(properties: dict[str, Any]) -> None:
     declared = {"RepositoryName": "acme/agent", **properties}
 
     assert not SCHEMA.is_valid(declared)
@@ -178,7 +178,7 @@ def test_schema_and_codec_refuse(properties: dict[str, Any]) -> None:
         decode(declared)
 
 
-def test_schema_codec_and_page_know_the_same_names() -> None:
+def test_schema_codec_and_page_have_the_same_names() -> None:
     page = (REFERENCE / "custom-resource.md").read_text()
     schema: dict[str, Any] = SCHEMA.schema  # type: ignore[assignment]
 
@@ -207,7 +207,7 @@ PLATFORMS = st.sampled_from(["linux/amd64", "linux/arm64", "linux/arm/v7", "wind
     platforms=st.lists(PLATFORMS, max_size=2),
     refresh=st.none() | st.text(st.characters(codec="ascii"), min_size=1, max_size=5),
 )
-def test_what_a_construct_renders_is_what_the_handler_reads(
+def test_the_handler_reads_what_a_construct_renders(
     tags: list[str], source: IImageSource, expected: str | None, platforms: list[str], refresh: str | None
 ) -> None:
     stack = Stack(App(), "Stack")
@@ -243,7 +243,7 @@ def test_every_error_is_documented() -> None:
     assert documented == {kind.code for kind in kinds}
 
 
-def test_every_action_that_is_granted_is_documented() -> None:
+def test_every_granted_action_is_documented() -> None:
     lists = {**vars(_grants), **vars(provider)}
     granted = {action for name, actions in lists.items() if name.endswith("_ACTIONS") for action in actions}
     page = (REFERENCE / "iam.md").read_text()

@@ -1,5 +1,5 @@
 """
-What users may rely on: names, parameters, kinds and defaults, compared with a reviewed file.
+The public API: names, parameters, kinds and defaults, compared with a reviewed file.
 
 A removed or changed line breaks the apps of users, and an added line must be
 kept forever. After a deliberate change, run this module as a script.
@@ -18,7 +18,7 @@ SURFACE = Path(__file__).parent / "public_surface.txt"
 
 
 def lines() -> Iterator[str]:
-    """Describe the package, one line for each thing that can be called or read."""
+    """Describe the package, with one line for each public function, parameter and attribute."""
     for name in sorted(cdk_ecrpublic.__all__):
         thing = getattr(cdk_ecrpublic, name)
         is_made_by_users = "__init__" in vars(thing) and not getattr(thing, "_is_protocol", False)
@@ -47,7 +47,7 @@ def _signature(thing: object) -> str:
     return str(signature)
 
 
-def test_the_public_surface_is_what_was_reviewed() -> None:
+def test_the_public_surface_matches_the_reviewed_file() -> None:
     assert list(lines()) == SURFACE.read_text(encoding="utf-8").splitlines()
 
 

@@ -44,7 +44,7 @@ def test_an_upgrade_sends_no_update(kind: str) -> None:
 
 @pytest.mark.cdk
 def test_the_feature_flags_of_a_new_app_send_no_update(tmp_path: Path) -> None:
-    """They cause no surprises in an existing app, either."""
+    """Setting them in an existing app changes nothing either."""
     (tmp_path / "new").mkdir()
     run("cdk", "init", "app", "--language", "python", "--generate-only", folder=tmp_path / "new")
     flags = json.loads((tmp_path / "new" / "cdk.json").read_text(encoding="utf-8"))["context"]
@@ -54,7 +54,7 @@ def test_the_feature_flags_of_a_new_app_send_no_update(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_declaration_is_recorded() -> None:
-    """Recorded declarations remain valid. New ones are recorded with the next version."""
+    """Recorded declarations stay valid. New ones are recorded with the next version."""
     assert set(kinds(NEWEST)) == set(DECLARATIONS), "run `python -m tests.contract.records`"
 
 
@@ -65,7 +65,7 @@ def test_the_declarations_have_every_property_and_source() -> None:
     assert {name for each in properties for name in each["Source"]} == set(SOURCES)
 
 
-def test_no_resource_changes_its_id_and_no_export_its_name() -> None:
+def test_logical_ids_and_export_names_never_change() -> None:
     """A template in another language imports the export; the token of a deployed resource can never change."""
     before, now = recorded(NEWEST)[STACKS], rendered_stacks()
 
@@ -73,7 +73,7 @@ def test_no_resource_changes_its_id_and_no_export_its_name() -> None:
 
 
 def test_these_ids_are_those_of_the_first_release() -> None:
-    """Written here, because the record files can be regenerated, but these never change."""
+    """The ids are repeated here because record files can be regenerated, but these must never change."""
     stacks = rendered_stacks()
 
     assert stacks["ProviderStackOutputs"]["ServiceToken"] == {
@@ -87,7 +87,7 @@ def test_these_ids_are_those_of_the_first_release() -> None:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[World]:
-    """Everything that any release ever recorded a declaration of."""
+    """An account with everything that the recorded declarations of any release need."""
     with pytest.MonkeyPatch.context() as patch:
         everything = [record for version in versions() for record in kinds(version).values()]
         with world(everything, patch.setenv) as account:
@@ -95,8 +95,8 @@ def account() -> Iterator[World]:
 
 
 @pytest.mark.parametrize(("version", "kind"), EVER)
-def test_what_was_ever_sent_is_still_accepted(account: World, version: str, kind: str) -> None:
-    """A life: created, updated from what an old release sent to what it would send now, deleted."""
+def test_the_properties_of_every_release_are_still_accepted(account: World, version: str, kind: str) -> None:
+    """A resource is created, updated from the properties of an old release to the current ones, and deleted."""
     record = recorded(version)[kind]
     sent = account.as_sent(record["Properties"])
 

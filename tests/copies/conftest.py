@@ -1,4 +1,4 @@
-"""Publish through the real adapters and real sockets, on a clock whose sleep costs nothing."""
+"""Publish through the real adapters and real sockets, on a clock whose ``sleep`` returns at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Publisher:
         return pull(self.uri("acme/agent"), reference)
 
     def puts(self) -> list[tuple[str, str]]:
-        """Return what was put, a tag or nothing, and the error that it was answered with."""
+        """Return each put: its tag, if any, and the error of its response."""
         return [(call.reference, call.error) for call in self.sandbox.requests.all("PutImage")]
 
     def uri(self, repository: str) -> str:
@@ -85,7 +85,7 @@ def server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def publisher(server: Sandbox, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Publisher:
-    del plane  # sets the environment of what is remembered
+    del plane  # sets the environment variables for records
     server.reset()
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)

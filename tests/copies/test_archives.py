@@ -1,4 +1,4 @@
-"""Images out of archives in S3, over real sockets: complete, equal to the byte, and whole or not at all."""
+"""Images from archives in S3, over real sockets: published completely and byte for byte, or not at all."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NOISE = random.Random(1).randbytes(3_000_000)  # noqa: S311 - the same bytes in 
 
 
 def large() -> Image:
-    """An index whose layer does not pack: some 3 MB."""
+    """Return an index with a layer of about 3 MB that does not compress."""
     return build_image({"noise": NOISE}, platforms=("linux/amd64", "linux/arm64/v8"))
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_an_index_of_a_layout_arrives_whole(
+def test_publishes_an_index_of_a_layout_completely(
     publisher: Publisher, bucket: Bucket, pack: Callable[[bytes], bytes]
 ) -> None:
     image = large()
@@ -46,7 +46,7 @@ def test_an_index_of_a_layout_arrives_whole(
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_what_docker_saved_arrives_layer_by_layer(publisher: Publisher, bucket: Bucket, *, packed: bool) -> None:
+def test_publishes_a_docker_save_archive_layer_by_layer(publisher: Publisher, bucket: Bucket, *, packed: bool) -> None:
     layers = [tar_of({"a": NOISE}), tar_of({"b": b"2"})]
     files = saved(*layers, packed=packed)
 
@@ -71,7 +71,7 @@ def test_publishing_the_same_archive_again_writes_nothing(publisher: Publisher, 
     assert publisher.puts() == [("1", "ImageAlreadyExistsException")]
 
 
-def test_an_archive_of_several_images_gives_the_one_that_is_meant(publisher: Publisher, bucket: Bucket) -> None:
+def test_publishes_the_selected_image_of_an_archive_with_several(publisher: Publisher, bucket: Bucket) -> None:
     first, second = two_platforms("1"), two_platforms("2")
     source = bucket.put("two.tar", tar_of(layout_of((first, {NAME: "agent:1"}), (second, {NAME: "agent:2"}))))
 
@@ -82,7 +82,7 @@ def test_an_archive_of_several_images_gives_the_one_that_is_meant(publisher: Pub
         publisher.publish(source, "1")
 
 
-def test_platforms_are_chosen_and_required_as_of_any_source(publisher: Publisher, bucket: Bucket) -> None:
+def test_platforms_can_be_selected_and_required(publisher: Publisher, bucket: Bucket) -> None:
     image = two_platforms()
     source = bucket.put("image.tar", tar_of(layout_of((image, {}))))
 
@@ -102,7 +102,7 @@ def test_two_archives_make_an_index(publisher: Publisher, bucket: Bucket) -> Non
     assert publisher.pull("both").children == (amd, arm)
 
 
-def test_what_refers_to_the_image_comes_along_out_of_the_archive(publisher: Publisher, bucket: Bucket) -> None:
+def test_copies_referrers_from_the_archive(publisher: Publisher, bucket: Bucket) -> None:
     image = two_platforms()
     signature, sbom = artifact("signature", b"1", subject=image), artifact("sbom", b"2")
     tag = tag_of(image, ".sbom")
@@ -116,12 +116,10 @@ def test_what_refers_to_the_image_comes_along_out_of_the_archive(publisher: Publ
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_line_that_breaks_is_taken_up_where_it_broke(
-    publisher: Publisher, bucket: Bucket, pack: Callable[[bytes], bytes]
-) -> None:
+def test_resumes_a_broken_download(publisher: Publisher, bucket: Bucket, pack: Callable[[bytes], bytes]) -> None:
     image = large()
     source = bucket.put("image.tar", pack(tar_of(layout_of((image, {})))))
-    # More often than one place is tried: what arrives in between renews the patience.
+    # More failures than one position is retried: progress in between resets the limit.
     bucket.cuts[:] = [0, 70_000] * 10
 
     publisher.publish(source, "1")
@@ -131,7 +129,7 @@ def test_a_line_that_breaks_is_taken_up_where_it_broke(
     assert publisher.clock.slept
 
 
-def test_a_line_that_breaks_for_good_fails_without_a_tag(publisher: Publisher, bucket: Bucket) -> None:
+def test_a_permanently_broken_download_moves_no_tag(publisher: Publisher, bucket: Bucket) -> None:
     source = bucket.put("image.tar", tar_of(layout_of((large(), {}))))
     bucket.cuts[:] = [0] * 1000
 
@@ -142,7 +140,7 @@ def test_a_line_that_breaks_for_good_fails_without_a_tag(publisher: Publisher, b
 
 
 @pytest.mark.parametrize("get", [2, 6])
-def test_an_object_that_is_replaced_meanwhile_is_refused(publisher: Publisher, bucket: Bucket, get: int) -> None:
+def test_refuses_an_object_that_is_replaced_during_the_download(publisher: Publisher, bucket: Bucket, get: int) -> None:
     source = bucket.put("image.tar", tar_of(layout_of((large(), {}))))
     other = tar_of(layout_of((two_platforms(), {})))
 
@@ -196,7 +194,7 @@ def without_a_blob(image: Image) -> Mapping[str, bytes]:
     ],
     ids=["corrupt", "lost blob", "cut tar", "cut gzip", "empty", "no archive", "swapped layer"],
 )
-def test_a_broken_archive_publishes_nothing(
+def test_publishes_nothing_from_a_corrupt_archive(
     publisher: Publisher, bucket: Bucket, make: Callable[[], bytes], error: type[Exception], said: str
 ) -> None:
     source = bucket.put("bad.tar", make())
@@ -208,16 +206,14 @@ def test_a_broken_archive_publishes_nothing(
 
 
 @pytest.mark.parametrize("place", [{"Bucket": BUCKET, "Key": "none"}, {"Bucket": "nobody-s-bucket", "Key": "k"}])
-def test_an_object_that_does_not_exist_is_said_so(
-    publisher: Publisher, bucket: Bucket, place: Mapping[str, str]
-) -> None:
+def test_reports_a_missing_object(publisher: Publisher, bucket: Bucket, place: Mapping[str, str]) -> None:
     del bucket
     with pytest.raises(NotFoundError, match="s3:GetObject failed: NoSuch"):
         publisher.publish({"Archive": place}, "1")
 
 
-def test_only_the_needed_parts_are_asked_for(publisher: Publisher, bucket: Bucket) -> None:
-    """Opening, then the format, the list of members, and each file once."""
+def test_downloads_only_the_needed_parts(publisher: Publisher, bucket: Bucket) -> None:
+    """It opens the object, then reads the format, the list of members, and each file once."""
     image = two_platforms("x", 200_000)
     files = layout_of((image, {}))
     source = bucket.put("image.tar", tar_of({"unused": bytes(5_000_000), **files}))
@@ -234,8 +230,8 @@ def as_mapping(value: object) -> Mapping[str, object]:
     return value
 
 
-def test_a_denied_object_may_as_well_not_exist(publisher: Publisher, bucket: Bucket) -> None:
-    """S3 does not say which of the two it is to a role without ``s3:ListBucket``."""
+def test_the_error_for_a_denied_object_says_that_it_may_be_missing(publisher: Publisher, bucket: Bucket) -> None:
+    """S3 does not distinguish the two for a role without ``s3:ListBucket``."""
     source = bucket.put("image.tar", b"")
     bucket.denies = True
 

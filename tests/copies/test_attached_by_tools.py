@@ -29,7 +29,7 @@ def needs(*tools: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(autouse=True)
 def home(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each tool keeps its configuration in a folder of the test's, with a login for the sandbox."""
+    """Give each tool a configuration folder for this test, with a login for the sandbox."""
     for name in [name for name in os.environ if name.startswith(("COSIGN_", "DOCKER_", "REGCTL_"))]:
         monkeypatch.delenv(name)
     data = publisher.sandbox.client("ecr-public").get_authorization_token()["authorizationData"]

@@ -1,4 +1,4 @@
-"""Images that other people's tools build, out of the archives that those write, read back with skopeo and crane."""
+"""Images that other tools build, published from their archives and read back with skopeo and crane."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def parameters() -> list[Any]:
 
 
 @pytest.mark.parametrize("builder", parameters())
-def test_what_a_tool_built_arrives_as_it_wrote_it(
+def test_publishes_a_built_image_as_the_tool_wrote_it(
     publisher: Publisher, bucket: Bucket, tmp_path: Path, builder: Builder
 ) -> None:
     archive = builder.build(tmp_path)
@@ -50,7 +50,7 @@ def test_what_a_tool_built_arrives_as_it_wrote_it(
         roots = {entry["digest"] for entry in json.loads(files["index.json"])["manifests"]}
         assert (published.digest in roots) is builder.is_whole
         assert referrers(publisher, published) == roots - {published.digest} or not builder.is_whole
-    # With its layers it would only know those that gzip packed; skopeo reads them all, and compares.
+    # crane could read only layers that are compressed with gzip; skopeo reads and compares all of them.
     run("crane", "validate", "--remote", uri, "--insecure", "--fast")
     run("skopeo", "copy", "--all", "--src-tls-verify=false", f"docker://{uri}", f"dir:{tmp_path}/back")
     if builder.has_file:

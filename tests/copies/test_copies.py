@@ -1,4 +1,4 @@
-"""Copies between repositories: complete, equal to the byte, and careful with requests."""
+"""Copies between repositories: complete, byte for byte, and with few requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UPLOADS = ("StartUpload", "UploadChunk", "CompleteUpload")
 
 @pytest.mark.parametrize("media_type", [ManifestMediaType.OCI_MANIFEST, ManifestMediaType.DOCKER_MANIFEST])
 @pytest.mark.parametrize("platforms", [("linux/amd64",), ("linux/amd64", "linux/arm64")])
-def test_an_image_arrives_whole(
+def test_copies_an_image_completely(
     publisher: Publisher, media_type: ManifestMediaType, platforms: tuple[str, ...]
 ) -> None:
     image = publisher.push(build_image({"a": b"1"}, platforms=platforms, media_type=media_type), "v1")
@@ -29,7 +29,7 @@ def test_an_image_arrives_whole(
     assert outcome.data["ImageDigest"] == image.digest
 
 
-def test_a_copy_by_digest_and_without_tags_is_published_by_digest_only(publisher: Publisher) -> None:
+def test_publishes_by_digest_only_if_no_tag_is_declared(publisher: Publisher) -> None:
     image = publisher.push(two_platforms())
 
     publisher.copy(image.digest)
@@ -37,7 +37,7 @@ def test_a_copy_by_digest_and_without_tags_is_published_by_digest_only(publisher
     assert publisher.pull(image.digest) == image
 
 
-def test_a_layer_that_two_platforms_share_is_sent_once(publisher: Publisher) -> None:
+def test_sends_a_layer_that_two_platforms_share_only_once(publisher: Publisher) -> None:
     image = publisher.push(two_platforms(), "v1")
     blobs = {digest for child in image.children for digest in child.blobs}
     publisher.sandbox.requests.clear()
@@ -50,7 +50,7 @@ def test_a_layer_that_two_platforms_share_is_sent_once(publisher: Publisher) -> 
 
 @pytest.mark.parametrize("by", ["tag", "digest"])
 def test_a_second_copy_sends_nothing(publisher: Publisher, by: str) -> None:
-    """A second creation puts its tags again, since a read may be older than a rollback before it."""
+    """A second Create puts its tags again, since a read may be older than a previous rollback."""
     image = publisher.push(two_platforms(), "v1")
     reference = "v1" if by == "tag" else image.digest
     publisher.copy(reference, "1")
@@ -62,7 +62,7 @@ def test_a_second_copy_sends_nothing(publisher: Publisher, by: str) -> None:
     assert publisher.puts() == [("1", "ImageAlreadyExistsException")]
 
 
-def test_only_what_is_missing_is_sent(publisher: Publisher) -> None:
+def test_sends_only_what_is_missing(publisher: Publisher) -> None:
     image = publisher.push(two_platforms(), "v1")
     publisher.push(image.children[0], repository="acme/agent")
     publisher.sandbox.requests.clear()
@@ -74,8 +74,8 @@ def test_only_what_is_missing_is_sent(publisher: Publisher) -> None:
     assert publisher.sandbox.requests.count("StartUpload") == config_of_the_other
 
 
-def test_a_layer_of_many_pieces_is_one_request(publisher: Publisher) -> None:
-    """20 MB, read and sent by the megabyte."""
+def test_sends_a_layer_of_many_chunks_in_one_request(publisher: Publisher) -> None:
+    """It has 20 MB, which are read and sent in chunks of 1 MB."""
     config, layer = b"{}", Digest.of(b"").hex.encode() * 320_000
     image = Image(manifest=artifact(config, layer), media_type=OCI, blobs=blobs(config, layer))
     publisher.push(image, "big")
@@ -97,7 +97,7 @@ def test_a_small_blob_takes_four_requests(publisher: Publisher) -> None:
     assert publisher.sandbox.requests.count("UploadChunk") == 0
 
 
-def test_an_index_is_reduced_to_the_platforms_asked_for(publisher: Publisher) -> None:
+def test_reduces_an_index_to_the_requested_platforms(publisher: Publisher) -> None:
     image = publisher.push(two_platforms(), "v1")
 
     outcome = publisher.copy("v1", "arm", Platforms=["linux/arm64"])
@@ -106,7 +106,7 @@ def test_an_index_is_reduced_to_the_platforms_asked_for(publisher: Publisher) ->
     assert outcome.data["ImageDigest"] == publisher.pull("arm").digest != image.digest
 
 
-def test_asking_for_every_platform_changes_no_byte(publisher: Publisher) -> None:
+def test_requesting_every_platform_keeps_the_index_byte_for_byte(publisher: Publisher) -> None:
     image = publisher.push(two_platforms(), "v1")
 
     publisher.copy("v1", "all", Platforms=["linux/arm64", "linux/amd64"])
@@ -155,7 +155,7 @@ def test_refuses_an_image_that_lacks_a_platform(publisher: Publisher, platforms:
     assert publisher.is_empty()
 
 
-def test_refuses_a_single_image_of_another_platform(publisher: Publisher) -> None:
+def test_refuses_a_single_image_for_another_platform(publisher: Publisher) -> None:
     publisher.push(build_image({"a": b"1"}, platforms=("linux/arm64",)), "v1")
 
     with pytest.raises(RuleViolationError, match="no image for linux/amd64; its platforms are: linux/arm64"):
@@ -164,7 +164,7 @@ def test_refuses_a_single_image_of_another_platform(publisher: Publisher) -> Non
     assert publisher.is_empty()
 
 
-def test_refuses_another_digest_than_the_declared_one(publisher: Publisher) -> None:
+def test_refuses_an_undeclared_digest(publisher: Publisher) -> None:
     publisher.push(two_platforms(), "v1")
 
     with pytest.raises(RuleViolationError, match="ImageDigest declares sha256:0000"):
@@ -173,13 +173,13 @@ def test_refuses_another_digest_than_the_declared_one(publisher: Publisher) -> N
     assert publisher.is_empty()
 
 
-def test_refuses_an_image_that_is_not_there(publisher: Publisher) -> None:
+def test_refuses_a_missing_image(publisher: Publisher) -> None:
     with pytest.raises(NotFoundError, match="up/stream:none does not exist, or access is denied"):
         publisher.copy("none", "1")
 
 
-def test_refuses_a_manifest_whose_content_is_elsewhere(publisher: Publisher) -> None:
-    """A manifest alone has no content. The message lists everything that is missing, and nothing is written."""
+def test_refuses_a_manifest_whose_content_is_not_in_the_repository(publisher: Publisher) -> None:
+    """A manifest alone has no blobs. The message lists everything that is missing, and nothing is written."""
     image = publisher.push(two_platforms(), "v1")
 
     with pytest.raises(RuleViolationError, match="refers to images that are not in the repository") as failure:
@@ -189,8 +189,8 @@ def test_refuses_a_manifest_whose_content_is_elsewhere(publisher: Publisher) -> 
     assert publisher.is_empty()
 
 
-def test_an_index_takes_manifests_that_are_only_given(publisher: Publisher) -> None:
-    """Their layers are in the repository, the manifests are not: they are put before the index."""
+def test_an_index_may_have_inline_manifests(publisher: Publisher) -> None:
+    """Only their layers are in the repository, so the manifests are put before the index."""
     images = two_platforms().children
     for child in images:
         other = {**json.loads(child.manifest), "annotations": {"other": "manifest"}}
@@ -205,7 +205,7 @@ def test_an_index_takes_manifests_that_are_only_given(publisher: Publisher) -> N
     assert outcome.data["ImageManifestMediaType"] == INDEX
 
 
-def test_an_index_of_manifests_whose_layers_are_elsewhere_is_refused(publisher: Publisher) -> None:
+def test_refuses_an_index_of_manifests_whose_layers_are_missing(publisher: Publisher) -> None:
     image = publisher.push(two_platforms(), "v1")
     parts = [{"Source": {"Manifest": {"Body": child.manifest.decode()}}} for child in image.children]
 
@@ -215,8 +215,8 @@ def test_an_index_of_manifests_whose_layers_are_elsewhere_is_refused(publisher: 
     assert publisher.is_empty()
 
 
-def test_the_config_of_each_part_is_read_once(publisher: Publisher) -> None:
-    """For the platform that was asked for, and for the one that the index says."""
+def test_reads_the_config_of_each_part_only_once(publisher: Publisher) -> None:
+    """It is used for the requested platform and for the platform in the index."""
     image = publisher.push(two_platforms(), "v1", repository="acme/agent")
     parts = [
         {"Source": {"Digest": child.digest}, "Platform": platform}
@@ -228,7 +228,7 @@ def test_the_config_of_each_part_is_read_once(publisher: Publisher) -> None:
     assert publisher.sandbox.requests.count("DownloadBlob") == len(parts)
 
 
-def test_refuses_indexes_that_nest_without_end(publisher: Publisher) -> None:
+def test_refuses_endlessly_nested_indexes(publisher: Publisher) -> None:
     image = two_platforms()
     for _ in range(6):
         entry = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
@@ -247,7 +247,7 @@ INDEX = ManifestMediaType.OCI_INDEX.value
 
 
 def artifact(config: bytes, layer: bytes) -> bytes:
-    """A manifest of an artifact that is not a container image."""
+    """Return the manifest of an artifact that is not a container image."""
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI,

@@ -1,4 +1,4 @@
-"""Copies when something goes wrong on the way: they go on where that helps, and otherwise write no tag."""
+"""Faults during a copy: it continues if that helps, and otherwise writes no tag."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IMAGE = Image(manifest=artifact(b"{}", LAYER), media_type=OCI, blobs=blobs(b"{}"
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Treat all blobs as large ones, which are sent with PATCH."""
+    """Treat all blobs as large, so that they are sent with PATCH."""
     monkeypatch.setattr(uploads, "ONE_PUT_MAX_BYTES", 0)
 
 
@@ -67,7 +67,7 @@ def pushed(publisher: Publisher) -> Publisher:
     ids=str,
 )
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_a_passing_fault_costs_time_but_no_byte(
+def test_a_transient_fault_costs_only_time(
     pushed: Publisher, fault: Fault, size: str, request: pytest.FixtureRequest
 ) -> None:
     if size == "large" or fault.operation == "UploadChunk":
@@ -76,11 +76,11 @@ def test_a_passing_fault_costs_time_but_no_byte(
 
     pushed.copy("v1", "1")
 
-    assert pushed.clock.slept, "the fault was not met"
+    assert pushed.clock.slept, "the fault was not triggered"
     assert pushed.pull("1") == IMAGE
 
 
-def test_a_download_that_breaks_goes_on_where_it_broke(pushed: Publisher) -> None:
+def test_resumes_a_broken_download(pushed: Publisher) -> None:
     pushed.sandbox.faults.add(
         Fault(operation="DownloadBlob", reference=LAYER_DIGEST, truncate_bytes=3_000_000, times=1)
     )
@@ -104,7 +104,7 @@ def test_a_download_that_breaks_goes_on_where_it_broke(pushed: Publisher) -> Non
     ids=str,
 )
 @pytest.mark.usefixtures("large")
-def test_a_lasting_fault_ends_before_any_tag(pushed: Publisher, fault: Fault, error: type[Exception]) -> None:
+def test_a_permanent_fault_moves_no_tag(pushed: Publisher, fault: Fault, error: type[Exception]) -> None:
     pushed.sandbox.faults.add(fault)
 
     with pytest.raises(error):
@@ -114,7 +114,7 @@ def test_a_lasting_fault_ends_before_any_tag(pushed: Publisher, fault: Fault, er
 
 
 @pytest.mark.usefixtures("large")
-def test_when_one_blob_fails_the_others_are_not_carried_to_their_end(pushed: Publisher) -> None:
+def test_when_one_blob_fails_the_other_transfers_stop(pushed: Publisher) -> None:
     config = str(Digest.of(b"{}"))
     pushed.sandbox.faults.add(
         Fault(operation="DownloadBlob", reference=LAYER_DIGEST, drip_seconds=0.1, times=None),
@@ -127,7 +127,7 @@ def test_when_one_blob_fails_the_others_are_not_carried_to_their_end(pushed: Pub
     assert pushed.sandbox.requests.count("CompleteUpload") == 0
 
 
-def test_a_deployment_after_a_failed_one_goes_on_from_there(pushed: Publisher) -> None:
+def test_a_deployment_after_a_failed_one_reuses_what_it_copied(pushed: Publisher) -> None:
     pushed.sandbox.faults.add(Fault(operation="PutImage", code="AccessDeniedException", times=None))
     with pytest.raises(AccessError, match="ecr-public:PutImage"):
         pushed.copy("v1", "1")
@@ -141,7 +141,7 @@ def test_a_deployment_after_a_failed_one_goes_on_from_there(pushed: Publisher) -
 
 
 @pytest.mark.usefixtures("large")
-def test_running_out_of_time_is_said_with_what_is_done(pushed: Publisher) -> None:
+def test_a_timeout_reports_what_was_done(pushed: Publisher) -> None:
     pushed.seconds = 20
     pushed.sandbox.faults.add(Fault(operation="UploadChunk", status=429, times=None))
 
@@ -161,7 +161,7 @@ def test_running_out_of_time_is_said_with_what_is_done(pushed: Publisher) -> Non
     ],
     ids=str,
 )
-def test_a_lasting_fault_of_a_small_blob_ends_before_any_tag(
+def test_a_permanent_fault_of_a_small_blob_moves_no_tag(
     pushed: Publisher, fault: Fault, error: type[Exception]
 ) -> None:
     pushed.sandbox.faults.add(fault)
@@ -172,8 +172,8 @@ def test_a_lasting_fault_of_a_small_blob_ends_before_any_tag(
     assert pushed.is_empty()
 
 
-def test_after_a_throttled_commit_the_bytes_are_sent_apart_from_it(pushed: Publisher) -> None:
-    """So that a busy registry does not make us send them again and again."""
+def test_after_a_throttled_commit_sends_the_bytes_separately(pushed: Publisher) -> None:
+    """Otherwise a busy registry would make us send them again and again."""
     pushed.sandbox.faults.add(Fault(operation="CompleteUpload", status=429, times=6))
 
     pushed.copy("v1", "1")

@@ -1,4 +1,4 @@
-"""Copies from the registry that go-containerregistry serves itself, which answers 416 to open ranges."""
+"""Copies from the registry server of go-containerregistry, which responds with 416 to open ranges."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def host() -> Iterator[str]:
             process.terminate()
 
 
-def test_an_image_is_copied_with_what_refers_to_it(publisher: Publisher, host: str) -> None:
+def test_copies_an_image_with_its_referrers(publisher: Publisher, host: str) -> None:
     image = two_platforms()
     push(f"{host}/team/app", image, ["1"], login="nobody:")
 
@@ -48,7 +48,7 @@ def test_an_image_is_copied_with_what_refers_to_it(publisher: Publisher, host: s
     assert publisher.pull("1") == image
 
 
-def test_a_download_that_broke_off_goes_on(publisher: Publisher, host: str) -> None:
+def test_resumes_a_broken_download(publisher: Publisher, host: str) -> None:
     del publisher  # nothing is published
     image = two_platforms(size=100_000)
     push(f"{host}/team/app", image, ["1"], login="nobody:")

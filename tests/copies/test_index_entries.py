@@ -44,7 +44,7 @@ def test_one_image_under_two_platforms_has_two_entries(publisher: Publisher) -> 
     ("platforms", "variants"),
     [(["linux/arm/v7"], ["v7"]), (["linux/arm/v6"], ["v6"]), (["linux/arm"], ["v6", "v7"])],
 )
-def test_of_one_image_under_two_platforms_the_one_asked_for_is_kept(
+def test_keeps_only_the_requested_platform_of_an_image_that_has_two(
     publisher: Publisher, platforms: list[str], variants: list[str]
 ) -> None:
     image, other = _one("linux/arm"), _one("linux/amd64")
@@ -65,7 +65,7 @@ def windows(*versions: str) -> tuple[list[dict[str, object]], Image]:
     return found, image
 
 
-def test_one_image_for_two_versions_of_windows_keeps_both(publisher: Publisher) -> None:
+def test_keeps_both_entries_of_one_image_for_two_versions_of_windows(publisher: Publisher) -> None:
     listed, image = windows("10.0.17763.1", "10.0.20348.1")
     other = _one("linux/amd64")
     publisher.push(index_of([*listed, entry(other, "linux/amd64")], image, other), "whole")
@@ -85,7 +85,7 @@ def test_one_image_for_two_versions_of_windows_keeps_both(publisher: Publisher) 
 
 
 def with_soci() -> tuple[Image, Image, Image]:
-    """An image and its SOCI index (v2), which has the same platform and its own artifact type."""
+    """Return an image and its SOCI index (v2), which has the same platform and an artifact type."""
     image, soci = _one("linux/amd64"), artifact("soci", b"ztoc")
     whole = index_of(
         [
@@ -98,7 +98,7 @@ def with_soci() -> tuple[Image, Image, Image]:
     return whole, image, soci
 
 
-def test_a_soci_index_beside_its_image_does_not_count_as_an_image(publisher: Publisher) -> None:
+def test_a_soci_index_does_not_count_as_an_image(publisher: Publisher) -> None:
     whole, image, soci = with_soci()
     other = publisher.push(_one("linux/arm64"), "arm")
     publisher.push(whole, "whole")
@@ -112,7 +112,7 @@ def test_a_soci_index_beside_its_image_does_not_count_as_an_image(publisher: Pub
     assert publisher.pull("1") == whole
 
 
-def test_an_artifact_alone_is_not_an_image_of_a_platform(publisher: Publisher) -> None:
+def test_an_artifact_does_not_count_as_the_image_of_a_platform(publisher: Publisher) -> None:
     soci = artifact("soci", b"ztoc")
     publisher.push(index_of([entry(soci, "linux/amd64", artifactType=SOCI)], soci), "whole")
 
@@ -120,7 +120,7 @@ def test_an_artifact_alone_is_not_an_image_of_a_platform(publisher: Publisher) -
         publisher.copy("whole", "1", Platforms=["linux/amd64"])
 
 
-def test_the_type_of_a_config_makes_no_artifact_of_an_image(publisher: Publisher) -> None:
+def test_an_image_config_as_artifact_type_does_not_make_an_artifact(publisher: Publisher) -> None:
     image = _one("linux/amd64")
     kind = "application/vnd.oci.image.config.v1+json"
     whole = publisher.push(index_of([entry(image, "linux/amd64", artifactType=kind)], image), "whole")
@@ -130,7 +130,7 @@ def test_the_type_of_a_config_makes_no_artifact_of_an_image(publisher: Publisher
     assert publisher.pull("1") == whole
 
 
-def test_two_images_for_one_platform_stay_refused(publisher: Publisher) -> None:
+def test_refuses_two_images_for_one_platform(publisher: Publisher) -> None:
     first, second = build_image({"a": b"1"}), build_image({"a": b"2"})
     for image, tag in ((first, "a"), (second, "b")):
         publisher.push(image, tag)

@@ -54,7 +54,7 @@ pytestmark = pytest.mark.peer
 
 @dataclass(frozen=True)
 class Served:
-    """A registry with images, and what refers to one of them."""
+    """A registry with images, and the referrers of one of them."""
 
     registry: Running
     attached: tuple[Image, ...]
@@ -64,7 +64,7 @@ class Served:
 
 
 def attach(host: str, folder: Path) -> tuple[Image, ...]:
-    """Attach an SBOM to the index with oras, which uses the referrers API if the registry has one, else a tag."""
+    """Attach an SBOM to the index with oras, which uses the referrers API if there is one, or else a tag."""
     if shutil.which("oras") is None:
         return ()
     (folder / "sbom.json").write_text('{"packages": []}')
@@ -118,7 +118,7 @@ def source(served: Served, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("tag", IMAGES)
 @pytest.mark.parametrize("by_digest", [False, True], ids=["by tag", "by digest"])
-def test_an_image_arrives_byte_by_byte(
+def test_copies_an_image_byte_for_byte(
     publisher: Publisher, served: Served, source: dict[str, str], tag: str, *, by_digest: bool
 ) -> None:
     image = IMAGES[tag]
@@ -128,7 +128,7 @@ def test_an_image_arrives_byte_by_byte(
     assert publisher.pull("1") == image
 
 
-def test_one_image_of_an_index_arrives_byte_by_byte(
+def test_copies_one_image_of_an_index_byte_for_byte(
     publisher: Publisher, served: Served, source: dict[str, str]
 ) -> None:
     child = INDEX.children[1]
@@ -138,7 +138,7 @@ def test_one_image_of_an_index_arrives_byte_by_byte(
     assert publisher.pull("arm") == child
 
 
-def test_what_oras_attached_comes_along(publisher: Publisher, served: Served, source: dict[str, str]) -> None:
+def test_copies_what_oras_attached(publisher: Publisher, served: Served, source: dict[str, str]) -> None:
     if not served.attached:
         pytest.skip("not installed: oras (tests/peers/install)")
 
@@ -150,7 +150,7 @@ def test_what_oras_attached_comes_along(publisher: Publisher, served: Served, so
 
 
 @pytest.mark.parametrize("served", list(parameters(guarded=True)), indirect=True)
-def test_a_guarded_registry_refuses_other_credentials(
+def test_a_registry_with_a_login_refuses_wrong_credentials(
     publisher: Publisher, served: Served, source: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(AccessError, match=served.registry.host):

@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each tool keeps its configuration in a folder of the test's."""
+    """Give each tool a configuration folder for this test."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in [name for name in os.environ if name.startswith(("DOCKER_", "REGCTL_"))]:
         monkeypatch.delenv(name)
@@ -42,7 +42,7 @@ def run(*command: str) -> bytes:
 
 
 def regctl(publisher: Publisher, *arguments: str) -> bytes:
-    """Run regctl, to which hosts of this machine have to be introduced."""
+    """Run regctl, configured for the hosts of this machine."""
     host = publisher.uri("acme/agent").partition("/")[0]
     run("regctl", "registry", "set", host, "--tls", "disabled", "--skip-check")
     return run("regctl", *arguments)
@@ -50,7 +50,7 @@ def regctl(publisher: Publisher, *arguments: str) -> bytes:
 
 @pytest.fixture
 def assembled(publisher: Publisher) -> Image:
-    """An index that the function made of two copies."""
+    """An index that the function assembled from two copies."""
     images = [publisher.push(child, tag) for child, tag in zip(two_platforms().children, "ab", strict=True)]
     uri = publisher.uri("up/stream")
     parts = [
@@ -62,7 +62,7 @@ def assembled(publisher: Publisher) -> Image:
     return Image(manifest=b"", media_type="", children=tuple(images))
 
 
-def test_crane_finds_an_assembled_index_whole(publisher: Publisher, assembled: Image) -> None:
+def test_crane_validates_an_assembled_index(publisher: Publisher, assembled: Image) -> None:
     reference = f"{publisher.uri('acme/agent')}:1"
 
     run("crane", "validate", "--remote", reference, "--insecure")
@@ -83,7 +83,7 @@ def test_regctl_reads_platforms_and_annotations_of_an_assembled_index(publisher:
     assert digest == assembled.children[1].digest
 
 
-def test_oras_discovers_what_was_copied_with_an_image(publisher: Publisher) -> None:
+def test_oras_discovers_the_copied_referrers(publisher: Publisher) -> None:
     image = publisher.push(two_platforms(), "v1")
     signature = publisher.push(artifact("signature", b"1", subject=image))
     sbom = publisher.push(artifact("sbom", b"packages", subject=image.children[0]))
@@ -112,7 +112,7 @@ def test_regctl_finds_the_digest_tags_that_cosign_wrote(publisher: Publisher) ->
 
 
 def test_a_tarball_of_crane_keeps_its_layers(publisher: Publisher, bucket: Bucket, tmp_path: Path) -> None:
-    """They are compressed, as they were in the registry."""
+    """They are compressed, as in the registry."""
     image = publisher.push(two_platforms().children[0], "one")
     packed = tmp_path / "image.tar"
     run("crane", "pull", f"{publisher.uri('up/stream')}:one", str(packed), "--insecure")
@@ -123,10 +123,8 @@ def test_a_tarball_of_crane_keeps_its_layers(publisher: Publisher, bucket: Bucke
     assert layers(publisher.pull("1")) == layers(image)
 
 
-def test_the_layers_of_a_docker_save_are_those_of_the_image(
-    publisher: Publisher, bucket: Bucket, tmp_path: Path
-) -> None:
-    """They are not compressed in such an archive, and stay so."""
+def test_a_docker_save_keeps_the_layers_of_the_image(publisher: Publisher, bucket: Bucket, tmp_path: Path) -> None:
+    """They are uncompressed in such an archive, and stay uncompressed."""
     publisher.push(two_platforms().children[0], "one")
     packed, pulled = tmp_path / "image.tar", tmp_path / "pulled.tar"
     run("crane", "pull", f"{publisher.uri('up/stream')}:one", str(packed), "--format", "legacy", "--insecure")
@@ -142,13 +140,13 @@ def layers(image: Image) -> list[str]:
 
 
 def unpacked_layers(archive: Path) -> set[bytes]:
-    """Return the layers of a docker save; their folders are named after ids that tools invent."""
+    """Return the layers of a docker save; tools name their folders with arbitrary ids."""
     with tarfile.open(archive) as tar:
         files = [tar.extractfile(name) for name in tar.getnames() if name.endswith("/layer.tar")]
         return {file.read() for file in files if file}
 
 
-def test_a_layout_of_crane_is_published_to_the_byte(publisher: Publisher, bucket: Bucket, tmp_path: Path) -> None:
+def test_publishes_a_layout_of_crane_byte_for_byte(publisher: Publisher, bucket: Bucket, tmp_path: Path) -> None:
     image = publisher.push(two_platforms(), "whole")
     folder = tmp_path / "layout"
     run("crane", "pull", f"{publisher.uri('up/stream')}:whole", str(folder), "--format", "oci", "--insecure")
@@ -160,7 +158,7 @@ def test_a_layout_of_crane_is_published_to_the_byte(publisher: Publisher, bucket
     assert publisher.pull("1") == image
 
 
-def test_a_layout_of_oras_brings_its_referrers(publisher: Publisher, bucket: Bucket, tmp_path: Path) -> None:
+def test_publishes_a_layout_of_oras_with_its_referrers(publisher: Publisher, bucket: Bucket, tmp_path: Path) -> None:
     image = publisher.push(two_platforms(), "v1")
     signature = publisher.push(artifact("signature", b"1", subject=image))
     folder = tmp_path / "layout"

@@ -39,7 +39,7 @@ def store(aws: SandboxProcess, storage_class: str) -> None:
 
 
 @pytest.mark.parametrize("by_digest", [False, True], ids=["by tag", "by digest"])
-def test_an_archived_image_is_to_be_restored_and_not_pushed(
+def test_the_error_for_an_archived_image_says_to_restore_it(
     publisher: Publisher, aws: SandboxProcess, image: Image, *, by_digest: bool
 ) -> None:
     source = {"Image": {"Reference": f"{HOST}/{NAME}{f'@{image.digest}' if by_digest else ':1'}"}}

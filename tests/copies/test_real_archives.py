@@ -31,7 +31,7 @@ def image() -> Image:
 
 @pytest.fixture
 def folder(tmp_path: Path, image: Image) -> Path:
-    """A layout in a folder, as skopeo reads it."""
+    """Return the address of a layout in a folder, as skopeo expects it."""
     for name, content in layout_of((image, {NAME: "1.4"})).items():
         path = tmp_path / "layout" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,9 @@ def copy(source: str, destination: str, *options: str) -> None:
     assert result.returncode == 0, result.stderr.decode()
 
 
-def test_an_oci_archive_with_all_platforms(publisher: Publisher, bucket: Bucket, image: Image, folder: Path) -> None:
+def test_publishes_an_oci_archive_with_all_platforms(
+    publisher: Publisher, bucket: Bucket, image: Image, folder: Path
+) -> None:
     packed = folder.with_name("image.tar")
     copy(f"oci:{folder}:1.4", f"oci-archive:{packed}:{NAMED}", "--all")
 
@@ -54,7 +56,7 @@ def test_an_oci_archive_with_all_platforms(publisher: Publisher, bucket: Bucket,
     assert publisher.pull("1.4") == image
 
 
-def test_an_oci_archive_that_is_gzipped(publisher: Publisher, bucket: Bucket, image: Image, folder: Path) -> None:
+def test_publishes_a_gzipped_oci_archive(publisher: Publisher, bucket: Bucket, image: Image, folder: Path) -> None:
     packed = folder.with_name("image.tar")
     copy(f"oci:{folder}:1.4", f"oci-archive:{packed}:{NAMED}")
 
@@ -63,7 +65,9 @@ def test_an_oci_archive_that_is_gzipped(publisher: Publisher, bucket: Bucket, im
     assert publisher.pull("1.4") == image.children[0]
 
 
-def test_an_oci_folder_that_tar_packed(publisher: Publisher, bucket: Bucket, image: Image, folder: Path) -> None:
+def test_publishes_a_tar_file_of_an_oci_layout(
+    publisher: Publisher, bucket: Bucket, image: Image, folder: Path
+) -> None:
     written, packed = folder.with_name("written"), folder.with_name("image.tar")
     copy(f"oci:{folder}:1.4", f"oci:{written}:1.4", "--all")
     copy(f"oci:{folder}:1.4", f"oci:{written}:amd")
@@ -76,7 +80,7 @@ def test_an_oci_folder_that_tar_packed(publisher: Publisher, bucket: Bucket, ima
     assert publisher.pull("1.4") == image
 
 
-def test_a_docker_archive(publisher: Publisher, bucket: Bucket, image: Image, folder: Path) -> None:
+def test_publishes_a_docker_archive(publisher: Publisher, bucket: Bucket, image: Image, folder: Path) -> None:
     packed = folder.with_name("saved.tar")
     copy(f"oci:{folder}:1.4", f"docker-archive:{packed}:{NAMED}")
 

@@ -1,4 +1,4 @@
-"""Copies from a registry of another project, Debian's docker-registry, read with skopeo."""
+"""Copies from another registry server, Debian's docker-registry, read with skopeo."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def distribution(tmp_path: Path) -> Iterator[Distribution]:
 
 @pytest.fixture
 def closed_distribution(tmp_path: Path) -> Iterator[Distribution]:
-    """One that asks for user and password, and holds an image ``team/app:1`` already."""
+    """A registry that requires user and password, and contains an image ``team/app:1``."""
     for still_open in run(tmp_path, ""):
         still_open.push("team/app", two_platforms(), "1")
     command = ["htpasswd", "-Bbn", "agent", "smith-s3cret"]
@@ -74,7 +74,7 @@ def run(folder: Path, auth: str) -> Iterator[Distribution]:
             process.terminate()
 
 
-def test_skopeo_gets_what_was_declared_to_the_byte(
+def test_skopeo_pulls_the_declared_image_byte_for_byte(
     publisher: Publisher, distribution: Distribution, tmp_path: Path
 ) -> None:
     image = two_platforms()
@@ -99,7 +99,7 @@ def test_skopeo_gets_what_was_declared_to_the_byte(
             assert hashlib.sha256(content).hexdigest() == digest.removeprefix("sha256:")
 
 
-def test_an_index_of_two_registries_is_one_that_skopeo_takes(publisher: Publisher, distribution: Distribution) -> None:
+def test_skopeo_accepts_an_index_from_two_registries(publisher: Publisher, distribution: Distribution) -> None:
     amd, arm = two_platforms("a").children
     distribution.push("team/amd", amd, "1")
     publisher.push(arm, repository="acme/agent")
@@ -116,7 +116,7 @@ def test_an_index_of_two_registries_is_one_that_skopeo_takes(publisher: Publishe
     assert pull(publisher.uri("acme/agent"), "both").children == (amd, arm)
 
 
-def test_a_registry_with_user_and_password_is_read_with_the_declared_secret(
+def test_reads_a_registry_with_user_and_password_with_the_declared_secret(
     publisher: Publisher, closed_distribution: Distribution, secret: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = {"Reference": f"{closed_distribution.uri('team/app')}:1", "CredentialsSecretArn": secret}
@@ -138,7 +138,7 @@ def test_a_registry_with_user_and_password_refuses_other_credentials(
 
 @pytest.fixture
 def secret(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A secret in a Secrets Manager that knows nothing else."""
+    """Provide a secret in a Secrets Manager that has no other secrets."""
     del publisher  # sets the environment that this changes
 
     class SecretsManager(BaseHTTPRequestHandler):

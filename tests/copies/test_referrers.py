@@ -1,4 +1,4 @@
-"""What refers to an image comes along when it is asked for: signatures, SBOMs, attestations."""
+"""Copies the referrers of an image on request: signatures, SBOMs, attestations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def artifact(kind: str, *layers: bytes, subject: Image | None = None) -> Image:
 
 
 def list_of(*images: Image) -> Image:
-    """Make the index that clients keep under a tag where a registry has no list of referrers."""
+    """Make the index that clients store under a tag if a registry has no referrers API."""
     entries = [descriptor(image.manifest, image.media_type) for image in images]
     manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
     return Image(manifest=manifest, media_type=INDEX, children=images)
@@ -60,7 +60,7 @@ def image(publisher: Publisher) -> Image:
     return publisher.push(two_platforms(), "v1")
 
 
-def test_the_registrys_list_is_followed_to_its_end(publisher: Publisher, image: Image) -> None:
+def test_follows_the_referrers_api_recursively(publisher: Publisher, image: Image) -> None:
     """A signature of the index, an SBOM of one platform, and a signature of that SBOM."""
     signature = publisher.push(artifact("signature", b"1", subject=image))
     sbom = publisher.push(artifact("sbom", b"packages", subject=image.children[0]))
@@ -77,7 +77,7 @@ def test_the_registrys_list_is_followed_to_its_end(publisher: Publisher, image: 
 
 
 @pytest.mark.parametrize("suffix", [".sig", ".att", ".sbom"])
-def test_cosigns_tags_come_along(publisher: Publisher, image: Image, suffix: str) -> None:
+def test_copies_the_tags_of_cosign(publisher: Publisher, image: Image, suffix: str) -> None:
     signature = publisher.push(artifact("signature", b"1"), tag_of(image, suffix))
 
     publisher.copy("v1", "1", IncludeReferrers="true")
@@ -85,7 +85,7 @@ def test_cosigns_tags_come_along(publisher: Publisher, image: Image, suffix: str
     assert publisher.pull(tag_of(image, suffix)) == signature
 
 
-def test_a_registry_without_a_list_has_it_under_a_tag(publisher: Publisher, image: Image) -> None:
+def test_reads_the_referrers_tag_if_a_registry_has_no_referrers_api(publisher: Publisher, image: Image) -> None:
     signature = artifact("signature", b"1", subject=image)
     listed = publisher.push(list_of(signature), tag_of(image))
     publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=404, times=None))
@@ -98,7 +98,7 @@ def test_a_registry_without_a_list_has_it_under_a_tag(publisher: Publisher, imag
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 501])
-def test_a_registry_that_knows_nothing_of_referrers_has_none(publisher: Publisher, image: Image, status: int) -> None:
+def test_a_registry_without_api_and_tag_has_no_referrers(publisher: Publisher, image: Image, status: int) -> None:
     publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=status, times=None))
 
     publisher.copy("v1", "1", IncludeReferrers="true")
@@ -106,8 +106,8 @@ def test_a_registry_that_knows_nothing_of_referrers_has_none(publisher: Publishe
     assert publisher.pull("1") == image
 
 
-def test_a_list_that_cannot_be_had_is_an_error_and_nothing_is_written(publisher: Publisher, image: Image) -> None:
-    """Silence would publish an image without its signatures."""
+def test_an_unreadable_list_is_an_error_and_nothing_is_written(publisher: Publisher, image: Image) -> None:
+    """Otherwise an image would be published without its signatures."""
     publisher.push(artifact("signature", b"1", subject=image))
     publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=503, times=None))
 
@@ -117,7 +117,7 @@ def test_a_list_that_cannot_be_had_is_an_error_and_nothing_is_written(publisher:
     assert publisher.is_empty()
 
 
-def test_a_list_that_is_denied_is_an_error(publisher: Publisher) -> None:
+def test_a_denied_list_is_an_error(publisher: Publisher) -> None:
     publisher.push(two_platforms(), "v1")
     publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=403, times=None))
 
@@ -136,7 +136,7 @@ def test_without_the_option_referrers_are_not_looked_up(publisher: Publisher, im
     assert signature.digest != image.digest
 
 
-def test_the_tags_of_the_release_come_last(publisher: Publisher, image: Image) -> None:
+def test_puts_the_tags_of_the_release_last(publisher: Publisher, image: Image) -> None:
     """A client that pulls by tag and verifies finds the signature."""
     publisher.push(artifact("signature", b"1", subject=image), tag_of(image, ".sig"))
     publisher.sandbox.requests.clear()
@@ -158,7 +158,7 @@ def test_a_second_copy_writes_nothing(publisher: Publisher, image: Image) -> Non
     assert publisher.puts() == [("1", "ImageAlreadyExistsException")]
 
 
-def test_a_signature_that_came_later_is_added(publisher: Publisher, image: Image) -> None:
+def test_adds_a_signature_that_was_created_later(publisher: Publisher, image: Image) -> None:
     publisher.push(artifact("signature", b"1"), tag_of(image, ".sig"))
     publisher.copy("v1", "1", IncludeReferrers="true")
     both = publisher.push(artifact("signature", b"1", b"2"), tag_of(image, ".sig"))
@@ -168,7 +168,7 @@ def test_a_signature_that_came_later_is_added(publisher: Publisher, image: Image
     assert publisher.pull(tag_of(image, ".sig")) == both
 
 
-def test_a_signature_that_only_the_destination_has_is_not_lost(
+def test_keeps_a_signature_that_only_the_destination_has(
     publisher: Publisher, image: Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publisher.push(artifact("signature", b"1"), tag_of(image, ".sig"))
@@ -184,7 +184,7 @@ def test_a_signature_that_only_the_destination_has_is_not_lost(
     )
 
 
-def test_of_the_platforms_asked_for_what_refers_to_them(publisher: Publisher, image: Image) -> None:
+def test_copies_only_the_referrers_of_the_requested_platforms(publisher: Publisher, image: Image) -> None:
     kept = publisher.push(artifact("sbom", b"amd64", subject=image.children[0]))
     publisher.push(artifact("sbom", b"arm64", subject=image.children[1]))
     publisher.push(artifact("signature", b"of the whole", subject=image))
@@ -196,7 +196,7 @@ def test_of_the_platforms_asked_for_what_refers_to_them(publisher: Publisher, im
     assert len(images) == 3
 
 
-def test_an_index_takes_what_refers_to_its_parts(publisher: Publisher) -> None:
+def test_copies_the_referrers_of_the_parts_of_an_assembled_index(publisher: Publisher) -> None:
     images = [publisher.push(child, tag) for child, tag in zip(two_platforms().children, "ab", strict=True)]
     sbom = publisher.push(artifact("sbom", b"packages", subject=images[1]))
     uri = publisher.uri("up/stream")
@@ -207,7 +207,7 @@ def test_an_index_takes_what_refers_to_its_parts(publisher: Publisher) -> None:
     assert publisher.pull(sbom.digest) == sbom
 
 
-def test_an_unreasonable_number_is_refused(publisher: Publisher, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_too_many_referrers(publisher: Publisher, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "MANIFESTS_MAX", 2)
     for number in range(3):
         publisher.push(artifact("signature", str(number).encode(), subject=image))

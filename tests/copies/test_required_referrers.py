@@ -1,4 +1,4 @@
-"""What must be attached to an image, in each of its forms: real boto3, real sockets, a real registry API."""
+"""The rule for required attachments, for each form of them: real boto3, real sockets, a real registry API."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ FORMS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_referrer_that_is_copied_counts(publisher: Publisher, image: Image, form: str) -> None:
+def test_a_copied_referrer_counts(publisher: Publisher, image: Image, form: str) -> None:
     kind, name, options = FORMS[form]
     publisher.push(artifact((b"content", "application/octet-stream", {}), subject=image, **options))
 
@@ -129,7 +129,7 @@ def test_a_referrer_that_is_copied_counts(publisher: Publisher, image: Image, fo
     ],
     ids=["envelope", "bundle with an envelope", "bundle with a signature", "statement"],
 )
-def test_the_predicate_type_may_be_in_the_content_only(
+def test_the_predicate_type_may_be_only_in_the_content(
     publisher: Publisher, image: Image, content: bytes, media_type: str, name: str
 ) -> None:
     publisher.push(artifact((content, media_type, {}), subject=image, kind=media_type))
@@ -149,7 +149,7 @@ def test_the_predicate_type_may_be_in_the_content_only(
     ],
     ids=["sig", "att", "att without annotation", "sbom"],
 )
-def test_cosigns_tags_count(
+def test_the_tags_of_cosign_count(
     publisher: Publisher, image: Image, suffix: str, layer: tuple[bytes, str, Mapping[str, str]], name: str
 ) -> None:
     publisher.push(artifact(layer, config=OCI_CONFIG), tag_of(image, suffix))
@@ -159,7 +159,7 @@ def test_cosigns_tags_count(
     assert publisher.pull("1") == image
 
 
-def test_a_list_under_a_tag_counts(publisher: Publisher, image: Image) -> None:
+def test_a_referrers_tag_counts(publisher: Publisher, image: Image) -> None:
     sbom = artifact((b"packages", "application/spdx+json", {}), subject=image, kind="application/spdx+json")
     publisher.push(list_of(sbom), tag_of(image))
     publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=404, times=None))
@@ -169,7 +169,7 @@ def test_a_list_under_a_tag_counts(publisher: Publisher, image: Image) -> None:
     assert publisher.pull("1") == image
 
 
-def test_what_buildkit_wrote_into_the_index_counts_without_any_option(publisher: Publisher) -> None:
+def test_attestations_of_buildkit_in_the_index_count_without_any_option(publisher: Publisher) -> None:
     built = publisher.push(with_buildkit(two_platforms(), SLSA, SPDX), "v1")
 
     publisher.copy("v1", "1", **require("sbom", "provenance", SPDX, "https://slsa.dev/provenance/*"))
@@ -178,7 +178,7 @@ def test_what_buildkit_wrote_into_the_index_counts_without_any_option(publisher:
     publisher.publish({"Digest": built.digest}, "2", **require("sbom", EachPlatform="true"))
 
 
-def test_an_attestation_of_one_platform_is_not_enough(publisher: Publisher) -> None:
+def test_an_attestation_of_only_one_platform_is_not_enough(publisher: Publisher) -> None:
     publisher.push(with_buildkit(two_platforms(), SPDX, platforms=1), "v1")
 
     message = violation(publisher, "v1", require("sbom"))
@@ -190,7 +190,7 @@ def test_an_attestation_of_one_platform_is_not_enough(publisher: Publisher) -> N
     publisher.copy("v1", "1", Platforms=["linux/amd64"], **require("sbom", EachPlatform="true"))
 
 
-def test_each_platform_may_have_to_be_signed(publisher: Publisher, image: Image) -> None:
+def test_can_require_a_signature_of_each_platform(publisher: Publisher, image: Image) -> None:
     signature: tuple[bytes, str, dict[str, str]] = (b"signature", "application/jose+json", {})
     publisher.push(artifact(signature, subject=image, kind=NOTATION))
     publisher.copy("v1", "1", IncludeReferrers="true", **require("signature"))
@@ -204,7 +204,7 @@ def test_each_platform_may_have_to_be_signed(publisher: Publisher, image: Image)
     publisher.copy("v1", "1", IncludeReferrers="true", **require("signature", EachPlatform="true"))
 
 
-def test_what_the_source_has_does_not_count_if_it_is_not_copied(publisher: Publisher, image: Image) -> None:
+def test_referrers_of_the_source_do_not_count_if_they_are_not_copied(publisher: Publisher, image: Image) -> None:
     publisher.push(artifact((b"signature", SIMPLE_SIGNING, {}), config=OCI_CONFIG), tag_of(image, ".sig"))
 
     message = violation(publisher, "v1", require("signature"))
@@ -215,7 +215,7 @@ def test_what_the_source_has_does_not_count_if_it_is_not_copied(publisher: Publi
     )
 
 
-def test_what_is_attached_in_the_destination_already_counts(publisher: Publisher, image: Image) -> None:
+def test_existing_referrers_in_the_destination_count(publisher: Publisher, image: Image) -> None:
     publisher.copy("v1", "1")
     sbom = artifact((b"packages", "application/spdx+json", {}), subject=image, kind="application/spdx+json")
     publisher.push(sbom, repository="acme/agent")
@@ -228,7 +228,7 @@ def test_what_is_attached_in_the_destination_already_counts(publisher: Publisher
         publisher.publish({"Digest": image.digest}, "4", **require("signature"))
 
 
-def test_a_tag_that_stays_counts_with_what_it_has_there(publisher: Publisher, image: Image) -> None:
+def test_a_referrer_tag_that_is_not_replaced_counts_with_its_content(publisher: Publisher, image: Image) -> None:
     """The tag in the destination has attestations that the source lacks, so it is not replaced."""
     publisher.push(artifact((dsse(SPDX), DSSE, {"predicateType": SPDX}), config=OCI_CONFIG), tag_of(image, ".att"))
     publisher.copy("v1", "1", IncludeReferrers="true")
@@ -241,7 +241,7 @@ def test_a_tag_that_stays_counts_with_what_it_has_there(publisher: Publisher, im
     publisher.copy("v1", "1", IncludeReferrers="true", **require("provenance"))
 
 
-def test_an_image_with_one_platform_has_it_on_itself(publisher: Publisher) -> None:
+def test_a_single_image_has_its_referrers_on_itself(publisher: Publisher) -> None:
     image = publisher.push(two_platforms().children[0], "v1")
     assert "lacks sbom" in violation(publisher, "v1", require("sbom", EachPlatform="true"))
     publisher.push(
@@ -258,7 +258,7 @@ def test_the_signature_of_an_sbom_does_not_sign_the_image(publisher: Publisher, 
     assert "lacks signature" in violation(publisher, "v1", require("signature", "sbom"), IncludeReferrers="true")
 
 
-def test_a_list_that_cannot_be_read_stops_the_release(publisher: Publisher, image: Image) -> None:
+def test_an_unreadable_list_stops_the_release(publisher: Publisher, image: Image) -> None:
     publisher.copy("v1", "1")
     publisher.sandbox.faults.add(Fault(operation="ListReferrers", status=503, times=None))
 
@@ -266,7 +266,7 @@ def test_a_list_that_cannot_be_read_stops_the_release(publisher: Publisher, imag
         publisher.publish({"Digest": image.digest}, "2", **require("sbom"))
 
 
-def test_a_rule_that_warns_uses_the_same_words(
+def test_a_warn_only_rule_has_the_same_message(
     publisher: Publisher, image: Image, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = violation(publisher, "v1", require("signature"))
@@ -277,7 +277,7 @@ def test_a_rule_that_warns_uses_the_same_words(
     assert publisher.pull("1") == image
 
 
-def test_an_index_of_too_many_platforms_cannot_be_checked(
+def test_an_index_with_too_many_platforms_cannot_be_checked(
     publisher: Publisher, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambda_handler.publish.attachments.IMAGES_MAX", 2)
@@ -289,7 +289,7 @@ def test_an_index_of_too_many_platforms_cannot_be_checked(
     assert len(image.children) == 2
 
 
-def test_attestations_are_read_with_a_limit(
+def test_limits_how_much_of_attestations_is_read(
     publisher: Publisher, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambda_handler.publish.attachments.ATTESTATION_MAX_BYTES", 100)

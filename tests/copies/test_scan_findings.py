@@ -1,4 +1,4 @@
-"""The scan findings of private ECR decide what may be released: real boto3, real sockets, each state of a scan."""
+"""The rule for scan findings of private ECR: real boto3, real sockets, each state of a scan."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEDIUM: Rule = {"MaxSeverity": "MEDIUM"}
 
 @dataclass
 class Gate:
-    """A private repository with an image of two platforms, and the rule that guards it."""
+    """A private repository with an image for two platforms, and the rule for its scan findings."""
 
     aws: SandboxProcess
     publisher: Publisher
@@ -90,7 +90,7 @@ def test_findings_above_the_limit_stop_the_release(gate: Gate, *, enhanced: bool
 
 @pytest.mark.parametrize("status", ["COMPLETE", "ACTIVE"])
 @pytest.mark.parametrize("enhanced", [False, True], ids=["basic", "enhanced"])
-def test_findings_within_the_limit_are_noted(
+def test_findings_within_the_limit_are_logged(
     gate: Gate, capsys: pytest.CaptureFixture[str], status: str, *, enhanced: bool
 ) -> None:
     gate.scanned(LOW, HIGH, status=status, enhanced=enhanced)
@@ -114,7 +114,7 @@ def test_each_platform_has_its_own_scan(gate: Gate) -> None:
     gate.release(Platforms=["linux/amd64"])
 
 
-def test_a_message_names_five_findings_of_many_pages(gate: Gate) -> None:
+def test_the_message_names_only_five_of_many_findings(gate: Gate) -> None:
     findings = [ScanFinding(name=f"CVE-2025-{number:04}", severity="HIGH") for number in range(250)]
     gate.scanned(*findings, LOW)
 
@@ -125,7 +125,7 @@ def test_a_message_names_five_findings_of_many_pages(gate: Gate) -> None:
     assert "; and 245 more; update" in violation
 
 
-def test_an_unrated_severity_counts_unless_it_is_allowed(gate: Gate) -> None:
+def test_an_undefined_severity_counts_unless_it_is_allowed(gate: Gate) -> None:
     gate.scanned(UNRATED, enhanced=True)
 
     (violation,) = gate.violations({"MaxSeverity": "HIGH"})
@@ -134,7 +134,7 @@ def test_an_unrated_severity_counts_unless_it_is_allowed(gate: Gate) -> None:
     gate.release({"MaxSeverity": "HIGH", "AllowUnrated": "true"})
 
 
-def test_only_what_can_be_fixed_counts_if_the_scan_says_so(gate: Gate) -> None:
+def test_can_count_only_fixable_findings_if_the_scan_states_it(gate: Gate) -> None:
     rule = {"MaxSeverity": "MEDIUM", "OnlyFixable": "true"}
     gate.scanned(
         HIGH, CRITICAL, ScanFinding(name="CVE-2025-0005", severity="HIGH", fix_available="PARTIAL"), enhanced=True
@@ -145,12 +145,12 @@ def test_only_what_can_be_fixed_counts_if_the_scan_says_so(gate: Gate) -> None:
     assert "(1 CRITICAL, 1 HIGH)" in violation
     assert "CVE-2025-0001" not in violation
     gate.scanned(HIGH)
-    assert "CVE-2025-0001" in gate.violations(rule)[0]  # a basic scan does not say
+    assert "CVE-2025-0001" in gate.violations(rule)[0]  # a basic scan does not state that
     gate.scanned(HIGH, enhanced=True)
     gate.release(rule)
 
 
-def test_what_inspector_suppresses_does_not_count(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+def test_findings_that_inspector_suppresses_do_not_count(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
     suppressed = ScanFinding(name="CVE-2025-0006", severity="CRITICAL", status="SUPPRESSED")
     closed = ScanFinding(name="CVE-2025-0007", severity="CRITICAL", status="CLOSED")
     gate.scanned(suppressed, closed, enhanced=True)
@@ -186,7 +186,7 @@ def test_an_ignored_finding_counts_again_after_its_date(gate: Gate, capsys: pyte
         "SCAN_NOT_FOUND",
     ],
 )
-def test_a_state_without_a_result_stops_the_release_unless_it_is_allowed(gate: Gate, state: str) -> None:
+def test_a_scan_without_a_result_stops_the_release_unless_it_is_allowed(gate: Gate, state: str) -> None:
     gate.scanned(status=state)
 
     violation, _ = gate.violations()
@@ -203,12 +203,12 @@ def test_a_state_without_a_result_stops_the_release_unless_it_is_allowed(gate: G
     [
         ("IN_PROGRESS",) * 5,
         ("SCAN_NOT_FOUND", "SCAN_NOT_FOUND", "PENDING", "IN_PROGRESS"),
-        # Seen: a continuous scan is active before its first result.
+        # As observed: a continuous scan is active before its first result.
         ("SCAN_NOT_FOUND", "ACTIVE", "ACTIVE"),
     ],
     ids=["basic", "enhanced", "continuous"],
 )
-def test_a_scan_under_way_is_waited_for(gate: Gate, before: tuple[str, ...]) -> None:
+def test_waits_for_a_scan_in_progress(gate: Gate, before: tuple[str, ...]) -> None:
     gate.scanned(HIGH, status="COMPLETE", before=before)
 
     (violation,) = gate.violations(image=IMAGE.children[0])
@@ -217,7 +217,7 @@ def test_a_scan_under_way_is_waited_for(gate: Gate, before: tuple[str, ...]) -> 
     assert gate.publisher.clock.slept == [5.0] * len(before)
 
 
-def test_half_of_the_time_is_left_for_copying(gate: Gate) -> None:
+def test_leaves_half_of_the_time_for_copying(gate: Gate) -> None:
     gate.scanned(status="IN_PROGRESS")
 
     with pytest.raises(UnavailableError, match="is not over: its status is IN_PROGRESS") as refused:
@@ -244,7 +244,7 @@ def test_an_old_scan_stops_the_release(gate: Gate, *, enhanced: bool) -> None:
     gate.release({**MEDIUM, "MaxAgeSeconds": "10800"})
 
 
-def test_a_source_without_private_images_is_refused(gate: Gate) -> None:
+def test_refuses_a_source_without_private_images(gate: Gate) -> None:
     image = gate.publisher.push(two_platforms("public"), "v1")
 
     with pytest.raises(RuleViolationError, match="no image of the source is in private ECR"):
@@ -254,7 +254,7 @@ def test_a_source_without_private_images_is_refused(gate: Gate) -> None:
     assert image != IMAGE
 
 
-def test_of_an_index_the_parts_in_private_ecr_are_checked(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checks_the_parts_of_an_index_that_are_in_private_ecr(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
     public = gate.publisher.push(two_platforms().children[1], "arm")
     gate.scanned(HIGH)
     parts = [
@@ -269,7 +269,7 @@ def test_of_an_index_the_parts_in_private_ecr_are_checked(gate: Gate, capsys: py
     assert "not from private ECR, so ScanFindings does not check them: linux/arm64/v8" in capsys.readouterr().out
 
 
-def test_warn_only_warns_in_the_same_words(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warn_only_rule_has_the_same_message(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
     gate.scanned(HIGH)
     (violation,) = gate.violations()
 
@@ -278,7 +278,7 @@ def test_warn_only_warns_in_the_same_words(gate: Gate, capsys: pytest.CaptureFix
     assert messages(capsys.readouterr().out, "WARNING") == [violation]
 
 
-def test_warn_only_also_warns_of_what_cannot_be_read(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warn_only_rule_also_warns_about_an_unreadable_scan(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
     gate.scanned(status="PENDING")
 
     gate.release(WarnOnly=["ScanFindings"])

@@ -1,4 +1,4 @@
-"""Sources that list more than they hold, say two things of one image, or call something else a signature."""
+"""Sources that list images they lack, contradict themselves, or tag something else like a signature."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def index_of(entries: list[dict[str, object]], *children: Image) -> Image:
 
 def as_docker_saves() -> tuple[Image, Image]:
     """
-    Make what a daemon with the containerd image store saves, and the one image of it that it holds.
+    Make a docker save of a daemon with the containerd image store, and the one image that it contains.
 
     The index is the publisher's, with two platforms and their attestations.
     """
@@ -75,7 +75,7 @@ def as_docker_saves() -> tuple[Image, Image]:
 NAMES = {CONTAINERD_NAME: "docker.io/library/agent:1.4", NAME: "1.4"}
 
 
-def test_of_a_docker_save_the_images_that_exist_are_published_and_others_reported(
+def test_publishes_the_existing_images_of_a_docker_save_and_reports_the_others(
     publisher: Publisher, bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, held = as_docker_saves()
@@ -89,7 +89,7 @@ def test_of_a_docker_save_the_images_that_exist_are_published_and_others_reporte
 
 
 @pytest.mark.parametrize("platforms", [["linux/amd64"], ["linux/amd64", "linux/amd64"]])
-def test_of_a_docker_save_the_platform_that_it_holds_can_be_asked_for(
+def test_can_request_the_platform_that_a_docker_save_contains(
     publisher: Publisher, bucket: Bucket, platforms: list[str]
 ) -> None:
     whole, held = as_docker_saves()
@@ -99,7 +99,7 @@ def test_of_a_docker_save_the_platform_that_it_holds_can_be_asked_for(
     assert publisher.pull("1").children == (held,)
 
 
-def test_a_platform_that_is_listed_and_not_held_cannot(publisher: Publisher, bucket: Bucket) -> None:
+def test_cannot_request_a_platform_that_is_only_listed(publisher: Publisher, bucket: Bucket) -> None:
     whole, _ = as_docker_saves()
 
     with pytest.raises(RuleViolationError, match="lists an image for linux/arm64, but does not have it"):
@@ -109,7 +109,7 @@ def test_a_platform_that_is_listed_and_not_held_cannot(publisher: Publisher, buc
 
 
 @pytest.mark.parametrize("which", ["index", "image"])
-def test_of_a_docker_save_both_index_and_image_can_be_named_by_digest(
+def test_can_select_both_index_and_image_of_a_docker_save_by_digest(
     publisher: Publisher, bucket: Bucket, which: str
 ) -> None:
     whole, held = as_docker_saves()
@@ -123,7 +123,7 @@ def test_of_a_docker_save_both_index_and_image_can_be_named_by_digest(
     assert pulled.children == (held,) if which == "index" else pulled == held
 
 
-def test_an_archive_that_holds_nothing_of_an_index_is_refused(publisher: Publisher, bucket: Bucket) -> None:
+def test_refuses_an_archive_that_has_no_image_of_its_index(publisher: Publisher, bucket: Bucket) -> None:
     whole, _ = as_docker_saves()
     empty = Image(manifest=whole.manifest, media_type=INDEX)
 
@@ -131,7 +131,7 @@ def test_an_archive_that_holds_nothing_of_an_index_is_refused(publisher: Publish
         publisher.publish(bucket.put("saved.tar", tar_of(layout_of((empty, NAMES)))), "1")
 
 
-def test_an_image_of_which_only_the_manifest_is_held_is_not_held(publisher: Publisher, bucket: Bucket) -> None:
+def test_an_image_without_its_layers_counts_as_missing(publisher: Publisher, bucket: Bucket) -> None:
     first, second = build_image({"a": b"1"}), build_image({"b": b"2"}, platforms=("linux/arm64",))
     shell = Image(manifest=second.manifest, media_type=second.media_type)
     whole = index_of([entry(first, "linux/amd64"), entry(second, "linux/arm64")], first, shell)
@@ -143,10 +143,10 @@ def test_an_image_of_which_only_the_manifest_is_held_is_not_held(publisher: Publ
 
 
 @pytest.mark.parametrize("manifests", [b"null", b"[]"])
-def test_a_docker_save_whose_layout_lists_nothing_is_read_by_its_own_list(
+def test_reads_the_docker_manifest_if_the_layout_is_empty(
     publisher: Publisher, bucket: Bucket, manifests: bytes
 ) -> None:
-    """Docker 25.0.0, asked for an image by digest, lists nothing in the layout (moby/moby#47210)."""
+    """If an image is saved by digest, Docker 25.0.0 lists nothing in the layout (moby/moby#47210)."""
     index = b'{"schemaVersion": 2, "mediaType": "%s", "manifests": %s}' % (INDEX.encode(), manifests)
     files = {"oci-layout": LAYOUT, "index.json": index, **saved(tar_of({"a": b"1"}))}
 
@@ -155,7 +155,7 @@ def test_a_docker_save_whose_layout_lists_nothing_is_read_by_its_own_list(
     assert len(publisher.pull("1").blobs) == 2
 
 
-def test_a_registry_that_mirrors_a_part_gives_that_part(publisher: Publisher, upstream: UpstreamRegistry) -> None:
+def test_publishes_the_mirrored_part_of_an_index_by_tag(publisher: Publisher, upstream: UpstreamRegistry) -> None:
     whole, held = as_docker_saves()
     upstream.push(whole, "1")
 
@@ -164,7 +164,7 @@ def test_a_registry_that_mirrors_a_part_gives_that_part(publisher: Publisher, up
     assert publisher.pull("1").children == (held,)
 
 
-def test_but_not_under_the_digest_of_the_whole(publisher: Publisher, upstream: UpstreamRegistry) -> None:
+def test_refuses_the_mirrored_part_of_an_index_by_digest(publisher: Publisher, upstream: UpstreamRegistry) -> None:
     whole, held = as_docker_saves()
     upstream.push(whole)
     reference = f"{upstream.host}/team/app@{whole.digest}"
@@ -180,7 +180,7 @@ def test_but_not_under_the_digest_of_the_whole(publisher: Publisher, upstream: U
 
 
 def out_of_order() -> Image:
-    """An image as Docker 25.0.0 saved it: layers that are not compressed, in another order than the config's."""
+    """Return an image as Docker 25.0.0 saved it: uncompressed layers, in another order than in the config."""
     layers = [tar_of({name: name.encode()}) for name in "abc"]
     config = json.dumps(
         {
@@ -204,7 +204,7 @@ def out_of_order() -> Image:
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_an_archive_that_contradicts_itself_is_refused(
+def test_refuses_an_archive_that_contradicts_itself(
     publisher: Publisher,
     bucket: Bucket,
     inside: bool,  # noqa: FBT001 - a table
@@ -219,10 +219,10 @@ def test_an_archive_that_contradicts_itself_is_refused(
     assert publisher.is_empty()
 
 
-def test_a_registry_that_answers_a_tag_like_a_digest_with_the_image_has_no_referrers(
+def test_ignores_referrer_tags_that_resolve_to_the_image_itself(
     publisher: Publisher, upstream: UpstreamRegistry
 ) -> None:
-    """As GitLab's does: no bogus tags are published."""
+    """GitLab's registry resolves them so. No bogus tags are published."""
     image = upstream.push(two_platforms(), "1")
     for each in (image, *image.children):
         for suffix in ("", ".sig", ".att", ".sbom"):
@@ -234,7 +234,7 @@ def test_a_registry_that_answers_a_tag_like_a_digest_with_the_image_has_no_refer
 
 
 @pytest.mark.parametrize("what", ["another image", "another index", "a manifest", "a Docker list", "others' referrers"])
-def test_the_tag_of_a_list_of_referrers_counts_only_with_such_a_list(
+def test_a_referrers_tag_counts_only_if_it_is_a_list_of_referrers(
     publisher: Publisher, upstream: UpstreamRegistry, what: str
 ) -> None:
     image = upstream.push(two_platforms(), "1")
@@ -259,9 +259,7 @@ def test_the_tag_of_a_list_of_referrers_counts_only_with_such_a_list(
     assert resolve_tags(publisher.sandbox, "acme/agent") == {"1": image.digest}
 
 
-def test_of_a_mixed_list_what_refers_to_the_image_comes_along_without_the_tag(
-    publisher: Publisher, upstream: UpstreamRegistry
-) -> None:
+def test_copies_the_referrers_of_a_mixed_list_without_its_tag(publisher: Publisher, upstream: UpstreamRegistry) -> None:
     image = upstream.push(two_platforms(), "1")
     signature = artifact("signature", b"1", subject=image)
     upstream.push(list_of(signature, build_image({"other": b"image"})), tag_of(image))
@@ -273,7 +271,7 @@ def test_of_a_mixed_list_what_refers_to_the_image_comes_along_without_the_tag(
 
 
 @pytest.mark.parametrize("suffix", [".sig", ".att", ".sbom"])
-def test_the_tag_of_a_signature_counts_only_with_a_manifest(
+def test_a_signature_tag_counts_only_if_it_is_a_manifest(
     publisher: Publisher, upstream: UpstreamRegistry, suffix: str
 ) -> None:
     image = upstream.push(two_platforms(), "1")
@@ -284,7 +282,7 @@ def test_the_tag_of_a_signature_counts_only_with_a_manifest(
     assert resolve_tags(publisher.sandbox, "acme/agent") == {"1": image.digest}
 
 
-def test_tags_of_referrers_are_in_the_plan(publisher: Publisher, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_has_the_tags_of_referrers(publisher: Publisher, capsys: pytest.CaptureFixture[str]) -> None:
     image = publisher.push(two_platforms(), "v1")
     publisher.push(artifact("signature", b"1"), tag_of(image, ".sig"))
 
@@ -308,7 +306,7 @@ def test_tags_of_referrers_are_in_the_plan(publisher: Publisher, capsys: pytest.
         ("/referrers/{root}", 503, UnavailableError, "registry {host} returned 503 ({host}/team/app@{root})"),
     ],
 )
-def test_an_error_names_the_child_and_its_parent(
+def test_the_error_names_the_child_and_its_parent(
     publisher: Publisher, upstream: UpstreamRegistry, path: str, status: int, error: type[ImageError], said: str
 ) -> None:
     image = upstream.push(two_platforms(), "1")
@@ -349,7 +347,7 @@ def test_an_error_names_the_child_and_its_parent(
         ),
     ],
 )
-def test_a_key_that_clients_read_differently_is_refused(
+def test_refuses_a_key_that_clients_read_differently(
     publisher: Publisher, upstream: UpstreamRegistry, old: bytes, new: bytes, said: str
 ) -> None:
     content = two_platforms().manifest.replace(old, new, 1)
@@ -360,9 +358,7 @@ def test_a_key_that_clients_read_differently_is_refused(
         publisher.publish({"Image": {"Reference": f"{upstream.host}/team/app:1"}}, "1")
 
 
-def test_a_key_that_is_there_twice_with_one_value_changes_nothing(
-    publisher: Publisher, upstream: UpstreamRegistry
-) -> None:
+def test_accepts_a_duplicate_key_with_the_same_value(publisher: Publisher, upstream: UpstreamRegistry) -> None:
     image = upstream.push(two_platforms(), "1")
     twice = Image(
         manifest=image.manifest.replace(b'"schemaVersion"', b'"schemaVersion": 2, "schemaVersion"', 1),

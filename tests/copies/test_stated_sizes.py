@@ -40,7 +40,7 @@ def truncated(files: Files, one: str, _: str) -> Files:
 
 
 @pytest.mark.parametrize("spoil", [swapped, truncated])
-def test_docker_save_over_layers_that_the_destination_has(
+def test_checks_sizes_in_a_docker_save_even_if_the_destination_has_the_layers(
     publisher: Publisher, bucket: Bucket, spoil: Callable[[Files, str, str], Files]
 ) -> None:
     good = saved(layer(20_000), layer(40_000))
@@ -52,7 +52,7 @@ def test_docker_save_over_layers_that_the_destination_has(
 
 
 @pytest.mark.parametrize(("compress", "name"), [(lzma.compress, "xz"), (lambda _: b"BZh9", "bzip2")])
-def test_a_layer_with_a_compression_that_images_do_not_have(
+def test_refuses_a_layer_with_an_unsupported_compression(
     publisher: Publisher, bucket: Bucket, compress: Callable[[bytes], bytes], name: str
 ) -> None:
     files = saved(layer(2_000))
@@ -62,7 +62,7 @@ def test_a_layer_with_a_compression_that_images_do_not_have(
         publisher.publish(bucket.put("image.tar", tar_of({**files, path: compress(files[path])})), "1")
 
 
-def test_a_registry_over_layers_that_the_destination_has(publisher: Publisher) -> None:
+def test_checks_sizes_from_a_registry_even_if_the_destination_has_the_layers(publisher: Publisher) -> None:
     good = publisher.push(build_image({"etc/text": b"text" * 99}), "good")
     publisher.copy("good", "0")
     publisher.push(longer(good), "bad")
@@ -72,7 +72,7 @@ def test_a_registry_over_layers_that_the_destination_has(publisher: Publisher) -
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["wrong first", "wrong last"])
-def test_two_children_that_state_different_sizes(publisher: Publisher, *, first: bool) -> None:
+def test_refuses_two_children_that_state_different_sizes(publisher: Publisher, *, first: bool) -> None:
     good = build_image({"etc/text": b"text" * 99})
     children = [longer(good), good] if first else [good, longer(good)]
     platforms = ("linux/amd64", "linux/arm64")

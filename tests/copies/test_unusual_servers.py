@@ -1,4 +1,4 @@
-"""Servers that behave unusually, and that container tools nevertheless read."""
+"""Servers that behave unusually, but that container tools can read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def publish(publisher: Publisher, upstream: UpstreamRegistry, **properties: obje
 
 
 @pytest.mark.parametrize("status", [405, 501, 500])
-def test_a_server_without_head(publisher: Publisher, upstream: UpstreamRegistry, status: int) -> None:
+def test_reads_from_a_server_without_head(publisher: Publisher, upstream: UpstreamRegistry, status: int) -> None:
     def behave(request: Request) -> bool:
         if request.command == "HEAD":
             send(request, status)
@@ -48,7 +48,7 @@ def test_a_server_without_head(publisher: Publisher, upstream: UpstreamRegistry,
 
 
 @pytest.mark.parametrize("position", [0, 1], ids=["config", "layer"])
-def test_a_blob_with_an_encoding_that_nobody_asked_for(
+def test_decodes_a_blob_with_an_unrequested_encoding(
     publisher: Publisher, upstream: UpstreamRegistry, position: int
 ) -> None:
     manifest = json.loads(BIG.manifest)
@@ -61,7 +61,7 @@ def test_a_blob_with_an_encoding_that_nobody_asked_for(
         ranges.append(request.headers.get("Range"))
         content = gzip.compress(BIG.blobs[wanted])
         if len(ranges) == 1 and position:
-            # The connection is lost within the layer.
+            # The connection breaks within the layer.
             head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(content)}\r\n\r\n"
             request.wfile.write(head.encode() + content[:150_000])
             request.close_connection = True
@@ -78,7 +78,9 @@ def test_a_blob_with_an_encoding_that_nobody_asked_for(
     assert publish(publisher, upstream) == BIG
 
 
-def test_a_header_that_describes_the_layer_itself(publisher: Publisher, upstream: UpstreamRegistry) -> None:
+def test_ignores_an_encoding_header_that_describes_the_layer_itself(
+    publisher: Publisher, upstream: UpstreamRegistry
+) -> None:
     def behave(request: Request) -> bool:
         digest = request.path.rpartition("/")[2]
         if "/blobs/" in request.path:
@@ -91,7 +93,9 @@ def test_a_header_that_describes_the_layer_itself(publisher: Publisher, upstream
 
 
 @pytest.mark.parametrize("status", [206, 400, 403, 404, 406, 412, 416, 500, 501, 503])
-def test_a_resumed_download_that_begins_again(publisher: Publisher, upstream: UpstreamRegistry, status: int) -> None:
+def test_handles_a_resumed_download_that_starts_again(
+    publisher: Publisher, upstream: UpstreamRegistry, status: int
+) -> None:
     digest = max(BIG.blobs, key=lambda each: len(BIG.blobs[each]))
     content, sent = BIG.blobs[digest], []
 
@@ -115,7 +119,7 @@ def test_a_resumed_download_that_begins_again(publisher: Publisher, upstream: Up
 
 
 @pytest.mark.parametrize("stray", [artifact("signature", b"9"), build_image({"etc/x": b"other"})])
-def test_an_entry_of_the_referrers_api_that_refers_to_nothing(
+def test_ignores_an_entry_of_the_referrers_api_without_a_subject(
     publisher: Publisher, upstream: UpstreamRegistry, stray: Image
 ) -> None:
     upstream.push(stray)
@@ -134,7 +138,9 @@ def test_an_entry_of_the_referrers_api_that_refers_to_nothing(
     assert digests(publisher) == {BIG.digest}
 
 
-def test_a_registry_that_resolves_each_tag_to_an_image(publisher: Publisher, upstream: UpstreamRegistry) -> None:
+def test_ignores_referrer_tags_of_a_registry_that_resolves_every_tag(
+    publisher: Publisher, upstream: UpstreamRegistry
+) -> None:
     other = upstream.push(build_image({"etc/x": b"other"}))
 
     def behave(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""Errors have what the registry says, and name the host that responded, the manifest and the blob."""
+"""Errors contain the message of the registry, and name the host that responded, the manifest and the blob."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def source(upstream: UpstreamRegistry, **more: str) -> Mapping[str, object]:
 
 
 def answering(path: str, answer: Callable[[Request], object]) -> Callable[[Request], bool]:
-    """Return a behaviour that answers requests with *path* in their path."""
+    """Return a behavior that responds to requests with *path* in their path."""
 
     def behave(request: Request) -> bool:
         if path not in request.path:
@@ -63,7 +63,7 @@ def answering(path: str, answer: Callable[[Request], object]) -> Callable[[Reque
         (451, "not available in your country"),
     ],
 )
-def test_the_message_of_a_registry(
+def test_the_error_has_the_message_of_a_registry(
     publisher: Publisher, upstream: UpstreamRegistry, path: str, status: int, said: str
 ) -> None:
     body = json.dumps({"errors": [{"code": "DENIED", "message": said}]}).encode()
@@ -80,7 +80,7 @@ def test_the_message_of_a_registry(
         {"errors": [{"code": "UNAUTHORIZED", "message": "incorrect username or password"}]},
     ],
 )
-def test_the_message_of_a_token_endpoint(
+def test_the_error_has_the_message_of_a_token_endpoint(
     publisher: Publisher, upstream: UpstreamRegistry, body: Mapping[str, object]
 ) -> None:
     def behave(request: Request) -> bool:
@@ -94,7 +94,7 @@ def test_the_message_of_a_token_endpoint(
     assert "returned 401: incorrect username or password" in error(publisher, source(upstream))
 
 
-def test_a_secret_that_was_refused_before_an_anonymous_404(
+def test_the_error_names_a_refused_secret_before_an_anonymous_404(
     publisher: Publisher, upstream: UpstreamRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = {"SecretString": '{"username": "me", "password": "expired-password"}'}
@@ -127,7 +127,7 @@ def test_a_secret_that_was_refused_before_an_anonymous_404(
 
 @pytest.mark.parametrize("path", ["/manifests/", "/blobs/"])
 @pytest.mark.parametrize("status", [404, 429, 412, 403])
-def test_the_host_that_a_redirect_led_to(
+def test_the_error_names_the_host_that_a_redirect_led_to(
     publisher: Publisher, upstream: UpstreamRegistry, path: str, status: int
 ) -> None:
     with web_server() as other:
@@ -139,7 +139,7 @@ def test_the_host_that_a_redirect_led_to(
     assert f"{other.host}, to which registry {upstream.host} redirects, returned {status}" in told
 
 
-def test_a_missing_blob_names_its_manifest(publisher: Publisher, upstream: UpstreamRegistry) -> None:
+def test_the_error_for_a_missing_blob_names_its_manifest(publisher: Publisher, upstream: UpstreamRegistry) -> None:
     child = IMAGE.children[1]
     config = json.loads(child.manifest)["config"]["digest"]
     upstream.behaviour = answering(config, lambda request: send(request, 404))
@@ -147,7 +147,7 @@ def test_a_missing_blob_names_its_manifest(publisher: Publisher, upstream: Upstr
     assert f"a blob of {child.digest}" in error(publisher, source(upstream))
 
 
-def test_a_corrupt_blob_names_its_repository(publisher: Publisher, upstream: UpstreamRegistry) -> None:
+def test_the_error_for_a_corrupt_blob_names_its_repository(publisher: Publisher, upstream: UpstreamRegistry) -> None:
     def corrupt(request: Request) -> None:
         send(request, 200, b"x" * len(upstream.blobs[request.path.rpartition("/")[2]]))
 
@@ -157,7 +157,7 @@ def test_a_corrupt_blob_names_its_repository(publisher: Publisher, upstream: Ups
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
-def test_the_tag_of_a_signature_that_cannot_be_read(
+def test_the_error_names_the_tag_of_an_unreadable_signature(
     publisher: Publisher, upstream: UpstreamRegistry, status: int
 ) -> None:
     upstream.behaviour = answering("/manifests/sha256-", lambda request: send(request, status))
@@ -165,7 +165,7 @@ def test_the_tag_of_a_signature_that_cannot_be_read(
     assert f"{upstream.host}/team/app:sha256-" in error(publisher, source(upstream), IncludeReferrers="true")
 
 
-def test_a_corrupt_layer_of_an_archive_names_it(publisher: Publisher, bucket: Bucket) -> None:
+def test_the_error_for_a_corrupt_layer_names_the_archive(publisher: Publisher, bucket: Bucket) -> None:
     files = saved(tar_of({"x": b"content" * 999}))
     (path,) = (name for name in files if name.endswith("layer.tar"))
     files[path] = files[path][:-100] + b"y" * 100
@@ -173,7 +173,7 @@ def test_a_corrupt_layer_of_an_archive_names_it(publisher: Publisher, bucket: Bu
     assert "image.tar" in error(publisher, bucket.put("image.tar", tar_of(files)))
 
 
-def test_a_corrupt_manifest_of_a_layout_names_it(publisher: Publisher, bucket: Bucket) -> None:
+def test_the_error_for_a_corrupt_manifest_names_the_layout(publisher: Publisher, bucket: Bucket) -> None:
     image = build_image({"x": b"1"})
     files = layout_of((image, {}))
     path = f"blobs/sha256/{image.digest[7:]}"
@@ -191,7 +191,7 @@ def test_a_corrupt_manifest_of_a_layout_names_it(publisher: Publisher, bucket: B
     ],
     ids=["next page", "query of a realm", "password in a realm"],
 )
-def test_no_address_with_a_secret_is_shown(
+def test_no_error_shows_a_url_with_a_secret(
     publisher: Publisher,
     upstream: UpstreamRegistry,
     headers: Mapping[str, str],

@@ -32,7 +32,7 @@ def guarded(challenge: str, **more: Any) -> Arrange:
 
 
 def redirected(status: int, *, path: str = "/manifests/", guest: bool = False) -> Arrange:
-    """Send who asks for a path of the first registry to the second."""
+    """Redirect requests for a path of the first registry to the second."""
 
     def arrange(stage: Stage) -> None:
         stage.registry.push(IMAGE, "1")
@@ -71,7 +71,7 @@ def after(interim: bytes) -> Arrange:
 
 
 def typed(kind: str, *, strip: bool = False) -> Arrange:
-    """Serve manifests with another content type, and perhaps without one of their own."""
+    """Serve manifests with another content type, and optionally without a mediaType."""
 
     def arrange(stage: Stage) -> None:
         stage.registry.push(IMAGE, "1")
@@ -87,7 +87,7 @@ def typed(kind: str, *, strip: bool = False) -> Arrange:
 
 
 def compressed(stage: Stage) -> None:
-    """Serve manifests as a static file server does that stores them compressed."""
+    """Serve manifests like a static file server that stores them compressed."""
     stage.registry.push(IMAGE, "1")
 
     def behaviour(request: BaseHTTPRequestHandler) -> bool:
@@ -117,7 +117,7 @@ def compressed_config(stage: Stage) -> None:
 
 
 def two_sizes() -> Image:
-    """Two images that state different sizes for the same layer."""
+    """Push two images that state different sizes for the same layer."""
     one = _single()
     manifest = json.loads(one.manifest)
     manifest["layers"][0]["size"] += 7
@@ -139,7 +139,7 @@ LARGE = build_image({"etc/noise": bytes((7 * n * n + n // 251) % 256 for n in ra
 
 
 def breaking(answer_range: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Arrange:
-    """Break the first download of each blob off in the middle, and respond to ranges by a function."""
+    """Break the first download of each blob in the middle, and respond to ranges with a function."""
 
     def arrange(stage: Stage) -> None:
         stage.registry.push(LARGE, "1")
@@ -182,7 +182,7 @@ def any_range(request: BaseHTTPRequestHandler, content: bytes) -> None:
 
 
 def referring(respond: Callable[[Stage, BaseHTTPRequestHandler, Sequence[Mapping[str, Any]]], None]) -> Arrange:
-    """List two signatures by a function."""
+    """List two signatures with a function."""
 
     def arrange(stage: Stage) -> None:
         image = stage.registry.push(_single(), "1")

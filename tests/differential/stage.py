@@ -1,4 +1,4 @@
-"""What a case is played on: two registries on this machine, or a file; and what came of it."""
+"""The environment of a case: two registries on this machine or a file, and the result."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ READ, REFUSED, NONE = "read", "refused", "none"
 @dataclass
 class Stage:
     """
-    Two registries, of which the first is asked, and a folder for files.
+    Two registries, the first of which receives the requests, and a folder for files.
 
     Attributes:
-        archive: The file that is given instead, once there is one.
-        signatures: Digests of what refers to the image.
+        archive: The file to publish instead, if there is one.
+        signatures: Digests of the referrers of the image.
     """
 
     registry: UpstreamRegistry
@@ -51,7 +51,7 @@ class Stage:
 
     @property
     def leaked(self) -> bool:
-        """Whether the other host was sent the password, or the first one's token."""
+        """Whether the other host received the password or the token of the first host."""
         secrets = {BASIC, "Bearer t"}
         return any(each.authorization in secrets for each in self.other.server.asked)
 
@@ -62,12 +62,12 @@ class Case:
     A row of the table.
 
     Attributes:
-        name: In the words of the page.
-        arrange: Sets the stage.
-        login: Whether there are credentials for the registry.
-        lists: Whether what refers to the image is listed, instead of the image read.
-        secret: What our secret says beside them; ``{other}`` stands for the other host.
-        reason: Why ours differs from all others, where it does.
+        name: The name on the page.
+        arrange: Prepares the registries or the file.
+        login: Whether the registry has credentials.
+        lists: Whether referrers are listed, instead of reading the image.
+        secret: Further fields of our secret; ``{other}`` stands for the other host.
+        reason: Why ours differs from all others, if it does.
     """
 
     name: str
@@ -85,10 +85,10 @@ class Guard:
 
     Attributes:
         challenge: What the registry asks for; ``{url}`` and ``{other}`` are the two hosts.
-        hidden: The status for who has no token.
-        open_to_all: Whether an anonymous token will do.
-        token: What it gives.
-        takes_get: Whether the token endpoint takes queries, and not only forms.
+        hidden: The status of a response without a token.
+        open_to_all: Whether an anonymous token is enough.
+        token: The token that it issues.
+        takes_get: Whether the token endpoint accepts queries, and not only forms.
     """
 
     stage: Stage
@@ -113,7 +113,7 @@ class Guard:
         return True
 
     def give_token(self, request: BaseHTTPRequestHandler) -> None:
-        """Give a token to who knows the password, and asks for this repository, if that is asked for."""
+        """Issue a token if the password and, if required, the requested repository are right."""
         asked = unquote(request.path.partition("?")[2])
         if request.command == "POST":
             asked = unquote(self.stage.registry.server.asked[-1].form)
@@ -130,7 +130,7 @@ class Guard:
 
 @contextmanager
 def staged(case: Case, folder: Path) -> Iterator[Stage]:
-    """Set the stage for a case."""
+    """Run the environment of a case."""
     with upstream_registry() as registry, upstream_registry() as other:
         stage = Stage(registry, other, folder)
         case.arrange(stage)

@@ -1,4 +1,4 @@
-"""Play every case, with our handler and with every tool, and write the table: ``make differential-table``."""
+"""Run every case with our handler and with every tool, and write the table: ``make differential-table``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("case", OURS, *PEERS, "why cdk-ecrpublic differs")
 
 @contextmanager
 def playing() -> Iterator[tuple[Sandbox, Handler]]:
-    """Start a sandbox to publish to, and what else our handler needs; sets the environment."""
+    """Start a sandbox to publish to and the other services of our handler, and set the environment."""
     with Sandbox() as sandbox, control_plane() as plane:
         os.environ.update(sandbox.environment() | plane.environment())
         with handler("acme/agent") as ours:
@@ -31,7 +31,7 @@ def playing() -> Iterator[tuple[Sandbox, Handler]]:
 
 
 def ours(case: Case, sandbox: Sandbox, play: Handler, folder: Path) -> str:
-    """Play a case with our handler."""
+    """Run a case with our handler."""
     sandbox.reset()
     sandbox.client("ecr-public").create_repository(repositoryName="acme/agent")
     with staged(case, empty(folder)) as stage:
@@ -39,19 +39,19 @@ def ours(case: Case, sandbox: Sandbox, play: Handler, folder: Path) -> str:
 
 
 def theirs(case: Case, name: str, folder: Path) -> str:
-    """Play a case with another tool."""
+    """Run a case with another tool."""
     with staged(case, empty(folder)) as stage:
         return PEERS[name](case, stage)
 
 
 def differs(found: str, others: Mapping[str, str]) -> bool:
-    """Whether our outcome is another than that of every tool that has one."""
+    """Whether our result differs from that of every tool that has one."""
     kinds = {kind(each) for each in others.values() if each != NONE}
     return bool(kinds) and kind(found) not in kinds
 
 
 def kind(found: str) -> str:
-    """Return an outcome without its details, such as the reason of a refusal."""
+    """Return a result without details such as the reason of a refusal."""
     return REFUSED if found.startswith(REFUSED) else found.partition(",")[0].removesuffix(" in part")
 
 
@@ -69,7 +69,7 @@ def documented() -> dict[tuple[str, str], dict[str, str]]:
 
 
 def main() -> int:
-    """Play every case, and write what it came to."""
+    """Run every case, and write its result."""
     if absent := missing():
         sys.stderr.write(f"not installed: {', '.join(absent)} (tests/peers/install)\n")
         return 1

@@ -1,4 +1,4 @@
-"""The table of other registries is what happens, and where ours differs from all tools, it says why."""
+"""The table of other registries matches the results, and explains where ours differs from all tools."""
 
 from __future__ import annotations
 
@@ -31,14 +31,12 @@ def play() -> Iterator[tuple[Sandbox, Handler]]:
         os.environ.update(before)
 
 
-def test_every_case_has_its_row_and_no_row_is_left_over() -> None:
+def test_every_case_has_a_row_and_every_row_has_a_case() -> None:
     assert list(DOCUMENTED) == [(heading, case.name) for heading, cases in CASES.items() for case in cases]
 
 
 @pytest.mark.parametrize(("heading", "case"), EVERY)
-def test_our_handler_does_what_the_table_says(
-    heading: str, case: Case, play: tuple[Sandbox, Handler], tmp_path: Path
-) -> None:
+def test_our_handler_matches_the_table(heading: str, case: Case, play: tuple[Sandbox, Handler], tmp_path: Path) -> None:
     assert ours(case, *play, tmp_path / "ours") == DOCUMENTED[heading, case.name][OURS]
 
 
@@ -46,14 +44,14 @@ def test_our_handler_does_what_the_table_says(
 @pytest.mark.skipif(bool(missing()), reason=f"not installed: {', '.join(missing())} (tests/peers/install)")
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.parametrize("heading", CASES)
-def test_other_tools_do_what_the_table_says(heading: str, name: str, tmp_path: Path) -> None:
+def test_other_tools_match_the_table(heading: str, name: str, tmp_path: Path) -> None:
     found = {case.name: theirs(case, name, tmp_path / str(number)) for number, case in enumerate(CASES[heading])}
 
     assert found == {case.name: DOCUMENTED[heading, case.name][name] for case in CASES[heading]}
 
 
 @pytest.mark.parametrize(("heading", "case"), EVERY)
-def test_where_ours_differs_from_all_the_table_says_why(heading: str, case: Case) -> None:
+def test_the_table_explains_where_ours_differs_from_all_tools(heading: str, case: Case) -> None:
     row = DOCUMENTED[heading, case.name]
 
     assert row["why cdk-ecrpublic differs"] == case.reason

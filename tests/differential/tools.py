@@ -1,4 +1,4 @@
-"""How each tool, and our handler, is asked for what a case gives."""
+"""The commands of each tool, and the requests to our handler, for a case."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ Outcome = Callable[[Case, Stage], str]
 
 
 def environment(stage: Stage) -> Mapping[str, str]:
-    """Keep the configuration of every tool in the folder of the case."""
+    """Return environment variables that keep the configuration of every tool in the folder of the case."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "REGCTL_"))}
     return {**kept, "HOME": str(stage.folder), "DOCKER_CONFIG": str(stage.folder), "XDG_RUNTIME_DIR": str(stage.folder)}
 
 
 def configure(case: Case, stage: Stage) -> None:
-    """Write the configuration of those tools that take no arguments for it."""
+    """Write the configuration of tools that have no options for it."""
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     auths = {stage.registry.host: {"auth": login}} if case.login else {}
     (stage.folder / "config.json").write_text(json.dumps({"auths": auths}))
@@ -62,7 +62,7 @@ def run(stage: Stage, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def outcome(case: Case, stage: Stage, command: list[str] | None) -> str:
-    """Run a tool, and say what came of it; None: it has no command for that."""
+    """Run a tool, and return its result, which is ``none`` if it has no command for that."""
     if command is None:
         return NONE
     configure(case, stage)
@@ -140,7 +140,7 @@ class Handler:
     Our handler, which publishes into ``acme/agent`` of a sandbox.
 
     Attributes:
-        uri: Where that is.
+        uri: The URI of that repository.
         secrets: A Secrets Manager with one secret, and an S3 with one object.
     """
 
@@ -198,7 +198,7 @@ def _tell(request: BaseHTTPRequestHandler, secret: str) -> None:
 
 
 def _give(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    """Give an object, or a part of it, as S3 does."""
+    """Send an object, or a part of it, as S3 does."""
     headers = {"ETag": '"1"', "Accept_Ranges": "bytes"}
     if "Range" not in request.headers:
         send(request, 200, content, "application/x-tar", **headers)
@@ -214,7 +214,7 @@ def _give(request: BaseHTTPRequestHandler, content: bytes) -> None:
 
 @contextlib.contextmanager
 def handler(uri: str) -> Iterator[Handler]:
-    """Start the other services that the handler needs besides the sandbox, and set the environment."""
+    """Start the services that the handler needs in addition to the sandbox, and set the environment."""
     with web_server() as secrets, web_server() as s3:
         os.environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = secrets.url
         os.environ["AWS_ENDPOINT_URL_S3"] = s3.url
@@ -222,6 +222,6 @@ def handler(uri: str) -> Iterator[Handler]:
 
 
 def empty(folder: Path) -> Path:
-    """Make a folder of its own for each tool."""
+    """Create a separate folder for each tool."""
     folder.mkdir(parents=True)
     return folder

@@ -1,4 +1,4 @@
-"""The pages that people read, and the fenced snippets in them."""
+"""The pages of the documentation, and the fenced snippets in them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Snippet:
     One fenced snippet.
 
     Attributes:
-        page: Relative to the checkout.
-        line: Of its fence, from 1.
-        title: The file that it is, if it is one.
+        page: The path of the page, relative to the checkout.
+        line: The line number of its fence, from 1.
+        title: The name of the file that it shows, if any.
     """
 
     page: str
@@ -39,7 +39,7 @@ class Snippet:
 
     @property
     def whole(self) -> str:
-        """Its text with the digests that a page cuts short, ``sha256:9f2c…``, at full length."""
+        """Its text, in which shortened digests such as ``sha256:9f2c…`` have their full length."""
         return re.sub(r"sha256:([0-9a-f]*)…", lambda found: f"sha256:{found[1]:0<64}", self.body)
 
 
@@ -49,7 +49,7 @@ def pages() -> list[Path]:
 
 
 def snippets(*languages: str, page: str | None = None) -> list[Snippet]:
-    """List the snippets of all pages or one, of all languages or some."""
+    """List the snippets of all pages or of one, in all languages or in some."""
     found = [snippet for path in pages() for snippet in read(path)]
     return [
         snippet

@@ -1,4 +1,4 @@
-"""Command lines in pages, taken apart, and checked by the parsers of those who take them."""
+"""Command lines in pages, checked by the parsers of their commands."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def check(command: Sequence[str]) -> None:
 
 
 def _check_own(arguments: list[str]) -> None:
-    """Parse as the command itself does; it is not run."""
+    """Parse as the command itself does, without running it."""
     try:
         with click.Context(cli, info_name="cdk-ecrpublic") as context:
             name, command, rest = cli.resolve_command(context, arguments)
@@ -117,9 +117,9 @@ def _check_make(arguments: list[str]) -> None:
 
 def _check_pip(arguments: list[str]) -> None:
     """
-    Check that what is installed exists.
+    Check that the installed package and its extras exist.
 
-    The package is not on an index. Its name works only with an extra, where the wheel is installed already.
+    The package is not on an index, so its name works only with an extra and only if the wheel is already installed.
     """
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = set(project["optional-dependencies"])
@@ -130,7 +130,7 @@ def _check_pip(arguments: list[str]) -> None:
 
 
 def _check_aws(arguments: list[str]) -> None:
-    """Compare with the API's own model, from which the AWS CLI makes its commands."""
+    """Compare with the model of the API, from which the AWS CLI derives its commands."""
     service, action, *rest = arguments
     if action in {"get-login-password", "wait"}:
         return

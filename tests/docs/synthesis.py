@@ -1,4 +1,4 @@
-"""Python snippets of pages: each is run, in a stack if it has no app of its own, and its app is synthesized."""
+"""Run Python snippets of pages, in a stack if they have no app, and synthesize their apps."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ GIVEN: Mapping[str, Callable[[Stack], object]] = {
 
 
 def write_files(snippet: Snippet, folder: Path) -> None:
-    """Write what a snippet may name: the files above, those of its own page, and images that a build left."""
+    """Write the files that a snippet may use: those above, those of its page, and the images of a build."""
     for name, content in FILES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def synthesize(snippet: Snippet, folder: Path) -> Template | None:
     Returns:
         The stack's template; None if the snippet has an app of its own.
     """
-    # jsii looks for an asset where Node was started.
+    # jsii looks for an asset in the folder where Node was started.
     tree = ast.parse(snippet.whole.replace('directory="agent"', f"directory={str(folder / 'agent')!r}"))
     app = App()
     environment = Environment(account="123456789012", region="us-east-1")

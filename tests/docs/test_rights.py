@@ -1,4 +1,4 @@
-"""The policies on the page about rights: what the constructs grant, and what the commands call."""
+"""The policies on the page about rights match the grants of constructs and the calls of commands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def actions(statement: dict[str, Any]) -> set[str]:
     return {named} if isinstance(named, str) else set(named)
 
 
-def test_the_policy_of_the_build_is_what_grant_push_renders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_policy_of_the_build_equals_that_of_grant_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (role,) = snippets("python", page=PAGE)
     write_files(role, tmp_path)
@@ -58,13 +58,13 @@ def test_the_policy_of_the_review_has_the_actions_that_its_page_lists() -> None:
     assert set().union(*map(actions, statements("review.json"))) == listed
 
 
-def test_a_release_has_no_rights_for_ecr_public() -> None:
+def test_a_release_has_no_permissions_for_ecr_public() -> None:
     (statement,) = statements("deploy.json")
 
     assert actions(statement) == {"sts:AssumeRole"}
 
 
-def test_every_json_of_the_page_is_one_of_these() -> None:
+def test_the_page_has_only_the_tested_json_snippets() -> None:
     def title(snippet: Snippet) -> str | None:
         return snippet.title
 

@@ -1,4 +1,4 @@
-"""The home page leads to every page, and the page about the architecture says what the source says."""
+"""The home page links to every page, and the page about the architecture matches the source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def linked(page: str) -> set[str]:
 
 
 def rows(page: str) -> dict[str, set[str]]:
-    """Read the table of layers: what each may import."""
+    """Read the allowed imports of each layer from the table."""
     _, _, rest = page.partition("| layer |")
     table, _, _ = rest.partition("\n\n")
     lines = re.findall(r"^\| `([\w.]+)` \| .* \| (.*) \|$", table, re.MULTILINE)
@@ -47,7 +47,7 @@ def missing(paths: set[str]) -> list[str]:
     return sorted(path for path in paths if not any((root / path).exists() for root in ROOTS))
 
 
-def test_the_home_page_leads_to_every_page() -> None:
+def test_the_home_page_links_to_every_page() -> None:
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     decisions = {page for page in pages if page.startswith("decisions/0")}
 
@@ -55,13 +55,13 @@ def test_the_home_page_leads_to_every_page() -> None:
 
 
 def test_the_build_counts_warnings() -> None:
-    """With ``--quiet``, mkdocs does not: a broken link passes ``--strict``."""
+    """With ``--quiet``, mkdocs does not count them, so a broken link would pass ``--strict``."""
     commands = re.findall(r"/mkdocs (.*)", (CHECKOUT / "Makefile").read_text(encoding="utf-8"))
 
     assert [("--strict" in command, "--quiet" in command) for command in commands] == [(True, False)]
 
 
-def test_the_layers_are_those_of_the_source() -> None:
+def test_the_layers_match_the_source() -> None:
     layers = {name.removeprefix(f"{HANDLER}."): layer for name, layer in LAYERS.items() if f"{HANDLER}." in name}
 
     assert rows(PAGE) == {name: told(layer) for name, layer in layers.items() if "cdk_ecrpublic" not in name}
@@ -72,7 +72,7 @@ def test_every_file_that_the_page_names_exists() -> None:
     assert missing(names(PAGE)) == []
 
 
-def test_finds_a_file_that_does_not_exist() -> None:
+def test_detects_a_file_that_does_not_exist() -> None:
     assert missing({"sources/base.py", "sources/none.py"}) == ["sources/none.py"]
 
 
@@ -81,7 +81,7 @@ def test_finds_a_file_that_does_not_exist() -> None:
     re.split(r"^### ", PAGE.partition("## Where to add something new")[2], flags=re.MULTILINE)[1:],
     ids=lambda text: text.split("\n")[0],
 )
-def test_every_name_in_a_section_is_in_a_file_that_it_names(section: str) -> None:
+def test_every_name_in_a_section_is_defined_in_a_file_of_that_section(section: str) -> None:
     """Names of code are in the files that the page names next to them, for example ``SOURCES``."""
     files = [root / path for path in names(section) for root in ROOTS if (root / path).exists()]
     texts = [text for path in files for text in _texts(path)]
@@ -97,7 +97,7 @@ def _texts(path: Path) -> list[str]:
     return [each.read_text(encoding="utf-8") for each in found]
 
 
-def test_the_picture_is_text_and_needs_nothing_else() -> None:
+def test_the_picture_has_text_and_no_external_resources() -> None:
     text = PICTURE.read_text(encoding="utf-8")
     kinds = {element.tag.rpartition("}")[2] for element in ET.fromstring(text).iter()}  # noqa: S314 - our own
 

@@ -1,4 +1,4 @@
-"""Every snippet of every page does what it says, or at least exists; a language that is not known here is a failure."""
+"""Every snippet of every page is checked, as far as possible by running it; an unknown language is a failure."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def is_test(snippet: Snippet) -> bool:
 
 
 def is_script(snippet: Snippet) -> bool:
-    """Tell whether a snippet is a program for the sandbox."""
+    """Return whether a snippet is a program for the sandbox."""
     return snippet.title == "push.py"
 
 
 class _Template(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML is not annotated
-    """YAML with CloudFormation's short forms, ``!Ref`` and the like; each stands for its value."""
+    """A YAML loader that reads short forms such as ``!Ref`` as their plain values."""
 
 
 _Template.add_multi_constructor("!", lambda loader, _, node: _value(loader, node))
@@ -64,7 +64,7 @@ def test_every_language_is_known() -> None:
     assert [f"{each}: {each.language!r}" for each in found if each.language not in LANGUAGES] == []
 
 
-def test_a_fence_that_cannot_be_read_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_fence_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.docs.pages.CHECKOUT", tmp_path)
     page = tmp_path / "page.md"
 
@@ -75,10 +75,12 @@ def test_a_fence_that_cannot_be_read_is_a_mistake(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("snippet", [each for each in PYTHON if not (is_test(each) or is_script(each))], ids=str)
-def test_python_is_synthesized(snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_python_snippet_can_be_synthesized(
+    snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    # A page's own module, which is another one on the next page: set first, so that it is taken away afterwards.
+    # Pages have different modules with this name. It is set first so that it is removed afterwards.
     monkeypatch.setitem(sys.modules, "agent", None)
     monkeypatch.delitem(sys.modules, "agent")
     write_files(snippet, tmp_path)
@@ -89,7 +91,7 @@ def test_python_is_synthesized(snippet: Snippet, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("example", examples(), ids=str)
-def test_an_example_in_a_docstring_is_synthesized(
+def test_every_example_in_a_docstring_can_be_synthesized(
     example: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -101,14 +103,14 @@ def test_an_example_in_a_docstring_is_synthesized(
 
 
 def test_every_public_class_has_an_example() -> None:
-    """Users make none of these themselves."""
+    """Users do not create these themselves."""
     without = {"CatalogError", "IPublicRepository", "IReleaseRule", "RuleBinding", "SourceBinding"}
     without |= {"IRequiredSignature", "ISigning"}
 
     assert {example.page for example in examples()} == set(cdk_ecrpublic.__all__) - without
 
 
-def test_the_page_of_the_constructs_tells_a_default_once() -> None:
+def test_the_page_of_the_constructs_shows_a_default_once() -> None:
     html = "(<code>str | None</code>, default:\n   <code>None</code>\n)"
 
     assert on_page_content(html) == "(<code>str | None</code>)"
@@ -117,7 +119,7 @@ def test_the_page_of_the_constructs_tells_a_default_once() -> None:
 
 @pytest.mark.cdk
 @pytest.mark.parametrize("snippet", [each for each in PYTHON if is_test(each)], ids=str)
-def test_a_test_passes(snippet: Snippet, tmp_path: Path) -> None:
+def test_every_test_snippet_passes(snippet: Snippet, tmp_path: Path) -> None:
     write_files(snippet, tmp_path)
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(snippet.title)],
@@ -134,7 +136,7 @@ def test_a_test_passes(snippet: Snippet, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("snippet", [each for each in PYTHON if is_script(each)], ids=str)
-def test_a_script_runs_in_the_sandbox(snippet: Snippet, tmp_path: Path) -> None:
+def test_every_script_runs_in_the_sandbox(snippet: Snippet, tmp_path: Path) -> None:
     write_files(snippet, tmp_path)
 
     result = subprocess.run(
@@ -151,7 +153,7 @@ def test_a_script_runs_in_the_sandbox(snippet: Snippet, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)
-def test_yaml_is_read_by_whom_it_is_for(snippet: Snippet, tmp_path: Path) -> None:
+def test_every_yaml_snippet_is_accepted_by_its_reader(snippet: Snippet, tmp_path: Path) -> None:
     content: dict[str, Any] = yaml.load(snippet.whole, _Template)  # noqa: S506 - a SafeLoader
     if "jobs" in content:
         for command in [command for job in content["jobs"].values() for command in _of_workflow(job)]:
@@ -177,7 +179,7 @@ def _check_resources(resources: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("snippet", snippets("json"), ids=str)
-def test_json_is_json(snippet: Snippet) -> None:
+def test_every_json_snippet_is_valid(snippet: Snippet) -> None:
     assert json.loads(snippet.whole)
 
 
@@ -185,7 +187,7 @@ def test_json_is_json(snippet: Snippet) -> None:
     "command",
     ["pip install cdk-ecrpublic", 'pip install "cdk-ecrpublic[clli]"', 'pip install "$(ls dist/*.whl)[cli,clli]"'],
 )
-def test_refuses_an_installation_that_does_not_work(command: str) -> None:
+def test_detects_an_installation_that_does_not_work(command: str) -> None:
     (words,) = shell.commands(command)
 
     with pytest.raises(shell.CommandError, match="pip does not know"):
@@ -194,7 +196,7 @@ def test_refuses_an_installation_that_does_not_work(command: str) -> None:
 
 @pytest.mark.cdk
 @pytest.mark.parametrize("snippet", snippets(*SHELL), ids=str)
-def test_every_command_line_is_one(snippet: Snippet) -> None:
+def test_every_command_line_is_valid(snippet: Snippet) -> None:
     found = list(shell.commands(snippet.whole))
 
     assert found

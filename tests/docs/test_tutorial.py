@@ -1,4 +1,4 @@
-"""The tutorial, typed by a program: its files, its commands in its order, and what they print."""
+"""A program follows the tutorial: it writes the files, runs the commands in order, and checks the output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARK = "=== snippet of line"
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """Put this checkout's command, and the Python that runs the tests, where a shell finds them first."""
+    """Put this checkout's command and the Python of the tests first in the path of the shell."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, arguments in {"cdk-ecrpublic": "-m cdk_ecrpublic.cli ", "python3": ""}.items():
@@ -34,7 +34,7 @@ def tools(tmp_path: Path) -> Path:
 
 
 def script(before: list[Snippet]) -> Iterator[str]:
-    """Yield what a reader types in the sandbox's shell; the set-up before it is this checkout's."""
+    """Yield what a reader types in the shell of the sandbox; this checkout replaces the setup before it."""
     yield "set -e"
     for snippet in before:
         if snippet.title:
@@ -44,19 +44,19 @@ def script(before: list[Snippet]) -> Iterator[str]:
 
 
 def printed(output: str) -> dict[int, str]:
-    """Return what came out after each snippet, by the line that this stands in."""
+    """Return the output of each snippet, by the line of the snippet."""
     _, *parts = re.split(rf"^{MARK} (\d+)$", output, flags=re.MULTILINE)
     return {int(line): text for line, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def missing(expected: str, output: str) -> list[str]:
-    """List the lines of a page that a program did not print; ``…`` is any text."""
+    """List the lines of a page that a program did not print; ``…`` matches any text."""
     lines = [" ".join(line.split()) for line in output.splitlines()]
     patterns = {line: ".*".join(map(re.escape, " ".join(line.split()).split("…"))) for line in expected.splitlines()}
     return [line for line, pattern in patterns.items() if not any(re.fullmatch(pattern, each) for each in lines)]
 
 
-def test_the_tutorial_does_what_it_says(tmp_path: Path, tools: Path) -> None:
+def test_the_tutorial_works_as_described(tmp_path: Path, tools: Path) -> None:
     page = snippets(page=PAGE)
     (start,) = [number for number, snippet in enumerate(page) if SANDBOX in snippet.body]
     inside = page[start + 1 :]
@@ -92,5 +92,5 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, tools: Path) -> None:
     assert {line: lines for line, lines in untrue.items() if lines} == {}, result.stdout
 
 
-def test_a_line_that_was_not_printed_is_found() -> None:
+def test_detects_a_line_that_was_not_printed() -> None:
     assert missing("a … c\nx\n", "  a b  c\n") == ["x"]

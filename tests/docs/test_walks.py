@@ -73,7 +73,7 @@ def check(title: str, run: Callable[[], object]) -> None:
     assert not_called(names, calls.names) == []
 
 
-def test_one_tag(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_the_walk_of_one_tag(cloudformation: CloudFormation, registry: Registry) -> None:
     old, new = registry.push("old"), registry.push("new")
     physical_id = cloudformation.create(declare(old, "latest")).physical_id
 
@@ -83,7 +83,7 @@ def test_one_tag(cloudformation: CloudFormation, registry: Registry) -> None:
     check("One tag, from the event to `PutImage`", update)
 
 
-def test_one_source() -> None:
+def test_the_walk_of_one_source() -> None:
     stack = Stack(App(), "Stack")
     repository = PublicRepository.from_repository_name(stack, "Repository", "acme/agent")
 
@@ -94,7 +94,7 @@ def test_one_source() -> None:
     check("One source, from Python to the template", declare_image)
 
 
-def test_one_blob(publisher: Publisher) -> None:
+def test_the_walk_of_one_blob(publisher: Publisher) -> None:
     publisher.push(two_platforms(), "v1")
 
     check("One blob, from the source to the destination", lambda: publisher.copy("v1", "1"))
@@ -105,5 +105,5 @@ def test_one_blob(publisher: Publisher) -> None:
     [(["a.f", "b.g"], []), (["b.g", "a.f"], ["a.f"]), (["a.f", "a.h"], ["a.h"]), (["f", "x.a.f"], ["x.a.f"])],
     ids=["in order", "in another order", "not called", "called once only"],
 )
-def test_finds_what_is_not_called(names: list[str], missing: list[str]) -> None:
+def test_detects_functions_that_are_not_called_in_order(names: list[str], missing: list[str]) -> None:
     assert not_called(names, ["x.a.f", "x.b.g"]) == missing

@@ -1,9 +1,9 @@
 """
-Every fault at every call: what it costs, and how it ends.
+Every fault at every call: its cost and its result.
 
 Each run is the real handler against the sandbox, with one fault scripted at
-one operation. The clock moves only when the handler waits, so what it waits is
-counted and not spent.
+one operation. The clock advances only when the handler waits, so waits are
+measured without taking real time.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Something to deploy, and the calls that it makes: operation and face, in their order."""
+    """A deployment, and its calls in order: operation and API."""
 
     name: str
     calls: tuple[tuple[str, str], ...]
@@ -68,7 +68,7 @@ def _retag(registry: Registry) -> dict[str, Any]:
 
 
 def _copy(registry: Registry) -> dict[str, Any]:
-    """One blob has to be copied; several go up at once, and which of them waits how long would be left to chance."""
+    """Declare a copy of only one blob, because the waits of several concurrent uploads would be random."""
     client = registry.sandbox.client("ecr-public")
     client.create_repository(repositoryName="up/stream")
     image = build_image({"etc/name": b"copied"})
@@ -79,7 +79,7 @@ def _copy(registry: Registry) -> dict[str, Any]:
 
 
 def _with_another_layer(image: Image) -> Image:
-    """Return an image of the same config."""
+    """Return an image with the same config."""
     manifest = json.loads(image.manifest)
     config, layer = manifest["config"]["digest"], b"another layer"
     digest = str(Digest.of(layer))
@@ -129,12 +129,12 @@ def heading(scenario: Scenario, times: int | None) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """
-    What a fault came to.
+    The result of a fault.
 
     Attributes:
         outcome: ``published``, or the code of the error.
-        waited_seconds: At most; the waits are of random length.
-        is_out_of_time: It waited until its time was up.
+        waited_seconds: The maximum, because waits have random lengths.
+        is_out_of_time: Whether it waited until its deadline.
     """
 
     outcome: str
@@ -167,7 +167,7 @@ def run(scenario: Scenario, fault: Fault, registry: Registry) -> Cost:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration for people: ``15.5 s``, ``4 min 25 s``."""
+    """Format a duration for people: ``15.5 s``, ``4 min 25 s``."""
     minutes, rest = divmod(seconds, 60)
     return f"{seconds:g} s" if seconds < 2 * 60 else f"{minutes:g} min {rest:g} s"
 

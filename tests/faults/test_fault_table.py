@@ -1,5 +1,5 @@
 """
-The fault table of the documentation is what the handler does.
+The fault table of the documentation matches the handler.
 
 After an intended change, ``make fault-table`` writes it again.
 """
@@ -46,7 +46,7 @@ def documented(scenario: Scenario, operation: str, kind: Kind, times: int | None
     ],
     ids=str,
 )
-def test_a_cell_says_how_long_it_took(cost: Cost, said: str) -> None:
+def test_a_cell_states_the_duration(cost: Cost, said: str) -> None:
     assert str(cost) == said
 
 
@@ -55,7 +55,7 @@ def test_a_cell_says_how_long_it_took(cost: Cost, said: str) -> None:
     ("scenario", "operation", "face", "kind", "times"),
     [pytest.param(*case, id=f"{case[0].name}-{case[1]}-{case[3].name}-{TIMES[case[4]]}") for case in cases()],
 )
-def test_a_fault_costs_what_the_documentation_says(
+def test_a_fault_has_the_documented_cost(
     registry: Registry, scenario: Scenario, operation: str, face: str, kind: Kind, times: int | None
 ) -> None:
     cost = run(scenario, kind.at(operation, face, times), registry)

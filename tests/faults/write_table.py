@@ -19,7 +19,7 @@ MARK = "## The tables\n"
 
 
 def main() -> int:
-    """Run every case, and write what it came to."""
+    """Run every case, and write its result."""
     text, mark, _ = PAGE.read_text().partition(MARK)
     with Sandbox() as sandbox, control_plane() as plane:
         os.environ.update(sandbox.environment() | plane.environment())

@@ -1,4 +1,4 @@
-"""``ImageAlreadyExistsException`` is success where it is about this image and this tag, and nowhere else."""
+"""``ImageAlreadyExistsException`` is a success only if it is about this image and this tag."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def says(text: str, *, times: int | None = None, reference: str | None = None) -
     )
 
 
-def test_t3_a_message_that_names_digest_and_tag_is_success_without_a_read(stack: Stack, registry: Registry) -> None:
+def test_t3_a_message_that_names_digest_and_tag_is_a_success_without_a_read(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(says(exists(image.digest, "1")))
     registry.sandbox.requests.clear()
@@ -56,7 +56,7 @@ def test_t3_a_message_that_names_digest_and_tag_is_success_without_a_read(stack:
     ids=lambda text: text[:60],
 )
 @pytest.mark.parametrize("points", ["nowhere", "elsewhere"])
-def test_t3_a_tag_that_is_not_there_is_an_error_of_its_own(
+def test_t3_a_tag_that_was_not_moved_is_a_specific_error(
     stack: Stack, function: Lambda, registry: Registry, text: str, points: str
 ) -> None:
     image = registry.push("new")
@@ -73,8 +73,8 @@ def test_t3_a_tag_that_is_not_there_is_an_error_of_its_own(
     assert registry.tags() == ({"1": old} if points == "elsewhere" else {})
 
 
-def test_t3_a_tag_that_was_moved_meanwhile_goes_back_with_the_others(stack: Stack, registry: Registry) -> None:
-    """What the service means is not known: the tag may be moved, and no tag of a release stays half-way."""
+def test_t3_an_unconfirmed_tag_is_moved_back_with_the_others(stack: Stack, registry: Registry) -> None:
+    """The response is ambiguous, so the tag may have moved. A release moves all of its tags or none."""
     registry.push("old", "1", "2")
     image, before = registry.push("new"), registry.tags()
     registry.sandbox.faults.add(says(exists(OTHER_DIGEST, "2"), times=1, reference="2"))
@@ -85,7 +85,7 @@ def test_t3_a_tag_that_was_moved_meanwhile_goes_back_with_the_others(stack: Stac
     assert registry.tags() == before
 
 
-def test_t3_a_look_confirms_what_the_text_does_not_say(stack: Stack, function: Lambda, registry: Registry) -> None:
+def test_t3_a_read_confirms_what_the_message_does_not_say(stack: Stack, function: Lambda, registry: Registry) -> None:
     """The first put takes effect, but its response is lost. The second one gets a message without details."""
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="PutImage", drop="after"), says("already exists"))
@@ -95,13 +95,13 @@ def test_t3_a_look_confirms_what_the_text_does_not_say(stack: Stack, function: L
     assert function.clock.time < 1
 
 
-def test_t3_a_look_that_lags_is_repeated(stack: Stack, function: Lambda, registry: Registry) -> None:
+def test_t3_a_stale_read_is_repeated(stack: Stack, function: Lambda, registry: Registry) -> None:
     registry.push("old", "1")
     image = registry.push("new")
     registry.sandbox.faults.add(
         Fault(operation="PutImage", drop="after"),
         says("already exists"),
-        # The first look is that of the plan.
+        # The first read is that of the plan.
         Fault(operation="DescribeImages", skip=1, times=8, stale=True),
     )
 
@@ -109,7 +109,7 @@ def test_t3_a_look_that_lags_is_repeated(stack: Stack, function: Lambda, registr
     assert 10 < function.clock.time < CONSISTENCY_TIMEOUT_SECONDS
 
 
-def test_t3_a_look_that_fails_says_why(stack: Stack, registry: Registry) -> None:
+def test_t3_a_failed_read_reports_the_cause(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(
         says("already exists"), Fault(operation="DescribeImages", skip=1, times=None, code="ServerException")
@@ -121,8 +121,8 @@ def test_t3_a_look_that_fails_says_why(stack: Stack, registry: Registry) -> None
 
 
 @pytest.mark.parametrize("text", [exists("<this>", "null"), exists("<this>", "old"), "already exists"])
-def test_t3_an_image_without_a_tag_is_looked_for_by_its_digest(stack: Stack, registry: Registry, text: str) -> None:
-    """The index is new, so it is put; its response is lost."""
+def test_t3_an_image_without_a_tag_is_confirmed_by_digest(stack: Stack, registry: Registry, text: str) -> None:
+    """The index is new, so it is put, and the response is lost."""
     images = [registry.push(name) for name in ("one", "two")]
     parts = [
         {"Source": {"Digest": image.digest}, "Platform": platform}
@@ -141,7 +141,7 @@ def test_t3_an_image_without_a_tag_is_looked_for_by_its_digest(stack: Stack, reg
     assert registry.sandbox.requests.count("PutImage") == 3
 
 
-def test_t3_an_image_without_a_tag_that_is_not_there_is_an_error(stack: Stack, registry: Registry) -> None:
+def test_t3_a_missing_image_without_a_tag_is_an_error(stack: Stack, registry: Registry) -> None:
     image = registry.push("one")
     part = {"Source": {"Digest": image.digest}, "Platform": "linux/amd64"}
     registry.sandbox.faults.add(says(exists(OTHER_DIGEST, "null")))
@@ -152,7 +152,7 @@ def test_t3_an_image_without_a_tag_that_is_not_there_is_an_error(stack: Stack, r
     assert " does not exist: ecr-public:PutImage failed: ImageAlreadyExistsException" in answer.reason
 
 
-def test_t3_a_tag_that_is_called_as_none_is_needs_a_look(stack: Stack, registry: Registry) -> None:
+def test_t3_a_tag_named_null_needs_a_read(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(says(exists(image.digest, "null")))
 
@@ -161,7 +161,7 @@ def test_t3_a_tag_that_is_called_as_none_is_needs_a_look(stack: Stack, registry:
 
 @pytest.fixture
 def theirs(registry: Registry) -> str:
-    """Create a repository of another account that lets us put images, with the tag ``build``; return its address."""
+    """Create a repository of another account that lets us put images, with the tag ``build``; return its URI."""
     client = registry.sandbox.client("ecr-public", aws_access_key_id=OTHER_ACCOUNT)
     uri: str = client.create_repository(repositoryName="theirs/shared")["repository"]["repositoryUri"]
     actions = ["ecr-public:PutImage", "ecr-public:BatchCheckLayerAvailability"]
@@ -175,7 +175,7 @@ def theirs(registry: Registry) -> str:
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_t3_another_account_s_repository_is_looked_at_over_http(
+def test_t3_a_repository_of_another_account_is_read_over_http(
     stack: Stack,
     registry: Registry,
     theirs: str,

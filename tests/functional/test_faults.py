@@ -1,4 +1,4 @@
-"""Faults of the service, and the deadline: the function survives or reports them, and never moves half of the tags."""
+"""Faults of the service, and deadlines: the function recovers or reports them, and moves all tags or none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_expired_token_is_renewed_once(stack: Stack, registry: Registry, styl
     assert registry.sandbox.requests.count("Token") == 1
 
 
-def test_an_image_that_the_api_knows_and_http_does_not_yet_is_waited_for(
+def test_waits_for_an_image_that_is_not_yet_visible_over_http(
     stack: Stack, function: Lambda, registry: Registry
 ) -> None:
     image = registry.push("first")
@@ -45,7 +45,7 @@ def test_an_image_that_the_api_knows_and_http_does_not_yet_is_waited_for(
     assert 10 <= function.clock.time <= 60
 
 
-def test_an_image_that_never_comes_to_be_seen_is_said(stack: Stack, function: Lambda, registry: Registry) -> None:
+def test_reports_an_image_that_never_becomes_visible(stack: Stack, function: Lambda, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="GetManifest", status=404, times=None))
 
@@ -58,7 +58,7 @@ def test_an_image_that_never_comes_to_be_seen_is_said(stack: Stack, function: La
     assert 60 <= function.clock.time < 70
 
 
-def test_a_denied_write_is_retried_for_a_minute_and_then_reported(
+def test_retries_a_denied_write_for_a_minute_and_then_reports_it(
     stack: Stack, function: Lambda, registry: Registry
 ) -> None:
     image = registry.push("first")
@@ -74,7 +74,7 @@ def test_a_denied_write_is_retried_for_a_minute_and_then_reported(
 
 @pytest.mark.parametrize("fault", [{"code": "ThrottlingException"}, {"code": "ServerException"}, {"drop": "before"}])
 @pytest.mark.parametrize("operation", ["DescribeRepositories", "DescribeImages", "PutImage"])
-def test_a_permanent_fault_is_reported_in_bounded_time(
+def test_reports_a_permanent_fault_in_bounded_time(
     stack: Stack, function: Lambda, registry: Registry, operation: str, fault: dict[str, str]
 ) -> None:
     image = registry.push("first")
@@ -85,7 +85,7 @@ def test_a_permanent_fault_is_reported_in_bounded_time(
     assert answer.reason.startswith(("THROTTLED: ", "UNAVAILABLE: "))
     assert f"ecr-public:{operation}" in answer.reason
     if "THROTTLED" in answer.reason:
-        # A rate limit is waited for until the time that undoing and the response need.
+        # Throttled calls are retried until only the time for the undo and the response is left.
         assert WORK_SECONDS - 1 < function.clock.time < WORK_SECONDS
     else:
         assert function.clock.time < 20
@@ -93,7 +93,7 @@ def test_a_permanent_fault_is_reported_in_bounded_time(
     assert registry.tags() == {}
 
 
-def test_a_put_whose_answer_was_lost_is_found_done(stack: Stack, registry: Registry) -> None:
+def test_recognizes_a_put_whose_response_was_lost(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="PutImage", drop="after", times=3))
 
@@ -101,8 +101,8 @@ def test_a_put_whose_answer_was_lost_is_found_done(stack: Stack, registry: Regis
     assert registry.tags() == {"1": image.digest, "2": image.digest}
 
 
-def test_when_the_tag_that_fails_took_effect_unseen_no_tag_stays_half_moved(stack: Stack, registry: Registry) -> None:
-    """Every response to the second put is lost, so the tag may have moved and must be moved back, too."""
+def test_moves_back_a_tag_whose_put_took_effect_without_a_response(stack: Stack, registry: Registry) -> None:
+    """Every response to the second put is lost, so this tag may have moved and must be moved back as well."""
     first, second = registry.push("first"), registry.push("second")
     stack.deploy(declare(first, "1", "latest"))
     before = registry.tags()
@@ -117,10 +117,10 @@ def test_when_the_tag_that_fails_took_effect_unseen_no_tag_stays_half_moved(stac
 
 
 @pytest.mark.parametrize(("code", "times"), [("LimitExceededException", 2), ("ServerException", 6)])
-def test_a_tag_that_was_moved_unseen_goes_back_whatever_the_last_answer_says(
+def test_moves_back_a_tag_whose_put_took_effect_although_later_ones_are_refused(
     stack: Stack, registry: Registry, code: str, times: int
 ) -> None:
-    """The first put takes effect and its answer is lost; the next ones are refused. No rollback follows a Create."""
+    """The first put takes effect, its response is lost, and the next are refused. No rollback follows a Create."""
     registry.push("old", "latest")
     image, before = registry.push("new"), registry.tags()
     registry.sandbox.faults.add(Fault(operation="PutImage", drop="after"))
@@ -134,7 +134,7 @@ def test_a_tag_that_was_moved_unseen_goes_back_whatever_the_last_answer_says(
 
 @dataclass
 class TickingClock(SteppingClock):
-    """Each call of the clock takes a second, so that a deadline can fall between any two steps."""
+    """A clock that advances by a second with each call, so that a deadline can fall between any two steps."""
 
     def now(self) -> float:
         self.time += 1.0
@@ -143,7 +143,7 @@ class TickingClock(SteppingClock):
 
 @pytest.mark.parametrize("seconds", range(1, 60))
 def test_a_deadline_at_any_point_leaves_all_tags_moved_or_none(registry: Registry, seconds: int) -> None:
-    """All of a release or none of it; no rollback follows a failed Create."""
+    """No rollback follows a failed Create."""
     registry.push("old", "1", "2", "3")
     image = registry.push("new")
     before, after = registry.tags(), dict.fromkeys("123", image.digest)
@@ -164,8 +164,8 @@ def test_a_stack_with_a_short_service_timeout_can_always_be_deleted(
     assert stack.cloudformation.delete(stack.physical_id, declare(image, "1", ServiceTimeout=seconds)).succeeded
 
 
-def test_tags_go_back_also_when_the_repository_cannot_be_described_any_more(stack: Stack, registry: Registry) -> None:
-    """What undoing needs was looked up before."""
+def test_tags_go_back_even_if_the_repository_can_no_longer_be_described(stack: Stack, registry: Registry) -> None:
+    """What an undo needs was read before."""
     first, second = registry.push("first"), registry.push("second")
     old, new = declare(first, "1", "2"), declare(second, "1", "2")
     stack.deploy(old)
@@ -190,7 +190,7 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize("endpoint", ["refused", "unknown"])
-def test_an_api_that_cannot_be_reached_is_retried_and_reported(
+def test_an_unreachable_api_is_retried_and_reported(
     stack: Stack, function: Lambda, registry: Registry, monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
     address = f"http://127.0.0.1:{closed_port()}" if endpoint == "refused" else "http://nowhere.invalid"
@@ -205,7 +205,7 @@ def test_an_api_that_cannot_be_reached_is_retried_and_reported(
 
 
 @pytest.mark.parametrize("host", ["refused", "unknown"])
-def test_a_registry_that_cannot_be_reached_is_retried_and_reported(stack: Stack, function: Lambda, host: str) -> None:
+def test_an_unreachable_registry_is_retried_and_reported(stack: Stack, function: Lambda, host: str) -> None:
     name = f"127.0.0.1:{closed_port()}" if host == "refused" else "nowhere.invalid"
     source = {"Image": {"Reference": f"{name}/acme/agent:1"}}
 
@@ -215,12 +215,12 @@ def test_a_registry_that_cannot_be_reached_is_retried_and_reported(stack: Stack,
     assert len(function.clock.slept) == ATTEMPTS - 1
 
 
-@pytest.mark.parametrize("seconds", [0.3, 3], ids=["a piece now and then", "none in time"])
-def test_a_body_that_drips_ends_with_the_deadline(registry: Registry, seconds: float) -> None:
-    """A piece now and then is progress, but CloudFormation waits only so long."""
+@pytest.mark.parametrize("seconds", [0.3, 3], ids=["a chunk now and then", "no chunk in time"])
+def test_a_slow_body_ends_at_the_deadline(registry: Registry, seconds: float) -> None:
+    """A chunk now and then is progress, but CloudFormation does not wait forever."""
     image = registry.push("first")
     with answer_address() as address, closing(Lambda(clock=SystemClock())) as function:  # type: ignore[arg-type]
-        # A warm function comes to the manifest at once; a cold one may take the second to make its clients.
+        # A warm function requests the manifest at once; a cold one may take a second to create its clients.
         assert CloudFormation(function, address).create(declare(image)).succeeded
         registry.sandbox.faults.add(Fault(operation="GetManifest", drip_seconds=seconds, times=None))
         started = time.monotonic()
@@ -233,8 +233,8 @@ def test_a_body_that_drips_ends_with_the_deadline(registry: Registry, seconds: f
     assert registry.tags() == {}
 
 
-def test_several_functions_at_once_stay_within_the_quota_of_puts(registry: Registry) -> None:
-    """The quota is ten per second and account. Throttled requests succeed a moment later."""
+def test_several_concurrent_functions_succeed_within_the_quota_of_puts(registry: Registry) -> None:
+    """The quota is ten puts per second and account. Throttled requests succeed a moment later."""
     images = [registry.push(str(number)) for number in range(3)]
     registry.sandbox.settings = Settings(put_images_per_second=10)
 
@@ -252,7 +252,7 @@ def test_several_functions_at_once_stay_within_the_quota_of_puts(registry: Regis
 
 
 @pytest.mark.parametrize("times", [30, 40])
-def test_s1_a_rate_limit_that_lasts_for_minutes_fails_no_deployment(
+def test_s1_minutes_of_throttling_fail_no_deployment(
     stack: Stack, function: Lambda, registry: Registry, times: int
 ) -> None:
     image = registry.push("first")

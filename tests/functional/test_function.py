@@ -1,4 +1,4 @@
-"""The function itself, as Lambda calls it: warm, on the machine's clock, with its log and its answer."""
+"""The function itself, as Lambda calls it: warm, on the system's clock, with its log and its response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.stack import Stack
 
 
 class Today:
-    """What time it is on this machine."""
+    """The clock of this machine."""
 
     def wall(self) -> float:
         return time.time()
@@ -67,7 +67,7 @@ def test_every_line_of_the_log_is_json_with_its_context(
     ]
 
 
-def test_no_secret_of_a_whole_history_is_logged(
+def test_no_secret_is_logged_in_a_whole_lifecycle(
     stack: Stack, registry: Registry, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
@@ -88,7 +88,7 @@ def test_no_secret_of_a_whole_history_is_logged(
 
 
 def remembering(request: object, sent: list[str]) -> object:
-    """Wrap urllib3's own request, to learn which credentials were sent."""
+    """Wrap urllib3's own request to record the credentials that are sent."""
 
     def wrapped(pool: urllib3.PoolManager, method: str, url: str, **options: object) -> object:
         headers = options.get("headers")
@@ -110,7 +110,7 @@ def send(url: str, clock: SteppingClock, seconds: float = 60) -> None:
     deliver(url, b"{}", urllib3.PoolManager(), retry)
 
 
-def test_the_answer_goes_to_the_signed_address_untouched() -> None:
+def test_the_response_goes_to_the_presigned_url_byte_for_byte() -> None:
 
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         heads: list[bytes] = []
@@ -122,7 +122,7 @@ def test_the_answer_goes_to_the_signed_address_untouched() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404])
-def test_a_refused_answer_is_not_sent_again_by_us(address: AnswerAddress, status: int) -> None:
+def test_a_refused_response_is_not_sent_again(address: AnswerAddress, status: int) -> None:
     address.failures += [status, 200]
     clock = SteppingClock()
 
@@ -132,7 +132,7 @@ def test_a_refused_answer_is_not_sent_again_by_us(address: AnswerAddress, status
     assert (clock.slept, address.failures) == ([], [200])
 
 
-def test_an_answer_address_that_only_fails_is_given_up_in_time(address: AnswerAddress) -> None:
+def test_gives_up_in_time_on_a_response_url_that_always_fails(address: AnswerAddress) -> None:
     address.failures += [503] * 100
     clock = SteppingClock()
 
@@ -142,7 +142,7 @@ def test_an_answer_address_that_only_fails_is_given_up_in_time(address: AnswerAd
     assert clock.time < 20
 
 
-def test_a_dropped_connection_is_tried_again() -> None:
+def test_a_dropped_connection_is_retried() -> None:
     heads: list[bytes] = []
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         threading.Thread(target=drop_then_accept, args=[listener, heads], daemon=True).start()
@@ -157,7 +157,7 @@ def drop_then_accept(listener: socket.socket, heads: list[bytes]) -> None:
 
 
 def accept(listener: socket.socket, heads: list[bytes]) -> None:
-    """Take one request, keep its head, and answer it."""
+    """Accept one request, record its headers, and respond."""
     connection, _ = listener.accept()
     with closing(connection):
         heads.append(connection.recv(65536))

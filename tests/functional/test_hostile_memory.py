@@ -1,7 +1,7 @@
 """
-However much a registry sends, and whatever size it declares, the function uses little memory.
+The function uses little memory, however much a registry sends and whatever sizes it declares.
 
-A function of its own, in a process of its own, whose peak the system tells.
+Each function runs in a new process, whose peak memory the system reports.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def index(children: list[bytes], size: int | None = None) -> bytes:
 
 
 def image(number: int, length: int = 0, values: int = 0, **more: object) -> bytes:
-    """Write a manifest of so many bytes, at least, and with so many values in it."""
+    """Write a manifest with at least so many bytes and so many values."""
     odd: list[object] = [{"": {}}] * (values // 3)
     short = dump(config=entry(b"{}", "a"), layers=[], number=number, odd=odd, padding="", **more)
     return short[:-2] + b"x" * (length - len(short)) + b'"}'
@@ -88,12 +88,12 @@ def referring(number: int, references: int) -> bytes:
 @dataclass
 class Hostile:
     """
-    A registry, and what it has.
+    A registry and its content.
 
     Attributes:
         stored: By tag or digest.
-        properties: Of the declaration, beside its source.
-        list_type: What it says that a list of referrers is.
+        properties: Properties of the declaration, in addition to its source.
+        list_type: The content type of its list of referrers.
     """
 
     stored: dict[str, bytes]
@@ -113,7 +113,7 @@ class Hostile:
 
 
 def hostile(children: list[bytes], *, size: int | None = None, **more: bytes) -> dict[str, bytes]:
-    """Return what a registry has that gives an index of *children* under the tag ``1``."""
+    """Return a registry that has an index of *children* under the tag ``1``."""
     return {**{digest(child): child for child in children}, "1": index(children, size), **more}
 
 
@@ -159,14 +159,14 @@ def long_signatures() -> Hostile:
 def long_lists_of_referrers() -> Hostile:
     page = image(0, NEARLY_ALL, VALUES_MAX - 1000).replace(OCI_MANIFEST.encode(), OCI_INDEX.encode(), 1)
     page = page.replace(b'"config"', b'"odder"').replace(b'"layers"', b'"oddest"')
-    # The time ends it: each image has 50 pages.
+    # The deadline ends this: each image has 50 pages.
     return Hostile(
         hostile([image(number) for number in range(12)], referrers=page), {"IncludeReferrers": "true"}, seconds=36.0
     )
 
 
 def lists_of_no_type() -> Hostile:
-    """4 MiB of a generic type, for two images at the same time."""
+    """Return lists of 4 MiB with a generic type, for two images at the same time."""
     page = b'{"a": [' + b'{"":{}},' * ((NEARLY_ALL - 20) // 8) + b"0]}"
     stored = hostile([image(number) for number in range(4)], referrers=page)
     return Hostile(stored, {"IncludeReferrers": "true"}, list_type="application/octet-stream")
@@ -199,12 +199,12 @@ def address() -> Iterator[AnswerAddress]:
 
 
 def nothing(event: Mapping[str, object], remaining_seconds: float) -> None:
-    """Stand in for a function: the one that is looked at has a process of its own."""
+    """Stand in for the function, which runs in a separate process here."""
     del event, remaining_seconds
 
 
 def peak_mib(properties: Mapping[str, object], seconds: float, address: AnswerAddress) -> tuple[int, Answer]:
-    """Serve a Create in a new process; return the most memory that it had, and its answer."""
+    """Serve a Create in a new process; return its peak memory and its response."""
     cloudformation = CloudFormation(nothing, address)
     event: dict[str, Any] = cloudformation.event("Create", properties)
     ended = subprocess.run(

@@ -14,7 +14,7 @@ UPSTREAM = "up/stream"
 
 
 def copy_of(registry: Registry, name: str) -> dict[str, object]:
-    """Push an image to another repository, and declare its copy."""
+    """Push an image to another repository, and declare a copy of it."""
     image = build_image({"etc/name": name.encode()})
     registry.sandbox.client("ecr-public").create_repository(repositoryName=UPSTREAM)
     push_image(registry.sandbox, UPSTREAM, image, ["v1"])
@@ -26,7 +26,7 @@ def copy_of(registry: Registry, name: str) -> dict[str, object]:
 WRITES = ("PutImage", "StartUpload", "CompleteUpload")
 
 
-def test_a_layer_that_is_too_large_is_refused_before_it_is_copied(
+def test_refuses_too_large_a_layer_before_copying_it(
     stack: Stack, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = copy_of(registry, "large")
@@ -42,8 +42,8 @@ def test_a_layer_that_is_too_large_is_refused_before_it_is_copied(
     assert registry.sandbox.requests.count(*WRITES) == 0
 
 
-def test_the_bounds_are_those_of_the_service() -> None:
-    """The sandbox has the same, from the service's documentation."""
+def test_the_limits_are_those_of_the_service() -> None:
+    """The sandbox has the same limits, from the service's documentation."""
     settings = Settings()
 
     assert settings.layer_max_bytes == limits.LAYER_MAX_BYTES
@@ -51,7 +51,7 @@ def test_the_bounds_are_those_of_the_service() -> None:
     assert settings.images_per_repository == limits.REPOSITORY_IMAGES_MAX
 
 
-def test_a_copy_to_an_image_with_too_many_tags_is_refused_before_the_first_write(
+def test_refuses_too_many_tags_of_a_copied_image_before_the_first_write(
     stack: Stack, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = copy_of(registry, "copied")
@@ -68,8 +68,8 @@ def test_a_copy_to_an_image_with_too_many_tags_is_refused_before_the_first_write
     assert allowed.succeeded
 
 
-def test_the_service_refuses_a_tag_too_many_of_an_image_that_is_only_retagged(stack: Stack, registry: Registry) -> None:
-    """What the image has is not read, because that would cost a request of each release."""
+def test_leaves_the_limit_of_tags_to_the_service_if_an_image_is_only_retagged(stack: Stack, registry: Registry) -> None:
+    """The tags of the image are not read, because that would cost every release a request."""
     old, image = registry.push("old", "latest"), registry.push("new", "a", "b")
     registry.sandbox.settings = Settings(tags_per_image=3)
 
@@ -81,7 +81,7 @@ def test_the_service_refuses_a_tag_too_many_of_an_image_that_is_only_retagged(st
     assert registry.tags() == {"latest": old.digest, "a": image.digest, "b": image.digest}
 
 
-def test_a_full_repository_is_named_with_the_number_and_the_cure(stack: Stack, registry: Registry) -> None:
+def test_the_error_for_a_full_repository_has_the_number_and_a_remedy(stack: Stack, registry: Registry) -> None:
     source = copy_of(registry, "one more")
     registry.push("first")
     registry.sandbox.settings = Settings(images_per_repository=3)
@@ -93,7 +93,7 @@ def test_a_full_repository_is_named_with_the_number_and_the_cure(stack: Stack, r
 
 
 def test_no_limit_stops_an_undo(stack: Stack, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both images have more tags than allowed by now."""
+    """By now, both images have more tags than allowed."""
     first, second = registry.push("first"), registry.push("second", "latest")
     assert stack.deploy(declare(first, "1", "2", "latest")).succeeded
     monkeypatch.setattr(limits, "IMAGE_TAGS_MAX", 1)

@@ -16,7 +16,7 @@ def tags(count: int) -> list[str]:
 
 
 def moves(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return what the plan in the log says."""
+    """Return the moves of the plan in the log."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return next(line["moves"] for line in lines if "moves" in line)
 
@@ -30,7 +30,7 @@ def moves(capsys: pytest.CaptureFixture[str]) -> list[str]:
         pytest.param(100, 1, 2, id="all of the first hundred there: one for each hundred"),
     ],
 )
-def test_tags_are_looked_for_with_few_requests(
+def test_finds_tags_with_few_requests(
     stack: Stack, registry: Registry, capsys: pytest.CaptureFixture[str], there: int, new: int, requests: int
 ) -> None:
     old, image = registry.push("old", *tags(there)), registry.push("new")
@@ -44,11 +44,11 @@ def test_tags_are_looked_for_with_few_requests(
     assert moves(capsys) == [*(f"{tag} from {old.digest}" for tag in moved), *(f"{tag} (new)" for tag in made)]
 
 
-def test_what_is_read_of_one_tag_says_nothing_about_another(stack: Stack, registry: Registry) -> None:
+def test_a_read_of_one_tag_says_nothing_about_another(stack: Stack, registry: Registry) -> None:
     first, second, image = registry.push("first", "moved"), registry.push("second"), registry.push("image")
     registry.push("second", "moved")
     registry.push("first", "fixed")
-    # Asked for "moved", the service shows the image that "fixed" points to, as it was before it had that tag.
+    # For "moved", the service returns the image of "fixed" as it was before it had that tag.
     registry.sandbox.faults.add(Fault(operation="DescribeImages", reference="moved", stale=True, times=None))
 
     answer = stack.deploy(declare(image, "fixed", "moved", "new", ImmutableTags=["fixed"]))

@@ -34,7 +34,7 @@ def manifest(data: dict[str, Any], *tags: str) -> dict[str, Any]:
     ],
     ids=["layer", "child"],
 )
-def test_what_refers_to_absent_content_is_refused_and_nothing_is_written(
+def test_refuses_a_manifest_with_missing_content_and_writes_nothing(
     stack: Stack, registry: Registry, data: dict[str, Any], what: str, tags: tuple[str, ...]
 ) -> None:
     registry.push("live", "latest")
@@ -49,7 +49,7 @@ def test_what_refers_to_absent_content_is_refused_and_nothing_is_written(
     assert (registry.tags(), images(registry)) == before
 
 
-def test_an_unexpected_digest_is_refused_before_anything_is_written(stack: Stack, registry: Registry) -> None:
+def test_refuses_an_unexpected_digest_before_writing_anything(stack: Stack, registry: Registry) -> None:
     image, expected = registry.push("live", "latest"), str(Digest.of(b"expected"))
     registry.sandbox.requests.clear()
 
@@ -61,14 +61,14 @@ def test_an_unexpected_digest_is_refused_before_anything_is_written(stack: Stack
     assert registry.sandbox.requests.count("PutImage") == 0
 
 
-def test_a_missing_platform_is_refused_and_those_that_are_there_named(stack: Stack, registry: Registry) -> None:
+def test_refuses_a_missing_platform_and_lists_the_existing_ones(stack: Stack, registry: Registry) -> None:
     answer = stack.deploy(declare(registry.push("live"), "1", RequiredPlatforms=["linux/riscv64"]))
 
     assert "lacks linux/riscv64 of the RequiredPlatforms; its platforms are: linux/amd64, linux/arm64" in answer.reason
     assert registry.tags() == {}
 
 
-def test_an_image_of_another_repository_is_not_there(stack: Stack, registry: Registry) -> None:
+def test_an_image_of_another_repository_does_not_exist_here(stack: Stack, registry: Registry) -> None:
     registry.sandbox.client("ecr-public").create_repository(repositoryName="acme/other")
     image = registry.push("elsewhere")
 
@@ -80,7 +80,7 @@ def test_an_image_of_another_repository_is_not_there(stack: Stack, registry: Reg
     assert "Hint: push the image to this repository before deploying, or correct the digest" in answer.reason
 
 
-def test_an_alias_that_does_not_exist_is_reported(stack: Stack, registry: Registry) -> None:
+def test_reports_an_alias_that_does_not_exist(stack: Stack, registry: Registry) -> None:
     answer = stack.deploy(declare(registry.push("live"), "1", RegistryId="nobody"))
 
     assert not answer.succeeded
@@ -88,7 +88,7 @@ def test_an_alias_that_does_not_exist_is_reported(stack: Stack, registry: Regist
     assert registry.tags() == {}
 
 
-def test_a_string_that_is_not_unicode_is_an_error_of_the_user(stack: Stack) -> None:
+def test_a_string_that_is_not_unicode_is_a_user_error(stack: Stack) -> None:
     text = '{"schemaVersion": 2, "x": "\ud800"}'
 
     answer = stack.deploy({"RepositoryName": "acme/agent", "Source": {"Manifest": {"Body": text, "MediaType": INDEX}}})
@@ -96,7 +96,7 @@ def test_a_string_that_is_not_unicode_is_an_error_of_the_user(stack: Stack) -> N
     assert answer.reason.startswith("INVALID_PROPERTIES: Source.Manifest.Body: ")
 
 
-def test_all_that_is_wrong_is_said_at_once(stack: Stack, registry: Registry) -> None:
+def test_reports_all_problems_together(stack: Stack, registry: Registry) -> None:
     registry.push("live", "latest")
     data = {"mediaType": INDEX, "manifests": [{**ABSENT, "platform": {"os": "linux", "architecture": "amd64"}}]}
     expected = str(Digest.of(b"expected"))

@@ -1,4 +1,4 @@
-"""Immutable tags, and rollbacks that restore what was there although its source has moved."""
+"""Immutable tags, and rollbacks that restore an image although its source has moved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def promote(tag: str, *tags: str, **more: Any) -> dict[str, Any]:
     return {"RepositoryName": "acme/agent", "ImageTags": list(tags), **source, "StateParameterName": NAME, **more}
 
 
-def test_a_rollback_restores_what_a_moved_tag_was_resolved_to(stack: Stack, registry: Registry) -> None:
+def test_a_rollback_restores_the_image_that_a_moved_tag_was_resolved_to(stack: Stack, registry: Registry) -> None:
     first = registry.push("first", "stable")
     stack.deploy(promote("stable", "latest"))
     registry.push("second", "stable")
@@ -69,7 +69,7 @@ def test_a_new_deployment_resolves_a_tag_again(stack: Stack, registry: Registry,
     third = registry.push("third", "stable")
     stack.deploy(promote("stable", "latest"))
     assert registry.tags()["latest"] == third.digest
-    # Each update asks once whether it is one.
+    # Each update asks once whether it is a rollback.
     assert plane.requests.count("DescribeStacks") == 2
 
 
@@ -85,7 +85,7 @@ def test_the_rollback_of_a_rollback_restores_too(stack: Stack, registry: Registr
         assert registry.tags()["latest"] == first.digest
 
 
-def test_a_source_that_may_move_is_remembered_without_being_asked_for(stack: Stack, registry: Registry) -> None:
+def test_a_mutable_source_is_always_recorded(stack: Stack, registry: Registry) -> None:
     first = registry.push("first", "stable")
     old = promote("stable", "latest")
     del old["StateParameterName"]
@@ -99,9 +99,7 @@ def test_a_source_that_may_move_is_remembered_without_being_asked_for(stack: Sta
     assert registry.tags()["latest"] == first.digest
 
 
-def test_what_is_remembered_is_written_before_anything_else(
-    stack: Stack, registry: Registry, plane: ControlPlane
-) -> None:
+def test_the_record_is_written_before_anything_else(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
     registry.push("first", "stable")
     registry.sandbox.requests.clear()
     puts: list[int] = []
@@ -112,7 +110,9 @@ def test_what_is_remembered_is_written_before_anything_else(
     assert puts == [0]
 
 
-def test_what_cannot_be_remembered_is_not_published(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+def test_publishes_nothing_if_the_record_cannot_be_written(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
     registry.push("first", "stable")
     plane.busy["PutParameter"] = 5000
     registry.sandbox.requests.clear()
@@ -124,10 +124,10 @@ def test_what_cannot_be_remembered_is_not_published(stack: Stack, registry: Regi
 
 
 @pytest.mark.parametrize("operation", ["PutParameter", "GetParameter"])
-def test_what_may_not_be_remembered_is_published_with_a_warning(
+def test_publishes_with_a_warning_if_the_role_may_not_write_records(
     stack: Stack, registry: Registry, plane: ControlPlane, operation: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Functions of version 0.1 that were set up by hand have no permission for that."""
+    """The roles of functions of version 0.1 that were set up by hand do not have this permission."""
     image = registry.push("first", "stable")
     before = registry.push("before", "latest")
     plane.denied.add(operation)
@@ -142,7 +142,7 @@ def test_what_may_not_be_remembered_is_published_with_a_warning(
     assert before.digest != image.digest
 
 
-def test_a_declaration_that_needs_no_memory_any_more_leaves_what_a_rollback_needs(
+def test_a_declaration_that_no_longer_needs_a_record_keeps_it_for_a_rollback(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
     first = registry.push("first", "stable")
@@ -160,7 +160,7 @@ def test_a_declaration_that_needs_no_memory_any_more_leaves_what_a_rollback_need
     assert Record.parse(plane.parameters[MOVING]).tags == ("latest",)
 
 
-def test_the_memory_is_deleted_with_the_resource(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+def test_the_record_is_deleted_with_the_resource(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
     image = registry.push("first", "stable")
     stack.deploy(promote("stable", "latest"))
     assert {region: list(names) for region, names in plane.regions.items() if names} == {"us-east-1": [MOVING]}
@@ -171,7 +171,7 @@ def test_the_memory_is_deleted_with_the_resource(stack: Stack, registry: Registr
     assert registry.tags() == {"latest": image.digest, "stable": image.digest}
 
 
-def test_the_memory_does_not_grow_however_often_it_is_used(
+def test_the_record_does_not_grow_with_the_number_of_deployments(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
     registry.push("first", "stable")
@@ -187,8 +187,8 @@ def test_the_memory_does_not_grow_however_often_it_is_used(
 MANY = [f"a-rather-long-tag-{number}" for number in range(200)]
 
 
-def test_more_tags_than_a_record_holds_are_published(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
-    """All tags of the image count as declared then."""
+def test_publishes_more_tags_than_fit_into_a_record(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """Then all tags of the image count as declared."""
     image = registry.push("first", "stable")
 
     assert stack.deploy(promote("stable", *MANY)).succeeded
@@ -198,7 +198,7 @@ def test_more_tags_than_a_record_holds_are_published(stack: Stack, registry: Reg
 
 
 @pytest.mark.parametrize("is_update", [False, True])
-def test_more_tags_to_give_back_than_a_record_holds_are_refused_before_anything_is_written(
+def test_refuses_more_tags_to_give_back_than_fit_into_a_record(
     stack: Stack, registry: Registry, *, is_update: bool
 ) -> None:
     registry.push("before", *MANY)
@@ -222,7 +222,7 @@ BROKEN = ["", "null", "{}", '{"resource": 1, "tags": 2, "digests": 3}', '{"versi
 
 @pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[:20] or "nothing")
 @pytest.mark.parametrize("name", [NAME, MOVING], ids=["of version 0.1", "of this version"])
-def test_a_record_that_a_person_changed_does_not_block(
+def test_an_edited_record_does_not_block_a_deployment(
     stack: Stack, registry: Registry, plane: ControlPlane, name: str, text: str
 ) -> None:
     image = registry.push("first", "stable")
@@ -235,7 +235,7 @@ def test_a_record_that_a_person_changed_does_not_block(
 
 
 @pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[:20] or "nothing")
-def test_a_rollback_without_its_memory_writes_nothing_and_says_how_to_go_on(
+def test_a_rollback_without_its_record_writes_nothing_and_gives_a_remedy(
     stack: Stack, registry: Registry, plane: ControlPlane, text: str
 ) -> None:
     registry.push("first", "stable")
@@ -274,7 +274,7 @@ def test_an_immutable_tag_does_not_move(stack: Stack, registry: Registry, patter
     assert registry.sandbox.requests.count("PutImage") == 0
 
 
-def test_a_tag_of_another_owner_is_immutable_too(stack: Stack, registry: Registry) -> None:
+def test_an_immutable_tag_of_another_owner_does_not_move(stack: Stack, registry: Registry) -> None:
     theirs, ours = registry.push("theirs", "1.0"), registry.push("ours")
 
     answer = stack.deploy(declare(ours, "1.0", ImmutableTags=["1.*"]))
@@ -294,7 +294,7 @@ def test_immutable_tags_are_put_first(stack: Stack, registry: Registry) -> None:
 
 
 def test_a_rollback_may_move_an_immutable_tag_back(stack: Stack, registry: Registry) -> None:
-    """The release that fails no longer said that the tag is immutable."""
+    """The failed release no longer declared the tag as immutable."""
     first, second = registry.push("first"), registry.push("second")
     stack.deploy(declare(first, "1.0", ImmutableTags=["1.*"]))
     tried = declare(second, "1.0")
@@ -306,7 +306,7 @@ def test_a_rollback_may_move_an_immutable_tag_back(stack: Stack, registry: Regis
     assert registry.tags() == {"1.0": first.digest}
 
 
-def test_going_forward_it_may_not(stack: Stack, registry: Registry) -> None:
+def test_a_new_deployment_may_not_move_an_immutable_tag_back(stack: Stack, registry: Registry) -> None:
     first, second = registry.push("first"), registry.push("second")
     stack.deploy(declare(first, "1.0"))
 
@@ -318,7 +318,7 @@ def test_going_forward_it_may_not(stack: Stack, registry: Registry) -> None:
     assert registry.tags() == {"1.0": first.digest}
 
 
-def test_an_immutable_tag_is_reported_also_without_access_to_the_stack(
+def test_reports_an_immutable_tag_even_without_access_to_the_stack(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
     first, second = registry.push("first"), registry.push("second")
@@ -332,7 +332,7 @@ def test_an_immutable_tag_is_reported_also_without_access_to_the_stack(
     assert answer.reason.startswith("RULE_VIOLATION: tag '1.0' is immutable")
 
 
-def test_a_parameter_that_cannot_be_deleted_does_not_hold_the_stack_up(
+def test_a_parameter_that_cannot_be_deleted_does_not_block_the_stack(
     stack: Stack, registry: Registry, plane: ControlPlane, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.push("first", "stable")
@@ -343,10 +343,10 @@ def test_a_parameter_that_cannot_be_deleted_does_not_hold_the_stack_up(
     assert "a record of the resource stays: ACCESS_DENIED: ssm:DeleteParameter failed" in capsys.readouterr().out
 
 
-def test_what_was_answered_already_is_answered_again_without_asking_anyone(
+def test_a_repeated_request_gets_the_same_response_without_any_calls(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
-    """Lambda repeats a request whose answer was accepted, when the confirmation was lost."""
+    """Lambda repeats a request if its response was accepted but the confirmation was lost."""
     registry.push("first", "stable")
     event = stack.cloudformation.event("Create", promote("stable", "latest"))
     answer = stack.cloudformation.send(event)
@@ -360,10 +360,10 @@ def test_what_was_answered_already_is_answered_again_without_asking_anyone(
     assert registry.sandbox.requests.all() == []
 
 
-def test_what_is_remembered_already_is_not_written_again(
+def test_an_unchanged_record_is_not_written_again(
     stack: Stack, function: Lambda, registry: Registry, plane: ControlPlane
 ) -> None:
-    """A function that has just started knows nothing of what another one has answered."""
+    """A new function does not know the responses of earlier ones."""
     image = registry.push("first", "stable")
     event = stack.cloudformation.event("Create", promote("stable", "latest"))
     stack.cloudformation.send(event)

@@ -1,4 +1,4 @@
-"""Tags and images are removed only where that is asked for, and only what the declaration put there."""
+"""Tags and images are removed only on request, and only if the declaration put them there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def whole(image: Image) -> set[str]:
 
 
 def other(stack: Stack, name: str = "Other") -> Stack:
-    """Another resource of the same stack."""
+    """Return another resource of the same stack."""
     return Stack(stack.cloudformation, name, stack.plane)
 
 
@@ -42,10 +42,10 @@ def named(properties: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("tags", [(), ("kept",)], ids=["by its digest", "by a tag"])
-def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
+def test_keeps_what_another_resource_without_removal_still_declares(
     stack: Stack, registry: Registry, plane: ControlPlane, tags: tuple[str, ...]
 ) -> None:
-    """Where nothing is removed from a repository any more, its images are declared without a parameter's name."""
+    """If nothing is removed from a repository any more, its images are declared without a parameter name."""
     image, neighbour = registry.push("first"), other(stack, "Neighbour")
     stack.deploy(declare(image, "preview", **DELETE))
     neighbour.deploy(declare(image, *tags, **named({**DELETE, "OnDelete": "Keep"}, "Neighbour")))
@@ -58,8 +58,8 @@ def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
     assert list(plane.parameters) == [record_of(image, "Neighbour")]
 
 
-@pytest.mark.parametrize("properties", [UNTAG, {"OnTagRemoved": "Untag"}], ids=["with a memory", "without"])
-def test_a_tag_that_is_no_longer_declared_goes(stack: Stack, registry: Registry, properties: dict[str, Any]) -> None:
+@pytest.mark.parametrize("properties", [UNTAG, {"OnTagRemoved": "Untag"}], ids=["with a record", "without a record"])
+def test_removes_a_tag_that_is_no_longer_declared(stack: Stack, registry: Registry, properties: dict[str, Any]) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", "3", **properties))
 
@@ -68,7 +68,7 @@ def test_a_tag_that_is_no_longer_declared_goes(stack: Stack, registry: Registry,
     assert registry.tags() == {"1": image.digest}
 
 
-def test_by_default_it_stays(stack: Stack, registry: Registry) -> None:
+def test_keeps_a_dropped_tag_by_default(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2"))
 
@@ -78,7 +78,7 @@ def test_by_default_it_stays(stack: Stack, registry: Registry) -> None:
     assert registry.sandbox.requests.count("BatchDeleteImage") == 0
 
 
-def test_a_tag_that_a_person_moved_stays(stack: Stack, registry: Registry) -> None:
+def test_keeps_a_tag_that_was_moved_by_hand(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **UNTAG))
     moved = registry.push("by hand", "2")
@@ -89,7 +89,7 @@ def test_a_tag_that_a_person_moved_stays(stack: Stack, registry: Registry) -> No
     assert answer.data["KeptTags"] == "2"
 
 
-def test_the_last_tag_of_an_image_stays_and_is_reported(
+def test_keeps_and_reports_the_last_tag_of_an_image(
     stack: Stack, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = registry.push("first"), registry.push("second")
@@ -102,7 +102,7 @@ def test_the_last_tag_of_an_image_stays_and_is_reported(
     assert "tag old stays: it is the last tag of its image" in capsys.readouterr().out
 
 
-def test_an_immutable_tag_stays(stack: Stack, registry: Registry) -> None:
+def test_keeps_an_immutable_tag(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     rules = {**UNTAG, "ImmutableTags": ["1.*"]}
     stack.deploy(declare(image, "1.0", "latest", **rules))
@@ -113,7 +113,7 @@ def test_an_immutable_tag_stays(stack: Stack, registry: Registry) -> None:
     assert answer.data["KeptTags"] == "1.0"
 
 
-def test_a_tag_that_is_gone_already_is_fine(stack: Stack, registry: Registry) -> None:
+def test_accepts_that_a_tag_is_already_gone(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **UNTAG))
     registry.sandbox.client("ecr-public").batch_delete_image(repositoryName="acme/agent", imageIds=[{"imageTag": "2"}])
@@ -121,8 +121,8 @@ def test_a_tag_that_is_gone_already_is_fine(stack: Stack, registry: Registry) ->
     assert stack.deploy(declare(image, "1", **UNTAG)).succeeded
 
 
-def test_a_failed_release_takes_its_new_tags_back(stack: Stack, registry: Registry) -> None:
-    """The rollback is an update that drops them."""
+def test_the_rollback_of_a_failed_release_removes_its_new_tags(stack: Stack, registry: Registry) -> None:
+    """The rollback is an Update that drops them."""
     first, second = registry.push("first"), registry.push("second", "kept")
     stack.deploy(declare(first, "latest", **UNTAG))
     tried = declare(second, "latest", "2.0", **UNTAG)
@@ -139,8 +139,8 @@ IN_ANY_ORDER = pytest.mark.parametrize("order", [slice(None), slice(None, None, 
 
 @IN_ANY_ORDER
 @pytest.mark.parametrize("name", ["first", "second"], ids=["same image", "another image"])
-def test_a_tag_that_moves_to_another_resource_stays(stack: Stack, registry: Registry, order: slice, name: str) -> None:
-    """In either order in which CloudFormation updates the two."""
+def test_keeps_a_tag_that_moves_to_another_resource(stack: Stack, registry: Registry, order: slice, name: str) -> None:
+    """CloudFormation may update the two resources in either order."""
     first, second = registry.push("first"), registry.push(name)
     neighbour = other(stack)
     stack.deploy(declare(first, "a", "b", **UNTAG))
@@ -174,10 +174,10 @@ def test_two_resources_swap_tags(stack: Stack, registry: Registry, order: slice)
 
 
 @pytest.mark.parametrize("name", ["first", "second"], ids=["same image", "another image"])
-def test_a_tag_that_another_resource_takes_between_looking_and_removing_is_put_back(
+def test_puts_back_a_tag_that_another_resource_takes_during_its_removal(
     stack: Stack, registry: Registry, plane: ControlPlane, name: str
 ) -> None:
-    """CloudFormation updates both at the same time. The record of the owner appears just after it was looked for."""
+    """CloudFormation updates both at the same time. The record of the owner appears just after the read."""
     first, second = registry.push("first"), registry.push(name)
     neighbour = other(stack)
     stack.deploy(declare(first, "a", "b", **UNTAG))
@@ -192,7 +192,7 @@ def test_a_tag_that_another_resource_takes_between_looking_and_removing_is_put_b
     assert registry.tags() == {"a": first.digest, "b": second.digest, "c": second.digest}
 
 
-@pytest.mark.parametrize("properties", [DELETE, {"OnDelete": "Delete"}], ids=["with a memory", "without"])
+@pytest.mark.parametrize("properties", [DELETE, {"OnDelete": "Delete"}], ids=["with a record", "without a record"])
 def test_delete_removes_tags_index_and_children(
     stack: Stack, registry: Registry, properties: dict[str, Any], plane: ControlPlane
 ) -> None:
@@ -207,7 +207,7 @@ def test_delete_removes_tags_index_and_children(
     assert plane.parameters == {}
 
 
-def test_delete_of_an_image_without_tags(stack: Stack, registry: Registry) -> None:
+def test_delete_removes_an_image_without_tags(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, **DELETE))
 
@@ -258,7 +258,7 @@ def test_delete_keeps_children_of_another_index(stack: Stack, registry: Registry
     assert image.children[1].digest not in images(registry)
 
 
-def test_delete_keeps_a_child_whose_index_is_there(stack: Stack, registry: Registry) -> None:
+def test_delete_keeps_a_child_whose_index_exists(stack: Stack, registry: Registry) -> None:
     image = registry.push("first", "whole")
     stack.deploy(declare(image.children[0].digest, "amd64", **DELETE))
 
@@ -267,7 +267,7 @@ def test_delete_keeps_a_child_whose_index_is_there(stack: Stack, registry: Regis
     assert images(registry) == whole(image)
 
 
-def test_delete_keeps_a_tag_that_a_person_moved(stack: Stack, registry: Registry) -> None:
+def test_delete_keeps_a_tag_that_was_moved_by_hand(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **DELETE))
     moved = registry.push("by hand", "2")
@@ -278,7 +278,7 @@ def test_delete_keeps_a_tag_that_a_person_moved(stack: Stack, registry: Registry
     assert images(registry) == whole(moved)
 
 
-def test_delete_of_what_is_gone_succeeds(stack: Stack, registry: Registry) -> None:
+def test_delete_of_a_missing_image_succeeds(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", **DELETE))
     client = registry.sandbox.client("ecr-public")
@@ -287,7 +287,7 @@ def test_delete_of_what_is_gone_succeeds(stack: Stack, registry: Registry) -> No
     assert stack.destroy().succeeded
 
 
-def test_delete_succeeds_when_the_repository_is_gone(stack: Stack, registry: Registry) -> None:
+def test_delete_succeeds_if_the_repository_is_gone(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", **DELETE))
     registry.sandbox.client("ecr-public").delete_repository(repositoryName="acme/agent", force=True)
@@ -295,7 +295,9 @@ def test_delete_succeeds_when_the_repository_is_gone(stack: Stack, registry: Reg
     assert stack.destroy().succeeded
 
 
-def test_the_deletion_of_a_failed_create_touches_nothing(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+def test_the_delete_after_a_failed_create_changes_nothing(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
     image = registry.push("first", "1")
 
     answer = stack.deploy(declare(image, "1", ImageDigest="sha256:" + "0" * 64, **DELETE))
@@ -306,7 +308,7 @@ def test_the_deletion_of_a_failed_create_touches_nothing(stack: Stack, registry:
 
 
 def test_a_renamed_resource_keeps_its_image(stack: Stack, registry: Registry) -> None:
-    """CloudFormation creates the new one first, and deletes the old one when all is done."""
+    """CloudFormation creates the new resource first and deletes the old one at the end."""
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **DELETE))
     renamed = other(stack, "Renamed")
@@ -320,7 +322,7 @@ def test_a_renamed_resource_keeps_its_image(stack: Stack, registry: Registry) ->
     assert images(registry) == set()
 
 
-def test_an_image_that_another_resource_has_by_digest_only_stays(stack: Stack, registry: Registry) -> None:
+def test_keeps_an_image_that_another_resource_declares_by_digest(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", **DELETE))
     other(stack).deploy(named(declare(image, **DELETE), "Other"))
@@ -330,7 +332,7 @@ def test_an_image_that_another_resource_has_by_digest_only_stays(stack: Stack, r
     assert images(registry) == whole(image)
 
 
-def test_another_repository_is_a_replacement_that_leaves_nothing_behind(
+def test_changing_the_repository_replaces_the_resource_and_leaves_nothing_behind(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
     registry.sandbox.client("ecr-public").create_repository(repositoryName="acme/new")
@@ -345,10 +347,10 @@ def test_another_repository_is_a_replacement_that_leaves_nothing_behind(
     assert list(plane.parameters) == [record_of(image, repository="acme--new")]
 
 
-def test_a_replacement_that_is_undone_leaves_the_claims_of_what_was_there(
+def test_an_undone_replacement_keeps_the_record_of_the_old_resource(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
-    """The rollback deletes the new one, and may send nothing for the old one."""
+    """The rollback deletes the new resource, and may send no request for the old one."""
     registry.sandbox.client("ecr-public").create_repository(repositoryName="acme/new")
     image = registry.push("first")
     push_image(registry.sandbox, "acme/new", image)
@@ -366,10 +368,10 @@ def test_a_replacement_that_is_undone_leaves_the_claims_of_what_was_there(
     assert registry.tags() == {"1": image.digest}
 
 
-def test_a_record_that_cannot_be_ended_fails_nothing(
+def test_a_record_that_cannot_be_deleted_fails_nothing(
     stack: Stack, registry: Registry, plane: ControlPlane, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All tags are put by then; a record that stays only forbids something."""
+    """All tags are put by then, and a leftover record can only prevent removals."""
     first, second, third = (registry.push(name) for name in ("first", "second", "third"))
     stack.deploy(declare(first, "1", **UNTAG))
     stack.deploy(declare(second, "1", **UNTAG))
@@ -382,10 +384,8 @@ def test_a_record_that_cannot_be_ended_fails_nothing(
     assert set(plane.parameters) == {record_of(image) for image in (first, second, third)}
 
 
-def test_a_release_keeps_the_record_of_the_one_before_it_only(
-    stack: Stack, registry: Registry, plane: ControlPlane
-) -> None:
-    """A rollback may need that one."""
+def test_keeps_only_the_record_of_the_previous_release(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """A rollback may need it."""
     images = [registry.push(str(number)) for number in range(4)]
     for image in images:
         assert stack.deploy(declare(image, "1", **UNTAG)).succeeded
@@ -395,7 +395,7 @@ def test_a_release_keeps_the_record_of_the_one_before_it_only(
     assert plane.parameters == {}
 
 
-def test_a_removal_that_is_denied_fails_and_says_which_permission_is_missing(stack: Stack, registry: Registry) -> None:
+def test_a_denied_removal_fails_and_names_the_missing_permission(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1", "2", **UNTAG))
     registry.sandbox.faults.add(Fault(operation="BatchDeleteImage", code="AccessDeniedException", times=None))
@@ -408,7 +408,7 @@ def test_a_removal_that_is_denied_fails_and_says_which_permission_is_missing(sta
     assert registry.tags() == {"1": image.digest, "2": image.digest}
 
 
-def test_nothing_is_removed_from_the_registry_of_another_account(cloudformation: CloudFormation) -> None:
+def test_removes_nothing_from_the_registry_of_another_account(cloudformation: CloudFormation) -> None:
     answer = cloudformation.create(declare("sha256:" + "a" * 64, "1", RegistryId="elsewhere", **DELETE))
 
     assert "must be Keep: in the registry 'elsewhere' of another account" in answer.reason

@@ -1,4 +1,4 @@
-"""Every kind of manifest, published exactly as declared and read back to the byte."""
+"""Every kind of manifest is published as declared and read back byte for byte."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def pushed(registry: Registry, media_type: ManifestMediaType, *platforms: str) -
 @pytest.mark.parametrize("platforms", [("linux/amd64",), ("linux/amd64", "linux/arm64/v8")], ids=["image", "index"])
 @pytest.mark.parametrize("media_type", [OCI, DOCKER], ids=["oci", "docker"])
 @pytest.mark.parametrize("kind", ["Digest", "Tag", "Manifest"])
-def test_every_manifest_of_every_source_is_pulled_as_it_was_pushed(
+def test_every_manifest_of_every_source_is_published_unchanged(
     stack: Stack, registry: Registry, kind: str, media_type: ManifestMediaType, platforms: tuple[str, ...]
 ) -> None:
     image = pushed(registry, media_type, *platforms)
@@ -68,7 +68,7 @@ def test_every_manifest_of_every_source_is_pulled_as_it_was_pushed(
     ],
     ids=["newline", "crlf", "compact", "non-ascii", "numbers"],
 )
-def test_a_manifest_is_published_to_the_byte(stack: Stack, registry: Registry, respaced: Any) -> None:
+def test_a_manifest_is_published_byte_for_byte(stack: Stack, registry: Registry, respaced: Any) -> None:
     text = respaced(pushed(registry, OCI, "linux/amd64").manifest.decode())
 
     answer = stack.deploy(body(text, "1"))
@@ -78,7 +78,7 @@ def test_a_manifest_is_published_to_the_byte(stack: Stack, registry: Registry, r
     assert answer.data["ImageDigest"] == str(Digest.of(text.encode()))
 
 
-def test_a_media_type_beside_a_manifest_that_names_none_is_what_is_stored(stack: Stack, registry: Registry) -> None:
+def test_stores_the_declared_media_type_of_a_manifest_without_one(stack: Stack, registry: Registry) -> None:
     data = json.loads(pushed(registry, OCI, "linux/amd64").manifest)
     del data["mediaType"]
 
@@ -88,8 +88,8 @@ def test_a_media_type_beside_a_manifest_that_names_none_is_what_is_stored(stack:
     assert read(registry, "1") == (json.dumps(data).encode(), OCI)
 
 
-def test_an_artifact_is_published(stack: Stack, registry: Registry) -> None:
-    """A signature, say: OCI's empty config, an artifact type, and a subject."""
+def test_publishes_an_artifact(stack: Stack, registry: Registry) -> None:
+    """For example a signature: the empty config of OCI, an artifact type, and a subject."""
     image = registry.push("subject")
     image_part = image.children[0]
     config = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": str(Digest.of(EMPTY)), "size": len(EMPTY)}
@@ -116,7 +116,7 @@ def test_an_artifact_is_published(stack: Stack, registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("tags", [0, 1, 20, 150])
-def test_any_number_of_tags_is_put_and_the_next_run_changes_none(
+def test_puts_any_number_of_tags_and_the_next_run_changes_none(
     stack: Stack, function: Lambda, registry: Registry, tags: int
 ) -> None:
     image = registry.push("many")
@@ -135,9 +135,7 @@ def test_any_number_of_tags_is_put_and_the_next_run_changes_none(
 
 
 @pytest.mark.parametrize("tags", [1, 20, 150])
-def test_a_refresh_puts_each_tag_once_without_trusting_what_it_reads(
-    stack: Stack, registry: Registry, tags: int
-) -> None:
+def test_a_refresh_puts_each_tag_once_regardless_of_reads(stack: Stack, registry: Registry, tags: int) -> None:
     image = registry.push("many")
     names = [f"1.{number}" for number in range(tags)]
     stack.deploy(declare(image, *names))
@@ -149,7 +147,7 @@ def test_a_refresh_puts_each_tag_once_without_trusting_what_it_reads(
     assert registry.tags() == dict.fromkeys(sorted(names), image.digest)
 
 
-def test_an_image_without_tags_is_published_by_its_digest(stack: Stack, registry: Registry) -> None:
+def test_publishes_an_image_without_tags_by_digest(stack: Stack, registry: Registry) -> None:
     text = pushed(registry, OCI, "linux/amd64").manifest.decode() + "\n"
 
     answer = stack.deploy(body(text))
@@ -160,7 +158,7 @@ def test_an_image_without_tags_is_published_by_its_digest(stack: Stack, registry
 
 
 @pytest.mark.parametrize("named", ["nothing", "account", "alias"])
-def test_the_own_registry_may_be_named_in_any_way(stack: Stack, registry: Registry, named: str) -> None:
+def test_accepts_every_name_of_its_own_registry(stack: Stack, registry: Registry, named: str) -> None:
     image = registry.push("first")
     alias = registry.sandbox.store.registry_of("123456789012").aliases[0]
     more = {"nothing": {}, "account": {"RegistryId": "123456789012"}, "alias": {"RegistryId": alias}}[named]

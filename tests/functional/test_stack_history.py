@@ -1,4 +1,4 @@
-"""What CloudFormation says of a stack, and what follows from it."""
+"""What the function learns from CloudFormation about a stack."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILED = ["CREATE_FAILED", "UPDATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILE
 
 @dataclass
 class World:
-    """A stack, and the one that it may be nested in."""
+    """A stack, and the stack that it may be nested in."""
 
     plane: ControlPlane
     clients: Clients
@@ -43,7 +43,7 @@ class World:
 
     @property
     def root(self) -> StackRecord:
-        """The stack around it; it is nested from now on."""
+        """Nest the stack, and return its root stack."""
         root = self.stack.root = self.plane.stack(ROOT)
         return root
 
@@ -53,7 +53,7 @@ class World:
         return StackHistory(self.clients.get("cloudformation"), STACK, retry)
 
     def enter(self, *statuses: str, root: bool = False) -> None:
-        """Enter the statuses one after the other, a minute each."""
+        """Enter the statuses one after the other, each for a minute."""
         for status in statuses:
             self.clock.pass_by(60)
             (self.root if root else self.stack).enter(status)
@@ -89,29 +89,29 @@ def world(plane: ControlPlane, clients: Clients) -> World:
 
 
 @pytest.mark.parametrize("status", [*FORWARD, *BACK, *SUCCEEDED, *FAILED, "DELETE_IN_PROGRESS"])
-def test_a_stack_is_rolled_back_where_its_status_says_so(world: World, status: str) -> None:
+def test_recognizes_a_rollback_by_the_status_of_the_stack(world: World, status: str) -> None:
     world.stack.status = status
 
     assert world.history().is_rolling_back == (status in BACK)
 
 
 @pytest.mark.parametrize("status", [*FORWARD, *BACK, *SUCCEEDED, *FAILED, "DELETE_IN_PROGRESS"])
-def test_a_stack_is_idle_where_nothing_is_in_progress(world: World, status: str) -> None:
+def test_a_stack_is_idle_if_nothing_is_in_progress(world: World, status: str) -> None:
     world.stack.status = status
 
     assert world.history().is_idle == (status in {*SUCCEEDED, *FAILED})
 
 
 @pytest.mark.parametrize("status", BACK)
-def test_a_nested_stack_is_rolled_back_with_the_one_around_it(world: World, status: str) -> None:
-    """It is in DELETE_IN_PROGRESS or UPDATE_IN_PROGRESS itself, as in any other deployment."""
+def test_a_nested_stack_is_rolled_back_with_its_root_stack(world: World, status: str) -> None:
+    """Its own status is DELETE_IN_PROGRESS or UPDATE_IN_PROGRESS, as in any deployment."""
     world.root.status = status
     world.stack.status = "DELETE_IN_PROGRESS"
 
     assert world.history().is_rolling_back
 
 
-def test_a_nested_stack_is_idle_with_the_one_around_it(world: World) -> None:
+def test_a_nested_stack_is_idle_with_its_root_stack(world: World) -> None:
     world.stack.status = "UPDATE_COMPLETE"
     world.root.status = "UPDATE_IN_PROGRESS"
     assert not world.history().is_idle
@@ -120,7 +120,7 @@ def test_a_nested_stack_is_idle_with_the_one_around_it(world: World) -> None:
     assert world.history().is_idle
 
 
-def test_a_status_is_asked_for_once_in_a_request(world: World) -> None:
+def test_reads_the_status_once_per_request(world: World) -> None:
     world.root.status = world.stack.status = "UPDATE_IN_PROGRESS"
     history = world.history()
 
@@ -130,14 +130,14 @@ def test_a_status_is_asked_for_once_in_a_request(world: World) -> None:
     assert world.asked("DescribeStacks") == [STACK, ROOT]
 
 
-def test_a_stack_that_is_not_nested_is_asked_about_once(world: World) -> None:
+def test_reads_the_status_of_a_stack_that_is_not_nested_once(world: World) -> None:
     world.stack.status = "UPDATE_IN_PROGRESS"
 
     assert not world.history().is_rolling_back
     assert world.asked("DescribeStacks") == [STACK]
 
 
-def test_a_permission_that_is_missing_is_not_waited_for(world: World) -> None:
+def test_does_not_wait_for_a_missing_permission(world: World) -> None:
     world.plane.denied.add("DescribeStacks")
 
     for question in ("is_rolling_back", "is_idle"):
@@ -147,14 +147,14 @@ def test_a_permission_that_is_missing_is_not_waited_for(world: World) -> None:
     assert world.clock.slept == []
 
 
-def test_a_rate_limit_is_waited_for(world: World) -> None:
+def test_retries_throttled_calls(world: World) -> None:
     world.stack.status = "ROLLBACK_IN_PROGRESS"
     world.plane.busy["DescribeStacks"] = 20
 
     assert world.history().is_rolling_back
 
 
-def test_a_resource_that_may_not_be_asked_about_is_an_error(world: World) -> None:
+def test_a_denied_read_of_a_resource_is_an_error(world: World) -> None:
     world.plane.denied.add("DescribeStackResource")
 
     with pytest.raises(AccessError, match="cloudformation:DescribeStackResource failed"):
@@ -162,7 +162,7 @@ def test_a_resource_that_may_not_be_asked_about_is_an_error(world: World) -> Non
 
 
 @pytest.mark.parametrize("status", [*SUCCEEDED, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"])
-def test_a_success_after_that_counts(world: World, status: str) -> None:
+def test_a_success_after_the_request_counts(world: World, status: str) -> None:
     world.enter("UPDATE_IN_PROGRESS")
     sent = world.clock.wall()
     world.enter(status, "UPDATE_IN_PROGRESS")
@@ -171,7 +171,7 @@ def test_a_success_after_that_counts(world: World, status: str) -> None:
 
 
 @pytest.mark.parametrize("statuses", [["UPDATE_IN_PROGRESS", status] for status in [*FAILED, *BACK]], ids=str)
-def test_no_failure_and_no_rollback_is_a_success(world: World, statuses: list[str]) -> None:
+def test_a_failure_or_a_rollback_does_not_count_as_a_success(world: World, statuses: list[str]) -> None:
     world.enter("CREATE_IN_PROGRESS", "CREATE_COMPLETE")
     sent = world.clock.wall() + 10
     world.enter(*statuses)
@@ -179,14 +179,14 @@ def test_no_failure_and_no_rollback_is_a_success(world: World, statuses: list[st
     assert world.history().has_succeeded_since(sent) is False
 
 
-def test_a_success_before_that_does_not_count(world: World) -> None:
+def test_a_success_before_the_request_does_not_count(world: World) -> None:
     world.enter("CREATE_COMPLETE", "UPDATE_IN_PROGRESS")
 
     assert world.history().has_succeeded_since(world.clock.wall()) is False
 
 
-@pytest.mark.parametrize("has_begun", [False, True], ids=["by a clock that is slow", "and another began since"])
-def test_a_success_a_moment_before_that_counts_unless_another_deployment_began(
+@pytest.mark.parametrize("has_begun", [False, True], ids=["a slow clock", "another deployment began since"])
+def test_a_success_just_before_the_request_counts_unless_another_deployment_began(
     world: World, *, has_begun: bool
 ) -> None:
     world.stack.enter("CREATE_COMPLETE")
@@ -198,7 +198,7 @@ def test_a_success_a_moment_before_that_counts_unless_another_deployment_began(
     assert world.history().has_succeeded_since(sent) is not has_begun
 
 
-def test_the_success_of_an_update_that_deletes_what_it_no_longer_declares_is_none_of_that(world: World) -> None:
+def test_the_success_of_the_current_update_does_not_count_as_an_earlier_success(world: World) -> None:
     world.enter("CREATE_IN_PROGRESS", "CREATE_COMPLETE", "UPDATE_IN_PROGRESS")
     sent = world.clock.wall() + 10
     world.enter("UPDATE_FAILED", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
@@ -208,7 +208,7 @@ def test_the_success_of_an_update_that_deletes_what_it_no_longer_declares_is_non
     assert world.history().has_succeeded_since(sent - 120, before_this=True) is True
 
 
-def test_the_success_of_a_resource_is_none_of_the_stack(world: World) -> None:
+def test_the_success_of_a_resource_does_not_count_as_that_of_the_stack(world: World) -> None:
     sent = world.clock.wall()
     world.enter("UPDATE_IN_PROGRESS")
     world.stack.change("Release", "UPDATE_COMPLETE", "ecr-public:123456789012/acme/agent:Release")
@@ -216,7 +216,7 @@ def test_the_success_of_a_resource_is_none_of_the_stack(world: World) -> None:
     assert world.history().has_succeeded_since(sent) is False
 
 
-def test_a_nested_stack_succeeds_with_the_one_around_it(world: World) -> None:
+def test_a_nested_stack_succeeds_with_its_root_stack(world: World) -> None:
     """It reaches UPDATE_COMPLETE long before another resource fails."""
     sent = world.clock.wall()
     world.enter("UPDATE_IN_PROGRESS", root=True)
@@ -228,7 +228,7 @@ def test_a_nested_stack_succeeds_with_the_one_around_it(world: World) -> None:
     assert set(world.asked("DescribeStackEvents")) == {ROOT}
 
 
-def test_events_are_read_until_the_answer_is_known(world: World) -> None:
+def test_reads_events_until_the_result_is_known(world: World) -> None:
     world.enter("CREATE_COMPLETE", "UPDATE_IN_PROGRESS")
     world.write_events(3 * EVENTS_PAGE)
     sent = world.clock.wall() + 10
@@ -239,7 +239,7 @@ def test_events_are_read_until_the_answer_is_known(world: World) -> None:
     assert len(world.asked("DescribeStackEvents")) == 2
 
 
-def test_a_success_that_is_many_pages_back_is_found(world: World) -> None:
+def test_finds_a_success_many_pages_back(world: World) -> None:
     sent = world.clock.wall()
     world.enter("CREATE_COMPLETE")
     world.write_events(10 * EVENTS_PAGE)
@@ -247,7 +247,7 @@ def test_a_success_that_is_many_pages_back_is_found(world: World) -> None:
     assert world.history().has_succeeded_since(sent) is True
 
 
-def test_more_events_than_are_read_tell_nothing(world: World) -> None:
+def test_the_result_is_unknown_if_there_are_too_many_events(world: World) -> None:
     sent = world.clock.wall()
     world.enter("CREATE_COMPLETE")
     world.write_events(40 * EVENTS_PAGE)
@@ -255,21 +255,21 @@ def test_more_events_than_are_read_tell_nothing(world: World) -> None:
     assert world.history().has_succeeded_since(sent) is None
 
 
-def test_a_history_without_a_success_is_recognized_at_its_end(world: World) -> None:
+def test_recognizes_a_history_without_a_success_at_its_end(world: World) -> None:
     world.enter("CREATE_IN_PROGRESS")
     world.write_events(EVENTS_PAGE - 1)
 
     assert world.history().has_succeeded_since(1.0) is False
 
 
-def test_a_stack_without_events_tells_nothing(world: World) -> None:
+def test_the_result_is_unknown_without_events(world: World) -> None:
     world.stack.status = "UPDATE_IN_PROGRESS"
 
     assert world.history().has_succeeded_since(1.0) is None
 
 
 @pytest.mark.parametrize("operation", ["DescribeStacks", "DescribeStackEvents"])
-def test_events_that_may_not_be_read_tell_nothing_and_the_log_says_why(world: World, operation: str) -> None:
+def test_the_result_is_unknown_if_events_are_denied_and_the_log_says_why(world: World, operation: str) -> None:
     world.enter("CREATE_COMPLETE")
     world.plane.denied.add(operation)
 
@@ -280,7 +280,7 @@ def test_events_that_may_not_be_read_tell_nothing_and_the_log_says_why(world: Wo
     )
 
 
-def test_events_that_cannot_be_read_do_not_take_all_the_time(world: World) -> None:
+def test_unreadable_events_do_not_use_up_the_time(world: World) -> None:
     world.enter("CREATE_COMPLETE")
     world.plane.busy["DescribeStackEvents"] = 5000
     began = world.clock.time
@@ -290,10 +290,10 @@ def test_events_that_cannot_be_read_do_not_take_all_the_time(world: World) -> No
 
 
 @pytest.mark.parametrize(("seconds", "has_changed"), [(-60, False), (0, False), (1, False), (10, True), (600, True)])
-def test_a_resource_that_came_to_another_state_after_that_has_changed(
+def test_a_resource_has_changed_if_its_status_changed_after_the_request(
     world: World, seconds: float, *, has_changed: bool
 ) -> None:
-    """CloudFormation's clock, which dates the state, may go before or after the one of the signature."""
+    """CloudFormation's clock, which dates the status, may be ahead of that of the signature or behind it."""
     sent = world.clock.wall()
     world.clock.pass_by(seconds)
     world.stack.change("Release", "UPDATE_IN_PROGRESS")
@@ -301,7 +301,7 @@ def test_a_resource_that_came_to_another_state_after_that_has_changed(
     assert world.history().has_changed_since("Release", sent) is has_changed
 
 
-def test_an_update_of_a_resource_is_seen_in_the_events(world: World) -> None:
+def test_finds_an_update_of_a_resource_in_the_events(world: World) -> None:
     world.stack.change("Release", "CREATE_IN_PROGRESS")
     sent = world.clock.wall()
     world.clock.pass_by(60)
@@ -317,7 +317,7 @@ def test_an_update_of_a_resource_is_seen_in_the_events(world: World) -> None:
     assert not world.history().has_been_updated_since("Release", world.clock.wall())
 
 
-def test_an_update_that_cannot_be_read_is_not_assumed(world: World) -> None:
+def test_does_not_assume_an_update_if_events_cannot_be_read(world: World) -> None:
     world.stack.change("Release", "UPDATE_IN_PROGRESS")
     world.plane.denied |= {"DescribeStackEvents"}
 
@@ -353,7 +353,7 @@ def test_a_creation_does_not_count_for_a_request_of_an_earlier_operation(world: 
     assert world.history().has_created_since("Release", world.clock.wall()) is True
 
 
-def test_whether_a_resource_was_created_again_is_not_known_without_the_events(world: World) -> None:
+def test_without_events_it_is_unknown_whether_a_resource_was_recreated(world: World) -> None:
     world.enter("UPDATE_IN_PROGRESS")
     world.plane.denied.add("DescribeStackEvents")
 

@@ -17,7 +17,7 @@ NOWHERE = "sha256:" + "0" * 64
 EMPTY_INDEX = json.dumps({"schemaVersion": 2, "mediaType": ManifestMediaType.OCI_INDEX, "manifests": []})
 
 
-def test_release_update_and_destroy_leave_every_image(stack: Stack, registry: Registry) -> None:
+def test_release_update_and_destroy_keep_every_image(stack: Stack, registry: Registry) -> None:
     first, second = registry.push("first"), registry.push("second")
 
     stack.deploy(declare(first, "1.4.1", "latest"))
@@ -28,7 +28,7 @@ def test_release_update_and_destroy_leave_every_image(stack: Stack, registry: Re
     assert registry.tags() == {"1.4.1": first.digest, "1.4.2": second.digest, "latest": second.digest}
 
 
-def test_a_failed_update_is_rolled_back_to_where_every_tag_was(stack: Stack, registry: Registry) -> None:
+def test_the_rollback_of_a_failed_update_restores_every_tag(stack: Stack, registry: Registry) -> None:
     first, second = registry.push("first"), registry.push("second")
     stack.deploy(declare(first, "1", "latest"))
     before = registry.tags()
@@ -41,7 +41,7 @@ def test_a_failed_update_is_rolled_back_to_where_every_tag_was(stack: Stack, reg
     assert registry.tags() == before
 
 
-def test_an_update_that_succeeded_is_rolled_back_when_another_resource_fails(stack: Stack, registry: Registry) -> None:
+def test_a_successful_update_is_rolled_back_if_another_resource_fails(stack: Stack, registry: Registry) -> None:
     first, second = registry.push("first"), registry.push("second")
     old, new = declare(first, "1", "latest"), declare(second, "2", "latest")
     stack.deploy(old)
@@ -53,7 +53,7 @@ def test_an_update_that_succeeded_is_rolled_back_when_another_resource_fails(sta
     assert registry.tags()["latest"] == first.digest
 
 
-def test_a_failed_create_is_tidied_up_and_a_second_try_works(stack: Stack, registry: Registry) -> None:
+def test_a_failed_create_is_cleaned_up_and_a_second_attempt_works(stack: Stack, registry: Registry) -> None:
     assert not stack.deploy(declare(NOWHERE, "latest")).succeeded
     assert stack.events == ["Create", "Delete"]
     assert registry.tags() == {}
@@ -63,7 +63,7 @@ def test_a_failed_create_is_tidied_up_and_a_second_try_works(stack: Stack, regis
     assert registry.tags() == {"latest": image.digest}
 
 
-def test_bad_properties_are_rolled_back_too(stack: Stack, registry: Registry) -> None:
+def test_invalid_properties_are_rolled_back_too(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     stack.deploy(declare(image, "1"))
 
@@ -72,7 +72,7 @@ def test_bad_properties_are_rolled_back_too(stack: Stack, registry: Registry) ->
     assert registry.tags() == {"1": image.digest}
 
 
-def test_a_replacement_leaves_the_old_repository_as_it_is(stack: Stack, registry: Registry) -> None:
+def test_a_replacement_does_not_change_the_old_repository(stack: Stack, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.client("ecr-public").create_repository(repositoryName="acme/other")
     stack.deploy(declare(image, "1"))
@@ -86,7 +86,7 @@ def test_a_replacement_leaves_the_old_repository_as_it_is(stack: Stack, registry
 
 
 def test_a_renamed_construct_keeps_its_tags(cloudformation: CloudFormation, registry: Registry) -> None:
-    """The new resource is created first, and the old one deleted after it."""
+    """The new resource is created before the old one is deleted."""
     image = registry.push("first")
     before, after = Stack(cloudformation, "Release"), Stack(cloudformation, "Renamed")
     before.deploy(declare(image, "1"))
@@ -98,7 +98,7 @@ def test_a_renamed_construct_keeps_its_tags(cloudformation: CloudFormation, regi
     assert registry.tags() == {"1": image.digest}
 
 
-def test_a_delete_with_an_invented_id_while_the_create_runs_disturbs_nothing(
+def test_a_delete_with_a_made_up_id_during_the_create_changes_nothing(
     cloudformation: CloudFormation, registry: Registry
 ) -> None:
     image = registry.push("first")
@@ -114,7 +114,7 @@ def test_a_delete_with_an_invented_id_while_the_create_runs_disturbs_nothing(
     assert registry.tags() == {"1": image.digest}
 
 
-def test_resources_of_one_repository_are_created_at_the_same_time(
+def test_resources_of_one_repository_can_be_created_concurrently(
     cloudformation: CloudFormation, registry: Registry
 ) -> None:
     images = [registry.push(f"image {number}") for number in range(6)]
@@ -135,7 +135,7 @@ def test_resources_of_one_repository_are_created_at_the_same_time(
     }
 
 
-def test_an_update_that_arrives_twice_is_answered_twice_and_moves_once(
+def test_a_duplicate_update_gets_two_responses_and_moves_tags_once(
     stack: Stack, function: Lambda, registry: Registry
 ) -> None:
     first, second = registry.push("first"), registry.push("second")
@@ -151,7 +151,7 @@ def test_an_update_that_arrives_twice_is_answered_twice_and_moves_once(
 
 
 @pytest.mark.parametrize("moved", ["away", "gone"])
-def test_a_refresh_puts_a_tag_back_that_was_changed_by_hand(stack: Stack, registry: Registry, moved: str) -> None:
+def test_a_refresh_restores_a_tag_that_was_moved_by_hand(stack: Stack, registry: Registry, moved: str) -> None:
     image, other = registry.push("first"), registry.push("other")
     stack.deploy(declare(image, "1"))
     if moved == "away":

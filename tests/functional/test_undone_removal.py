@@ -1,4 +1,4 @@
-"""A rollback removes what its deployment brought, and nothing that was there before."""
+"""A rollback removes what its deployment added, and nothing that existed before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .test_removal import DELETE, UNTAG, images, whole
 
 
 def copy(registry: Registry, name: str) -> tuple[Image, dict[str, Any]]:
-    """Return an image that is in another repository only, and the source to copy it with."""
+    """Return an image that is only in another repository, and the source for copying it."""
     image = build_image({"etc/name": name.encode()}, platforms=("linux/amd64", "linux/arm64"))
     client = registry.sandbox.client("ecr-public")
     client.create_repository(repositoryName="acme/other")
@@ -37,7 +37,7 @@ def create_and_undo(
     assert plane.parameters == {}
 
 
-def test_what_a_create_brought_goes(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+def test_removes_what_a_create_added(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
     image, source = copy(registry, "new")
 
     create_and_undo(stack, plane, {**declare(image, "1", **DELETE), **source})
@@ -49,7 +49,7 @@ def test_what_a_create_brought_goes(stack: Stack, registry: Registry, plane: Con
 @pytest.mark.parametrize(
     "status", ["ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"]
 )
-def test_a_tag_that_pointed_there_already_stays(
+def test_keeps_a_tag_that_already_pointed_to_the_image(
     stack: Stack, registry: Registry, plane: ControlPlane, status: str
 ) -> None:
     image = registry.push("first", "1")
@@ -61,10 +61,10 @@ def test_a_tag_that_pointed_there_already_stays(
 
 
 @pytest.mark.parametrize("parts", [(), ("linux/arm/v7", "linux/s390x")], ids=["by its digest", "in an index"])
-def test_images_that_were_pushed_a_moment_ago_stay(
+def test_keeps_images_that_were_pushed_a_moment_before(
     stack: Stack, registry: Registry, plane: ControlPlane, parts: tuple[str, ...]
 ) -> None:
-    """DescribeImages does not show them yet; that they were read from the repository says that they were there."""
+    """DescribeImages does not show them yet, but they were read from the repository, so they existed."""
     pushed = [registry.push("first")]
     pushed += [build_image({"etc/name": name.encode()}, platforms=(name,)) for name in parts]
     for image in pushed[1:]:
@@ -83,7 +83,7 @@ def test_images_that_were_pushed_a_moment_ago_stay(
     assert registry.tags() == {}
 
 
-def test_a_tag_that_a_create_took_over_goes_back(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+def test_gives_back_a_tag_that_a_create_took_over(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
     before = registry.push("by hand", "latest")
     image, source = copy(registry, "new")
 
@@ -93,8 +93,8 @@ def test_a_tag_that_a_create_took_over_goes_back(stack: Stack, registry: Registr
     assert images(registry) == whole(before)
 
 
-def test_an_image_that_had_no_tag_stays_without_one(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
-    """It goes with the last tag, and is put again."""
+def test_keeps_an_untagged_image_without_a_tag(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """It is removed with its last tag, and put again."""
     image = registry.push("first")
 
     create_and_undo(stack, plane, declare(image, "1", "2", **DELETE))
@@ -103,7 +103,7 @@ def test_an_image_that_had_no_tag_stays_without_one(stack: Stack, registry: Regi
     assert registry.tags() == {}
 
 
-def test_children_that_were_there_stay(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+def test_keeps_children_that_existed_before(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
     """A build pushes one image for each platform; the next deployment needs them again."""
     children = registry.push("first").children
     parts = [{"Source": {"Digest": child.digest}} for child in children]
@@ -116,7 +116,7 @@ def test_children_that_were_there_stay(stack: Stack, registry: Registry, plane: 
     assert images(registry) == before
 
 
-def test_a_tag_that_an_update_took_over_goes_back(stack: Stack, registry: Registry) -> None:
+def test_gives_back_a_tag_that_an_update_took_over(stack: Stack, registry: Registry) -> None:
     first, second = registry.push("first"), registry.push("second")
     by_hand = registry.push("by hand", "latest")
     stack.deploy(declare(first, "1", **UNTAG))
@@ -130,8 +130,8 @@ def test_a_tag_that_an_update_took_over_goes_back(stack: Stack, registry: Regist
     assert registry.tags()["1"] == first.digest
 
 
-def test_the_next_deployment_takes_it_for_its_own(stack: Stack, registry: Registry) -> None:
-    """Only a rollback cares for what was there before; a person who drops a tag means it."""
+def test_after_a_success_a_dropped_tag_is_not_given_back(stack: Stack, registry: Registry) -> None:
+    """Only a rollback restores the previous state; dropping a tag is a decision."""
     image = registry.push("first", "1", "2")
     stack.deploy(declare(image, "1", "2", **UNTAG))
 
@@ -140,10 +140,10 @@ def test_the_next_deployment_takes_it_for_its_own(stack: Stack, registry: Regist
     assert registry.tags() == {"1": image.digest}
 
 
-def test_where_it_is_not_known_what_was_there_nothing_goes(
+def test_removes_nothing_if_the_previous_state_is_unknown(
     stack: Stack, registry: Registry, plane: ControlPlane
 ) -> None:
-    """Version 0.1 wrote such a record when it died before it had looked."""
+    """Version 0.1 left such a record if it stopped before it had read the repository."""
     image, source = copy(registry, "new")
     stack.deploy({**declare(image, "1", **DELETE), **source})
     name, text = next(iter(plane.parameters.items()))
@@ -156,7 +156,7 @@ def test_where_it_is_not_known_what_was_there_nothing_goes(
 
 
 @pytest.mark.parametrize("number", [30, 120])
-def test_as_many_tags_as_a_record_holds_stay_where_they_were(
+def test_gives_back_as_many_tags_as_fit_into_a_record(
     stack: Stack, registry: Registry, plane: ControlPlane, number: int
 ) -> None:
     tags = [f"a-rather-long-tag-{place}" for place in range(number)]
@@ -168,8 +168,8 @@ def test_as_many_tags_as_a_record_holds_stay_where_they_were(
     assert images(registry) == whole(image)
 
 
-def test_of_many_tags_those_that_are_new_go(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
-    """More than a record holds are declared: all tags of the image count as declared then."""
+def test_removes_the_new_ones_of_many_tags(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
+    """More tags are declared than fit into a record, so all tags of the image count as declared."""
     tags = [f"a-rather-long-tag-{number}" for number in range(250)]
     image = registry.push("first", *tags[:15])
 
@@ -178,8 +178,10 @@ def test_of_many_tags_those_that_are_new_go(stack: Stack, registry: Registry, pl
     assert set(registry.tags()) == set(tags[:15])
 
 
-def test_more_children_than_a_record_holds_stay(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
-    """Which of them were there is not known then: all stay, and the index with them, without the tags that came."""
+def test_keeps_all_children_if_they_do_not_fit_into_a_record(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
+    """We do not know which of them existed before, so all stay, with the index, but without its new tags."""
     built = build_image({"etc/name": b"first"}, platforms=[f"linux/arm/v{number}" for number in range(60)])
     push_image(registry.sandbox, "acme/agent", built)
     parts = [{"Source": {"Digest": child.digest}} for child in built.children]
@@ -192,10 +194,10 @@ def test_more_children_than_a_record_holds_stay(stack: Stack, registry: Registry
 
 
 @pytest.mark.parametrize("same_image", [True, False])
-def test_a_parameter_that_outlived_its_resource_tells_nothing(
+def test_ignores_a_parameter_that_outlived_its_resource(
     stack: Stack, registry: Registry, plane: ControlPlane, *, same_image: bool
 ) -> None:
-    """It could not be deleted. Since then, a person has pushed the tag, and the resource is created again."""
+    """It could not be deleted. Since then the tag was pushed by hand, and the resource is created again."""
     image, source = copy(registry, "new")
     properties = {**declare(image, "1", **DELETE), **source}
     stack.deploy(properties)
@@ -211,8 +213,10 @@ def test_a_parameter_that_outlived_its_resource_tells_nothing(
     assert registry.tags() == {"1": by_hand.digest}
 
 
-def test_a_request_that_comes_twice_made_what_it_finds(stack: Stack, registry: Registry, plane: ControlPlane) -> None:
-    """Lambda delivers at least once: the second time, what the first has put is not what was there before."""
+def test_a_duplicate_request_counts_what_the_first_one_put_as_new(
+    stack: Stack, registry: Registry, plane: ControlPlane
+) -> None:
+    """Lambda delivers at least once. What the first delivery has put did not exist before the request."""
     image, source = copy(registry, "new")
     cloudformation = stack.cloudformation
     properties = {**declare(image, "1", **DELETE), **source}

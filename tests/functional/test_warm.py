@@ -1,4 +1,4 @@
-"""What a warm function keeps, and when it looks again."""
+"""What a warm function caches, and when it reads again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:upstream-a1b2c3"
 IMAGE = build_image({"etc/text": b"upstream"})
 
 
-def test_where_a_repository_is_is_asked_for_once(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_looks_up_the_location_of_a_repository_once(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.requests.clear()
 
@@ -45,9 +45,7 @@ def test_a_recreated_repository_has_the_same_location(cloudformation: CloudForma
     assert registry.tags() == {"1": image.digest}
 
 
-def test_an_alias_that_becomes_ours_is_ours_at_the_next_deployment(
-    cloudformation: CloudFormation, registry: Registry
-) -> None:
+def test_notices_a_new_alias_at_the_next_deployment(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("first")
     declared = {"RegistryId": "acme", **declare(image, "1")}
     assert not cloudformation.create(declared).succeeded
@@ -59,7 +57,7 @@ def test_an_alias_that_becomes_ours_is_ours_at_the_next_deployment(
     assert registry.tags() == {"1": image.digest}
 
 
-def test_after_a_failure_it_looks_again(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_looks_up_the_location_again_after_a_failure(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("first")
     assert cloudformation.create(declare(image, "1")).succeeded
     registry.sandbox.requests.clear()
@@ -71,7 +69,7 @@ def test_after_a_failure_it_looks_again(cloudformation: CloudFormation, registry
 
 
 class Upstream:
-    """A registry that asks for a token, and the secret with what it takes; both can be changed."""
+    """A registry that requires a token, and the secret with its credentials; both can be changed."""
 
     def __init__(self, server: WebServer) -> None:
         self.server, self.password, self.kept = server, "old", "old"
@@ -116,7 +114,7 @@ def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
 
 
 @pytest.mark.parametrize("by_token", [True, False])
-def test_a_secret_that_is_corrected_counts_at_once(
+def test_uses_a_corrected_secret_immediately(
     upstream: Upstream,
     cloudformation: CloudFormation,
     by_token: bool,  # noqa: FBT001 - a table
@@ -135,7 +133,7 @@ def test_a_secret_that_is_corrected_counts_at_once(
 
 
 @pytest.mark.parametrize("by_token", [True, False])
-def test_a_password_that_was_changed_counts_at_once(
+def test_uses_a_changed_password_immediately(
     upstream: Upstream,
     registry: Registry,
     cloudformation: CloudFormation,
@@ -154,8 +152,8 @@ def test_a_password_that_was_changed_counts_at_once(
     assert again.succeeded, again.reason
 
 
-def test_anonymous_tokens_of_a_failure_are_not_kept(upstream: Upstream, cloudformation: CloudFormation) -> None:
-    """A registry that makes an image public after it was refused."""
+def test_does_not_cache_anonymous_tokens_after_a_failure(upstream: Upstream, cloudformation: CloudFormation) -> None:
+    """A registry may make an image public after it refused access."""
     source = {"Image": {"Reference": upstream.reference()}}
     declared = {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": source}
     assert not cloudformation.create(declared).succeeded

@@ -1,4 +1,4 @@
-"""What an enemy sends: values of any shape, and valid ones with parts of them replaced."""
+"""Hostile input: values of any shape, and valid values with replaced parts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ OBJECTS = st.dictionaries(TEXTS, JSON, max_size=5)
 
 @st.composite
 def changed(draw: st.DrawFn, valid: st.SearchStrategy[T], values: st.SearchStrategy[Any] = JSON) -> T:
-    """Give a valid object of which one to three parts are replaced, removed, doubled or renamed."""
+    """Generate a valid object in which one to three parts are replaced, removed, duplicated or renamed."""
     root = copy.deepcopy(draw(valid))
     for _ in range(draw(st.integers(1, 3))):
         if not (paths := list(_paths(root, ()))):
@@ -109,7 +109,7 @@ _CHANGES: tuple[Callable[[Any, Any, object], None], ...] = (_replace, _replace, 
 
 
 def written(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
-    """Write values as JSON in one of its ways; NaN and infinities included, as Python writes them."""
+    """Generate JSON of values in different styles, with NaN and infinities as Python writes them."""
     ways = ({"ensure_ascii": True}, {"ensure_ascii": False}, {"indent": 1})
     return st.builds(
         lambda value, way: json.dumps(value, **way).encode("utf-8", "surrogatepass"), values, st.sampled_from(ways)
@@ -118,7 +118,7 @@ def written(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
 
 @st.composite
 def damaged(draw: st.DrawFn, valid: st.SearchStrategy[bytes]) -> bytes:
-    """Give valid bytes of which a stretch is cut out, doubled or overwritten."""
+    """Generate valid bytes in which a range is removed, duplicated or overwritten."""
     content = draw(valid)
     start = draw(st.integers(0, len(content)))
     stop = draw(st.integers(start, min(len(content), start + 40)))
@@ -127,7 +127,7 @@ def damaged(draw: st.DrawFn, valid: st.SearchStrategy[bytes]) -> bytes:
 
 
 def outcome(action: Callable[[], T]) -> T | ImageError:
-    """Return the result of *action*, or its typed error. Any other error is a defect, and is not caught."""
+    """Return the result of *action* or its typed error. Any other error is a bug, and is not caught."""
     try:
         return action()
     except ImageError as error:

@@ -1,4 +1,4 @@
-"""A server of this machine that answers any bytes, whether they are HTTP or not."""
+"""A server on this machine that can send any bytes, even if they are not HTTP."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 @dataclass
 class Server:
     """
-    Answers each request on a connection of its own.
+    Responds to each request on a new connection.
 
     Attributes:
-        host: Name and port.
-        answer: From the request's first line to all bytes of its answer.
+        host: The name and port.
+        answer: Returns all bytes of the response to a request with this first line.
     """
 
     host: str

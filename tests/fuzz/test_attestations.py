@@ -1,4 +1,4 @@
-"""Attestations and scan findings from an enemy: their types and findings are read, or they count for nothing."""
+"""Hostile attestations and scan findings: their types and findings are read, or they are ignored."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_any_artifact_has_types(more: dict[str, Any]) -> None:
         assert "application/vnd.in-toto+json" in attached.types[Digest.of(b"")]
 
 
-def test_a_source_cannot_make_the_function_read_without_end() -> None:
+def test_a_source_cannot_make_the_function_read_endlessly() -> None:
     repository = Counting()
     layers = [b"{}" + b" " * number for number in range(ATTESTATIONS_MAX + 10)]
     repository.add(*layers)
@@ -114,7 +114,7 @@ def test_a_source_cannot_make_the_function_read_without_end() -> None:
 
 
 @given(TEXTS)
-def test_any_text_is_a_type_of_referrers_or_refused(text: str) -> None:
+def test_any_string_is_a_type_of_referrers_or_refused(text: str) -> None:
     found = outcome(lambda: ReferrerType.parse(text))
 
     assert found.is_among([text]) if isinstance(found, ReferrerType) else isinstance(found, InvalidInputError)
@@ -144,7 +144,7 @@ FINDINGS: dict[str, Any] = {
 
 @settings(max_examples=400)
 @given(st.lists(changed(st.just(FINDINGS)), min_size=1, max_size=2))
-def test_any_response_is_a_scan_or_one_of_the_errors_that_are_translated(pages: list[dict[str, Any]]) -> None:
+def test_any_response_is_parsed_as_a_scan_or_causes_a_translated_error(pages: list[dict[str, Any]]) -> None:
     try:
         scan = read_scan(pages)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):

@@ -1,4 +1,4 @@
-"""Challenges, tokens, redirects, pages and secrets: what decides where credentials go."""
+"""Challenges, tokens, redirects, pages and secrets, which decide where credentials go."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ URLS = st.builds(
 
 @settings(max_examples=300)
 @given(URLS | TEXTS, st.sampled_from(["Bearer", "bearer", "Basic", "Negotiate", ""]), TEXTS)
-def test_any_challenge_is_one_or_refused(realm: str, scheme: str, more: str) -> None:
+def test_any_challenge_is_parsed_or_refused(realm: str, scheme: str, more: str) -> None:
     for registry in (REGISTRY, LOCAL):
         challenge = outcome(lambda registry=registry: Challenge.parse(f'{scheme} realm="{realm}",{more}', registry))  # type: ignore[misc]
 
@@ -43,7 +43,7 @@ def test_any_challenge_is_one_or_refused(realm: str, scheme: str, more: str) -> 
 
 
 def sent_to(url: str) -> urllib3.util.Url | None:
-    """Say where a request goes, by the parser of who sends it; it refuses some addresses by itself."""
+    """Return the target of a request according to the client's own parser, which refuses some URLs."""
     try:
         return urllib3.util.parse_url(url)
     except urllib3.exceptions.LocationParseError:
@@ -61,7 +61,7 @@ def is_elsewhere_with_tls(url: str) -> bool:
 
 @settings(max_examples=300)
 @given(URLS | TEXTS)
-def test_a_redirect_leads_to_a_place_with_tls_or_nowhere(location: str) -> None:
+def test_a_redirect_leads_to_a_tls_url_or_is_refused(location: str) -> None:
     target = outcome(lambda: redirect_target("https://registry.example.com/v2/a/blobs/x", location, "GET blob"))
 
     assert isinstance(target, str | AccessError | UnavailableError)
@@ -70,7 +70,7 @@ def test_a_redirect_leads_to_a_place_with_tls_or_nowhere(location: str) -> None:
 
 @settings(max_examples=300)
 @given(URLS | TEXTS)
-def test_thenext_page_is_at_the_same_registry_or_nowhere(link: str) -> None:
+def test_the_next_page_is_on_the_same_registry_or_refused(link: str) -> None:
     first = "https://registry.example.com/v2/a/referrers/x"
     response = HttpResponse(status=200, headers={"Link": f'<{link}>; rel="next"'}, body=b"")
     page = outcome(lambda: next_page(response, first))
@@ -84,7 +84,7 @@ TOKENS = st.sampled_from([{"token": "abc", "expires_in": 300}, {"access_token": 
 
 
 @given(written(JSON) | written(changed(TOKENS)) | damaged(written(TOKENS)) | st.binary())
-def test_any_answer_of_a_token_endpoint_is_a_token_for_a_header_or_refused(body: bytes) -> None:
+def test_any_response_of_a_token_endpoint_gives_a_valid_token_or_is_refused(body: bytes) -> None:
     token = _token(HttpResponse(status=200, headers={}, body=body))
 
     assert token is None or f"Bearer {token}".encode("latin-1").isascii()
@@ -106,7 +106,7 @@ SECRETS = st.sampled_from([{"username": "me", "password": "pass"}, {"token": "ab
 )
 @example('{"username": "\\ud800", "password": "pass"}')
 @example('{"username": "", "password": "ünprintable"}')
-def test_any_secret_gives_credentials_for_a_header_or_is_refused(text: str) -> None:
+def test_any_secret_gives_valid_credentials_or_is_refused(text: str) -> None:
     login = outcome(
         lambda: Logins(lambda *asked: asked[-1]({"SecretString": text})).for_registry(Repository(REGISTRY, "a"), SECRET)
     )
@@ -121,7 +121,7 @@ def test_any_secret_gives_credentials_for_a_header_or_is_refused(text: str) -> N
 
 @settings(max_examples=300)
 @given(URLS | TEXTS)
-def test_the_answer_goes_to_no_address_without_tls(url: str) -> None:
+def test_the_response_never_goes_to_a_url_without_tls(url: str) -> None:
     refusal = outcome(lambda: _check(url))
 
     sent = sent_to(url)

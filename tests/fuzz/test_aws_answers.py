@@ -39,7 +39,7 @@ TOKEN = base64.b64encode(b"AWS:pass").decode()
 
 
 class Once(Retry):
-    """Fails at once: what repeats is tested elsewhere."""
+    """A retry policy that fails immediately, because retries are tested elsewhere."""
 
     def start(self, doing: str, *, retry_access_denied: bool = False) -> Attempts:
         no_time = Deadline.after(SHORTEST_WAIT_SECONDS, self.deadline.clock)
@@ -71,8 +71,8 @@ class Operation:
     An operation that the handler calls.
 
     Attributes:
-        answer: What AWS answers: JSON, or anything else as text.
-        call: Calls it as the handler does.
+        answer: The response of AWS: JSON, or any other text.
+        call: Calls the operation as the handler does.
     """
 
     answer: dict[str, Any] | str
@@ -102,7 +102,7 @@ def repository(clients: Clients) -> EcrPublicRepository:
 
 
 def history(clients: Clients) -> StackHistory:
-    """Ask about a stack of which it is known already that it is not nested."""
+    """Return the history of a stack that is already known not to be nested."""
     known: dict[str, Mapping[str, Any]] = {"Agent": {"StackStatus": "UPDATE_IN_PROGRESS", "RootId": None}}
     return StackHistory(clients.get("cloudformation"), "Agent", ONCE, known)
 
@@ -223,7 +223,7 @@ def test_the_expected_response_is_not_an_error(server: Server, clients: Clients,
 
 
 @pytest.mark.parametrize("status", ["PENDING", "REJECTED"])
-def test_an_alias_that_was_not_given_is_not_ours(server: Server, clients: Clients, status: str) -> None:
+def test_an_alias_in_another_state_is_not_ours(server: Server, clients: Clients, status: str) -> None:
     alias = {"name": "other", "status": status}
     registry = {"registryId": "123456789012", "registryUri": "public.ecr.aws/x", "aliases": [alias]}
     server.answer = lambda _: http(200, json.dumps({"registries": [registry]}).encode())
@@ -234,7 +234,7 @@ def test_an_alias_that_was_not_given_is_not_ours(server: Server, clients: Client
 
 
 @pytest.mark.parametrize("time", [1e300, 67_768_036_191_676_800, -1e18, "later", []])
-def test_a_time_that_no_calendar_has_is_a_typed_error(server: Server, clients: Clients, time: object) -> None:
+def test_an_impossible_time_is_a_typed_error(server: Server, clients: Clients, time: object) -> None:
     answer = {"authorizationData": {"authorizationToken": TOKEN, "expiresAt": time}}
     server.answer = lambda _: http(200, json.dumps(answer).encode())
 
@@ -244,7 +244,7 @@ def test_a_time_that_no_calendar_has_is_a_typed_error(server: Server, clients: C
 @pytest.mark.parametrize("name", OPERATIONS)
 @settings(max_examples=40)
 @given(data=st.data(), status=st.sampled_from([200, 200, 200, 400, 500]))
-def test_any_other_answer_is_a_typed_error(
+def test_any_other_response_is_a_typed_error(
     server: Server, clients: Clients, name: str, data: st.DataObject, status: int
 ) -> None:
     body = data.draw(OPERATIONS[name].other_bodies)
@@ -264,7 +264,7 @@ STATUSES = st.sampled_from([200, 206, 206, 206, 304, 404, 412, 416, 503])
 
 @settings(max_examples=100)
 @given(status=STATUSES, headers=HEADERS, body=st.binary(max_size=20))
-def test_any_answer_of_s3_is_bytes_or_a_typed_error(
+def test_any_response_of_s3_gives_bytes_or_a_typed_error(
     server: Server, clients: Clients, status: int, headers: dict[str, str], body: bytes
 ) -> None:
     server.answer = lambda _: http(status, body, *headers.items())

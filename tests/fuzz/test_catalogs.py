@@ -1,4 +1,4 @@
-"""Any file is a valid catalog, or is refused with a place and a reason."""
+"""Any file is a valid catalog, or is refused with a location and a reason."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read(content: bytes, folder: Path, **arguments: str) -> Catalog | CatalogErr
 
 @settings(max_examples=300)
 @given(st.binary(max_size=200) | TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_any_bytes_are_a_catalog_or_refused(folder: Path, content: bytes) -> None:
+def test_any_bytes_are_parsed_as_a_catalog_or_refused(folder: Path, content: bytes) -> None:
     read(content, folder)
 
 
@@ -71,32 +71,34 @@ def test_any_bytes_are_a_catalog_or_refused(folder: Path, content: bytes) -> Non
 @example("%YAML 2." + "9" * 5000 + "\n--- a")
 @example("!!%FF a")
 @example("&a [*a]")
-def test_any_yaml_is_a_catalog_or_refused(folder: Path, text: str) -> None:
+def test_any_yaml_is_parsed_as_a_catalog_or_refused(folder: Path, text: str) -> None:
     read(text.encode(), folder)
     read(f"repositories:\n  acme/agent:\n    images:\n      - {text}".encode(), folder)
 
 
 @settings(max_examples=300)
 @given(damaged(st.sampled_from(FILES)))
-def test_any_damage_to_a_file_is_refused_or_none(folder: Path, content: bytes) -> None:
+def test_any_damaged_file_is_parsed_or_refused(folder: Path, content: bytes) -> None:
     read(content, folder)
     read(content, folder, destination="public.ecr.aws/acme")
 
 
 @settings(max_examples=300)
 @given(changed(st.sampled_from(DOCUMENTS)) | JSON)
-def test_any_document_is_a_catalog_or_refused(folder: Path, document: object) -> None:
+def test_any_document_is_parsed_as_a_catalog_or_refused(folder: Path, document: object) -> None:
     read(json.dumps(document).encode(), folder)
 
 
 @settings(max_examples=100)
 @given(TEXTS | PIECES, TEXTS | PIECES)
-def test_any_source_and_destination_are_registries_or_refused(folder: Path, source: str, destination: str) -> None:
+def test_any_source_and_destination_are_parsed_as_registries_or_refused(
+    folder: Path, source: str, destination: str
+) -> None:
     read(b"[]", folder, source=source, destination=destination)
     read(b"[]", folder, source="h", destination=f"public.ecr.aws/{destination}")
 
 
-def test_the_files_that_are_damaged_are_nearly_right(folder: Path) -> None:
+def test_the_damaged_files_are_originally_almost_valid(folder: Path) -> None:
     found = {path.name: read(path.read_bytes(), folder) for path in sorted(CATALOGS.glob("*.yaml"))}
 
     assert [name for name, each in found.items() if isinstance(each, Catalog)] == ["promoter.yaml"]

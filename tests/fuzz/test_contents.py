@@ -1,4 +1,4 @@
-"""Configs of images and the files of archives, with anything in them: an image, or a typed error."""
+"""Image configs and archive files with any content give an image or a typed error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SAVED = saved(b"one" * 300, b"two" * 300)
 
 
 def readable(archive: Archive, reference: str) -> Manifest:
-    """Find an image, and read all of it as a copy does."""
+    """Find an image, and read it completely as a copy does."""
     root = archive.find(reference)
     for manifest in content_to_copy(root, archive, ()).copied:
         for blob in manifest.blobs:
@@ -56,7 +56,7 @@ def readable(archive: Archive, reference: str) -> Manifest:
 
 @st.composite
 def changed_files(draw: st.DrawFn, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Change the content of one or two files: their JSON, if they are some, or any byte of them."""
+    """Change one or two files: their JSON if they are JSON, or else any of their bytes."""
     result = dict(files)
     for path in draw(st.lists(st.sampled_from(sorted(files)), min_size=1, max_size=2)):
         try:
@@ -72,7 +72,7 @@ def changed_files(draw: st.DrawFn, files: Mapping[str, bytes]) -> dict[str, byte
 
 @settings(max_examples=150)
 @given(st.one_of(changed_files(LAYOUT), changed_files(SAVED)), st.sampled_from(["", "1.4", "agent:1.4"]) | TEXTS)
-def test_any_files_of_an_archive_are_an_image_or_refused(files: dict[str, bytes], reference: str) -> None:
+def test_any_files_of_an_archive_are_read_as_an_image_or_refused(files: dict[str, bytes], reference: str) -> None:
     for pack in (bytes, gzip.compress):
         content = pack(tar_of(files))
         root = outcome(lambda content=content: readable(open_archive(MemoryObject(content)), reference))  # type: ignore[misc]
@@ -82,7 +82,7 @@ def test_any_files_of_an_archive_are_an_image_or_refused(files: dict[str, bytes]
 
 @settings(max_examples=150)
 @given(damaged(st.sampled_from([tar_of(SAVED), gzip.compress(tar_of(LAYOUT))])))
-def test_any_bytes_are_an_archive_or_refused(content: bytes) -> None:
+def test_any_bytes_are_read_as_an_archive_or_refused(content: bytes) -> None:
     root = outcome(lambda: readable(open_archive(MemoryObject(content)), ""))
 
     assert isinstance(root, Manifest | ImageError)

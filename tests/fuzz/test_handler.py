@@ -1,4 +1,4 @@
-"""The whole handler: any event gets exactly one answer that CloudFormation takes, or is none of its events."""
+"""The whole handler: any event gets exactly one valid response, or is refused as not from CloudFormation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Context:
 
 @dataclass
 class World:
-    """The function, warm, and everything around it."""
+    """The warm function and its environment."""
 
     sandbox: Sandbox
     address: AnswerAddress
@@ -51,8 +51,8 @@ class World:
     clients: Clients = field(default_factory=Clients)
 
     def send(self, event: Mapping[str, Any]) -> tuple[ImageError | None, list[bytes]]:
-        """Deliver an event; return what the function raised, and all answers."""
-        # A request that was answered already is answered in the same words, and these all have one id.
+        """Deliver an event; return the exception of the function, and all responses."""
+        # A repeated request gets the same response, and all of these have the same id.
         self.clients.responses.clear()
         error = outcome(lambda: serve(event, Context(), self.clients, SteppingClock()))
         answers = [body for bodies in self.address.received.values() for body in bodies]
@@ -94,7 +94,7 @@ EVENTS = st.builds(
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(EVENTS)
-def test_any_properties_get_one_answer_that_cloudformation_takes(world: World, event: dict[str, Any]) -> None:
+def test_any_properties_get_one_valid_response(world: World, event: dict[str, Any]) -> None:
     event["ResponseURL"] = f"{world.address.url}/answer?signature"
 
     error, answers = world.send(event)
@@ -108,7 +108,7 @@ def test_any_properties_get_one_answer_that_cloudformation_takes(world: World, e
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(changed(EVENTS) | changed(st.just(EVENT), TEXTS) | OBJECTS, st.sampled_from(["kept", "kept", "changed"]))
-def test_any_event_gets_one_answer_or_is_none_of_cloudformation(world: World, event: dict[str, Any], url: str) -> None:
+def test_any_event_gets_one_response_or_is_refused(world: World, event: dict[str, Any], url: str) -> None:
     if url == "kept":
         event["ResponseURL"] = f"{world.address.url}/answer?signature"
 
@@ -133,10 +133,10 @@ REMEMBERED = written(JSON) | written(changed(st.sampled_from([RECORD, OF_VERSION
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"])
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(content=REMEMBERED, is_moving=st.booleans(), is_ours=st.booleans())
-def test_what_was_remembered_breaks_nothing(
+def test_any_record_gets_one_valid_response(
     world: World, request_type: str, status: str, content: bytes, *, is_moving: bool, is_ours: bool
 ) -> None:
-    """The parameters are the stack's own, but anyone may write anything into them who may write parameters."""
+    """Records are written by the function, but anyone with permission to write parameters can change them."""
     text = content.decode("utf-8", "replace")
     assume(len(text) <= VALUE_MAX_CHARACTERS)
     names = [f"{RECORDS}/{segment}/{OURS if is_ours else OTHER}" for segment in segments(world.image)]
@@ -164,7 +164,7 @@ def test_what_was_remembered_breaks_nothing(
     )
 
 
-def test_the_image_that_all_examples_are_about_is_still_there(world: World) -> None:
+def test_the_image_of_all_examples_still_exists(world: World) -> None:
     client = world.sandbox.client("ecr-public")
 
     assert client.describe_images(repositoryName=NAME, imageIds=[{"imageTag": "build"}])["imageDetails"]

@@ -1,4 +1,4 @@
-"""Manifests and indexes from a hostile registry: read, or refused by a typed error."""
+"""Manifests and indexes from a hostile registry are read, or refused with a typed error."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ MEDIA_TYPES = st.sampled_from(["", *ManifestMediaType]) | TEXTS
 
 @settings(max_examples=400)
 @given(written(JSON) | written(changed(MANIFESTS)) | damaged(written(MANIFESTS)) | st.binary(), MEDIA_TYPES)
-def test_any_bytes_are_a_manifest_or_refused(content: bytes, media_type: str) -> None:
+def test_any_bytes_are_parsed_as_a_manifest_or_refused(content: bytes, media_type: str) -> None:
     result = outcome(lambda: Manifest.parse(content, media_type))
 
     assert isinstance(result, Manifest | InvalidManifestError)
@@ -73,13 +73,13 @@ def test_any_bytes_are_a_manifest_or_refused(content: bytes, media_type: str) ->
 
 @settings(max_examples=300)
 @given(changed(st.just(IMAGE["config"])) | OBJECTS)
-def test_any_object_is_a_descriptor_or_refused(data: dict[str, object]) -> None:
+def test_any_object_is_parsed_as_a_descriptor_or_refused(data: dict[str, object]) -> None:
     assert isinstance(outcome(lambda: Descriptor.from_json(data, "layers[0].")), Descriptor | InvalidManifestError)
 
 
 @pytest.mark.parametrize("place", ["mediaType", "schemaVersion", "config", "layers", "subject", "x"])
-def test_nesting_of_any_depth_ends_in_a_refusal(place: str) -> None:
-    """Around the interpreter's own limit, what can still be read may be too deep to be shown."""
+def test_refuses_nesting_of_any_depth(place: str) -> None:
+    """Near the interpreter's limit, a value that can still be parsed may be too deep to be printed."""
     limit = sys.getrecursionlimit()
     for depth in (*range(limit - 200, limit), 100_000):
         text = json.dumps({**IMAGE, place: 0}).replace(f'"{place}": 0', f'"{place}": {"[" * depth}{"]" * depth}')
@@ -101,22 +101,20 @@ def test_nesting_of_any_depth_ends_in_a_refusal(place: str) -> None:
     ],
     ids=["number", "nan", "infinity", "bom", "nested", "list", "long"],
 )
-def test_refuses_what_is_json_to_some_only_or_too_much(text: str) -> None:
+def test_refuses_json_that_is_nonstandard_or_excessive(text: str) -> None:
     with pytest.raises(InvalidManifestError):
         Manifest.parse(text.encode(), ManifestMediaType.OCI_INDEX)
 
 
 @pytest.mark.parametrize("size", [2**63, 10**4299, -1, 1.0, True])
-def test_refuses_a_size_that_no_content_has(size: float) -> None:
-    """Python adds such numbers up, and then cannot write the sum."""
+def test_refuses_an_impossible_size(size: float) -> None:
+    """Python can add such numbers, but cannot print the sum."""
     with pytest.raises(InvalidManifestError, match=r"config\.size is .*; expected a size in bytes"):
         Manifest.parse(json.dumps({**IMAGE, "config": {**descriptor(b"config"), "size": size}}).encode())
 
 
 @given(st.lists(ENTRIES, max_size=6), st.randoms(use_true_random=False))
-def test_an_index_is_the_same_in_whatever_order_its_entries_come(
-    entries: list[Descriptor], chance: random.Random
-) -> None:
+def test_the_order_of_entries_does_not_change_an_index(entries: list[Descriptor], chance: random.Random) -> None:
     shuffled = [*entries, *entries]
     chance.shuffle(shuffled)
 
@@ -124,12 +122,14 @@ def test_an_index_is_the_same_in_whatever_order_its_entries_come(
 
 
 @given(OCI_INDEXES)
-def test_an_index_lists_what_it_was_made_of(index: Manifest) -> None:
+def test_an_index_lists_its_entries(index: Manifest) -> None:
     assert assemble_index(index.children).content == index.content
 
 
 @given(st.just(INDEX) | changed(st.just(INDEX)), st.sampled_from(["linux", "windows"]))
-def test_an_index_is_filtered_or_refused_and_kept_to_the_byte_when_nothing_goes(data: object, os: str) -> None:
+def test_filtering_an_index_gives_an_index_or_an_error_and_keeps_the_bytes_if_nothing_changes(
+    data: object, os: str
+) -> None:
     index = outcome(lambda: Manifest.parse(json.dumps(data).encode()))
     if isinstance(index, ImageError) or not index.is_index:
         return
@@ -142,7 +142,7 @@ def test_an_index_is_filtered_or_refused_and_kept_to_the_byte_when_nothing_goes(
 
 
 @given(OCI_INDEXES, st.sampled_from(["linux", "windows"]))
-def test_filtering_keeps_the_chosen_platforms_and_their_attestations_and_nothing_else(index: Manifest, os: str) -> None:
+def test_filtering_keeps_only_the_chosen_platforms_and_their_attestations(index: Manifest, os: str) -> None:
     images = [
         child
         for child in index.children

@@ -1,4 +1,4 @@
-"""Digests, hosts, repositories, tags, references and platforms: what was read is written as it can be read again."""
+"""Digests, hosts, repositories, tags, references and platforms: all parsed values round-trip."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ MORE_ODD = st.sampled_from(["\u0661", "\ud800", "\x00", "[", "]", "65536", "0" *
 
 @st.composite
 def almost(draw: st.DrawFn) -> str:
-    """Give a valid name of some kind, with something odd in it."""
+    """Generate a valid name of some kind, with something unusual in it."""
     name: str = draw(VALID)
     place = draw(st.integers(0, len(name)))
     return name[:place] + draw(ODD | MORE_ODD) + name[place + draw(st.integers(0, 2)) :]
@@ -66,7 +66,7 @@ def almost(draw: st.DrawFn) -> str:
 
 @settings(max_examples=300)
 @given(VALID | almost() | TEXTS)
-def test_any_text_is_read_or_refused_and_what_is_read_is_read_again(text: str) -> None:
+def test_any_string_round_trips_or_is_refused(text: str) -> None:
     for parse in PARSERS:
         read = outcome(lambda parse=parse: parse(text))  # type: ignore[misc]
 
@@ -75,14 +75,14 @@ def test_any_text_is_read_or_refused_and_what_is_read_is_read_again(text: str) -
 
 @pytest.mark.parametrize("parse", PARSERS, ids=lambda parse: parse.__qualname__)
 @pytest.mark.parametrize("text", ["a" * 100_000, "a." * 50_000, "a/" * 50_000, "-" * 100_000, "a:" * 50_000])
-def test_no_text_takes_long_to_refuse(parse: Callable[[str], object], text: str) -> None:
-    """A pattern that tries every way to match would go on for years; the runner's time-out ends it."""
+def test_no_string_takes_long_to_refuse(parse: Callable[[str], object], text: str) -> None:
+    """A backtracking pattern would take years; the timeout of the test runner would end it."""
     for name in (text, f"example.com/{text}", f"example.com/{text}!", f"{text}!"):
         outcome(lambda name=name: parse(name))  # type: ignore[misc]
 
 
 @given(HOSTS, PATHS, st.none() | TAGS, st.none() | st.binary(max_size=1).map(Digest.of))
-def test_a_reference_is_its_parts(host: str, path: str, tag: str | None, digest: Digest | None) -> None:
+def test_a_reference_consists_of_its_parts(host: str, path: str, tag: str | None, digest: Digest | None) -> None:
     repository = Repository(RegistryHost.parse(host), path)
     text = f"{host}/{path}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 

@@ -1,4 +1,4 @@
-"""Events and their properties: a declaration, or all that is wrong with it."""
+"""Events and their properties give a declaration, or all of their problems."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ NOW = 1_795_870_860.0
 
 @settings(max_examples=600)
 @given(changed(PROPERTIES) | changed(PROPERTIES, TEXTS) | OBJECTS)
-def test_any_properties_are_a_declaration_or_refused_with_their_problems(properties: dict[str, Any]) -> None:
+def test_any_properties_are_decoded_or_refused_with_their_problems(properties: dict[str, Any]) -> None:
     declaration = outcome(lambda: decode(properties))
 
     assert isinstance(declaration, Declaration | InvalidPropertiesError)
@@ -85,7 +85,7 @@ def test_any_properties_are_a_declaration_or_refused_with_their_problems(propert
 
 @pytest.mark.parametrize("name", ["ImageTags", "IncludeReferrers", "OnDelete", "Source", "StateParameterName"])
 @pytest.mark.parametrize("value", [[], {}, [[]], [{}], {"a": []}, 7, False, "", float("nan")], ids=repr)
-def test_a_property_of_another_shape_is_refused(name: str, value: object) -> None:
+def test_refuses_a_property_of_another_shape(name: str, value: object) -> None:
     properties = {"RepositoryName": "acme/agent", "Source": {"Tag": "a"}, name: value}
 
     assert isinstance(outcome(lambda: decode(properties)), Declaration | InvalidPropertiesError)
@@ -94,7 +94,7 @@ def test_a_property_of_another_shape_is_refused(name: str, value: object) -> Non
 @pytest.mark.parametrize("kind", SOURCES)
 @settings(max_examples=30)
 @given(JSON)
-def test_any_value_is_a_source_or_refused(kind: str, data: object) -> None:
+def test_any_value_is_decoded_as_a_source_or_refused(kind: str, data: object) -> None:
     source = outcome(lambda: decode_source(Value({kind: data}, "Source")))
 
     assert isinstance(source, source_class(kind) | InvalidPropertiesError)
@@ -102,7 +102,7 @@ def test_any_value_is_a_source_or_refused(kind: str, data: object) -> None:
 
 @pytest.mark.parametrize("kind", ["Manifest", "Archive"])
 @pytest.mark.parametrize("name", ["Bucket", "Key"])
-def test_a_string_that_no_request_can_contain_is_refused(kind: str, name: str) -> None:
+def test_refuses_a_string_that_no_request_can_contain(kind: str, name: str) -> None:
     source = {kind: {"Bucket": "bucket", "Key": "key", name: "half \ud800"}}
 
     with pytest.raises(InvalidPropertiesError, match="is not Unicode text: surrogates not allowed at character 5"):
@@ -123,8 +123,8 @@ def indexes(depth: int) -> dict[str, Any]:
     return source
 
 
-def test_properties_of_any_depth_are_refused() -> None:
-    """Lambda reads an event near the bottom of the stack, where it may be deeper than the handler can follow."""
+def test_refuses_properties_of_any_depth() -> None:
+    """Lambda parses an event with a shallow call stack, so it may be deeper than the handler can follow."""
     for depth in (100, 200, 500, sys.getrecursionlimit() - 100, sys.getrecursionlimit() - 10):
         for source in (indexes(depth), nested(depth), {"Tag": nested(depth)}):
             properties = {"RepositoryName": "acme/agent", "Source": source}
@@ -134,7 +134,7 @@ def test_properties_of_any_depth_are_refused() -> None:
 
 @settings(max_examples=400)
 @given(EVENTS)
-def test_any_event_is_one_or_no_event_of_cloudformation(data: dict[str, Any]) -> None:
+def test_any_event_is_parsed_or_refused(data: dict[str, Any]) -> None:
     event = outcome(lambda: Event.parse(data, NOW))
 
     assert isinstance(event, Event | ProtocolError)
@@ -145,7 +145,7 @@ def test_any_event_is_one_or_no_event_of_cloudformation(data: dict[str, Any]) ->
         assert len(answer.encode(event)) <= RESPONSE_MAX_BYTES
 
 
-def test_an_event_of_excessive_depth_is_not_one_of_cloudformation() -> None:
+def test_refuses_an_event_of_excessive_depth() -> None:
     for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
         for key in EVENT:
             event = outcome(lambda key=key, depth=depth: Event.parse({**EVENT, key: nested(depth)}, NOW))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The text of a parameter, which others may change, is a record or causes a ValueError."""
+"""The value of a parameter, which others may change, is a record or causes a ValueError."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def texts(record: dict[str, Any]) -> st.SearchStrategy[str]:
 
 
 def read(parse: Callable[[str], Record], text: str) -> Record | None:
-    """Parse a record. Any error except a ValueError is a defect, and is not caught."""
+    """Parse a record. Any error except a ValueError is a bug, and is not caught."""
     try:
         return parse(text)
     except ValueError:
@@ -63,14 +63,14 @@ def read(parse: Callable[[str], Record], text: str) -> Record | None:
 @given(texts(RECORD) | texts(OF_VERSION_0_1))
 @example("[" * 100_000)
 @example('{"version": 1, "sent": 1' + "0" * 400 + "}")
-def test_any_text_is_a_record_or_a_value_error(parse: Callable[[str], Record], text: str) -> None:
+def test_any_string_is_a_record_or_a_value_error(parse: Callable[[str], Record], text: str) -> None:
     assert isinstance(read(parse, text), Record | None)
 
 
 @PARSERS
 @settings(max_examples=400)
 @given(texts(RECORD) | texts(OF_VERSION_0_1))
-def test_whatever_was_read_can_be_written_again_and_read_as_the_same(parse: Callable[[str], Record], text: str) -> None:
+def test_every_parsed_record_round_trips(parse: Callable[[str], Record], text: str) -> None:
     if (record := read(parse, text)) is None:
         return
     try:
@@ -79,11 +79,11 @@ def test_whatever_was_read_can_be_written_again_and_read_as_the_same(parse: Call
         assert len(text) > RECORD_MAX_BYTES // 2
         return
     assert len(again.encode()) <= RECORD_MAX_BYTES
-    # As texts: a number that is none equals nothing, not even itself.
+    # Texts are compared, because NaN does not equal itself.
     assert Record.parse(again).text() == again
 
 
-def test_what_is_changed_here_is_a_record() -> None:
-    """Otherwise, all examples would be refusals."""
+def test_the_unchanged_record_is_valid() -> None:
+    """Otherwise all examples would be refused."""
     assert Record.parse(json.dumps(RECORD)).tags == ("1.4", "latest")
     assert Record.parse_first_version(json.dumps(OF_VERSION_0_1)).tags == ("1.4",)

@@ -1,4 +1,4 @@
-"""Any response of a registry, over a real socket, is content or causes a typed error."""
+"""Any response of a registry, over a real socket, gives content or a typed error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fuzz.server import Server, http, serve
 from tests.fuzz.test_manifests import IMAGE, INDEX
 from tests.support.clock import SteppingClock
 
-# urllib3 leaves an answer whose headers contradict each other to the garbage collector, and its socket with it.
+# urllib3 leaves a response with contradictory headers, and its socket, to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
@@ -110,7 +110,7 @@ def server() -> Iterator[Server]:
 
 
 def answering(answers: list[bytes], server: Server) -> Callable[[str], bytes]:
-    """Give these answers one after the other, and then the last one for ever."""
+    """Send these responses one after the other, and repeat the last one."""
     following = chain(answers, repeat(answers[-1]))
     return lambda _: next(following).replace(HERE.encode(), server.host.encode())
 
@@ -118,7 +118,7 @@ def answering(answers: list[bytes], server: Server) -> Callable[[str], bytes]:
 @pytest.mark.parametrize("name", CALLS)
 @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(answers=st.lists(BYTES, min_size=1, max_size=4), password=st.sampled_from([None, "user:pässword"]))
-def test_any_answers_are_content_or_a_typed_error(
+def test_any_responses_give_content_or_a_typed_error(
     server: Server, name: str, answers: list[bytes], password: str | None
 ) -> None:
     server.answer = answering(answers, server)

@@ -1,4 +1,4 @@
-"""Any bytes in the place of a signature give a claim that KMS does not confirm; never another error."""
+"""Any bytes in place of a signature give a signature that KMS rejects, and never another error."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def read(content: bytes) -> list[Claim]:
 
 
 @given(st.binary(max_size=200) | written(JSON))
-def test_any_content(content: bytes) -> None:
+def test_refuses_any_content_as_a_signature(content: bytes) -> None:
     for claim in read(content):
         assert TRUSTED.objection(claim, IMAGE)
 
 
 @given(st.data())
-def test_any_value_anywhere_in_a_payload(data: st.DataObject) -> None:
+def test_refuses_any_changed_payload(data: st.DataObject) -> None:
     """No change of a signed payload is accepted."""
     payload = json.loads(PAYLOAD)
     path = data.draw(st.sampled_from(paths(payload)))
@@ -90,8 +90,8 @@ def test_any_value_anywhere_in_a_payload(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_any_value_anywhere_in_a_bundle(data: st.DataObject) -> None:
-    """Only what is not signed may change: the media type and the hint."""
+def test_refuses_any_change_of_the_signed_part_of_a_bundle(data: st.DataObject) -> None:
+    """Only unsigned fields can change: the media type and the hint."""
     bundle = json.loads(BUNDLE)
     path = data.draw(st.sampled_from(paths(bundle)))
     changed = replaced(bundle, path, data.draw(JSON))
@@ -104,7 +104,7 @@ def test_any_value_anywhere_in_a_bundle(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_any_value_anywhere_in_a_statement(data: st.DataObject) -> None:
+def test_refuses_any_changed_statement(data: st.DataObject) -> None:
     statement = json.loads(STATEMENT)
     path = data.draw(st.sampled_from(paths(statement)))
     changed = json.dumps(replaced(statement, path, data.draw(JSON)), separators=(",", ":")).encode()
@@ -116,7 +116,7 @@ def test_any_value_anywhere_in_a_statement(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=300), st.text(max_size=40))
-def test_any_signature_of_a_good_payload(signature: bytes, text: str) -> None:
+def test_refuses_any_other_signature_of_a_valid_payload(signature: bytes, text: str) -> None:
     for encoded in (base64.b64encode(signature).decode(), text):
         claim = read_payload(PAYLOAD, encoded, "here")
 
@@ -124,8 +124,8 @@ def test_any_signature_of_a_good_payload(signature: bytes, text: str) -> None:
 
 
 @given(st.data())
-def test_a_signature_joins_any_manifest_under_the_tag(data: st.DataObject) -> None:
-    """Whatever the tag points to: the result is a manifest with everything that was there, or a typed error."""
+def test_adds_a_signature_to_any_manifest_under_the_tag(data: st.DataObject) -> None:
+    """Whatever the tag points to, the result is a manifest with all earlier layers, or a typed error."""
     subject = Descriptor(media_type="application/vnd.oci.image.manifest.v1+json", digest=IMAGE, size=1)
     held = json.loads(
         data.draw(st.sampled_from([with_signature(None, PAYLOAD, b"1")[0], referrer_of(BUNDLE, subject)])).content
@@ -146,8 +146,8 @@ def test_a_signature_joins_any_manifest_under_the_tag(data: st.DataObject) -> No
 
 
 @given(st.binary(max_size=200) | written(JSON), st.data())
-def test_any_envelope_of_aws_signer(content: bytes, data: st.DataObject) -> None:
-    """It is attached if it has certificates; it counts as made only if it names the profile and the image."""
+def test_handles_any_envelope_of_aws_signer(content: bytes, data: st.DataObject) -> None:
+    """It is attached if it has certificates, and counts as ours only if it names the profile and the image."""
     profile = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
     good = envelope(profile)
     path = data.draw(st.sampled_from(paths(good)))
@@ -167,7 +167,7 @@ def test_any_envelope_of_aws_signer(content: bytes, data: st.DataObject) -> None
 
 
 def envelope(profile: str) -> dict[str, Any]:
-    """Return an envelope as AWS Signer makes it, with a signature that nothing here verifies."""
+    """Return an envelope like those of AWS Signer, with a signature that is not verified here."""
     subject = Descriptor(media_type="application/vnd.oci.image.manifest.v1+json", digest=IMAGE, size=1)
     protected = {"alg": "ES384", "com.amazonaws.signer.signingProfileVersion": f"{profile}/abc"}
     parts = (json.dumps(protected).encode(), notation.payload_for(subject))

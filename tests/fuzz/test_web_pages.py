@@ -1,4 +1,4 @@
-"""The sandbox's gate: any headers are taken or refused, and a page's never pass."""
+"""The gate of the sandbox: any headers are accepted or refused, and those of a page never pass."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def refused(target: str, *fields: tuple[str, str]) -> str | None:
 
 
 def is_here(host: str) -> bool:
-    """Say whether a client with this address would come to this machine, by another parser than the gate's."""
+    """Return whether a client with this address reaches this machine, according to another parser than the gate's."""
     try:
         parsed = urllib3.util.parse_url(f"http://{host}")
     except urllib3.exceptions.LocationParseError:
@@ -66,7 +66,7 @@ def is_here(host: str) -> bool:
 @settings(max_examples=300)
 @given(TEXTS, FIELDS)
 @example("/", [OWN, ("Origin", "http://[")])
-def test_any_head_is_taken_or_refused(target: str, fields: list[tuple[str, str]]) -> None:
+def test_any_headers_are_accepted_or_refused(target: str, fields: list[tuple[str, str]]) -> None:
     found = refused(f"/{target}", *fields)
 
     assert found is None or (found.startswith("The sandbox refuses this request: ") and found.endswith(".\n"))
@@ -74,23 +74,23 @@ def test_any_head_is_taken_or_refused(target: str, fields: list[tuple[str, str]]
 
 @settings(max_examples=300)
 @given(AUTHORITIES | TEXTS)
-def test_a_host_that_passes_is_this_machine(host: str) -> None:
+def test_an_accepted_host_is_this_machine(host: str) -> None:
     assert refused("/", ("Host", host)) is not None or is_here(host.strip())
 
 
 @settings(max_examples=300)
 @given(st.sampled_from(["http://", "https://", "HTTP://", "//", "", "http:", "null"]), AUTHORITIES | TEXTS)
-def test_an_origin_that_passes_is_its_own(scheme: str, rest: str) -> None:
+def test_an_accepted_origin_is_its_own(scheme: str, rest: str) -> None:
     origin = f"{scheme}{rest}"
 
     assert refused("/", OWN, ("Origin", origin)) is not None or origin.strip().lower() == f"http://127.0.0.1:{PORT}"
 
 
 @given(TEXTS)
-def test_a_site_that_passes_is_one_of_two(site: str) -> None:
+def test_an_accepted_site_is_one_of_two(site: str) -> None:
     assert refused("/", OWN, ("Sec-Fetch-Site", site)) is not None or site.strip() in ("same-origin", "none")
 
 
-def test_its_own_page_and_other_clients_pass() -> None:
+def test_accepts_its_own_page_and_other_clients() -> None:
     assert refused("/", OWN) is None
     assert refused("/", OWN, ("Origin", f"http://127.0.0.1:{PORT}"), ("Sec-Fetch-Site", "same-origin")) is None

@@ -1,4 +1,4 @@
-"""Each kind of source and each option that changes the role, with what each action of the role is for."""
+"""Each kind of source and each option that changes the role, with the purpose of each action of the role."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .rendering import ACCOUNT, REGION, Rendered, new_stack, render
 
 
 class Without(Enum):
-    """What happens when an action is taken out of the role."""
+    """What happens when an action is removed from the role."""
 
     DENIED = "the deployment fails and names the action"
     DENIED_OVER_HTTP = "the registry denies a request; the hint names the action"
@@ -82,7 +82,7 @@ STATE = {"ssm:GetParameter": LOGGED, "ssm:PutParameter": LOGGED}
 REMOVAL = {"ecr-public:BatchDeleteImage": DENIED}
 SECRET = {
     "secretsmanager:GetSecretValue": DENIED,
-    # Part of the CDK's grant_read, which also sees to encryption keys and to ARNs without their last six characters.
+    # Part of the CDK's grant_read, which also covers encryption keys and ARNs without their last six characters.
     "secretsmanager:DescribeSecret": NOTHING,
 }
 PRIVATE = {
@@ -120,16 +120,16 @@ LARGE = json.dumps(
 @dataclass(frozen=True, eq=False)
 class Case:
     """
-    An image that is declared, and the role that this takes.
+    A declared image, and the role that it needs.
 
     Attributes:
-        source: Makes the source.
-        actions: What the role has, beside what it always has.
-        repository: Where it is published.
-        options: Of ``PublicImage``.
-        signing: Makes more options, with keys and profiles of the account.
+        source: Creates the source.
+        actions: The actions of the role in addition to those that it always has.
+        repository: The repository that it is published to.
+        options: Options of ``PublicImage``.
+        signing: Creates more options, with keys and profiles of the account.
         of_stack: Prepares the stack.
-        stored: What is in S3.
+        stored: The content of the S3 object.
     """
 
     source: Callable[[Stack, Aws], IImageSource]
@@ -141,7 +141,7 @@ class Case:
     stored: bytes = b""
 
     def render(self, aws: Aws) -> Rendered:
-        """Synthesize it once, and put its asset where ``cdk deploy`` would."""
+        """Synthesize it once, and upload its asset as ``cdk deploy`` does."""
         if self not in aws.rendered:
             aws.rendered[self] = self._render(aws)
         return aws.rendered[self]
@@ -257,7 +257,7 @@ CASES: Mapping[str, Case] = {
         stored=ARCHIVE,
     ),
     "index": Case(_index, {**PUBLISH, **COPY, **PRIVATE}, repository="acme/copy"),
-    "what the image must be": Case(
+    "platforms, referrers and refresh": Case(
         lambda _, aws: ImageSource.public(aws.uri("up/stream"), digest=IMAGE.digest),
         {**PUBLISH, **COPY},
         repository="acme/copy",
@@ -301,7 +301,7 @@ CASES: Mapping[str, Case] = {
     ),
     "signed with KMS": Case(
         _digest,
-        # kms:Verify tells whether the key has signed already, which a new image does not need.
+        # kms:Verify shows whether the key has already signed, which a new image does not need.
         {**PUBLISH, **COPY, "kms:GetPublicKey": DENIED, "kms:Sign": DENIED, "kms:Verify": NOTHING},
         signing=_sign_with_kms,
     ),

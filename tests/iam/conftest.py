@@ -1,4 +1,4 @@
-"""The real handler with the credentials of the role that the construct renders, where policies are evaluated."""
+"""The real handler with the credentials of the rendered role, in a sandbox that evaluates policies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OTHER_ACCOUNT = "222222222222"
 @dataclass(frozen=True)
 class Aws:
     """
-    The sandbox, and what is in it for every test: the same image in each place that a source can name.
+    The sandbox, with the same image in each place that a source can name.
 
     ==============================  ==========================================
     ``acme/agent:build``            the image, in the repository published to
@@ -42,9 +42,9 @@ class Aws:
 
     Attributes:
         secret: The ARN of credentials for the public registry.
-        stack_id: Of a stack that is not rolling back.
+        stack_id: The id of a stack that is not rolling back.
         archive: A file with the image.
-        rendered: What was synthesized already.
+        rendered: The stacks that are already synthesized.
     """
 
     sandbox: SandboxProcess
@@ -86,7 +86,7 @@ class Aws:
 
 @dataclass
 class GrantingClock(SteppingClock):
-    """A permission takes effect while it is waited for."""
+    """A clock that grants a permission when the handler waits for it."""
 
     grant: Callable[[], None] = lambda: None
 
@@ -104,14 +104,14 @@ class Deployment:
 
     def __call__(self, rendered: Rendered, without: str = "", *, is_late: bool = False, kind: str = "Create") -> Answer:
         """
-        Publish with the rendered role; what is remembered is then changed, changed back and deleted.
+        Publish with the rendered role; if there is a record, then change, change back and delete the resource.
 
         Args:
-            without: An action that is taken out of the role.
-            is_late: Put it back when it is first waited for.
+            without: An action that is removed from the role.
+            is_late: Whether to grant it when the handler first waits for it.
 
         Returns:
-            The first answer that is a failure, else the last one.
+            The first failed response, or else the last response.
         """
         role = self.aws.role(rendered.statements_without(without))
         for name, value in {**self.aws.sandbox.environment(), **self.aws.credentials(role)}.items():
@@ -213,14 +213,14 @@ def deploy(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Deployment:
 
 
 def _forget(client: Any) -> None:
-    """Delete what handlers remembered."""
+    """Delete the records of handlers."""
     pages = client.get_paginator("get_parameters_by_path").paginate(Path="/cdk-ecrpublic", Recursive=True)
     for name in [each["Name"] for page in pages for each in page["Parameters"]]:
         client.delete_parameter(Name=name)
 
 
 def _share(sandbox: SandboxProcess, image: Image) -> None:
-    """Make ``theirs/shared``, whose policy lets our account put images."""
+    """Create ``theirs/shared``, whose policy lets our account put images."""
     theirs = sandbox.client("ecr-public", aws_access_key_id=OTHER_ACCOUNT)
     uri = theirs.create_repository(repositoryName="theirs/shared")["repository"]["repositoryUri"]
     ours = {"AWS": f"arn:aws:iam::{sandbox.account}:root"}

@@ -1,4 +1,4 @@
-"""Keys and signing profiles of the account, and an image that is signed with one."""
+"""Keys and signing profiles of the account, and signatures of an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .conftest import IMAGE, Aws
 
 
 def new_key(aws: Aws) -> str:
-    """Create a key of KMS that signs, and return its ARN."""
+    """Create a signing key in KMS, and return its ARN."""
     made = aws.sandbox.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
     arn: str = made["KeyMetadata"]["Arn"]
     return arn

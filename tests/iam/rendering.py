@@ -1,4 +1,4 @@
-"""What a stack renders, with its references resolved: the role's policy, and the properties of its one image."""
+"""A rendered stack with its references resolved: the role's policy, and the properties of its only image."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Rendered:
         return [action for statement in self.statements for action in as_list(statement["Action"])]
 
     def statements_without(self, action: str) -> list[dict[str, Any]]:
-        """Return the statements with one action taken out."""
+        """Return the statements without one action."""
         kept = [
             {**statement, "Action": [name for name in as_list(statement["Action"]) if name != action]}
             for statement in self.statements
@@ -51,7 +51,7 @@ def new_stack() -> Stack:
 
 
 def render(stack: Stack, stack_id: str) -> Rendered:
-    """Render a stack that has one image; its policies are all of the function's role."""
+    """Render a stack with one image, in which all policies are those of the function's role."""
     template, references = Template.from_stack(stack), {**PSEUDO_PARAMETERS, "AWS::StackId": stack_id}
     policies = template.find_resources("AWS::IAM::Policy").values()
     (image,) = template.find_resources("Custom::ECRPublicImage").values()
@@ -62,7 +62,7 @@ def render(stack: Stack, stack_id: str) -> Rendered:
 
 
 def resolve(value: Any, references: Mapping[str, str]) -> Any:
-    """Resolve references as CloudFormation does; a resource of the stack gets an ARN that names it."""
+    """Resolve references as CloudFormation does; each resource of the stack gets an ARN with its name."""
     if isinstance(value, list):
         return [resolve(item, references) for item in value]
     if not isinstance(value, dict):

@@ -50,19 +50,19 @@ BEFORE: Mapping[str, Callable[[str], Fill]] = {
 }
 AFTER: Mapping[str, Fill] = {
     "moved": lambda stack: release(stack, "acme/copy"),
-    "taken out, another image stays": another,
-    "taken out, the function stays": lambda stack: PublicImageProvider(stack, "Provider"),
+    "removed while another image stays": another,
+    "removed while the function stays": lambda stack: PublicImageProvider(stack, "Provider"),
 }
 
 
 @dataclass(frozen=True)
 class Policies:
     """
-    The role's policies, and the image that a stack renders.
+    The policies of the role, and the rendered image of a stack.
 
     Attributes:
-        own: The function's, which every deployment changes.
-        others: By their logical ids.
+        own: The function's own policy, which every deployment changes.
+        others: All other policies, by logical id.
     """
 
     own: list[Any]
@@ -83,7 +83,7 @@ class Policies:
         return cls(found.pop(OWN_POLICY), found, *(properties or [{}]))
 
     def replaced_by(self, later: Policies) -> list[Any]:
-        """Return the statements that the role has when this stack's image is deleted in the end."""
+        """Return the statements of the role when this stack's image is finally deleted."""
         return [*later.own, *(each for one in {**self.others, **later.others}.values() for each in one)]
 
     @property
@@ -93,7 +93,7 @@ class Policies:
 
 @pytest.mark.parametrize("after", AFTER)
 @pytest.mark.parametrize("before", BEFORE)
-def test_r13_what_leaves_is_removed_by_the_role_of_what_comes(
+def test_r13_the_role_of_the_new_template_can_delete_the_old_image(
     before: str, after: str, aws: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alias = aws.uri("acme/agent").split("/")[1]
@@ -104,7 +104,7 @@ def test_r13_what_leaves_is_removed_by_the_role_of_what_comes(
     with answer_address() as address:
 
         def send(kind: str, physical_id: str | None = None) -> str:
-            # Another function each time: a warm one knows what this one has to ask for.
+            # A new function each time, because a warm one has cached what a cold one must request.
             function = Lambda(clock=SteppingClock())
             cloudformation = CloudFormation(function, address, stack_id=aws.stack_id)
             answer = cloudformation.send(cloudformation.event(kind, old.properties, "Release", physical_id))
@@ -123,6 +123,6 @@ def test_r13_what_leaves_is_removed_by_the_role_of_what_comes(
 
 
 def tags(aws: Aws) -> set[str]:
-    """Return the tags of the repository that is left."""
+    """Return the tags of the repository of the old image."""
     images = aws.sandbox.client("ecr-public").describe_images(repositoryName="acme/agent")["imageDetails"]
     return {tag for image in images for tag in image.get("imageTags", ())}

@@ -1,4 +1,4 @@
-"""The rendered role suffices for every kind of source, and each of its actions is missed when it is taken out."""
+"""The rendered role is sufficient for every kind of source, and each of its actions is necessary."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ EACH = [pytest.param(case, id=name) for name, case in CASES.items()]
 EACH_ACTION = [
     pytest.param(case, action, without, id=f"{name}-{action}")
     for name, case in CASES.items()
-    # What Lambda itself needs is the same for all.
+    # The permissions for Lambda itself are the same for all.
     for action, without in {**(LOG | RECORDS if name == "digest" else {}), **case.actions}.items()
 ]
 
 
 @pytest.mark.parametrize("case", EACH)
-def test_the_rendered_role_suffices(
+def test_the_rendered_role_is_sufficient(
     case: Case, aws: Aws, deploy: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = deploy(case.render(aws))
@@ -55,7 +55,7 @@ def test_the_rendered_role_suffices(
 
 
 @pytest.mark.parametrize("case", EACH)
-def test_no_action_is_rendered_that_is_not_tried_below(case: Case, everything: Aws) -> None:
+def test_every_rendered_action_is_tested_below(case: Case, everything: Aws) -> None:
     assert set(case.render(everything).actions) == {*case.actions, *LOG, *RECORDS}
 
 
@@ -67,7 +67,7 @@ def test_the_page_names_every_action() -> None:
 
 
 @pytest.mark.parametrize(("case", "action", "without"), EACH_ACTION)
-def test_without_an_action(
+def test_the_effect_of_a_missing_action(
     case: Case, action: str, without: Without, aws: Aws, deploy: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = deploy(case.render(aws), without=action)
@@ -90,14 +90,14 @@ def test_without_an_action(
 
 
 def reads(aws: Aws) -> list[Request]:
-    """List the manifests that were read from ECR Public."""
+    """List the requests for manifests of ECR Public."""
     return [request for request in aws.sandbox.requests.all("GetManifest") if request.status == HTTPStatus.OK]
 
 
 @pytest.mark.parametrize("case", EACH)
-def test_every_resource_that_has_a_name_is_named(case: Case, everything: Aws) -> None:
+def test_every_resource_with_a_name_is_named(case: Case, everything: Aws) -> None:
     grants = [grant for grant in granted(case.render(everything).statements) if "*" in grant[1]]
-    # The names of records have digests, which nothing knows before the deployment.
+    # The names of records have digests, which are not known before the deployment.
     grants = [(action, resource) for action, resource in grants if ":parameter/cdk-ecrpublic/" not in resource]
 
     assert {resource for _, resource in grants} <= {"*"}
@@ -119,7 +119,7 @@ def test_every_resource_that_has_a_name_is_named(case: Case, everything: Aws) ->
         ("archive", "ecr-public:CompleteLayerUpload"),
     ],
 )
-def test_a_permission_that_takes_effect_late_is_waited_for(
+def test_waits_for_a_permission_that_takes_effect_late(
     case: str, action: str, aws: Aws, deploy: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = deploy(CASES[case].render(aws), without=action, is_late=True)
@@ -128,7 +128,7 @@ def test_a_permission_that_takes_effect_late_is_waited_for(
     assert "retrying in" in capsys.readouterr().out
 
 
-def test_an_immutable_tag_is_defended_also_where_the_stack_may_not_be_asked(
+def test_refuses_to_move_an_immutable_tag_without_access_to_the_stack(
     aws: Aws, deploy: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rendered = CASES["immutable tags"].render(aws)

@@ -1,4 +1,4 @@
-"""The role of the monitor suffices, and each of its actions is missed when it is taken out."""
+"""The role of the monitor is sufficient, and each of its actions is necessary."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def handler(event, context):
 
 
 def rendered() -> tuple[list[dict[str, Any]], dict[str, Any], str, Mapping[str, Any]]:
-    """Return the statements of the monitor's role, what its schedule sends, and the image."""
+    """Return the statements of the monitor's role, the event of its schedule, and the image."""
     stack = Stack(App(), NAME, env=Environment(account=ACCOUNT, region=REGION))
     repository = PublicRepository.from_repository_name(stack, "Agent", "acme/agent")
     image = PublicImage(stack, "Release", repository=repository, source=ImageSource.tag("build"), tags=["1.4"])
@@ -85,7 +85,7 @@ def rendered() -> tuple[list[dict[str, Any]], dict[str, Any], str, Mapping[str, 
 
 @pytest.fixture
 def place(aws: Aws) -> Aws:
-    """A stack whose image was deployed, with a tag that is missing."""
+    """A stack with a deployed image, one of whose tags is missing."""
     _, _, logical_id, properties = rendered()
     stack = _deployed(aws, logical_id, properties)
     ssm = aws.sandbox.client("ssm")
@@ -128,7 +128,7 @@ def run(aws: Aws, monkeypatch: pytest.MonkeyPatch, without: str = "", **changes:
     return handler({**event, **changes}, Context())
 
 
-def test_the_role_suffices(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_role_is_sufficient(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run(place, monkeypatch, repair=False)
     repaired = run(place, monkeypatch)
 
@@ -136,7 +136,7 @@ def test_the_role_suffices(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     assert repaired == {"images": 1, "drift": 0, "unreadable": 0, "repaired": 1}
 
 
-def test_every_action_is_tried_or_has_a_reason() -> None:
+def test_every_action_is_tested_or_has_a_reason() -> None:
     statements, *_ = rendered()
     actions = {action for each in statements for action in as_list(each["Action"])}
 
@@ -148,7 +148,7 @@ def test_every_action_is_tried_or_has_a_reason() -> None:
 
 
 @pytest.mark.parametrize("action", sorted(READING))
-def test_without_an_action_nothing_is_fine(
+def test_without_an_action_no_image_is_reported_as_fine(
     place: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], action: str
 ) -> None:
     result = run(place, monkeypatch, without=action)
@@ -158,7 +158,9 @@ def test_without_an_action_nothing_is_fine(
 
 
 @pytest.mark.parametrize("action", ["ssm:GetParameter", "ssm:PutParameter", "sns:Publish"])
-def test_without_its_state_or_its_topic_a_run_fails(place: Aws, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+def test_a_run_fails_without_access_to_its_state_or_topic(
+    place: Aws, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
     monkeypatch.setattr("lambda_handler.retry.CONSISTENCY_TIMEOUT_SECONDS", 0)
 
     with pytest.raises(AccessError, match=action):
@@ -166,16 +168,14 @@ def test_without_its_state_or_its_topic_a_run_fails(place: Aws, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("action", sorted(LOGIN))
-def test_without_a_login_manifests_are_read_anonymously(
-    place: Aws, monkeypatch: pytest.MonkeyPatch, action: str
-) -> None:
+def test_reads_manifests_anonymously_without_a_login(place: Aws, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
     place.sandbox.requests.clear()
 
     assert run(place, monkeypatch, without=action)["repaired"] == 1
     assert "authenticated" not in {request.authentication for request in place.sandbox.requests.all("GetManifest")}
 
 
-def test_without_the_right_to_put_nothing_is_put_back(
+def test_puts_nothing_back_without_the_permission(
     place: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = run(place, monkeypatch, without="ecr-public:PutImage")

@@ -1,4 +1,4 @@
-"""Reviewers have enough with the policy on the page about rights, and lack what is taken out of it."""
+"""The policy for reviewers on the page about rights is sufficient, and each part of it is necessary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMANDS = (["plan"], ["verify", "--tags-only"], ["pin"])
 
 @pytest.fixture
 def reviewer(aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """A role with the policy of the page, whose credentials are in the environment; an app in the working directory."""
+    """A role with the page's policy and its credentials in the environment; an app in the working directory."""
     monkeypatch.chdir(tmp_path)
     aws.sandbox.client("ecr-public").put_image(
         repositoryName="acme/agent", imageManifest=IMAGE.manifest.decode(), imageTag=TAGS[0]
@@ -37,7 +37,7 @@ def reviewer(aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_the_policy_is_enough(reviewer: str, command: list[str]) -> None:
+def test_the_policy_is_sufficient(reviewer: str, command: list[str]) -> None:
     assert reviewer
 
     result = CliRunner().invoke(cli, command)
@@ -48,7 +48,7 @@ def test_the_policy_is_enough(reviewer: str, command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_without_the_rights_for_the_repository_it_is_not(aws: Aws, reviewer: str, command: list[str]) -> None:
+def test_the_permissions_for_the_repository_are_necessary(aws: Aws, reviewer: str, command: list[str]) -> None:
     aws.grant(reviewer, [each for each in statements("review.json") if "ecr-public" not in json.dumps(each)])
 
     assert CliRunner().invoke(cli, command).exit_code != 0

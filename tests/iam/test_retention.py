@@ -1,4 +1,4 @@
-"""The role of retention suffices, and each of its actions is missed when it is taken out."""
+"""The role of retention is sufficient, and each of its actions is necessary."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Context:
 
 
 def rendered(mode: RetentionMode) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the statements of the role, and what the schedule sends."""
+    """Return the statements of the role, and the event of the schedule."""
     stack = Stack(App(), "Stack", env=Environment(account=ACCOUNT, region=REGION))
     repository = PublicRepository.from_repository_name(stack, "Agent", "acme/agent")
     rules = [ecr.LifecycleRule(tag_prefix_list=["build-"], max_image_count=1)]
@@ -106,7 +106,7 @@ def run(
     return handler({**event, "minAgeHours": 0}, Context(request))
 
 
-def test_the_role_suffices(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_role_is_sufficient(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     report = run(place, monkeypatch, RetentionMode.REPORT)
     removal = run(place, monkeypatch, RetentionMode.DELETE)
 
@@ -114,7 +114,7 @@ def test_the_role_suffices(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (removal["removed"], removal["unreadable"]) == (1, 0)
 
 
-def test_runs_of_the_same_second_have_reports_of_their_own(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_in_the_same_second_have_separate_reports(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lambda_handler.retention.entrypoint.wall_time", lambda _: 1_790_000_000.0)
 
     reports = {run(place, monkeypatch, RetentionMode.REPORT, request=each)["report"] for each in ("first", "second")}
@@ -153,8 +153,8 @@ def test_a_run_logs_its_metrics_and_notifies_the_topic(
     assert str(counts["report"]) in body["Message"]
 
 
-def test_an_object_that_has_changed_meanwhile_is_not_overwritten(place: Aws) -> None:
-    """What two runs write at the same time, with the real conditions of S3."""
+def test_does_not_overwrite_an_object_that_has_changed(place: Aws) -> None:
+    """Two runs write at the same time, with the real conditional writes of S3."""
     bucket = Bucket(
         client=place.sandbox.client("s3"), name=BUCKET, retry=Retry(Deadline.after(10, SystemClock()), Log())
     )
@@ -173,7 +173,7 @@ def test_an_object_that_has_changed_meanwhile_is_not_overwritten(place: Aws) -> 
     assert bucket.write(key, b"without a condition")
 
 
-def test_every_action_is_tried_or_has_a_reason() -> None:
+def test_every_action_is_tested_or_has_a_reason() -> None:
     statements, _ = rendered(RetentionMode.DELETE)
     actions = {action for each in statements for action in as_list(each["Action"])}
 
@@ -183,14 +183,14 @@ def test_every_action_is_tried_or_has_a_reason() -> None:
 
 
 @pytest.mark.parametrize("action", sorted(READING))
-def test_without_an_action_nothing_is_removed(place: Aws, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+def test_removes_nothing_without_an_action(place: Aws, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
     result = run(place, monkeypatch, RetentionMode.DELETE, without=action)
 
     assert (result["removed"], result["unreadable"]) == (0, 1)
     assert action in result["problem"]
 
 
-def test_without_a_place_for_what_has_begun_nothing_is_removed(
+def test_removes_nothing_if_its_state_cannot_be_stored(
     place: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = run(place, monkeypatch, RetentionMode.DELETE, without="s3:PutObject")
@@ -201,16 +201,14 @@ def test_without_a_place_for_what_has_begun_nothing_is_removed(
 
 
 @pytest.mark.parametrize("action", sorted(LOGIN))
-def test_without_a_login_manifests_are_read_anonymously(
-    place: Aws, monkeypatch: pytest.MonkeyPatch, action: str
-) -> None:
+def test_reads_manifests_anonymously_without_a_login(place: Aws, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
     place.sandbox.requests.clear()
 
     assert run(place, monkeypatch, RetentionMode.DELETE, without=action)["removed"] == 1
     assert "authenticated" not in {request.authentication for request in place.sandbox.requests.all("GetManifest")}
 
 
-def test_without_the_right_to_remove_nothing_is_removed(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removes_nothing_without_the_permission(place: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(place, monkeypatch, RetentionMode.DELETE, without="ecr-public:BatchDeleteImage")
 
     assert (result["removed"], result["unreadable"]) == (0, 1)

@@ -1,4 +1,4 @@
-"""What the monitor tells, and when: moved tags, deployments, errors, repairs, and two runs at once."""
+"""The messages of the monitor: moved tags, deployments, errors, repairs, and concurrent runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DENIED = AccessError("denied", operation="ecr-public:DescribeImages")
 
 
 class Leaves(Rule):
-    """A rule that leaves a tag where it is, for example because it has a later version."""
+    """A rule that skips a tag, for example because it has a later version."""
 
     def violations(self, release: Release) -> Iterator[str]:
         del release
@@ -41,7 +41,7 @@ class Leaves(Rule):
         return {"latest": "has a later version"}
 
 
-def test_a_moved_tag_gives_one_message_and_its_return_another() -> None:
+def test_a_moved_tag_causes_one_message_and_its_return_another() -> None:
     world = World()
     digest = world.deploy("image", "1.4", "latest")
     world.run()
@@ -63,7 +63,7 @@ def test_a_moved_tag_gives_one_message_and_its_return_another() -> None:
     assert world.metrics() == [(0, 0), (1, 0), (1, 0), (0, 0), (0, 0)]
 
 
-def test_another_difference_is_told_too() -> None:
+def test_also_reports_another_difference() -> None:
     world = World()
     world.deploy("image", "1.4", "latest")
     world.move("latest")
@@ -98,7 +98,7 @@ def test_a_deleted_image_without_tags_is_a_difference() -> None:
     assert text.splitlines()[1:] == [f"- image {digest} is missing"]
 
 
-def test_nothing_is_told_while_the_stack_is_deployed() -> None:
+def test_reports_nothing_while_the_stack_is_deployed() -> None:
     world = World()
     world.deploy("image", "latest")
     world.move("latest")
@@ -108,7 +108,7 @@ def test_nothing_is_told_while_the_stack_is_deployed() -> None:
     assert (world.told(), world.metrics(), world.repository.writes) == ([], [], [])
 
 
-def test_what_was_told_before_a_deployment_is_not_told_again_after_it() -> None:
+def test_does_not_repeat_a_message_after_a_deployment() -> None:
     world = World()
     world.deploy("image", "latest")
     world.move("latest")
@@ -123,7 +123,7 @@ def test_what_was_told_before_a_deployment_is_not_told_again_after_it() -> None:
 
 
 def test_a_deployment_during_the_comparison_causes_no_message() -> None:
-    """The template was read before it, and the registry after it."""
+    """The template was read before the deployment, and the registry after it."""
     world = World()
     world.deploy("image", "latest")
 
@@ -139,7 +139,7 @@ def test_a_deployment_during_the_comparison_causes_no_message() -> None:
 
 
 @pytest.mark.parametrize("error", [DENIED, UnavailableError("no response", operation="ecr-public:DescribeImages")])
-def test_a_registry_that_cannot_be_read_is_told_once_and_is_never_fine(error: ImageError) -> None:
+def test_reports_an_unreadable_registry_once_and_never_as_fine(error: ImageError) -> None:
     world = World()
     world.deploy("image", "latest")
     world.unreadable = error
@@ -154,7 +154,7 @@ def test_a_registry_that_cannot_be_read_is_told_once_and_is_never_fine(error: Im
     assert world.told() == [READABLE]
 
 
-def test_a_difference_outlives_a_time_in_which_nothing_can_be_read() -> None:
+def test_a_difference_persists_while_nothing_can_be_read() -> None:
     world = World()
     digest = world.deploy("image", "latest")
     world.move("latest")
@@ -179,7 +179,7 @@ def test_a_repository_that_does_not_exist_is_a_difference() -> None:
     assert (world.told(), counts["drift"], counts["unreadable"]) == ([DIFFERS], 1, 0)
 
 
-def test_a_stack_that_cannot_be_read_is_told_once_and_keeps_what_was_told() -> None:
+def test_reports_an_unreadable_stack_once_and_keeps_earlier_differences() -> None:
     world = World()
     digest = world.deploy("image", "latest")
     world.move("latest")
@@ -192,7 +192,7 @@ def test_a_stack_that_cannot_be_read_is_told_once_and_keeps_what_was_told() -> N
     assert world.told() == [UNREADABLE]
 
     world.run()
-    # The difference is an old one.
+    # The difference was already reported.
     assert world.told() == [READABLE]
     assert world.metrics()[-3:] == [(0, 1), (0, 1), (1, 0)]
     world.repository.tags["latest"] = digest
@@ -200,7 +200,7 @@ def test_a_stack_that_cannot_be_read_is_told_once_and_keeps_what_was_told() -> N
     assert world.told() == [OVER]
 
 
-def test_an_image_whose_deployment_is_not_known_is_told_once() -> None:
+def test_reports_an_image_with_an_unknown_deployment_once() -> None:
     world = World(problems={"us-east-1.Agent.Mutable": "no record has the image"})
     world.run()
     world.run()
@@ -209,7 +209,7 @@ def test_an_image_whose_deployment_is_not_known_is_told_once() -> None:
     assert text == "us-east-1.Agent.Mutable\n- no record has the image\n"
 
 
-def test_a_tag_is_put_back_and_the_message_says_so() -> None:
+def test_puts_a_tag_back_and_says_so() -> None:
     world = World()
     digest = world.deploy("image", "1.4", "latest")
     other = world.move("latest")
@@ -229,7 +229,7 @@ def test_a_tag_is_put_back_and_the_message_says_so() -> None:
     assert world.told() == []
 
 
-def test_a_difference_that_was_told_before_repairs_were_allowed_gives_one_more_message() -> None:
+def test_a_difference_reported_before_repairs_were_enabled_causes_another_message() -> None:
     world = World()
     world.deploy("image", "latest")
     world.move("latest")
@@ -240,8 +240,8 @@ def test_a_difference_that_was_told_before_repairs_were_allowed_gives_one_more_m
     assert world.told() == [DIFFERS, REPAIRED]
 
 
-def test_an_immutable_tag_is_put_back() -> None:
-    """A deployment may not move it away from its image, and a repair does not."""
+def test_puts_an_immutable_tag_back() -> None:
+    """A deployment must not move it away from its image, and a repair does not do that."""
     world = World()
     digest = world.deploy("image", "1.4", rules=[ImmutableTags(("1.*",))])
     world.move("1.4")
@@ -250,7 +250,7 @@ def test_an_immutable_tag_is_put_back() -> None:
     assert world.repository.tags["1.4"] == digest
 
 
-def test_tags_that_a_rule_leaves_elsewhere_are_neither_told_nor_put_back() -> None:
+def test_skipped_tags_are_neither_reported_nor_put_back() -> None:
     world = World()
     world.deploy("image", "1.4", "latest", rules=[Leaves()])
     later = world.move("latest")
@@ -263,7 +263,7 @@ def test_tags_that_a_rule_leaves_elsewhere_are_neither_told_nor_put_back() -> No
     assert world.repository.tags["latest"] == later
 
 
-def test_only_declared_tags_are_put_back() -> None:
+def test_puts_back_only_declared_tags() -> None:
     world = World()
     world.deploy("image", "1.4")
     nightly = world.move("nightly")
@@ -274,7 +274,7 @@ def test_only_declared_tags_are_put_back() -> None:
     assert world.repository.writes == ["tag 1.4"]
 
 
-def test_a_repair_that_fails_is_told_with_its_reason_once() -> None:
+def test_reports_a_failed_repair_once_with_its_reason() -> None:
     world = World()
     digest = world.deploy("image", "1.4")
     del world.repository.images[digest], world.repository.tags["1.4"]
@@ -286,12 +286,12 @@ def test_a_repair_that_fails_is_told_with_its_reason_once() -> None:
     assert "- the tags could not be put back: NOT_FOUND: no " in text
 
 
-def test_nothing_is_put_back_once_a_deployment_has_begun() -> None:
+def test_puts_nothing_back_after_a_deployment_has_started() -> None:
     world = World()
     world.deploy("image", "latest")
     world.move("latest")
 
-    # The second question of a run is after the comparison, and the third right before the repair.
+    # A run reads the status again after the comparison, and a third time right before the repair.
     def begin() -> None:
         world.version_now = ""
 
@@ -304,7 +304,7 @@ def test_nothing_is_put_back_once_a_deployment_has_begun() -> None:
 
 
 def count_questions(world: World) -> int:
-    """Return the number of calls of a run that only compares, plus one: the first call of a repair."""
+    """Return the number of the first call of a repair: one more than the calls of a run that only compares."""
     other = World(repository=world.repository, version_now=world.version_now)
     other.images = [replace(image, ports=other) for image in world.images]  # type: ignore[arg-type]
     other.run()
@@ -318,7 +318,7 @@ def failing(error: ImageError) -> Callable[[], None]:
     return action
 
 
-def test_two_runs_at_once_tell_a_difference_once() -> None:
+def test_concurrent_runs_report_a_difference_once() -> None:
     """The other run writes the state while this one compares."""
     world = World()
     world.deploy("image", "latest")
@@ -331,7 +331,7 @@ def test_two_runs_at_once_tell_a_difference_once() -> None:
     assert world.told() == [DIFFERS]
 
 
-def test_a_difference_is_told_although_the_response_to_writing_the_state_was_lost() -> None:
+def test_reports_a_difference_although_the_response_to_the_state_write_was_lost() -> None:
     world = World(lost_writes=2)
     world.deploy("image", "latest")
     world.move("latest")
@@ -341,7 +341,7 @@ def test_a_difference_is_told_although_the_response_to_writing_the_state_was_los
     assert world.told() == [DIFFERS]
 
 
-def test_a_message_that_cannot_be_sent_is_sent_by_the_next_run() -> None:
+def test_the_next_run_sends_a_message_that_could_not_be_sent() -> None:
     world = World()
     world.deploy("image", "latest")
     world.move("latest")
@@ -355,7 +355,7 @@ def test_a_message_that_cannot_be_sent_is_sent_by_the_next_run() -> None:
     assert world.told() == [DIFFERS]
 
 
-def test_a_repair_is_told_although_its_own_message_could_not_be_sent() -> None:
+def test_the_next_run_reports_a_repair_whose_message_could_not_be_sent() -> None:
     world = World()
     world.deploy("image", "latest")
     world.move("latest")
@@ -369,7 +369,7 @@ def test_a_repair_is_told_although_its_own_message_could_not_be_sent() -> None:
     assert world.told() == [OVER]
 
 
-def test_a_message_is_no_longer_than_sns_allows() -> None:
+def test_a_message_does_not_exceed_the_limit_of_sns() -> None:
     world = World()
     for number in range(100):
         tags = [f"v{number}.{tag}" for tag in range(15)]
@@ -383,7 +383,7 @@ def test_a_message_is_no_longer_than_sns_allows() -> None:
     assert text.endswith(" more, which are in the log\n")
 
 
-def test_a_problem_that_a_deployment_causes_is_not_told() -> None:
+def test_does_not_report_a_problem_that_a_deployment_causes() -> None:
     world = World(problems={"us-east-1.Agent.Other": "it has no physical id"})
     world.at[2] = lambda: setattr(world, "version_now", "UPDATE_IN_PROGRESS 2")
 
@@ -393,7 +393,7 @@ def test_a_problem_that_a_deployment_causes_is_not_told() -> None:
     assert world.metrics() == []
 
 
-def test_hundreds_of_differences_are_told_once() -> None:
+def test_reports_hundreds_of_differences_once() -> None:
     world = World()
     for number in range(400):
         world.deploy(f"image {number}", f"v{number}", owner=f"us-east-1.Agent.Release{number}")
@@ -420,7 +420,7 @@ IMAGES = {name: image_of(name.encode()).text for name in ("image", "other", "thi
     ("request_parameters", "is_named"),
     [
         ({"repositoryName": "acme/agent", "imageTag": "latest", "imageManifest": IMAGES["other"]}, True),
-        # An event without the manifest, which may be too long for it.
+        # An event without the manifest, which may be too long for an event.
         ({"repositoryName": "acme/agent", "imageTag": "latest"}, True),
         # An earlier deployment, whose event is late.
         ({"repositoryName": "acme/agent", "imageTag": "latest", "imageManifest": IMAGES["image"]}, False),
@@ -465,7 +465,7 @@ def test_a_name_cannot_add_lines_to_a_message() -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], "text", {}, {"userIdentity": [], "requestParameters": {"imageIds": 3}}])
-def test_an_event_of_another_shape_is_no_error(data: object) -> None:
+def test_an_event_of_another_shape_is_not_an_error(data: object) -> None:
     cause = Cause.parse(data)
 
     assert cause is None or cause.who == "an unknown identity"

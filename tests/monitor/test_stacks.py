@@ -1,4 +1,4 @@
-"""What a stack has deployed, read with botocore's model of CloudFormation; and what cannot be known."""
+"""The deployed images of a stack, read with botocore's model of CloudFormation, and unknown ones."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def declared(**more: object) -> dict[str, object]:
     return {"RepositoryName": NAME, "ImageTags": ["1.0"], "Source": {"Digest": str(FIRST)}, **more}
 
 
-def test_an_image_is_known_by_its_template() -> None:
+def test_reads_an_image_from_its_template() -> None:
     deployment = Cloud(declared(IncludeReferrers=True)).read()
 
     (image,) = deployment.images
@@ -129,7 +129,7 @@ def test_an_image_is_known_by_its_template() -> None:
     assert (deployment.problems, deployment.version[:15]) == ({}, "UPDATE_COMPLETE")
 
 
-def test_parameters_and_references_are_resolved() -> None:
+def test_resolves_parameters_and_references() -> None:
     properties = declared(
         RepositoryName={"Ref": "Repository"},
         ImageTags=[{"Ref": "Version"}, "latest"],
@@ -143,14 +143,14 @@ def test_parameters_and_references_are_resolved() -> None:
     assert (image.digest, image.declaration.tags) == (FIRST, ("1.4", "latest"))
 
 
-def test_the_repository_is_that_of_the_physical_id() -> None:
-    """Although the template computes it from something that is not known here."""
+def test_reads_the_repository_from_the_physical_id() -> None:
+    """The template may compute it from values that are not known here."""
     (image,) = Cloud(declared(RepositoryName={"Fn::GetAtt": ["Other", "Name"]})).read().images
 
     assert (image.declaration.registry_id, image.declaration.repository_name) == (ACCOUNT, NAME)
 
 
-def test_the_digest_of_a_mutable_source_is_that_of_the_record() -> None:
+def test_reads_the_digest_of_a_mutable_source_from_its_record() -> None:
     properties = declared(Source={"Tag": "build"}, IncludeReferrers=True)
     key = declaration_key(as_sent(properties))
     record = Record(stack=STACK, deployed={"an earlier one": FIRST, key: SECOND})
@@ -159,14 +159,14 @@ def test_the_digest_of_a_mutable_source_is_that_of_the_record() -> None:
     assert image.digest == SECOND
 
 
-def test_a_mutable_source_without_a_record_is_not_known() -> None:
+def test_a_mutable_source_without_a_record_is_unknown() -> None:
     problems = Cloud(declared(Source={"Tag": "build"})).read().problems
 
     assert "its source is mutable, and no record has the image that was deployed" in problems[OWNER]
 
 
 @pytest.mark.parametrize("stack", [STACK.replace("5a7d8f10", "another"), ""])
-def test_a_record_of_a_deleted_stack_of_the_same_name_does_not_count(stack: str) -> None:
+def test_ignores_the_record_of_a_deleted_stack_with_the_same_name(stack: str) -> None:
     properties = declared(Source={"Tag": "build"})
     record = Record(stack=stack or STACK, deployed={declaration_key(as_sent(properties)): SECOND})
     found = Cloud(properties, records={RECORD: record.text()}).read()
@@ -174,18 +174,18 @@ def test_a_record_of_a_deleted_stack_of_the_same_name_does_not_count(stack: str)
     assert len(found.problems) == (1 if stack else 0)
 
 
-def test_tags_that_the_template_computes_are_not_known() -> None:
+def test_computed_tags_are_unknown() -> None:
     problems = Cloud(declared(ImageTags=[{"Fn::GetAtt": ["A", "B"]}])).read().problems
 
     assert problems[OWNER].startswith("INVALID_PROPERTIES: ImageTags[0]: is ")
 
 
 @pytest.mark.parametrize("physical_id", ["Agent-Release-1", "failed-create:5a7d8f10"])
-def test_an_image_that_was_not_published_is_not_known(physical_id: str) -> None:
+def test_an_unpublished_image_is_unknown(physical_id: str) -> None:
     assert Cloud(declared(), physical_id=physical_id).read().problems == {OWNER: "is not deployed in the stack"}
 
 
-def test_only_the_images_that_are_asked_for_are_read() -> None:
+def test_reads_only_the_requested_images() -> None:
     found = Cloud(declared(), logical_ids=("Other",)).read()
 
     assert (found.images, found.problems) == ([], {"eu-west-1.Agent.Other": "is not deployed in the stack"})
@@ -200,7 +200,7 @@ def test_a_stack_that_is_being_deployed_has_no_version(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED", "DELETE_FAILED"])
-def test_a_stack_that_failed_is_not_known(status: str) -> None:
+def test_a_failed_stack_is_unknown(status: str) -> None:
     with pytest.raises(RejectedError, match=f"stack eu-west-1.Agent has the status {status}, so what is deployed"):
         Cloud(declared(), status=status).read()
 
@@ -211,7 +211,7 @@ def test_a_denied_call_is_an_error(operation: str) -> None:
         Cloud(declared(), denied=operation).read()
 
 
-def test_a_stack_is_named_by_its_arn_too() -> None:
+def test_a_stack_can_be_named_by_its_arn() -> None:
     settings = Settings.parse(
         {"monitor": "M", "stateParameter": "P", "stacks": [{"region": "eu-west-1", "stack": STACK}]}
     )
@@ -233,6 +233,6 @@ def test_a_stack_is_named_by_its_arn_too() -> None:
         ({"monitor": "M", "stateParameter": "P", "stacks": [], "x": 1}, "event: has unknown keys: x"),
     ],
 )
-def test_settings_that_are_wrong_are_named(event: dict[str, object], message: str) -> None:
+def test_an_error_names_the_invalid_settings(event: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Settings.parse(event)

@@ -1,4 +1,4 @@
-"""A stack, its repository, the state and the messages of a monitor in memory, with actions at a chosen call."""
+"""A stack, its repository, and the state and messages of a monitor in memory, with actions at chosen calls."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class World:
     Everything that a run meets.
 
     Attributes:
-        version: That of the stack; empty while it is being deployed.
-        at: What happens before a call, by its number: a person acts, or an error is raised.
+        version: The version of the stack, or empty while it is being deployed.
+        at: Actions before a call, by its number: a change by a person, or an error.
         unreadable: Why the repository cannot be read.
         untold: Why no message can be sent.
         texts: All versions of the state.
         mail: The subjects and texts of the messages.
-        lost_writes: How many attempts at writing the state get no response, although it is written.
+        lost_writes: The number of writes of the state that succeed without a response.
     """
 
     repository: MemoryRepository = field(default_factory=MemoryRepository)
@@ -134,6 +134,6 @@ class Store:
 
     def write(self, text: str) -> int:
         assert len(text.encode()) <= 4096
-        # The response to a write that is repeated was lost.
+        # The response to this repeated write was lost.
         self.texts += [text] * (1 + self.lost_writes)
         return len(self.texts)

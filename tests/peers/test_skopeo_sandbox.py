@@ -1,4 +1,4 @@
-"""skopeo with the sandbox: what a container tool that is not ours pushes, lists, reads and copies."""
+"""skopeo with the sandbox: another container tool pushes, lists, reads and copies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLATFORMS = ("linux/amd64", "linux/arm64")
 
 @dataclass(frozen=True)
 class Skopeo:
-    """skopeo, logged in or not, with a folder of its own for what it keeps."""
+    """skopeo, logged in or not, with a separate folder for its files."""
 
     folder: Path
     process: SandboxProcess
@@ -140,14 +140,14 @@ def test_logs_in_with_the_password(skopeo: Skopeo) -> None:
     assert skopeo.login().returncode == 0
 
 
-def test_is_refused_with_a_wrong_password(skopeo: Skopeo) -> None:
+def test_cannot_log_in_with_a_wrong_password(skopeo: Skopeo) -> None:
     result = skopeo.run("login", "--tls-verify=false", "-u", "AWS", "-p", "wrong", skopeo.process.registry_host)
 
     assert result.returncode != 0
     assert "400" in result.stderr.decode()
 
 
-def test_is_refused_to_push_without_login(skopeo: Skopeo, image: Image, uri: str) -> None:
+def test_cannot_push_without_a_login(skopeo: Skopeo, image: Image, uri: str) -> None:
     result = skopeo.run("copy", "--src-tls-verify=false", "--dest-tls-verify=false", f"{uri}:latest", f"{uri}:stranger")
 
     assert "denied" in result.stderr.decode()
@@ -155,7 +155,7 @@ def test_is_refused_to_push_without_login(skopeo: Skopeo, image: Image, uri: str
 
 
 @pytest.mark.parametrize("settings", [Settings(patch_status=202), Settings(manifest_put_location=True)])
-def test_pushes_whatever_a_chunk_is_answered(skopeo: Skopeo, image: Image, uri: str, settings: Settings) -> None:
+def test_pushes_with_either_response_to_a_chunk(skopeo: Skopeo, image: Image, uri: str, settings: Settings) -> None:
     skopeo.copy(f"{uri}:latest", "dir:pulled", "--all", "--preserve-digests")
     skopeo.process.settings = settings
     skopeo.login()

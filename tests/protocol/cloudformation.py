@@ -1,8 +1,8 @@
 """
-CloudFormation, played in plain Python: what emulators leave out.
+A simulator of CloudFormation in plain Python, with the behavior that emulators lack.
 
-The answer address is as strict as the real one: a pre-signed PUT that takes
-no content type, 4096 bytes at most, and exactly one answer for each request.
+The response URL is as strict as the real one: a pre-signed PUT that accepts
+no content type, at most 4096 bytes, and exactly one response for each request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIGNED_SECONDS = 7200
 
 @dataclass(frozen=True)
 class Answer:
-    """What the handler answered, after all checks."""
+    """The handler's response, after all checks."""
 
     status: str
     reason: str
@@ -41,11 +41,11 @@ class Answer:
 @dataclass
 class AnswerAddress:
     """
-    An S3-like endpoint for pre-signed PUTs; *failures* statuses are given before it works.
+    An S3-like endpoint for pre-signed PUTs; it first responds with the statuses in *failures*.
 
     Attributes:
-        expired: Requests whose signature is taken no more.
-        unconfirmed: Requests whose answers are taken, but the sender never hears of it.
+        expired: Requests whose signature has expired.
+        unconfirmed: Requests whose responses are accepted without confirmation.
     """
 
     url: str = ""
@@ -56,7 +56,7 @@ class AnswerAddress:
     problems: list[str] = field(default_factory=list)
 
     def take(self, path: str, content_type: str | None, body: bytes) -> int:
-        """Take an answer; return the status, or 0 when the connection breaks instead."""
+        """Accept a response; return the status, or 0 if the connection breaks instead."""
         if self.failures:
             return self.failures.pop(0)
         if content_type != "":
@@ -105,7 +105,7 @@ class Function(Protocol):
 
 
 class WallClock(Protocol):
-    """What requests are dated with."""
+    """The clock that dates requests."""
 
     def wall(self) -> float: ...
 
@@ -113,7 +113,7 @@ class WallClock(Protocol):
 @dataclass
 class CloudFormation:
     """
-    Sends events as CloudFormation does, and checks what comes back as it does.
+    Sends events and checks responses as CloudFormation does.
 
     Attributes:
         clock: Without one, the signature of a request does not say when it was made.
@@ -146,7 +146,7 @@ class CloudFormation:
 
     def delete(self, physical_id: str, properties: Mapping[str, object], logical_id: str = "Release") -> Answer:
         answer = self.send(self.event("Delete", properties, logical_id, physical_id))
-        assert answer.physical_id == physical_id, "the id may not change while a resource is deleted"
+        assert answer.physical_id == physical_id, "the id must not change while a resource is deleted"
         return answer
 
     def event(
@@ -188,10 +188,10 @@ class CloudFormation:
         return self.answer_to(event)
 
     def answer_to(self, event: Mapping[str, Any], answers: int = 1) -> Answer:
-        """Take the answer to *event*; there must be exactly as many as deliveries."""
+        """Return the response to *event*; there must be exactly one for each delivery."""
         assert self.address.problems == []
         bodies = self.address.received.pop(event["RequestId"], [])
-        assert len(bodies) == answers, f"{len(bodies)} answers to one request"
+        assert len(bodies) == answers, f"{len(bodies)} responses to one request"
         return check(event, bodies[-1])
 
 

@@ -1,4 +1,4 @@
-"""The real handler, CloudFormation's simulator and the sandbox, with a clock whose sleep costs nothing."""
+"""The real handler, the simulator of CloudFormation and the sandbox, with a clock whose ``sleep`` returns at once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Registry:
 
 @dataclass
 class Lambda:
-    """The function, kept warm between events."""
+    """The function, which stays warm between events."""
 
     clients: Clients = field(default_factory=Clients)
     clock: SteppingClock = field(default_factory=SteppingClock)
@@ -52,7 +52,7 @@ class Lambda:
         serve(event, Context(remaining_seconds), self.clients, self.clock)
 
     def close(self) -> None:
-        """Drop all connections: a test run has hundreds of functions, and only so many descriptors."""
+        """Drop all connections: a test run has hundreds of functions and a limited number of descriptors."""
         self.clients.pool.clear()
         for client in self.clients._clients.values():  # noqa: SLF001 - Lambda itself never closes anything
             client.close()
@@ -85,7 +85,7 @@ def plane(running_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def function(registry: Registry, plane: ControlPlane) -> Iterator[Lambda]:
-    del registry  # sets, as the plane does, the environment that the function's clients are made in
+    del registry  # like the plane, sets the environment variables for the function's clients
     function = Lambda()
     plane.wall = function.clock.wall
     yield function

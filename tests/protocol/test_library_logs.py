@@ -1,4 +1,4 @@
-"""No log contains secrets, with any log level: of the function, of a logger, of http.client."""
+"""No log contains secrets, at any log level of the function, of a logger, or of http.client."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MARKS = (SIGNATURE, SESSION_TOKEN, "authorizationToken", "Authorization", "Beare
 
 @pytest.fixture
 def loggers() -> Iterator[list[logging.Logger]]:
-    """The root and those of the libraries, which are as they were afterwards."""
+    """The root logger and those of the libraries, which are restored afterwards."""
     found = [logging.getLogger(name) for name in ("", *LOGGERS)]
     before = [(logger, logger.level, list(logger.handlers), logger.propagate) for logger in found]
     yield found
@@ -49,12 +49,12 @@ def loggers() -> Iterator[list[logging.Logger]]:
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what was printed, and what handlers wrote."""
+    """Return what was printed and what handlers wrote."""
     return "".join(capsys.readouterr())
 
 
 def as_a_level_of_the_function(loggers: list[logging.Logger]) -> None:
-    """As Lambda's runtime sets what the console says."""
+    """Set the level as Lambda's runtime does for the level in its console."""
     loggers[0].addHandler(logging.StreamHandler())
     loggers[0].setLevel(logging.DEBUG)
 
@@ -126,7 +126,7 @@ def test_no_level_shows_a_secret(
 
 
 @pytest.mark.usefixtures("plane")
-def test_without_the_handler_s_care_secrets_would_be_shown(
+def test_without_the_protection_secrets_would_be_logged(
     registry: Registry,
     loggers: list[logging.Logger],
     capsys: pytest.CaptureFixture[str],
@@ -147,10 +147,10 @@ def test_without_the_handler_s_care_secrets_would_be_shown(
 
 
 @pytest.mark.parametrize("name", LOGGERS)
-def test_a_warning_of_a_library_is_withheld_too(
+def test_a_warning_of_a_library_is_also_withheld(
     loggers: list[logging.Logger], capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    """urllib3 warns of headers that it cannot read, with the whole address."""
+    """urllib3 warns about headers that it cannot parse, with the complete URL."""
     as_handlers_of_loggers(loggers)
 
     logging.getLogger(name).warning("Failed to parse headers (url=%s)", f"https://host/?{SIGNATURE}")
@@ -159,7 +159,9 @@ def test_a_warning_of_a_library_is_withheld_too(
     assert said(capsys) == ""
 
 
-def test_records_of_others_stay_as_they_are(loggers: list[logging.Logger], capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_records_of_other_loggers_are_unchanged(
+    loggers: list[logging.Logger], capsys: pytest.CaptureFixture[str]
+) -> None:
     as_a_level_of_the_function(loggers)
 
     logging.getLogger("urllib3x").debug("said %s", "by another")
@@ -167,7 +169,7 @@ def test_records_of_others_stay_as_they_are(loggers: list[logging.Logger], capsy
     assert said(capsys) == "said by another\n"
 
 
-def test_a_record_is_empty_even_for_a_filter_and_for_the_factory_before(loggers: list[logging.Logger]) -> None:
+def test_filters_and_earlier_factories_do_not_see_the_message_either(loggers: list[logging.Logger]) -> None:
     seen: list[tuple[Any, ...]] = []
     before, logger = logging.getLogRecordFactory(), loggers[2]
 

@@ -60,7 +60,7 @@ def test_a_rollback_puts_the_tags_back(cloudformation: CloudFormation, registry:
 
 
 def test_a_rollback_is_not_fooled_by_a_stale_read(cloudformation: CloudFormation, registry: Registry) -> None:
-    """A moment after the update, the service still shows the tag where it was before."""
+    """Just after the update, the service still shows the previous image of the tag."""
     first, second = registry.push("first"), registry.push("second")
     old, new = declare(first, "latest"), declare(second, "latest")
     created = cloudformation.create(old)
@@ -76,12 +76,12 @@ def test_a_rollback_is_not_fooled_by_a_stale_read(cloudformation: CloudFormation
 @pytest.mark.parametrize(
     "tried",
     [{"ImageTags": ["other"]}, {"RepositoryName": "acme/other"}],
-    ids=["the tag was given away", "the repository was another"],
+    ids=["the tag was declared elsewhere", "the repository was another"],
 )
-def test_a_rollback_takes_a_tag_back_from_another_resource_in_spite_of_a_stale_read(
+def test_a_rollback_takes_a_tag_back_from_another_resource_despite_a_stale_read(
     cloudformation: CloudFormation, registry: Registry, tried: dict[str, object]
 ) -> None:
-    """The image is the same before and after; the tag was another resource's for a moment."""
+    """The image is the same before and after, but another resource owned the tag for a moment."""
     image, other = registry.push("first"), registry.push("other")
     push_image(registry.sandbox, create_repository(registry, "acme/other"), image)
     old = declare(image, "latest")
@@ -102,7 +102,7 @@ def create_repository(registry: Registry, name: str) -> str:
     return name
 
 
-def test_a_failed_update_changes_nothing_and_its_rollback_neither(
+def test_neither_a_failed_update_nor_its_rollback_changes_anything(
     cloudformation: CloudFormation, registry: Registry
 ) -> None:
     old, new = declare(registry.push("first"), "latest"), declare(NOWHERE, "latest")
@@ -115,7 +115,7 @@ def test_a_failed_update_changes_nothing_and_its_rollback_neither(
     assert registry.tags() == before
 
 
-def test_the_delete_after_a_failed_create_touches_nothing(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_the_delete_after_a_failed_create_changes_nothing(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("somebody's", "latest")
     wrong = declare(NOWHERE, "latest")
 
@@ -128,7 +128,7 @@ def test_the_delete_after_a_failed_create_touches_nothing(cloudformation: CloudF
 
 
 @pytest.mark.parametrize("physical_id", ["Agent-Release-1ABCDEFGHIJKL", "2024/01/01/[$LATEST]abc", PHYSICAL_ID])
-def test_a_delete_succeeds_and_touches_nothing(
+def test_a_delete_succeeds_and_changes_nothing(
     cloudformation: CloudFormation, registry: Registry, physical_id: str
 ) -> None:
     image = registry.push("live", "latest")
@@ -140,7 +140,7 @@ def test_a_delete_succeeds_and_touches_nothing(
     assert registry.tags() == {"latest": image.digest}
 
 
-def test_a_delete_succeeds_whatever_the_properties_are(cloudformation: CloudFormation) -> None:
+def test_a_delete_succeeds_with_any_properties(cloudformation: CloudFormation) -> None:
     assert cloudformation.delete(PHYSICAL_ID, {"Nonsense": "yes"}).succeeded
 
 
@@ -158,7 +158,7 @@ def test_a_duplicate_changes_nothing(
 
     assert cloudformation.answer_to(event, answers=2).succeeded
     assert registry.tags() == dict.fromkeys(("1", "latest"), image.digest)
-    # A cold function cannot know that its reads are fresh, and puts the tags again.
+    # A cold function cannot know whether its reads are fresh, so it puts the tags again.
     assert registry.sandbox.requests.count("PutImage") == (0 if is_warm else 2)
 
 
@@ -175,7 +175,7 @@ def test_duplicates_at_the_same_time_both_succeed(cloudformation: CloudFormation
     assert registry.tags() == dict.fromkeys(("1", "latest"), image.digest)
 
 
-def test_another_repository_is_a_replacement_whose_delete_touches_nothing(
+def test_changing_the_repository_replaces_the_resource_and_deletes_nothing(
     cloudformation: CloudFormation, registry: Registry
 ) -> None:
     image = registry.push("first")
@@ -194,7 +194,9 @@ def test_another_repository_is_a_replacement_whose_delete_touches_nothing(
     assert registry.tags() == {"1": image.digest}
 
 
-def test_the_own_alias_and_the_account_are_one_identity(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_the_alias_and_the_account_give_the_same_physical_id(
+    cloudformation: CloudFormation, registry: Registry
+) -> None:
     image = registry.push("first")
     alias = registry.sandbox.store.registry_of("123456789012").aliases[0]
 
@@ -206,7 +208,9 @@ def test_the_own_alias_and_the_account_are_one_identity(cloudformation: CloudFor
     assert {answer.physical_id for answer in answers} == {PHYSICAL_ID}
 
 
-def test_a_warm_retag_costs_one_read_one_look_and_one_put(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_a_warm_retag_takes_one_manifest_read_one_tag_read_and_one_put(
+    cloudformation: CloudFormation, registry: Registry
+) -> None:
     first, second = registry.push("first"), registry.push("second")
     created = cloudformation.create(declare(first, "latest"))
     registry.sandbox.requests.clear()
@@ -217,7 +221,7 @@ def test_a_warm_retag_costs_one_read_one_look_and_one_put(cloudformation: CloudF
     assert (sorted(reads), write) == (["DescribeImages", "GetManifest"], "PutImage")
 
 
-def test_a_warm_function_notices_a_repository_that_is_deleted_or_recreated(
+def test_a_warm_function_notices_a_deleted_or_recreated_repository(
     cloudformation: CloudFormation, registry: Registry
 ) -> None:
     image = registry.push("image")
@@ -234,7 +238,7 @@ def test_a_warm_function_notices_a_repository_that_is_deleted_or_recreated(
     assert (gone.status, anew.status) == ("FAILED", "SUCCESS")
 
 
-def test_when_the_third_tag_fails_the_moved_ones_go_back(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_when_the_third_tag_fails_the_moved_tags_go_back(cloudformation: CloudFormation, registry: Registry) -> None:
     old, new = registry.push("old", "1", "latest"), registry.push("new")
     before = registry.tags()
     registry.sandbox.faults.add(
@@ -249,7 +253,7 @@ def test_when_the_third_tag_fails_the_moved_ones_go_back(cloudformation: CloudFo
     assert registry.tags() == before == {"1": old.digest, "latest": old.digest}
 
 
-def test_tags_that_are_new_are_named_when_a_later_one_fails(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_when_a_later_tag_fails_the_new_tags_are_named(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("new")
     registry.sandbox.faults.add(Fault(operation="PutImage", reference="2", code="LimitExceededException", times=None))
 
@@ -258,7 +262,7 @@ def test_tags_that_are_new_are_named_when_a_later_one_fails(cloudformation: Clou
     assert f"new and left in place at {image.digest}: 1" in answer.reason
 
 
-def test_the_answer_is_sent_again_until_it_is_taken(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_the_response_is_sent_again_until_it_is_accepted(cloudformation: CloudFormation, registry: Registry) -> None:
     cloudformation.address.failures += [500, 503]
 
     assert cloudformation.create(declare(registry.push("first"), "1")).succeeded

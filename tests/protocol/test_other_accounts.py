@@ -1,4 +1,4 @@
-"""Publish to a repository of another account, whose policy allows it."""
+"""Publishing to a repository of another account whose policy allows it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def uri(registry: Registry) -> str:
     return uri
 
 
-def test_their_repository_is_observed_over_http_and_written_by_the_api(
+def test_reads_their_repository_over_http_and_writes_with_the_api(
     cloudformation: CloudFormation, registry: Registry, uri: str
 ) -> None:
     alias = uri.split("/")[1]
@@ -53,7 +53,7 @@ def test_their_repository_is_observed_over_http_and_written_by_the_api(
     assert registry.sandbox.requests.count("PutImage") == 2, "the two tags, but no content"
 
 
-def test_their_account_id_alone_does_not_do(cloudformation: CloudFormation, uri: str) -> None:
+def test_their_account_id_alone_is_not_enough(cloudformation: CloudFormation, uri: str) -> None:
     assert uri
 
     answer = cloudformation.create({"RegistryId": OTHER, "RepositoryName": "theirs/shared", "Source": {"Tag": "build"}})
@@ -61,7 +61,9 @@ def test_their_account_id_alone_does_not_do(cloudformation: CloudFormation, uri:
     assert "RepositoryNotFoundException" in answer.reason
 
 
-def test_an_image_that_is_not_there_is_said_as_for_one_s_own(cloudformation: CloudFormation, uri: str) -> None:
+def test_a_missing_image_gives_the_same_error_as_in_our_own_repository(
+    cloudformation: CloudFormation, uri: str
+) -> None:
     properties = {"RegistryId": uri.split("/")[1], "RepositoryName": "theirs/shared", "Source": {"Tag": "none"}}
 
     answer = cloudformation.create(properties)

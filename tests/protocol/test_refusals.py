@@ -1,4 +1,4 @@
-"""Bad input: each has its own clear message, and nothing is written."""
+"""Invalid input: each kind has a clear message, and nothing is written."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def manifest(body: str, **more: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_is_refused_with_a_clear_message(
+def test_refuses_invalid_input_with_a_clear_message(
     cloudformation: CloudFormation, registry: Registry, properties: dict[str, Any], said: str
 ) -> None:
     answer = cloudformation.create(properties)
@@ -86,22 +86,22 @@ def test_is_refused_with_a_clear_message(
     assert registry.tags() == {}
 
 
-def test_all_problems_are_named_together(cloudformation: CloudFormation) -> None:
+def test_reports_all_problems_together(cloudformation: CloudFormation) -> None:
     answer = cloudformation.create({"RepositoryName": "Acme", "ImageTags": ["ok", "not ok"], "Source": {"Tag": "-"}})
 
     for path in ("RepositoryName", "ImageTags[1]", "Source.Tag"):
         assert f"{path}: " in answer.reason
 
 
-def test_a_denied_read_goes_on_without_credentials(cloudformation: CloudFormation, registry: Registry) -> None:
-    """Public images need none: the role may not log in, and the release succeeds."""
+def test_continues_anonymously_after_a_denied_read(cloudformation: CloudFormation, registry: Registry) -> None:
+    """Public images need no credentials: the role may not log in, and the release succeeds."""
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="GetAuthorizationToken", code="AccessDeniedException", times=None))
 
     assert cloudformation.create(declare(image, "1")).succeeded
 
 
-def test_a_read_that_is_always_denied_is_reported(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_reports_a_read_that_is_always_denied(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="GetManifest", status=403, times=None))
 
@@ -132,16 +132,14 @@ def test_a_denied_call_names_the_action_to_allow(
     assert f"Hint: allow {action} in the role of the handler function" in answer.reason
 
 
-def test_a_permission_that_comes_into_force_late_is_waited_for(
-    cloudformation: CloudFormation, registry: Registry
-) -> None:
+def test_waits_for_a_permission_that_takes_effect_late(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="PutImage", code="AccessDeniedException", times=5))
 
     assert cloudformation.create(declare(image, "1")).succeeded
 
 
-def test_a_registry_out_of_reach_is_answered(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_an_unreachable_registry_gets_a_failed_response(cloudformation: CloudFormation, registry: Registry) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="GetManifest", drop="before", times=None))
 
@@ -166,7 +164,7 @@ def test_a_registry_out_of_reach_is_answered(cloudformation: CloudFormation, reg
     ],
     ids=str,
 )
-def test_a_passing_fault_is_outlived(cloudformation: CloudFormation, registry: Registry, fault: Fault) -> None:
+def test_a_transient_fault_is_retried(cloudformation: CloudFormation, registry: Registry, fault: Fault) -> None:
     image = registry.push("first")
     registry.sandbox.faults.add(fault)
 
@@ -177,13 +175,13 @@ def test_a_passing_fault_is_outlived(cloudformation: CloudFormation, registry: R
 
 
 @pytest.mark.parametrize("text", ["ü" * 3000, "x" * 100_000, '"\\' * 5000])
-def test_the_answer_fits_however_long_the_reason_is(cloudformation: CloudFormation, text: str) -> None:
+def test_the_response_fits_with_a_reason_of_any_length(cloudformation: CloudFormation, text: str) -> None:
     answer = cloudformation.create({"RepositoryName": "acme/agent", "Source": {"Tag": "1"}, text: "unknown"})
 
     assert answer.reason.startswith("INVALID_PROPERTIES: ")
 
 
-def test_too_little_time_is_answered_before_it_is_over(cloudformation: CloudFormation, registry: Registry) -> None:
+def test_responds_before_the_time_is_over(cloudformation: CloudFormation, registry: Registry) -> None:
     cloudformation.remaining_seconds = 10
 
     answer = cloudformation.create(declare(registry.push("first"), "1"))
@@ -192,7 +190,7 @@ def test_too_little_time_is_answered_before_it_is_over(cloudformation: CloudForm
     assert registry.tags() == {}
 
 
-def test_a_service_timeout_shorter_than_the_function_s_time_holds(
+def test_obeys_a_service_timeout_shorter_than_the_time_of_the_function(
     cloudformation: CloudFormation, registry: Registry
 ) -> None:
     answer = cloudformation.create(declare(registry.push("first"), "1", ServiceTimeout=15))
@@ -201,7 +199,7 @@ def test_a_service_timeout_shorter_than_the_function_s_time_holds(
 
 
 @pytest.mark.parametrize("service_timeout", [1, 5])
-def test_an_answer_is_attempted_however_little_time_there_is(
+def test_always_tries_to_respond_even_with_little_time(
     cloudformation: CloudFormation, registry: Registry, service_timeout: int
 ) -> None:
     answer = cloudformation.create(declare(registry.push("first"), "1", ServiceTimeout=service_timeout))
@@ -210,8 +208,8 @@ def test_an_answer_is_attempted_however_little_time_there_is(
     assert registry.tags() == {}
 
 
-def test_a_call_that_hangs_does_not_keep_the_answer(cloudformation: CloudFormation, registry: Registry) -> None:
-    """On the real clock: 1.5 s are left for the work, and the registry takes 20 s."""
+def test_a_hanging_call_does_not_delay_the_response(cloudformation: CloudFormation, registry: Registry) -> None:
+    """This uses the real clock: 1.5 s are left for the work, and the registry takes 20 s."""
     image = registry.push("first")
     registry.sandbox.faults.add(Fault(operation="GetManifest", delay_seconds=20, times=None))
     cloudformation.clock = None

@@ -1,4 +1,4 @@
-"""A copy of the checkout as a repository of its own, whose `make` only notes what it was asked for."""
+"""A copy of the checkout as a separate Git repository, whose `make` only records its targets."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Maintainer:
         self.git("commit", "--quiet", "--message", subject)
 
     def release(self, *arguments: str, broken: str = "") -> subprocess.CompletedProcess[str]:
-        """Run the command; the target *broken* of make fails."""
+        """Run the command; the target *broken* of `make` fails."""
         return self._run("scripts.release", *arguments, BROKEN=broken)
 
     def record(self, version: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ class Maintainer:
         )
 
     def made(self) -> list[str]:
-        """List what make was asked for."""
+        """List the targets that `make` was called with."""
         path = self.tools / "made"
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
@@ -84,7 +84,7 @@ class Maintainer:
         file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def state(self) -> tuple[str, str, str]:
-        """Return what a release may change: the newest commit, the tags, and what is not committed."""
+        """Return what a release may change: the newest commit, the tags, and uncommitted changes."""
         return self.git("rev-parse", "HEAD"), self.git("tag"), self.git("status", "--porcelain")
 
 
@@ -107,7 +107,7 @@ def maintainer(tmp_path: Path) -> Maintainer:
 
 
 def as_before_a_release(maintainer: Maintainer) -> None:
-    """Let the copy be at 0.1.0, which is not released and renders what the newest records say."""
+    """Set the copy to 0.1.0, which is not released and renders what the newest records contain."""
     for path, line, said in (
         ("pyproject.toml", 'version = "', 'version = "0.1.0"'),
         ("CHANGELOG.md", "## ", "## 0.1.0 (unreleased)"),

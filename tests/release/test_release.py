@@ -1,4 +1,4 @@
-"""`make release` in a copy of the checkout: what it makes, what it refuses, and that it leaves nothing half done."""
+"""`make release` in a copy of the checkout: its results, its refusals, and no partial changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEXT = """## 0.2.0 (unreleased)
 """
 
 
-def test_a_release_is_checked_built_committed_and_tagged(maintainer: Maintainer) -> None:
+def test_checks_builds_commits_and_tags_a_release(maintainer: Maintainer) -> None:
     elsewhere = maintainer.tools / "elsewhere.git"
     maintainer.git("init", "--quiet", "--bare", str(elsewhere))
     maintainer.git("remote", "add", "origin", str(elsewhere))
@@ -39,7 +39,7 @@ def test_a_release_is_checked_built_committed_and_tagged(maintainer: Maintainer)
     assert maintainer.git("ls-remote", "origin") == "", "nothing leaves the machine"
 
 
-def test_a_dry_run_does_all_but_commit_and_tag(maintainer: Maintainer) -> None:
+def test_a_dry_run_does_everything_except_commit_and_tag(maintainer: Maintainer) -> None:
     before = maintainer.state()
 
     done = maintainer.release("0.1.0", "--dry-run")
@@ -50,7 +50,7 @@ def test_a_dry_run_does_all_but_commit_and_tag(maintainer: Maintainer) -> None:
     assert maintainer.state() == before
 
 
-def test_what_fails_leaves_everything_as_it_was(maintainer: Maintainer) -> None:
+def test_a_failure_changes_nothing(maintainer: Maintainer) -> None:
     before = maintainer.state()
 
     done = maintainer.release("0.1.0", broken="test")
@@ -71,9 +71,9 @@ def test_what_fails_leaves_everything_as_it_was(maintainer: Maintainer) -> None:
         ("0.1.0", lambda it: (it.folder / "new.txt").touch(), "the checkout has changes"),
         ("0.1.0", lambda it: it.replace("CHANGELOG.md", "(unreleased)", "(2026-01-01)"), 'expected "## 0.1.0 (unre'),
     ],
-    ids=["no version", "another version", "made twice", "changed file", "new file", "released by the changelog"],
+    ids=["not a version", "another version", "made twice", "changed file", "new file", "released by the changelog"],
 )
-def test_refuses(maintainer: Maintainer, version: str, prepare: object, said: str) -> None:
+def test_refuses_an_invalid_release(maintainer: Maintainer, version: str, prepare: object, said: str) -> None:
     assert callable(prepare)
     prepare(maintainer)
     before = maintainer.state()
@@ -86,7 +86,7 @@ def test_refuses(maintainer: Maintainer, version: str, prepare: object, said: st
 
 
 def begin_the_next_version(maintainer: Maintainer, answer: str) -> None:
-    """As it is after a release of what the checkout is."""
+    """Begin the next version, as after a release of the checkout."""
     maintainer.git("tag", "v0.1.0")
     maintainer.replace("pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"')
     maintainer.replace("CHANGELOG.md", "## 0.1.0 ", NEXT.format(answer=answer) + "## 0.1.0 ")
@@ -108,7 +108,7 @@ def test_says_that_an_upgrade_redeploys_no_image(maintainer: Maintainer) -> None
     )
 
 
-def test_refuses_a_changelog_that_denies_what_the_records_say(maintainer: Maintainer) -> None:
+def test_refuses_a_changelog_that_contradicts_the_records(maintainer: Maintainer) -> None:
     begin_the_next_version(maintainer, "No.")
     maintainer.replace(
         "cdk_ecrpublic/constructs/public_image.py",
@@ -123,11 +123,11 @@ def test_refuses_a_changelog_that_denies_what_the_records_say(maintainer: Mainta
     assert done.returncode == 1
     assert 'CHANGELOG.md answers "No.", but:' in done.stdout
     assert "images that are declared like these get an Update: digest, " in done.stdout
-    assert "registry," not in done.stdout, "what copies has a time-out of its own"
+    assert "registry," not in done.stdout, "copies have a separate timeout"
     assert maintainer.state() == before
 
 
-def test_records_of_a_release_are_never_written_again(maintainer: Maintainer) -> None:
+def test_never_rewrites_the_records_of_a_release(maintainer: Maintainer) -> None:
     maintainer.git("tag", "v0.1.0")
 
     done = maintainer.record("0.1.0")

@@ -36,7 +36,7 @@ def scoped(listed: dict[str, Any], scope: str) -> set[str]:
     return {each["name"] for each in listed["components"] if each["scope"] == scope and each["type"] == "library"}
 
 
-def test_it_is_of_the_wheel(dist: Path, listed: dict[str, Any]) -> None:
+def test_describes_the_wheel(dist: Path, listed: dict[str, Any]) -> None:
     ours = listed["metadata"]["component"]
 
     assert (listed["bomFormat"], listed["specVersion"]) == ("CycloneDX", "1.6")
@@ -46,12 +46,12 @@ def test_it_is_of_the_wheel(dist: Path, listed: dict[str, Any]) -> None:
     ]
 
 
-def test_the_same_wheel_at_the_same_time_has_the_same_list(dist: Path) -> None:
+def test_is_reproducible(dist: Path) -> None:
     assert sbom.write(dist, NOON).read_bytes() == sbom.write(dist, NOON).read_bytes()
 
 
-def test_it_lists_what_an_installation_brings_along(dist: Path, listed: dict[str, Any]) -> None:
-    """Every requirement of the wheel is there, in the version that was tested, and all that these require."""
+def test_lists_everything_that_an_installation_brings(dist: Path, listed: dict[str, Any]) -> None:
+    """It has every requirement of the wheel in the tested version, and all transitive requirements."""
     requirements = [Requirement(line) for line in metadata(wheel_of(dist)).get_all("Requires-Dist", [])]
     versions = {each["name"]: each["version"] for each in listed["components"]}
 
@@ -71,8 +71,8 @@ def test_every_dependency_is_a_component(listed: dict[str, Any]) -> None:
     assert {"lambda_handler", "aws-cdk-lib"} <= set(edges["cdk-ecrpublic"])
 
 
-def test_the_function_ships_no_code_of_others(dist: Path, listed: dict[str, Any]) -> None:
-    """What it imports is itself, or is in Lambda already; and the list says that it brings nothing."""
+def test_the_function_contains_no_third_party_code(dist: Path, listed: dict[str, Any]) -> None:
+    """It imports only itself and what Lambda provides, and the list says that it has no dependencies."""
     imported = {name.partition(".")[0] for module in modules("lambda_handler") for name in module.imports()}
     (handler,) = [each for each in listed["components"] if each["name"] == "lambda_handler"]
     (edges,) = [each.get("dependsOn", []) for each in listed["dependencies"] if each["ref"] == "lambda_handler"]

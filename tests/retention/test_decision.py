@@ -1,4 +1,4 @@
-"""What is never removed, whatever the rules say."""
+"""Images that are never removed, regardless of the rules."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def digest(name: str) -> Digest:
 
 @dataclass
 class Repository:
-    """Images by name. Their digests are those of their names."""
+    """Images by name, whose digests are computed from their names."""
 
     images: dict[Digest, Image] = field(default_factory=dict)
     links: dict[Digest, Links] = field(default_factory=dict)
@@ -73,7 +73,7 @@ def signature_of(name: str) -> str:
     return f"sha256-{digest(name).hex}.sig"
 
 
-def test_what_a_stack_declares_stays() -> None:
+def test_keeps_what_a_stack_declares() -> None:
     repository = Repository().push("by tag", "1.0").push("by digest").push("neither", "0.9")
     declared = Declared(tags={"1.0": "eu-west-1.Agent.Release"}, digests={digest("by digest"): "eu-west-1.Agent.Other"})
 
@@ -85,7 +85,7 @@ def test_what_a_stack_declares_stays() -> None:
     assert outcomes["neither"].why == "rule 1 (all images, older than 1 day)"
 
 
-def test_immutable_tags_and_young_images_stay() -> None:
+def test_keeps_immutable_tags_and_young_images() -> None:
     repository = Repository().push("immutable", "1.4.2").push("young", days=0.5).push("old", "latest")
 
     outcomes = repository.outcomes(Declared(immutable=frozenset({"1.*"})))
@@ -95,7 +95,7 @@ def test_immutable_tags_and_young_images_stay() -> None:
     assert outcomes["young"].why == "it is younger than 24 hours"
 
 
-def test_an_image_younger_than_a_day_stays_even_if_a_rule_expires_it() -> None:
+def test_keeps_an_image_younger_than_a_day_even_if_a_rule_expires_it() -> None:
     rules = [replace(EVERYTHING[0], number=1)]
     repository = Repository().push("young", days=1.5)
 
@@ -104,7 +104,7 @@ def test_an_image_younger_than_a_day_stays_even_if_a_rule_expires_it() -> None:
     assert (outcome.goes, outcome.why) == (False, "it is younger than 48 hours")
 
 
-def test_children_of_an_index_that_stays_stay() -> None:
+def test_keeps_the_children_of_a_kept_index() -> None:
     repository = (
         Repository()
         .push("amd64")
@@ -119,21 +119,21 @@ def test_children_of_an_index_that_stays_stay() -> None:
     assert outcomes["amd64"].why == outcomes["arm64"].why == f"1.0 ({str(digest('index'))[:19]}) lists it"
 
 
-def test_an_index_goes_with_its_untagged_children() -> None:
+def test_removes_an_index_with_its_untagged_children() -> None:
     repository = Repository().push("amd64").push("arm64").push("index", "1.0", children=("amd64", "arm64"))
 
     assert repository.going() == {"amd64", "arm64", "index"}
     assert repository.outcomes()["amd64"].why == f"it goes with 1.0 ({str(digest('index'))[:19]}), which lists it"
 
 
-def test_a_young_child_stays_although_its_index_goes() -> None:
+def test_keeps_a_young_child_of_a_removed_index() -> None:
     repository = Repository().push("child", days=0.1).push("index", children=("child",))
 
     assert repository.going() == {"index"}
 
 
 @pytest.mark.parametrize("form", ["referrer", "tag", "fallback list"])
-def test_what_is_attached_shares_the_fate_of_its_subject(form: str) -> None:
+def test_keeps_or_removes_referrers_with_their_subject(form: str) -> None:
     def attached(subject: str) -> Repository:
         repository = Repository().push(subject, "1.0")
         if form == "tag":
@@ -152,7 +152,7 @@ def test_what_is_attached_shares_the_fate_of_its_subject(form: str) -> None:
     assert all(outcome.goes for outcome in goes.values())
 
 
-def test_a_subject_stays_if_what_is_attached_to_it_does() -> None:
+def test_keeps_the_subject_of_a_kept_referrer() -> None:
     repository = Repository().push("image", "0.9").push("sbom", "sbom-0.9", subject="image")
 
     outcomes = repository.outcomes(Declared(tags={"sbom-0.9": "Stack.Sbom"}))
@@ -161,8 +161,8 @@ def test_a_subject_stays_if_what_is_attached_to_it_does() -> None:
     assert outcomes["image"].why == f"what is attached to it stays: sbom-0.9 ({str(digest('sbom'))[:19]})"
 
 
-def test_tags_that_name_each_other_as_signatures_remove_nothing() -> None:
-    """Without an image of its own, no rule selects either."""
+def test_removes_nothing_if_tags_name_each_other_as_signatures() -> None:
+    """Neither has a real subject, so no rule selects them."""
     repository = Repository().push("a", signature_of("b")).push("b", signature_of("a"))
 
     assert repository.going() == set()
@@ -172,7 +172,7 @@ def test_an_image_whose_subject_does_not_exist_is_an_ordinary_image() -> None:
     assert Repository().push("orphan", subject="gone").going() == {"orphan"}
 
 
-def test_an_image_goes_before_its_parts() -> None:
+def test_removes_an_image_before_its_parts() -> None:
     repository = (
         Repository()
         .push("child")
@@ -215,7 +215,7 @@ def repositories(draw: st.DrawFn) -> tuple[Repository, Declared]:
 
 @given(repositories())
 @settings(max_examples=300, deadline=None)
-def test_no_kept_image_loses_anything(drawn: tuple[Repository, Declared]) -> None:
+def test_no_kept_image_loses_any_part(drawn: tuple[Repository, Declared]) -> None:
     repository, declared = drawn
     going = {digest(name) for name in repository.going(declared)}
     inventory = repository.inventory

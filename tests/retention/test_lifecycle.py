@@ -1,4 +1,4 @@
-"""Lifecycle rules select and expire images as lifecycle policies of private ECR do."""
+"""Lifecycle rules select and expire images like lifecycle policies of private ECR."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ BETA_AND_PROD = {
 """The repository of the user guide's examples of several rules."""
 
 
-def test_an_image_that_a_first_rule_keeps_is_not_removed_by_a_second() -> None:
+def test_a_later_rule_does_not_remove_an_image_that_an_earlier_rule_keeps() -> None:
     """User guide: "filtering on multiple rules", example A. B is the production image to keep."""
     found = expired(
         BETA_AND_PROD,
@@ -61,7 +61,7 @@ def test_an_image_that_a_first_rule_keeps_is_not_removed_by_a_second() -> None:
     assert found == {"A": 1}
 
 
-def test_a_second_rule_identifies_what_a_first_one_has_removed() -> None:
+def test_a_later_rule_also_selects_images_that_an_earlier_rule_removes() -> None:
     """User guide: "filtering on multiple rules", example B, the same rules in the other order."""
     found = expired(
         BETA_AND_PROD,
@@ -83,7 +83,7 @@ MULTIPLE_TAGS = {
 """The repository of the user guide's examples of several tags in one rule."""
 
 
-def test_all_prefixes_of_a_rule_must_be_there() -> None:
+def test_an_image_must_match_all_prefixes_of_a_rule() -> None:
     """User guide: "filtering on multiple tags in a single rule", by age and by count."""
     assert expired(MULTIPLE_TAGS, rule(1, 5, days=True, **prefixed("alpha", "beta"))) == {"C": 1}
     assert expired(MULTIPLE_TAGS, rule(1, 1, **prefixed("alpha", "beta"))) == {"C": 1}
@@ -91,7 +91,7 @@ def test_all_prefixes_of_a_rule_must_be_there() -> None:
     assert expired(MULTIPLE_TAGS, rule(1, 5, days=True, **prefixed("alpha"))) == {"A": 1, "C": 1}
 
 
-def test_a_rule_for_all_images_takes_what_others_leave() -> None:
+def test_a_rule_for_all_images_selects_what_others_leave() -> None:
     """User guide: "filtering on all images"."""
     images = {
         "A": image("A", "alpha-1", days=12),
@@ -105,7 +105,7 @@ def test_a_rule_for_all_images_takes_what_others_leave() -> None:
     assert expired(images, rule(1, 1, tagStatus="untagged"), rule(2, 11, days=True, tagStatus="any")) == {"A": 2}
 
 
-def test_images_without_a_tag_expire_by_age_and_by_count() -> None:
+def test_untagged_images_expire_by_age_and_by_count() -> None:
     images = {"old": image("old", days=20), "new": image("new", days=1), "tagged": image("tagged", "1.0", days=90)}
 
     assert expired(images, rule(1, 14, days=True, tagStatus="untagged")) == {"old": 1}
@@ -146,7 +146,7 @@ def test_a_pattern_matches_whole_tags(pattern: str, matches: set[str]) -> None:
     assert all(("prod" in tag) if "prod" in pattern else tag == "1.0" for tag in found)
 
 
-def test_the_age_is_that_of_the_push() -> None:
+def test_the_age_of_an_image_counts_from_its_push() -> None:
     """A new tag does not make an image newer, as in private ECR."""
     assert expired({"A": image("A", "new-tag", days=15)}, rule(1, 14, days=True, tagStatus="any")) == {"A": 1}
     assert expired({"A": image("A", "new-tag", days=14)}, rule(1, 14, days=True, tagStatus="any")) == {}
@@ -178,7 +178,7 @@ def test_the_age_is_that_of_the_push() -> None:
         (["keep 5"], r"rules\[0\]: is 'keep 5'; expected an object"),
     ],
 )
-def test_a_mistake_is_named(rules: list[Any], problem: str) -> None:
+def test_an_error_names_the_mistake(rules: list[Any], problem: str) -> None:
     with pytest.raises(InvalidPropertiesError, match=problem):
         parse_policy({"rules": rules})
 

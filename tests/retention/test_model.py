@@ -1,4 +1,4 @@
-"""Random repositories and people, faults at each call and a second run: what is protected stays, and all else goes."""
+"""Random repositories, people, faults and a second run: protected images stay, and all others are removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.retention.world import World
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Draw a repository with shared children and signatures, a few people, failures, and a second run."""
+    """Generate a repository with shared children and signatures, some people, failures, and a second run."""
     world = World()
     few, ages, is_tagged = st.integers(0, 3), st.sampled_from([0.5, 5]), st.booleans()
     images = [
@@ -50,7 +50,7 @@ def signature_tag(digest: Digest) -> str:
 
 
 def _run_meanwhile(world: World) -> None:
-    """Run a second time. What was tagged before this run began does not protect an image from it."""
+    """Run a second time. A tag that was put before this run does not protect an image from it."""
     before = dict(world.tagged)
     world.second_run().remove()
     for tag in before.keys() - world.repository.tags.keys():
@@ -65,7 +65,7 @@ def _list(world: World, digest: Digest) -> None:
 
 @given(worlds(), st.integers(1, 4))
 @settings(max_examples=400, deadline=None)
-def test_nothing_protected_goes_and_everything_doomed_does(world: World, limit: int) -> None:
+def test_keeps_all_protected_images_and_removes_all_others(world: World, limit: int) -> None:
     for _ in range(4):
         attached = world.attachments()
         world.run(limit=limit).remove()
@@ -78,7 +78,7 @@ def test_nothing_protected_goes_and_everything_doomed_does(world: World, limit: 
     for _ in range(12):
         declared = set(world.declared.digests) & world.repository.images.keys()
         world.run(limit=limit).remove()
-        assert declared <= world.repository.images.keys(), "a declared image is gone"
+        assert declared <= world.repository.images.keys(), "a declared image was removed"
 
     assert world.broken_indexes() == []
     assert not world.run().report().going

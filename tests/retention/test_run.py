@@ -1,4 +1,4 @@
-"""Runs that are interrupted, run twice, or meet people and deployments."""
+"""Runs that are interrupted, repeated, or concurrent with people and deployments."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_report_removes_nothing() -> None:
     assert str(report) == "acme/agent: 1 of 1 images expire (0.0 MB)"
 
 
-def test_an_index_is_removed_before_its_children_in_separate_calls() -> None:
+def test_removes_an_index_before_its_children_in_separate_calls() -> None:
     world = World()
     children = [world.push("amd64"), world.push("arm64")]
     index = world.push("index", children=children)
@@ -50,7 +50,7 @@ def test_an_index_is_removed_before_its_children_in_separate_calls() -> None:
     assert report.removed == {index.digest, *(child.digest for child in children)}
 
 
-def test_a_tag_that_is_new_when_its_image_is_removed_is_put_back() -> None:
+def test_puts_back_a_tag_that_was_added_during_the_removal() -> None:
     world = World()
     old = world.push("old", "0.9")
     run, removing = world.run(), world.repository.remove_tags
@@ -66,7 +66,7 @@ def test_a_tag_that_is_new_when_its_image_is_removed_is_put_back() -> None:
     assert report.removed == frozenset()
 
 
-def test_an_image_that_gets_a_tag_stays_even_if_the_response_is_lost() -> None:
+def test_keeps_an_image_that_gets_a_tag_even_if_the_response_is_lost() -> None:
     world = World()
     old = world.push("old", "0.9")
     removing = world.repository.remove_tags
@@ -83,7 +83,7 @@ def test_an_image_that_gets_a_tag_stays_even_if_the_response_is_lost() -> None:
     assert world.repository.tags["2.0"] == old.digest
 
 
-def test_tags_that_could_not_be_put_back_are_put_back_by_the_next_run() -> None:
+def test_the_next_run_puts_back_tags_that_could_not_be_put_back() -> None:
     world = World()
     old = world.push("old", "0.9", "0.9.1")
     removing = world.repository.remove_tags
@@ -110,7 +110,7 @@ def test_tags_that_could_not_be_put_back_are_put_back_by_the_next_run() -> None:
     assert Begun.decode(world.objects[REMOVALS]).removing == {}
 
 
-def test_a_tag_that_someone_has_put_to_another_image_is_not_put_back() -> None:
+def test_does_not_put_back_a_tag_that_was_moved_to_another_image() -> None:
     world = World()
     old, new = world.push("old", "0.9", "0.8"), world.push("new", days=0)
     removing = world.repository.remove_tags
@@ -127,8 +127,8 @@ def test_a_tag_that_someone_has_put_to_another_image_is_not_put_back() -> None:
     assert world.repository.tags == {"0.9": new.digest, "0.8": old.digest, "2.0": old.digest}
 
 
-def test_an_image_without_tags_is_put_back_if_the_response_to_its_removal_is_lost() -> None:
-    """It may have got a tag in this moment, and only the response has its name."""
+def test_puts_back_an_untagged_image_if_the_response_to_its_removal_is_lost() -> None:
+    """It may have just received a tag, whose name is only in the response."""
     world = World()
     child = world.push("child")
     index = world.push("index", children=[child])
@@ -149,7 +149,7 @@ def test_an_image_without_tags_is_put_back_if_the_response_to_its_removal_is_los
     assert report.problem == ""
 
 
-def test_removed_images_that_a_read_still_shows_are_not_put_back() -> None:
+def test_does_not_put_back_removed_images_that_a_stale_read_shows() -> None:
     world = World()
     old = world.push("old", "0.9")
     reading, removing = world.repository.tags_of, world.repository.remove_tags
@@ -174,7 +174,7 @@ def test_removed_images_that_a_read_still_shows_are_not_put_back() -> None:
 
 
 @pytest.mark.parametrize("tags", [(), ("0.9", "0.9.1")], ids=["without a tag", "with tags"])
-def test_a_child_that_its_removed_index_still_seems_to_list_is_tried_again(tags: tuple[str, ...]) -> None:
+def test_retries_a_child_that_the_service_still_refuses_to_remove(tags: tuple[str, ...]) -> None:
     world = World()
     child = world.push("child", *tags)
     world.push("index", "x", children=[child])
@@ -187,7 +187,7 @@ def test_a_child_that_its_removed_index_still_seems_to_list_is_tried_again(tags:
 
 
 @pytest.mark.parametrize("tags", [(), ("0.9", "0.9.1")], ids=["without a tag", "with tags"])
-def test_a_child_that_cannot_be_removed_in_time_is_pending_and_removed_by_the_next_run(tags: tuple[str, ...]) -> None:
+def test_the_next_run_removes_a_child_that_could_not_be_removed_in_time(tags: tuple[str, ...]) -> None:
     world = World()
     child = world.push("child", *tags)
     attached = world.push("signature", f"sha256-{child.digest.hex}.sig")
@@ -210,8 +210,8 @@ def test_a_child_that_cannot_be_removed_in_time_is_pending_and_removed_by_the_ne
     assert world.repository.images == {}
 
 
-def test_two_runs_at_once_keep_the_removals_of_each_other() -> None:
-    """Each is interrupted when its index is gone and the child is not."""
+def test_concurrent_runs_keep_the_pending_removals_of_each_other() -> None:
+    """Each is interrupted after its index is removed and before the child is."""
     world = World()
     children = [world.push(f"child {number}") for number in range(2)]
     indexes = [world.push(f"index {number}", f"x{number}", children=[child]) for number, child in enumerate(children)]
@@ -237,7 +237,7 @@ def test_two_runs_at_once_keep_the_removals_of_each_other() -> None:
 
 
 def remove_and_stop(world: World, run: Run, *, keep: Digest) -> None:
-    """Let a run remove an index, but not its child; another index is declared for this run only."""
+    """Let a run remove an index but not its child, while another index is declared for this run only."""
     run.declarations = Fixed(Declared(digests={keep: "Stack"}))
     children = {child for child, manifest in world.repository.images.items() if not manifest.children}
 
@@ -261,7 +261,7 @@ class Fixed:
         return self.declared
 
 
-def test_a_part_of_an_image_that_stays_now_is_no_longer_pending() -> None:
+def test_a_part_of_an_image_that_is_now_kept_is_no_longer_pending() -> None:
     world = World()
     child = world.push("child")
     index = world.push("index", "x", children=[child])
@@ -275,7 +275,7 @@ def test_a_part_of_an_image_that_stays_now_is_no_longer_pending() -> None:
     assert Begun.decode(world.objects[REMOVALS]).pending == {}
 
 
-def test_a_part_that_stays_by_itself_is_no_longer_pending() -> None:
+def test_a_part_that_is_now_kept_itself_is_no_longer_pending() -> None:
     """Otherwise a later run would remove it although no rule selects it."""
     world = World()
     child = world.push("child")
@@ -289,11 +289,11 @@ def test_a_part_that_stays_by_itself_is_no_longer_pending() -> None:
     assert Begun.decode(world.objects[REMOVALS]).pending == {}
 
 
-def test_what_is_attached_during_a_run_keeps_its_subject() -> None:
+def test_keeps_an_image_that_gets_a_referrer_during_the_run() -> None:
     world = World()
     old = world.push("old", "0.9")
 
-    # After the list, before the removal.
+    # This happens after listing and before the removal.
     def sign() -> None:
         world.push("signature", f"sha256-{old.digest.hex}.sig", days=0)
 
@@ -303,7 +303,7 @@ def test_what_is_attached_during_a_run_keeps_its_subject() -> None:
     assert old.digest in world.repository.images
 
 
-def test_a_signature_stays_if_a_list_lacks_its_subject() -> None:
+def test_keeps_a_signature_if_the_list_lacks_its_subject() -> None:
     world = World()
     image = world.push("image", "1.0")
     signature = world.push("signature", f"sha256-{image.digest.hex}.sig")
@@ -314,7 +314,7 @@ def test_a_signature_stays_if_a_list_lacks_its_subject() -> None:
     assert {image.digest, signature.digest} <= world.repository.images.keys()
 
 
-def test_a_policy_that_is_corrected_after_an_interruption_is_followed() -> None:
+def test_follows_a_policy_that_is_corrected_after_an_interruption() -> None:
     world = World()
     world.push("old")
     world.at[6] = world.fail(DeadlineError("ran out of time"))
@@ -326,7 +326,7 @@ def test_a_policy_that_is_corrected_after_an_interruption_is_followed() -> None:
     assert not run.report().going
 
 
-def test_images_that_name_each_other_as_signatures_go_together() -> None:
+def test_removes_images_that_name_each_other_as_signatures_together() -> None:
     world = World()
     first, second = world.push("first", "x"), world.push("second", "y")
     world.repository.tags |= {
@@ -338,7 +338,7 @@ def test_images_that_name_each_other_as_signatures_go_together() -> None:
     assert world.repository.images == {}
 
 
-def test_what_is_declared_during_a_run_stays() -> None:
+def test_keeps_what_is_declared_during_the_run() -> None:
     world = World()
     child = world.push("child")
     world.push("index", children=[child])
@@ -364,7 +364,7 @@ def test_what_is_declared_during_a_run_stays() -> None:
     assert child.digest in world.repository.images
 
 
-def test_a_run_removes_at_most_its_limit_and_the_next_one_goes_on() -> None:
+def test_a_run_removes_at_most_its_limit_and_the_next_one_continues() -> None:
     world = World()
     for number in range(5):
         child = world.push(f"child {number}", days=9 + number)
@@ -378,8 +378,8 @@ def test_a_run_removes_at_most_its_limit_and_the_next_one_goes_on() -> None:
     assert world.repository.images == {}
 
 
-def test_a_child_whose_index_was_removed_is_removed_by_the_next_run() -> None:
-    """No rule has to expire images without a tag for that."""
+def test_the_next_run_removes_the_child_of_a_removed_index() -> None:
+    """This needs no rule for untagged images."""
     world = World()
     child = world.push("child", days=9)
     index = world.push("index", children=[child])
@@ -403,7 +403,7 @@ def test_a_child_whose_index_was_removed_is_removed_by_the_next_run() -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["unavailable", "deadline", "denied"])
-def test_what_cannot_be_read_forbids_every_removal(error: Callable[[], ImageError]) -> None:
+def test_removes_nothing_if_anything_cannot_be_read(error: Callable[[], ImageError]) -> None:
     world = World()
     world.push("old", "0.9")
     world.unreadable = error()
@@ -414,7 +414,7 @@ def test_what_cannot_be_read_forbids_every_removal(error: Callable[[], ImageErro
     assert world.repository.writes == []
 
 
-def test_a_run_reads_each_manifest_once() -> None:
+def test_reads_each_manifest_once() -> None:
     world = World()
     for number in range(30):
         world.push(f"image {number}", days=0.1)
@@ -437,6 +437,6 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_state_that_cannot_be_read_is_empty(content: bytes) -> None:
+def test_an_invalid_state_counts_as_empty(content: bytes) -> None:
     assert decode_links(content) == {}
     assert Begun.decode(content) == Begun()

@@ -1,4 +1,4 @@
-"""Removals in a repository of the sandbox, with boto3 and sockets: lost responses, and reads that lag behind."""
+"""Removals in a repository of the sandbox, with boto3 and sockets: lost responses and stale reads."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Registry:
         return {each["imageDigest"]: set(each.get("imageTags", ())) for each in found}
 
     def run(self, seconds: float = 60.0) -> Run:
-        """Begin a run for which everything is two days old, and expires."""
+        """Start a run for which all images are two days old and expired."""
         policy = {"rules": [{"rulePriority": 1, "selection": SELECTION, "action": {"type": "expire"}}]}
         settings = Settings.parse({"repositoryName": REPOSITORY, "policy": policy, "regions": ["us-east-1"]})
         retry = Retry(Deadline.after(seconds, SystemClock()), Log(), permissions_may_be_new=False)
@@ -80,7 +80,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
         yield Registry(sandbox)
 
 
-def test_an_index_goes_with_its_children(registry: Registry) -> None:
+def test_removes_an_index_with_its_children(registry: Registry) -> None:
     registry.push("old", "0.9")
     registry.push("untagged")
 
@@ -99,7 +99,7 @@ def test_a_lost_response_to_the_removal_of_tags_loses_nothing(registry: Registry
     assert registry.images() == {}
 
 
-def test_a_lost_response_to_the_removal_of_images_without_tags_brings_them_back(registry: Registry) -> None:
+def test_puts_back_untagged_images_if_the_response_to_their_removal_is_lost(registry: Registry) -> None:
     """The next run removes them, when they are old enough again."""
     image = registry.push("old", platforms=("linux/amd64",))
     registry.sandbox.faults.add(Fault(operation="BatchDeleteImage", drop="after"))
@@ -112,7 +112,7 @@ def test_a_lost_response_to_the_removal_of_images_without_tags_brings_them_back(
     assert registry.images() == {}
 
 
-def test_a_response_that_is_never_received_is_a_problem_and_loses_no_image(registry: Registry) -> None:
+def test_reports_a_response_that_is_never_received_and_loses_no_image(registry: Registry) -> None:
     image = registry.push("old", platforms=("linux/amd64",))
     registry.sandbox.faults.add(Fault(operation="BatchDeleteImage", drop="after", times=None))
 
@@ -120,7 +120,7 @@ def test_a_response_that_is_never_received_is_a_problem_and_loses_no_image(regis
     assert registry.images().keys() == {image.digest}
 
 
-def test_tags_are_put_back_although_the_response_to_that_is_lost(registry: Registry) -> None:
+def test_puts_tags_back_although_the_response_to_that_is_lost(registry: Registry) -> None:
     image = registry.push("old", "0.9")
     run = registry.run()
     removing = run.repository.remove_tags
@@ -138,7 +138,7 @@ def test_tags_are_put_back_although_the_response_to_that_is_lost(registry: Regis
 
 
 class _Hooked:
-    """A repository with other methods."""
+    """A repository with replaced methods."""
 
     def __init__(self, repository: object, **methods: Any) -> None:
         self._repository = repository
@@ -148,7 +148,7 @@ class _Hooked:
         return getattr(self._repository, name)
 
 
-def test_reads_that_lag_behind_bring_nothing_back(registry: Registry) -> None:
+def test_stale_reads_bring_nothing_back(registry: Registry) -> None:
     registry.push("old", "0.9", platforms=("linux/amd64",))
     time.sleep(1.5)
     registry.sandbox.settings = Behavior(read_lag_describe_seconds=1.5)
@@ -160,7 +160,7 @@ def test_reads_that_lag_behind_bring_nothing_back(registry: Registry) -> None:
     assert registry.images() == {}
 
 
-def test_children_that_the_service_still_refuses_to_remove_are_removed_in_time(registry: Registry) -> None:
+def test_retries_children_that_the_service_still_refuses_to_remove(registry: Registry) -> None:
     registry.push("old", "0.9")
     registry.sandbox.settings = Behavior(removed_index_lag_seconds=3)
 
@@ -170,7 +170,7 @@ def test_children_that_the_service_still_refuses_to_remove_are_removed_in_time(r
     assert registry.images() == {}
 
 
-def test_children_that_cannot_be_removed_in_time_are_left_for_the_next_run(registry: Registry) -> None:
+def test_leaves_children_that_cannot_be_removed_in_time_for_the_next_run(registry: Registry) -> None:
     image = registry.push("old", "0.9")
     registry.sandbox.settings = Behavior(removed_index_lag_seconds=3600)
 

@@ -1,4 +1,4 @@
-"""What stacks declare, from their templates and the records; and what forbids a removal because it cannot be read."""
+"""The declarations of stacks, from templates and records, and unreadable ones that forbid a removal."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def declared(**more: object) -> dict[str, object]:
     return {"RepositoryName": NAME, "ImageTags": ["1.0"], "Source": {"Digest": str(FIRST)}, **more}
 
 
-def test_tags_digests_and_immutable_patterns_are_declared() -> None:
+def test_reads_declared_tags_digests_and_immutable_patterns() -> None:
     found = Cloud(declared(ImmutableTags=["1.*"])).stacks().read()
 
     assert found.tags == {"1.0": "eu-west-1.Agent.Release"}
@@ -93,7 +93,7 @@ def test_tags_digests_and_immutable_patterns_are_declared() -> None:
     assert found.immutable == {"1.*"}
 
 
-def test_parameters_are_resolved() -> None:
+def test_resolves_parameters() -> None:
     tags = [
         {"Ref": "Version"},
         {"Fn::Sub": "${Version}-${AWS::Region}"},
@@ -106,7 +106,7 @@ def test_parameters_are_resolved() -> None:
     assert set(whole.stacks().read().tags) == {"a", "b"}
 
 
-def test_a_digest_anywhere_in_a_declaration_is_declared() -> None:
+def test_a_digest_anywhere_in_a_declaration_counts_as_declared() -> None:
     parts = [{"Source": {"Digest": str(each)}, "Platform": "linux/amd64"} for each in (FIRST, SECOND)]
 
     found = Cloud(declared(Source={"Index": {"Manifests": parts}})).stacks().read()
@@ -114,7 +114,7 @@ def test_a_digest_anywhere_in_a_declaration_is_declared() -> None:
     assert set(found.digests) == {FIRST, SECOND}
 
 
-def test_the_digest_of_a_declared_manifest_is_declared() -> None:
+def test_the_digest_of_an_inline_manifest_counts_as_declared() -> None:
     body = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []})
 
     found = Cloud(declared(ImageTags=[], Source={"Manifest": {"Body": body}})).stacks().read()
@@ -122,7 +122,7 @@ def test_the_digest_of_a_declared_manifest_is_declared() -> None:
     assert set(found.digests) == {Digest.of(body.encode())}
 
 
-def test_a_record_protects_what_was_deployed_and_what_an_undo_needs() -> None:
+def test_a_record_protects_deployed_images_and_those_that_an_undo_needs() -> None:
     record = Record(stack=STACK, tags=("edge",), found={"latest": FIRST}, deployed={"key": SECOND})
     name = f"{PATH}/moving/eu-west-1.Agent.Release"
 
@@ -148,7 +148,7 @@ HERE = f"public.ecr.aws/alias/{NAME}"
         ({"Tag": "1.4"}, set(), set()),
     ],
 )
-def test_what_another_repository_copies_from_here_is_declared(
+def test_images_that_another_repository_copies_from_here_count_as_declared(
     source: dict[str, object], tags: set[str], digests: set[Digest]
 ) -> None:
     found = Cloud(declared(RepositoryName="acme/tools", Source=source), physical_id=OTHER).stacks().read()
@@ -166,7 +166,7 @@ def test_what_another_repository_copies_from_here_is_declared(
     ],
 )
 @pytest.mark.parametrize("kind", ["whole", "part"])
-def test_a_source_that_the_template_computes_forbids_removal(reference: object, kind: str) -> None:
+def test_a_computed_source_forbids_removal(reference: object, kind: str) -> None:
     source: dict[str, object] = {"Image": {"Reference": reference}}
     if kind == "part":
         source = {"Index": {"Manifests": [{"Source": source}]}}
@@ -182,8 +182,8 @@ def test_a_computed_source_in_private_ecr_forbids_nothing() -> None:
     assert Cloud(declared(RepositoryName="acme/tools", Source=source), physical_id=OTHER).stacks().read().tags == {}
 
 
-def test_the_tag_of_a_source_is_declared() -> None:
-    """It may have moved since the last deployment; the next one reads it."""
+def test_the_tag_of_a_source_counts_as_declared() -> None:
+    """It may have moved since the last deployment, and the next one will read it."""
     parts = [{"Source": {"Tag": each}, "Platform": "linux/amd64"} for each in ("amd64", "arm64")]
 
     one = Cloud(declared(Source={"Tag": "build"})).stacks().read()
@@ -193,7 +193,7 @@ def test_the_tag_of_a_source_is_declared() -> None:
     assert set(several.tags) == {"1.0", "amd64", "arm64"}
 
 
-def test_another_repository_is_not_read() -> None:
+def test_ignores_declarations_for_another_repository() -> None:
     cloud = Cloud(declared(ImageTags={"Ref": "Unknown"}), physical_id=f"ecr-public:{ACCOUNT}/acme/tools:Release")
 
     assert cloud.stacks().read().tags == {}
@@ -220,7 +220,7 @@ def test_another_repository_is_not_read() -> None:
         (Cloud(declared(), records={f"{PATH}/moving/a.b.c": "{}"}), "the record of a.b.c has a format"),
     ],
 )
-def test_what_cannot_be_read_is_an_error(cloud: Cloud, message: str) -> None:
+def test_unreadable_declarations_are_an_error(cloud: Cloud, message: str) -> None:
     with pytest.raises(RejectedError, match=message) as refused:
         cloud.stacks().read()
 
@@ -235,7 +235,7 @@ def test_a_denied_call_is_an_error(operation: str) -> None:
         cloud.stacks().read()
 
 
-def test_a_function_that_is_not_known_stays() -> None:
+def test_an_unknown_intrinsic_function_is_not_resolved() -> None:
     value = {"Fn::Sub": "${Resource.Arn}"}
 
     assert resolve_known(value, {"A": "b"}) == value

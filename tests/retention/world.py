@@ -1,4 +1,4 @@
-"""A repository in memory for retention, with people who change it and calls that fail, each at a chosen call."""
+"""A repository in memory for retention, with changes by people and failures at chosen calls."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class World:
     A repository, the declarations of the stacks, and stored objects.
 
     Attributes:
-        at: What happens before a call, by its number: a person acts, or an error is raised.
+        at: Actions before a call, by its number: a change by a person, or an error.
         calls: The number of calls so far.
-        tagged: The tags that people have put since the run listed the images, each with its image.
+        tagged: The tags that people have put since the run listed the images, with their images.
         skipped: The images that lists lack although they exist.
         unreadable: Why the declarations cannot be read.
     """
@@ -161,7 +161,7 @@ class World:
         )
 
     def lose_response(self) -> None:
-        """Lose the response to the next removal of tags; its repetition finds them gone."""
+        """Lose the response to the next removal of tags, so that its retry finds them gone."""
         removing = self.repository.remove_tags
 
         def lost(digest: Digest, tags: Sequence[str]) -> tuple[list[tuple[Digest, str]], frozenset[str]]:

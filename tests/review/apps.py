@@ -1,4 +1,4 @@
-"""Apps written down as ``cdk synth`` writes them, for tests that need hundreds of them."""
+"""Apps written as ``cdk synth`` writes them, for tests that need hundreds of them."""
 
 from __future__ import annotations
 

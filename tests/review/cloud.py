@@ -1,4 +1,4 @@
-"""The stacks that an app was deployed to: CloudFormation's answers about them, and the function's own work in them."""
+"""The stacks that an app is deployed to: a stand-in for CloudFormation, and the real function."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Cloud:
 
     Attributes:
         stacks: By Region and name.
-        denied: Operations of either that are refused.
-        busy: So many requests to CloudFormation are throttled.
+        denied: Operations of either service that are denied.
+        busy: The number of requests to CloudFormation that are throttled.
     """
 
     url: str = ""
@@ -56,7 +56,7 @@ class Cloud:
     formation: CloudFormation | None = field(default=None, init=False)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that lead clients here."""
+        """Return environment variables that direct clients here."""
         return {"AWS_ENDPOINT_URL_SSM": self.url, "AWS_ENDPOINT_URL_CLOUDFORMATION": self.url}
 
     def begin_anew(self) -> None:
@@ -72,24 +72,24 @@ class Cloud:
             self.stacks[stack.region or region, stack.name] = KnownStack(template, status)
 
     def deploy(self, folder: Path) -> None:
-        """Deploy an app's stacks, one after the other; nothing may fail."""
+        """Deploy an app's stacks one after the other, without failures."""
         for deployment in self._deployed(folder, SMOOTH):
             assert deployment.status == "COMPLETE", [change.answer for change in deployment.changes]
         self.hold(folder, "UPDATE_COMPLETE")
 
     def can_deploy(self, folder: Path) -> bool:
-        """Deploy an app's stacks, if nothing fails."""
+        """Deploy an app's stacks; return whether that succeeded."""
         succeeded = all(deployment.status == "COMPLETE" for deployment in self._deployed(folder, SMOOTH))
         if succeeded:
             self.hold(folder, "UPDATE_COMPLETE")
         return succeeded
 
     def fail(self, folder: Path, order: Sequence[int] = ()) -> list[Deployment]:
-        """Deploy an app's stacks, while something else in each of them fails at the very end."""
+        """Deploy an app's stacks while another resource of each stack fails at the very end."""
         return list(self._deployed(folder, Course(order=order, other_fails_after=1000)))
 
     def leave_failed(self, folder: Path) -> None:
-        """Deploy an app's stacks without a rollback, while something else in each of them fails at the very end."""
+        """Deploy an app's stacks without a rollback while another resource of each stack fails at the very end."""
         course = Course(other_fails_after=1000, on_failure="NOTHING")
         status = {deployment.status for deployment in self._deployed(folder, course)}
         assert status == {"FAILED"}
@@ -109,7 +109,7 @@ class Cloud:
             yield there.deploy(template, course)
 
     def describe(self, form: Mapping[str, str], region: str) -> tuple[int, str]:
-        """Answer as CloudFormation does."""
+        """Respond as CloudFormation does."""
         operation, name = form["Action"], form["StackName"]
         if self.busy:
             self.busy -= 1
@@ -133,7 +133,7 @@ class Cloud:
         return _STACK.format(name=name, identity=identity, status=stack.status)
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
-        """Answer a request to either service."""
+        """Respond to a request to either service."""
         if target := headers.get("X-Amz-Target", ""):
             self.plane.denied = self.denied
             return self.plane.answer(target.partition(".")[2], json.loads(body), region_of(headers))
@@ -143,7 +143,7 @@ class Cloud:
 
 @contextmanager
 def running_cloud() -> Iterator[Cloud]:
-    """Serve one, on a port of this machine."""
+    """Run one on a port of this machine."""
     cloud, function = Cloud(), Lambda()
     try:
         with serving(cloud.answer) as cloud.url, answer_address() as address:

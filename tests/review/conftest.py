@@ -1,4 +1,4 @@
-"""Apps that are synthesized for real, reviewed against the sandbox, and deployed by the real handler."""
+"""Apps that are really synthesized, reviewed against the sandbox, and deployed by the real handler."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class World:
         return find_effects(assembly, Registry(clients=clients, files=assembly.files, home=home, tell=self.told.append))
 
     def deploy(self, declared: DeclaredImage, assembly: Assembly) -> Response:
-        """Create one image, as a stack that has not been there before does."""
+        """Create one image, as in a new stack."""
         retry = Retry(Deadline.after(600, SteppingClock()), Log())
         files = {(file.bucket, file.key): file for file in assembly.files}
 
@@ -137,8 +137,8 @@ def without_credentials(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def cloud(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """The account's stacks, and the function that works in them; at first there is none."""
-    del world  # it sets the environment that all clients are made in
+    """The account's stacks, none at first, and the function that works in them."""
+    del world  # sets the environment variables for all clients
     with running_cloud() as cloud:
         for name, value in cloud.environment().items():
             monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Reading a synthesized app: all of its images, with everything that is known before deployment."""
+"""Reading a synthesized app: all its images, with everything that is known before deployment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def only(assembly: Assembly) -> DeclaredImage:
     return image
 
 
-def test_an_image_is_found_with_its_stack_and_path(tmp_path: Path) -> None:
+def test_finds_an_image_with_its_stack_and_path(tmp_path: Path) -> None:
     image = only(synthesize(tmp_path, lambda app: declare(Stack(app, "Agent", env=SOMEWHERE), tags=["1"])))
 
     assert (image.stack, image.stack_name, image.path) == ("Agent", "Agent", "Agent/Release")
@@ -50,7 +50,7 @@ def test_an_image_is_found_with_its_stack_and_path(tmp_path: Path) -> None:
     assert list(unknowns(image.properties)) == []
 
 
-def test_stages_are_looked_into(tmp_path: Path) -> None:
+def test_reads_stages(tmp_path: Path) -> None:
     image = only(synthesize(tmp_path, lambda app: declare(Stack(Stage(app, "Prod"), "Agent"))))
 
     assert (image.stack, image.stack_name) == ("Prod/Agent", "Prod-Agent")
@@ -60,8 +60,8 @@ def test_stages_are_looked_into(tmp_path: Path) -> None:
         read_assembly(tmp_path, ["Dev/*"])
 
 
-def test_nested_stacks_are_looked_into(tmp_path: Path) -> None:
-    """What the parent gives them is known, too."""
+def test_reads_nested_stacks(tmp_path: Path) -> None:
+    """The parameters that the parent passes to them are known."""
 
     def build(app: App) -> None:
         parent = Stack(app, "Agent")
@@ -75,7 +75,7 @@ def test_nested_stacks_are_looked_into(tmp_path: Path) -> None:
     assert image.properties["ImageTags"] == ["1.5"]
 
 
-def test_a_parameter_that_no_stack_has_is_refused(tmp_path: Path) -> None:
+def test_refuses_a_parameter_that_no_stack_has(tmp_path: Path) -> None:
     def build(app: App) -> None:
         CfnParameter(Stack(app, "Agent"), "Tag")
 
@@ -85,7 +85,7 @@ def test_a_parameter_that_no_stack_has_is_refused(tmp_path: Path) -> None:
         read_assembly(tmp_path, reading=Reading(parameters={"Agent:Tag": "1", "Tug": "1"}))
 
 
-def test_what_another_stack_of_the_app_exports_is_known(tmp_path: Path) -> None:
+def test_resolves_exports_of_another_stack_of_the_app(tmp_path: Path) -> None:
     def build(app: App) -> None:
         first, second = Stack(app, "First"), Stack(app, "Second")
         repository = ecr.CfnPublicRepository(first, "Repository", repository_name="acme/agent")
@@ -99,7 +99,7 @@ def test_what_another_stack_of_the_app_exports_is_known(tmp_path: Path) -> None:
     assert only(synthesize(tmp_path, build)).properties["RepositoryName"] == "acme/agent"
 
 
-def test_a_repository_of_the_same_stack_is_known_to_be_coming(tmp_path: Path) -> None:
+def test_knows_that_a_repository_of_the_same_stack_will_be_created(tmp_path: Path) -> None:
     def build(app: App) -> None:
         stack = Stack(app, "Agent", env=Environment(account="123456789012", region="us-east-1"))
         repository = PublicRepository(stack, "Repository", repository_name="acme/new")
@@ -111,7 +111,7 @@ def test_a_repository_of_the_same_stack_is_known_to_be_coming(tmp_path: Path) ->
     assert image.created_here
 
 
-def test_what_only_the_deployment_knows_is_named(tmp_path: Path) -> None:
+def test_names_values_that_are_known_only_at_deployment(tmp_path: Path) -> None:
     def build(app: App) -> None:
         declare(Stack(app, "Agent"), name=Fn.import_value("elsewhere"))
 
@@ -120,19 +120,19 @@ def test_what_only_the_deployment_knows_is_named(tmp_path: Path) -> None:
     assert [str(each) for each in unknowns(image.properties)] == ["<Fn::ImportValue elsewhere>"]
 
 
-def test_an_app_without_images_has_none(tmp_path: Path) -> None:
+def test_accepts_an_app_without_images(tmp_path: Path) -> None:
     assert synthesize(tmp_path, lambda app: Stack(app, "Empty")).images == ()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "nonsense", "[" * 100_000])
-def test_a_broken_assembly_is_said(tmp_path: Path, content: str) -> None:
+def test_reports_a_corrupt_assembly(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
 
     with pytest.raises(AssemblyError, match=r"manifest\.json .*run cdk synth again"):
         read_assembly(tmp_path)
 
 
-def test_a_template_that_is_gone_is_said(tmp_path: Path) -> None:
+def test_reports_a_missing_template(tmp_path: Path) -> None:
     synthesize(tmp_path, lambda app: declare(Stack(app, "Agent")))
     (tmp_path / "Agent.template.json").unlink()
 

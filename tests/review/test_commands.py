@@ -1,4 +1,4 @@
-"""``plan`` and ``verify`` as people and scripts use them."""
+"""``plan`` and ``verify``, as people and scripts use them."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_a_plan_for_a_terminal(images: World) -> None:
 
 
 @pytest.mark.parametrize("tags", [("1.3",), ("1.3", "1.4"), ()], ids=["nothing moves", "something is new", "no tags"])
-def test_a_plan_that_no_terminal_shows_is_whole(images: World, tags: tuple[str, ...]) -> None:
-    """Nothing is cut short, and no line ends with blanks."""
+def test_a_plan_outside_a_terminal_is_not_truncated(images: World, tags: tuple[str, ...]) -> None:
+    """Nothing is truncated, and no line ends with spaces."""
     part = ImageSource.digest(NEW.children[1].digest)
 
     def body(stack: Stack, repository: IPublicRepository) -> None:
@@ -76,8 +76,8 @@ def test_a_plan_that_no_terminal_shows_is_whole(images: World, tags: tuple[str, 
     assert [line for line in lines if line != line.rstrip() or "…" in line] == []
 
 
-def test_a_tag_that_stays_has_its_digest(images: World) -> None:
-    """A plan with a column that is empty in every line."""
+def test_a_tag_that_does_not_move_shows_its_digest(images: World) -> None:
+    """One column of this plan is empty in every line."""
     folder = images.synthesize(release(OLD.digest, "1.3", "lint"))
 
     assert f"  1.3   unchanged  {OLD.digest[:19]}" in run("plan", folder).stdout.splitlines()
@@ -107,7 +107,7 @@ def test_a_plan_for_a_pull_request(images: World) -> None:
     assert f"| `latest` | move | `{before}` | `{after}` | \\+linux/arm64, \\-linux/386 |" in result.stdout
 
 
-def test_a_copy_is_measured(images: World) -> None:
+def test_a_plan_shows_the_size_of_a_copy(images: World) -> None:
     def body(stack: Stack, repository: IPublicRepository) -> None:
         source = ImageSource.registry(f"{images.uri(UPSTREAM)}@{FAR.digest}")
         PublicImage(stack, "Copy", repository=repository, source=source, tags=["far"])
@@ -131,7 +131,7 @@ def test_a_source_that_does_not_exist_exits_with_1(images: World) -> None:
     assert f"NOT_FOUND: the image {ABSENT} does not exist" in result.stdout
 
 
-def test_a_registry_that_does_not_answer_exits_with_2(images: World) -> None:
+def test_a_registry_that_does_not_respond_exits_with_2(images: World) -> None:
     folder = images.synthesize(release(NEW.digest, "1.4"))
     images.sandbox.faults.add(Fault(operation="DescribeRepositories", code="AccessDeniedException", times=None))
     images.sandbox.faults.add(Fault(operation="GetManifest", status=403, times=None))
@@ -141,7 +141,7 @@ def test_a_registry_that_does_not_answer_exits_with_2(images: World) -> None:
 
 
 def test_a_plan_needs_no_credentials(without_credentials: World) -> None:
-    """This needs the address of the account's registry, which only its owner can look up."""
+    """This needs the URI of the account's registry, which only its owner can look up."""
     world = without_credentials
     home = world.home
     world.push(OLD, "latest")
@@ -155,11 +155,11 @@ def test_a_plan_needs_no_credentials(without_credentials: World) -> None:
     assert "--registry public.ecr.aws/ALIAS" in without.stdout
     assert result.exit_code == 0, result.stdout
     assert "1 image: 1 changed; 1 tag will move, 1 will be new" in result.stdout
-    assert world.sandbox.requests.count("DescribeImages", "PutImage") <= 2, "those that pushed the images"
+    assert world.sandbox.requests.count("DescribeImages", "PutImage") <= 2, "only the calls that pushed the images"
 
 
-def test_a_missing_repository_is_not_taken_for_an_empty_one(without_credentials: World) -> None:
-    """Over HTTP, both have no tags; a name with a typing error must not look like a first release."""
+def test_a_missing_repository_is_not_mistaken_for_an_empty_one(without_credentials: World) -> None:
+    """Over HTTP, both have no tags, and a mistyped name must not look like a first release."""
     world = without_credentials
     home = world.home
     manifest = NEW.manifest.decode()
@@ -176,7 +176,7 @@ def test_a_missing_repository_is_not_taken_for_an_empty_one(without_credentials:
     assert "create it first" in result.stdout
 
 
-def test_an_empty_repository_is_there(without_credentials: World) -> None:
+def test_an_empty_repository_counts_as_existing(without_credentials: World) -> None:
     world = without_credentials
     result = run("plan", world.synthesize(release(ABSENT)), "--registry", world.home)
 
@@ -199,8 +199,8 @@ def test_a_repository_that_the_app_creates_may_be_missing(without_credentials: W
     assert "1 will be new" in result.stdout
 
 
-def test_a_stack_of_another_account_is_not_looked_for_in_ours(images: World) -> None:
-    """Credentials of one account, and stacks of two: the foreign repository is not read, nor ours instead."""
+def test_a_stack_of_another_account_is_not_searched_in_ours(images: World) -> None:
+    """With credentials for one of two accounts, neither the foreign repository nor ours is read for the other."""
 
     def synthesize(account: str) -> Path:
         folder = images.folder / account
@@ -222,7 +222,7 @@ def test_a_stack_of_another_account_is_not_looked_for_in_ours(images: World) -> 
     assert run("verify", theirs, "--registry", images.home).exit_code == 0
 
 
-def test_a_registry_that_is_in_trouble_is_waited_for_and_that_is_said(images: World) -> None:
+def test_waits_for_a_failing_registry_and_says_so(images: World) -> None:
     folder = images.synthesize(release(NEW.digest, "1.4"))
     images.sandbox.faults.add(Fault(operation="GetManifest", status=429, times=2))
 
@@ -234,7 +234,7 @@ def test_a_registry_that_is_in_trouble_is_waited_for_and_that_is_said(images: Wo
 
 
 def test_control_characters_in_labels_are_removed(images: World) -> None:
-    """Labels are untrusted: they must not add colours, links, mentions or tables."""
+    """Labels are untrusted: they must not add colors, links, mentions or tables."""
     label = "\x1b[31mred\x1b[0m `@team` | <img src=x> [a](b)\u202e"
     image = build_image({"a": b"1"}, labels={"org.opencontainers.image.version": label})
     images.push(image)
@@ -281,7 +281,7 @@ def test_a_comment_is_never_too_long_to_post(images: World) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "verify", "pin"])
-def test_an_address_that_is_not_a_registry_is_refused(command: str, address: str, tmp_path: Path) -> None:
+def test_refuses_an_address_that_is_not_a_registry(command: str, address: str, tmp_path: Path) -> None:
     result = run(command, tmp_path, "--registry", address)
 
     assert result.exit_code == 2
@@ -289,7 +289,7 @@ def test_an_address_that_is_not_a_registry_is_refused(command: str, address: str
     assert "'public.ecr.aws/a1b2c3d4'" in result.stderr
 
 
-def test_a_log_that_cannot_be_written_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_refuses_a_log_that_cannot_be_written_before_starting(tmp_path: Path) -> None:
     result = run("sandbox", "--log-file", tmp_path / "nowhere" / "log", "--", "true")
 
     assert result.exit_code == 2
@@ -309,7 +309,7 @@ def test_a_folder_without_an_app_says_what_to_run(command: str, tmp_path: Path) 
 
 
 @COMMANDS
-def test_a_stack_that_is_not_there_is_said(command: str, images: World) -> None:
+def test_reports_a_missing_stack(command: str, images: World) -> None:
     result = run(command, images.synthesize(release(NEW.digest, "1.4")), "--stack", "Nowhere")
 
     assert result.exit_code == 2
@@ -317,14 +317,14 @@ def test_a_stack_that_is_not_there_is_said(command: str, images: World) -> None:
     assert "its stacks are: Agent" in result.stderr
 
 
-def test_a_registry_that_is_as_declared_verifies(images: World) -> None:
+def test_verifies_a_registry_that_is_as_declared(images: World) -> None:
     result = run("verify", images.synthesize(release(OLD.digest, "1.3", "latest")))
 
     assert result.exit_code == 0
     assert "1 image: 1 as declared" in result.stdout
 
 
-def test_tags_that_are_missing_or_elsewhere_are_named(images: World) -> None:
+def test_names_tags_that_are_missing_or_point_elsewhere(images: World) -> None:
     result = run("verify", images.synthesize(release(NEW.digest, "1.4", "latest")))
 
     assert result.exit_code == 1
@@ -332,7 +332,7 @@ def test_tags_that_are_missing_or_elsewhere_are_named(images: World) -> None:
     assert f"tag latest points to {OLD.digest}, but should point to {NEW.digest}" in result.stdout
 
 
-def test_an_image_that_is_gone_is_named(images: World) -> None:
+def test_names_a_missing_image(images: World) -> None:
     result = run("verify", "--json", images.synthesize(release(ABSENT)))
 
     assert result.exit_code == 1
@@ -349,8 +349,8 @@ def made_of(source: IImageSource, **options: object) -> Body:
 
 
 @pytest.mark.parametrize("who", ["owner", "anybody"])
-def test_what_cannot_be_there_is_a_difference(world: World, who: str, request: pytest.FixtureRequest) -> None:
-    """The registries responded. An unreachable registry is a different result."""
+def test_an_unobtainable_image_is_a_difference(world: World, who: str, request: pytest.FixtureRequest) -> None:
+    """The registries responded, unlike with an unreachable registry."""
     home = world.home
     world.push(OLD, "build")
     if who == "anybody":
@@ -373,7 +373,7 @@ def test_what_cannot_be_there_is_a_difference(world: World, who: str, request: p
         assert reason in result.stdout
 
 
-def test_properties_that_are_none_are_a_difference(images: World) -> None:
+def test_invalid_properties_are_a_difference(images: World) -> None:
     folder = images.synthesize(release(OLD.digest, "latest"))
     template = folder / "Agent.template.json"
     template.write_text(template.read_text(encoding="utf-8").replace('"latest"', '"no tag"'), encoding="utf-8")
@@ -385,7 +385,7 @@ def test_properties_that_are_none_are_a_difference(images: World) -> None:
 
 
 @pytest.mark.parametrize("who", ["owner", "anybody"])
-def test_a_child_or_a_blob_that_is_missing_is_named(images: World, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_a_missing_child_or_blob(images: World, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service has no call that deletes them, but may lose them, and then pulls fail."""
     child = OLD.children[0]
     home = images.home
@@ -405,7 +405,7 @@ def test_a_child_or_a_blob_that_is_missing_is_named(images: World, who: str, mon
 
 
 def lose(world: World, manifest: str, blob: str) -> None:
-    """Lose a manifest and a blob, as no client could make it."""
+    """Lose a manifest and a blob, which no client could cause."""
     repository = world.sandbox.store.repository(Caller(account=world.sandbox.account), HOME)
     del repository.images[Digest.parse(manifest)]
     del repository.layers[Digest.parse(blob)]
@@ -416,7 +416,7 @@ def two_releases(stack: Stack, repository: IPublicRepository) -> None:
     PublicImage(stack, "Old", repository=repository, source=ImageSource.digest(OLD.digest), tags=["1.3"])
 
 
-def test_only_what_changes_is_shown_on_request(images: World) -> None:
+def test_can_show_only_changes(images: World) -> None:
     folder = images.synthesize(two_releases)
 
     whole, changed = run("plan", folder), run("plan", "--changed", folder)
@@ -427,7 +427,7 @@ def test_only_what_changes_is_shown_on_request(images: World) -> None:
     assert whole.stdout.splitlines()[-2:] == changed.stdout.splitlines()[-2:], "the summary counts all images"
 
 
-def test_a_program_gets_only_what_changes_on_request(images: World) -> None:
+def test_can_return_only_changes_to_a_program(images: World) -> None:
     folder = images.synthesize(two_releases)
 
     data = json.loads(run("plan", "--changed", "--format", "json", folder).stdout)
@@ -437,9 +437,7 @@ def test_a_program_gets_only_what_changes_on_request(images: World) -> None:
 
 @pytest.mark.parametrize("command", ["plan", "verify"])
 @pytest.mark.parametrize(("option", "status"), [((), 2), (("--allow-unknown",), 0)], ids=["", "allowed"])
-def test_a_value_that_cannot_be_known_is_allowed_on_request(
-    images: World, command: str, option: tuple[str, ...], status: int
-) -> None:
+def test_can_allow_unknown_values(images: World, command: str, option: tuple[str, ...], status: int) -> None:
     images.push(OLD, "known")
 
     def body(stack: Stack, repository: IPublicRepository) -> None:
@@ -454,7 +452,7 @@ def test_a_value_that_cannot_be_known_is_allowed_on_request(
     assert "unknown" in result.stdout
 
 
-def test_what_is_refused_is_not_allowed_with_what_is_unknown(images: World) -> None:
+def test_allowing_unknown_values_does_not_allow_refusals(images: World) -> None:
     folder = images.synthesize(release(ABSENT, "1.4"))
 
     assert run("plan", "--allow-unknown", folder).exit_code == 1

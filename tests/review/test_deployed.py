@@ -1,4 +1,4 @@
-"""The deployed stacks in CloudFormation, and their effect on a plan."""
+"""Deployed stacks in CloudFormation, and their effect on a plan."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def declare(stack: Stack, digest: str, tag: str) -> None:
     )
 
 
-def test_stacks_of_the_same_name_in_two_regions_are_two(images: World, cloud: Cloud, tmp_path: Path) -> None:
-    """Each is compared with its own template. The unchanged one has no effect."""
+def test_stacks_of_the_same_name_in_two_regions_are_distinct(images: World, cloud: Cloud, tmp_path: Path) -> None:
+    """Each is compared with its own template, and the unchanged one has no effect."""
     cloud.hold(synthesize(tmp_path / "before", {"us-east-1": OLD.digest, "eu-west-1": OLD.digest}))
     after = synthesize(tmp_path / "after", {"us-east-1": OLD.digest, "eu-west-1": NEW.digest})
 
@@ -58,7 +58,7 @@ def test_stacks_of_the_same_name_in_two_regions_are_two(images: World, cloud: Cl
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS", "DELETE_COMPLETE"])
-def test_a_stack_that_has_never_come_to_be_is_not_deployed(
+def test_a_stack_whose_creation_failed_does_not_count_as_deployed(
     images: World, cloud: Cloud, tmp_path: Path, status: str
 ) -> None:
     """It has a template, but nothing of it is deployed."""
@@ -72,7 +72,7 @@ def test_a_stack_that_has_never_come_to_be_is_not_deployed(
 
 
 @pytest.mark.parametrize("denied", [set(), {"DescribeStacks"}], ids=["status known", "status hidden"])
-def test_a_stack_that_is_deployed_leaves_alone_what_has_not_changed(
+def test_unchanged_resources_of_a_deployed_stack_are_not_updated(
     images: World, cloud: Cloud, tmp_path: Path, denied: set[str]
 ) -> None:
     """Without access to the status, the deployed template is used."""
@@ -88,10 +88,10 @@ def test_a_stack_that_is_deployed_leaves_alone_what_has_not_changed(
 @pytest.mark.parametrize(
     ("region", "state"), [(None, State.DRIFTED), ("us-east-1", State.DRIFTED), ("eu-west-1", State.CHANGED)]
 )
-def test_a_stack_without_a_region_is_looked_for_where_cdk_would_deploy_it(
+def test_searches_a_stack_without_a_region_where_cdk_would_deploy_it(
     images: World, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, region: str | None, state: State
 ) -> None:
-    """AWS_REGION comes first, which botocore does not know; without any it is us-east-1."""
+    """AWS_REGION comes first, which botocore does not use; the default is us-east-1."""
     app = App(outdir=str(images.folder / "app"))
     declare(Stack(app, "Agent"), NEW.digest, "1")
     app.synth()
@@ -107,9 +107,7 @@ def test_a_stack_without_a_region_is_looked_for_where_cdk_would_deploy_it(
     assert effect.state is state
 
 
-def test_stacks_are_asked_for_again_where_there_were_too_many_requests(
-    images: World, cloud: Cloud, tmp_path: Path
-) -> None:
+def test_retries_throttled_requests_for_stacks(images: World, cloud: Cloud, tmp_path: Path) -> None:
     folder = synthesize(tmp_path / "app", {"us-east-1": NEW.digest})
     cloud.hold(folder)
     cloud.busy = 2

@@ -1,4 +1,4 @@
-"""The exit statuses of the command line: 1 says that something was checked and found, and never anything else."""
+"""The exit statuses of the command line: 1 always means that a check has findings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cdk_ecrpublic.cli.commands import cli
 
 @contextmanager
 def command(does: Callable[[], object]) -> Iterator[str]:
-    """Add a command for a while."""
+    """Add a command temporarily."""
     cli.add_command(click.Command("try", callback=does))
     try:
         yield "try"
@@ -51,7 +51,7 @@ def raises(error: BaseException) -> Callable[[], object]:
     ],
     ids=["nothing", "found", "Ctrl-C", "a bug", "head", "a signal", "missing"],
 )
-def test_a_command_that_ends_unexpectedly_has_found_nothing(
+def test_a_command_that_ends_unexpectedly_reports_no_findings(
     monkeypatch: pytest.MonkeyPatch, does: Callable[[], object], status: int
 ) -> None:
     with command(does) as name:
@@ -59,7 +59,7 @@ def test_a_command_that_ends_unexpectedly_has_found_nothing(
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["plan", "--nonsense"], ["plan", "no/such/folder"]])
-def test_a_mistake_in_the_call_is_not_a_finding(
+def test_a_usage_error_is_not_a_finding(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert status_of(monkeypatch, *arguments) == 2

@@ -1,4 +1,4 @@
-"""What a plan says of a stack whose last deployment failed and was not rolled back (``--no-rollback``)."""
+"""Plans for a stack whose last deployment failed and was not rolled back (``--no-rollback``)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def moves(effects: list[Effect]) -> dict[str, tuple[Action, str | None]]:
 
 
 def check(world: World, cloud: Cloud, resources: Resources) -> list[Effect]:
-    """Plan and deploy; the tags are then where the plan says."""
+    """Plan and deploy, and check that the tags are where the plan says."""
     folder, before = write_app(world.folder, resources), world.tags()
     effects = world.review(read_assembly(folder))
     cloud.deploy(folder)
@@ -38,7 +38,7 @@ def check(world: World, cloud: Cloud, resources: Resources) -> list[Effect]:
     return effects
 
 
-def test_a_tag_that_the_failed_deployment_took_goes_back_when_it_is_dropped(images: World, cloud: Cloud) -> None:
+def test_a_tag_taken_by_the_failed_deployment_goes_back_when_dropped(images: World, cloud: Cloud) -> None:
     first = {"Release": declare(OLD.digest, "edge", **UNTAG)}
     cloud.deploy(write_app(images.folder, first))
     images.push(NEW, "latest")
@@ -53,10 +53,10 @@ def test_a_tag_that_the_failed_deployment_took_goes_back_when_it_is_dropped(imag
 
 
 @pytest.mark.parametrize("options", [{}, UNTAG, {"OnDelete": "Delete"}], ids=["keep", "untag", "destroy"])
-def test_a_resource_that_is_taken_out_gives_back_what_it_took_over(
+def test_a_removed_resource_gives_back_the_tags_it_took_over(
     images: World, cloud: Cloud, options: dict[str, str]
 ) -> None:
-    """No deployment with it has succeeded."""
+    """No deployment with this resource has succeeded."""
     cloud.deploy(write_app(images.folder, {"Other": declare(OLD.digest, "other")}))
     images.push(NEW, "latest")
     release = declare(OLD.digest, "latest", **options)

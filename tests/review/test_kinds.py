@@ -1,4 +1,4 @@
-"""What a plan calls an artifact."""
+"""The names of artifacts in a plan."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def artifact(config: str, layer: str, artifact_type: str | None = None) -> Manif
     ],
     ids=lambda value: value or "image" if isinstance(value, str) else "",
 )
-def test_kinds(manifest: Manifest, kind: str) -> None:
+def test_names_the_kind_of_an_artifact(manifest: Manifest, kind: str) -> None:
     assert kind_of(manifest) == kind
 
 
@@ -55,7 +55,7 @@ class Nowhere:
         raise AssertionError
 
 
-def test_a_helm_chart_is_called_one() -> None:
+def test_names_a_helm_chart() -> None:
     chart = artifact("application/vnd.cncf.helm.config.v1", HELM_LAYER)
 
     summary = summarize(chart, lambda _: chart, lambda _: Nowhere())  # type: ignore[arg-type,return-value]

@@ -1,4 +1,4 @@
-"""``pin`` as people and scripts use it: whom it asks, what it writes, and what it exits with."""
+"""``pin`` as people and scripts use it: the registries it asks, the files it writes, its exit status."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def own_key(account: str) -> str:
     return f"{KEY}public.ecr.aws/{account}/{HOME}:stable"
 
 
-def test_the_tag_of_another_account_is_never_pinned_to_what_ours_has(images: World) -> None:
+def test_never_pins_a_tag_of_another_account_to_an_image_of_ours(images: World) -> None:
     result = pin(images, synthesize(images, of_account(OTHER_ACCOUNT)))
 
     assert result.exit_code == 2, result.output
@@ -82,7 +82,7 @@ def test_the_tag_of_another_account_is_never_pinned_to_what_ours_has(images: Wor
     assert context(images) == {}
 
 
-def test_the_registry_that_is_named_is_that_of_one_account(without_credentials: World) -> None:
+def test_a_named_registry_applies_to_one_account(without_credentials: World) -> None:
     world = without_credentials
     home = world.home
     world.push(OLD, "stable")
@@ -96,7 +96,7 @@ def test_the_registry_that_is_named_is_that_of_one_account(without_credentials: 
     assert context(world) == {own_key(OWN_ACCOUNT): OLD.digest}
 
 
-def test_accounts_are_pinned_one_by_one(images: World) -> None:
+def test_pins_accounts_one_by_one(images: World) -> None:
     folder = synthesize(images, of_two_accounts)
     pinned_before = {own_key(OTHER_ACCOUNT): NEW.digest}
     write_context(images.folder / "cdk.context.json", pinned_before)
@@ -105,12 +105,12 @@ def test_accounts_are_pinned_one_by_one(images: World) -> None:
 
     assert result.exit_code == 0, result.output
     assert context(images) == {**pinned_before, own_key(OWN_ACCOUNT): OLD.digest}
-    assert "unused" not in result.stdout, "the other stack still asks for it"
+    assert "unused" not in result.stdout, "the other stack still uses it"
     assert pin(images, folder, "--check", "--stack", "Dev/Agent").exit_code == 0
     assert "its stacks are: " in pin(images, folder, "--stack", "Nowhere").output
 
 
-def test_credentials_are_used_when_only_one_of_two_images_has_them(images: World) -> None:
+def test_uses_credentials_even_if_only_one_of_two_images_has_them(images: World) -> None:
     secret = f"arn:aws:secretsmanager:us-east-1:{OWN_ACCOUNT}:secret:login-abcdef"
 
     def declare(app: App) -> None:
@@ -126,7 +126,7 @@ def test_credentials_are_used_when_only_one_of_two_images_has_them(images: World
     assert name.credentials_secret_arn == secret
 
 
-def test_the_names_of_an_older_cdk_are_found_in_the_manifest_itself(images: World) -> None:
+def test_reads_the_key_names_of_an_older_cdk_from_the_manifest(images: World) -> None:
     folder = synthesize(images, of_account(OWN_ACCOUNT))
     manifest = json.loads((folder / "manifest.json").read_text())
     stack = manifest["artifacts"]["Agent"]
@@ -145,7 +145,7 @@ def test_a_folder_without_an_app_exits_with_2(world: World, arguments: list[str]
 
 
 @pytest.mark.parametrize("text", ["[]", '{"a":', "\x00", '{"a": "' + "x" * 100])
-def test_a_context_that_cannot_be_read_exits_with_2_and_stays(images: World, text: str) -> None:
+def test_an_unreadable_context_exits_with_2_and_is_unchanged(images: World, text: str) -> None:
     (images.folder / "cdk.context.json").write_text(text)
 
     result = pin(images, synthesize(images, of_account(OWN_ACCOUNT)), "--check")
@@ -155,7 +155,7 @@ def test_a_context_that_cannot_be_read_exits_with_2_and_stays(images: World, tex
     assert (images.folder / "cdk.context.json").read_text() == text
 
 
-def test_a_context_that_cannot_be_written_exits_with_2_and_leaves_nothing_behind(images: World) -> None:
+def test_an_unwritable_context_exits_with_2_and_leaves_nothing_behind(images: World) -> None:
     folder = synthesize(images, of_account(OWN_ACCOUNT))
     absent = images.folder / "absent" / "cdk.context.json"
 
@@ -165,7 +165,7 @@ def test_a_context_that_cannot_be_written_exits_with_2_and_leaves_nothing_behind
     assert f"{absent} cannot be written" in result.stderr
 
 
-def test_a_profile_that_is_not_there_is_said(images: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_a_missing_profile(images: World, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = synthesize(images, of_account(OWN_ACCOUNT))
     monkeypatch.setenv("AWS_PROFILE", "nowhere")
 
@@ -187,7 +187,7 @@ def test_private_ecr_without_credentials_says_to_set_some(without_credentials: W
     assert "function" not in result.stdout, "a user of the command line has no function"
 
 
-def test_a_registry_in_trouble_is_waited_for_and_that_is_said(images: World) -> None:
+def test_waits_for_a_failing_registry_and_says_so(images: World) -> None:
     images.sandbox.faults.add(Fault(operation="GetManifest", status=429, times=2))
 
     def declare(app: App) -> None:
@@ -200,7 +200,7 @@ def test_a_registry_in_trouble_is_waited_for_and_that_is_said(images: World) -> 
     assert context(images) == {f"{KEY}{images.uri(UPSTREAM)}:v1": NEW.digest}
 
 
-def test_what_others_keep_in_the_context_stays_as_it_is(images: World) -> None:
+def test_keeps_other_values_in_the_context(images: World) -> None:
     file = images.folder / "cdk.context.json"
     kept = {"vpc:zürich": {"b": 1, "a": ["é", None]}, f"{KEY}gone.example/a:1": OLD.digest}
     file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -215,7 +215,7 @@ def test_what_others_keep_in_the_context_stays_as_it_is(images: World) -> None:
     assert f"unused: {KEY}gone.example/a:1" in result.stdout
 
 
-def test_a_link_to_the_context_stays_a_link(world: World) -> None:
+def test_a_symbolic_link_to_the_context_stays_a_link(world: World) -> None:
     target, link = world.folder / "shared.json", world.folder / "cdk.context.json"
     target.write_text("{}")
     link.symlink_to(target)

@@ -1,4 +1,4 @@
-"""For any app and any registry, the plan predicts what the deployment does."""
+"""For any app and any registry, the plan predicts the result of the deployment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAGS = ("1", "1.2", "latest", "1.2.0", "2.0.0", "2.0.0-rc.1")
 
 @dataclass(frozen=True)
 class Case:
-    """A declared image, and the content of the repository before."""
+    """A declared image, and the previous content of the repository."""
 
     source: str
     tags: tuple[str, ...]
@@ -151,7 +151,7 @@ def begin(world: World, case: Case) -> None:
 @pytest.mark.usefixtures("cloud")
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=CASES | RELEASES | RELEASES)
-def test_a_plan_says_what_the_deployment_does(world: World, case: Case) -> None:
+def test_a_plan_predicts_the_deployment(world: World, case: Case) -> None:
     begin(world, case)
     try:
         assembly = world.read(lambda stack, repository: case.make(stack, repository, world))

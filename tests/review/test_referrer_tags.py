@@ -53,7 +53,7 @@ def test_a_plan_names_the_tags_of_signatures(world: World) -> None:
     assert "referrer_tags" not in image["writes"]
 
 
-def test_the_deployment_puts_just_those(world: World) -> None:
+def test_the_deployment_puts_exactly_the_planned_tags(world: World) -> None:
     signed(world, ".sig")
     assembly = world.read(release(world))
     (declared,) = assembly.images
@@ -64,7 +64,7 @@ def test_the_deployment_puts_just_those(world: World) -> None:
     assert set(world.tags()) == {"1", *effect.writes.referrer_tags}
 
 
-def test_no_tag_is_named_where_there_is_none(world: World) -> None:
+def test_names_no_tag_if_there_are_none(world: World) -> None:
     signed(world)
     world.push(artifact("signature", b"1", subject=IMAGE), repository=UPSTREAM)
 

@@ -1,8 +1,8 @@
 """
-Whatever is deployed and pushed by hand: a plan says what the next deployment does, and what is left if it fails.
+After any deployments and manual pushes, a plan predicts the next deployment, and the result if it fails.
 
-The deployment is the real function's work in a stack that is played; a model
-of a few lines says from whom tags are taken over.
+The deployment is done by the real function in a simulated stack. A model
+of a few lines predicts the previous owners of the tags that are taken over.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ App = Mapping[str, Declared]
 
 @st.composite
 def apps(draw: st.DrawFn, options: Sequence[str] = ("keep", "keep", *OPTIONS)) -> App:
-    """Declare up to three images, none with a tag of another one."""
+    """Generate up to three images without common tags."""
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=3))
     owners = draw(st.lists(st.sampled_from([*names, ""]), min_size=len(TAGS), max_size=len(TAGS)))
     return {
@@ -93,7 +93,7 @@ def apps(draw: st.DrawFn, options: Sequence[str] = ("keep", "keep", *OPTIONS)) -
 
 
 def resources(app: App) -> Resources:
-    """Render an app as the constructs do: where one image removes something, all are remembered by name."""
+    """Render an app as the constructs do: if one image removes anything, all have a parameter name."""
     is_remembered = any(each.removes for each in app.values())
     return {name: each.properties(name, is_remembered=is_remembered) for name, each in app.items()}
 
@@ -119,7 +119,7 @@ ORDERS = st.none() | st.permutations(range(len(NAMES)))
 
 
 def former(tag: str, name: str, before: App, after: App) -> tuple[Former, str]:
-    """Say who has had a tag, out of the two apps alone."""
+    """Determine the previous owner of a tag from the two apps alone."""
     for other, declared in before.items():
         if tag in declared.tags and other != name:
             return (Former.DROPPED if other in after else Former.REMOVED), other
@@ -147,14 +147,14 @@ def expected_takeovers(before: App, after: App, tags: Mapping[str, str]) -> dict
 
 @pytest.fixture
 def clients(cloud: Cloud) -> ReviewClients:
-    """The clients of all reviews: to make them costs more than a review."""
-    del cloud  # it sets the environment that they are made in
+    """The clients for all reviews, because creating them costs more than a review."""
+    del cloud  # sets the environment variables for the clients
     return ReviewClients()
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=PUSHED, before=apps(), second=PUSHED, after=apps(), order=ORDERS)
-def test_a_plan_says_what_happens(
+def test_a_plan_predicts_the_deployment_and_its_rollback(
     world: World,
     cloud: Cloud,
     clients: ReviewClients,
@@ -195,7 +195,7 @@ def check_success(effects: list[Effect], world: World, tags: Mapping[str, str], 
     assert world.tags() == {**{tag: digest for tag, digest in after.items() if digest is not None}, **late}
     if not late:
         gone, deletes = images - world.images(), {digest for effect in effects for digest in effect.writes.deletes}
-        # Whether an image goes may depend on which of two resources CloudFormation deletes first.
+        # Whether an image is removed may depend on which of two resources CloudFormation deletes first.
         notes = [note for effect in effects for note in effect.notes]
         may_stay = {each for each in deletes if any(note.startswith(f"image {each} stays") for note in notes)}
         assert deletes - may_stay <= gone <= deletes
@@ -232,13 +232,13 @@ def check_failure(
     elsewhere = {tag for tag in there.keys() | expected.keys() if there.get(tag) != expected.get(tag)}
     assert elsewhere <= foretold.keys() <= moved, "a plan lists each tag that is not restored, if a person moved it"
     assert {tag: places for tag, places in foretold.items() if there.get(tag, "no image") not in places} == {}
-    # Whether a tag returns to where a person has moved it, or to what is declared, may depend on which of two resources
+    # A tag may return to where it was moved by hand or to its declared image, depending on which of two resources
     # CloudFormation rolls back first.
     assert all(len(foretold[tag]) > 1 for tag in foretold.keys() - elsewhere), "a restored tag is not a problem"
 
 
 def foretold_places(problem: str) -> tuple[str, list[str]]:
-    """Read which tag a plan says will stay elsewhere, and where that may be."""
+    """Read which tags will stay elsewhere according to the plan, and where they may be."""
     said = re.fullmatch(r"if this deployment fails, tag (\S+) will stay at (.+?)(: that depends on .+)?", problem)
     assert said is not None
     return said[1], said[2].split(" or at ")

@@ -1,4 +1,4 @@
-"""With rules, too, a plan says what the next deployment does, and what is left if it fails."""
+"""With rules as well, a plan predicts the next deployment, and the result if it fails."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ RULED = apps(("keep", *RULES))
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=PUSHED, before=RULED, second=PUSHED, after=RULED, order=st.none() | st.permutations(range(3)))
 @pytest.mark.usefixtures("cloud")
-def test_a_plan_says_what_happens(
+def test_a_plan_predicts_the_deployment_and_its_rollback(
     world: World,
     cloud: Cloud,
     clients: ReviewClients,
@@ -72,7 +72,7 @@ def test_a_plan_says_what_happens(
 
 
 def lost(effects: list[Effect]) -> set[str]:
-    """Return the resources that leave a tag to another one, which the same deployment deletes with the tag."""
+    """Return the resources that lose a tag to another resource, which the same deployment deletes with the tag."""
     removed = {tag.tag for effect in effects for tag in effect.tags if tag.action is Action.REMOVE}
     left = {(effect.path, tag.tag) for effect in effects for tag in effect.tags if tag.action is Action.SKIP}
     return {path for path, tag in left if tag in removed}

@@ -1,4 +1,4 @@
-"""What a plan says will be removed is what the deployment then removes, and nothing else."""
+"""A deployment removes exactly what the plan lists."""
 
 from __future__ import annotations
 
@@ -100,19 +100,19 @@ def notes(effects: list[Effect]) -> list[str]:
     return [note for effect in effects for note in effect.notes]
 
 
-def test_an_image_that_is_no_longer_declared_goes_with_its_tags(images: World, cloud: Cloud) -> None:
+def test_an_image_that_is_no_longer_declared_is_removed_with_its_tags(images: World, cloud: Cloud) -> None:
     after = app(release(NEW.digest, "1"))
     effects = plan_and_deploy(images, cloud, app(release(NEW.digest, "1"), preview("preview-7")), after)
 
     assert [effect.state for effect in effects] == [State.UNCHANGED, State.CHANGED]
-    # Without the cdk command line, templates do not say which construct a resource is of.
+    # Without the cdk command line, templates do not name the construct of a resource.
     assert "Preview" in effects[1].path
     assert removed(effects) == ["preview-7"]
     assert set(effects[1].writes.deletes) == {OLD.digest, *(child.digest for child in OLD.children)}
 
 
 @pytest.mark.parametrize("tags", [(), ("1",)], ids=["by its digest", "by a tag"])
-def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
+def test_keeps_what_another_resource_without_removal_still_declares(
     images: World, cloud: Cloud, tags: tuple[str, ...]
 ) -> None:
     neighbour = image("Neighbour", OLD.digest, *tags)
@@ -124,9 +124,7 @@ def test_what_a_neighbour_declares_outlives_the_last_one_that_removes(
 
 
 @pytest.mark.parametrize(("neighbour", "stays"), [("Neighbour", False), ("Release", True)], ids=["before", "after"])
-def test_where_the_order_of_deletions_decides_it_is_said(
-    images: World, cloud: Cloud, neighbour: str, *, stays: bool
-) -> None:
+def test_says_if_the_order_of_deletions_decides(images: World, cloud: Cloud, neighbour: str, *, stays: bool) -> None:
     cloud.deploy(images.synthesize(app(image(neighbour, OLD.digest, "1"), preview("preview-7"))))
     images.push(NEW, "1")
     folder = images.synthesize(app())
@@ -140,7 +138,7 @@ def test_where_the_order_of_deletions_decides_it_is_said(
     assert (OLD.digest in images.images()) is stays
 
 
-def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
+def test_every_output_format_shows_removals(images: World, cloud: Cloud) -> None:
     cloud.deploy(images.synthesize(app(preview("preview-7"))))
     folder = images.synthesize(app())
 
@@ -157,8 +155,8 @@ def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
     assert data["writes"]["deletes"][0] == OLD.digest
 
 
-def test_an_image_that_moves_to_another_repository_goes_from_the_first(images: World, cloud: Cloud) -> None:
-    """CloudFormation replaces the resource: the old one is deleted."""
+def test_an_image_that_moves_to_another_repository_is_removed_from_the_first(images: World, cloud: Cloud) -> None:
+    """CloudFormation replaces the resource, so the old one is deleted."""
     images.push(OLD, repository=UPSTREAM)
 
     def elsewhere(stack: Stack, repository: IPublicRepository) -> None:
@@ -175,7 +173,7 @@ def test_an_image_that_moves_to_another_repository_goes_from_the_first(images: W
 
 
 @pytest.mark.parametrize("what", ["kept by default", "kept by CloudFormation"])
-def test_what_is_kept_is_not_mentioned(images: World, cloud: Cloud, what: str) -> None:
+def test_does_not_mention_what_is_kept(images: World, cloud: Cloud, what: str) -> None:
     def before(stack: Stack, repository: IPublicRepository) -> None:
         destroys = what == "kept by CloudFormation"
         policy = RemovalPolicy.DESTROY if destroys else RemovalPolicy.RETAIN
@@ -197,7 +195,7 @@ def test_what_is_kept_is_not_mentioned(images: World, cloud: Cloud, what: str) -
     assert images.review(images.read(app())) == []
 
 
-def test_an_image_that_another_one_still_has_stays_without_its_last_tag(images: World, cloud: Cloud) -> None:
+def test_keeps_an_image_that_another_resource_declares_without_its_last_tag(images: World, cloud: Cloud) -> None:
     by_digest = image("Neighbour", OLD.digest, on_tag_removed=OnTagRemoved.UNTAG)
     effects = plan_and_deploy(images, cloud, app(preview("preview-7"), by_digest), app(by_digest))
 
@@ -205,7 +203,7 @@ def test_an_image_that_another_one_still_has_stays_without_its_last_tag(images: 
     assert OLD.digest in images.images()
 
 
-def test_a_tag_that_a_person_moved_is_not_removed(images: World, cloud: Cloud) -> None:
+def test_a_tag_that_was_moved_by_hand_is_not_removed(images: World, cloud: Cloud) -> None:
     cloud.deploy(images.synthesize(app(preview("preview-7"))))
     images.push(NEW, "preview-7")
 
@@ -215,14 +213,14 @@ def test_a_tag_that_a_person_moved_is_not_removed(images: World, cloud: Cloud) -
     assert f"points to {NEW.digest}, which this declaration did not put there" in notes(effects)[0]
 
 
-def test_dropped_tags_go(images: World, cloud: Cloud) -> None:
+def test_removes_dropped_tags(images: World, cloud: Cloud) -> None:
     effects = plan_and_deploy(images, cloud, app(release(OLD.digest, "1", "2", "3")), app(release(OLD.digest, "1")))
 
     assert removed(effects) == ["2", "3"]
     assert notes(effects) == []
 
 
-def test_the_last_tag_of_an_image_stays(images: World, cloud: Cloud) -> None:
+def test_keeps_the_last_tag_of_an_image(images: World, cloud: Cloud) -> None:
     effects = plan_and_deploy(
         images, cloud, app(release(OLD.digest, "1", "old", "older")), app(release(NEW.digest, "1"))
     )
@@ -231,7 +229,7 @@ def test_the_last_tag_of_an_image_stays(images: World, cloud: Cloud) -> None:
     assert notes(effects) == ["tag old stays: it is the last tag of its image"]
 
 
-def test_an_immutable_tag_stays(images: World, cloud: Cloud) -> None:
+def test_keeps_an_immutable_tag(images: World, cloud: Cloud) -> None:
     before = app(release(OLD.digest, "1.0", "latest", immutable_tags=["1.*"]))
     effects = plan_and_deploy(images, cloud, before, app(release(OLD.digest, "latest", immutable_tags=["1.*"])))
 
@@ -240,22 +238,22 @@ def test_an_immutable_tag_stays(images: World, cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("digest", [OLD.digest, NEW.digest], ids=["same image", "another image"])
-def test_a_tag_that_moves_to_another_declaration_is_counted_once(images: World, cloud: Cloud, digest: str) -> None:
+def test_counts_a_tag_that_moves_to_another_declaration_once(images: World, cloud: Cloud, digest: str) -> None:
     before = app(release(OLD.digest, "1", "moves"), image("Other", digest, "2"))
     after = app(release(OLD.digest, "1"), image("Other", digest, "2", "moves"))
 
     effects = plan_and_deploy(images, cloud, before, after)
 
     assert removed(effects) == []
-    # Of a tag that moves, the plan of the declaration that takes it tells.
+    # A tag that moves is shown in the plan of the declaration that takes it.
     assert notes(effects) == (["tag moves stays: another declaration has it"] if digest == OLD.digest else [])
     assert [(each.tags, each.former) for effect in effects for each in effect.taken_over] == [
         (("moves",), Former.DROPPED)
     ]
 
 
-def test_what_another_app_declares_stays_where_we_may_know_it(images: World, cloud: Cloud) -> None:
-    """The function asks Systems Manager what else is declared of the repository."""
+def test_keeps_what_another_app_declares_if_its_records_can_be_read(images: World, cloud: Cloud) -> None:
+    """The function reads all other declarations of the repository from Systems Manager."""
     cloud.deploy(images.synthesize(app(preview("preview-7"))))
     cloud.plane.parameters[f"/cdk-ecrpublic/{HOME}/Elsewhere.Release"] = json.dumps(
         {"resource": "ecr-public:1/acme/agent:Release", "tags": ["preview-7"], "digests": {}, "before": None}
@@ -264,7 +262,7 @@ def test_what_another_app_declares_stays_where_we_may_know_it(images: World, clo
     assert notes(images.review(images.read(app()))) == ["tag preview-7 stays: another declaration has it"]
 
 
-def test_a_source_that_may_move_is_removed_as_it_was_deployed(images: World, cloud: Cloud) -> None:
+def test_removes_a_mutable_source_as_it_was_deployed(images: World, cloud: Cloud) -> None:
     images.push(OLD, "build")
 
     effects = plan_and_deploy(images, cloud, promoted, app())
@@ -272,7 +270,7 @@ def test_a_source_that_may_move_is_removed_as_it_was_deployed(images: World, clo
     assert removed(effects) == ["preview-7"]
 
 
-def test_what_a_source_was_deployed_as_may_be_hidden(images: World, cloud: Cloud) -> None:
+def test_reports_if_the_deployed_image_of_a_source_cannot_be_read(images: World, cloud: Cloud) -> None:
     images.push(OLD, "build")
 
     cloud.deploy(images.synthesize(promoted))
@@ -284,7 +282,7 @@ def test_what_a_source_was_deployed_as_may_be_hidden(images: World, cloud: Cloud
     assert "ssm:GetParameter" in effect.problems[0]
 
 
-def test_without_credentials_no_removal_is_known(without_credentials: World, cloud: Cloud) -> None:
+def test_without_credentials_removals_are_unknown(without_credentials: World, cloud: Cloud) -> None:
     world = without_credentials
     home = world.home
     world.push(OLD, "preview-7")

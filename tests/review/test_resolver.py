@@ -1,4 +1,4 @@
-"""Expressions of templates: what each intrinsic function gives, and what cannot be known."""
+"""Expressions of templates: the results of intrinsic functions, and values that cannot be known."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ KNOWN: list[tuple[object, object]] = [
 
 
 @pytest.mark.parametrize(("value", "resolved"), KNOWN, ids=[str(value)[:60] for value, _ in KNOWN])
-def test_what_is_known(value: object, resolved: object) -> None:
+def test_resolves_known_values(value: object, resolved: object) -> None:
     assert RESOLVE(value) == resolved
 
 
@@ -80,8 +80,8 @@ CONDITIONS: list[tuple[object, object]] = [
 
 
 @pytest.mark.parametrize(("value", "holds"), CONDITIONS, ids=[str(value)[:60] for value, _ in CONDITIONS])
-def test_conditions(value: object, holds: object) -> None:
-    """One that is not known matters only where the others do not decide."""
+def test_evaluates_conditions(value: object, holds: object) -> None:
+    """An unknown condition matters only if the others do not decide."""
     assert RESOLVE.condition(value) == holds
 
 
@@ -119,10 +119,10 @@ JSON = st.recursive(
 
 
 @given(JSON | st.fixed_dictionaries({"Fn::Select": st.lists(JSON, min_size=2, max_size=2)}))
-def test_any_template_is_resolved_as_far_as_it_goes(value: object) -> None:
+def test_any_template_is_resolved_as_far_as_possible(value: object) -> None:
     RESOLVE(value)
     RESOLVE.condition(value)
 
 
-def test_a_mistake_is_shown_with_the_cure() -> None:
+def test_an_error_shows_the_mistake_and_a_remedy() -> None:
     assert RESOLVE({"Fn::Join": "x"}) == Unknown('Fn::Join "x"', CORRECT)

@@ -1,4 +1,4 @@
-"""What ``plan`` and ``verify`` say of rules: tags that stay, warnings, and everything that is refused."""
+"""Rules in ``plan`` and ``verify``: skipped tags, warnings, and refusals."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def ahead(world: World) -> World:
     return world
 
 
-def test_a_plan_names_the_tag_that_stays_and_why(ahead: World) -> None:
+def test_a_plan_names_the_skipped_tag_and_the_reason(ahead: World) -> None:
     folder = ahead.synthesize(release(ReleaseRule.forward_only()))
 
     text, markdown = run("plan", folder), run("plan", "--format", "markdown", folder)
@@ -71,7 +71,7 @@ def test_a_plan_names_the_tag_that_stays_and_why(ahead: World) -> None:
     }
 
 
-def test_all_that_is_refused_is_listed_together(ahead: World) -> None:
+def test_lists_all_refusals_together(ahead: World) -> None:
     folder = ahead.synthesize(
         release(
             ReleaseRule.forward_only(on_older="refuse"),
@@ -89,7 +89,7 @@ def test_all_that_is_refused_is_listed_together(ahead: World) -> None:
         assert said in result.stdout
 
 
-def test_a_rule_that_only_warns_is_a_warning_of_the_plan(ahead: World) -> None:
+def test_a_warn_only_rule_is_a_warning_of_the_plan(ahead: World) -> None:
     folder = ahead.synthesize(
         release(
             ReleaseRule.forward_only(on_older="refuse", warn_only=True),
@@ -113,8 +113,8 @@ RULES = pytest.mark.parametrize("rule", [ReleaseRule.forward_only(), ReleaseRule
 
 
 @RULES
-def test_a_tag_that_is_ahead_is_no_drift(world: World, cloud: Cloud, rule: Any) -> None:
-    """Another resource has released 2.0.0 since, or before."""
+def test_a_tag_that_is_ahead_is_not_drift(world: World, cloud: Cloud, rule: Any) -> None:
+    """Another resource has released 2.0.0, before or after."""
     world.push(ONE)
     cloud.deploy(folder := world.synthesize(release(rule)))
     world.push(TWO, *ReleaseTags.semver("2.0.0"))
@@ -140,8 +140,8 @@ def test_a_tag_that_is_behind_is_drift(world: World, cloud: Cloud, rule: Any) ->
     assert "1 image: 1 drifted" in planned.stdout
 
 
-def test_a_failed_deployment_is_planned_to_give_the_tag_back(ahead: World, cloud: Cloud) -> None:
-    """The plan runs the rollback, and says of no tag that it will stay elsewhere."""
+def test_a_plan_for_a_failed_deployment_gives_the_tag_back(ahead: World, cloud: Cloud) -> None:
+    """The plan simulates the rollback, and reports no tag that will stay elsewhere."""
     cloud.deploy(ahead.synthesize(release(ReleaseRule.forward_only())))
     three = ahead.push(build_image({"etc/version": b"2.0.1"}))
     source = ImageSource.digest(three.digest)
@@ -163,7 +163,7 @@ def test_without_credentials_a_plan_does_not_guess_versions(ahead: World, withou
     assert "1 image: 1 unseen" in result.stdout
 
 
-def test_a_plan_warns_of_a_repository_that_is_nearly_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_warns_about_a_nearly_full_repository(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.push(TWO)
     world.push(build_image({"etc/version": b"1.8.0"}))
     world.push(ONE, "v1", repository=UPSTREAM)
@@ -181,7 +181,7 @@ def test_a_plan_warns_of_a_repository_that_is_nearly_full(world: World, monkeypa
     assert "warning" not in run("plan", world.synthesize(release(source=ImageSource.digest(TWO.digest)))).stdout
 
 
-def test_a_plan_refuses_a_tag_above_the_limit(world: World) -> None:
+def test_a_plan_refuses_too_many_tags(world: World) -> None:
     world.push(TWO)
     for number in range(999):
         world.push(TWO, f"t{number}")

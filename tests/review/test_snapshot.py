@@ -1,4 +1,4 @@
-"""``snapshot``: what a repository has today, as code that changes nothing."""
+"""``snapshot``: the current content of a repository, as code that changes nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def synthesize(app: str, folder: Path) -> Path:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_an_app_that_declares_what_is_there(full: World, tmp_path: Path) -> None:
+def test_writes_an_app_that_declares_the_current_content(full: World, tmp_path: Path) -> None:
     result = take(HOME, UPSTREAM)
 
     assembly = read_assembly(synthesize(result.stdout, tmp_path))
@@ -77,7 +77,7 @@ def test_an_app_that_declares_what_is_there(full: World, tmp_path: Path) -> None
     assert {request.error for request in puts} == {"ImageAlreadyExistsException"}, "nothing changes"
 
 
-def test_a_catalog_that_declares_what_is_there(full: World, tmp_path: Path) -> None:
+def test_writes_a_catalog_that_declares_the_current_content(full: World, tmp_path: Path) -> None:
     file = tmp_path / "images.yaml"
     file.write_text(take("--format", "catalog", HOME, UPSTREAM).stdout)
 
@@ -95,7 +95,7 @@ def test_the_most_specific_tag_names_an_image() -> None:
 
 
 @pytest.mark.usefixtures("full")
-def test_tags_of_signatures_are_left_out_and_that_is_said() -> None:
+def test_omits_tags_of_signatures_and_says_so() -> None:
     result = take(UPSTREAM)
 
     assert "sha256-" not in result.stdout
@@ -111,7 +111,7 @@ def test_a_snapshot_needs_no_credentials(without_credentials: World) -> None:
     assert f'ImageSource.digest("{ONE.digest}")' in take(address).stdout
 
 
-def test_many_tags_are_read_page_by_page(full: World) -> None:
+def test_reads_many_tags_page_by_page(full: World) -> None:
     full.push(TWO, *(f"v{number}" for number in range(600)))
     full.push(ONE, *(f"w{number}" for number in range(600)))
 
@@ -123,7 +123,7 @@ def test_many_tags_are_read_page_by_page(full: World) -> None:
     assert '"w599"' in by_owner
 
 
-def test_a_repository_that_is_not_there_is_said(world: World) -> None:
+def test_reports_a_missing_repository(world: World) -> None:
     result = CliRunner().invoke(cli, ["snapshot", "acme/nothing"])
 
     assert result.exit_code == 2
@@ -132,7 +132,7 @@ def test_a_repository_that_is_not_there_is_said(world: World) -> None:
 
 
 @pytest.mark.usefixtures("without_credentials")
-def test_a_name_without_credentials_leads_to_the_address() -> None:
+def test_without_credentials_a_name_gets_a_hint_to_use_the_uri() -> None:
     result = CliRunner().invoke(cli, ["snapshot", HOME])
 
     assert result.exit_code == 2
@@ -142,7 +142,7 @@ def test_a_name_without_credentials_leads_to_the_address() -> None:
 
 
 @pytest.mark.parametrize("address", [HOME, "127.0.0.1:{port}/abc/" + HOME], ids=["API", "registry"])
-def test_an_address_where_nothing_listens_is_tried_twice(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_an_address_where_nothing_listens_is_tried_only_twice(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     variables = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "1", "AWS_SECRET_ACCESS_KEY": "1"}
@@ -159,8 +159,8 @@ def test_an_address_where_nothing_listens_is_tried_twice(monkeypatch: pytest.Mon
     )
 
 
-def test_a_host_that_is_not_there_is_not_asked_for_a_manifest() -> None:
-    """What a person waits for is the login for the list of tags."""
+def test_a_missing_host_is_not_asked_for_a_manifest() -> None:
+    """The user waits only for the login to list the tags."""
     registry = Registry()
     registry.retry = ReviewRetry(Deadline.after(60, SteppingClock()), Log())
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,4 +1,4 @@
-"""From whom tags are taken over, before it happens."""
+"""The previous owners of tags that a deployment will take over."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def record(**fields: object) -> str:
     return json.dumps({"version": 1, "stack": "arn", "request": "1", "sent": 1, "tags": [], **fields})
 
 
-def test_an_entry_of_a_catalog_that_is_bumped_in_place(images: World, cloud: Cloud) -> None:
-    """The usual release: another logical id takes the tags of the one before it over."""
+def test_names_the_owner_of_tags_of_a_catalog_entry_bumped_in_place(images: World, cloud: Cloud) -> None:
+    """In a typical release, another logical id takes over the tags of the previous one."""
     cloud.deploy(write_app(images.folder, {"V142": declare(OLD.digest, "1.4.2", "1.4", "latest")}))
     after = {"V143": declare(NEW.digest, "1.4.3", "1.4", "latest")}
 
@@ -57,7 +57,7 @@ def test_an_entry_of_a_catalog_that_is_bumped_in_place(images: World, cloud: Clo
     assert "1.4, latest: taken over from V142, which this change removes" in lines(images, after)
 
 
-def test_a_tag_that_moves_from_one_declaration_to_another(images: World, cloud: Cloud) -> None:
+def test_names_the_owner_of_a_tag_that_moves_to_another_declaration(images: World, cloud: Cloud) -> None:
     cloud.deploy(write_app(images.folder, {"A": declare(OLD.digest, "1", "latest"), "B": declare(NEW.digest, "2")}))
     after = {"A": declare(OLD.digest, "1"), "B": declare(NEW.digest, "2", "latest")}
 
@@ -70,7 +70,7 @@ def test_a_tag_that_moves_from_one_declaration_to_another(images: World, cloud: 
     assert "latest: taken over from A, which no longer declares it" in lines(images, after)
 
 
-def test_a_tag_that_was_pushed_by_hand(images: World, cloud: Cloud) -> None:
+def test_recognizes_a_tag_that_was_pushed_by_hand(images: World, cloud: Cloud) -> None:
     images.push(OLD, "latest")
     after = {"Release": declare(NEW.digest, "1", "latest")}
     cloud.deploy(write_app(images.folder, {"Release": declare(NEW.digest, "1")}))
@@ -81,7 +81,7 @@ def test_a_tag_that_was_pushed_by_hand(images: World, cloud: Cloud) -> None:
     assert "latest: taken over from no declaration on record: pushed by hand or by a script" in lines(images, after)
 
 
-def test_what_the_declaration_has_already_is_not_taken_over(images: World, cloud: Cloud) -> None:
+def test_tags_that_the_declaration_already_has_are_not_taken_over(images: World, cloud: Cloud) -> None:
     cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
 
     (effect,) = plan(images, {"Release": declare(NEW.digest, "latest")})
@@ -108,7 +108,7 @@ FIRST: dict[str, object] = {
     ],
     ids=["removes", "removes many", "may move", "took it over", "version 0.1"],
 )
-def test_a_tag_of_another_stack(images: World, cloud: Cloud, name: str, text: str) -> None:
+def test_names_the_owner_of_a_tag_of_another_stack(images: World, cloud: Cloud, name: str, text: str) -> None:
     images.push(OLD, "latest")
     cloud.plane.parameters[name] = text
     after = {"Release": declare(NEW.digest, "latest", StateParameterName=f"/cdk-ecrpublic/{HOME}/Agent.Release")}
@@ -129,7 +129,7 @@ def test_a_tag_of_another_stack(images: World, cloud: Cloud, name: str, text: st
     ],
     ids=["of another tag", "left over", "not a record", "our own"],
 )
-def test_a_record_that_tells_nothing_of_the_tag(images: World, cloud: Cloud, name: str, text: str) -> None:
+def test_a_record_that_says_nothing_about_the_tag(images: World, cloud: Cloud, name: str, text: str) -> None:
     images.push(OLD, "latest")
     cloud.plane.parameters[name] = text
 
@@ -138,7 +138,7 @@ def test_a_record_that_tells_nothing_of_the_tag(images: World, cloud: Cloud, nam
     assert [each.former for each in effect.taken_over] == [Former.NONE]
 
 
-def test_where_the_records_may_not_be_read_that_is_said(images: World, cloud: Cloud) -> None:
+def test_says_if_the_records_cannot_be_read(images: World, cloud: Cloud) -> None:
     images.push(OLD, "latest")
     cloud.denied = {"GetParametersByPath"}
     after = {"Release": declare(NEW.digest, "latest")}
@@ -149,8 +149,8 @@ def test_where_the_records_may_not_be_read_that_is_said(images: World, cloud: Cl
     assert "latest: taken over; the records of other declarations cannot be read" in lines(images, after)
 
 
-def test_what_is_in_place_is_adopted_without_a_word(images: World, cloud: Cloud) -> None:
-    """Nothing moves; only a program may want to know."""
+def test_existing_tags_are_adopted_silently(images: World, cloud: Cloud) -> None:
+    """Nothing moves, so only the JSON output mentions it."""
     del cloud
     images.push(OLD, "1", "latest")
     after = {"Release": declare(OLD.digest, "1", "latest")}
@@ -161,7 +161,7 @@ def test_what_is_in_place_is_adopted_without_a_word(images: World, cloud: Cloud)
     assert lines(images, after)[1:] == ["1 image: 1 unchanged"]
 
 
-def test_what_is_in_place_and_declared_elsewhere_is_said(images: World, cloud: Cloud) -> None:
+def test_says_if_existing_tags_are_declared_elsewhere(images: World, cloud: Cloud) -> None:
     images.push(OLD, "latest")
     cloud.plane.parameters[f"{RECORDS}/moving/{OTHER}"] = record(tags=["latest"])
 
@@ -170,7 +170,7 @@ def test_what_is_in_place_and_declared_elsewhere_is_said(images: World, cloud: C
     )
 
 
-def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
+def test_every_output_format_shows_takeovers(images: World, cloud: Cloud) -> None:
     cloud.deploy(write_app(images.folder, {"V1": declare(OLD.digest, "latest")}))
     folder = write_app(images.folder, {"V2": declare(NEW.digest, "latest")})
 
@@ -183,7 +183,7 @@ def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
     )
 
 
-def test_without_credentials_nothing_is_claimed(without_credentials: World) -> None:
+def test_without_credentials_the_previous_owner_is_unknown(without_credentials: World) -> None:
     world = without_credentials
     home = world.home
     world.push(OLD, "latest")
@@ -194,8 +194,8 @@ def test_without_credentials_nothing_is_claimed(without_credentials: World) -> N
     assert [effect.taken_over for effect in effects] == [()]
 
 
-def test_the_usual_release_asks_for_no_record(images: World, cloud: Cloud) -> None:
-    """A catalog of hundreds of images, of which some are bumped in place."""
+def test_a_typical_release_reads_no_records(images: World, cloud: Cloud) -> None:
+    """For example a catalog of hundreds of images, some of which are bumped in place."""
     entries: Mapping[str, dict[str, object]] = {f"V{n}": declare(OLD.digest, f"{n}", f"{n}-latest") for n in range(5)}
     cloud.deploy(write_app(images.folder, entries))
     cloud.plane.requests.clear()

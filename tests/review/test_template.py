@@ -1,4 +1,4 @@
-"""Templates that are resolved: what is not known must not look known."""
+"""Resolving templates: unknown values must not look known."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read(
     places: dict[str, str] | None = None,
     given: dict[str, str] | None = None,
 ) -> tuple[DeclaredImage, ...]:
-    """Read the templates of an app, by the names of their stacks."""
+    """Read the templates of an app, by stack name."""
     artifacts = {}
     for name, template in templates.items():
         (folder / f"{name}.json").write_text(json.dumps(template))
@@ -65,7 +65,7 @@ def only(folder: Path, template: Template, environment: FixedEnvironment | None 
         ({"Type": "Number"}, "one", "'one' is not a number"),
     ],
 )
-def test_a_value_that_cloudformation_refuses_is_not_planned(
+def test_does_not_plan_a_value_that_cloudformation_refuses(
     tmp_path: Path, declared: Template, value: str, problem: str
 ) -> None:
     template = one({"Ref": "Tag"}, Parameters={"Tag": {"Type": "String", "Default": "1", **declared}})
@@ -88,13 +88,13 @@ def test_a_value_that_cloudformation_refuses_is_not_planned(
         ({"Type": "Number", "MinValue": 1, "MaxValue": 10}, "9"),
     ],
 )
-def test_a_value_that_cloudformation_accepts_is_planned(tmp_path: Path, declared: Template, value: str) -> None:
+def test_plans_a_value_that_cloudformation_accepts(tmp_path: Path, declared: Template, value: str) -> None:
     found = only(tmp_path, one({"Ref": "Tag"}, Parameters={"Tag": {"Type": "String", **declared}}), Tag=value)
 
     assert (found.unknowns, found.properties["ImageTags"]) == ((), [value])
 
 
-def test_constraints_of_a_list_are_about_its_items_and_those_of_systems_manager_about_the_name(tmp_path: Path) -> None:
+def test_constraints_apply_to_list_items_and_to_names_of_ssm_parameters(tmp_path: Path) -> None:
     environment = FixedEnvironment(parameters={"/agent/tag": "latest"})
     names = {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/agent/tag", "AllowedPattern": "/agent/.*"}
     tags = {"Type": "CommaDelimitedList", "Default": "1, 2", "AllowedPattern": "[0-9]"}
@@ -123,7 +123,7 @@ def of_rule(assertion: object, condition: object = None, name: str = "Stages") -
         (of_rule({"Fn::EachMemberIn": [{"Ref": "Zones"}, ["a", "c"]]}), "dev"),
     ],
 )
-def test_parameters_that_a_rule_refuses_are_not_planned(tmp_path: Path, template: Template, stage: str) -> None:
+def test_does_not_plan_parameters_that_a_rule_refuses(tmp_path: Path, template: Template, stage: str) -> None:
     found = only(tmp_path, template, Stage=stage, Zones="a,b")
 
     assert found.unknowns == (
@@ -141,14 +141,14 @@ def test_parameters_that_a_rule_refuses_are_not_planned(tmp_path: Path, template
         (of_rule(CONTAINS, name="CheckBootstrapVersion"), "dev"),
     ],
 )
-def test_parameters_that_a_rule_accepts_are_planned(tmp_path: Path, template: Template, stage: str) -> None:
+def test_plans_parameters_that_a_rule_accepts(tmp_path: Path, template: Template, stage: str) -> None:
     assert only(tmp_path, template, Stage=stage, Zones="a,b").unknowns == ()
 
 
 @pytest.mark.parametrize(
     "assertion", [{"Fn::Contains": [{"Fn::RefAll": "AWS::EC2::VPC::Id"}, {"Ref": "Stage"}]}, {"Fn::Contains": ["dev"]}]
 )
-def test_a_rule_that_cannot_be_evaluated_is_not_known(tmp_path: Path, assertion: object) -> None:
+def test_a_rule_that_cannot_be_evaluated_is_unknown(tmp_path: Path, assertion: object) -> None:
     (problem,) = only(tmp_path, of_rule(assertion), Zones="a").unknowns
 
     assert problem.startswith(("Fn::RefAll is not known", "Fn::Contains"))
@@ -167,7 +167,7 @@ def test_a_macro_that_leaves_images_alone_does_not_matter(tmp_path: Path, macro:
 
 
 @pytest.mark.parametrize("name", ["Fn::Transform", "Fn::ForEach::Tags"])
-def test_properties_that_something_is_added_to_are_not_known(tmp_path: Path, name: str) -> None:
+def test_properties_that_a_transform_extends_are_unknown(tmp_path: Path, name: str) -> None:
     template = one()
     template["Resources"]["Image"]["Properties"][name] = {"Name": "AWS::Include"}
 
@@ -176,14 +176,14 @@ def test_properties_that_something_is_added_to_are_not_known(tmp_path: Path, nam
     assert said.startswith(f"{name} is not known here: ")
 
 
-def test_resources_that_a_macro_adds_may_be_images(tmp_path: Path) -> None:
+def test_resources_that_a_macro_adds_can_be_images(tmp_path: Path) -> None:
     template = one()
     template["Resources"]["Fn::Transform"] = {"Name": "AWS::Include"}
 
     assert len(only(tmp_path, template).unknowns) == 1
 
 
-def test_a_condition_that_a_loop_makes_is_not_known(tmp_path: Path) -> None:
+def test_a_condition_from_a_loop_is_unknown(tmp_path: Path) -> None:
     template = one(Conditions={"Fn::ForEach::Stages": ["Stage", ["Prod"], {"Is${Stage}": True}]})
     template["Resources"]["Image"]["Condition"] = "IsProd"
 
@@ -192,7 +192,7 @@ def test_a_condition_that_a_loop_makes_is_not_known(tmp_path: Path) -> None:
     assert "does not evaluate the function" in said
 
 
-def test_a_mapping_that_a_macro_adds_to_is_not_known(tmp_path: Path) -> None:
+def test_a_mapping_that_a_macro_extends_is_unknown(tmp_path: Path) -> None:
     lookup = {"Fn::FindInMap": ["Stages", "prod", "tag", {"DefaultValue": "latest"}]}
     template = one(lookup, Mappings={"Stages": {"Fn::Transform": {"Name": "AWS::Include"}}})
 
@@ -210,7 +210,7 @@ def test_a_dynamic_reference_in_a_condition_is_not_compared(tmp_path: Path) -> N
     assert "AWS::SSM::Parameter::Value<String>" in said
 
 
-def test_a_deletion_policy_may_depend_on_a_condition(tmp_path: Path) -> None:
+def test_a_deletion_policy_can_depend_on_a_condition(tmp_path: Path) -> None:
     template = one(Conditions={"Prod": {"Fn::Equals": ["prod", "prod"]}})
     template["Resources"]["Image"]["DeletionPolicy"] = {"Fn::If": ["Prod", "Retain", "Delete"]}
 
@@ -235,15 +235,15 @@ def deployed(second: Template | None = None) -> FixedEnvironment:
 
 
 @pytest.mark.parametrize("reference", [WEAK, STRONG], ids=["weak", "strong"])
-def test_an_output_that_does_not_change_is_that_of_the_deployed_stack(tmp_path: Path, reference: object) -> None:
+def test_an_unchanged_output_is_read_from_the_deployed_stack(tmp_path: Path, reference: object) -> None:
     (found,) = read(tmp_path, {"First": FIRST, "Second": one(reference)}, deployed())
 
     assert (found.unknowns, found.properties["ImageTags"]) == ((), ["topic-1"])
 
 
 @pytest.mark.parametrize("reference", [WEAK, STRONG], ids=["weak", "strong"])
-def test_an_output_that_may_change_is_not_known(tmp_path: Path, reference: object) -> None:
-    """The stack of the app that has it is deployed first."""
+def test_an_output_that_may_change_is_unknown(tmp_path: Path, reference: object) -> None:
+    """The stack of the app with this output is deployed first."""
     (found,) = read(tmp_path, {"First": CHANGED, "Second": one(reference)}, deployed())
 
     assert found.unknowns == ("Fn::GetAtt Topic.TopicName is not known here: it is known after the deployment",)
@@ -252,9 +252,7 @@ def test_an_output_that_may_change_is_not_known(tmp_path: Path, reference: objec
 @pytest.mark.parametrize(
     "parameter", [{"Type": "String", "Default": "a"}, {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/a"}]
 )
-def test_an_output_that_depends_on_a_parameter_that_may_change_is_not_known(
-    tmp_path: Path, parameter: Template
-) -> None:
+def test_an_output_that_depends_on_a_changing_parameter_is_unknown(tmp_path: Path, parameter: Template) -> None:
     first = {
         "Parameters": {"Name": parameter},
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "Name"}}}},
@@ -276,7 +274,7 @@ def test_an_export_that_the_deployed_stack_imports_cannot_change(tmp_path: Path)
     assert found.properties["ImageTags"] == ["topic-1"]
 
 
-def test_stacks_with_and_without_an_account_see_each_other_in_the_same_one(tmp_path: Path) -> None:
+def test_stacks_with_and_without_an_explicit_account_share_exports(tmp_path: Path) -> None:
     first = {"Resources": {}, "Outputs": {"Tag": {"Value": "new", "Export": {"Name": "tag"}}}}
     second = {"Resources": {"Weak": image(WEAK), "Strong": image(STRONG)}}
     environment = deployed()
@@ -312,7 +310,7 @@ def storing(value: object) -> Template:
 @pytest.mark.parametrize(
     ("value", "is_known"), [("old", True), ("new", False), ({"Ref": "AWS::StackId"}, False)], ids=str
 )
-def test_a_parameter_that_another_stack_of_the_app_changes_is_not_known(
+def test_a_parameter_that_another_stack_of_the_app_changes_is_unknown(
     tmp_path: Path, *, reads: object, value: object, is_known: bool
 ) -> None:
     """It depends on which stack is deployed first."""
@@ -339,7 +337,7 @@ def test_parameters_of_a_stack_are_read_before_its_own_resources_change(
     assert (found.properties["ImageTags"] == ["old"]) is is_known
 
 
-def test_parameters_that_contain_each_other_are_read_once(tmp_path: Path) -> None:
+def test_a_parameter_that_refers_to_itself_is_read_once(tmp_path: Path) -> None:
     environment = FixedEnvironment(parameters={"/tag": "old"})
 
     (found,) = read(
@@ -350,9 +348,7 @@ def test_parameters_that_contain_each_other_are_read_once(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("inside", "number"), [(image(), 1), ({"Type": "AWS::SNS::Topic"}, 0)], ids=["image", "topic"])
-def test_images_in_a_nested_stack_that_is_not_in_the_app_are_not_known(
-    tmp_path: Path, inside: Template, number: int
-) -> None:
+def test_images_in_a_nested_stack_outside_the_app_are_unknown(tmp_path: Path, inside: Template, number: int) -> None:
     nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "https://example.com/t.json"}}
     template = {"Resources": {"Nested": nested}}
     stacks = {

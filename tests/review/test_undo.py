@@ -1,4 +1,4 @@
-"""What a plan says of a deployment that fails, and what its rollback then leaves."""
+"""What a plan says about a failing deployment, and the actual result of its rollback."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def last_line(folder: Path) -> str:
 SENTENCE = "If this deployment fails, CloudFormation rolls it back: "
 
 
-def test_new_tags_stay_and_others_go_back(images: World, cloud: Cloud) -> None:
+def test_new_tags_stay_and_moved_tags_go_back(images: World, cloud: Cloud) -> None:
     images.push(OLD, "latest")
     folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest")})
 
@@ -66,7 +66,7 @@ def test_new_tags_stay_and_others_go_back(images: World, cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("option", [{"OnTagRemoved": "Untag"}, {"OnDelete": "Delete"}], ids=["untag", "destroy"])
-def test_new_tags_go_where_tags_are_removed(images: World, cloud: Cloud, option: dict[str, str]) -> None:
+def test_new_tags_are_removed_if_removal_is_declared(images: World, cloud: Cloud, option: dict[str, str]) -> None:
     images.push(OLD, "latest")
     folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest", **option)})
 
@@ -79,7 +79,7 @@ def test_new_tags_go_where_tags_are_removed(images: World, cloud: Cloud, option:
 @pytest.mark.parametrize(
     ("before", "after"), [("Untag", "Keep"), ("Keep", "Untag"), ("Keep", "Keep")], ids=["before", "now", "never"]
 )
-def test_an_update_takes_its_new_tags_back_where_one_of_the_two_declarations_removes_tags(
+def test_an_update_removes_its_new_tags_if_either_declaration_removes_tags(
     images: World, cloud: Cloud, before: str, after: str
 ) -> None:
     cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest", OnTagRemoved=before)}))
@@ -100,7 +100,7 @@ def test_an_immutable_tag_stays_as_well(images: World, cloud: Cloud) -> None:
     assert images.tags() == {"1.4.2": NEW.digest}
 
 
-def test_many_new_tags_are_one_line(images: World, cloud: Cloud) -> None:
+def test_many_new_tags_are_shown_in_one_line(images: World, cloud: Cloud) -> None:
     del cloud
     releases = {f"Release{number}": declare(NEW.digest, f"1.{number}") for number in range(8)}
     folder, _ = plan(images, releases)
@@ -108,13 +108,13 @@ def test_many_new_tags_are_one_line(images: World, cloud: Cloud) -> None:
     assert last_line(folder) == f"{SENTENCE}8 new tags stay: 1.0, 1.1, 1.2, 1.3, 1.4 and 3 more"
 
 
-def test_where_nothing_changes_nothing_is_said(images: World, cloud: Cloud) -> None:
+def test_says_nothing_if_nothing_changes(images: World, cloud: Cloud) -> None:
     cloud.deploy(folder := write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
 
     assert last_line(folder) == "1 image: 1 unchanged"
 
 
-def test_it_is_said_in_every_form(images: World, cloud: Cloud) -> None:
+def test_every_output_format_shows_the_undo(images: World, cloud: Cloud) -> None:
     del cloud
     images.push(OLD, "latest")
     folder, _ = plan(images, {"Release": declare(NEW.digest, "1.4.2", "latest")})
@@ -134,7 +134,7 @@ def test_without_credentials_new_tags_are_still_named(without_credentials: World
     assert run("plan", folder, "--registry", home).stdout.splitlines()[-1] == f"{SENTENCE}1 new tag stays: 1.4.2"
 
 
-def test_more_tags_than_a_record_holds_are_refused_with_the_function_s_own_words(images: World, cloud: Cloud) -> None:
+def test_refuses_more_tags_than_fit_into_a_record_like_the_function(images: World, cloud: Cloud) -> None:
     tags = [f"{number:0>100}" for number in range(50)]
     images.push(OLD, *tags)
     folder, (effect,) = plan(images, {"Release": declare(NEW.digest, *tags)})
@@ -149,9 +149,7 @@ def test_more_tags_than_a_record_holds_are_refused_with_the_function_s_own_words
 
 
 @pytest.mark.parametrize("text", [None, '{"version": 99}'], ids=["missing", "of another version"])
-def test_a_source_that_may_move_and_is_not_remembered_cannot_be_rolled_back(
-    images: World, cloud: Cloud, text: str | None
-) -> None:
+def test_a_mutable_source_without_a_record_cannot_be_rolled_back(images: World, cloud: Cloud, text: str | None) -> None:
     images.push(OLD, "build")
     cloud.deploy(write_app(images.folder, {"Release": moving("latest")}))
     (name,) = list(cloud.plane.parameters)
@@ -171,7 +169,7 @@ def test_a_source_that_may_move_and_is_not_remembered_cannot_be_rolled_back(
     assert deployment.reasons[0] in effect.undo.problems[0]
 
 
-def test_a_source_that_may_move_and_is_remembered_comes_back(images: World, cloud: Cloud) -> None:
+def test_a_mutable_source_with_a_record_is_rolled_back(images: World, cloud: Cloud) -> None:
     images.push(OLD, "build")
     cloud.deploy(write_app(images.folder, {"Release": moving("latest")}))
     images.push(NEW, "build")
@@ -182,7 +180,7 @@ def test_a_source_that_may_move_and_is_remembered_comes_back(images: World, clou
     assert images.tags()["latest"] == OLD.digest
 
 
-def test_what_we_may_not_read_is_not_claimed_to_be_missing(images: World, cloud: Cloud) -> None:
+def test_an_unreadable_record_is_not_reported_as_missing(images: World, cloud: Cloud) -> None:
     images.push(OLD, "build")
     cloud.deploy(write_app(images.folder, {"Release": moving("latest")}))
     images.push(NEW, "build")
@@ -193,7 +191,7 @@ def test_what_we_may_not_read_is_not_claimed_to_be_missing(images: World, cloud:
     assert effect.undo.problems == ()
 
 
-def test_an_image_that_is_gone_cannot_come_back(images: World, cloud: Cloud) -> None:
+def test_a_missing_image_cannot_be_restored(images: World, cloud: Cloud) -> None:
     cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
     images.sandbox.client("ecr-public").batch_delete_image(repositoryName=HOME, imageIds=[{"imageDigest": OLD.digest}])
     folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "latest")})
@@ -204,9 +202,7 @@ def test_an_image_that_is_gone_cannot_come_back(images: World, cloud: Cloud) -> 
     assert deployment.reasons[0] in effect.undo.problems[0]
 
 
-def test_a_tag_that_was_moved_by_hand_to_where_it_goes_comes_back_to_what_is_declared(
-    images: World, cloud: Cloud
-) -> None:
+def test_a_tag_moved_by_hand_to_its_new_image_goes_back_to_the_declared_one(images: World, cloud: Cloud) -> None:
     cloud.deploy(write_app(images.folder, {"Release": declare(OLD.digest, "latest")}))
     images.push(NEW, "latest")
     folder, (effect,) = plan(images, {"Release": declare(NEW.digest, "latest")})
@@ -218,7 +214,7 @@ def test_a_tag_that_was_moved_by_hand_to_where_it_goes_comes_back_to_what_is_dec
     assert images.tags() == {"latest": OLD.digest}
 
 
-def test_a_tag_that_a_person_moved_from_a_resource_that_is_to_go_is_where_it_was(images: World, cloud: Cloud) -> None:
+def test_a_tag_moved_by_hand_from_a_removed_resource_returns_to_where_it_was(images: World, cloud: Cloud) -> None:
     cloud.deploy(write_app(images.folder, {"Old": declare(OLD.digest, "latest", OnDelete="Delete")}))
     images.push(NEW, "latest")
     folder, effects = plan(images, {"New": declare(OLD.digest, "latest")})
@@ -228,7 +224,7 @@ def test_a_tag_that_a_person_moved_from_a_resource_that_is_to_go_is_where_it_was
     assert images.tags() == {"latest": NEW.digest}
 
 
-def test_what_a_moving_source_had_before_is_not_removed(images: World, cloud: Cloud) -> None:
+def test_the_previous_image_of_a_mutable_source_is_not_removed(images: World, cloud: Cloud) -> None:
     images.push(OLD, "build")
     cloud.deploy(write_app(images.folder, {"Moving": moving("latest")}))
     images.push(NEW, "latest")
@@ -242,7 +238,7 @@ def test_what_a_moving_source_had_before_is_not_removed(images: World, cloud: Cl
 
 
 @pytest.mark.parametrize(("order", "last"), [((1, 0), NEW), ((0, 1), OLD)], ids=["takes", "had"])
-def test_where_the_order_of_a_rollback_decides_each_place_is_named(
+def test_names_each_possible_image_if_the_order_of_the_rollback_decides(
     images: World, cloud: Cloud, order: Sequence[int], last: Image
 ) -> None:
     cloud.deploy(write_app(images.folder, {"Had": declare(OLD.digest, "latest"), "Takes": declare(NEW.digest, "edge")}))

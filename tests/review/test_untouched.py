@@ -1,4 +1,4 @@
-"""Unchanged declarations: a deployment does not touch them, even if the source or the registry has changed."""
+"""A deployment skips unchanged declarations, even if the source or the registry has changed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def copy(source: IImageSource, *tags: str) -> Body:
 
 @pytest.fixture
 def pinned(world: World, cloud: Cloud) -> Path:
-    """A copy that is deployed, by digest, under ``edge`` and ``latest``."""
+    """A copy by digest that is deployed under ``edge`` and ``latest``."""
     world.push(FIRST, "v1", repository=UPSTREAM)
     world.push(SECOND)
     source = ImageSource.registry(f"{world.uri(UPSTREAM)}@{FIRST.digest}")
@@ -43,7 +43,7 @@ def pinned(world: World, cloud: Cloud) -> Path:
 
 @pytest.fixture
 def mutable(world: World, cloud: Cloud) -> Path:
-    """A copy of ``v1`` that is deployed, while ``v1`` has moved since."""
+    """A deployed copy of ``v1``, which has moved since."""
     world.push(FIRST, "v1", repository=UPSTREAM)
     source = ImageSource.registry(f"{world.uri(UPSTREAM)}:v1")
     cloud.deploy(folder := world.synthesize(copy(source, "latest")))
@@ -55,8 +55,8 @@ def remove(world: World, repository: str, **image: str) -> None:
     world.sandbox.client("ecr-public").batch_delete_image(repositoryName=repository, imageIds=[image])
 
 
-def test_a_copy_by_digest_needs_its_source_no_more(world: World, pinned: Path) -> None:
-    """The repository holds the image, so it can be applied again."""
+def test_a_deployed_copy_by_digest_no_longer_needs_its_source(world: World, pinned: Path) -> None:
+    """The repository has the image, so it can be applied again."""
     remove(world, UPSTREAM, imageDigest=FIRST.digest)
 
     result = run("plan", pinned)
@@ -66,7 +66,7 @@ def test_a_copy_by_digest_needs_its_source_no_more(world: World, pinned: Path) -
     assert run("verify", pinned).exit_code == 0
 
 
-def test_a_copy_of_a_tag_that_is_gone_is_unchanged(world: World, mutable: Path) -> None:
+def test_a_copy_of_a_missing_source_tag_is_unchanged(world: World, mutable: Path) -> None:
     remove(world, UPSTREAM, imageTag="v1")
 
     result = run("plan", mutable)
@@ -78,8 +78,8 @@ def test_a_copy_of_a_tag_that_is_gone_is_unchanged(world: World, mutable: Path) 
     assert "can no longer be read" in run("plan", "--format", "markdown", mutable).stdout
 
 
-def test_what_has_drifted_is_shown_as_it_is_and_stays(world: World, pinned: Path) -> None:
-    """A move that will not happen is none."""
+def test_drift_is_shown_and_not_corrected(world: World, pinned: Path) -> None:
+    """A move that will not happen is not shown as a move."""
     world.push(FIRST, "kept")
     world.push(SECOND, "latest")
     remove(world, HOME, imageTag="edge")
@@ -100,14 +100,14 @@ def test_what_has_drifted_is_shown_as_it_is_and_stays(world: World, pinned: Path
     assert run("verify", pinned).exit_code == 1
 
 
-def test_an_image_that_is_gone_has_drifted(world: World, pinned: Path) -> None:
+def test_a_missing_image_is_drift(world: World, pinned: Path) -> None:
     remove(world, HOME, imageDigest=FIRST.digest)
 
     assert f"image {FIRST.digest} is missing" in run("plan", pinned).stdout
 
 
 def test_a_source_that_has_moved_does_not_count_as_drift(mutable: Path) -> None:
-    """Nothing was touched in the registry, and nothing will be."""
+    """Nothing has changed in the registry, and nothing will."""
     planned, verified = run("plan", mutable), run("verify", mutable)
 
     assert (planned.exit_code, verified.exit_code) == (0, 0), planned.stdout + verified.stdout
@@ -120,7 +120,7 @@ def test_a_source_that_has_moved_does_not_count_as_drift(mutable: Path) -> None:
     assert len(image["notes"]) == 1
 
 
-def test_a_tag_that_was_moved_is_drift_whatever_its_source_did(world: World, mutable: Path) -> None:
+def test_a_moved_tag_is_drift_regardless_of_its_source(world: World, mutable: Path) -> None:
     world.push(SECOND, "latest")
 
     verified = run("verify", mutable)
@@ -136,8 +136,8 @@ def test_a_deleted_source_does_not_count_as_drift(world: World, mutable: Path) -
     assert "its source can no longer be read" in run("verify", mutable).stdout
 
 
-def test_where_the_memory_may_not_be_read_that_is_said(cloud: Cloud, mutable: Path) -> None:
-    """Then only the current source can be compared."""
+def test_says_if_the_record_cannot_be_read(cloud: Cloud, mutable: Path) -> None:
+    """In that case only the current source can be compared."""
     cloud.denied = {"GetParameter", "GetParametersByPath"}
 
     verified = run("verify", mutable)

@@ -1,4 +1,4 @@
-"""A real browser, the page of an attacker, and what the sandbox would be without its gate."""
+"""A real browser, an attacker's page, and the sandbox without its gate."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async function read(path, more) {
 
 
 def packed(source: str) -> str:
-    """Return the code of a function, as CreateFunction takes it."""
+    """Return the code of a function, as CreateFunction expects it."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("index.py", source)
@@ -107,7 +107,7 @@ def packed(source: str) -> str:
 
 
 def attack(target: str, marker: Path) -> str:
-    """Return a page that wants to write *marker*."""
+    """Return a page that tries to write *marker*."""
     source = f"def handler(event, context):\n    open({str(marker)!r}, 'w').write('ran')\n"
     code = {
         "FunctionName": "evil",
@@ -126,7 +126,7 @@ def attack(target: str, marker: Path) -> str:
 
 @dataclass
 class Site:
-    """The attacker's own server: it has one page, and hears what became of it."""
+    """The attacker's server: it serves one page and receives its report."""
 
     page: str
     reports: Queue[dict[str, str]] = field(default_factory=Queue)
@@ -142,10 +142,10 @@ class Site:
 @dataclass(frozen=True)
 class Ungated:
     """
-    The sandbox as it would be without its gate.
+    The sandbox without its gate.
 
-    It passes requests on without what says that a browser sent them, and lets
-    every site read the answers, as ministack does by itself.
+    It forwards requests without the headers that identify a browser, and lets
+    every site read the responses, as ministack does by default.
     """
 
     sandbox: str
@@ -163,7 +163,7 @@ class Ungated:
 
 
 def kept(handler: BaseHTTPRequestHandler) -> dict[str, str]:
-    """Return the one header that a service needs."""
+    """Return the only header that the service needs."""
     return {name: value for name, value in handler.headers.items() if name.lower() == "content-type"}
 
 
@@ -196,22 +196,22 @@ def serve(site: Site | Ungated) -> Iterator[int]:
 @dataclass(frozen=True)
 class Browser:
     """
-    Chromium, each time with a profile that was never used.
+    Chromium, each time with a new profile.
 
     Attributes:
-        folder: Where it puts its files, a socket among them: its path must be short.
+        folder: The folder for its files. Its path must be short, because they include a socket.
     """
 
     folder: Path
 
     def shown(self, url: str) -> str:
-        """Return the page of an address that the user typed in, after its scripts ran."""
+        """Return the page of a URL that the user typed in, after its scripts ran."""
         arguments = [*self._command("dump"), "--virtual-time-budget=5000", "--dump-dom", url]
         done = subprocess.run(arguments, env=self._environment, capture_output=True, text=True, check=True, timeout=120)
         return done.stdout
 
     def visit(self, site: Site, url: str) -> dict[str, str]:
-        """Open an address, and return what its page reports to its site."""
+        """Open a URL, and return what its page reports to its site."""
         log = self.folder / "log"
         with log.open("wb") as said, self._running(url, said):
             try:
@@ -227,7 +227,7 @@ class Browser:
         try:
             yield
         finally:
-            # It is many processes, and the first of them does not take the others along.
+            # The browser has many processes, and ending the first does not end the others.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -1,4 +1,4 @@
-"""What the tests of the sandbox share."""
+"""Fixtures and helpers for the tests of the sandbox."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Api:
         return self.refusal("put_image", **{**_put_arguments(image, tag), **arguments})
 
     def digests(self) -> dict[str, str]:
-        """Return what each tag points to."""
+        """Return the digest that each tag points to."""
         pages = self.client.get_paginator("describe_image_tags").paginate(repositoryName=REPOSITORY)
         details = [detail for page in pages for detail in page["imageTagDetails"]]
         return {detail["imageTag"]: detail["imageDetail"]["imageDigest"] for detail in details}
@@ -100,7 +100,7 @@ def other(api: Api) -> Image:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[SandboxProcess]:
-    """A sandbox with all of AWS, in a process of its own."""
+    """A sandbox with all of AWS, in a separate process."""
     with SandboxProcess() as process:
         yield process
 
@@ -112,7 +112,7 @@ def changed(image: Image, **fields: Any) -> bytes:
 
 
 def wait_for_stack(client: Any, name: str) -> dict[str, Any]:
-    """Return a stack when nothing is in progress any more."""
+    """Return a stack as soon as nothing is in progress."""
     for _ in range(200):
         stack: dict[str, Any] = client.describe_stacks(StackName=name)["Stacks"][0]
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):

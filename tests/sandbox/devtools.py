@@ -67,7 +67,7 @@ class Tab:
         return result
 
     def open(self, url: str) -> None:
-        """Open an address as a person does who types it."""
+        """Open a URL as if a person had typed it."""
         self._after_load(lambda: self.call("Page.navigate", url=url))
 
     def click(self, selector: str) -> None:

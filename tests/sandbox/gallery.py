@@ -1,4 +1,4 @@
-"""What the tests of the gallery share: a page as a client gets it, and artifacts that are not images."""
+"""Helpers for the tests of the gallery: a page as a client gets it, and artifacts that are not images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        """What a reader sees, with single spaces."""
+        """The visible text, with single spaces."""
         visible = re.sub(r"<(style|script|title)\b.*?</\1>", " ", self.source, flags=re.DOTALL)
         return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", visible)).split())
 

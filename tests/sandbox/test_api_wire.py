@@ -41,7 +41,7 @@ def test_answers_every_operation_of_botocores_model() -> None:
     assert sorted(OPERATIONS) == sorted(API_OPERATIONS) == sorted(model["operations"])
 
 
-def test_answers_what_is_signed_for_it(sandbox: Sandbox) -> None:
+def test_serves_requests_that_are_signed_for_ecr_public(sandbox: Sandbox) -> None:
     status, answer = post(sandbox)
 
     assert (status, answer["registries"][0]["registryId"]) == (200, "123456789012")
@@ -63,13 +63,13 @@ def test_refuses_a_signature_for_private_ecr(sandbox: Sandbox) -> None:
     assert (status, answer["__type"]) == (400, "InvalidSignatureException")
 
 
-def test_refuses_a_request_without_signature(sandbox: Sandbox) -> None:
+def test_refuses_an_unsigned_request(sandbox: Sandbox) -> None:
     assert post(sandbox, service="")[1]["__type"] == "MissingAuthenticationTokenException"
 
 
 @pytest.mark.parametrize("region", ["us-west-2", "eu-west-1"])
 @pytest.mark.parametrize("operation", ["get_authorization_token", "describe_registries"])
-def test_refuses_every_region_but_one(sandbox: Sandbox, operation: str, region: str) -> None:
+def test_refuses_all_other_regions(sandbox: Sandbox, operation: str, region: str) -> None:
     refusal = make_api(sandbox, region_name=region).refusal(operation)
 
     name = "".join(word.title() for word in operation.split("_"))
@@ -92,7 +92,7 @@ def test_refuses_every_region_but_one(sandbox: Sandbox, operation: str, region: 
         ("BatchDeleteImage", b'{"repositoryName": "acme/agent", "imageIds": ["latest"]}'),
     ],
 )
-def test_refuses_what_does_not_have_the_shape_of_a_request(sandbox: Sandbox, operation: str, body: bytes) -> None:
+def test_refuses_malformed_requests(sandbox: Sandbox, operation: str, body: bytes) -> None:
     status, answer = post(sandbox, operation, body)
 
     assert (status, answer["__type"]) == (400, "SerializationException")
@@ -108,19 +108,19 @@ def test_refuses_what_does_not_have_the_shape_of_a_request(sandbox: Sandbox, ope
         ("DescribeRegistries", {"maxResults": 0}, "maxResults"),
     ],
 )
-def test_checks_what_botocore_would_check_too(sandbox: Sandbox, operation: str, body: object, member: str) -> None:
+def test_validates_parameters_as_botocore_does(sandbox: Sandbox, operation: str, body: object, member: str) -> None:
     status, answer = post(sandbox, operation, json.dumps(body).encode())
 
     assert (status, answer["__type"]) == (400, "InvalidParameterException")
     assert answer["message"].startswith(f"Invalid parameter at '{member}' failed to satisfy constraint: ")
 
 
-def test_errors_and_answers_carry_a_request_id(api: Api) -> None:
+def test_errors_and_responses_have_a_request_id(api: Api) -> None:
     assert api.describe_registries()["ResponseMetadata"]["RequestId"]
     assert api.refusal("describe_images", repositoryName="no/such").members["ResponseMetadata"]["RequestId"]
 
 
-def test_says_that_nothing_answers_other_services(sandbox: Sandbox) -> None:
+def test_says_that_other_services_are_not_served(sandbox: Sandbox) -> None:
     answer = urllib3.request("GET", f"{sandbox.url}/a-bucket/a-key")
 
     assert answer.status == 501

@@ -1,4 +1,4 @@
-"""``--auth``: IAM policies decide about ECR Public as they do about the rest of AWS."""
+"""``--auth``: IAM policies apply to ECR Public as to the rest of AWS."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def document(*statements: Mapping[str, object]) -> str:
 
 
 def as_role(aws: SandboxProcess, *statements: Mapping[str, object]) -> Api:
-    """Return the API as a new role uses it that has these statements."""
+    """Return the API with the credentials of a new role that has these statements."""
     return make_api(aws, **keys_of_role(aws, *statements))
 
 
@@ -108,7 +108,7 @@ def test_an_operation_needs_its_action_on_its_resource(
     assert getattr(as_role(aws, *granted), operation)(**arguments)
 
 
-def test_the_registry_s_alias_stands_for_its_account(aws: SandboxProcess) -> None:
+def test_the_alias_of_a_registry_stands_for_its_account(aws: SandboxProcess) -> None:
     (registry,) = aws.client("ecr-public").describe_registries()["registries"]
     named = {"registryId": registry["aliases"][0]["name"], "repositoryName": REPOSITORY}
 
@@ -117,7 +117,7 @@ def test_the_registry_s_alias_stands_for_its_account(aws: SandboxProcess) -> Non
     assert text.startswith(f"ecr-public:InitiateLayerUpload on resource: {ARN} because")
 
 
-def test_a_password_needs_the_bearer_token_of_sts_too(aws: SandboxProcess) -> None:
+def test_a_password_also_needs_the_bearer_token_of_sts(aws: SandboxProcess) -> None:
     condition = {"StringEquals": {"sts:AWSServiceName": "ecr-public.amazonaws.com"}}
     login = allow("ecr-public:GetAuthorizationToken", on="*")
     bearer = allow("sts:GetServiceBearerToken", on="*", Condition=condition)
@@ -128,7 +128,7 @@ def test_a_password_needs_the_bearer_token_of_sts_too(aws: SandboxProcess) -> No
     assert as_role(aws, login, bearer).get_authorization_token()["authorizationData"]["authorizationToken"]
 
 
-def test_a_statement_that_denies_wins(aws: SandboxProcess) -> None:
+def test_a_deny_statement_wins(aws: SandboxProcess) -> None:
     everything = allow("ecr-public:*", on="*")
     api = as_role(aws, everything, {**allow("ecr-public:Delete*", on=ARN), "Effect": "Deny"})
 
@@ -138,7 +138,7 @@ def test_a_statement_that_denies_wins(aws: SandboxProcess) -> None:
     assert api.describe_images(repositoryName=REPOSITORY)["imageDetails"] == []
 
 
-def test_a_managed_policy_and_a_boundary_count(aws: SandboxProcess) -> None:
+def test_managed_policies_and_permissions_boundaries_apply(aws: SandboxProcess) -> None:
     iam, name = aws.client("iam"), f"role-{uuid.uuid4().hex[:8]}"
     policies = {
         action: iam.create_policy(
@@ -161,7 +161,7 @@ def test_a_managed_policy_and_a_boundary_count(aws: SandboxProcess) -> None:
     assert denial(api, "describe_image_tags", repositoryName=REPOSITORY)
 
 
-def test_a_user_is_known_by_its_key(aws: SandboxProcess) -> None:
+def test_a_user_is_identified_by_its_access_key(aws: SandboxProcess) -> None:
     iam, name = aws.client("iam"), f"user-{uuid.uuid4().hex[:8]}"
     iam.create_user(UserName=name)
     key = iam.create_access_key(UserName=name)["AccessKey"]
@@ -186,13 +186,13 @@ def test_a_user_is_known_by_its_key(aws: SandboxProcess) -> None:
     ],
     ids=["unknown key", "wrong secret", "no token", "wrong token"],
 )
-def test_who_cannot_prove_who_they_are_is_refused(aws: SandboxProcess, keys: dict[str, str], code: str) -> None:
+def test_refuses_callers_with_invalid_credentials(aws: SandboxProcess, keys: dict[str, str], code: str) -> None:
     refused = make_api(aws, **{**keys_of_role(aws), **keys}).refusal("describe_registries")
 
     assert (refused.code, refused.status) == (code, 400)
 
 
-def test_the_sandbox_s_own_credentials_may_do_everything(aws: SandboxProcess) -> None:
+def test_the_credentials_of_the_sandbox_may_do_everything(aws: SandboxProcess) -> None:
     api = make_api(aws)
 
     assert api.describe_registries()["registries"][0]["registryId"] == aws.account
@@ -219,9 +219,7 @@ def get(aws: SandboxProcess, path: str, **headers: str) -> urllib3.BaseHTTPRespo
 
 
 @pytest.mark.parametrize("login", [None, "AWS:ministack-auth-token", "AWS:nonsense"])
-def test_private_ecr_shows_nothing_to_who_has_not_logged_in(
-    aws: SandboxProcess, private: str, login: str | None
-) -> None:
+def test_private_ecr_shows_nothing_without_a_login(aws: SandboxProcess, private: str, login: str | None) -> None:
     assert private
     answer = get(aws, "manifests/1", **(urllib3.make_headers(basic_auth=login) if login else {}))
 
@@ -232,7 +230,7 @@ def test_private_ecr_shows_nothing_to_who_has_not_logged_in(
 @pytest.mark.parametrize(
     ("action", "path"), [("BatchGetImage", "manifests/1"), ("GetDownloadUrlForLayer", "blobs/{blob}")]
 )
-def test_private_ecr_s_registry_needs_what_its_api_needs(
+def test_the_registry_of_private_ecr_needs_the_permissions_of_its_api(
     aws: SandboxProcess, private: str, action: str, path: str
 ) -> None:
     path = path.format(blob=next(iter(build_image({"a": b"1"}).blobs)))
@@ -249,7 +247,7 @@ def test_private_ecr_s_registry_needs_what_its_api_needs(
     assert answer(may_read).status == 200
 
 
-def test_a_token_that_private_ecr_s_login_was_exchanged_for_says_whose_it_is(aws: SandboxProcess, private: str) -> None:
+def test_a_token_from_a_login_of_private_ecr_keeps_the_caller(aws: SandboxProcess, private: str) -> None:
     login = private_login(aws, **keys_of_role(aws, allow("ecr:GetAuthorizationToken", on="*")))
     headers = urllib3.make_headers(basic_auth=login)
     token = urllib3.request("GET", f"{aws.url}/token/", headers=headers, retries=False).json()["token"]
@@ -260,7 +258,7 @@ def test_a_token_that_private_ecr_s_login_was_exchanged_for_says_whose_it_is(aws
     assert f"ecr:BatchGetImage on resource: {private}" in answer.json()["errors"][0]["message"]
 
 
-def test_parameters_are_listed_on_their_path(aws: SandboxProcess) -> None:
+def test_listing_parameters_needs_permission_on_their_path(aws: SandboxProcess) -> None:
     path = f"arn:aws:ssm:us-east-1:{aws.account}:parameter/acme"
     client = aws.client("ssm", **keys_of_role(aws, allow("ssm:GetParametersByPath", on=path)))
 
@@ -269,7 +267,7 @@ def test_parameters_are_listed_on_their_path(aws: SandboxProcess) -> None:
         client.get_parameters_by_path(Path="/others")
 
 
-def test_without_the_switch_a_role_may_do_everything() -> None:
+def test_without_the_option_a_role_may_do_everything() -> None:
     with SandboxProcess() as process:
         process.client("ecr-public").create_repository(repositoryName=REPOSITORY)
 

@@ -1,4 +1,4 @@
-"""All of AWS on one port: CloudFormation's public repositories, private ECR, accounts, Lambda."""
+"""All of AWS on one port: public repositories in CloudFormation, private ECR, accounts, Lambda."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STACK = "stack"
 
 @pytest.fixture
 def process(aws: SandboxProcess) -> Iterator[SandboxProcess]:
-    """All of AWS, ECR Public empty."""
+    """All of AWS, with ECR Public empty."""
     aws.reset()
     yield aws
     aws.reset()
@@ -98,7 +98,7 @@ def test_a_stack_creates_a_repository(process: SandboxProcess, public: Api) -> N
     assert public.list_tags_for_resource(resourceArn=arn)["tags"] == [{"Key": "team", "Value": "agent"}]
 
 
-def test_a_repository_without_a_name_gets_one(process: SandboxProcess, public: Api) -> None:
+def test_a_repository_without_a_name_gets_a_generated_one(process: SandboxProcess, public: Api) -> None:
     _, outputs = deploy(process, template(None))
 
     assert outputs["Ref"].startswith("stack-repository-")
@@ -117,7 +117,7 @@ def test_a_stack_updates_a_repository_in_place(process: SandboxProcess, public: 
     assert public.list_tags_for_resource(resourceArn=outputs["Arn"])["tags"] == [{"Key": "new", "Value": "2"}]
 
 
-def test_another_name_replaces_a_repository(process: SandboxProcess, public: Api) -> None:
+def test_changing_the_name_replaces_a_repository(process: SandboxProcess, public: Api) -> None:
     deploy(process, template("acme/old"))
 
     status, outputs = deploy(process, template("acme/new"), update=True)
@@ -125,7 +125,7 @@ def test_another_name_replaces_a_repository(process: SandboxProcess, public: Api
     assert (status, outputs["Ref"], names(public)) == ("UPDATE_COMPLETE", "acme/new", ["acme/new"])
 
 
-def test_a_change_set_tells_that_another_name_replaces_it(process: SandboxProcess) -> None:
+def test_a_change_set_shows_that_changing_the_name_replaces_the_repository(process: SandboxProcess) -> None:
     deploy(process, template("acme/old"))
     client = process.client("cloudformation")
     client.create_change_set(StackName=STACK, ChangeSetName="rename", TemplateBody=template("acme/new"))
@@ -159,7 +159,7 @@ def test_a_stack_does_not_delete_a_repository_with_images(process: SandboxProces
     assert "cannot be deleted because it still contains images" in reasons(process)
 
 
-def test_a_stack_fails_when_the_repository_exists(process: SandboxProcess, public: Api) -> None:
+def test_a_stack_fails_if_the_repository_exists(process: SandboxProcess, public: Api) -> None:
     public.create_repository(repositoryName="acme/agent")
 
     status, _ = deploy(process, template())
@@ -178,11 +178,11 @@ def test_private_ecr_is_another_registry(process: SandboxProcess, public: Api) -
     private.delete_repository(repositoryName="private/app", force=True)
 
 
-def test_private_ecr_says_that_it_is_at_this_port(process: SandboxProcess) -> None:
+def test_private_ecr_reports_this_port(process: SandboxProcess) -> None:
     assert process.client("ecr").get_authorization_token()["authorizationData"][0]["proxyEndpoint"] == process.url
 
 
-def test_an_archived_image_of_private_ecr_is_described_and_cannot_be_pulled(process: SandboxProcess) -> None:
+def test_an_archived_image_of_private_ecr_can_be_described_but_not_pulled(process: SandboxProcess) -> None:
     private, name = process.client("ecr"), "private/archive"
     private.create_repository(repositoryName=name)
     data = private.get_authorization_token()["authorizationData"][0]
@@ -192,7 +192,7 @@ def test_an_archived_image_of_private_ecr_is_described_and_cannot_be_pulled(proc
     push(uri, image, ["1"], login=login)
 
     def move(storage_class: str) -> tuple[str, str]:
-        """Return what the answer says, and what the description says afterwards."""
+        """Return the status in the response, and in the description afterwards."""
         answer = private.update_image_storage_class(
             repositoryName=name, imageId={"imageTag": "1"}, targetStorageClass=storage_class
         )
@@ -211,7 +211,7 @@ def test_an_archived_image_of_private_ecr_is_described_and_cannot_be_pulled(proc
 
 
 @pytest.mark.parametrize("service", ["ecr-public", "ecr"])
-def test_one_login_opens_both_registries(process: SandboxProcess, public: Api, service: str) -> None:
+def test_one_login_works_for_both_registries(process: SandboxProcess, public: Api, service: str) -> None:
     public.create_repository(repositoryName="acme/agent")
     private = process.client("ecr")
     private.create_repository(repositoryName="private/app")
@@ -232,14 +232,14 @@ def test_one_login_opens_both_registries(process: SandboxProcess, public: Api, s
     private.delete_repository(repositoryName="private/app", force=True)
 
 
-def test_basic_authentication_is_private_ecrs(process: SandboxProcess) -> None:
+def test_basic_authentication_goes_to_private_ecr(process: SandboxProcess) -> None:
     headers = urllib3.make_headers(basic_auth="AWS:x")
 
     assert urllib3.request("GET", f"{process.url}/v2/", headers=headers).status == 200
     assert urllib3.request("GET", f"{process.url}/v2/").status == 401
 
 
-def test_unknown_repositories_are_answered_by_who_was_asked(process: SandboxProcess) -> None:
+def test_the_authentication_decides_which_registry_reports_an_unknown_repository(process: SandboxProcess) -> None:
     url = f"{process.url}/v2/nobody/knows/tags/list"
     token = urllib3.request("GET", f"{process.url}/token/").json()["token"]
 
@@ -262,8 +262,8 @@ def test_other_services_keep_their_paths(process: SandboxProcess) -> None:
 
 
 @pytest.mark.parametrize("name", ["named.localhost", "named.s3.localhost", "named.s3.us-east-1.localhost"])
-def test_a_bucket_may_be_named_by_the_host(process: SandboxProcess, name: str) -> None:
-    """The same for clients with ``http://localhost`` or ``http://s3.localhost``, where such names are resolved."""
+def test_the_host_can_name_a_bucket(process: SandboxProcess, name: str) -> None:
+    """This also works with ``http://localhost`` or ``http://s3.localhost``, if such names are resolved."""
     bucket = process.client("s3")
     bucket.create_bucket(Bucket="named")
     bucket.put_object(Bucket="named", Key="key", Body=b"content")
@@ -275,7 +275,7 @@ def test_a_bucket_may_be_named_by_the_host(process: SandboxProcess, name: str) -
     assert [header for header in answer.headers if header.lower().startswith("access-control-")] == []
 
 
-def test_a_function_sees_the_sandbox_and_nothing_else_of_the_machine(
+def test_a_function_sees_only_the_sandbox_and_nothing_else_of_the_machine(
     process: SandboxProcess, public: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
@@ -305,7 +305,7 @@ def test_a_function_sees_the_sandbox_and_nothing_else_of_the_machine(
     assert {"AWS_PROFILE", "PYTHONPATH", "VIRTUAL_ENV"} & set(variables) == set()
 
 
-def test_faults_settings_and_requests_reach_into_the_process(process: SandboxProcess, public: Api) -> None:
+def test_faults_settings_and_requests_work_across_processes(process: SandboxProcess, public: Api) -> None:
     process.faults.add(Fault(operation="DescribeRegistries", code="ServerException"))
     process.settings = Settings(alias="acme")
     process.requests.clear()
@@ -323,7 +323,7 @@ def test_faults_settings_and_requests_reach_into_the_process(process: SandboxPro
 
 @pytest.fixture
 def importer(process: SandboxProcess) -> Iterator[str]:
-    """The template of a stack that imports the export ``digest``; the stack is deleted first."""
+    """Return the template of a stack that imports the export ``digest``; delete the stack first."""
     yield json.dumps({"Resources": {"Reader": _parameter({"Fn::ImportValue": "digest"})}})
     client = process.client("cloudformation")
     client.delete_stack(StackName="importer")
@@ -348,9 +348,7 @@ def exporting(value: str, export: str = "digest") -> str:
     ],
     ids=["changed", "renamed"],
 )
-def test_an_export_that_is_imported_cannot_change(
-    process: SandboxProcess, importer: str, update: str, text: str
-) -> None:
+def test_an_imported_export_cannot_change(process: SandboxProcess, importer: str, update: str, text: str) -> None:
     deploy(process, exporting("first"))
     process.client("cloudformation").create_stack(StackName="importer", TemplateBody=importer)
     wait_for_stack(process.client("cloudformation"), "importer")
@@ -364,7 +362,7 @@ def test_an_export_that_is_imported_cannot_change(
 
 
 @pytest.mark.parametrize("update", [exporting("second"), exporting("first", "other")], ids=["changed", "renamed"])
-def test_an_export_that_is_not_imported_may_change(process: SandboxProcess, update: str) -> None:
+def test_an_unused_export_can_change(process: SandboxProcess, update: str) -> None:
     deploy(process, exporting("first"))
 
     status, _ = deploy(process, update, update=True)

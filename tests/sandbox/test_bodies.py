@@ -1,4 +1,4 @@
-"""How much a request may carry, and what a client sees that sends more."""
+"""Limits of request bodies, and the responses to clients that exceed them."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def head(served: Served, method: str, path: str, *lines: str) -> bytes:
 
 
 def declared(served: Served, method: str, path: str, line: str, size: int) -> Answer:
-    """Say how long the body is, and wait for an answer to that."""
+    """Send headers with the length of the body, and wait for a response."""
     with raw(served.port, head(served, method, path, line, f"Content-Length: {size}")) as connection:
         return read(connection)
 
 
 def chunked(served: Served, method: str, path: str, line: str, size: int) -> Answer:
-    """Send spaces in chunks of 64 KiB, and say nothing about how many there will be."""
+    """Send spaces in chunks of 64 KiB, without announcing a length."""
     with raw(served.port, head(served, method, path, line, "Transfer-Encoding: chunked")) as connection:
         for _ in range(size // 0x10000):
             connection.sendall(PIECE)
@@ -71,7 +71,7 @@ def chunked(served: Served, method: str, path: str, line: str, size: int) -> Ans
 
 
 @pytest.mark.parametrize(("method", "path", "line", "limit"), LIMITS, ids=IDS)
-def test_refuses_a_body_that_says_it_is_too_large(
+def test_refuses_a_body_that_declares_too_large_a_size(
     served: Served, method: str, path: str, line: str, limit: int
 ) -> None:
     answer = declared(served, method, path, line, limit + 1)
@@ -84,7 +84,7 @@ def test_refuses_a_body_that_says_it_is_too_large(
 
 
 @pytest.mark.parametrize("size", [bodies.CONTROL_BYTES, bodies.CONTROL_BYTES - 1])
-def test_takes_a_body_up_to_the_limit(served: Served, size: int) -> None:
+def test_accepts_a_body_up_to_the_limit(served: Served, size: int) -> None:
     settings = json.dumps({"alias": "acme"}).encode()
     sent = head(served, "PUT", SETTINGS, f"Content-Length: {size}") + settings.ljust(size)
 
@@ -95,7 +95,7 @@ def test_takes_a_body_up_to_the_limit(served: Served, size: int) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "line", "limit"), LIMITS[:2], ids=IDS[:2])
-def test_counts_a_body_that_does_not_say_its_length(
+def test_counts_the_bytes_of_a_body_without_a_length(
     served: Served, method: str, path: str, line: str, limit: int
 ) -> None:
     """Spaces are not valid JSON, so below the limit the application refuses them."""
@@ -103,13 +103,13 @@ def test_counts_a_body_that_does_not_say_its_length(
     assert chunked(served, method, path, line, limit).status == 400
 
 
-def test_passes_on_what_others_may_take(served: Served) -> None:
+def test_forwards_a_body_that_another_service_may_accept(served: Served) -> None:
     answer = chunked(served, "PUT", "/bucket/key", "", 3 * MIB)
 
     assert (answer.status, served.others.received) == (200, 3 * MIB)
 
 
-def test_stops_others_from_reading_on(served: Served) -> None:
+def test_stops_other_services_from_reading_beyond_the_limit(served: Served) -> None:
     answer = chunked(served, "POST", "/functions", "", bodies.CALL_BYTES + 1)
 
     assert answer.status == 413
@@ -134,7 +134,7 @@ def test_a_refused_upload_leaves_no_trace(served: Served, monkeypatch: pytest.Mo
     assert (upload.size, upload.path.read_bytes()) == (5, b"layer")
 
 
-def test_a_client_that_never_ends_is_cut_off(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disconnects_a_client_that_never_stops_sending(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "LINGER_SECONDS", 0.1)
     unfinished = head(served, "PUT", SETTINGS, "Content-Length: 99999999999") + b" " * 100
 

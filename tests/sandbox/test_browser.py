@@ -1,4 +1,4 @@
-"""A real browser, and a page that wants to run code on this machine."""
+"""A real browser, and a page that tries to run code on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class State:
-    """All that the page tries to change."""
+    """Everything that the page tries to change."""
 
     functions: list[str]
     users: list[str]
@@ -52,7 +52,7 @@ def process(running: SandboxProcess) -> SandboxProcess:
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    # Not pytest's folder: a path of a socket has 107 bytes at most. Some process of the browser's may still write.
+    # Not pytest's folder: a socket path has at most 107 bytes, and some process of the browser may still write.
     with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as folder:
         yield Browser(Path(folder))
 
@@ -87,15 +87,15 @@ def test_a_page_can_do_nothing_and_read_nothing(
 
     assert state(process, marker) == UNTOUCHED
     assert process.requests.all() == []
-    # An answer that a page may not read is `[object Response]` to it, and has no content.
+    # A page sees a response that it may not read as an empty `[object Response]`.
     assert {name: reports[name] for name in ("create", "invoke")} == dict.fromkeys(
         ("create", "invoke"), "[object Response]"
     )
     assert [reports[name] for name in ("preflight", "read settings", "read users")] == ["failed"] * 3
 
 
-def test_without_the_gate_the_same_page_does_it_all(browser: Browser, process: SandboxProcess, marker: Path) -> None:
-    """If this fails, the attack no longer proves anything."""
+def test_without_the_gate_the_same_attack_succeeds(browser: Browser, process: SandboxProcess, marker: Path) -> None:
+    """If this fails, the test of the attack no longer proves anything."""
     with serve(Ungated(process.url)) as port:
         reports = visit(browser, f"http://127.0.0.1:{port}", marker, ATTACKER)
 
@@ -107,8 +107,8 @@ def test_without_the_gate_the_same_page_does_it_all(browser: Browser, process: S
     assert "<UserName>form</UserName>" in reports["read users"]
 
 
-def test_a_name_that_was_given_this_address_is_refused(browser: Browser, process: SandboxProcess) -> None:
-    """DNS rebinding: to the browser, the page and the sandbox have one origin."""
+def test_refuses_a_foreign_name_that_resolves_to_this_machine(browser: Browser, process: SandboxProcess) -> None:
+    """DNS rebinding: for the browser, the page and the sandbox have the same origin."""
     port = process.url.rpartition(":")[2]
 
     shown = html.unescape(browser.shown(f"http://{REBOUND}:{port}/_sandbox/settings"))
@@ -117,25 +117,25 @@ def test_a_name_that_was_given_this_address_is_refused(browser: Browser, process
     assert "alias" not in shown
 
 
-def test_without_the_gate_such_a_name_reads_everything(browser: Browser, process: SandboxProcess) -> None:
+def test_without_the_gate_a_rebound_name_can_read_everything(browser: Browser, process: SandboxProcess) -> None:
     with serve(Ungated(process.url)) as port:
         shown = browser.shown(f"http://{REBOUND}:{port}/_sandbox/settings")
 
     assert '"alias":' in html.unescape(shown)
 
 
-def test_an_address_that_was_typed_in_is_answered(browser: Browser, process: SandboxProcess) -> None:
+def test_serves_a_url_that_was_typed_in(browser: Browser, process: SandboxProcess) -> None:
     assert '"status":"ok"' in html.unescape(browser.shown(f"{process.url}/_sandbox/health"))
 
 
-def test_a_link_that_calls_an_api_is_refused(browser: Browser, process: SandboxProcess, marker: Path) -> None:
+def test_refuses_a_link_that_calls_an_api(browser: Browser, process: SandboxProcess, marker: Path) -> None:
     shown = html.unescape(browser.shown(f"{process.url}/?Action=CreateUser&UserName=link"))
 
     assert "its parameter Action calls an API" in shown
     assert state(process, marker) == UNTOUCHED
 
 
-def test_the_sandbox_s_own_page_may_use_it(browser: Browser, process: SandboxProcess) -> None:
+def test_the_page_of_the_sandbox_may_use_it(browser: Browser, process: SandboxProcess) -> None:
     script = (
         "fetch('/_sandbox/settings', {method: 'PUT', body: '{\"alias\": \"own\"}'}).then(_ => document.title = 'done')"
     )

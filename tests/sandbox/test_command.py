@@ -1,4 +1,4 @@
-"""``cdk-ecrpublic sandbox``, and what it leaves behind: nothing."""
+"""``cdk-ecrpublic sandbox``, which leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that temporary files go to."""
+    """An empty folder for temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -52,7 +52,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start the command; what still runs when the test is over, however it ends, is killed."""
+    """Start the command, and kill what still runs at the end of the test."""
     with ExitStack() as processes:
 
         def start(*arguments: str) -> subprocess.Popen[str]:
@@ -74,20 +74,20 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_policies_without_what_evaluates_them_are_refused() -> None:
+def test_refuses_the_auth_option_without_a_policy_evaluator() -> None:
     result = run("sandbox", "--auth", "--without-ministack", "--port", "0", "--", "true")
 
     assert result.returncode == 2
     assert "--auth needs ministack" in result.stderr
 
 
-def test_returns_the_commands_exit_status() -> None:
+def test_returns_the_exit_status_of_the_command() -> None:
     result = run("sandbox", "--port", "0", "--", "sh", "-c", "exit 7")
 
     assert (result.returncode, result.stdout, result.stderr) == (7, "", "")
 
 
-def test_returns_what_a_shell_returns_for_a_command_that_a_signal_ended() -> None:
+def test_returns_the_status_of_a_shell_for_a_command_ended_by_a_signal() -> None:
     assert run("sandbox", "--port", "0", "--", "sh", "-c", "kill -9 $$").returncode == 137
 
 
@@ -98,7 +98,7 @@ def test_says_that_a_command_does_not_exist() -> None:
     assert "cannot run no-such-command x" in result.stderr
 
 
-def test_a_command_finds_the_sandbox_as_its_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_uses_the_sandbox_as_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     source = (
         "import boto3, os; print(boto3.client('sts').get_caller_identity()['Account'], os.environ.get('AWS_PROFILE'))"
@@ -109,8 +109,8 @@ def test_a_command_finds_the_sandbox_as_its_aws(monkeypatch: pytest.MonkeyPatch)
     assert (result.stdout, result.stderr) == ("210987654321 None\n", "")
 
 
-def test_a_person_sees_that_a_shell_is_in_the_sandbox() -> None:
-    """Only in a terminal: what a program prints stays as it is."""
+def test_a_terminal_shows_that_a_shell_uses_the_sandbox() -> None:
+    """Only in a terminal; the output of programs does not change."""
     ours, theirs = pty.openpty()
     arguments = command("sandbox", "--port", "0", "--without-ministack", "--", "sh", "-c", "echo $AWS_ENDPOINT_URL")
 
@@ -165,7 +165,7 @@ def test_leaves_nothing_behind(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_ends_functions_with_itself(temporary: Path) -> None:
+def test_ends_running_functions_when_it_stops(temporary: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("index.py", "import os\ndef handler(event, context):\n    return os.getpid()\n")
@@ -283,7 +283,7 @@ def test_refuses_what_is_not_an_alias(alias: str) -> None:
     assert repr(alias) in result.stderr
 
 
-def test_writes_its_log_to_the_given_file(tmp_path: Path) -> None:
+def test_writes_the_log_to_the_given_file(tmp_path: Path) -> None:
     log = tmp_path / "sandbox.log"
 
     run("sandbox", "--port", "0", "--log-file", str(log), "--", "true")
@@ -291,7 +291,7 @@ def test_writes_its_log_to_the_given_file(tmp_path: Path) -> None:
     assert "Ready" in log.read_text(encoding="utf-8")
 
 
-def test_helps_without_loading_anything_heavy() -> None:
+def test_prints_help_without_loading_heavy_modules() -> None:
     source = (
         "import sys; sys.argv = ['cdk-ecrpublic', '--help']\n"
         "from cdk_ecrpublic.cli import main\n"
@@ -313,7 +313,9 @@ def test_helps_without_loading_anything_heavy() -> None:
         ("ministack", ["sandbox", "--port", "0"], "cdk-ecrpublic[sandbox]"),
     ],
 )
-def test_says_what_to_install(temporary: Path, missing: str, arguments: list[str], extra: str) -> None:
+def test_says_what_to_install_if_something_is_missing(
+    temporary: Path, missing: str, arguments: list[str], extra: str
+) -> None:
     source = (
         f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['cdk-ecrpublic', *{arguments!r}]\n"
         "from cdk_ecrpublic.cli import main; main()"
@@ -326,7 +328,7 @@ def test_says_what_to_install(temporary: Path, missing: str, arguments: list[str
     assert list(temporary.iterdir()) == []
 
 
-def test_ministack_needs_a_process_of_its_own() -> None:
+def test_ministack_needs_a_separate_process() -> None:
     with pytest.raises(SandboxError, match="SandboxProcess"):
         Sandbox(ministack=True)
 
@@ -336,12 +338,12 @@ def test_refuses_to_start_twice_on_one_port(taken: int) -> None:
         pass
 
 
-def test_a_process_says_why_it_did_not_start(taken: int) -> None:
+def test_a_process_reports_why_it_did_not_start(taken: int) -> None:
     with pytest.raises(SandboxError, match=f"port {taken}"), SandboxProcess(taken):
         pass
 
 
-def test_a_sandbox_in_this_process_leaves_nothing_behind(temporary: Path) -> None:
+def test_an_in_process_sandbox_leaves_nothing_behind(temporary: Path) -> None:
     with Sandbox() as sandbox:
         port = sandbox.world.port
 
@@ -349,7 +351,7 @@ def test_a_sandbox_in_this_process_leaves_nothing_behind(temporary: Path) -> Non
     assert list(temporary.iterdir()) == []
 
 
-def test_stops_while_a_request_is_under_way() -> None:
+def test_stops_during_a_request() -> None:
     with Sandbox() as sandbox:
         sandbox.faults.add(Fault(operation="Ping", delay_seconds=30))
         with socket.create_connection(("127.0.0.1", sandbox.world.port)) as connection:
@@ -357,4 +359,4 @@ def test_stops_while_a_request_is_under_way() -> None:
             time.sleep(0.1)
             started = time.monotonic()
 
-    assert time.monotonic() - started < 15, "the request was waited for"
+    assert time.monotonic() - started < 15, "the sandbox waited for the request"

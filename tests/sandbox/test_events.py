@@ -1,4 +1,4 @@
-"""Events of CloudTrail: who called, what, with which error, and which calls have none."""
+"""Events of CloudTrail: the caller, the call and its error, and calls without events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "acme/agent"
 
 @pytest.fixture
 def inbox(aws: SandboxProcess) -> Iterator[str]:
-    """A queue that gets the events of ECR Public."""
+    """A queue that receives the events of ECR Public."""
     aws.reset()
     aws.client("ecr-public").create_repository(repositoryName=NAME)
     queue: str = aws.client("sqs").create_queue(QueueName="events")["QueueUrl"]
@@ -36,7 +36,7 @@ def inbox(aws: SandboxProcess) -> Iterator[str]:
 
 
 def received(aws: SandboxProcess, queue: str, number: int) -> list[dict[str, Any]]:
-    """Return the events; wait for some, and then a moment for more."""
+    """Return the events: wait for the first, and then a moment for more."""
     found: list[dict[str, Any]] = []
     until = time.monotonic() + 5
     while len(found) < number and time.monotonic() < until:
@@ -118,7 +118,7 @@ def test_a_user_and_a_role_are_named(aws: SandboxProcess, inbox: str) -> None:
     }
 
 
-def test_reads_have_no_event_and_refused_calls_have_one_with_the_error(aws: SandboxProcess, inbox: str) -> None:
+def test_reads_have_no_event_and_refused_calls_have_an_event_with_the_error(aws: SandboxProcess, inbox: str) -> None:
     push_image(aws, NAME, IMAGE, ["1.4"])
     public = aws.client("ecr-public")
     public.describe_images(repositoryName=NAME)
@@ -127,7 +127,7 @@ def test_reads_have_no_event_and_refused_calls_have_one_with_the_error(aws: Sand
     with pytest.raises(ClientError):
         public.put_image(repositoryName=NAME, imageManifest="{}", imageTag="2")
 
-    # The client pushes by digest first.
+    # The client first pushes by digest.
     details = [each["detail"] for each in received(aws, inbox, 5)]
     assert [(each["requestParameters"].get("imageTag"), each.get("errorCode")) for each in details] == [
         (None, None),
@@ -160,7 +160,7 @@ def test_events_can_be_looked_up(aws: SandboxProcess, inbox: str) -> None:
     assert found[0]["EventSource"] == "ecr-public.amazonaws.com"
 
 
-def test_a_long_manifest_is_left_out() -> None:
+def test_omits_a_long_manifest() -> None:
     long = {"repositoryName": NAME, "imageTag": "1.4", "imageManifest": "x" * EVENT_MAX_BYTES}
     call = TrailedCall(
         operation="PutImage",

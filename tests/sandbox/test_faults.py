@@ -24,7 +24,7 @@ def http(sandbox: Sandbox, api: Api) -> Http:
 
 
 def outcomes(api: Api, count: int) -> list[bool]:
-    """Call DescribeRegistries this many times; return which calls succeeded."""
+    """Call DescribeRegistries several times; return which calls succeeded."""
     results = []
     for _ in range(count):
         try:
@@ -46,7 +46,7 @@ def outcomes(api: Api, count: int) -> list[bool]:
         ("ServiceUnavailable", 503),
     ],
 )
-def test_an_error_by_its_code(sandbox: Sandbox, api: Api, other: Image, code: str, status: int) -> None:
+def test_returns_an_error_by_code(sandbox: Sandbox, api: Api, other: Image, code: str, status: int) -> None:
     sandbox.faults.add(Fault(operation="PutImage", code=code, message="because"))
 
     refusal = api.refused_put(other, "1")
@@ -56,7 +56,7 @@ def test_an_error_by_its_code(sandbox: Sandbox, api: Api, other: Image, code: st
 
 
 @pytest.mark.parametrize(("code", "status"), [("TOOMANYREQUESTS", 429), ("DENIED", 403), ("NAME_UNKNOWN", 404)])
-def test_an_error_by_its_code_over_http(sandbox: Sandbox, http: Http, image: Image, code: str, status: int) -> None:
+def test_returns_an_error_by_code_over_http(sandbox: Sandbox, http: Http, image: Image, code: str, status: int) -> None:
     sandbox.faults.add(Fault(operation="GetManifest", code=code))
 
     answer = http.get(f"manifests/{image.digest}")
@@ -64,7 +64,7 @@ def test_an_error_by_its_code_over_http(sandbox: Sandbox, http: Http, image: Ima
     assert (answer.status, error(answer)[0]) == (status, code)
 
 
-def test_a_status_and_a_body_as_they_are(sandbox: Sandbox, http: Http) -> None:
+def test_returns_a_status_and_a_body_verbatim(sandbox: Sandbox, http: Http) -> None:
     sandbox.faults.add(Fault(operation="Ping", status=502, body="<html>Bad Gateway</html>"))
 
     answer = http.send("GET", "/v2/")
@@ -80,7 +80,7 @@ def test_a_status_and_a_body_as_they_are(sandbox: Sandbox, http: Http) -> None:
         (2, None, [True, True, False, False]),
     ],
 )
-def test_skips_some_and_hits_some(
+def test_skips_some_calls_and_hits_others(
     sandbox: Sandbox, api: Api, skip: int, times: int | None, expected: list[bool]
 ) -> None:
     sandbox.faults.add(Fault(operation="DescribeRegistries", skip=skip, times=times, code="ServerException"))
@@ -88,7 +88,7 @@ def test_skips_some_and_hits_some(
     assert outcomes(api, 4) == expected
 
 
-def test_faults_follow_one_another(sandbox: Sandbox, api: Api) -> None:
+def test_faults_are_applied_one_after_the_other(sandbox: Sandbox, api: Api) -> None:
     sandbox.faults.add(
         Fault(operation="DescribeRegistries", code="ServerException"),
         Fault(operation="DescribeRegistries", skip=2, code="ServerException"),
@@ -108,7 +108,7 @@ def test_faults_follow_one_another(sandbox: Sandbox, api: Api) -> None:
         ({"reference": "2"}, False),
     ],
 )
-def test_hits_what_it_is_meant_for(
+def test_hits_only_the_selected_requests(
     sandbox: Sandbox, api: Api, other: Image, narrowed: dict[str, Any], *, is_hit: bool
 ) -> None:
     sandbox.faults.add(Fault(code="ServerException", **narrowed))
@@ -128,12 +128,12 @@ def test_hits_what_it_is_meant_for(
         {"code": "x", "face": "both"},
     ],
 )
-def test_refuses_a_fault_that_could_never_strike(wrong: dict[str, Any]) -> None:
+def test_refuses_a_fault_that_could_never_apply(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"allowed|no effect"):
         Fault(**wrong)
 
 
-def test_a_delay(sandbox: Sandbox, api: Api) -> None:
+def test_delays_a_response(sandbox: Sandbox, api: Api) -> None:
     sandbox.faults.add(Fault(operation="DescribeRegistries", delay_seconds=0.2))
 
     started = time.monotonic()
@@ -142,7 +142,7 @@ def test_a_delay(sandbox: Sandbox, api: Api) -> None:
     assert time.monotonic() - started >= 0.2
 
 
-def test_a_delay_outlasts_a_client(sandbox: Sandbox, http: Http) -> None:
+def test_a_delay_exceeds_the_timeout_of_a_client(sandbox: Sandbox, http: Http) -> None:
     sandbox.faults.add(Fault(operation="Ping", delay_seconds=5))
 
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
@@ -150,7 +150,7 @@ def test_a_delay_outlasts_a_client(sandbox: Sandbox, http: Http) -> None:
     assert http.send("GET", "/v2/").status == 200
 
 
-def test_a_connection_that_is_lost_before_anything_happened(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_a_connection_that_breaks_before_the_request_takes_effect(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.faults.add(Fault(operation="PutImage", drop="before"))
 
     with pytest.raises(ConnectionClosedError):
@@ -159,7 +159,7 @@ def test_a_connection_that_is_lost_before_anything_happened(sandbox: Sandbox, ap
     assert api.digests() == {}
 
 
-def test_an_answer_that_is_lost(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_loses_a_response(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.faults.add(Fault(operation="PutImage", drop="after"))
 
     with pytest.raises(ConnectionClosedError):
@@ -169,7 +169,7 @@ def test_an_answer_that_is_lost(sandbox: Sandbox, api: Api, other: Image) -> Non
     assert [request.status for request in sandbox.requests.all("PutImage")] == [0]
 
 
-def test_a_connection_that_is_lost_over_http(sandbox: Sandbox, http: Http) -> None:
+def test_a_connection_that_breaks_over_http(sandbox: Sandbox, http: Http) -> None:
     sandbox.faults.add(Fault(operation="Ping", drop="before"))
 
     with pytest.raises(urllib3.exceptions.ProtocolError):
@@ -177,7 +177,7 @@ def test_a_connection_that_is_lost_over_http(sandbox: Sandbox, http: Http) -> No
 
 
 @pytest.mark.parametrize("operation", ["GetManifest", "DownloadBlob"])
-def test_a_body_that_breaks_off(sandbox: Sandbox, http: Http, other: Image, operation: str) -> None:
+def test_truncates_a_body(sandbox: Sandbox, http: Http, other: Image, operation: str) -> None:
     sandbox.faults.add(Fault(operation=operation, truncate_bytes=10))
     url = f"{sandbox.url}{http.repository}/manifests/{other.digest}"
     if operation == "DownloadBlob":
@@ -196,14 +196,14 @@ def test_a_body_that_breaks_off(sandbox: Sandbox, http: Http, other: Image, oper
         answer.read()
 
 
-def test_an_api_answer_that_breaks_off(sandbox: Sandbox, api: Api) -> None:
+def test_truncates_an_api_response(sandbox: Sandbox, api: Api) -> None:
     sandbox.faults.add(Fault(operation="DescribeRegistries", truncate_bytes=5))
 
     with pytest.raises(BotoCoreError):
         api.describe_registries()
 
 
-def test_a_body_that_drips(sandbox: Sandbox, http: Http, image: Image) -> None:
+def test_sends_a_body_slowly(sandbox: Sandbox, http: Http, image: Image) -> None:
     sandbox.faults.add(Fault(operation="GetManifest", drip_seconds=0.01))
 
     started = time.monotonic()
@@ -213,7 +213,9 @@ def test_a_body_that_drips(sandbox: Sandbox, http: Http, image: Image) -> None:
     assert time.monotonic() - started >= 0.15
 
 
-def test_a_stale_tag_shows_where_it_was(sandbox: Sandbox, http: Http, image: Image, other: Image) -> None:
+def test_a_stale_read_shows_the_previous_image_of_a_tag(
+    sandbox: Sandbox, http: Http, image: Image, other: Image
+) -> None:
     http.api.put(image, "latest")
     http.api.put(other, "latest")
     sandbox.faults.add(Fault(operation="GetManifest", stale=True))
@@ -221,7 +223,7 @@ def test_a_stale_tag_shows_where_it_was(sandbox: Sandbox, http: Http, image: Ima
     assert [http.get("manifests/latest").data for _ in range(2)] == [image.manifest, other.manifest]
 
 
-def test_a_stale_digest_is_not_there_yet(sandbox: Sandbox, http: Http, image: Image) -> None:
+def test_a_stale_read_does_not_show_a_new_digest(sandbox: Sandbox, http: Http, image: Image) -> None:
     sandbox.faults.add(Fault(operation="HeadManifest", stale=True))
 
     path = f"{http.repository}/manifests/{image.digest}"

@@ -1,4 +1,4 @@
-"""The page that says how true the sandbox is, held against the sandbox."""
+"""The page about the fidelity of the sandbox, compared with the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages of the gallery show, and that they only show it."""
+"""The content of the gallery's pages, which never change anything."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_empty_sandbox_shows_what_to_do(sandbox: Sandbox) -> None:
     assert f"docker://{sandbox.registry_host}/{ALIAS}/demo:1.0" in page.text
 
 
-def test_without_a_custom_alias_it_shows_the_one_that_the_first_repository_gets() -> None:
+def test_shows_the_default_alias_without_a_custom_one() -> None:
     with Sandbox() as sandbox:
         shown = open_page(sandbox).text
         created = sandbox.client("ecr-public").create_repository(repositoryName="demo")
@@ -94,7 +94,7 @@ def test_shows_where_each_tag_points(sandbox: Sandbox, api: Api, index: Image) -
 
 
 @pytest.mark.usefixtures("api")
-def test_shows_what_belongs_to_an_image_below_it(sandbox: Sandbox, index: Image) -> None:
+def test_shows_referrers_below_their_image(sandbox: Sandbox, index: Image) -> None:
     release = attested(index)
     push_image(sandbox, REPOSITORY, release, ["1"])
     push_image(sandbox, REPOSITORY, signature(release), [signature_tag(release)])
@@ -120,7 +120,7 @@ def test_shows_what_belongs_to_an_image_below_it(sandbox: Sandbox, index: Image)
 
 
 @pytest.mark.usefixtures("api")
-def test_shows_a_referrer_whose_subject_is_gone_by_itself(sandbox: Sandbox, index: Image) -> None:
+def test_shows_a_referrer_without_its_subject_separately(sandbox: Sandbox, index: Image) -> None:
     push_image(sandbox, REPOSITORY, sbom(index))
 
     assert "SPDX SBOM" in open_page(sandbox, f"/{ALIAS}/{REPOSITORY}").section("images")
@@ -139,7 +139,7 @@ def test_shows_the_catalog_data_of_a_repository(sandbox: Sandbox, api: Api) -> N
 
 
 @pytest.mark.usefixtures("api")
-def test_an_index_has_its_images_and_what_is_attached(sandbox: Sandbox, index: Image) -> None:
+def test_shows_the_images_of_an_index_and_their_referrers(sandbox: Sandbox, index: Image) -> None:
     push_image(sandbox, REPOSITORY, index, ["1"])
     push_image(sandbox, REPOSITORY, sbom(index))
 
@@ -153,7 +153,7 @@ def test_an_index_has_its_images_and_what_is_attached(sandbox: Sandbox, index: I
 
 
 @pytest.mark.usefixtures("api")
-def test_an_image_has_its_config_layers_labels_and_parents(sandbox: Sandbox, index: Image) -> None:
+def test_shows_config_layers_labels_and_parents_of_an_image(sandbox: Sandbox, index: Image) -> None:
     push_image(sandbox, REPOSITORY, index, ["1"])
     child = index.children[0]
     layer = json.loads(child.manifest)["layers"][0]
@@ -187,7 +187,7 @@ def test_shows_the_command_of_an_image(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_an_artifact_has_the_name_that_people_use(sandbox: Sandbox) -> None:
+def test_shows_the_common_name_of_an_artifact(sandbox: Sandbox) -> None:
     chart = helm_chart()
     push_image(sandbox, REPOSITORY, chart, ["1.4.2"])
 
@@ -211,7 +211,7 @@ def test_sends_the_exact_bytes_of_a_manifest(sandbox: Sandbox) -> None:
     assert (answer.headers["Content-Type"], answer.headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
 
 
-def test_the_journal_has_the_requests_and_the_tags_that_they_moved(sandbox: Sandbox, api: Api, image: Image) -> None:
+def test_the_journal_shows_requests_and_the_tags_that_they_moved(sandbox: Sandbox, api: Api, image: Image) -> None:
     api.put(image, "1")
     api.refused_put(image, "1")
     api.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": "1"}])
@@ -228,7 +228,7 @@ def test_the_journal_has_the_requests_and_the_tags_that_they_moved(sandbox: Sand
     assert re.search(r"\d\d:\d\d:\d\d\.\d{3}", moves.row("PutImage"))
 
 
-def test_the_journal_is_filtered_by_repository(sandbox: Sandbox, api: Api) -> None:
+def test_the_journal_can_be_filtered_by_repository(sandbox: Sandbox, api: Api) -> None:
     api.create_repository(repositoryName="other")
 
     page = open_page(sandbox, f"/journal?repository={REPOSITORY}&show=changes")
@@ -238,7 +238,7 @@ def test_the_journal_is_filtered_by_repository(sandbox: Sandbox, api: Api) -> No
 
 
 @pytest.mark.usefixtures("api")
-def test_many_tags_come_in_pages_and_fast(sandbox: Sandbox, index: Image) -> None:
+def test_many_tags_are_paginated_and_fast(sandbox: Sandbox, index: Image) -> None:
     push_image(sandbox, REPOSITORY, index)
     repository = sandbox.store.registry_of(sandbox.account).repositories[REPOSITORY]
     digest = next(image.digest for image in repository.all_images() if image.children)
@@ -262,7 +262,7 @@ def test_many_tags_come_in_pages_and_fast(sandbox: Sandbox, index: Image) -> Non
 
 
 @pytest.mark.parametrize("page", ["abc", "-1", "0", "9" * 30, "%C2%B2", ""])
-def test_a_page_that_is_not_a_number_is_the_first(sandbox: Sandbox, api: Api, page: str) -> None:
+def test_an_invalid_page_number_shows_the_first_page(sandbox: Sandbox, api: Api, page: str) -> None:
     api.create_repository(repositoryName="other")
 
     assert "other" in open_page(sandbox, f"/?page={page}").text
@@ -283,7 +283,7 @@ def test_a_page_that_is_not_a_number_is_the_first(sandbox: Sandbox, api: Api, pa
     ],
 )
 @pytest.mark.usefixtures("api")
-def test_what_does_not_exist_is_not_found(sandbox: Sandbox, path: str) -> None:
+def test_unknown_paths_are_not_found(sandbox: Sandbox, path: str) -> None:
     page = open_page(sandbox, path)
 
     assert page.status == 404
@@ -298,7 +298,7 @@ def test_accepts_only_get_and_head(sandbox: Sandbox, method: str, path: str) -> 
 
 @pytest.mark.parametrize("path", ["/", "", "/journal", f"/{ALIAS}/{REPOSITORY}", "/style.css", "/icon.svg"])
 @pytest.mark.usefixtures("api")
-def test_answers_head_as_get_without_the_body(sandbox: Sandbox, path: str) -> None:
+def test_responds_to_head_like_get_without_the_body(sandbox: Sandbox, path: str) -> None:
     head = open_page(sandbox, path, "HEAD")
 
     assert (head.status, head.source) == (200, "")
@@ -318,7 +318,7 @@ def test_reading_leaves_no_trace(sandbox: Sandbox, api: Api, image: Image) -> No
     assert api.refusal("describe_registries").code == "ServerException"
 
 
-def test_a_page_waits_for_a_change_that_is_in_progress(sandbox: Sandbox) -> None:
+def test_a_page_waits_for_a_change_in_progress(sandbox: Sandbox) -> None:
     done = threading.Event()
 
     def change() -> None:
@@ -337,7 +337,7 @@ def test_a_page_waits_for_a_change_that_is_in_progress(sandbox: Sandbox) -> None
 
 @pytest.mark.parametrize("path", ["", "/journal", "/nothing", f"/{ALIAS}/{REPOSITORY}"])
 @pytest.mark.usefixtures("api")
-def test_a_page_may_load_its_own_style_sheet_and_icon_only(sandbox: Sandbox, path: str) -> None:
+def test_a_page_may_load_only_its_style_sheet_and_icon(sandbox: Sandbox, path: str) -> None:
     page = open_page(sandbox, path)
     loaded = re.findall(r'\b(?:src|action)="([^"]*)"|<link\b[^>]*href="([^"]*)"', page.source)
 

@@ -62,7 +62,7 @@ CONTRAST = """
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """All kinds of content, some of it hostile."""
+    """A sandbox with all kinds of content, some of it hostile."""
     with Sandbox(settings=Settings(alias="acme")) as sandbox:
         fill(sandbox)
         yield sandbox
@@ -94,7 +94,7 @@ def fill(sandbox: Sandbox) -> None:
 
 @pytest.fixture(scope="module")
 def tab() -> Iterator[Tab]:
-    # Not pytest's folder: a path of a socket has 107 bytes at most. Some process of the browser's may still write.
+    # Not pytest's folder: a socket path has at most 107 bytes, and some process of the browser may still write.
     with tempfile.TemporaryDirectory(prefix="tab-", ignore_cleanup_errors=True) as folder, opened(Path(folder)) as tab:
         yield tab
 
@@ -169,7 +169,7 @@ def test_forms_filter_what_is_shown(sandbox: Sandbox, tab: Tab) -> None:
     assert_good(tab)
 
 
-def test_a_copied_digest_is_whole(sandbox: Sandbox, tab: Tab) -> None:
+def test_copying_a_digest_copies_all_of_it(sandbox: Sandbox, tab: Tab) -> None:
     tab.open(f"{sandbox.url}/_sandbox/gallery/acme/{REPOSITORY}")
 
     shown, text = tab.evaluate(
@@ -181,7 +181,7 @@ def test_a_copied_digest_is_whole(sandbox: Sandbox, tab: Tab) -> None:
     assert len(text) == len("sha256:") + 64
 
 
-def test_an_empty_sandbox_fits_too(tab: Tab) -> None:
+def test_an_empty_sandbox_fits_as_well(tab: Tab) -> None:
     with Sandbox() as sandbox:
         for width, scheme in SCREENS:
             tab.resize(width, scheme=scheme)
@@ -189,7 +189,7 @@ def test_an_empty_sandbox_fits_too(tab: Tab) -> None:
             assert_good(tab)
 
 
-def test_the_browser_reports_what_must_not_be(sandbox: Sandbox, tab: Tab) -> None:
+def test_the_browser_reports_violations(sandbox: Sandbox, tab: Tab) -> None:
     tab.resize(400, scheme="light")
     tab.open(f"{sandbox.url}/")
     tab.evaluate("document.querySelector('h1').style.color = '#eee'")

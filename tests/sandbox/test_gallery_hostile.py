@@ -42,7 +42,7 @@ def assert_harmless(source: str) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_html_in_annotations_labels_and_media_types_is_text(sandbox: Sandbox) -> None:
+def test_html_in_annotations_labels_and_media_types_is_escaped(sandbox: Sandbox) -> None:
     config = json.dumps(
         {
             "os": ATTACK,
@@ -62,7 +62,7 @@ def test_html_in_annotations_labels_and_media_types_is_text(sandbox: Sandbox) ->
         assert_harmless(page.source)
 
 
-def test_html_in_catalog_data_and_requests_is_text(sandbox: Sandbox, api: Api) -> None:
+def test_html_in_catalog_data_and_requests_is_escaped(sandbox: Sandbox, api: Api) -> None:
     api.put_repository_catalog_data(repositoryName=REPOSITORY, catalogData={"description": ATTACK, "aboutText": ATTACK})
     api.refusal("describe_images", repositoryName=REPOSITORY, imageIds=[{"imageTag": ATTACK}])
 
@@ -104,9 +104,9 @@ def test_the_longest_tag_is_shown(sandbox: Sandbox, api: Api, image: Image) -> N
         {"other": json.loads("[" * 400 + "]" * 400)},
         {"other": [0] * 90_000},
     ],
-    ids=["long", "many", "no string", "deep", "wide"],
+    ids=["long", "many", "not a string", "deep", "wide"],
 )
-def test_a_huge_or_deep_manifest_makes_a_small_page(sandbox: Sandbox, image: Image, extra: dict[str, Any]) -> None:
+def test_a_huge_or_deep_manifest_results_in_a_small_page(sandbox: Sandbox, image: Image, extra: dict[str, Any]) -> None:
     path = pushed(sandbox, image, changed(image, **extra))
 
     page, list_of_images = open_page(sandbox, path), open_page(sandbox, f"/{ALIAS}/{REPOSITORY}")
@@ -117,7 +117,7 @@ def test_a_huge_or_deep_manifest_makes_a_small_page(sandbox: Sandbox, image: Ima
 
 
 @pytest.mark.usefixtures("api")
-def test_many_layers_and_labels_are_cut_off_with_a_note(sandbox: Sandbox) -> None:
+def test_many_layers_and_labels_are_truncated_with_a_note(sandbox: Sandbox) -> None:
     labels = {f"label-{number}": "x" for number in range(500)}
     config = json.dumps({"os": "linux", "architecture": "amd64", "rootfs": {}, "config": {"Labels": labels}}).encode()
     layer = (b"x", "application/vnd.oci.image.layer.v1.tar")
@@ -135,7 +135,7 @@ def test_many_layers_and_labels_are_cut_off_with_a_note(sandbox: Sandbox) -> Non
     "config", [b"no json", b"[]", b'{"rootfs": {}, "config": 7}', b"[" * 100_000, b"\xff", b"null"]
 )
 @pytest.mark.usefixtures("api")
-def test_a_config_that_is_none_is_left_out(sandbox: Sandbox, config: bytes) -> None:
+def test_omits_an_invalid_config(sandbox: Sandbox, config: bytes) -> None:
     image = artifact((config, OCI_CONFIG), [(b"x", "application/vnd.oci.image.layer.v1.tar")])
 
     assert open_page(sandbox, pushed(sandbox, image, image.manifest)).status == 200
@@ -151,7 +151,7 @@ def test_a_manifest_of_schema_1_is_shown(sandbox: Sandbox, api: Api) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_every_image_is_shown_even_if_tags_form_a_circle(sandbox: Sandbox) -> None:
+def test_every_image_is_shown_even_if_tags_form_a_cycle(sandbox: Sandbox) -> None:
     one, two = build_image({"n": b"1"}), build_image({"n": b"2"})
     push_image(sandbox, REPOSITORY, one, [signature_tag(two)])
     push_image(sandbox, REPOSITORY, two, [signature_tag(one)])
@@ -193,7 +193,7 @@ def test_a_long_chain_of_referrers_is_shown_in_parts(sandbox: Sandbox) -> None:
         (b"", ""),
     ],
 )
-def test_a_layout_changes_only_the_space_between_tokens(content: bytes, text: str) -> None:
+def test_formatting_changes_only_the_space_between_tokens(content: bytes, text: str) -> None:
     found = layout(content)
 
     assert "".join(piece.text for piece in found.pieces) == text
@@ -203,7 +203,7 @@ def test_a_layout_changes_only_the_space_between_tokens(content: bytes, text: st
 @pytest.mark.parametrize(
     "content", [b"[" * 4_000_000, b'"' + b"\\\\" * 2_000_000 + b'"', b"1," * 2_000_000, b'"' * 4_000_000]
 )
-def test_a_layout_is_bounded(content: bytes) -> None:
+def test_formatted_content_is_bounded(content: bytes) -> None:
     found = layout(content)
 
     assert not found.is_whole

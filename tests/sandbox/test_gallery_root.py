@@ -1,4 +1,4 @@
-"""``GET /`` is the gallery for a person with a browser, and S3's response for other clients."""
+"""``GET /`` returns the gallery to a browser, and the response of S3 to other clients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_browser_gets_the_gallery(served: Served, method: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
-def test_every_name_of_the_sandbox_has_it(served: Served, name: str) -> None:
+def test_serves_the_gallery_under_every_name_of_the_sandbox(served: Served, name: str) -> None:
     answer = _send(served, "/", ("Host", f"{name}:{served.port}"), HTML)
 
     assert "ECR Public" in answer.text
@@ -53,7 +53,7 @@ def test_every_name_of_the_sandbox_has_it(served: Served, name: str) -> None:
         ("/bucket", [HTML]),
     ],
 )
-def test_a_client_of_s3_gets_what_is_behind(served: Served, target: str, fields: list[tuple[str, str]]) -> None:
+def test_forwards_requests_of_s3_clients(served: Served, target: str, fields: list[tuple[str, str]]) -> None:
     answer = served.send("GET", target, *fields)
 
     assert answer.text == "secret"
@@ -61,12 +61,12 @@ def test_a_client_of_s3_gets_what_is_behind(served: Served, target: str, fields:
 
 
 @pytest.mark.parametrize("name", ["bucket.localhost", "bucket.s3.localhost", "api.execute-api.localhost"])
-def test_the_name_of_a_bucket_or_an_api_is_not_the_gallery(served: Served, name: str) -> None:
+def test_does_not_serve_the_gallery_under_the_name_of_a_bucket_or_an_api(served: Served, name: str) -> None:
     assert _send(served, "/", ("Host", f"{name}:{served.port}"), HTML).text == "secret"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-def test_other_methods_go_where_they_went(served: Served, method: str) -> None:
+def test_forwards_other_methods(served: Served, method: str) -> None:
     assert served.send(method, "/", HTML).text == "secret"
 
 
@@ -85,11 +85,11 @@ def test_another_host_gets_nothing(served: Served) -> None:
     assert _send(served, "/", ("Host", f"rebound.example:{served.port}"), HTML).status == 403
 
 
-def test_its_own_links_work(served: Served) -> None:
+def test_the_links_of_the_gallery_work(served: Served) -> None:
     assert served.send("GET", "/_sandbox/gallery/journal", HTML, ("Sec-Fetch-Site", "same-origin")).status == 200
 
 
-def test_the_controls_are_still_there(served: Served) -> None:
+def test_the_controls_still_work(served: Served) -> None:
     assert served.send("GET", "/_sandbox/health").status == 200
     assert served.send("GET", "/_sandbox/galleryx").status == 404
 

@@ -1,4 +1,4 @@
-"""Scans of images in private ECR, as a client of the service sees them."""
+"""Scans of images in private ECR, as seen by a client of the service."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_image_has_no_scan_before_it_is_scanned(private: Api) -> None:
     assert abs(found["imageScanFindings"]["imageScanCompletedAt"].timestamp() - time.time()) < 60
 
 
-def test_a_repository_may_scan_on_push(private: Api) -> None:
+def test_a_repository_can_scan_on_push(private: Api) -> None:
     private.put_image_scanning_configuration(repositoryName=NAME, imageScanningConfiguration={"scanOnPush": True})
 
     assert describe(private)["imageScanStatus"]["status"] == "COMPLETE"
@@ -74,7 +74,7 @@ def test_an_unknown_image_is_not_found(private: Api, operation: str) -> None:
     assert refused(private, operation, f"sha256:{'0' * 64}") == "ImageNotFoundException"
 
 
-def test_findings_are_those_that_were_set(aws: SandboxProcess, private: Api) -> None:
+def test_returns_the_configured_findings(aws: SandboxProcess, private: Api) -> None:
     aws.scans.add(ImageScan(repository=NAME, findings=(FINDING,), age_seconds=3600))
 
     found = describe(private)["imageScanFindings"]
@@ -86,7 +86,7 @@ def test_findings_are_those_that_were_set(aws: SandboxProcess, private: Api) -> 
     assert "enhancedFindings" not in found
 
 
-def test_findings_may_have_the_form_of_inspector(aws: SandboxProcess, private: Api) -> None:
+def test_findings_can_have_the_form_of_inspector(aws: SandboxProcess, private: Api) -> None:
     aws.scans.add(ImageScan(repository=NAME, findings=(FINDING,), enhanced=True, status="ACTIVE"))
 
     found = describe(private)
@@ -97,7 +97,7 @@ def test_findings_may_have_the_form_of_inspector(aws: SandboxProcess, private: A
     assert finding["packageVulnerabilityDetails"]["vulnerablePackages"][0]["fixedInVersion"] == "3.0.9"
 
 
-def test_findings_come_in_pages(aws: SandboxProcess, private: Api) -> None:
+def test_findings_are_paginated(aws: SandboxProcess, private: Api) -> None:
     names = [f"CVE-2025-{number:04}" for number in range(250)]
     aws.scans.add(ImageScan(repository=NAME, findings=tuple(ScanFinding(name=name, severity="LOW") for name in names)))
     pages = private.get_paginator("describe_image_scan_findings").paginate(
@@ -110,7 +110,7 @@ def test_findings_come_in_pages(aws: SandboxProcess, private: Api) -> None:
     assert len(describe(private, maxResults=1000)["imageScanFindings"]["findings"]) == 250
 
 
-def test_a_scan_may_take_some_calls(aws: SandboxProcess, private: Api) -> None:
+def test_a_scan_can_take_several_calls(aws: SandboxProcess, private: Api) -> None:
     aws.scans.add(ImageScan(repository=NAME, before=("SCAN_NOT_FOUND", "IN_PROGRESS"), findings=(FINDING,)))
 
     assert refused(private, "describe_image_scan_findings", CHILD) == "ScanNotFoundException"
@@ -118,7 +118,7 @@ def test_a_scan_may_take_some_calls(aws: SandboxProcess, private: Api) -> None:
     assert describe(private)["imageScanFindings"]["findingSeverityCounts"] == {"HIGH": 1}
 
 
-def test_the_last_scan_that_matches_counts(aws: SandboxProcess, private: Api) -> None:
+def test_the_last_matching_scan_wins(aws: SandboxProcess, private: Api) -> None:
     of_all, of_one = ImageScan(repository=NAME), ImageScan(repository=NAME, digest=CHILD, status="FAILED")
     aws.scans.add(of_all, of_one)
 
@@ -135,6 +135,6 @@ def test_the_last_scan_that_matches_counts(aws: SandboxProcess, private: Api) ->
         ({"repository": NAME, "findings": [{"name": "CVE-2025-0001", "severity": "high"}]}, "severity is 'high'"),
     ],
 )
-def test_a_mistake_is_named(aws: SandboxProcess, scan: object, message: str) -> None:
+def test_an_error_names_the_mistake(aws: SandboxProcess, scan: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Remote(aws.url).request("PUT", "scans", [scan])

@@ -25,7 +25,7 @@ def digests(api: Api) -> set[str]:
     return {image["imageDigest"] for image in api.describe_images(repositoryName=REPOSITORY)["imageDetails"]}
 
 
-def test_deleting_one_of_several_tags_leaves_the_image(api: Api, other: Image) -> None:
+def test_deleting_one_of_several_tags_keeps_the_image(api: Api, other: Image) -> None:
     api.put(other, "1")
     api.put(other, "2")
 
@@ -43,7 +43,7 @@ def test_deleting_the_last_tag_deletes_the_image(api: Api, other: Image) -> None
     assert digests(api) == set()
 
 
-def test_deleting_by_digest_deletes_all_tags_and_names_them(api: Api, other: Image) -> None:
+def test_deleting_by_digest_deletes_and_lists_all_tags(api: Api, other: Image) -> None:
     api.put(other, "1")
     api.put(other, "2")
 
@@ -53,11 +53,11 @@ def test_deleting_by_digest_deletes_all_tags_and_names_them(api: Api, other: Ima
     assert (failures, digests(api), api.digests()) == ([], set(), {})
 
 
-def test_deleting_an_untagged_image_names_its_digest_only(api: Api, other: Image) -> None:
+def test_deleting_an_untagged_image_returns_only_its_digest(api: Api, other: Image) -> None:
     assert delete(api, {"imageDigest": other.digest}) == ([{"imageDigest": other.digest}], [])
 
 
-def test_digest_and_tag_together_delete_the_tag(api: Api, other: Image) -> None:
+def test_a_pair_of_digest_and_tag_deletes_the_tag(api: Api, other: Image) -> None:
     api.put(other, "1")
     api.put(other, "2")
 
@@ -78,7 +78,7 @@ def test_refuses_to_delete_what_an_index_refers_to(api: Api, image: Image) -> No
     assert api.digests() == {"child": child.digest}
 
 
-def test_children_cannot_be_deleted_right_after_their_index_if_the_service_lags(api: Api, image: Image) -> None:
+def test_children_cannot_be_deleted_immediately_after_their_index_if_the_service_lags(api: Api, image: Image) -> None:
     api.sandbox.settings = Settings(removed_index_lag_seconds=60)
     delete(api, {"imageDigest": image.digest})
 
@@ -117,7 +117,7 @@ def test_says_why_an_image_cannot_be_deleted(api: Api, other: Image, image_id: d
     assert api.digests() == {"1": other.digest}
 
 
-def test_one_failure_does_not_keep_the_rest(api: Api, other: Image) -> None:
+def test_one_failure_does_not_affect_the_others(api: Api, other: Image) -> None:
     api.put(other, "1")
     api.put(other, "2")
 
@@ -197,7 +197,7 @@ def test_refuses_pages_of_more_than_1000(api: Api, operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", ["describe_images", "describe_image_tags", "describe_repositories"])
-def test_refuses_invented_page_tokens(api: Api, operation: str) -> None:
+def test_refuses_made_up_page_tokens(api: Api, operation: str) -> None:
     arguments: dict[str, Any] = {} if operation == "describe_repositories" else {"repositoryName": REPOSITORY}
 
     refusal = api.refusal(operation, nextToken="t5", **arguments)
@@ -208,7 +208,7 @@ def test_refuses_invented_page_tokens(api: Api, operation: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100, 1000])
-def test_pages_through_tags(api: Api, other: Image, size: int) -> None:
+def test_paginates_tags(api: Api, other: Image, size: int) -> None:
     names = {f"t{number}" for number in range(150)}
     for name in names:
         api.put(other, name)
@@ -230,7 +230,7 @@ def test_a_page_has_100_items_by_default(api: Api, other: Image) -> None:
     assert len(api.describe_image_tags(repositoryName=REPOSITORY)["imageTagDetails"]) == 100
 
 
-def test_pages_do_not_shift_when_tags_go(api: Api, other: Image) -> None:
+def test_pages_do_not_shift_when_tags_are_removed(api: Api, other: Image) -> None:
     for number in range(20):
         api.put(other, f"t{number}")
     first = api.describe_image_tags(repositoryName=REPOSITORY, maxResults=10)
@@ -242,7 +242,7 @@ def test_pages_do_not_shift_when_tags_go(api: Api, other: Image) -> None:
     assert len({*seen, *(detail["imageTag"] for detail in rest["imageTagDetails"])}) == 20
 
 
-def test_pages_through_images(sandbox: Sandbox, api: Api) -> None:
+def test_paginates_images(sandbox: Sandbox, api: Api) -> None:
     images = [build_image({"n": str(number).encode()}) for number in range(5)]
     for image in images:
         push_image(sandbox, REPOSITORY, image)
@@ -253,7 +253,7 @@ def test_pages_through_images(sandbox: Sandbox, api: Api) -> None:
     assert sorted(found) == sorted(image.digest for image in images)
 
 
-def test_descriptions_lag_behind_writes_if_so_set(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_descriptions_lag_behind_writes_if_configured(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.settings = Settings(read_lag_describe_seconds=60)
 
     api.put(other, "1")
@@ -264,7 +264,9 @@ def test_descriptions_lag_behind_writes_if_so_set(sandbox: Sandbox, api: Api, ot
     )
 
 
-def test_a_stale_description_shows_where_the_tag_was(sandbox: Sandbox, api: Api, image: Image, other: Image) -> None:
+def test_a_stale_description_shows_the_previous_image_of_the_tag(
+    sandbox: Sandbox, api: Api, image: Image, other: Image
+) -> None:
     api.put(image, "latest")
     api.put(other, "latest")
     sandbox.faults.add(Fault(operation="DescribeImageTags", stale=True))
@@ -281,9 +283,7 @@ def test_an_artifact_has_the_type_of_its_config(api: Api, other: Image) -> None:
     assert detail["artifactMediaType"] == "application/vnd.cncf.helm.config.v1+json"
 
 
-def test_throttles_descriptions_and_deletions_beyond_the_rates_that_are_set(
-    sandbox: Sandbox, api: Api, image: Image
-) -> None:
+def test_throttles_descriptions_and_deletions_at_the_configured_rates(sandbox: Sandbox, api: Api, image: Image) -> None:
     sandbox.settings = Settings(describe_images_per_second=0.01, batch_delete_images_per_second=0.01)
     names = {"repositoryName": REPOSITORY, "imageIds": [{"imageDigest": image.digest}]}
 

@@ -1,4 +1,4 @@
-"""What the sandbox writes down of each request, and the controls over HTTP."""
+"""The requests that the sandbox records, and the controls over HTTP."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def control(sandbox: Sandbox, method: str, path: str, body: object = None) -> An
     return urllib3.request(method, f"{sandbox.url}/_sandbox/{path}", json=body).json()
 
 
-def test_names_every_route() -> None:
+def test_has_a_name_for_every_route() -> None:
     routed = {operation for _, _, operation, _ in ROUTES}
 
     assert {*routed, "Token", "DownloadBlob", "Unsupported", "NotFound"} == set(HTTP_OPERATIONS)
 
 
-def test_counts_requests_on_both_faces(sandbox: Sandbox, http: Http, image: Image) -> None:
+def test_counts_requests_to_both_apis(sandbox: Sandbox, http: Http, image: Image) -> None:
     sandbox.requests.clear()
 
     http.api.put(image, "1")
@@ -67,14 +67,14 @@ def test_counts_requests_on_both_faces(sandbox: Sandbox, http: Http, image: Imag
     ]
 
 
-def test_tells_who_has_a_password(sandbox: Sandbox, http: Http) -> None:
+def test_records_whether_a_request_used_a_password(sandbox: Sandbox, http: Http) -> None:
     http.login()
     http.send("GET", "/v2/")
 
     assert [request.authentication for request in sandbox.requests.all("Token", "Ping")][-2:] == ["authenticated"] * 2
 
 
-def test_writes_no_secret_down(sandbox: Sandbox, http: Http, other: Image) -> None:
+def test_records_no_secrets(sandbox: Sandbox, http: Http, other: Image) -> None:
     http.login()
     http.get(f"blobs/{next(iter(other.blobs))}")
 
@@ -112,13 +112,13 @@ def test_settings_can_be_changed_over_http(sandbox: Sandbox) -> None:
         ("faults", [{"unknown": 1}]),
     ],
 )
-def test_refuses_controls_that_make_no_sense(sandbox: Sandbox, path: str, body: object) -> None:
+def test_refuses_invalid_controls(sandbox: Sandbox, path: str, body: object) -> None:
     assert "error" in control(sandbox, "PUT", path, body)
     assert (sandbox.settings, sandbox.faults.all()) == (Settings(), [])
 
 
 @pytest.mark.usefixtures("image")
-def test_a_reset_leaves_nothing(sandbox: Sandbox, api: Api) -> None:
+def test_a_reset_removes_everything(sandbox: Sandbox, api: Api) -> None:
     sandbox.faults.add(Fault(code="ServerException"))
 
     control(sandbox, "POST", "reset")
@@ -127,18 +127,18 @@ def test_a_reset_leaves_nothing(sandbox: Sandbox, api: Api) -> None:
     assert list(sandbox.store.folder.iterdir()) == []
 
 
-def test_requests_can_be_read_and_forgotten_over_http(sandbox: Sandbox, api: Api) -> None:
+def test_requests_can_be_read_and_cleared_over_http(sandbox: Sandbox, api: Api) -> None:
     api.describe_registries()
 
     assert control(sandbox, "GET", "requests")[-1]["operation"] == "DescribeRegistries"
     assert control(sandbox, "DELETE", "requests") == []
 
 
-def test_says_that_it_is_there(sandbox: Sandbox) -> None:
+def test_reports_that_it_is_running(sandbox: Sandbox) -> None:
     assert control(sandbox, "GET", "health") == {"status": "ok", "url": sandbox.url, "account": sandbox.account}
 
 
-def test_knows_when_each_request_was_answered(sandbox: Sandbox, api: Api) -> None:
+def test_records_the_time_of_each_response(sandbox: Sandbox, api: Api) -> None:
     before = time.time()
 
     api.describe_registries()
@@ -146,7 +146,7 @@ def test_knows_when_each_request_was_answered(sandbox: Sandbox, api: Api) -> Non
     assert before <= sandbox.requests.all("DescribeRegistries")[-1].time <= time.time()
 
 
-def test_knows_which_tags_a_request_moved(sandbox: Sandbox, api: Api, image: Image, other: Image) -> None:
+def test_records_the_tags_that_a_request_moved(sandbox: Sandbox, api: Api, image: Image, other: Image) -> None:
     sandbox.requests.clear()
 
     api.put(image, "1")
@@ -167,7 +167,7 @@ def test_knows_which_tags_a_request_moved(sandbox: Sandbox, api: Api, image: Ima
     ]
 
 
-def test_knows_the_move_of_a_request_whose_response_was_lost(sandbox: Sandbox, api: Api, image: Image) -> None:
+def test_records_the_move_of_a_request_whose_response_was_lost(sandbox: Sandbox, api: Api, image: Image) -> None:
     sandbox.faults.add(Fault(operation="PutImage", drop="after"))
 
     with pytest.raises(ConnectionClosedError):

@@ -100,7 +100,7 @@ def test_refuses_a_part_that_was_sent_already(api: Api, upload: Uploading) -> No
     )
 
 
-def test_refuses_a_part_whose_size_is_not_what_it_says(api: Api, upload: Uploading) -> None:
+def test_refuses_a_part_of_the_wrong_size(api: Api, upload: Uploading) -> None:
     assert api.refusal("upload_layer_part", **upload.arguments(b"12345", last=5)).code == "InvalidLayerPartException"
 
 
@@ -120,7 +120,7 @@ def test_refuses_parts_over_20_mib(api: Api, upload: Uploading) -> None:
     assert refusal.code == "InvalidParameterException"
 
 
-def test_refuses_parts_over_10_mib_if_so_set(sandbox: Sandbox, api: Api, upload: Uploading) -> None:
+def test_refuses_parts_over_10_mib_if_configured(sandbox: Sandbox, api: Api, upload: Uploading) -> None:
     upload.part(b"x" * 11 * MIB)
     sandbox.settings = Settings(strict_part_size=True)
 
@@ -136,7 +136,7 @@ def test_refuses_more_than_1000_parts(sandbox: Sandbox, api: Api, upload: Upload
     assert upload.complete(digest_of(b"x" * 1000))["layerDigest"] == digest_of(b"x" * 1000)
 
 
-def test_refuses_another_digest_than_the_layer_has(api: Api, upload: Uploading) -> None:
+def test_refuses_the_wrong_digest_of_a_layer(api: Api, upload: Uploading) -> None:
     upload.part(b"layer")
 
     assert upload.refusal(MISSING) == (
@@ -153,7 +153,7 @@ def test_refuses_a_layer_without_bytes(upload: Uploading) -> None:
     assert message.endswith("cannot be completed because it does not have any parts")
 
 
-def test_refuses_a_layer_that_is_there(api: Api, upload: Uploading) -> None:
+def test_refuses_a_layer_that_already_exists(api: Api, upload: Uploading) -> None:
     upload.part(b"layer")
     upload.complete(digest_of(b"layer"))
     again = Uploading(api)
@@ -170,13 +170,13 @@ def test_refuses_an_upload_that_is_finished(api: Api, upload: Uploading) -> None
     assert api.refusal("upload_layer_part", **upload.arguments(b"x")).code == "UploadNotFoundException"
 
 
-def test_refuses_an_upload_that_never_began(api: Api, upload: Uploading) -> None:
+def test_refuses_an_upload_that_was_never_started(api: Api, upload: Uploading) -> None:
     upload.names["uploadId"] = UNKNOWN_UPLOAD
 
     assert api.refusal("upload_layer_part", **upload.arguments(b"x")).code == "UploadNotFoundException"
 
 
-def test_refuses_an_upload_id_that_is_none(api: Api, upload: Uploading) -> None:
+def test_refuses_an_invalid_upload_id(api: Api, upload: Uploading) -> None:
     upload.names["uploadId"] = "none"
 
     assert api.refusal("upload_layer_part", **upload.arguments(b"x")).code == "InvalidParameterException"
@@ -192,7 +192,7 @@ def test_a_layer_belongs_to_its_repository(api: Api, upload: Uploading) -> None:
     assert answer["layers"][0]["layerAvailability"] == "UNAVAILABLE"
 
 
-def test_says_which_layer_digests_are_none(api: Api) -> None:
+def test_lists_the_invalid_layer_digests(api: Api) -> None:
     answer = api.batch_check_layer_availability(repositoryName=REPOSITORY, layerDigests=["", "no digest", MISSING])
 
     assert [failure["failureCode"] for failure in answer["failures"]] == ["MissingLayerDigest", "InvalidLayerDigest"]
@@ -205,7 +205,7 @@ def test_refuses_to_check_more_than_100_layers_at_once(api: Api) -> None:
     assert refusal.code == "InvalidParameterException"
 
 
-def test_throttles_uploads_beyond_the_rates_that_are_set(sandbox: Sandbox, api: Api, upload: Uploading) -> None:
+def test_throttles_uploads_at_the_configured_rates(sandbox: Sandbox, api: Api, upload: Uploading) -> None:
     upload.part(b"layer")
     other = Uploading(api)
     other.part(b"other")
@@ -232,7 +232,7 @@ def test_throttles_uploads_beyond_the_rates_that_are_set(sandbox: Sandbox, api: 
     ],
 )
 class TestOperationsForOthersToo:
-    """What takes an alias, and what a policy can allow to others."""
+    """Operations that accept an alias and that a policy can allow for other accounts."""
 
     def test_refuses_a_repository_that_does_not_exist(self, api: Api, operation: str, arguments: Any) -> None:
         assert api.refusal(operation, repositoryName="no/such", **arguments).code == "RepositoryNotFoundException"

@@ -1,4 +1,4 @@
-"""What listens while a sandbox runs: one port, and one more for each function with a program of its own."""
+"""The ports of a running sandbox: one, and one more for each function with its own runtime."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def process() -> Iterator[SandboxProcess]:
 
 
 def listening(process: SandboxProcess) -> set[str]:
-    """Return the addresses that a sandbox and its functions listen on: ``127.0.0.1:53111``."""
+    """Return the addresses that a sandbox and its functions listen on, such as ``127.0.0.1:53111``."""
     children = [addresses_of({child, *descendants(child)}) for child in children_of(os.getpid())]
     (found,) = [addresses for addresses in children if process.registry_host in addresses]
     return found
@@ -108,7 +108,7 @@ def invoke(process: SandboxProcess, name: str, event: object = None) -> object:
 
 
 def test_one_port_of_the_loopback_interface_is_open(process: SandboxProcess) -> None:
-    """The others have a port of their own on AWS, and in ministack when it finds Docker or its extras."""
+    """These services have separate ports on AWS, and in ministack if it finds Docker or its extras."""
     process.client("transfer").create_server(Protocols=["SFTP"])
     process.client("dsql").create_cluster()
     process.client("iot").describe_endpoint()
@@ -132,10 +132,10 @@ def test_one_port_of_the_loopback_interface_is_open(process: SandboxProcess) -> 
     ],
     ids=["origin", "site", "older browser", "another name", "no host"],
 )
-def test_a_function_s_own_port_refuses_web_pages(
+def test_the_port_of_a_function_refuses_web_pages(
     running_function: tuple[SandboxProcess, str], fields: list[tuple[str, str]]
 ) -> None:
-    """A page could take its next event, and answer it."""
+    """Otherwise a page could take the next event of the function and respond to it."""
     process, address = running_function
     port = int(address.rpartition(":")[2])
     host = [] if not fields or fields[0][0] == "Host" else [("Host", address)]
@@ -148,7 +148,7 @@ def test_a_function_s_own_port_refuses_web_pages(
 
 @pytest.fixture(scope="module")
 def running_function() -> Iterator[tuple[SandboxProcess, str]]:
-    """A function that has a program for a runtime, and where that fetches its events."""
+    """A function with its own runtime, and the address where that fetches events."""
     with SandboxProcess() as process:
         create(process, "program", "provided.al2023", "bootstrap", BOOTSTRAP.format(python=sys.executable))
         answer = invoke(process, "program")
@@ -156,13 +156,13 @@ def running_function() -> Iterator[tuple[SandboxProcess, str]]:
         yield process, answer[0]
 
 
-def test_a_function_s_own_port_is_the_only_other_one(running_function: tuple[SandboxProcess, str]) -> None:
+def test_the_port_of_a_function_is_the_only_other_port(running_function: tuple[SandboxProcess, str]) -> None:
     process, address = running_function
 
     assert listening(process) == {process.registry_host, address}
 
 
-def test_a_function_s_own_port_answers_other_clients(running_function: tuple[SandboxProcess, str]) -> None:
+def test_the_port_of_a_function_serves_other_clients(running_function: tuple[SandboxProcess, str]) -> None:
     _, address = running_function
 
     answer = urllib3.request("POST", f"http://{address}/2018-06-01/runtime/invocation/none/response", body=b"1")

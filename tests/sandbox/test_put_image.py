@@ -25,7 +25,7 @@ def uri(sandbox: Sandbox) -> str:
     return str(described["repositories"][0]["repositoryUri"])
 
 
-def test_a_new_tag_points_to_the_image_and_the_answer_says_so(api: Api, image: Image) -> None:
+def test_a_new_tag_points_to_the_image_and_the_response_says_so(api: Api, image: Image) -> None:
     answer = api.put(image, "1.4.2")["image"]
 
     assert answer == {
@@ -50,7 +50,7 @@ def test_refuses_the_same_tag_with_the_same_digest(api: Api, image: Image) -> No
     )
 
 
-def test_another_tag_of_an_image_leaves_its_date_alone(api: Api, image: Image) -> None:
+def test_another_tag_of_an_image_does_not_change_its_date(api: Api, image: Image) -> None:
     before = api.describe_images(repositoryName=REPOSITORY, imageIds=[{"imageDigest": image.digest}])
     time.sleep(0.01)
 
@@ -62,7 +62,7 @@ def test_another_tag_of_an_image_leaves_its_date_alone(api: Api, image: Image) -
     assert sorted(after["imageDetails"][0]["imageTags"]) == ["1.4.2", "latest"]
 
 
-def test_a_tag_moves_and_the_old_image_stays(api: Api, image: Image, other: Image) -> None:
+def test_moving_a_tag_keeps_the_old_image(api: Api, image: Image, other: Image) -> None:
     api.put(image, "latest")
 
     api.put(other, "latest")
@@ -72,7 +72,7 @@ def test_a_tag_moves_and_the_old_image_stays(api: Api, image: Image, other: Imag
     assert "imageTags" not in old
 
 
-def test_without_a_tag_the_answer_has_only_the_digest(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_without_a_tag_the_response_has_only_the_digest(sandbox: Sandbox, api: Api, other: Image) -> None:
     annotated = changed(other, annotations={"a": "b"})
     answer = api.put(annotated, imageDigest=str(Digest.of(annotated)))
 
@@ -80,29 +80,29 @@ def test_without_a_tag_the_answer_has_only_the_digest(sandbox: Sandbox, api: Api
     assert pull(uri(sandbox), str(Digest.of(annotated))).manifest == annotated
 
 
-def test_accepts_neither_tag_nor_digest(api: Api, other: Image) -> None:
+def test_accepts_an_image_without_tag_and_digest(api: Api, other: Image) -> None:
     assert api.put(changed(other, annotations={"a": "b"}))["image"]["imageId"].keys() == {"imageDigest"}
 
 
-def test_refuses_neither_tag_nor_digest_if_so_set(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_refuses_an_image_without_tag_and_digest_if_configured(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.settings = Settings(no_tag_no_digest="reject")
 
     assert api.refused_put(changed(other, annotations={})).code == "InvalidParameterException"
 
 
-def test_refuses_an_untagged_image_that_is_there(api: Api, other: Image) -> None:
+def test_refuses_an_untagged_image_that_already_exists(api: Api, other: Image) -> None:
     refusal = api.refused_put(other, imageDigest=other.digest)
 
     assert refusal.code == "ImageAlreadyExistsException"
     assert "and tag 'null' already exists" in refusal.message
 
 
-def test_refuses_another_digest_than_the_manifest_has(api: Api, other: Image) -> None:
+def test_refuses_the_wrong_digest_of_a_manifest(api: Api, other: Image) -> None:
     assert api.refused_put(other, "1", imageDigest=MISSING).code == "ImageDigestDoesNotMatchException"
     assert api.digests() == {}
 
 
-def test_accepts_a_manifest_without_media_type_if_it_stands_beside_it(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_accepts_a_manifest_without_media_type_if_the_request_has_one(sandbox: Sandbox, api: Api, other: Image) -> None:
     bare = changed(other, mediaType=None)
 
     api.put(bare, "bare", imageManifestMediaType=ManifestMediaType.OCI_MANIFEST)
@@ -114,7 +114,7 @@ def test_accepts_a_manifest_without_media_type_if_it_stands_beside_it(sandbox: S
     ("content", "beside"),
     [
         pytest.param(b"not json", None, id="not JSON"),
-        pytest.param(b"[]", None, id="no object"),
+        pytest.param(b"[]", None, id="not an object"),
         pytest.param(b'{"errors": [{"code": "DENIED"}]}', None, id="an error of a registry"),
         pytest.param({"mediaType": None}, None, id="no media type anywhere"),
         pytest.param({}, ManifestMediaType.DOCKER_MANIFEST, id="two media types"),
@@ -124,7 +124,7 @@ def test_accepts_a_manifest_without_media_type_if_it_stands_beside_it(sandbox: S
         pytest.param({"config": None}, None, id="no config"),
     ],
 )
-def test_refuses_everything_that_is_not_a_manifest_with_the_same_message(
+def test_refuses_all_invalid_manifests_with_the_same_message(
     api: Api, other: Image, content: bytes | dict[str, Any], beside: str | None
 ) -> None:
     manifest = content if isinstance(content, bytes) else changed(other, **content)
@@ -134,7 +134,7 @@ def test_refuses_everything_that_is_not_a_manifest_with_the_same_message(
     assert (refusal.code, refusal.message) == ("InvalidParameterException", NOT_JSON)
 
 
-def test_refuses_a_build_cache_that_calls_layers_manifests(api: Api, image: Image) -> None:
+def test_refuses_a_build_cache_whose_manifests_are_layers(api: Api, image: Image) -> None:
     cache = changed(
         image, manifests=[{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": MISSING, "size": 1}]
     )
@@ -171,7 +171,7 @@ def test_refuses_an_index_whose_images_are_in_another_repository(api: Api, image
 
 
 @pytest.mark.parametrize("tag", ["1.0+build", "a:b", "a/b", " ", "ä"])
-def test_refuses_characters_that_no_tag_has(api: Api, other: Image, tag: str) -> None:
+def test_refuses_invalid_characters_in_a_tag(api: Api, other: Image, tag: str) -> None:
     refusal = api.refused_put(other, tag)
 
     assert refusal.message == (
@@ -203,7 +203,7 @@ def test_an_image_has_at_most_1000_tags(api: Api, other: Image) -> None:
     assert len(api.digests()) == 1000
 
 
-def test_a_repository_has_at_most_so_many_images(sandbox: Sandbox, api: Api, image: Image, other: Image) -> None:
+def test_a_repository_has_a_limit_of_images(sandbox: Sandbox, api: Api, image: Image, other: Image) -> None:
     assert image.digest != other.digest
     sandbox.settings = Settings(images_per_repository=4)
 
@@ -213,7 +213,7 @@ def test_a_repository_has_at_most_so_many_images(sandbox: Sandbox, api: Api, ima
     assert refusal.message.endswith("already has the maximum allowed number of images which is '4'")
 
 
-def test_refuses_more_than_4_mib(api: Api, other: Image) -> None:
+def test_refuses_manifests_over_4_mib(api: Api, other: Image) -> None:
     refusal = api.refused_put(changed(other, annotations={"a": "b" * 4_194_304}), "1")
 
     assert refusal.message.endswith("'Member must have length less than or equal to 4194304'")
@@ -228,7 +228,7 @@ def test_a_repository_must_exist(api: Api, other: Image) -> None:
     )
 
 
-def test_takes_an_alias_for_the_registry_and_names_it_in_errors(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_accepts_an_alias_for_the_registry_and_names_it_in_errors(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.settings = Settings(alias="acme")
 
     assert api.put(other, "1", registryId="acme")["image"]["registryId"] == "123456789012"
@@ -269,7 +269,7 @@ def test_keeps_every_byte(sandbox: Sandbox, api: Api, other: Image, ending: byte
     assert api.digests() == {"odd": str(Digest.of(odd))}
 
 
-def test_stores_schema_1_if_so_set(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_stores_schema_1_if_configured(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.settings = replace(Settings(), schema1="accept")
     layer = [*other.blobs][1]
     old = json.dumps({"schemaVersion": 1, "name": "x", "fsLayers": [{"blobSum": layer}], "history": []}).encode()
@@ -279,7 +279,7 @@ def test_stores_schema_1_if_so_set(sandbox: Sandbox, api: Api, other: Image) -> 
     assert api.digests() == {"old": str(Digest.of(old))}
 
 
-def test_accepts_a_referrer_whose_subject_is_not_there(api: Api, other: Image) -> None:
+def test_accepts_a_referrer_without_its_subject(api: Api, other: Image) -> None:
     subject = {"mediaType": ManifestMediaType.OCI_MANIFEST, "digest": MISSING, "size": 7}
 
     api.put(changed(other, subject=subject), "signature")
@@ -287,7 +287,7 @@ def test_accepts_a_referrer_whose_subject_is_not_there(api: Api, other: Image) -
     assert "signature" in api.digests()
 
 
-def test_refuses_a_referrer_without_subject_if_so_set(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_refuses_a_referrer_without_its_subject_if_configured(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.settings = Settings(subject_must_exist=True)
     subject = {"mediaType": ManifestMediaType.OCI_MANIFEST, "digest": MISSING, "size": 7}
 
@@ -295,7 +295,7 @@ def test_refuses_a_referrer_without_subject_if_so_set(sandbox: Sandbox, api: Api
 
 
 @pytest.mark.parametrize("key", ["layers", "config", "artifactType"])
-def test_media_types_with_parameters_are_stored_or_refused_as_set(
+def test_stores_or_refuses_media_types_with_parameters_as_configured(
     sandbox: Sandbox, api: Api, other: Image, key: str
 ) -> None:
     bundle = "application/vnd.dev.sigstore.bundle+json;version=0.2"
@@ -319,7 +319,7 @@ def test_media_types_with_parameters_are_stored_or_refused_as_set(
     assert {"1", "2"} <= api.digests().keys()
 
 
-def test_sizes_are_those_of_the_layers_and_of_the_largest_child(sandbox: Sandbox, api: Api) -> None:
+def test_the_size_is_that_of_the_layers_or_of_the_largest_child(sandbox: Sandbox, api: Api) -> None:
     big = build_image({"data": bytes(range(256)) * 64}, platforms=("linux/amd64", "linux/arm64"))
     push_image(sandbox, REPOSITORY, big, tags=["big"])
 
@@ -329,7 +329,7 @@ def test_sizes_are_those_of_the_layers_and_of_the_largest_child(sandbox: Sandbox
     assert [detail["imageSizeInBytes"] for detail in details] == [layer] * 3
 
 
-def test_throttles_beyond_the_rate_that_is_set(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_throttles_at_the_configured_rate(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.settings = Settings(put_images_per_second=2)
 
     api.put(other, "1")
@@ -338,7 +338,7 @@ def test_throttles_beyond_the_rate_that_is_set(sandbox: Sandbox, api: Api, other
     assert api.refused_put(other, "3").code == "ThrottlingException"
 
 
-def test_a_push_may_be_of_another_day(sandbox: Sandbox, api: Api, other: Image) -> None:
+def test_a_push_can_be_backdated(sandbox: Sandbox, api: Api, other: Image) -> None:
     sandbox.settings = Settings(push_age_seconds=86_400)
     api.put(changed(other, annotations={"a": "b"}), "1")
 

@@ -1,4 +1,4 @@
-"""The HTTP face's layers: uploads, downloads by redirect, ranges."""
+"""Layers in the registry API: uploads, downloads by redirect, ranges."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def start(http: Http, query: str = "") -> urllib3.BaseHTTPResponse:
 
 
 def upload(http: Http, *chunks: bytes, digest: str = "", last: bytes = b"") -> urllib3.BaseHTTPResponse:
-    """Upload in chunks, and the last one with the PUT."""
+    """Upload in chunks, the last one with PUT."""
     location = start(http).headers["Location"]
     for chunk in chunks:
         http.send("PATCH", location, chunk)
@@ -43,7 +43,7 @@ def upload(http: Http, *chunks: bytes, digest: str = "", last: bytes = b"") -> u
 
 
 def download(http: Http, digest: str, **headers: str) -> urllib3.BaseHTTPResponse:
-    """Follow the redirect without the token."""
+    """Download by following the redirect without the token."""
     location = http.get(f"blobs/{digest}").headers["Location"]
     return urllib3.request("GET", location, headers=headers, redirect=False)
 
@@ -57,7 +57,7 @@ def test_uploads_and_downloads(http: Http) -> None:
     assert download(http, digest_of(b"layer")).data == b"layer"
 
 
-def test_uploads_with_the_last_request_alone(http: Http) -> None:
+def test_uploads_everything_with_the_final_put(http: Http) -> None:
     assert upload(http, last=b"layer").status == 201
     assert download(http, digest_of(b"layer")).data == b"layer"
 
@@ -69,14 +69,14 @@ def test_uploads_in_chunks_of_5_mib(http: Http) -> None:
     assert download(http, digest_of(content)).data == content
 
 
-def test_an_upload_begins_at_an_absolute_address(http: Http) -> None:
+def test_an_upload_gets_an_absolute_url(http: Http) -> None:
     answer = start(http)
 
     assert answer.status == 202
     assert answer.headers["Location"].startswith(f"{http.sandbox.url}{http.repository}/blobs/uploads/")
 
 
-def test_a_chunk_is_answered_201_and_a_range_that_gets_stuck(http: Http) -> None:
+def test_a_chunk_returns_201_and_a_range_that_stops_growing(http: Http) -> None:
     location = start(http).headers["Location"]
 
     answers = [http.send("PATCH", location, b"x" * size) for size in (6 * MIB, 6 * MIB)]
@@ -85,13 +85,13 @@ def test_a_chunk_is_answered_201_and_a_range_that_gets_stuck(http: Http) -> None
     assert [answer.headers["Range"] for answer in answers] == [f"0-{6 * MIB - 1}", "0-10485759"]
 
 
-def test_a_chunk_is_answered_202_if_so_set(http: Http) -> None:
+def test_a_chunk_returns_202_if_configured(http: Http) -> None:
     http.sandbox.settings = Settings(patch_status=202)
 
     assert http.send("PATCH", start(http).headers["Location"], b"x").status == 202
 
 
-def test_never_tells_how_far_an_upload_is(http: Http) -> None:
+def test_never_reports_the_progress_of_an_upload(http: Http) -> None:
     assert http.send("GET", start(http).headers["Location"]).status == 404
 
 
@@ -101,13 +101,13 @@ def test_ignores_a_mount(http: Http, other: Image) -> None:
     assert (answer.status, "Location" in answer.headers) == (202, True)
 
 
-def test_refuses_a_mount_if_so_set(http: Http) -> None:
+def test_refuses_a_mount_if_configured(http: Http) -> None:
     http.sandbox.settings = Settings(mount="error")
 
     assert start(http, f"?mount={MISSING}&from=x/y").status == 405
 
 
-def test_a_layer_that_is_there_is_a_success(http: Http) -> None:
+def test_uploading_an_existing_layer_succeeds(http: Http) -> None:
     assert [upload(http, b"layer").status for _ in range(2)] == [201, 201]
 
 
@@ -119,7 +119,9 @@ def test_a_layer_that_is_there_is_a_success(http: Http) -> None:
         ((b"1", b"2"), digest_of(b"12"), "All layer parts except the last part should be at least 5MB"),
     ],
 )
-def test_refuses_to_complete(http: Http, chunks: tuple[bytes, ...], digest: str, message: str) -> None:
+def test_refuses_to_complete_an_invalid_upload(
+    http: Http, chunks: tuple[bytes, ...], digest: str, message: str
+) -> None:
     answer = upload(http, *chunks, digest=digest)
 
     code, text = error(answer)
@@ -137,7 +139,7 @@ def test_refuses_a_chunk_out_of_order(http: Http) -> None:
     assert error(answer) == ("BLOB_UPLOAD_INVALID", "First byte of the layer part is 0 instead of 5")
 
 
-def test_refuses_an_upload_that_is_finished(http: Http) -> None:
+def test_refuses_a_finished_upload(http: Http) -> None:
     location = start(http).headers["Location"]
     http.send("PUT", f"{location}?digest={digest_of(b'x')}", b"x")
 
@@ -156,7 +158,7 @@ def test_refuses_to_upload_into_a_repository_that_does_not_exist(http: Http) -> 
     assert (answer.status, error(answer)[0]) == (404, "NAME_UNKNOWN")
 
 
-def test_a_chunk_that_breaks_off_leaves_no_trace(http: Http) -> None:
+def test_an_interrupted_chunk_leaves_no_trace(http: Http) -> None:
     location = start(http).headers["Location"]
     parts = urlsplit(location)
     with socket.create_connection((str(parts.hostname), parts.port or 0)) as connection:
@@ -170,7 +172,7 @@ def test_a_chunk_that_breaks_off_leaves_no_trace(http: Http) -> None:
     assert http.send("PUT", f"{location}?digest={digest_of(b'whole')}").status == 201
 
 
-def test_layers_are_at_another_host(http: Http) -> None:
+def test_layers_are_on_another_host(http: Http) -> None:
     upload(http, b"layer")
 
     answer = http.get(f"blobs/{digest_of(b'layer')}")
@@ -189,7 +191,7 @@ def test_the_other_host_refuses_every_token(http: Http) -> None:
     assert "Only one auth mechanism allowed" in answer.data.decode()
 
 
-def test_the_other_host_refuses_unsigned_addresses(http: Http) -> None:
+def test_the_other_host_refuses_unsigned_urls(http: Http) -> None:
     upload(http, b"layer")
 
     forged = f"http://localhost:{http.sandbox.world.port}/_blob/{digest_of(b'layer')}/forged"
@@ -216,7 +218,7 @@ def test_sends_a_range_of_a_layer(http: Http, given: str, content: bytes, told: 
 
 
 @pytest.mark.parametrize("given", ["bytes=10-", "bytes=5-2"])
-def test_refuses_a_range_that_is_not_there(http: Http, given: str) -> None:
+def test_refuses_a_range_outside_the_layer(http: Http, given: str) -> None:
     upload(http, b"0123456789")
 
     answer = download(http, digest_of(b"0123456789"), Range=given)
@@ -225,12 +227,12 @@ def test_refuses_a_range_that_is_not_there(http: Http, given: str) -> None:
 
 
 @pytest.mark.parametrize("digest", [MISSING, "sha256:short"])
-def test_refuses_a_layer_that_is_not_there(http: Http, digest: str) -> None:
+def test_refuses_a_missing_layer(http: Http, digest: str) -> None:
     assert http.get(f"blobs/{digest}").status == 404
     assert http.send("HEAD", f"{http.repository}/blobs/{digest}").status == 404
 
 
-def test_throttles_uploads_beyond_the_rates_that_are_set(http: Http) -> None:
+def test_throttles_uploads_at_the_configured_rates(http: Http) -> None:
     first, second = (start(http).headers["Location"] for _ in range(2))
     http.sandbox.settings = Settings(initiate_layer_uploads_per_second=0.01, complete_layer_uploads_per_second=0.01)
 
@@ -240,7 +242,7 @@ def test_throttles_uploads_beyond_the_rates_that_are_set(http: Http) -> None:
     assert (began, closed) == ([202, 429], [201, 429])
 
 
-def test_an_upload_that_was_throttled_can_be_closed_again(http: Http) -> None:
+def test_a_throttled_upload_can_be_completed_later(http: Http) -> None:
     first, second = (start(http).headers["Location"] for _ in range(2))
     http.sandbox.settings = Settings(complete_layer_uploads_per_second=0.01)
     http.send("PUT", f"{first}?digest={digest_of(b'x')}", b"x")

@@ -1,4 +1,4 @@
-"""The HTTP face: tokens, manifests, tags, as a container tool sees them."""
+"""The registry API: tokens, manifests and tags, as a container tool sees them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MISSING = "sha256:" + "0" * 64
 
 @dataclass
 class Http:
-    """A plain client, without retries and redirects; its token can be changed."""
+    """A plain client that does not retry or follow redirects; its token can be changed."""
 
     sandbox: Sandbox
     api: Api
@@ -51,7 +51,7 @@ class Http:
         return self.send("PUT", f"{self.repository}/manifests/{reference}", content, **headers)
 
     def login(self, credentials: str | None = None) -> None:
-        """Get a token by the API's password; by other credentials, or by none if they are empty."""
+        """Get a token with the API's password, with other credentials, or with none if they are empty."""
         if credentials is None:
             credentials = self.api.get_authorization_token()["authorizationData"]["authorizationToken"]
         headers = {"Authorization": f"Basic {credentials}"} if credentials else {}
@@ -96,13 +96,13 @@ def test_challenges_a_request_without_a_token(http: Http, path: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?service=public.ecr.aws&scope=aws", "?scope=repository:a/b:pull"])
-def test_gives_a_token_whatever_is_asked_for(http: Http, query: str) -> None:
+def test_gives_a_token_for_any_scope(http: Http, query: str) -> None:
     answer = http.send("GET", f"/token/{query}")
 
     assert (answer.status, [*answer.json()]) == (200, ["token"])
 
 
-def test_sends_who_forgets_the_slash_back_for_it(http: Http) -> None:
+def test_redirects_a_request_without_the_trailing_slash(http: Http) -> None:
     answer = http.send("GET", "/token")
 
     assert (answer.status, answer.headers["Location"], answer.data) == (301, "/token/", b"")
@@ -116,7 +116,7 @@ def test_refuses_a_wrong_password(http: Http) -> None:
     assert (answer.status, error(answer)) == (400, INVALID)
 
 
-def test_a_token_opens_the_registry(anonymous: Http) -> None:
+def test_a_token_gives_access_to_the_registry(anonymous: Http) -> None:
     assert anonymous.send("GET", "/v2/").status == 200
 
 
@@ -128,19 +128,19 @@ def test_refuses_other_authorization_without_a_challenge(http: Http, authorizati
     assert "WWW-Authenticate" not in answer.headers
 
 
-def test_challenges_basic_authentication_if_so_set(http: Http) -> None:
+def test_challenges_basic_authentication_if_configured(http: Http) -> None:
     http.sandbox.settings = Settings(basic_on_v2=401)
 
     assert http.send("GET", "/v2/", Authorization="Basic QVdTOng=").status == 401
 
 
-def test_takes_the_apis_answer_for_a_token(http: Http) -> None:
+def test_accepts_the_authorization_data_of_the_api_as_a_token(http: Http) -> None:
     http.token = http.api.get_authorization_token()["authorizationData"]["authorizationToken"]
 
     assert http.send("GET", "/v2/").status == 200
 
 
-def test_refuses_the_apis_answer_for_a_token_if_so_set(http: Http) -> None:
+def test_refuses_the_authorization_data_of_the_api_as_a_token_if_configured(http: Http) -> None:
     http.sandbox.settings = Settings(raw_bearer="reject")
     http.token = http.api.get_authorization_token()["authorizationData"]["authorizationToken"]
 
@@ -168,7 +168,7 @@ def test_refuses_an_expired_password(http: Http) -> None:
     assert (answer.status, error(answer)[0]) == (403, "DENIED")
 
 
-def test_the_password_looks_like_the_services(http: Http) -> None:
+def test_the_password_looks_like_that_of_the_service(http: Http) -> None:
     data = http.api.get_authorization_token()["authorizationData"]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
 
@@ -177,7 +177,7 @@ def test_the_password_looks_like_the_services(http: Http) -> None:
     assert content["expiration"] == int(data["expiresAt"].timestamp())
 
 
-def test_only_head_tells_the_digest(anonymous: Http, image: Image) -> None:
+def test_only_head_returns_the_digest(anonymous: Http, image: Image) -> None:
     anonymous.api.put(image, "latest")
 
     head = anonymous.send("HEAD", f"{anonymous.repository}/manifests/latest")
@@ -190,7 +190,7 @@ def test_only_head_tells_the_digest(anonymous: Http, image: Image) -> None:
     assert answer.data == image.manifest
 
 
-def test_get_tells_the_digest_if_so_set(anonymous: Http, image: Image) -> None:
+def test_get_returns_the_digest_if_configured(anonymous: Http, image: Image) -> None:
     anonymous.sandbox.settings = Settings(get_manifest_digest_header=True)
 
     assert anonymous.get(f"manifests/{image.digest}").headers["Docker-Content-Digest"] == image.digest
@@ -203,7 +203,7 @@ def test_refuses_an_unknown_manifest(anonymous: Http, reference: str) -> None:
     assert (answer.status, error(answer)) == (404, ("MANIFEST_UNKNOWN", "Requested image not found"))
 
 
-def test_refuses_a_tag_with_other_characters(anonymous: Http) -> None:
+def test_refuses_a_tag_with_invalid_characters(anonymous: Http) -> None:
     assert anonymous.get("manifests/a%2Bb").status == 400
 
 
@@ -229,7 +229,7 @@ def test_pushing_again_is_a_success(pusher: Http, other: Image) -> None:
     assert pusher.api.digests() == {"1": other.digest}
 
 
-def test_a_push_tells_its_location_if_so_set(pusher: Http, other: Image) -> None:
+def test_a_push_returns_its_location_if_configured(pusher: Http, other: Image) -> None:
     pusher.sandbox.settings = Settings(manifest_put_location=True)
 
     answer = pusher.put("1", other.manifest, other.media_type)
@@ -251,7 +251,7 @@ def test_a_push_of_a_referrer_names_its_subject(pusher: Http, other: Image) -> N
     assert pusher.get(f"referrers/{other.digest}?artifactType=application/x-sbom").json()["manifests"] == []
 
 
-def test_nothing_refers_to_an_unknown_digest(anonymous: Http) -> None:
+def test_an_unknown_digest_has_no_referrers(anonymous: Http) -> None:
     assert anonymous.get(f"referrers/{MISSING}").json()["manifests"] == []
 
 
@@ -272,16 +272,18 @@ Change = Callable[[Image], bytes]
             "BLOB_UPLOAD_UNKNOWN",
         ),
     ],
-    ids=["no manifest", "no layers", "too long", "wrong digest", "missing config"],
+    ids=["not a manifest", "no layers", "too long", "wrong digest", "missing config"],
 )
-def test_refuses_a_push(pusher: Http, other: Image, reference: str, change: Change, status: int, code: str) -> None:
+def test_refuses_an_invalid_push(
+    pusher: Http, other: Image, reference: str, change: Change, status: int, code: str
+) -> None:
     answer = pusher.put(reference, change(other), other.media_type)
 
     assert (answer.status, error(answer)[0]) == (status, code)
     assert pusher.api.digests() == {}
 
 
-def test_refuses_a_push_of_an_index_before_its_images(pusher: Http, image: Image) -> None:
+def test_refuses_an_index_before_its_images(pusher: Http, image: Image) -> None:
     missing = {**json.loads(image.manifest)["manifests"][0], "digest": MISSING}
 
     answer = pusher.put("1", changed(image, manifests=[missing]), image.media_type)
@@ -320,7 +322,7 @@ def test_refuses_a_push_by_another_account(http: Http, other: Image) -> None:
         ("DELETE", "blobs/uploads/x"),
     ],
 )
-def test_refuses_by_name_what_the_service_does_not_have(pusher: Http, method: str, path: str) -> None:
+def test_refuses_unsupported_operations(pusher: Http, method: str, path: str) -> None:
     answer = pusher.send(method, f"{pusher.repository}/{path}")
 
     assert (answer.status, error(answer)[0]) == (405, "UNSUPPORTED")
@@ -328,7 +330,7 @@ def test_refuses_by_name_what_the_service_does_not_have(pusher: Http, method: st
 
 @pytest.mark.parametrize("path", ["unknown/latest", "manifests", "blobs/uploads/x/y/z", "../../../unknown"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_does_not_find_a_path_that_no_route_has(pusher: Http, method: str, path: str) -> None:
+def test_an_unknown_path_is_not_found(pusher: Http, method: str, path: str) -> None:
     answer = pusher.send(method, f"{pusher.repository}/{path}")
 
     assert (answer.status, error(answer)) == (404, ("NOT_FOUND", "404 page not found"))
@@ -338,7 +340,7 @@ def test_has_no_catalog_of_repositories(pusher: Http) -> None:
     assert pusher.send("GET", "/v2/_catalog").status == 404
 
 
-def test_lists_tags_in_pages_by_an_opaque_link(anonymous: Http, other: Image) -> None:
+def test_paginates_tags_with_an_opaque_link(anonymous: Http, other: Image) -> None:
     names = {f"t{number}" for number in range(7)}
     for name in names:
         anonymous.api.put(other, name)
@@ -368,13 +370,13 @@ def test_lists_tags_in_pages_by_an_opaque_link(anonymous: Http, other: Image) ->
         ),
     ],
 )
-def test_refuses_other_pages(anonymous: Http, query: str, message: str) -> None:
+def test_refuses_invalid_pages(anonymous: Http, query: str, message: str) -> None:
     answer = anonymous.get(f"tags/list?{query}")
 
     assert (answer.status, error(answer)) == (405, ("UNSUPPORTED", message))
 
 
-def test_limits_anonymous_pulls_if_so_set(http: Http, image: Image) -> None:
+def test_limits_anonymous_pulls_if_configured(http: Http, image: Image) -> None:
     http.sandbox.settings = Settings(anonymous_pulls_per_second=2)
     http.login("")
     anonymous = [http.get(f"manifests/{image.digest}") for _ in range(3)]
@@ -387,7 +389,7 @@ def test_limits_anonymous_pulls_if_so_set(http: Http, image: Image) -> None:
     assert authenticated == [200, 200, 200]
 
 
-def test_limits_pulls_of_an_account_if_so_set(http: Http, image: Image) -> None:
+def test_limits_pulls_of_an_account_if_configured(http: Http, image: Image) -> None:
     http.sandbox.settings = Settings(authenticated_pulls_per_second=2)
     http.login()
 
@@ -396,7 +398,7 @@ def test_limits_pulls_of_an_account_if_so_set(http: Http, image: Image) -> None:
     assert [http.get(f"manifests/{image.digest}").status for _ in range(3)] == [200, 200, 200]
 
 
-def test_reads_lag_behind_writes_if_so_set(anonymous: Http, other: Image) -> None:
+def test_reads_lag_behind_writes_if_configured(anonymous: Http, other: Image) -> None:
     anonymous.api.put(other, "1")
     by_tag, by_digest = "manifests/1", f"manifests/{other.digest}"
 
@@ -408,7 +410,7 @@ def test_reads_lag_behind_writes_if_so_set(anonymous: Http, other: Image) -> Non
     assert (tag_lags, digest_lags) == ([404, 200], [200, 404])
 
 
-def test_translates_a_tag_for_clients_of_the_other_kind_if_so_set(sandbox: Sandbox, anonymous: Http) -> None:
+def test_converts_a_manifest_for_clients_of_the_other_format_if_configured(sandbox: Sandbox, anonymous: Http) -> None:
     image = build_image({"a": b"b"})
     push_image(sandbox, REPOSITORY, image, tags=["1"])
     docker = ManifestMediaType.DOCKER_MANIFEST

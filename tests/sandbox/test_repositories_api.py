@@ -17,7 +17,7 @@ STATEMENT = {"Effect": "Allow", "Principal": "*", "Action": "ecr-public:PutImage
 POLICY = json.dumps({"Version": "2008-10-17", "Statement": [STATEMENT]})
 
 
-def test_a_repository_has_an_arn_without_region_and_an_address_with_alias(sandbox: Sandbox, api: Api) -> None:
+def test_a_repository_has_an_arn_without_region_and_a_uri_with_alias(sandbox: Sandbox, api: Api) -> None:
     repository = api.describe_repositories()["repositories"][0]
     registry = api.describe_registries()["registries"][0]
 
@@ -27,7 +27,7 @@ def test_a_repository_has_an_arn_without_region_and_an_address_with_alias(sandbo
     assert repository["repositoryUri"] == f"{sandbox.registry_host}/{alias}/{REPOSITORY}"
 
 
-def test_the_alias_comes_with_the_first_repository(sandbox: Sandbox) -> None:
+def test_the_first_repository_creates_the_alias(sandbox: Sandbox) -> None:
     api = make_api(sandbox)
     before = api.describe_registries()["registries"][0]
 
@@ -41,7 +41,7 @@ def test_the_alias_comes_with_the_first_repository(sandbox: Sandbox) -> None:
     ] == [("ACTIVE", True, True)]
 
 
-def test_a_custom_alias_is_the_primary_one(sandbox: Sandbox, api: Api) -> None:
+def test_a_custom_alias_becomes_the_primary_one(sandbox: Sandbox, api: Api) -> None:
     sandbox.settings = Settings(alias="acme")
 
     aliases = api.describe_registries()["registries"][0]["aliases"]
@@ -63,16 +63,16 @@ def test_refuses_a_repository_that_exists(api: Api) -> None:
 
 
 @pytest.mark.parametrize("name", ["Upper", "a//b", "-a", "a" * 206, "a b"])
-def test_refuses_names_that_no_repository_has(api: Api, name: str) -> None:
+def test_refuses_invalid_repository_names(api: Api, name: str) -> None:
     assert api.refusal("create_repository", repositoryName=name).code == "InvalidParameterException"
 
 
 @pytest.mark.parametrize("name", ["ab", "a/b", "a.b_c-d/e1", "a" * 205])
-def test_accepts_names_within_the_grammar(api: Api, name: str) -> None:
+def test_accepts_valid_repository_names(api: Api, name: str) -> None:
     assert api.create_repository(repositoryName=name)["repository"]["repositoryName"] == name
 
 
-def test_catalog_data_is_kept(api: Api) -> None:
+def test_catalog_data_is_stored(api: Api) -> None:
     catalog = {"description": "An agent", "architectures": ["ARM 64"], "operatingSystems": ["Linux"], "aboutText": "x"}
 
     created = api.create_repository(repositoryName="shown", catalogData=catalog)
@@ -116,7 +116,7 @@ def test_refuses_a_display_name_that_is_too_long(api: Api) -> None:
     assert api.refusal("put_registry_catalog_data", displayName="x" * 101).code == "InvalidParameterException"
 
 
-def test_a_policy_is_set_read_and_deleted(api: Api) -> None:
+def test_a_policy_can_be_set_read_and_deleted(api: Api) -> None:
     expected = {"registryId": ACCOUNT, "repositoryName": REPOSITORY, "policyText": POLICY}
 
     answers = [
@@ -129,7 +129,7 @@ def test_a_policy_is_set_read_and_deleted(api: Api) -> None:
 
 
 @pytest.mark.parametrize("operation", ["get_repository_policy", "delete_repository_policy"])
-def test_refuses_a_policy_that_is_not_there(api: Api, operation: str) -> None:
+def test_refuses_a_missing_policy(api: Api, operation: str) -> None:
     refusal = api.refusal(operation, repositoryName=REPOSITORY)
 
     assert refusal.code == "RepositoryPolicyNotFoundException"
@@ -146,7 +146,7 @@ def test_refuses_what_is_not_a_policy(api: Api, text: str) -> None:
     assert refusal.code == "InvalidParameterException"
 
 
-def test_tags_are_added_listed_and_removed(api: Api) -> None:
+def test_tags_can_be_added_listed_and_removed(api: Api) -> None:
     api.tag_resource(resourceArn=ARN, tags=[{"Key": "team", "Value": "agent"}, {"Key": "stage", "Value": "beta"}])
     api.tag_resource(resourceArn=ARN, tags=[{"Key": "stage", "Value": "live"}])
     api.untag_resource(resourceArn=ARN, tagKeys=["team", "unknown"])
@@ -163,7 +163,7 @@ def test_tags_are_added_listed_and_removed(api: Api) -> None:
         ([{"Key": "k" * 129, "Value": ""}], "InvalidParameterException"),
     ],
 )
-def test_refuses_tags(api: Api, tags: list[dict[str, str]], code: str) -> None:
+def test_refuses_invalid_tags(api: Api, tags: list[dict[str, str]], code: str) -> None:
     assert api.refusal("tag_resource", resourceArn=ARN, tags=tags).code == code
     assert api.refusal("create_repository", repositoryName="tagged", tags=tags).code == code
 
@@ -179,17 +179,19 @@ def test_refuses_tags(api: Api, tags: list[dict[str, str]], code: str) -> None:
     ("operation", "arguments"),
     [("tag_resource", {"tags": []}), ("untag_resource", {"tagKeys": []}), ("list_tags_for_resource", {})],
 )
-def test_refuses_arns_of_other_things(api: Api, operation: str, arguments: dict[str, Any], arn: str, code: str) -> None:
+def test_refuses_arns_of_other_resources(
+    api: Api, operation: str, arguments: dict[str, Any], arn: str, code: str
+) -> None:
     assert api.refusal(operation, resourceArn=arn, **arguments).code == code
 
 
-def test_an_empty_repository_is_deleted(api: Api) -> None:
+def test_an_empty_repository_can_be_deleted(api: Api) -> None:
     assert api.delete_repository(repositoryName=REPOSITORY)["repository"]["repositoryArn"] == ARN
     assert api.describe_repositories()["repositories"] == []
 
 
 @pytest.mark.usefixtures("image")
-def test_a_repository_with_images_is_deleted_only_by_force(api: Api) -> None:
+def test_a_repository_with_images_is_deleted_only_with_force(api: Api) -> None:
     refusal = api.refusal("delete_repository", repositoryName=REPOSITORY)
     api.delete_repository(repositoryName=REPOSITORY, force=True)
 
@@ -215,7 +217,7 @@ def test_a_repository_with_images_is_deleted_only_by_force(api: Api) -> None:
     ],
 )
 class TestOperationsOfTheOwner:
-    """What only the account itself can do, and what takes its number but not its alias."""
+    """Operations that only the account itself can use, with its number but not with its alias."""
 
     def test_refuses_a_repository_that_does_not_exist(self, api: Api, operation: str, arguments: Any) -> None:
         refusal = api.refusal(operation, repositoryName="nobody/knows", **arguments)
@@ -245,7 +247,7 @@ class TestOperationsOfTheOwner:
         )
 
 
-def test_describes_the_repositories_that_are_named(api: Api) -> None:
+def test_describes_the_named_repositories(api: Api) -> None:
     api.create_repository(repositoryName="other")
 
     found = api.describe_repositories(repositoryNames=["other", REPOSITORY])["repositories"]
@@ -260,7 +262,7 @@ def test_refuses_to_describe_a_repository_that_does_not_exist(api: Api) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-def test_pages_through_repositories_in_no_useful_order(api: Api, size: int) -> None:
+def test_paginates_repositories_in_arbitrary_order(api: Api, size: int) -> None:
     names = [f"r{number}" for number in range(6)]
     for name in names:
         api.create_repository(repositoryName=name)

@@ -1,4 +1,4 @@
-"""A web page cannot use the sandbox: requests of browsers for pages, and requests of other clients."""
+"""A web page cannot use the sandbox: requests of browsers on behalf of pages, and requests of other clients."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def running() -> Iterator[Served]:
 
 @pytest.fixture
 def served(running: Served) -> Served:
-    """A sandbox, as if it had just started."""
+    """A sandbox in its initial state."""
     running.sandbox.reset()
     running.others.reached.clear()
     return running
 
 
 def state(served: Served) -> object:
-    """Return all that a request could have changed."""
+    """Return everything that a request could have changed."""
     sandbox = served.sandbox
     repositories = sandbox.store.registry_of(sandbox.account).repositories
     return list(repositories), sandbox.faults.all(), sandbox.requests.all(), sandbox.settings, served.others.reached
@@ -76,7 +76,7 @@ def state(served: Served) -> object:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("page", PAGES)
-def test_refuses_what_a_browser_sends_for_a_page(served: Served, page: str, place: str) -> None:
+def test_refuses_requests_of_a_browser_on_behalf_of_a_page(served: Served, page: str, place: str) -> None:
     method, fields = PAGES[page]
     before = state(served)
 
@@ -91,7 +91,7 @@ def test_refuses_what_a_browser_sends_for_a_page(served: Served, page: str, plac
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_takes_the_same_from_another_client(served: Served, page: str) -> None:
+def test_accepts_the_same_request_from_another_client(served: Served, page: str) -> None:
     method, fields = PAGES[page]
     kept = [(name, value) for name, value in fields if name == "Content-Type"]
 
@@ -101,7 +101,7 @@ def test_takes_the_same_from_another_client(served: Served, page: str) -> None:
     assert served.others.reached == [f"{method} /2015-03-31/functions"]
 
 
-def test_takes_a_control_request_from_another_client(served: Served) -> None:
+def test_accepts_a_control_request_from_another_client(served: Served) -> None:
     answer = served.send("POST", "/_sandbox/faults", TEXT, body=FAULT)
 
     assert answer.status == 200
@@ -120,9 +120,9 @@ def test_takes_a_control_request_from_another_client(served: Served) -> None:
         [("Sec-Fetch-Site", "same-origin"), FIREFOX],
         [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "navigate"), FIREFOX],
     ],
-    ids=["nothing", "boto3", "the cdk", "crane", "fetch of node", "odd", "its own page", "an address typed in"],
+    ids=["nothing", "boto3", "the cdk", "crane", "fetch of node", "odd", "its own page", "a typed URL"],
 )
-def test_takes_what_clients_send(served: Served, fields: list[tuple[str, str]]) -> None:
+def test_accepts_requests_of_clients(served: Served, fields: list[tuple[str, str]]) -> None:
     assert served.send("POST", "/functions", *fields, body=b"x").status == 200
 
 
@@ -153,7 +153,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
-def test_takes_its_own_origin(served: Served, origin: str) -> None:
+def test_accepts_its_own_origin(served: Served, origin: str) -> None:
     own = ("Origin", origin.format(host=served.sandbox.registry_host))
 
     assert served.send("POST", "/functions", own, ("Sec-Fetch-Site", "same-origin"), body=b"x").status == 200
@@ -184,7 +184,7 @@ def test_refuses_every_other_origin(served: Served, origin: str) -> None:
         "abcdef01.execute-api.localhost:{port}",
     ],
 )
-def test_takes_the_names_of_this_machine(served: Served, host: str) -> None:
+def test_accepts_the_names_of_this_machine(served: Served, host: str) -> None:
     given = host.format(port=served.port)
 
     assert send(served.port, "GET", "/bucket", [("Host", given)]).status == 200
@@ -223,7 +223,7 @@ def test_takes_the_names_of_this_machine(served: Served, host: str) -> None:
     ],
 )
 def test_refuses_other_names(served: Served, host: str) -> None:
-    """A page whose name was given the address of this machine has no Origin that gives it away."""
+    """With DNS rebinding, the Origin does not show that a page is from another site."""
     answer = send(served.port, "GET", "/_sandbox/health", [("Host", host.format(port=served.port))])
 
     assert (answer.status, served.others.reached) == (403, [])
@@ -237,7 +237,7 @@ def test_refuses_a_request_without_host(served: Served) -> None:
     assert (answer.status, "it has no Host; allowed:" in answer.text) == (403, True)
 
 
-def test_takes_http_1_0_with_a_host(served: Served) -> None:
+def test_accepts_http_1_0_with_a_host(served: Served) -> None:
     head = f"GET /_sandbox/health HTTP/1.0\r\nHost: {served.sandbox.registry_host}\r\n\r\n"
 
     assert send_raw(served.port, head.encode()).status == 200
@@ -255,7 +255,7 @@ def test_takes_http_1_0_with_a_host(served: Served) -> None:
     ],
     ids=["hosts", "one origin twice", "two origins", "two sites", "one site twice"],
 )
-def test_refuses_headers_that_say_two_things(served: Served, fields: list[tuple[str, str]], status: int) -> None:
+def test_refuses_contradictory_headers(served: Served, fields: list[tuple[str, str]], status: int) -> None:
     given = [(name, value.format(url=served.sandbox.url)) for name, value in fields]
 
     answer = served.send("GET", "/", *given)
@@ -275,7 +275,7 @@ def test_is_not_a_proxy(served: Served, target: str) -> None:
 
 @pytest.mark.parametrize("target", ["/?Action=CreateStack&x=1", "/?x=1&action=", "/queue?Act%69on=DeleteQueue"])
 def test_refuses_a_link_that_calls_an_api(served: Served, target: str) -> None:
-    """A mail can have one: the browser calls that the user's own wish."""
+    """A mail can contain one: the browser marks it as initiated by the user."""
     link = [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "navigate"), FIREFOX]
 
     answer = served.send("GET", target, *link)
@@ -286,13 +286,13 @@ def test_refuses_a_link_that_calls_an_api(served: Served, target: str) -> None:
     assert served.send("GET", "/page?Reaction=1", *link).status == 200
 
 
-def test_no_answer_lets_another_site_read(served: Served) -> None:
+def test_no_response_lets_another_site_read_it(served: Served) -> None:
     answer = served.send("GET", "/bucket")
 
     assert (answer.status, answer.cors, answer.headers["X-Kept"]) == (200, [], "yes")
 
 
-def test_no_preflight_succeeds_for_its_own_page_either(served: Served) -> None:
+def test_no_preflight_succeeds_even_for_its_own_page(served: Served) -> None:
     own = [("Origin", served.sandbox.url), ("Sec-Fetch-Site", "same-origin"), ("Access-Control-Request-Method", "PUT")]
 
     assert served.send("OPTIONS", "/bucket", *own).cors == []
@@ -310,7 +310,7 @@ def handshake(*fields: tuple[str, str]) -> bytes:
     [[EVIL], [EVIL, CROSS, FIREFOX], [("Origin", "null")], [CROSS], [FIREFOX]],
     ids=["origin", "all", "null", "site", "older"],
 )
-def test_refuses_a_page_s_websocket(served: Served, fields: list[tuple[str, str]]) -> None:
+def test_refuses_a_websocket_of_a_page(served: Served, fields: list[tuple[str, str]]) -> None:
     answer = send_raw(served.port, handshake(served.host, *fields))
 
     assert (answer.status, served.others.reached) == (403, [])
@@ -324,7 +324,7 @@ def test_refuses_a_websocket_to_another_name(served: Served) -> None:
 
 
 @pytest.mark.parametrize("has_origin", [False, True])
-def test_takes_a_client_s_websocket(served: Served, has_origin: bool) -> None:  # noqa: FBT001 - a parameter of a test
+def test_accepts_a_websocket_of_a_client(served: Served, has_origin: bool) -> None:  # noqa: FBT001 - a parameter of a test
     own = [("Origin", served.sandbox.url)] if has_origin else []
 
     answer = send_raw(served.port, handshake(served.host, *own))
@@ -333,7 +333,7 @@ def test_takes_a_client_s_websocket(served: Served, has_origin: bool) -> None:  
     assert served.others.reached == ["websocket /socket"]
 
 
-def test_writes_a_refusal_into_its_log(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_a_refusal(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "cdk_ecrpublic.sandbox"):
         served.send("POST", "/_sandbox/reset", EVIL)
 
@@ -345,13 +345,13 @@ def test_writes_a_refusal_into_its_log(served: Served, caplog: pytest.LogCapture
     )
 
 
-def test_a_refusal_repeats_no_more_than_a_line(served: Served) -> None:
+def test_a_refusal_repeats_at_most_one_line(served: Served) -> None:
     answer = served.send("GET", "/", ("Origin", "<script>" + "x" * 5000))
 
     assert (answer.status, len(answer.text) < 600) == (403, True)
 
 
-def test_a_connection_goes_on_after_a_refusal(served: Served) -> None:
+def test_a_connection_stays_open_after_a_refusal(served: Served) -> None:
     page = f"POST /x HTTP/1.1\r\nHost: {served.sandbox.registry_host}\r\nOrigin: null\r\nContent-Length: 2\r\n\r\n{{}}"
     client = f"GET /_sandbox/health HTTP/1.1\r\nHost: {served.sandbox.registry_host}\r\nConnection: close\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""Requests as they are on the wire, each header as the test says it, and what is behind a sandbox in these tests."""
+"""Requests on the wire with exactly the given headers, and stand-ins for the services behind a sandbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CORS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """The response."""
 
     status: int
     text: str
@@ -37,7 +37,7 @@ class Answer:
 
 
 def send(port: int, method: str, target: str, fields: Fields, body: bytes = b"") -> Answer:
-    """Send only these headers; a body adds its length."""
+    """Send exactly these headers, and the length if there is a body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
@@ -76,7 +76,7 @@ def _answer(response: http.client.HTTPResponse) -> Answer:
 
 @dataclass
 class Others:
-    """What is behind ECR Public: it answers everything, lets every site read, and writes down what reached it."""
+    """Stands in for other services: it answers everything, lets every site read, and records requests."""
 
     reached: list[str] = field(default_factory=list)
     received: int = 0
@@ -106,7 +106,7 @@ class Others:
 
 @dataclass(frozen=True)
 class Served:
-    """A sandbox with others behind it."""
+    """A sandbox with other services behind it."""
 
     sandbox: Sandbox
     others: Others

@@ -69,7 +69,7 @@ class Function(Publisher):
         return PublicImageResource(lambda declared: Adapters(declared, clients, retry, retry), Log()).update(event)
 
     def attached(self, image: Image, repository: str = "acme/agent") -> list[str]:
-        """Return the digests of the referrers of an image, as any client sees them."""
+        """Return the digests of the referrers of an image, as a client sees them."""
         return self.attached_to(image.digest, repository)
 
     def attached_to(self, digest: str, repository: str = "acme/agent") -> list[str]:
@@ -77,7 +77,7 @@ class Function(Publisher):
         return RegistryClient(Repository.parse(self.uri(repository)), None).referrers(digest)
 
     def signatures_under(self, tag: str) -> list[str]:
-        """Return the digests of the payloads under a tag of cosign's."""
+        """Return the digests of the payloads under a tag of cosign."""
         layers = json.loads(self.pull(tag).manifest)["layers"]
         return [layer["digest"] for layer in layers]
 
@@ -92,7 +92,7 @@ class Function(Publisher):
 
 @pytest.fixture
 def publisher(process: SandboxProcess, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Function:
-    """``acme/agent``, to which the function publishes, and ``up/stream``, where the images come from."""
+    """The function, its destination ``acme/agent``, and its source ``up/stream``."""
     process.reset()
     for name, value in process.environment().items():
         monkeypatch.setenv(name, value)
@@ -105,7 +105,7 @@ def publisher(process: SandboxProcess, plane: ControlPlane, monkeypatch: pytest.
 
 @pytest.fixture
 def make_key(process: SandboxProcess) -> Callable[..., str]:
-    """Return a function that creates a key, and returns its ARN."""
+    """Return a function that creates a key and returns its ARN."""
 
     def make(spec: str = "ECC_NIST_P256", usage: str = "SIGN_VERIFY") -> str:
         made = process.client("kms").create_key(KeySpec=spec, KeyUsage=usage)
@@ -127,7 +127,7 @@ def id_of(key_arn: str) -> str:
 
 
 def changed(image: Image, blob: str, content: bytes) -> Image:
-    """Return an image with another content of one blob, and the manifest that fits it."""
+    """Return an image with one changed blob, and the matching manifest."""
     new = str(Digest.of(content))
     data = json.loads(image.manifest)
     for layer in data["layers"]:

@@ -1,7 +1,7 @@
 """
-The matrix: who signed, in which form, what kind of image, and what became of the signature.
+A matrix of signers, forms, kinds of images, and changes of the signature.
 
-Each cell asks both our check and the real cosign, which must agree.
+In each cell, our check and the real cosign must agree.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MADE = pytest.mark.parametrize(
 
 @dataclass(frozen=True)
 class Bench:
-    """Signs images of ``up/stream``, and verifies them in both ways."""
+    """Signs images of ``up/stream``, and verifies them with cosign and with our check."""
 
     publisher: Publisher
     cosign: Cosign
@@ -48,7 +48,7 @@ class Bench:
         return self.publisher.push(KINDS[kind](), "v1")
 
     def sign(self, by: str, form: str, image: Image, key: str) -> None:
-        """Sign with cosign, or by publishing the image where it is."""
+        """Sign with cosign, or by publishing the image to its own repository."""
         if by == "cosign":
             self.cosign.sign(f"{self.publisher.uri('up/stream')}@{image.digest}", id_of(key), form)
             return
@@ -56,7 +56,7 @@ class Bench:
         self.publisher.publish({"Digest": image.digest}, RepositoryName="up/stream", SignWith=signing)
 
     def verdicts(self, image: Image, key: str, form: str) -> tuple[bool, str]:
-        """Return whether cosign accepts the image, and what our check says; nothing if it accepts the image."""
+        """Return whether cosign accepts the image, and the message of our check, which is empty if it accepts it."""
         uri = f"{self.publisher.uri('up/stream')}@{image.digest}"
         accepted = self.cosign.accepts(uri, id_of(key), form.partition(" ")[0])
         try:
@@ -78,7 +78,7 @@ def required(key: str) -> dict[str, object]:
 
 @KIND
 @MADE
-def test_a_good_signature_is_accepted(bench: Bench, kind: str, by: str, form: str) -> None:
+def test_accepts_a_good_signature(bench: Bench, kind: str, by: str, form: str) -> None:
     image, key = bench.push(kind), bench.make_key()
 
     bench.sign(by, form, image, key)
@@ -88,7 +88,7 @@ def test_a_good_signature_is_accepted(bench: Bench, kind: str, by: str, form: st
 
 @KIND
 @MADE
-def test_a_signature_with_another_key_is_refused(bench: Bench, kind: str, by: str, form: str) -> None:
+def test_refuses_a_signature_with_another_key(bench: Bench, kind: str, by: str, form: str) -> None:
     image, key = bench.push(kind), bench.make_key()
 
     bench.sign(by, form, image, bench.make_key())
@@ -101,7 +101,7 @@ def test_a_signature_with_another_key_is_refused(bench: Bench, kind: str, by: st
 
 @KIND
 @MADE
-def test_an_altered_signature_is_refused(bench: Bench, kind: str, by: str, form: str) -> None:
+def test_refuses_an_altered_signature(bench: Bench, kind: str, by: str, form: str) -> None:
     image, key = bench.push(kind), bench.make_key()
     bench.sign(by, form, image, key)
 
@@ -114,7 +114,7 @@ def test_an_altered_signature_is_refused(bench: Bench, kind: str, by: str, form:
 
 @KIND
 @pytest.mark.parametrize("form", ["tag", "bundle"])
-def test_a_missing_signature_is_refused(bench: Bench, kind: str, form: str) -> None:
+def test_refuses_a_missing_signature(bench: Bench, kind: str, form: str) -> None:
     image, key = bench.push(kind), bench.make_key()
 
     accepted, why = bench.verdicts(image, key, form)
@@ -125,7 +125,7 @@ def test_a_missing_signature_is_refused(bench: Bench, kind: str, form: str) -> N
 
 @pytest.mark.parametrize("spec", ["ECC_NIST_P384", "RSA_2048", "RSA_4096"])
 @pytest.mark.parametrize("form", ["tag", "bundle"])
-def test_keys_of_other_types(bench: Bench, spec: str, form: str) -> None:
+def test_accepts_keys_of_other_types(bench: Bench, spec: str, form: str) -> None:
     publisher, cosign = bench.publisher, bench.cosign
     image, key = bench.push("index"), bench.make_key(spec)
     cosign.sign(f"{publisher.uri('up/stream')}@{image.digest}", id_of(key), form)
@@ -144,7 +144,7 @@ def test_keys_of_other_types(bench: Bench, spec: str, form: str) -> None:
 
 @pytest.mark.parametrize("tool", [COSIGN, COSIGN3])
 @pytest.mark.parametrize("form", ["tag", "bundle"])
-def test_both_versions_of_cosign_accept_what_is_published(
+def test_both_versions_of_cosign_accept_the_published_image(
     publisher: Publisher, cosign: Cosign, make_key: Callable[..., str], form: str, tool: str
 ) -> None:
     image, key = publisher.push(KINDS["index"](), "v1"), make_key()
@@ -157,7 +157,7 @@ def test_both_versions_of_cosign_accept_what_is_published(
         assert cosign.accepts(f"{publisher.uri('acme/agent')}@{each.digest}", id_of(key), form, tool)
 
 
-def test_a_signature_joins_those_of_cosign_under_the_tag(
+def test_adds_a_signature_to_those_of_cosign_under_the_tag(
     publisher: Publisher, cosign: Cosign, make_key: Callable[..., str]
 ) -> None:
     image, theirs, ours = publisher.push(KINDS["index"](), "v1"), make_key(), make_key()
@@ -169,7 +169,7 @@ def test_a_signature_joins_those_of_cosign_under_the_tag(
 
     assert cosign.accepts(uri, id_of(theirs), "tag")
     assert cosign.accepts(uri, id_of(ours), "tag")
-    # And cosign can add to what the function has written.
+    # cosign can also add signatures to those of the function.
     third = make_key()
     cosign.sign(uri, id_of(third), "tag")
     assert cosign.accepts(uri, id_of(ours), "tag")
@@ -177,7 +177,7 @@ def test_a_signature_joins_those_of_cosign_under_the_tag(
 
 
 def alter(publisher: Publisher, image: Image, form: str) -> None:
-    """Change one character of what was signed, in place."""
+    """Change one character of the signed content, in place."""
     uri = publisher.uri("up/stream")
     if form == "tag":
         tag = image.digest.replace(":", "-") + ".sig"

@@ -1,4 +1,4 @@
-"""The managed signing of private ECR: what its status says about an image, and how it is waited for."""
+"""The managed signing of private ECR: the status of an image, and waiting for it."""
 
 from __future__ import annotations
 
@@ -64,17 +64,17 @@ def private(publisher: Function) -> Iterator[Private]:
     client.put_signing_configuration(signingConfiguration={"rules": []})
 
 
-def test_a_signature_in_progress_is_waited_for(private: Private) -> None:
+def test_waits_for_a_signature_in_progress(private: Private) -> None:
     private.configure(private.profile)
 
     private.publish(EachPlatform="true")
 
     assert private.publisher.pull("1") == private.image
-    # The index and two images, each in progress when it is first asked about.
+    # The index and two images are all in progress at the first request.
     assert private.publisher.clock.slept == [5.0] * 3
 
 
-def test_a_signature_that_takes_more_than_half_of_the_time_is_not_waited_for(private: Private) -> None:
+def test_waits_at_most_half_of_the_time_for_a_signature(private: Private) -> None:
     private.configure(private.profile)
     private.publisher.seconds = 9.0
 
@@ -86,7 +86,7 @@ def test_a_signature_that_takes_more_than_half_of_the_time_is_not_waited_for(pri
     assert private.publisher.clock.slept == []
 
 
-def test_an_image_that_no_rule_signs(private: Private) -> None:
+def test_refuses_an_image_that_no_rule_signs(private: Private) -> None:
     private.configure(private.profile, name="other/*")
 
     assert private.refusal() == (
@@ -95,13 +95,13 @@ def test_an_image_that_no_rule_signs(private: Private) -> None:
     )
 
 
-def test_an_image_that_another_profile_signs(private: Private) -> None:
+def test_refuses_an_image_that_another_profile_signs(private: Private) -> None:
     private.configure(private.profile.replace("managed_", "other_"))
 
     assert "no signing rule of the registry signs it with this profile" in private.refusal()
 
 
-def test_a_signature_that_failed(private: Private) -> None:
+def test_refuses_a_failed_signature(private: Private) -> None:
     absent = private.profile + "x"
     private.configure(absent)
 
@@ -109,7 +109,7 @@ def test_a_signature_that_failed(private: Private) -> None:
         private.publisher.publish(private.source, "1", RequiredSignatures={"AllOf": [{"SigningProfileArn": absent}]})
 
 
-def test_an_image_of_another_registry(private: Private) -> None:
+def test_refuses_an_image_of_another_registry(private: Private) -> None:
     private.configure(private.profile)
     image = private.publisher.push(two_platforms(), "v1")
 

@@ -1,4 +1,4 @@
-"""AWS Signer's signatures, verified with the library of the Notary Project."""
+"""Signatures of AWS Signer, verified with the library of the Notary Project."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Notation:
     folder: Path
 
     def verify(self, uri: str, root: bytes, store: str = "signingAuthority") -> subprocess.CompletedProcess[str]:
-        """Verify an image, trusting one certificate authority."""
+        """Verify an image with one trusted certificate authority."""
         path = self.folder / "root.pem"
         path.write_bytes(root)
         return self._run("verify", uri, str(path), store)
@@ -74,7 +74,7 @@ def profile(publisher: Function) -> str:
 
 
 def make_profile(publisher: Function, platform: str = "Notation-OCI-SHA384-ECDSA") -> str:
-    """Create a signing profile. Its name is new, because AWS never gives a name a second time."""
+    """Create a signing profile with a new name, because AWS does not allow a name to be used again."""
     name = f"release_{uuid.uuid4().hex[:8]}"
     made = publisher.sandbox.client("signer").put_signing_profile(profileName=name, platformId=platform)
     arn: str = made["arn"]
@@ -90,14 +90,14 @@ def envelope_of(publisher: Function, image: Image) -> tuple[str, Image, bytes]:
 
 
 def root_of(envelope: bytes) -> bytes:
-    """Return the certificate of the sandbox's authority, the last one of the chain, as PEM."""
+    """Return the certificate of the sandbox's authority, the last in the chain, as PEM."""
     text = json.loads(envelope)["header"]["x5c"][-1]
     lines = "\n".join(text[start : start + 64] for start in range(0, len(text), 64))
     return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n".encode()
 
 
 def authority(folder: Path) -> tuple[Path, Path]:
-    """Make a key and a certificate of its own; return their files."""
+    """Create a key and a self-signed certificate; return their files."""
     x509 = pytest.importorskip("cryptography.x509")
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - after the check
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
@@ -138,7 +138,7 @@ def authority(folder: Path) -> tuple[Path, Path]:
 
 @pytest.mark.peer
 @KIND
-def test_notation_accepts_what_is_published(publisher: Function, notation: Notation, profile: str, kind: str) -> None:
+def test_notation_accepts_the_published_image(publisher: Function, notation: Notation, profile: str, kind: str) -> None:
     image = publisher.push(KINDS[kind](), "v1")
 
     publisher.copy("v1", "1", SignWith={"SigningProfileArn": profile})
@@ -206,7 +206,7 @@ def test_a_second_deployment_adds_no_signature(publisher: Function, profile: str
     assert [len(publisher.attached(each)) for each in (image, *image.children)] == [1, 1, 1]
 
 
-def test_each_profile_signs(publisher: Function, profile: str) -> None:
+def test_signs_with_each_profile(publisher: Function, profile: str) -> None:
     image = publisher.push(build_image({"etc/a": b"a"}), "v1")
 
     for arn in (profile, make_profile(publisher), profile):
@@ -216,7 +216,7 @@ def test_each_profile_signs(publisher: Function, profile: str) -> None:
 
 
 def forged(image: Image, profile: str, made_for: str = "", number: int = 0) -> Image:
-    """Return a referrer with an envelope that names a profile and an image, but that nobody has signed."""
+    """Return a referrer with an unsigned envelope that names a profile and an image."""
     subject = Descriptor(media_type=image.media_type, digest=Digest.parse(image.digest), size=len(image.manifest))
     protected = {"alg": "ES384", "com.amazonaws.signer.signingProfileVersion": f"{profile}/abc"}
     parts = [
@@ -234,10 +234,8 @@ def forged(image: Image, profile: str, made_for: str = "", number: int = 0) -> I
 
 
 @pytest.mark.parametrize("is_marked", [False, True])
-def test_an_envelope_of_a_stranger_does_not_keep_us_from_signing(
-    publisher: Function, profile: str, *, is_marked: bool
-) -> None:
-    """The source's owner attaches it, in the hope that the function copies it and takes it for its own."""
+def test_a_forged_envelope_does_not_prevent_signing(publisher: Function, profile: str, *, is_marked: bool) -> None:
+    """The owner of the source attaches it so that the function copies it and mistakes it for its own."""
     image = publisher.push(two_platforms(), "v1")
     theirs = publisher.push(forged(image, profile, publisher.uri("acme/agent") if is_marked else ""))
     publisher.copy("v1", "1", IncludeReferrers="true")
@@ -246,12 +244,12 @@ def test_an_envelope_of_a_stranger_does_not_keep_us_from_signing(
     for _ in range(2):
         publisher.copy("v1", "1", IncludeReferrers="true", SignWith={"SigningProfileArn": profile})
 
-    # What claims to be made here, and comes from elsewhere, is not copied.
+    # An envelope that claims to be ours is not copied from elsewhere.
     assert copied == ([] if is_marked else [theirs.digest])
     assert len({*publisher.attached(image)} - {theirs.digest}) == 1
 
 
-def test_a_list_with_an_envelope_that_claims_to_be_ours_is_not_copied(publisher: Function, profile: str) -> None:
+def test_does_not_copy_a_list_with_an_envelope_that_claims_to_be_ours(publisher: Function, profile: str) -> None:
     image = publisher.push(build_image({"etc/a": b"a"}), "v1")
     theirs = publisher.push(forged(image, profile, publisher.uri("acme/agent")))
     other = publisher.push(forged(image, profile))
@@ -269,7 +267,7 @@ def test_a_list_with_an_envelope_that_claims_to_be_ours_is_not_copied(publisher:
     assert list(publisher.tags()) == ["1"]
 
 
-def test_an_image_with_a_part_that_claims_to_be_ours_is_refused(publisher: Function, profile: str) -> None:
+def test_refuses_an_image_with_a_part_that_claims_to_be_our_envelope(publisher: Function, profile: str) -> None:
     image = two_platforms()
     theirs = forged(image.children[0], profile, publisher.uri("acme/agent"))
     data = json.loads(image.manifest)
@@ -286,7 +284,7 @@ def test_an_image_with_a_part_that_claims_to_be_ours_is_refused(publisher: Funct
 
 
 def test_an_envelope_that_another_tool_attached_does_not_count(publisher: Function, profile: str) -> None:
-    """Nothing here can verify it, so the image is signed once more, and not again."""
+    """We cannot verify it, so the image is signed once more, but only once."""
     image = publisher.push(build_image({"etc/a": b"a"}), repository="acme/agent")
     publisher.push(forged(image, profile), repository="acme/agent")
 
@@ -296,7 +294,7 @@ def test_an_envelope_that_another_tool_attached_does_not_count(publisher: Functi
     assert len(publisher.attached(image)) == 2
 
 
-def test_our_signature_is_found_among_more_than_are_read(
+def test_finds_our_signature_among_too_many_to_read(
     publisher: Function, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = publisher.push(build_image({"etc/a": b"a"}), repository="acme/agent")
@@ -310,7 +308,7 @@ def test_our_signature_is_found_among_more_than_are_read(
     assert len(publisher.attached(image)) == 3 + 1
 
 
-def test_too_many_signatures_that_look_like_ours(
+def test_refuses_too_many_signatures_that_look_like_ours(
     publisher: Function, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = publisher.push(build_image({"etc/a": b"a"}), repository="acme/agent")
@@ -325,7 +323,7 @@ def test_too_many_signatures_that_look_like_ours(
     assert publisher.tags() == {}
 
 
-def test_an_index_that_the_release_makes_is_signed_once(publisher: Function, profile: str) -> None:
+def test_signs_an_assembled_index_once(publisher: Function, profile: str) -> None:
     images = [
         publisher.push(build_image({"etc/a": b"a"}, platforms=(each,))) for each in ("linux/amd64", "linux/arm64")
     ]
@@ -341,7 +339,7 @@ def test_an_index_that_the_release_makes_is_signed_once(publisher: Function, pro
     assert [len(publisher.attached_to(digest)) for digest in digests] == [1, 1, 1]
 
 
-def test_the_signature_is_what_the_specification_says(publisher: Function, profile: str) -> None:
+def test_the_signature_conforms_to_the_specification(publisher: Function, profile: str) -> None:
     image = publisher.push(build_image({"etc/a": b"a"}), "v1")
     publisher.copy("v1", "1", SignWith={"SigningProfileArn": profile})
 
@@ -353,7 +351,7 @@ def test_the_signature_is_what_the_specification_says(publisher: Function, profi
     assert manifest["subject"]["digest"] == image.digest
     thumbprints = json.loads(manifest["annotations"]["io.cncf.notary.x509chain.thumbprint#S256"])
     assert [len(each) for each in thumbprints] == [64] * len(json.loads(envelope)["header"]["x5c"])
-    # Ours: by it, a later release knows that this function has made the signature, and for which repository.
+    # Our annotation: it tells a later release that this function made the signature, and for which repository.
     assert manifest["annotations"]["vnd.cdk-ecrpublic.repository"] == publisher.uri("acme/agent")
     # Clients find it by this type.
     listed = RegistryClient(AssetRepository.parse(publisher.uri("acme/agent")), None)

@@ -1,4 +1,4 @@
-"""Which signatures satisfy a declaration, and what is said about the others."""
+"""The signatures that satisfy a declaration, and the messages about others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def signature_of(publisher: Function, key: str, message: bytes) -> bytes:
     return signature
 
 
-def test_a_signature_of_another_image_under_the_tag(publisher: Function, make_key: Keys) -> None:
+def test_refuses_a_signature_of_another_image_under_the_tag(publisher: Function, make_key: Keys) -> None:
     image, key = publisher.push(ONE), make_key()
     payload = payload_for(TWO.digest, "public.ecr.aws/acme/agent")
 
@@ -56,7 +56,7 @@ def test_a_signature_of_another_image_under_the_tag(publisher: Function, make_ke
     assert "the tag sha256-" in said
 
 
-def test_a_signature_of_another_image_as_a_referrer(publisher: Function, make_key: Keys) -> None:
+def test_refuses_a_signature_of_another_image_as_a_referrer(publisher: Function, make_key: Keys) -> None:
     image, key = publisher.push(ONE), make_key()
     statement = statement_for(Digest.parse(TWO.digest))
 
@@ -65,8 +65,8 @@ def test_a_signature_of_another_image_as_a_referrer(publisher: Function, make_ke
     assert f"it is for another image, '{TWO.digest}'" in refusal(publisher, image, required(key))
 
 
-def test_a_statement_of_another_kind_is_no_signature(publisher: Function, make_key: Keys) -> None:
-    """The same key may sign the result of a scan, which approves nothing."""
+def test_a_statement_of_another_type_is_not_a_signature(publisher: Function, make_key: Keys) -> None:
+    """The same key may sign the result of a scan, which is not an approval."""
     image, key = publisher.push(ONE), make_key()
     statement = statement_for(Digest.parse(image.digest)).replace(
         b"https://sigstore.dev/cosign/sign/v1", b"https://cosign.sigstore.dev/attestation/vuln/v1"
@@ -77,8 +77,8 @@ def test_a_statement_of_another_kind_is_no_signature(publisher: Function, make_k
     assert "has no signature in" in refusal(publisher, image, required(key))
 
 
-def test_the_same_bytes_are_no_signature_of_the_other_form(publisher: Function, make_key: Keys) -> None:
-    """A payload that is signed as it is does not become an envelope, whose signature covers its type as well."""
+def test_the_same_bytes_are_not_a_signature_in_the_other_form(publisher: Function, make_key: Keys) -> None:
+    """A signed payload cannot become an envelope, because the signature of an envelope also covers its type."""
     image, key = publisher.push(ONE), make_key()
     statement = statement_for(Digest.parse(image.digest))
 
@@ -98,7 +98,7 @@ def test_the_same_bytes_are_no_signature_of_the_other_form(publisher: Function, 
         ("not a reference", "ghcr.io/acme/agent", False),
     ],
 )
-def test_the_repository_that_a_signature_names(
+def test_can_require_the_repository_that_a_signature_names(
     publisher: Function, make_key: Keys, named: str, wanted: str, *, is_good: bool
 ) -> None:
     image, key = publisher.push(ONE), make_key()
@@ -121,7 +121,7 @@ def test_a_bundle_names_no_repository(publisher: Function, make_key: Keys) -> No
     assert "it names no repository, and ghcr.io/acme/agent is required" in said
 
 
-def test_one_good_signature_among_bad_ones_suffices(publisher: Function, make_key: Keys) -> None:
+def test_one_good_signature_among_bad_ones_is_enough(publisher: Function, make_key: Keys) -> None:
     image, key, other = publisher.push(ONE), make_key(), make_key()
     payload = payload_for(image.digest, "ghcr.io/acme/agent")
     good, bad = signature_of(publisher, key, payload), signature_of(publisher, other, payload)
@@ -131,7 +131,7 @@ def test_one_good_signature_among_bad_ones_suffices(publisher: Function, make_ke
     publisher.copy(image.digest, "1", RequiredSignatures=required(key))
 
 
-def test_all_or_any_of_several_keys(publisher: Function, make_key: Keys) -> None:
+def test_can_require_all_or_any_of_several_keys(publisher: Function, make_key: Keys) -> None:
     image, first, second = publisher.push(ONE), make_key(), make_key()
     sign(publisher, image, first)
 
@@ -144,7 +144,7 @@ def test_all_or_any_of_several_keys(publisher: Function, make_key: Keys) -> None
     assert "has none of the 2 signatures of which one is required: it has no valid signature made with" in neither
 
 
-def test_each_platform(publisher: Function, make_key: Keys) -> None:
+def test_can_require_a_signature_of_each_platform(publisher: Function, make_key: Keys) -> None:
     image, key = publisher.push(two_platforms()), make_key()
     sign(publisher, image, key)
     publisher.copy(image.digest, RequiredSignatures=required(key))
@@ -159,7 +159,7 @@ def test_each_platform(publisher: Function, make_key: Keys) -> None:
     assert f"the image {image.digest} has" not in said
 
 
-def test_an_index_that_is_made_here_counts_by_its_images(publisher: Function, make_key: Keys) -> None:
+def test_an_assembled_index_is_judged_by_its_images(publisher: Function, make_key: Keys) -> None:
     image, key = publisher.push(two_platforms()), make_key()
     reference = {"Image": {"Reference": f"{publisher.uri('up/stream')}@{image.digest}"}}
     one = image.children[0]
@@ -212,7 +212,7 @@ def test_the_signature_of_the_whole_index_covers_its_attestations(publisher: Fun
 
 
 def test_an_attestation_of_a_reduced_index_must_be_signed(publisher: Function, make_key: Keys) -> None:
-    """The signature of the source's index covers it no longer."""
+    """The signature of the source's index no longer covers it."""
     (image, attestation), key = with_attestation(publisher), make_key()
     sign(publisher, image, key, Children="true")
     reduced = {"Platforms": ["linux/amd64"]}
@@ -233,7 +233,7 @@ def test_an_attestation_of_a_reduced_index_must_be_signed(publisher: Function, m
 def test_the_signature_of_the_whole_index_does_not_cover_a_reduced_one(
     publisher: Function, make_key: Keys, *, is_declared: bool
 ) -> None:
-    """Wherever the index comes from: a copy, or the declaration."""
+    """This applies to a copied index and to a declared one."""
     image, key = publisher.push(two_platforms()), make_key()
     publisher.push(image, repository="acme/agent")
     publisher.publish({"Digest": image.digest}, SignWith={"KmsKeyArn": key})
@@ -250,7 +250,7 @@ def test_the_signature_of_the_whole_index_does_not_cover_a_reduced_one(
     assert publisher.tags() == {}
 
 
-def test_an_image_in_the_destination_has_its_signatures_there(publisher: Function, make_key: Keys) -> None:
+def test_reads_signatures_of_an_image_in_the_destination_there(publisher: Function, make_key: Keys) -> None:
     image, key = publisher.push(ONE, repository="acme/agent"), make_key()
     source = {"Digest": image.digest}
 
@@ -262,7 +262,7 @@ def test_an_image_in_the_destination_has_its_signatures_there(publisher: Functio
     assert list(publisher.tags()) == ["1"]
 
 
-def test_a_registry_without_referrers_has_them_under_a_tag(publisher: Function, make_key: Keys) -> None:
+def test_reads_signatures_under_a_tag_without_a_referrers_api(publisher: Function, make_key: Keys) -> None:
     image, key = publisher.push(ONE), make_key()
     statement = statement_for(Digest.parse(image.digest))
     bundle = bundle_of(statement, signature_of(publisher, key, message_of(statement)), "")
@@ -279,9 +279,7 @@ def test_a_registry_without_referrers_has_them_under_a_tag(publisher: Function, 
     publisher.sandbox.faults.clear()
 
 
-def test_more_signatures_than_are_read_are_refused(
-    publisher: Function, make_key: Keys, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_too_many_signatures(publisher: Function, make_key: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     image, key = publisher.push(ONE), make_key()
     payload = payload_for(image.digest, "ghcr.io/acme/agent")
     good, other = signature_of(publisher, key, payload), signature_of(publisher, make_key(), payload)
@@ -294,8 +292,10 @@ def test_more_signatures_than_are_read_are_refused(
     publisher.copy(image.digest, RequiredSignatures=required(key))
 
 
-def test_other_bundles_count_as_well(publisher: Function, make_key: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many attestations would otherwise keep the function reading until its time is up."""
+def test_other_bundles_also_count_towards_the_limit(
+    publisher: Function, make_key: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the function could read many attestations until the deadline."""
     image, key = publisher.push(ONE), make_key()
     for number in range(3):
         statement = statement_for(Digest.parse(image.digest)).replace(b"cosign/sign", f"scan/{number}".encode())
@@ -305,7 +305,7 @@ def test_other_bundles_count_as_well(publisher: Function, make_key: Keys, monkey
     assert "there are more than 2; the others are not read" in refusal(publisher, image, required(key))
 
 
-def test_a_payload_that_is_too_long_is_not_read(publisher: Function, make_key: Keys) -> None:
+def test_does_not_read_a_payload_that_is_too_long(publisher: Function, make_key: Keys) -> None:
     image, key = publisher.push(ONE), make_key()
     payload = payload_for(image.digest, "ghcr.io/acme/agent") + b" " * find.CONTENT_MAX_BYTES
 
@@ -314,7 +314,7 @@ def test_a_payload_that_is_too_long_is_not_read(publisher: Function, make_key: K
     assert f"it is longer than {find.CONTENT_MAX_BYTES} bytes" in refusal(publisher, image, required(key))
 
 
-def test_the_key_must_be_there_even_if_the_image_has_other_signatures(publisher: Function, make_key: Keys) -> None:
+def test_checks_the_key_even_if_the_image_has_only_other_signatures(publisher: Function, make_key: Keys) -> None:
     image = publisher.push(ONE)
     sign(publisher, image, make_key())
 
@@ -322,7 +322,7 @@ def test_the_key_must_be_there_even_if_the_image_has_other_signatures(publisher:
         publisher.copy(image.digest, RequiredSignatures=required(make_key("RSA_2048", "ENCRYPT_DECRYPT")))
 
 
-def test_the_content_that_a_client_pulls_is_untouched(publisher: Function, make_key: Keys) -> None:
+def test_the_pulled_content_is_unchanged(publisher: Function, make_key: Keys) -> None:
     image, key = publisher.push(two_platforms()), make_key()
     sign(publisher, image, key)
 

@@ -1,4 +1,4 @@
-"""Signing at publication: when, once, and what happens if it fails."""
+"""Signing at publication: the order of writes, no duplicates, and failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def copied(publisher: Function, image: Image) -> dict[str, object]:
 
 
 def here(publisher: Function, image: Image) -> dict[str, object]:
-    """Return a source that is in the destination already."""
+    """Return a source that is already in the destination."""
     return {"Digest": publisher.push(image, repository="acme/agent").digest}
 
 
@@ -50,7 +50,7 @@ def assembled(publisher: Function, source: Callable[[Function, Image], dict[str,
 
 
 def declared_index(publisher: Function) -> Declared:
-    """Return an index that is declared by its bytes, and whose images are there."""
+    """Return an index that is declared inline and whose images exist."""
     index = two_platforms()
     for child in index.children:
         publisher.push(child, repository="acme/agent")
@@ -62,9 +62,15 @@ RELEASES: dict[str, Callable[[Function], Declared]] = {
     **{f"here, {kind}": partial(whole, kind, here) for kind in KINDS},
     "a declared index": declared_index,
     "an index of copies": lambda publisher: assembled(publisher, copied),
-    "an index of images that are here": lambda publisher: assembled(publisher, here),
-    "a copy, reduced": lambda publisher: (copied(publisher, two_platforms()), {"Platforms": ["linux/amd64"]}),
-    "here, reduced": lambda publisher: (here(publisher, two_platforms()), {"Platforms": ["linux/amd64"]}),
+    "an index of existing images": lambda publisher: assembled(publisher, here),
+    "a copy reduced to one platform": lambda publisher: (
+        copied(publisher, two_platforms()),
+        {"Platforms": ["linux/amd64"]},
+    ),
+    "an existing image reduced to one platform": lambda publisher: (
+        here(publisher, two_platforms()),
+        {"Platforms": ["linux/amd64"]},
+    ),
 }
 """Each way to declare an image. The last four make an index that has never been anywhere."""
 
@@ -72,12 +78,12 @@ FORMS = pytest.mark.parametrize("form", ["Referrer", "Tag"])
 
 
 def puts(publisher: Function) -> list[str]:
-    """Return what was put, in order: a tag, or nothing for an image by its digest."""
+    """Return the puts in order: a tag, or nothing for an image by digest."""
     return [reference for reference, error in publisher.puts() if not error]
 
 
 @FORMS
-def test_the_signature_is_there_before_the_first_tag_moves(publisher: Function, make_key: Keys, form: str) -> None:
+def test_the_signature_is_put_before_the_first_tag_moves(publisher: Function, make_key: Keys, form: str) -> None:
     image = publisher.push(two_platforms(), "v1")
     publisher.sandbox.requests.clear()
 
@@ -87,14 +93,14 @@ def test_the_signature_is_there_before_the_first_tag_moves(publisher: Function, 
     calls = [call for call in publisher.sandbox.requests.all("PutImage") if not call.error]
     tagged = [call.reference for call in calls if call.reference in {"1", "latest", signature}]
     assert tagged == ([signature, "1", "latest"] if form == "Tag" else ["1", "latest"])
-    # Two children, the index by its digest, the signature, and two tags.
+    # Two children, the index by digest, the signature, and two tags.
     assert len(calls) == 6
     assert [call.reference for call in calls][-2:] == ["1", "latest"]
     assert sorted(publisher.tags()) == sorted([*tagged])
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_the_image_is_there_before_it_is_signed(publisher: Function, make_key: Keys, release: str) -> None:
+def test_the_image_is_put_before_it_is_signed(publisher: Function, make_key: Keys, release: str) -> None:
     source, more = RELEASES[release](publisher)
     key = make_key()
     publisher.sandbox.client("kms").disable_key(KeyId=id_of(key))
@@ -109,7 +115,7 @@ def test_the_image_is_there_before_it_is_signed(publisher: Function, make_key: K
 
 @pytest.mark.parametrize("release", RELEASES)
 @FORMS
-def test_each_release_is_signed_once(publisher: Function, make_key: Keys, release: str, form: str) -> None:
+def test_signs_each_release_once(publisher: Function, make_key: Keys, release: str, form: str) -> None:
     source, more = RELEASES[release](publisher)
     signing = {"KmsKeyArn": make_key(), "As": form}
 
@@ -138,7 +144,7 @@ def test_a_second_deployment_adds_no_signature(publisher: Function, make_key: Ke
     assert [len(found) for found in before[0]] == [1 if form == "Referrer" else 0] * 3
 
 
-def test_each_key_and_each_form_signs_once(publisher: Function, make_key: Keys) -> None:
+def test_signs_once_with_each_key_and_in_each_form(publisher: Function, make_key: Keys) -> None:
     image, first, second = publisher.push(two_platforms(), "v1"), make_key(), make_key()
 
     for signing in ({"KmsKeyArn": first}, {"KmsKeyArn": second}, {"KmsKeyArn": first, "As": "Tag"}) * 2:
@@ -148,7 +154,7 @@ def test_each_key_and_each_form_signs_once(publisher: Function, make_key: Keys) 
     assert sorted(publisher.tags()) == ["1", image.digest.replace(":", "-") + ".sig"]
 
 
-def test_an_image_that_was_there_without_a_signature_is_signed(publisher: Function, make_key: Keys) -> None:
+def test_signs_an_existing_image_without_a_signature(publisher: Function, make_key: Keys) -> None:
     image = publisher.push(build_image({"etc/a": b"a"}), "1", repository="acme/agent")
 
     publisher.publish({"Digest": image.digest}, "1", SignWith={"KmsKeyArn": make_key()})
@@ -156,7 +162,7 @@ def test_an_image_that_was_there_without_a_signature_is_signed(publisher: Functi
     assert len(publisher.attached(image)) == 1
 
 
-def test_copied_signatures_stay_under_the_tag_although_reads_by_tag_lag(publisher: Function, make_key: Keys) -> None:
+def test_keeps_copied_signatures_under_the_tag_despite_stale_reads(publisher: Function, make_key: Keys) -> None:
     image = publisher.push(build_image({"etc/a": b"a"}))
     push_tag(publisher, image, (payload_for(image.digest, "docker.io/acme/agent"), b"of another key"))
     lag = 2.0
@@ -170,7 +176,7 @@ def test_copied_signatures_stay_under_the_tag_although_reads_by_tag_lag(publishe
     assert len(publisher.signatures_under(image.digest.replace(":", "-") + ".sig")) == 1 + 1
 
 
-def test_the_attestations_of_an_index_are_not_signed(publisher: Function, make_key: Keys) -> None:
+def test_does_not_sign_the_attestations_of_an_index(publisher: Function, make_key: Keys) -> None:
     image = two_platforms()
     index = json.loads(image.manifest)
     index["manifests"][1]["platform"] = {"os": "unknown", "architecture": "unknown"}
@@ -183,7 +189,7 @@ def test_the_attestations_of_an_index_are_not_signed(publisher: Function, make_k
     assert [len(publisher.attached(each)) for each in (image, *image.children)] == [1, 1, 0]
 
 
-def test_if_signing_fails_no_tag_has_moved(publisher: Function, make_key: Keys) -> None:
+def test_moves_no_tag_if_signing_fails(publisher: Function, make_key: Keys) -> None:
     old, key = publisher.push(build_image({"etc/a": b"old"}), "v0"), make_key()
     publisher.copy("v0", "latest")
     new = publisher.push(build_image({"etc/a": b"new"}), "v1")
@@ -199,7 +205,7 @@ def test_if_signing_fails_no_tag_has_moved(publisher: Function, make_key: Keys) 
     assert len(publisher.attached(new)) == 1
 
 
-def test_if_a_signature_cannot_be_stored_no_tag_has_moved(publisher: Function, make_key: Keys) -> None:
+def test_moves_no_tag_if_a_signature_cannot_be_stored(publisher: Function, make_key: Keys) -> None:
     old = publisher.push(build_image({"etc/a": b"old"}), "v0")
     publisher.copy("v0", "latest")
     new = publisher.push(build_image({"etc/a": b"new"}), "v1")
@@ -212,7 +218,7 @@ def test_if_a_signature_cannot_be_stored_no_tag_has_moved(publisher: Function, m
     assert publisher.tags() == {"latest": old.digest}
 
 
-def test_a_limit_of_referrers_is_explained(publisher: Function, make_key: Keys) -> None:
+def test_explains_the_limit_of_referrers(publisher: Function, make_key: Keys) -> None:
     publisher.push(build_image({"etc/a": b"a"}), "v1")
     # The image itself is put first.
     fault = Fault(operation="PutImage", face="api", skip=1, times=None, code="LimitExceededException", message="limit")
@@ -227,7 +233,7 @@ def test_a_limit_of_referrers_is_explained(publisher: Function, make_key: Keys) 
     assert publisher.tags() == {}
 
 
-def test_a_key_that_does_not_exist(publisher: Function) -> None:
+def test_refuses_a_key_that_does_not_exist(publisher: Function) -> None:
     publisher.push(build_image({"etc/a": b"a"}), "v1")
     key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
@@ -244,7 +250,7 @@ def test_a_key_that_does_not_exist(publisher: Function) -> None:
         ("ECC_SECG_P256K1", "SIGN_VERIFY", "is of type ECC_SECG_P256K1; allowed: ECC_NIST_P256, "),
     ],
 )
-def test_a_key_that_cannot_sign_is_refused(
+def test_refuses_a_key_that_cannot_sign(
     publisher: Function, make_key: Keys, spec: str, usage: str, message: str
 ) -> None:
     publisher.push(build_image({"etc/a": b"a"}), "v1")
@@ -256,7 +262,7 @@ def test_a_key_that_cannot_sign_is_refused(
 
 
 def test_a_rollback_signs_nothing(publisher: Function, make_key: Keys, plane: ControlPlane) -> None:
-    """The old release was made without a signature, by hand; the rollback restores it as it was."""
+    """The old release was published by hand without a signature, and the rollback restores exactly that."""
     old = publisher.push(build_image({"etc/a": b"old"}), "1", repository="acme/agent")
     new = publisher.push(build_image({"etc/a": b"new"}), repository="acme/agent")
     signing = {"KmsKeyArn": make_key()}
@@ -272,7 +278,7 @@ def test_a_rollback_signs_nothing(publisher: Function, make_key: Keys, plane: Co
 
     assert publisher.tags() == {"1": old.digest}
     assert (len(publisher.attached(new)), publisher.attached(old)) == (1, [])
-    # An update, on the other hand, signs.
+    # An update signs.
     publisher.update(before, after)
     assert len(publisher.attached(old)) == 1
 
@@ -286,8 +292,8 @@ def test_a_release_without_signing_asks_nothing_about_signatures(publisher: Func
     assert publisher.sandbox.requests.count("ListReferrers") == 0
 
 
-def test_the_signature_is_what_the_specifications_say(publisher: Function, make_key: Keys) -> None:
-    """cosign accepts it; other verifiers look at the types and annotations."""
+def test_the_signature_conforms_to_the_specifications(publisher: Function, make_key: Keys) -> None:
+    """cosign accepts it, and other verifiers check the types and annotations."""
     image, key = publisher.push(build_image({"etc/a": b"a"}), "v1"), make_key()
     publisher.copy("v1", "1", SignWith={"KmsKeyArn": key})
 
@@ -301,22 +307,22 @@ def test_the_signature_is_what_the_specifications_say(publisher: Function, make_
     assert manifest["annotations"] == {
         "dev.sigstore.bundle.content": "dsse-envelope",
         "dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1",
-        # Ours, by which a later release finds it in a long list.
+        # Our annotation: a later release finds the signature by it in a long list.
         "vnd.cdk-ecrpublic.key": hint_of(publisher, key),
     }
 
 
 def hint_of(publisher: Function, key: str) -> str:
-    """Return base64 of the digest of a public key, as bundles name their key."""
+    """Return the digest of a public key in base64, as bundles identify their key."""
     public_key = publisher.sandbox.client("kms").get_public_key(KeyId=key)["PublicKey"]
     return base64.b64encode(hashlib.sha256(public_key).digest()).decode()
 
 
 @FORMS
-def test_our_signature_is_found_among_more_than_are_read(
+def test_finds_our_signature_among_too_many_to_read(
     publisher: Function, make_key: Keys, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    """Whatever others have attached, a second deployment adds nothing."""
+    """A second deployment adds nothing, whatever else is attached."""
     image, key = publisher.push(build_image({"etc/a": b"a"}), "v1"), make_key()
     publisher.copy("v1", "1")
     monkeypatch.setattr(find, "CLAIMS_MAX", 2)
@@ -335,10 +341,10 @@ def test_our_signature_is_found_among_more_than_are_read(
 
 
 @FORMS
-def test_too_many_signatures_that_look_like_ours(
+def test_refuses_too_many_signatures_that_look_like_ours(
     publisher: Function, make_key: Keys, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    """Only those who may push can attach them. Each release would otherwise add one more."""
+    """Only someone with push access can attach them. Otherwise each release would add one more."""
     image, key = publisher.push(build_image({"etc/a": b"a"}), "v1", repository="acme/agent"), make_key()
     named = {"repository": "acme/agent", "key_hint": hint_of(publisher, key)}
     if form == "Tag":

@@ -19,7 +19,7 @@ from .test_cloudformation_protocol import EVENT, NOW
 
 
 class Clock:
-    """Passes only in ``sleep``."""
+    """A clock that advances only in ``sleep``."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -32,7 +32,7 @@ class Clock:
 
 
 class Broken:
-    """A resource with a defect whose text holds a secret."""
+    """A resource that raises an exception with a secret in its message."""
 
     progress = ""
 
@@ -61,7 +61,7 @@ def retry(log: Log | None = None, seconds: float = 60) -> Retry:
         ("Delete", "ecr-public:x", "ecr-public:x"),
     ],
 )
-def test_a_defect_is_answered_by_its_place_and_not_by_its_text(
+def test_an_unexpected_exception_is_reported_by_location_and_not_by_message(
     request_type: str, physical_id: str | None, answered_id: str
 ) -> None:
     stream = io.StringIO()
@@ -85,12 +85,12 @@ def test_log_lines_are_json_and_cannot_be_forged() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://example.com/x", "ftp://host/x", "http://localhost@example.com/x", "x"])
-def test_refuses_an_answer_address_without_tls(url: str) -> None:
+def test_refuses_a_response_url_without_tls(url: str) -> None:
     with pytest.raises(DeliveryError, match="is not an https URL; no response was sent"):
         deliver(url, b"{}", urllib3.PoolManager(), retry())
 
 
-def test_an_answer_address_out_of_reach_is_an_error_that_does_not_tell_it() -> None:
+def test_an_unreachable_response_url_is_not_in_the_error() -> None:
     stream = io.StringIO()
 
     with pytest.raises(DeliveryError, match="cannot be reached") as failure:
@@ -102,7 +102,7 @@ def test_an_answer_address_out_of_reach_is_an_error_that_does_not_tell_it() -> N
 @pytest.mark.parametrize(
     "target", ["/arn%3aaws%3acfn%7cImage?Signature=a%2fb%2bc", "/a|b?X=1", "/a/../b?X=1", "/a?x=~%7E"]
 )
-def test_the_response_url_is_sent_byte_for_byte(target: str) -> None:
+def test_the_response_url_is_used_byte_for_byte(target: str) -> None:
     with web_server() as server:
         server.answer = lambda request: send(request, 200)
         deliver(f"{server.url}{target}", b"{}", urllib3.PoolManager(), retry())

@@ -27,7 +27,7 @@ def opened(files: Mapping[str, bytes], pack: Callable[[bytes], bytes] = bytes, *
 
 
 def referrer_of(image: Image, **more: Any) -> Image:
-    """A signature, say."""
+    """Return, for example, a signature of *image*."""
     subject = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
     content = json.dumps({**json.loads(THREE.manifest), "subject": subject, **more}).encode()
     return Image(manifest=content, media_type=OCI, blobs=THREE.blobs)
@@ -43,7 +43,7 @@ def layer(content: bytes = b"layer") -> bytes:
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 @pytest.mark.parametrize("prefix", ["", "./"])
-def test_a_layout_gives_manifests_and_blobs_to_the_byte(pack: Callable[[bytes], bytes], prefix: str) -> None:
+def test_reads_manifests_and_blobs_of_a_layout_byte_for_byte(pack: Callable[[bytes], bytes], prefix: str) -> None:
     files = {prefix + path: content for path, content in layout_of((BOTH, {})).items()}
 
     archive = opened(files, pack)
@@ -56,7 +56,7 @@ def test_a_layout_gives_manifests_and_blobs_to_the_byte(pack: Callable[[bytes], 
         assert [blob(archive, found) for found in manifest.blobs] == list(image.blobs.values())
 
 
-def test_a_manifest_without_a_media_type_has_the_one_of_its_entry() -> None:
+def test_a_manifest_without_a_media_type_takes_that_of_its_index_entry() -> None:
     data = json.loads(ONE.manifest)
     del data["mediaType"]
     child = Image(manifest=json.dumps(data).encode(), media_type=OCI, blobs=ONE.blobs)
@@ -93,7 +93,7 @@ SEVERAL = layout_of(
         ("agent", BOTH),
     ],
 )
-def test_an_image_is_found_by_a_name_or_the_end_of_one_or_a_digest(reference: str, image: Image) -> None:
+def test_finds_an_image_by_name_by_the_end_of_a_name_or_by_digest(reference: str, image: Image) -> None:
     assert opened(SEVERAL).find(reference).content == image.manifest
 
 
@@ -110,7 +110,7 @@ def test_an_image_is_found_by_a_name_or_the_end_of_one_or_a_digest(reference: st
         ("sha256:" + "0" * 64, "contains no image named 'sha256:000"),
     ],
 )
-def test_refuses_a_reference_that_means_none_or_several(reference: str, said: str) -> None:
+def test_refuses_a_reference_that_matches_no_image_or_several(reference: str, said: str) -> None:
     with pytest.raises(InvalidArchiveError, match=said) as failure:
         opened(SEVERAL).find(reference)
 
@@ -118,20 +118,20 @@ def test_refuses_a_reference_that_means_none_or_several(reference: str, said: st
         assert listed in str(failure.value)
 
 
-def test_a_long_list_of_images_is_cut() -> None:
+def test_truncates_a_long_list_of_images() -> None:
     images = [build_image({"etc/n": str(number).encode()}) for number in range(13)]
 
     with pytest.raises(InvalidArchiveError, match=r"contains 13 images.* and 3 more"):
         opened(layout_of(*((image, {NAME: "x"}) for image in images))).find("")
 
 
-def test_the_same_image_under_two_names_is_one() -> None:
+def test_the_same_image_under_two_names_counts_once() -> None:
     archive = opened(layout_of((ONE, {NAME: "1.4"}), (ONE, {NAME: "latest"}), (ONE, {})))
 
     assert archive.find("").content == archive.find("latest").content == ONE.manifest
 
 
-def test_what_refers_to_an_image_is_not_the_image_that_is_meant() -> None:
+def test_never_selects_a_referrer_instead_of_its_image() -> None:
     signature = referrer_of(ONE)
     tagged = {NAME: ONE.digest.replace(":", "-") + ".sig"}
     archive = opened(layout_of((signature, {}), (ONE, {}), (TWO, tagged)))
@@ -140,7 +140,7 @@ def test_what_refers_to_an_image_is_not_the_image_that_is_meant() -> None:
     assert archive.find(signature.digest).content == signature.manifest
 
 
-def test_what_refers_to_an_image_is_found() -> None:
+def test_finds_the_referrers_of_an_image() -> None:
     signature, tag = referrer_of(ONE), ONE.digest.replace(":", "-")
     archive = opened(layout_of((ONE, {NAME: "1"}), (signature, {}), (TWO, {NAME: tag})))
 
@@ -153,13 +153,13 @@ def test_what_refers_to_an_image_is_found() -> None:
     assert (archive.has_tag(tag), archive.has_tag("none")) == (True, False)
 
 
-def test_an_only_image_may_refer_to_another() -> None:
+def test_selects_a_referrer_if_it_is_the_only_image() -> None:
     signature = referrer_of(ONE)
 
     assert opened(layout_of((signature, {}))).find("").content == signature.manifest
 
 
-def test_an_entry_of_another_kind_is_not_an_image() -> None:
+def test_ignores_index_entries_of_other_media_types() -> None:
     files = layout_of((ONE, {}))
     index = json.loads(files["index.json"])
     index["manifests"].append({**index["manifests"][0], "mediaType": "text/xml", "digest": "sha256:" + "1" * 64})
@@ -199,8 +199,8 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
     "zstd": (lambda: b"\x28\xb5\x2f\xfd" + b"0" * 99, InvalidArchiveError, "is compressed with zstd; expected a tar"),
     "xz": (lambda: b"\xfd7zXZ\0" + b"0" * 99, InvalidArchiveError, "is compressed with xz"),
     "zip": (lambda: b"PK\x03\x04" + b"0" * 99, InvalidArchiveError, "is a zip file"),
-    "gzip of text": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "is not a tar file"),
-    "gzip cut off": (
+    "gzip of something else": (lambda: gzip.compress(b"text" * 999), InvalidArchiveError, "is not a tar file"),
+    "truncated gzip": (
         lambda: gzip.compress(tar_of(SEVERAL))[:-900],
         IntegrityError,
         "is truncated: the gzip stream is incomplete",
@@ -221,7 +221,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
         InvalidArchiveError,
         "index.json in s3://bucket/image.tar has 4194305 bytes",
     ),
-    "broken index": (
+    "invalid index": (
         lambda: tar_of({**SEVERAL, "index.json": b"{"}),
         InvalidArchiveError,
         "index.json in .*: the mani",
@@ -236,28 +236,32 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
         InvalidArchiveError,
         r"index.json in .*manifests\[0\].digest: 'sha512:",
     ),
-    "no manifest": (
+    "missing manifest": (
         lambda: tar_of(without(layout_of((ONE, {})), ONE.digest[7:])),
         NotFoundError,
         "does not contain blobs/",
     ),
-    "another manifest": (lambda: with_manifest(TWO), IntegrityError, f"the manifest has the digest {TWO.digest}"),
-    "no list": (
+    "wrong manifest": (lambda: with_manifest(TWO), IntegrityError, f"the manifest has the digest {TWO.digest}"),
+    "not a list": (
         lambda: tar_of({"manifest.json": b'{"a": 1}'}),
         InvalidArchiveError,
         "is not a list of images in the format of docker",
     ),
-    "no text": (lambda: tar_of({"manifest.json": b'[{"Config": 1}]'}), InvalidArchiveError, "is not a list of images"),
-    "no config": (lambda: tar_of(without(saved(layer()), CONFIG)), NotFoundError, "does not contain"),
-    "no layer": (lambda: tar_of(without(saved(layer()), "layer.tar")), NotFoundError, "does not contain"),
-    "fewer layers": (lambda: with_saved(Layers=[]), InvalidArchiveError, "has 1 diff ids, but manifest.json lists 0"),
-    "layers of text": (lambda: with_saved(Layers="a"), InvalidArchiveError, "is not a list of images"),
-    "many layers": (
+    "config that is not a string": (
+        lambda: tar_of({"manifest.json": b'[{"Config": 1}]'}),
+        InvalidArchiveError,
+        "is not a list of images",
+    ),
+    "missing config": (lambda: tar_of(without(saved(layer()), CONFIG)), NotFoundError, "does not contain"),
+    "missing layer": (lambda: tar_of(without(saved(layer()), "layer.tar")), NotFoundError, "does not contain"),
+    "too few layers": (lambda: with_saved(Layers=[]), InvalidArchiveError, "has 1 diff ids, but manifest.json lists 0"),
+    "layers in a string": (lambda: with_saved(Layers="a"), InvalidArchiveError, "is not a list of images"),
+    "too many layers": (
         lambda: with_saved(Layers=["a"] * 1001),
         InvalidArchiveError,
         "or an image with more than 1000 layers",
     ),
-    "broken config": (
+    "invalid config": (
         lambda: tar_of({**saved(layer()), CONFIG: b'{"rootfs": {"diff_ids": ["x"]}}'}),
         InvalidArchiveError,
         "is not an image config: it has no diff ids",
@@ -266,7 +270,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], type[ImageError], str]] = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_refuses(kind: str) -> None:
+def test_refuses_an_invalid_archive(kind: str) -> None:
     make, error, said = BROKEN[kind]
 
     with pytest.raises(error, match=said) as failure:
@@ -275,7 +279,7 @@ def test_refuses(kind: str) -> None:
     assert type(failure.value) is error
 
 
-def test_says_when_the_images_are_one_folder_down() -> None:
+def test_says_if_the_images_are_one_folder_down() -> None:
     files = {f"image/{path}": content for path, content in layout_of((ONE, {})).items()}
 
     with pytest.raises(InvalidArchiveError) as failure:
@@ -284,7 +288,7 @@ def test_says_when_the_images_are_one_folder_down() -> None:
     assert "archive the content of that folder: tar -C image -cf image.tar ." in failure.value.explain()
 
 
-def test_refuses_a_blob_of_another_size_or_none() -> None:
+def test_refuses_a_blob_that_is_missing_or_has_the_wrong_size() -> None:
     files = layout_of((ONE, {}))
     config, packed = Manifest.parse(ONE.manifest).blobs
     files[f"blobs/sha256/{packed.digest.hex}"] += b"more"
@@ -296,8 +300,8 @@ def test_refuses_a_blob_of_another_size_or_none() -> None:
         blob(archive, config)
 
 
-def test_refuses_a_blob_that_the_end_of_the_archive_cuts_off() -> None:
-    """Headers show where a tar file ends, so this case needs an object that shrinks."""
+def test_refuses_a_blob_that_is_truncated_by_the_end_of_the_archive() -> None:
+    """Headers show where a tar file ends, so this happens only if the object shrinks."""
     stored = MemoryObject(tar_of(layout_of((ONE, {}))))
     archive = open_archive(stored)
     config = archive.find("")
@@ -307,7 +311,7 @@ def test_refuses_a_blob_that_the_end_of_the_archive_cuts_off() -> None:
         blob(archive, config.blobs[0])
 
 
-def test_what_docker_saved_becomes_the_image_that_the_rule_says() -> None:
+def test_converts_a_docker_save_archive_as_documented() -> None:
     first, second = layer(b"1"), layer(b"2")
     files = saved(first, second)
     config = files[next(iter(files))]
@@ -337,8 +341,8 @@ def test_what_docker_saved_becomes_the_image_that_the_rule_says() -> None:
     assert manifest == opened(files, gzip.compress).find("")
 
 
-def test_the_digest_of_a_saved_image_never_changes() -> None:
-    """If a release of this package wrote another manifest, every such image would be published again."""
+def test_the_digest_of_a_docker_save_image_never_changes() -> None:
+    """If a new release of this package wrote a different manifest, every such image would be published again."""
     config = b'{"rootfs":{"type":"layers","diff_ids":[]}}'
     files = {"c.json": config, "manifest.json": b'[{"Config":"c.json","RepoTags":null,"Layers":[]}]'}
 
@@ -348,7 +352,7 @@ def test_the_digest_of_a_saved_image_never_changes() -> None:
 
 
 @pytest.mark.parametrize(("magic", "media_type"), [(None, GZIP), (b"\x28\xb5\x2f\xfd rest", ZSTD)])
-def test_a_packed_layer_stays_packed_and_is_hashed(magic: bytes | None, media_type: str) -> None:
+def test_a_compressed_layer_stays_compressed_and_is_hashed(magic: bytes | None, media_type: str) -> None:
     files = saved(layer(), packed=True)
     path = next(name for name in files if name.endswith(".tar.gz"))
     files[path] = magic or files[path]
@@ -359,8 +363,8 @@ def test_a_packed_layer_stays_packed_and_is_hashed(magic: bytes | None, media_ty
     assert (found.media_type, str(found.digest), found.size) == (media_type, digest, len(files[path]))
 
 
-def test_a_layer_that_is_a_link_to_another_is_that_layer() -> None:
-    """What Docker wrote for a layer that an image has twice."""
+def test_a_link_to_another_layer_is_followed() -> None:
+    """Docker wrote such links if an image had the same layer twice."""
     same, other = layer(b"same"), layer(b"other")
     files = saved(same, other)
     first, second = json.loads(files["manifest.json"])[0]["Layers"]
@@ -377,7 +381,7 @@ def test_a_layer_that_is_a_link_to_another_is_that_layer() -> None:
 @pytest.mark.parametrize(
     ("in_list", "in_tar"), [("./{}", "{}"), ("{}", "./{}"), ("x/../{}", "{}"), (".//{}", "./././{}"), ("/{}", "{}")]
 )
-def test_a_path_may_be_written_in_two_ways(in_list: str, in_tar: str) -> None:
+def test_accepts_different_spellings_of_the_same_path(in_list: str, in_tar: str) -> None:
     files = saved(layer(b"1"), layer(b"2"))
     (listed,) = json.loads(files["manifest.json"])
     listed["Config"] = in_list.format(listed["Config"])
@@ -390,7 +394,7 @@ def test_a_path_may_be_written_in_two_ways(in_list: str, in_tar: str) -> None:
     assert [blob(archive, found) for found in archive.find("").blobs[1:]] == [layer(b"1"), layer(b"2")]
 
 
-def test_saved_images_are_found_by_a_tag_or_their_id() -> None:
+def test_finds_docker_save_images_by_tag_or_id() -> None:
     one, two = saved(layer(b"1"), tags=["agent:1", "agent:latest"]), saved(layer(b"2"), tags=["acme/other:1"])
     listed = [*json.loads(one["manifest.json"]), *json.loads(two["manifest.json"])]
     archive = opened({**one, **two, "manifest.json": json.dumps(listed).encode()})
@@ -406,13 +410,13 @@ def test_saved_images_are_found_by_a_tag_or_their_id() -> None:
         archive.find("1")
 
 
-def test_a_layout_beside_what_docker_saved_counts() -> None:
+def test_prefers_an_oci_layout_to_the_docker_save_manifest() -> None:
     both = {**saved(layer()), **layout_of((ONE, {}))}
 
     assert opened(both).find("").content == ONE.manifest
 
 
-def test_saved_images_have_no_other_manifests_and_nothing_refers_to_them() -> None:
+def test_docker_save_images_have_no_children_and_no_referrers() -> None:
     archive = opened(saved(layer()))
 
     assert (archive.referrers(Digest(ONE.digest)), archive.tagged("1.4")) == ((), None)
@@ -422,7 +426,7 @@ def test_saved_images_have_no_other_manifests_and_nothing_refers_to_them() -> No
         blob(archive, Manifest.parse(ONE.manifest).blobs[0])
 
 
-def test_refuses_an_absurd_number_of_saved_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_too_many_docker_save_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "IMAGES_MAX", 0)
 
     with pytest.raises(InvalidArchiveError, match="lists more than 0 images"):

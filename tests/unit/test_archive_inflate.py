@@ -1,4 +1,4 @@
-"""Reading from the middle of gzip files: right to the byte, with few states kept, and nothing read in vain."""
+"""Reading from the middle of gzip files: the bytes are right, few states are kept, and nothing is read twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DICE = random.Random(1)  # noqa: S311 - the same numbers in every run
 
 
 def text(size: int) -> bytes:
-    """Something that packs, but not to nothing."""
+    """Return data that compresses, but not to almost nothing."""
     noise = DICE.randbytes(size // 4 + 1)
     return b"".join(bytes([byte, 0, 1, byte]) for byte in noise)[:size]
 
@@ -37,14 +37,14 @@ def content() -> bytes:
 
 @pytest.fixture
 def closer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """States close enough to each other that 3 MiB have many, and are thinned out."""
+    """Save states so often that 3 MiB have many of them and some are dropped."""
     monkeypatch.setattr(inflate, "SPACING_BYTES", 16 * 1024)
     monkeypatch.setattr(inflate, "STATES_MAX", 16)
     monkeypatch.setattr(inflate, "CHUNK_BYTES", 8 * 1024)
 
 
 @pytest.mark.usefixtures("closer")
-def test_any_part_is_read_in_any_order(content: bytes) -> None:
+def test_reads_any_range_in_any_order(content: bytes) -> None:
     inflated = GzipContent(MemoryObject(gzip.compress(content)))
 
     for _ in range(40):
@@ -55,7 +55,7 @@ def test_any_part_is_read_in_any_order(content: bytes) -> None:
 
 @given(st.lists(st.binary(max_size=300), max_size=4), st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 40))
 @settings(max_examples=200)
-def test_members_one_after_the_other_are_one_content(parts: list[bytes], start: int, length: int, zeros: int) -> None:
+def test_concatenates_the_members_of_a_gzip_file(parts: list[bytes], start: int, length: int, zeros: int) -> None:
     whole = b"".join(parts)
     packed = b"".join(gzip.compress(part) for part in parts) + bytes(zeros)
 
@@ -63,7 +63,7 @@ def test_members_one_after_the_other_are_one_content(parts: list[bytes], start: 
 
 
 @pytest.mark.usefixtures("closer")
-def test_a_bounded_number_of_states_is_kept_whatever_the_size(content: bytes) -> None:
+def test_the_number_of_saved_states_is_bounded(content: bytes) -> None:
     inflated = GzipContent(MemoryObject(gzip.compress(content)))
 
     read(inflated, 0, len(content))
@@ -75,7 +75,7 @@ def test_a_bounded_number_of_states_is_kept_whatever_the_size(content: bytes) ->
 
 
 @pytest.mark.usefixtures("closer")
-def test_a_read_begins_near_its_place(content: bytes) -> None:
+def test_a_read_starts_at_the_nearest_saved_state(content: bytes) -> None:
     stored = MemoryObject(gzip.compress(content))
     inflated = GzipContent(stored)
     read(inflated, 0, len(content))
@@ -86,7 +86,7 @@ def test_a_read_begins_near_its_place(content: bytes) -> None:
     assert stored.reads[0][0] > 0.8 * stored.size
 
 
-def test_reads_that_follow_each_other_inflate_nothing_twice(content: bytes) -> None:
+def test_sequential_reads_decompress_nothing_twice(content: bytes) -> None:
     stored = MemoryObject(gzip.compress(content))
     inflated = GzipContent(stored)
 
@@ -100,7 +100,7 @@ def test_reads_that_follow_each_other_inflate_nothing_twice(content: bytes) -> N
 
 
 @pytest.mark.usefixtures("closer")
-def test_several_threads_read_at_once(content: bytes) -> None:
+def test_several_threads_can_read_at_once(content: bytes) -> None:
     inflated = GzipContent(MemoryObject(gzip.compress(content)))
     starts = DICE.choices(range(len(content)), k=30)
 
@@ -110,7 +110,7 @@ def test_several_threads_read_at_once(content: bytes) -> None:
     assert found == [content[start : start + 100_000] for start in starts]
 
 
-def test_pieces_are_small_however_much_a_file_grows() -> None:
+def test_chunks_are_small_even_at_a_high_compression_ratio() -> None:
     bomb = gzip.compress(bytes(64 * MIB), 9)
     assert len(bomb) < MIB / 10
 
@@ -121,13 +121,13 @@ def test_pieces_are_small_however_much_a_file_grows() -> None:
 
 
 @pytest.mark.parametrize("left", [12, 1000, -9, -1])
-def test_refuses_a_file_that_is_cut_off(content: bytes, left: int) -> None:
+def test_refuses_a_truncated_file(content: bytes, left: int) -> None:
     with pytest.raises(IntegrityError, match="is truncated: the gzip stream is incomplete"):
         read(GzipContent(MemoryObject(gzip.compress(content)[:left])), 0, len(content) + 1)
 
 
 @pytest.mark.parametrize("place", [2, 100_000, -1, -5])
-def test_refuses_a_file_that_is_broken(content: bytes, place: int) -> None:
+def test_refuses_a_corrupt_file(content: bytes, place: int) -> None:
     packed = bytearray(gzip.compress(content))
     packed[place] ^= 0xFF
 
@@ -136,15 +136,15 @@ def test_refuses_a_file_that_is_broken(content: bytes, place: int) -> None:
 
 
 @pytest.mark.parametrize("rest", [b"rest", b"\0\0rest", b"\x1frest" * 50_000])
-def test_trailing_data_that_is_not_gzip_is_ignored(content: bytes, rest: bytes) -> None:
-    """As gzip itself does, and skopeo and regctl with it; a signature may be appended, say."""
+def test_ignores_trailing_data_that_is_not_gzip(content: bytes, rest: bytes) -> None:
+    """gzip, skopeo and regctl do the same. Such data may be an appended signature."""
     inflated = GzipContent(MemoryObject(gzip.compress(content) + rest))
 
     assert read(inflated, 0, len(content) + 1) == content
     assert read(inflated, len(content) - 5, len(content) + 1) == content[-5:]
 
 
-def test_a_file_that_is_not_gzip_or_has_a_broken_member_is_refused() -> None:
+def test_refuses_a_file_that_is_not_gzip_or_has_a_corrupt_member() -> None:
     for packed in (b"\x1f\x8brest", gzip.compress(b"one") + b"\x1f\x8brest"):
         with pytest.raises(IntegrityError, match="is a corrupt gzip file"):
             read(GzipContent(MemoryObject(packed)), 0, 100)

@@ -1,4 +1,4 @@
-"""However large an archive is, little of it is in memory."""
+"""Memory use is small, even for a large archive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LAYER_BYTES = 256 * MIB
 
 @dataclass
 class FileObject:
-    """A file on disk in the place of an object."""
+    """A file on disk that stands in for an object in S3."""
 
     path: Path
     name: str = "s3://bucket/image.tar.gz"
@@ -42,7 +42,7 @@ class FileObject:
 
 
 class Layer(io.RawIOBase):
-    """A layer made while it is read: the same mebibyte again and again."""
+    """A layer that is generated while it is read: the same mebibyte again and again."""
 
     def __init__(self) -> None:
         self.noise = random.Random(1).randbytes(MIB)  # noqa: S311 - the same bytes in every run
@@ -85,8 +85,8 @@ def test_a_large_gzipped_archive_is_streamed(tmp_path: Path) -> None:
     assert peak < 24 * MIB
 
 
-def test_a_search_in_many_indexes_has_one_of_them_in_memory() -> None:
-    """The children of one index take ten times its JSON."""
+def test_a_search_in_many_indexes_keeps_one_of_them_in_memory() -> None:
+    """The children of one index take ten times as much memory as its JSON."""
     kind = "application/vnd.oci.image.index.v1+json"
     child = '{"mediaType":"a","digest":"sha256:%s","size":1}' % ("e" * 64)
     indexes = [

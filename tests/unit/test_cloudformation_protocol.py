@@ -53,7 +53,7 @@ def test_refuses_what_is_not_an_event(key: str, value: object) -> None:
         ("٣", 3600),
     ],
 )
-def test_the_service_timeout_is_read_whatever_it_says(told: str, seconds: int) -> None:
+def test_the_service_timeout_is_clamped_and_an_invalid_one_becomes_the_default(told: str, seconds: int) -> None:
     assert Event.parse({**EVENT, "ResourceProperties": {"ServiceTimeout": told}}, NOW).service_timeout == seconds
 
 
@@ -62,7 +62,7 @@ def test_the_service_timeout_is_read_whatever_it_says(told: str, seconds: int) -
     data=st.dictionaries(st.text(max_size=20), st.text(max_size=3000), max_size=3),
     status=st.sampled_from(Status),
 )
-def test_every_answer_fits_and_is_whole(reason: str, data: dict[str, str], status: Status) -> None:
+def test_every_response_fits_and_is_complete(reason: str, data: dict[str, str], status: Status) -> None:
     event = Event.parse(EVENT, NOW)
 
     body = Response(status=status, reason=reason, data=data, physical_resource_id="id").encode(event)
@@ -83,7 +83,7 @@ KEYS = ["RepositoryName", "ImageTags", "Source", "ImageDigest", "Platforms", "Re
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), values))
-def test_any_properties_are_a_declaration_or_refused(properties: dict[str, Any]) -> None:
+def test_any_properties_are_decoded_or_refused(properties: dict[str, Any]) -> None:
     with suppress(ImageError):
         decode(properties)
 
@@ -92,6 +92,6 @@ SOURCE_KEYS = ["Digest", "Tag", "Manifest", "Image", "Index", "Archive"]
 
 
 @given(st.dictionaries(st.sampled_from(SOURCE_KEYS), values, min_size=1, max_size=2))
-def test_any_source_is_one_or_refused(source: dict[str, Any]) -> None:
+def test_any_source_is_decoded_or_refused(source: dict[str, Any]) -> None:
     with suppress(ImageError):
         decode({"RepositoryName": "acme/agent", "Source": source})

@@ -1,4 +1,4 @@
-"""The property codec: what a template says is what the handler reads, after CloudFormation's hands."""
+"""The property codec: the handler reads what the template says, although CloudFormation turns values into strings."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def problems(**properties: object) -> tuple[str, ...]:
     return failure.value.problems
 
 
-def test_the_smallest_declaration_has_the_defaults() -> None:
+def test_a_minimal_declaration_gets_the_defaults() -> None:
     assert decode(as_sent(SMALLEST)) == Declaration(
         repository_name="acme/agent", source=DigestSource(Digest.parse(DIGEST))
     )
 
 
-def test_every_property_is_read() -> None:
+def test_reads_every_property() -> None:
     declaration = decode(
         as_sent(
             {
@@ -110,7 +110,7 @@ def test_accepts_a_source(source: dict[str, object], read: object) -> None:
     ],
     ids=str,
 )
-def test_refuses_a_source_and_names_the_place(source: object, said: str) -> None:
+def test_refuses_an_invalid_source_and_names_the_property(source: object, said: str) -> None:
     (problem,) = problems(Source=source)
 
     assert said in problem
@@ -134,29 +134,29 @@ def test_refuses_a_source_and_names_the_place(source: object, said: str) -> None
     ],
     ids=str,
 )
-def test_refuses_a_property_and_says_what_is_allowed(properties: dict[str, object], said: str) -> None:
+def test_refuses_an_invalid_property_and_says_what_is_allowed(properties: dict[str, object], said: str) -> None:
     (problem,) = problems(**properties)
 
     assert said in problem
 
 
-def test_a_tag_that_is_a_number_or_a_boolean_is_its_text() -> None:
+def test_a_tag_that_is_a_number_or_a_boolean_becomes_a_string() -> None:
     """``tags: [1.4, 2, true]`` in YAML reach the handler as strings."""
     assert decode(as_sent({**SMALLEST, "ImageTags": [1.4, 2, True]})).tags == ("1.4", "2", "true")
 
 
-def test_properties_that_cloudformation_adds_are_accepted() -> None:
+def test_accepts_properties_that_cloudformation_adds() -> None:
     assert "ServiceToken" in as_sent(SMALLEST)
     assert "ServiceTimeout" in as_sent(SMALLEST)
     decode(as_sent(SMALLEST))
 
 
-def test_a_null_is_as_good_as_nothing() -> None:
+def test_null_means_that_a_property_is_not_set() -> None:
     decode({**SMALLEST, "RegistryId": None, "ImageTags": None, "Refresh": None})
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=30), st.sampled_from(["", "\n", "\r\n", "  \n\t"]))
-def test_a_body_is_exactly_its_bytes(annotation: str, end: str) -> None:
+def test_the_body_of_a_manifest_keeps_every_byte(annotation: str, end: str) -> None:
     escaped = annotation.encode("unicode_escape").hex()
     raw = "".join(character for character in annotation if character >= " " and character not in '"\\')
     body = f'{{"schemaVersion": 2, "manifests": [], "annotations": {{"{escaped}": "{raw}"}}}}{end}'
@@ -168,14 +168,14 @@ def test_a_body_is_exactly_its_bytes(annotation: str, end: str) -> None:
     assert source.inline.content == body.encode()
 
 
-def test_a_body_that_is_not_unicode_is_refused() -> None:
-    """JSON can carry half of a surrogate pair, which no bytes stand for."""
+def test_refuses_a_body_that_is_not_unicode() -> None:
+    """JSON can contain half of a surrogate pair, which cannot be encoded."""
     (problem,) = problems(Source={"Manifest": {"Body": '{"schemaVersion": 2, "x": "\ud800"}', "MediaType": INDEX}})
 
     assert problem.startswith("Source.Manifest.Body: ")
 
 
-def test_properties_are_written_in_the_contract_s_order_and_unset_ones_left_out() -> None:
+def test_writes_properties_in_the_order_of_the_contract_without_unset_ones() -> None:
     written = encode(
         {
             Property.SOURCE: {"Tag": "a"},
@@ -201,7 +201,7 @@ PLATFORMS = st.sampled_from(["linux/amd64", "linux/arm64/v8", "windows/amd64"])
     expected=st.none() | DIGESTS,
     platforms=st.lists(PLATFORMS, max_size=2),
 )
-def test_what_is_written_reads_back_after_cloudformation_turned_it_into_strings(
+def test_written_properties_read_back_after_cloudformation_turned_them_into_strings(
     registry: str | None, tags: list[str], source: dict[str, str], expected: str | None, platforms: list[str]
 ) -> None:
     written = encode(

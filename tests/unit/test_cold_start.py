@@ -1,4 +1,4 @@
-"""What a function does before its first request."""
+"""What the function does before its first request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def start(environment: Mapping[str, str]) -> Mapping[str, list[str]]:
     return report
 
 
-def test_only_what_every_request_needs_is_imported() -> None:
+def test_imports_only_what_every_request_needs() -> None:
     assert ON_DEMAND.isdisjoint(start({})["modules"])
 
 
@@ -39,5 +39,5 @@ def test_the_client_of_ecr_public_is_created_while_the_runtime_initializes(
     assert start(environment)["clients"] == clients
 
 
-def test_a_configuration_that_does_not_work_is_left_to_the_first_request() -> None:
+def test_an_invalid_configuration_fails_in_the_first_request_only() -> None:
     assert start({**IN_LAMBDA, "AWS_ENDPOINT_URL": "not a URL"})["clients"] == []

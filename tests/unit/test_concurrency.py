@@ -1,4 +1,4 @@
-"""The same work for several things, some of them at once."""
+"""Applying a function to several items concurrently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_results_come_in_the_order_of_the_items() -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_no_more_are_under_way_than_allowed(at_once: int) -> None:
+def test_never_exceeds_the_number_of_workers(at_once: int) -> None:
     lock = threading.Lock()
     under_way, most = 0, 0
     everybody = threading.Barrier(at_once)
@@ -43,11 +43,11 @@ def test_no_more_are_under_way_than_allowed(at_once: int) -> None:
     assert most == at_once
 
 
-def test_nothing_is_nothing() -> None:
+def test_no_items_give_no_results() -> None:
     assert map_concurrently(str, [], max_workers=3) == []
 
 
-def test_after_a_failure_nothing_is_begun_and_nothing_goes_on() -> None:
+def test_after_a_failure_no_item_is_started_and_the_others_stop() -> None:
     begun, ended = [], []
     failed = threading.Event()
 

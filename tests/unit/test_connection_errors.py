@@ -1,4 +1,4 @@
-"""A connection that fails is explained by its cause; what cannot get better is not repeated."""
+"""A failed connection is explained by its cause, and is retried only if that can help."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from lambda_handler.registry import Transport
 
 class Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """Print nothing about connections that are given up."""
+        """Print nothing about connections that the client drops."""
 
 
 @contextmanager
 def serving(context: ssl.SSLContext | None) -> Iterator[str]:
-    """Run a server; its host."""
+    """Run a server and yield its host."""
     server = Server(("127.0.0.1", 0), BaseHTTPRequestHandler)
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -47,7 +47,7 @@ def error(host: str) -> RemoteError:
     return found.value
 
 
-def test_a_certificate_of_its_own(tmp_path: Path) -> None:
+def test_explains_a_self_signed_certificate(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key", tmp_path / "certificate"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=registry.example"]
     subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
@@ -61,7 +61,7 @@ def test_a_certificate_of_its_own(tmp_path: Path) -> None:
     assert "its certificate is not trusted: self-signed certificate" in found.explain()
 
 
-def test_a_server_without_tls() -> None:
+def test_explains_a_server_without_tls() -> None:
     with serving(None) as host:
         found = error(host)
 
@@ -69,14 +69,14 @@ def test_a_server_without_tls() -> None:
     assert "it does not use TLS. Hint: check the port" in found.explain()
 
 
-def test_a_host_that_does_not_exist() -> None:
+def test_explains_a_host_that_does_not_exist() -> None:
     found = error("ghrc.invalid")
 
     assert isinstance(found, UnavailableError)
     assert "its host name cannot be resolved. Hint: check the host" in found.explain()
 
 
-def test_a_port_where_nothing_listens() -> None:
+def test_explains_a_port_where_nothing_listens() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         found = error(f"127.0.0.1:{bound.getsockname()[1]}")

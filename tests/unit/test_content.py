@@ -1,4 +1,4 @@
-"""An image as a whole: bounded in depth and size, and reduced to the platforms asked for."""
+"""Images and nested indexes: limits of depth and size, and filtering by platform."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def nested(repository: MemoryRepository, depth: int) -> Manifest:
 
 
 @pytest.mark.parametrize("depth", range(tree.DEPTH_MAX + 1))
-def test_indexes_may_nest(depth: int) -> None:
+def test_accepts_nested_indexes(depth: int) -> None:
     origin = MemoryRepository()
 
     assert len(content_to_copy(nested(origin, depth), origin, []).parts) == depth
 
 
-def test_refuses_indexes_that_nest_deeper() -> None:
+def test_refuses_indexes_nested_too_deeply() -> None:
     origin = MemoryRepository()
 
     with pytest.raises(InvalidManifestError, match="nested more than 4 deep"):
         content_to_copy(nested(origin, tree.DEPTH_MAX + 1), origin, [])
 
 
-def test_refuses_an_index_of_too_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_an_index_with_too_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "MANIFESTS_MAX", 3)
     origin = MemoryRepository()
     whole = origin.add_index(*[origin.add(str(number).encode()) for number in range(4)])
@@ -52,14 +52,14 @@ def test_refuses_an_index_of_too_many_images(monkeypatch: pytest.MonkeyPatch) ->
         content_to_copy(whole, origin, [])
 
 
-def test_a_child_that_is_not_there_is_an_error() -> None:
+def test_a_missing_child_is_an_error() -> None:
     origin = MemoryRepository()
 
     with pytest.raises(NotFoundError):
         content_to_copy(index_of(MemoryRepository().add(b"elsewhere")), origin, [])
 
 
-def test_children_stand_before_their_parents_and_each_once() -> None:
+def test_children_come_before_their_parents_and_only_once() -> None:
     origin = MemoryRepository()
     image = origin.add(b"config")
     inner = origin.add_index(image)
@@ -69,7 +69,7 @@ def test_children_stand_before_their_parents_and_each_once() -> None:
     assert whole.copied == (*whole.parts, whole.root)
 
 
-def test_what_is_present_is_not_copied() -> None:
+def test_copies_nothing_that_the_destination_already_has() -> None:
     origin = MemoryRepository()
 
     assert content_in_destination(origin.add(b"config"), origin, []).copied == ()
@@ -101,7 +101,7 @@ def test_an_artifact_has_no_platform() -> None:
         b'{"os": "linux", "architecture": "arm64", "OS": "windows"}',
     ],
 )
-def test_refuses_a_config_that_names_no_platform(config: bytes) -> None:
+def test_refuses_a_config_without_a_platform(config: bytes) -> None:
     repository = MemoryRepository()
 
     with pytest.raises(InvalidManifestError, match="names no platform"):
@@ -109,7 +109,7 @@ def test_refuses_a_config_that_names_no_platform(config: bytes) -> None:
 
 
 @pytest.mark.parametrize("stored", [b'{"os": "linux"', b'{"os": "linux", "architecture": "amd64"}   '])
-def test_refuses_a_config_with_other_bytes(stored: bytes) -> None:
+def test_refuses_a_config_with_the_wrong_digest(stored: bytes) -> None:
     repository = MemoryRepository()
     manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
     repository.blobs[manifest.blobs[0].digest] = stored
@@ -118,7 +118,7 @@ def test_refuses_a_config_with_other_bytes(stored: bytes) -> None:
         platforms_of(manifest, repository)
 
 
-def test_a_single_image_of_another_platform_is_refused() -> None:
+def test_refuses_a_single_image_for_another_platform() -> None:
     repository = MemoryRepository()
     manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
 
@@ -126,7 +126,7 @@ def test_a_single_image_of_another_platform_is_refused() -> None:
         content_in_destination(manifest, repository, [Platform("linux", "arm64")])
 
 
-def test_a_single_image_of_one_of_the_platforms_is_taken_as_it_is() -> None:
+def test_accepts_a_single_image_for_one_of_the_requested_platforms() -> None:
     repository = MemoryRepository()
     manifest = image_with(repository, b'{"os": "linux", "architecture": "amd64"}')
 
@@ -136,7 +136,7 @@ def test_a_single_image_of_one_of_the_platforms_is_taken_as_it_is() -> None:
     assert content.platforms == {Platform("linux", "amd64")}
 
 
-def test_without_a_wish_no_config_is_read() -> None:
+def test_reads_no_config_if_no_platform_is_requested() -> None:
     repository = MemoryRepository()
     manifest = image_with(repository, b"broken")
 

@@ -1,4 +1,4 @@
-"""The examples in docstrings of value types are true."""
+"""The examples in the docstrings of value types are right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODULES = [f"{oci.__name__}.{module.name}" for module in pkgutil.iter_modules(oc
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_are_true(name: str) -> None:
+def test_examples_are_right(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 

@@ -1,4 +1,4 @@
-"""botocore's errors become ours, by their code and never by their text."""
+"""Errors of botocore are translated by their code, never by their message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def answered(code: str, status: int = 400, message: str = "text") -> exceptions.
 
 
 @pytest.mark.parametrize(("code", "kind"), ERRORS.items())
-def test_a_known_code_is_its_kind(code: str, kind: type[RemoteError]) -> None:
+def test_a_known_code_becomes_its_error_class(code: str, kind: type[RemoteError]) -> None:
     error = translation(answered(code))
 
     assert type(error) is kind
@@ -33,12 +33,12 @@ def test_a_known_code_is_its_kind(code: str, kind: type[RemoteError]) -> None:
 
 
 @pytest.mark.parametrize(("status", "kind"), [(400, RejectedError), (500, UnavailableError), (503, UnavailableError)])
-def test_an_unknown_code_is_judged_by_its_status(status: int, kind: type[RemoteError]) -> None:
+def test_an_unknown_code_is_classified_by_its_http_status(status: int, kind: type[RemoteError]) -> None:
     assert type(translation(answered("Surprise", status))) is kind
 
 
 @pytest.mark.parametrize("text", ["AccessDenied", "throttling, try again", "already exists", "not found"])
-def test_the_text_decides_nothing(text: str) -> None:
+def test_the_message_does_not_affect_the_classification(text: str) -> None:
     assert type(translation(answered("Surprise", message=text))) is RejectedError
 
 
@@ -53,14 +53,14 @@ def test_the_text_decides_nothing(text: str) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_no_answer_may_be_one_the_next_time(error: Exception) -> None:
+def test_a_missing_response_is_retryable(error: Exception) -> None:
     found = translation(error)
 
     assert found.retryable
     assert found.message == f"ecr-public:PutImage failed: incomplete response ({type(error).__name__})"
 
 
-def test_an_address_that_cannot_be_connected_to_is_named_without_its_path() -> None:
+def test_an_unreachable_endpoint_is_named_without_its_path() -> None:
     found = translation(exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:4566/key?secret=1"))
 
     assert found.retryable
@@ -70,24 +70,24 @@ def test_an_address_that_cannot_be_connected_to_is_named_without_its_path() -> N
 @pytest.mark.parametrize(
     "error", [exceptions.NoCredentialsError(), exceptions.PartialCredentialsError(provider="x", cred_var="y")]
 )
-def test_missing_credentials_are_said(error: Exception) -> None:
+def test_missing_credentials_are_reported(error: Exception) -> None:
     assert type(translation(error)) is AccessError
     assert "no AWS credentials are available" in translation(error).message
 
 
-def test_a_request_that_botocore_refuses_is_not_repeated() -> None:
+def test_a_request_that_botocore_refuses_is_not_retried() -> None:
     error = translation(exceptions.ParamValidationError(report="imageTag too long"))
 
     assert type(error) is RejectedError
     assert "was not sent" in error.message
 
 
-def test_a_long_text_is_cut() -> None:
+def test_a_long_message_is_truncated() -> None:
     assert len(translation(answered("Surprise", message="x" * 9000)).message) < 500
 
 
-def test_an_answer_without_the_fields_that_it_should_have_may_come_right() -> None:
-    """botocore checks no answer; tests/fuzz holds every operation to it."""
+def test_a_response_that_lacks_required_fields_is_retryable() -> None:
+    """botocore does not check responses; tests/fuzz covers every operation."""
     error = translation(KeyError("imageDetails"))
 
     assert type(error) is UnavailableError
@@ -95,7 +95,7 @@ def test_an_answer_without_the_fields_that_it_should_have_may_come_right() -> No
 
 
 @pytest.mark.parametrize("error", [AssertionError(), OSError(), IntegrityError("other bytes")], ids=repr)
-def test_other_exceptions_pass(error: Exception) -> None:
+def test_other_exceptions_are_not_translated(error: Exception) -> None:
     with pytest.raises(type(error)) as passed, translated(OPERATION):
         raise error
 

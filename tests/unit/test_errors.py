@@ -1,4 +1,4 @@
-"""The tree of errors: stable codes, one line of explanation, and what may be repeated."""
+"""The tree of errors: stable codes, one line of explanation, and which of them are retryable."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from lambda_handler.errors import ImageError, InvalidPropertiesError, RemoteErro
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ImageError)]
 
 
-def test_every_kind_has_a_code_of_its_own() -> None:
+def test_every_error_class_has_a_unique_code() -> None:
     own = [kind.code for kind in KINDS if "code" in vars(kind)]
 
     assert sorted(own) == sorted(set(own))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_a_code_is_a_word_that_people_can_search_for(kind: type[ImageError]) -> None:
+def test_a_code_is_easy_to_search_for(kind: type[ImageError]) -> None:
     assert kind.code.replace("_", "").isupper()
     assert kind.__doc__
 
 
-def test_the_tree_in_the_documentation_is_the_tree() -> None:
+def test_the_documented_tree_matches_the_classes() -> None:
     drawn = {word for word in str(errors.__doc__).replace("─", " ").split() if word.endswith("Error")}
 
     assert drawn == {kind.__name__ for kind in KINDS}
 
 
-def test_only_what_passes_is_retryable() -> None:
+def test_only_transient_errors_are_retryable() -> None:
     assert {kind.__name__ for kind in KINDS if kind.retryable} == {
         "ThrottledError",
         "UnavailableError",
@@ -49,12 +49,12 @@ def test_a_remote_error_explains_itself_in_one_line(kind: type[RemoteError]) -> 
     assert error.operation == "ecr-public:PutImage"
 
 
-def test_without_a_hint_the_message_is_all() -> None:
+def test_without_a_hint_the_explanation_is_the_message() -> None:
     assert ImageError("what").explain() == "INTERNAL: what"
 
 
 @pytest.mark.parametrize("kind", [InvalidPropertiesError, RuleViolationError])
-def test_several_problems_are_one_message(kind: type[InvalidPropertiesError | RuleViolationError]) -> None:
+def test_several_problems_are_joined_in_one_message(kind: type[InvalidPropertiesError | RuleViolationError]) -> None:
     assert str(kind(["a: is missing", "b: is 7"])) == "a: is missing; b: is 7"
 
 
@@ -62,5 +62,5 @@ def test_several_problems_are_one_message(kind: type[InvalidPropertiesError | Ru
     ("value", "text"),
     [("a\nb", "'a\\nb'"), (7, "7"), ([], "[]"), ("x" * 78, "'" + "x" * 78 + "'"), ("x" * 79, "'" + "x" * 76 + "...")],
 )
-def test_a_value_is_shown_in_one_line_of_readable_length(value: object, text: str) -> None:
+def test_a_value_is_shown_in_one_line_and_truncated(value: object, text: str) -> None:
     assert truncated_repr(value) == text

@@ -1,4 +1,4 @@
-"""Which version a tag and a release have, and which of the two is higher."""
+"""The versions of a tag and of a release, and which of the two is higher."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Ports:
 
 @dataclass
 class Shelf:
-    """A repository with the images of versions."""
+    """A repository with images of several versions."""
 
     repository: MemoryRepository = field(default_factory=MemoryRepository)
 
@@ -42,7 +42,7 @@ class Shelf:
         return digest
 
     def labelled(self, version: object, *tags: str, annotated: bool = False) -> Digest:
-        """Add an image that names its version itself: in its annotations, or in a label of its config."""
+        """Add an image that states its version in its annotations or in a label of its config."""
         names = {VERSION: version}
         config = json.dumps({"config": {"Labels": {} if annotated else names}}).encode()
         data = json.loads(image_of(config, b"layer").content)
@@ -81,7 +81,7 @@ def shelf() -> Shelf:
         ("1.9.1_2", "1.9.1_1", False),
     ],
 )
-def test_versions_are_ordered_as_semver_says(shelf: Shelf, now: str, released: str, *, stays: bool) -> None:
+def test_versions_have_the_order_of_semver(shelf: Shelf, now: str, released: str, *, stays: bool) -> None:
     shelf.put("now", now, "latest")
     release = shelf.release(shelf.put("new"), released, "latest")
 
@@ -91,7 +91,7 @@ def test_versions_are_ordered_as_semver_says(shelf: Shelf, now: str, released: s
     assert judge([REFUSE], release).stays == {}
 
 
-def test_the_highest_version_of_an_image_counts(shelf: Shelf) -> None:
+def test_uses_the_highest_version_of_an_image(shelf: Shelf) -> None:
     shelf.put("now", "1.9.1", "2.0.0", "2.0.0-rc.1", "latest")
 
     verdict = judge([SKIP], shelf.release(shelf.put("new"), "1.9.2", "latest"))
@@ -114,7 +114,7 @@ def test_versions_have_the_declared_prefix_and_suffix(
     assert verdict.stays == {"latest": "it is at 2.0.0, which is higher than 1.9.1"}
 
 
-def test_a_full_version_is_not_a_moving_tag(shelf: Shelf) -> None:
+def test_a_full_version_is_never_a_moving_tag(shelf: Shelf) -> None:
     shelf.put("now", "1.9.1", "2.0.0")
 
     assert judge([SKIP, REFUSE], shelf.release(shelf.put("new"), "1.9.1")).stays == {}
@@ -125,7 +125,9 @@ def test_a_full_version_is_not_a_moving_tag(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("annotated", [True, False], ids=["annotation", "label"])
 @pytest.mark.parametrize("text", ["2.0.0", "v2.0.0"])
-def test_an_image_without_a_version_among_its_tags_names_it_itself(shelf: Shelf, text: str, *, annotated: bool) -> None:
+def test_without_a_version_tag_uses_the_version_that_the_image_states(
+    shelf: Shelf, text: str, *, annotated: bool
+) -> None:
     shelf.labelled(text, "latest", annotated=annotated)
 
     verdict = judge([SKIP], shelf.release(shelf.labelled("1.9.1"), "latest"))
@@ -134,7 +136,7 @@ def test_an_image_without_a_version_among_its_tags_names_it_itself(shelf: Shelf,
 
 
 @pytest.mark.parametrize("text", ["", "22.04", "main", 2, None, ["2.0.0"], "1" * 200])
-def test_any_other_text_is_not_a_version(shelf: Shelf, text: object) -> None:
+def test_a_stated_text_that_is_not_a_version_counts_as_no_version(shelf: Shelf, text: object) -> None:
     shelf.labelled(text, "latest")
     release = shelf.release(shelf.put("new"), "1.9.1", "latest")
 
@@ -152,7 +154,7 @@ def test_a_release_without_a_version_moves_no_tag(shelf: Shelf) -> None:
     assert judge([replace(SKIP, needs_version=False)], release).violations == ()
 
 
-def test_a_prerelease_does_not_even_move_a_tag_of_an_unknown_version(shelf: Shelf) -> None:
+def test_a_prerelease_does_not_move_a_tag_even_if_its_version_is_unknown(shelf: Shelf) -> None:
     shelf.put("now", "latest")
     rule = replace(SKIP, needs_version=False)
 
@@ -161,14 +163,14 @@ def test_a_prerelease_does_not_even_move_a_tag_of_an_unknown_version(shelf: Shel
     assert verdict.stays == {"latest": "the version that it is at is not known, and 2.0.0-rc.1 is a prerelease"}
 
 
-def test_the_same_image_and_a_new_tag_are_no_movement(shelf: Shelf) -> None:
+def test_the_same_image_and_a_new_tag_do_not_count_as_movement(shelf: Shelf) -> None:
     digest = shelf.put("now", "2.0.0", "latest")
 
     assert judge([REFUSE], shelf.release(digest, "1.9.1", "latest", "new")).violations == ()
     assert judge([SKIP], shelf.release(digest, "1.9.1", "latest", "new")).stays == {}
 
 
-def test_a_tag_that_stays_breaks_no_other_rule(shelf: Shelf) -> None:
+def test_a_skipped_tag_does_not_violate_other_rules(shelf: Shelf) -> None:
     shelf.put("now", "2.0.0", "latest")
     release = shelf.release(shelf.put("new"), "1.9.1", "latest")
 
@@ -176,7 +178,7 @@ def test_a_tag_that_stays_breaks_no_other_rule(shelf: Shelf) -> None:
     assert judge([SKIP, ImmutableTags(("latest",))], release).violations == ()
 
 
-def test_a_rule_that_warns_leaves_nothing_and_says_the_same(shelf: Shelf) -> None:
+def test_a_warn_only_rule_skips_no_tag_and_has_the_same_message(shelf: Shelf) -> None:
     shelf.put("now", "2.0.0", "latest")
     release = shelf.release(shelf.put("new"), "1.9.1", "latest")
 
@@ -186,7 +188,7 @@ def test_a_rule_that_warns_leaves_nothing_and_says_the_same(shelf: Shelf) -> Non
     assert (verdict.violations, verdict.stays) == ((), {})
 
 
-def test_what_cannot_be_read_stops_the_release(shelf: Shelf) -> None:
+def test_an_unreadable_image_stops_the_release(shelf: Shelf) -> None:
     digest = shelf.put("now", "latest")
     release = shelf.release(shelf.put("new"), "1.9.1", "latest")
     del shelf.repository.images[digest]
@@ -206,7 +208,7 @@ def test_what_cannot_be_read_stops_the_release(shelf: Shelf) -> None:
         ({"Tags": ["*"], "Mode": "x"}, "ForwardOnly: has unknown keys: Mode"),
     ],
 )
-def test_a_malformed_property_is_named(value: Any, said: str) -> None:
+def test_names_a_malformed_property(value: Any, said: str) -> None:
     with pytest.raises(InvalidPropertiesError) as failure:
         ForwardOnly.decode(Value(value, "ForwardOnly"))
 

@@ -24,7 +24,7 @@ class World:
     third: Manifest
 
     def give_back(self, *tags: str, to: Mapping[str, Digest] | None = None, ours: Digest | None = None) -> str:
-        """Return what the log says."""
+        """Give tags back, and return the log."""
         log = io.StringIO()
         found = to or dict.fromkeys(tags, self.before.digest)
         give_back(found, {ours or self.ours.digest}, self.repository, Log(stream=log))
@@ -37,7 +37,7 @@ def world() -> World:
     return World(repository, *(repository.add(name, b"layer") for name in (b"before", b"ours", b"third")))
 
 
-def test_what_points_to_our_image_goes_back(world: World) -> None:
+def test_gives_back_a_tag_that_points_to_our_image(world: World) -> None:
     world.repository.tags.update(dict.fromkeys(("1", "2"), world.ours.digest))
 
     said = world.give_back("1", "2")
@@ -46,8 +46,8 @@ def test_what_points_to_our_image_goes_back(world: World) -> None:
     assert f"tag 1 was given back to {world.before.digest}" in said
 
 
-def test_what_seems_to_be_back_is_put_all_the_same(world: World) -> None:
-    """A read that lags shows it where it was before the deployment."""
+def test_puts_a_tag_even_if_it_seems_to_be_back(world: World) -> None:
+    """A stale read shows the tag where it was before the deployment."""
     world.repository.tags["1"] = world.before.digest
 
     world.give_back("1")
@@ -55,7 +55,7 @@ def test_what_seems_to_be_back_is_put_all_the_same(world: World) -> None:
     assert world.repository.writes == ["tag 1"]
 
 
-def test_each_goes_to_its_own_image(world: World) -> None:
+def test_each_tag_goes_back_to_its_own_image(world: World) -> None:
     world.repository.tags.update(dict.fromkeys(("1", "2"), world.ours.digest))
 
     world.give_back(to={"1": world.before.digest, "2": world.third.digest})
@@ -63,7 +63,7 @@ def test_each_goes_to_its_own_image(world: World) -> None:
     assert world.repository.tags == {"1": world.before.digest, "2": world.third.digest}
 
 
-def test_what_was_moved_since_stays(world: World) -> None:
+def test_a_tag_that_was_moved_later_stays(world: World) -> None:
     world.repository.tags["1"] = world.third.digest
 
     said = world.give_back("1")
@@ -72,14 +72,14 @@ def test_what_was_moved_since_stays(world: World) -> None:
     assert f"tag 1 is not given back to {world.before.digest}: by now it points to {world.third.digest}" in said
 
 
-def test_what_was_removed_since_stays_away(world: World) -> None:
+def test_a_tag_that_was_removed_later_is_not_restored(world: World) -> None:
     said = world.give_back("1")
 
     assert world.repository.tags == {}
     assert "by now it does not exist" in said
 
 
-def test_an_image_that_was_deleted_is_said_and_keeps_no_other_tag_from_going_back(world: World) -> None:
+def test_a_deleted_image_is_reported_and_the_other_tags_go_back(world: World) -> None:
     world.repository.tags.update(dict.fromkeys(("1", "2"), world.ours.digest))
     gone = world.repository.images.pop(world.third.digest).digest
 
@@ -89,7 +89,7 @@ def test_an_image_that_was_deleted_is_said_and_keeps_no_other_tag_from_going_bac
     assert f"tag 1 cannot be given back: its previous image {gone} no longer exists" in said
 
 
-def test_where_our_image_is_not_known_only_what_seems_to_be_back_is_put(world: World) -> None:
+def test_if_our_image_is_unknown_only_puts_tags_that_seem_to_be_back(world: World) -> None:
     world.repository.tags.update({"1": world.before.digest, "2": world.third.digest})
     log = io.StringIO()
 

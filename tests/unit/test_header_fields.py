@@ -33,11 +33,11 @@ BEARER = f'Bearer realm="{REALM}",service="s"'
         ('realm="a"', []),
     ],
 )
-def test_a_field_is_a_list_of_challenges(header: str, schemes: list[str]) -> None:
+def test_parses_a_field_as_a_list_of_challenges(header: str, schemes: list[str]) -> None:
     assert [offer.scheme for offer in parse_challenges(header)] == schemes
 
 
-def test_parameters_have_quotes_escapes_spaces_or_none_of_them() -> None:
+def test_parses_parameters_with_or_without_quotes_escapes_and_spaces() -> None:
     (offer,) = parse_challenges(
         'Bearer realm="https://a/b?c=d,e", Service = x ;, scope="repository:a/b:pull,push", q="\\"'
     )
@@ -70,7 +70,7 @@ def test_parameters_have_quotes_escapes_spaces_or_none_of_them() -> None:
         (f'Bearer realm="{REALM}",scope=" ",service=""', f"{REALM}?scope=repository%3Aa%2Fb%3Apull"),
     ],
 )
-def test_bearer_is_taken_before_basic_and_its_realm_is_asked(header: str, url: str) -> None:
+def test_prefers_bearer_to_basic_and_asks_its_realm(header: str, url: str) -> None:
     scope = "repository:a/b:pull" if "scope" in header and 'scope="a' not in header else ""
 
     challenge = Challenge.parse(header, HOST, scope)
@@ -94,7 +94,7 @@ def test_bearer_is_taken_before_basic_and_its_realm_is_asked(header: str, url: s
         ("\x00", "expected Bearer or Basic"),
     ],
 )
-def test_refuses_a_field_without_a_challenge_that_can_be_taken(header: str, said: str) -> None:
+def test_refuses_a_field_without_a_supported_challenge(header: str, said: str) -> None:
     with pytest.raises(AccessError, match=said):
         Challenge.parse(header, HOST)
 
@@ -117,7 +117,7 @@ def test_refuses_a_field_without_a_challenge_that_can_be_taken(header: str, said
         ("127.0.0.1:5000", "http://127.0.0.1:5001/token", False),
     ],
 )
-def test_a_token_endpoint_on_the_registry_s_own_host_may_have_its_credentials(
+def test_sends_credentials_to_a_token_endpoint_on_the_host_of_the_registry(
     registry: str,
     realm: str,
     trusted: bool,  # noqa: FBT001 - a table
@@ -127,7 +127,7 @@ def test_a_token_endpoint_on_the_registry_s_own_host_may_have_its_credentials(
     assert Challenge.parse(f'Bearer realm="{realm}"', host).may_have_credentials_of(host) is trusted
 
 
-def test_another_host_may_have_them_where_it_is_trusted_expressly() -> None:
+def test_sends_credentials_to_another_host_only_if_it_is_trusted_explicitly() -> None:
     challenge = Challenge.parse('Bearer realm="https://gitlab.example.com/jwt/auth"', HOST)
 
     assert challenge.may_have_credentials_of(HOST, frozenset({RegistryHost("gitlab.example.com")}))
@@ -147,7 +147,7 @@ def test_another_host_may_have_them_where_it_is_trusted_expressly() -> None:
         ("", []),
     ],
 )
-def test_a_field_is_a_list_of_links(field: str, targets: list[tuple[str, set[str]]]) -> None:
+def test_parses_a_field_as_a_list_of_links(field: str, targets: list[tuple[str, set[str]]]) -> None:
     assert [(link.target, set(link.relations)) for link in parse_links(field) or []] == targets
 
 
@@ -157,6 +157,6 @@ def test_an_invalid_list_of_links_is_reported(field: str) -> None:
 
 
 @given(st.text(alphabet='abB <>"\\,;= relnxt/', max_size=60))
-def test_any_field_is_read(field: str) -> None:
+def test_any_field_is_parsed(field: str) -> None:
     parse_challenges(field)
     parse_links(field)

@@ -1,4 +1,4 @@
-"""A registry that means harm, or is broken: every read is bounded, and no credentials leave it."""
+"""A hostile or broken registry: every read is bounded, and credentials go to no other host."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class Server:
-    """Answers every path by a function, and keeps what it was sent."""
+    """Answers every path with a function, and records the requests."""
 
     host: str
     answer: Answer
@@ -99,7 +99,7 @@ def download(server: Server) -> bytes:
 
 @pytest.mark.parametrize("head", [200, 404, 405])
 def test_a_token_that_expires_between_two_layers_is_renewed(servers: list[Server], head: int) -> None:
-    """The registry sends layers itself. A layer of 5 MiB is not a challenge for credentials."""
+    """The registry sends layers itself. A layer of 5 MiB is not mistaken for a challenge."""
     layer = bytes(5 * 1024 * 1024)
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -118,7 +118,7 @@ def test_a_token_that_expires_between_two_layers_is_renewed(servers: list[Server
     assert download(servers[0]) == layer
 
 
-def test_a_redirect_is_followed_without_credentials(servers: list[Server]) -> None:
+def test_follows_a_redirect_without_credentials(servers: list[Server]) -> None:
     registry, storage = servers
     registry.answer = lambda request: send(request, 307, Location=f"http://{storage.host}/signed")
     storage.answer = lambda request: send(request, 200, b"layer")
@@ -128,7 +128,7 @@ def test_a_redirect_is_followed_without_credentials(servers: list[Server]) -> No
     assert storage.authorizations == [None]
 
 
-def test_a_redirect_back_to_the_registry_has_no_credentials_either(servers: list[Server]) -> None:
+def test_a_redirect_back_to_the_registry_gets_no_credentials_either(servers: list[Server]) -> None:
     registry = servers[0]
     registry.answer = lambda request: (
         send(request, 200, b"layer") if request.path == "/open" else send(request, 302, Location="/open")
@@ -138,7 +138,7 @@ def test_a_redirect_back_to_the_registry_has_no_credentials_either(servers: list
     assert registry.authorizations == ["Bearer t0ken", None]
 
 
-def test_redirects_without_end_are_ended(servers: list[Server]) -> None:
+def test_limits_the_number_of_redirects(servers: list[Server]) -> None:
     servers[0].answer = lambda request: send(request, 302, Location=request.path)
 
     with pytest.raises(UnavailableError, match="more than 5 redirects"):
@@ -149,14 +149,14 @@ def test_redirects_without_end_are_ended(servers: list[Server]) -> None:
     "location",
     ["http://example.com/blob", "ftp://example.com/blob", "file:///etc/passwd", "https://user@example.com/", "http://"],
 )
-def test_refuses_a_redirect_that_leads_astray(servers: list[Server], location: str) -> None:
+def test_refuses_a_redirect_to_an_unsafe_url(servers: list[Server], location: str) -> None:
     servers[0].answer = lambda request: send(request, 302, Location=location)
 
     with pytest.raises((AccessError, UnavailableError), match="redirect"):
         download(servers[0])
 
 
-def test_a_server_that_ignores_the_range_sends_nothing_twice(servers: list[Server]) -> None:
+def test_a_server_that_ignores_the_range_duplicates_no_bytes(servers: list[Server]) -> None:
     servers[0].answer = lambda request: send(request, 200, b"layer")
     registry, repository = client(servers[0])
 
@@ -170,12 +170,12 @@ def test_a_body_that_ends_early_is_an_error(servers: list[Server]) -> None:
         download(servers[0])
 
 
-def test_a_body_that_drips_is_read_as_it_comes_and_ended_when_the_time_is_up(servers: list[Server]) -> None:
+def test_a_slow_body_is_read_as_it_arrives_until_the_deadline(servers: list[Server]) -> None:
     came, clock = threading.Event(), SteppingClock()
 
     def drip(request: BaseHTTPRequestHandler) -> None:
         send(request, 200, b"l", Content_Length="5")
-        assert came.wait(10), "the first byte was not given to who waits for it"
+        assert came.wait(10), "the first byte was not passed on immediately"
         clock.sleep(1000)
         request.wfile.write(b"a")
 
@@ -189,7 +189,7 @@ def test_a_body_that_drips_is_read_as_it_comes_and_ended_when_the_time_is_up(ser
         list(pieces)
 
 
-def test_a_manifest_without_end_is_ended(servers: list[Server]) -> None:
+def test_stops_reading_an_endless_manifest(servers: list[Server]) -> None:
     def endless(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.end_headers()
@@ -206,7 +206,7 @@ def test_a_manifest_without_end_is_ended(servers: list[Server]) -> None:
         registry.read(repository, DIGEST)
 
 
-def test_a_manifest_with_other_bytes_is_refused(servers: list[Server]) -> None:
+def test_refuses_a_manifest_with_the_wrong_digest(servers: list[Server]) -> None:
     servers[0].answer = lambda request: send(request, 200, b"other")
     registry, repository = client(servers[0])
 
@@ -214,7 +214,7 @@ def test_a_manifest_with_other_bytes_is_refused(servers: list[Server]) -> None:
         registry.read(repository, DIGEST)
 
 
-def test_credentials_are_not_taken_to_another_site(servers: list[Server]) -> None:
+def test_credentials_are_not_sent_to_another_host(servers: list[Server]) -> None:
     registry, thief = servers
     challenge = f'Bearer realm="http://{thief.host}/token",service="x"'
     registry.answer = lambda request: send(request, 401, WWW_Authenticate=challenge)
@@ -227,7 +227,7 @@ def test_credentials_are_not_taken_to_another_site(servers: list[Server]) -> Non
 
 
 @pytest.mark.parametrize("token", [b"", b"[]", b"{}", b'{"token": 7}', b'{"token": "a\\nb"}', b"[" * 100_000])
-def test_refuses_a_token_that_is_none(servers: list[Server], token: bytes) -> None:
+def test_refuses_an_invalid_token(servers: list[Server], token: bytes) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.path.startswith("/token"):
             send(request, 200, token)
@@ -254,7 +254,7 @@ def referrers(server: Server) -> list[Digest]:
     return [entry.digest for entry in registry.referrers(repository, DIGEST)]
 
 
-def test_a_list_of_referrers_is_read_to_its_last_page(servers: list[Server]) -> None:
+def test_reads_all_pages_of_a_list_of_referrers(servers: list[Server]) -> None:
     registry = servers[0]
     pages = {
         f"/v2/a/b/referrers/{DIGEST}": (listing(b"1"), {"Link": '</v2/a/b/referrers/more?n=2>; rel="next"'}),
@@ -265,7 +265,7 @@ def test_a_list_of_referrers_is_read_to_its_last_page(servers: list[Server]) -> 
     assert referrers(registry) == [Digest.of(b"1"), Digest.of(b"2")]
 
 
-def test_a_list_of_referrers_that_never_ends_is_given_up(servers: list[Server]) -> None:
+def test_gives_up_on_an_endless_list_of_referrers(servers: list[Server]) -> None:
     registry = servers[0]
     registry.answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link="<?again>; rel=next")
 
@@ -273,7 +273,7 @@ def test_a_list_of_referrers_that_never_ends_is_given_up(servers: list[Server]) 
         referrers(registry)
 
 
-def test_a_list_of_referrers_cannot_lead_our_credentials_away(servers: list[Server]) -> None:
+def test_a_link_in_a_list_of_referrers_cannot_send_credentials_elsewhere(servers: list[Server]) -> None:
     registry, elsewhere = servers
     link = f'<http://{elsewhere.host}/v2/a/b/referrers/x>; rel="next"'
     registry.answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link=link)
@@ -291,7 +291,7 @@ def test_an_html_page_is_not_a_list_of_referrers(servers: list[Server]) -> None:
 
 
 @pytest.mark.parametrize("size", [2, 4, 6, 5 * 1024 * 1024])
-def test_t5_a_manifest_of_another_size_than_was_stated_is_refused(servers: list[Server], size: int) -> None:
+def test_t5_refuses_a_manifest_whose_size_differs_from_the_stated_size(servers: list[Server], size: int) -> None:
     content = b"01234"
     servers[0].answer = lambda request: send(request, 200, content)
     registry, repository = client(servers[0])
@@ -300,7 +300,7 @@ def test_t5_a_manifest_of_another_size_than_was_stated_is_refused(servers: list[
         registry.read(repository, Digest.of(content), size=size)
 
 
-def test_t5_no_more_of_a_manifest_is_read_than_was_stated(servers: list[Server]) -> None:
+def test_t5_reads_no_more_of_a_manifest_than_its_stated_size(servers: list[Server]) -> None:
     sent = 0
 
     def endless(request: BaseHTTPRequestHandler) -> None:
@@ -318,12 +318,12 @@ def test_t5_no_more_of_a_manifest_is_read_than_was_stated(servers: list[Server])
     with pytest.raises(IntegrityError, match="longer than the allowed 2 bytes"):
         registry.read(repository, DIGEST, size=2)
 
-    # What is under way between two sockets of one machine may be a few of these.
+    # A few such chunks may be in transit between two sockets of one machine.
     assert sent < 16 * 1024 * 1024
 
 
-def test_t5_a_refusal_may_be_longer_than_the_manifest_would_be(servers: list[Server]) -> None:
-    """A registry asks for a token first, in as many words as it likes."""
+def test_t5_an_error_response_may_be_longer_than_the_manifest(servers: list[Server]) -> None:
+    """A registry first asks for a token, and the body of that response may have any length."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.path == "/token":
@@ -341,7 +341,7 @@ def test_t5_a_refusal_may_be_longer_than_the_manifest_would_be(servers: list[Ser
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (429, ThrottledError), (503, UnavailableError)])
-def test_an_error_without_end_is_cut_and_is_that_error(
+def test_an_endless_error_response_is_truncated_and_reported(
     servers: list[Server], status: int, error: type[Exception]
 ) -> None:
     def endless(request: BaseHTTPRequestHandler) -> None:
@@ -359,7 +359,7 @@ def test_an_error_without_end_is_cut_and_is_that_error(
         registry.read(repository, DIGEST)
 
 
-def test_a_manifest_of_a_tag_without_end_is_ended(servers: list[Server]) -> None:
+def test_stops_reading_an_endless_manifest_of_a_tag(servers: list[Server]) -> None:
     servers[0].answer = lambda request: send(request, 200, b" " * (4 * 1024 * 1024 + 1))
     registry, repository = client(servers[0])
 
@@ -367,7 +367,7 @@ def test_a_manifest_of_a_tag_without_end_is_ended(servers: list[Server]) -> None
         registry.read_tag(repository, "1.4")
 
 
-def test_a_token_endpoint_that_sends_without_end_is_refused(servers: list[Server]) -> None:
+def test_refuses_an_endless_response_of_a_token_endpoint(servers: list[Server]) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.path == "/token":
             send(request, 200, b'{"token": "' + b"x" * 1_000_000 + b'"}')
@@ -381,7 +381,7 @@ def test_a_token_endpoint_that_sends_without_end_is_refused(servers: list[Server
         registry.read(repository, DIGEST)
 
 
-def test_a_list_of_more_referrers_than_anything_has_is_refused(servers: list[Server]) -> None:
+def test_refuses_a_list_of_too_many_referrers(servers: list[Server]) -> None:
     page = listing(*[str(number).encode() for number in range(700)])
     servers[0].answer = lambda request: send(request, 200, page, INDEX, Link="<?again>; rel=next")
 

@@ -1,4 +1,4 @@
-"""A registry that means harm, or is broken, while blobs are uploaded to it."""
+"""A hostile or broken registry, while blobs are uploaded to it."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Registry:
     Takes uploads.
 
     Attributes:
-        carrier: The method whose bodies it keeps.
-        answers: By method, what it answers instead of doing as it should.
-        requests: Method, path and who asked, of each request.
-        received: The bodies, whole ones only.
+        carrier: The method whose bodies it records.
+        answers: By method, the response that it sends instead of the proper one.
+        requests: Method, path and credentials of each request.
+        received: The complete bodies.
     """
 
     carrier: str = "PATCH"
@@ -120,7 +120,7 @@ def upload(registry: Registry, content: bytes = LAYER, seconds: float = 100) -> 
     return clock
 
 
-def test_an_upload_is_two_or_three_requests(registry: Registry, carrier: str) -> None:
+def test_an_upload_takes_two_or_three_requests(registry: Registry, carrier: str) -> None:
     upload(registry)
 
     digest = str(BLOB.digest).replace(":", "%3A")
@@ -134,7 +134,7 @@ def test_an_upload_is_two_or_three_requests(registry: Registry, carrier: str) ->
 
 @pytest.mark.parametrize("carrier", ["PUT"], indirect=True)
 @pytest.mark.parametrize("status", [400, 405, 411, 413, 429, 501])
-def test_a_registry_that_refuses_bytes_in_put_gets_them_in_patch(registry: Registry, status: int) -> None:
+def test_uses_patch_if_a_registry_refuses_bytes_in_put(registry: Registry, status: int) -> None:
     def refuse_once() -> Answer:
         del registry.answers["PUT"]
         registry.carrier = "PATCH"
@@ -150,7 +150,7 @@ def test_a_registry_that_refuses_bytes_in_put_gets_them_in_patch(registry: Regis
 
 @pytest.mark.parametrize("location", ["http://example.com/upload", "https://{host}/upload", "//elsewhere/", "http://["])
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_credentials_do_not_follow_an_upload_elsewhere(
+def test_credentials_do_not_follow_an_upload_to_another_host(
     registry: Registry, carrier: str, method: str, location: str
 ) -> None:
     if (method, carrier) == ("PATCH", "PUT"):
@@ -165,7 +165,7 @@ def test_credentials_do_not_follow_an_upload_elsewhere(
     assert "PUT" not in {method for method, _, _ in registry.requests}
 
 
-def test_bytes_that_are_wrong_never_arrive_whole(registry: Registry) -> None:
+def test_wrong_bytes_are_never_sent_completely(registry: Registry) -> None:
     with pytest.raises(IntegrityError):
         upload(registry, LAYER[:-1] + b"x")
 
@@ -175,17 +175,17 @@ def test_bytes_that_are_wrong_never_arrive_whole(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("status", "error"), [(503, UnavailableError), (429, ThrottledError), (404, UploadLostError), (403, AccessError)]
 )
-def test_an_answer_before_the_last_byte_ends_an_upload(
+def test_a_response_before_the_last_byte_ends_an_upload(
     registry: Registry, carrier: str, status: int, error: type[Exception]
 ) -> None:
-    """The connection is closed on us while we send; what was answered may be lost with it."""
+    """The server closes the connection while we send; its response may be lost."""
     registry.answers[carrier] = lambda: (status, {}, b"")
 
     with pytest.raises((error, UploadLostError)):
         upload(registry)
 
 
-def test_the_message_of_the_registry_is_reported_and_bounded(registry: Registry) -> None:
+def test_the_message_of_the_registry_is_reported_and_truncated(registry: Registry) -> None:
     said = b'{"errors": [{"code": "DENIED", "message": "not authorized to perform: ecr-public:X' + b"x" * 9000 + b'"}]}'
     registry.answers["POST"] = lambda: (403, {}, said)
 
@@ -211,14 +211,14 @@ def test_a_response_without_a_message_is_handled(registry: Registry, body: bytes
     ("status", "error", "said"),
     [(202, IntegrityError, "longer than the allowed 65536 bytes"), (403, AccessError, "returned 403")],
 )
-def test_an_answer_without_end_is_ended(registry: Registry, status: int, error: type[Exception], said: str) -> None:
+def test_stops_reading_an_endless_response(registry: Registry, status: int, error: type[Exception], said: str) -> None:
     registry.answers["POST"] = lambda: (status, {}, b"x" * 70_000)
 
     with pytest.raises(error, match=said):
         upload(registry)
 
 
-def test_no_upload_goes_on_when_time_is_up(registry: Registry, carrier: str) -> None:
+def test_an_upload_stops_at_the_deadline(registry: Registry, carrier: str) -> None:
     registry.answers[carrier] = lambda: (503, {}, b"")
 
     with pytest.raises((UnavailableError, DeadlineError)):

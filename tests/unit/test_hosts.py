@@ -1,4 +1,4 @@
-"""Names of registries: which are one, whose they are, and where they are asked."""
+"""Names of registries: which of them are the same, who owns them, and which host serves them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_names_of_one_registry_have_one_canonical_name(text: str, canonical: str
         ("127.0.0.1:5000/nginx:1", "http://127.0.0.1:5000/v2/nginx"),
     ],
 )
-def test_a_repository_is_asked_for_by_its_full_name(reference: str, url: str) -> None:
+def test_the_url_of_a_repository_has_its_full_name(reference: str, url: str) -> None:
     parsed = Reference.parse(reference)
 
     assert parsed.repository.url == url
@@ -59,7 +59,7 @@ def test_a_repository_is_asked_for_by_its_full_name(reference: str, url: str) ->
         ("ecr-public.aws.com/acme/agent", "aws"),
     ],
 )
-def test_a_token_for_a_repository_has_a_scope_of_its_own(text: str, scope: str) -> None:
+def test_a_token_has_the_scope_of_its_repository(text: str, scope: str) -> None:
     assert Repository.parse(text).scope == scope
 
 
@@ -77,7 +77,7 @@ def test_a_token_for_a_repository_has_a_scope_of_its_own(text: str, scope: str) 
         ("123456789012.DKR.ecr.eu-west-1.amazonaws.com:443", "eu-west-1"),
     ],
 )
-def test_a_registry_of_private_ecr_tells_its_account_and_region(host: str, region: str) -> None:
+def test_reads_account_and_region_from_the_host_of_private_ecr(host: str, region: str) -> None:
     found = RegistryHost.parse(host).private_ecr
 
     assert found is not None
@@ -96,5 +96,5 @@ def test_a_registry_of_private_ecr_tells_its_account_and_region(host: str, regio
         "123456789012.dkr.ecr.evil.example.amazonaws.com",
     ],
 )
-def test_a_host_that_only_looks_like_private_ecr_gets_no_login(host: str) -> None:
+def test_a_lookalike_of_a_private_ecr_host_gets_no_login(host: str) -> None:
     assert RegistryHost.parse(host).private_ecr is None

@@ -24,7 +24,7 @@ FAILURE = NotFoundError("no such image", operation="x", hint="push it")
 
 @dataclass
 class Recorder:
-    """A resource with scripted results, which records its calls."""
+    """A resource that has scripted results and records its calls."""
 
     failure: Exception | None = None
     physical_id: str = OURS
@@ -56,7 +56,7 @@ def serve(request_type: str, physical_id: str | None, resource: Any, seconds: fl
 
 
 @pytest.mark.parametrize(("request_type", "physical_id"), [("Create", None), ("Update", OURS), ("Update", "older")])
-def test_a_success_answers_with_the_resource_s_id_and_attributes(request_type: str, physical_id: str | None) -> None:
+def test_a_success_returns_the_id_and_attributes_of_the_resource(request_type: str, physical_id: str | None) -> None:
     response = serve(request_type, physical_id, Recorder())
 
     assert response == Response(status=Status.SUCCESS, physical_resource_id=OURS, data={"ImageDigest": "sha256:…"})
@@ -66,7 +66,7 @@ def test_a_success_answers_with_the_resource_s_id_and_attributes(request_type: s
     ("request_type", "physical_id", "answered"),
     [("Create", None, MARKER), ("Update", OURS, OURS), ("Update", "older", "older"), ("Delete", OURS, OURS)],
 )
-def test_a_failure_answers_with_the_id_that_came_or_a_marker(
+def test_a_failure_returns_the_received_id_or_a_marker(
     request_type: str, physical_id: str | None, answered: str
 ) -> None:
     response = serve(request_type, physical_id, Recorder(FAILURE))
@@ -82,8 +82,8 @@ IDS = [OURS, MARKER, "Agent-Release-1ABCDEFGHIJKL", "2026/11/23/[$LATEST]0af3", 
 
 
 @pytest.mark.parametrize("physical_id", IDS)
-def test_a_delete_of_any_id_is_carried_out_and_keeps_it(physical_id: str | None) -> None:
-    """Also one that CloudFormation invented: its Create may have been carried out, and only its response been lost."""
+def test_a_delete_of_any_id_is_carried_out_and_returns_that_id(physical_id: str | None) -> None:
+    """Even of an id that CloudFormation made up: Create may have succeeded and only its response been lost."""
     resource = Recorder(physical_id="another")
 
     response = serve("Delete", physical_id, resource)
@@ -93,7 +93,7 @@ def test_a_delete_of_any_id_is_carried_out_and_keeps_it(physical_id: str | None)
 
 
 @pytest.mark.parametrize("physical_id", IDS)
-def test_a_delete_that_fails_is_answered_so_that_it_is_tried_again(physical_id: str | None) -> None:
+def test_a_failed_delete_responds_failed_so_that_it_can_be_retried(physical_id: str | None) -> None:
     response = serve("Delete", physical_id, Recorder(FAILURE))
 
     assert (response.status, response.physical_resource_id) == (Status.FAILED, physical_id or MARKER)
@@ -103,7 +103,7 @@ def test_a_delete_that_fails_is_answered_so_that_it_is_tried_again(physical_id: 
 @pytest.mark.parametrize(
     "error", [KeyError("x"), RecursionError(), MemoryError(), UnicodeEncodeError("a", "b", 0, 1, "c")]
 )
-def test_a_defect_is_answered_too(error: Exception) -> None:
+def test_an_unexpected_exception_gets_a_response_too(error: Exception) -> None:
     response = serve("Create", None, Recorder(error))
 
     assert response.reason.startswith(f"INTERNAL: {type(error).__name__} at tests.unit.test_lifecycle:")
@@ -122,7 +122,7 @@ class Hanging(Recorder):
 
 
 @pytest.mark.parametrize(("request_type", "answered"), [("Create", MARKER), ("Update", OURS), ("Delete", OURS)])
-def test_a_call_that_hangs_is_left_behind_when_the_time_is_up(request_type: str, answered: str) -> None:
+def test_a_hanging_call_is_abandoned_at_the_deadline(request_type: str, answered: str) -> None:
     resource = Hanging()
     event = Event.parse({**EVENT, "RequestType": request_type, "PhysicalResourceId": OURS}, NOW)
     event = event if request_type != "Create" else Event.parse({**EVENT, "RequestType": request_type}, NOW)
@@ -134,7 +134,7 @@ def test_a_call_that_hangs_is_left_behind_when_the_time_is_up(request_type: str,
     assert response.reason.startswith("DEADLINE: ran out of time while a call did not return. Hint: deploy again")
 
 
-def test_a_call_that_hangs_half_way_tells_what_was_moved_by_then() -> None:
+def test_a_call_that_hangs_halfway_reports_the_tags_moved_by_then() -> None:
     resource = Hanging()
     resource.progress = "latest (was sha256:…), 1.4 (was new)"
 
@@ -158,12 +158,12 @@ class Writing(Recorder):
 
 
 @pytest.mark.parametrize("physical_id", [MARKER, OURS])
-def test_a_delete_that_takes_a_moment_succeeds_when_no_time_is_left(physical_id: str) -> None:
-    """Else a short ServiceTimeout fails the Create and then the Delete that tidies up, and the stack is stuck."""
+def test_a_short_delete_succeeds_even_if_no_time_is_left(physical_id: str) -> None:
+    """Otherwise a short ServiceTimeout fails the Create and then the Delete that cleans up, and the stack is stuck."""
     assert serve("Delete", physical_id, Writing(), seconds=0).status is Status.SUCCESS
 
 
-def test_every_failure_is_in_the_log() -> None:
+def test_logs_every_failure() -> None:
     stream = io.StringIO()
     event = Event.parse({**EVENT, "RequestType": "Create"}, NOW)
 
@@ -173,5 +173,5 @@ def test_every_failure_is_in_the_log() -> None:
 
 
 @pytest.mark.parametrize("error", [DeadlineError("late", hint="deploy again"), ImageError("odd")])
-def test_the_reason_is_the_error_s_own_explanation(error: ImageError) -> None:
+def test_the_reason_is_the_explanation_of_the_error(error: ImageError) -> None:
     assert serve("Create", None, Recorder(error)).reason == error.explain()

@@ -22,7 +22,7 @@ LENGTHS = (0, 100, 4_000, 8_191, 8_192, 70_000)
 
 
 class Raw(io.RawIOBase):
-    """Where the system's own write would be; keeps what each call gets."""
+    """Stands in for the system's write and records the argument of each call."""
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
@@ -37,7 +37,7 @@ class Raw(io.RawIOBase):
 
 
 class Unbuffered:
-    """What Lambda's runtime puts in the place of standard output: each call goes out at once."""
+    """Standard output as Lambda's runtime replaces it: each call writes immediately."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -52,7 +52,7 @@ class Unbuffered:
 
 @contextmanager
 def pipe() -> Iterator[tuple[TextIO, list[bytes]]]:
-    """Give the end of a pipe to write to, and what comes out at the other end once it is closed."""
+    """Yield the writing end of a pipe, and a list of what was read after it is closed."""
     reading, writing = os.pipe()
     came: list[bytes] = []
 
@@ -69,7 +69,7 @@ def pipe() -> Iterator[tuple[TextIO, list[bytes]]]:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_a_line_is_one_write_with_its_line_break(length: int) -> None:
+def test_writes_a_line_and_its_line_break_in_one_call(length: int) -> None:
     raw = Raw()
     log = Log(stream=io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8"))
 
@@ -80,8 +80,8 @@ def test_a_line_is_one_write_with_its_line_break(length: int) -> None:
     assert json.loads(raw.written[0])["message"] == "x" * length
 
 
-@pytest.mark.parametrize("is_unbuffered", [False, True], ids=["as Python has it", "as Lambda has it"])
-def test_lines_of_many_threads_are_whole_on_a_pipe(is_unbuffered: bool) -> None:  # noqa: FBT001 - a table
+@pytest.mark.parametrize("is_unbuffered", [False, True], ids=["stdout of Python", "stdout of Lambda"])
+def test_lines_of_many_threads_stay_intact_on_a_pipe(is_unbuffered: bool) -> None:  # noqa: FBT001 - a table
     threads, lines = 16, 120
     together = threading.Barrier(threads)
 
@@ -102,7 +102,7 @@ def test_lines_of_many_threads_are_whole_on_a_pipe(is_unbuffered: bool) -> None:
     ]
 
 
-def test_a_line_is_out_when_the_call_returns() -> None:
+def test_a_line_is_written_when_the_call_returns() -> None:
     """Lambda may freeze the function at any moment after its response."""
     program = "import os; from lambda_handler.log import Log; Log().info('said'); os._exit(0)"
 
@@ -112,7 +112,7 @@ def test_a_line_is_out_when_the_call_returns() -> None:
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\u2028b", "\ud800", '"}\n{"level": "ERROR"}'])
-def test_no_value_forges_a_line(text: str) -> None:
+def test_no_value_can_forge_a_line(text: str) -> None:
     stream = io.StringIO()
 
     Log(stream=stream).info(text, field=text)

@@ -1,4 +1,4 @@
-"""How long the managed signing of private ECR is waited for."""
+"""How long the function waits for the managed signing of private ECR."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REGISTRY = PrivateEcr(account="123456789012", region="us-east-1")
 
 @dataclass
 class Ecr:
-    """Takes *seconds* to sign an image."""
+    """Private ECR that takes *seconds* to sign an image."""
 
     clock: SteppingClock
     seconds: float
@@ -38,19 +38,19 @@ def status(seconds: float, until: float, images: int = 1) -> tuple[list[tuple[st
     return [signing.status(REGISTRY, "acme/agent", digest, PROFILE) for digest in digests], ecr
 
 
-def test_a_signature_that_is_complete_in_time() -> None:
+def test_waits_for_a_signature() -> None:
     found, ecr = status(seconds=12, until=50)
 
     assert found == [("COMPLETE", "")]
     assert ecr.clock.slept == [5.0] * 3
 
 
-def test_all_images_together_are_waited_for_no_longer_than_the_limit() -> None:
+def test_the_limit_is_for_all_images_together() -> None:
     found, ecr = status(seconds=1000, until=50, images=3)
 
     assert found == [("IN_PROGRESS", "after 50 s"), ("IN_PROGRESS", ""), ("IN_PROGRESS", "")]
     assert sum(ecr.clock.slept) == 50
-    # The others are asked about once more, without a wait.
+    # The status of the others is requested once more, without waiting.
     assert len(ecr.asked) == 11 + 2
 
 

@@ -1,4 +1,4 @@
-"""Objects in S3, when S3 answers as it should not."""
+"""Reading objects from S3 when responses are incomplete or wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTENT = b"0123456789"
 
 
 class Breaking(io.BytesIO):
-    """A body that breaks off after a few bytes."""
+    """A body whose connection breaks after a few bytes."""
 
     def __init__(self, content: bytes, error: Exception | None) -> None:
         super().__init__(content)
@@ -36,7 +36,7 @@ class Breaking(io.BytesIO):
 
 @dataclass
 class Client:
-    """An S3 client that holds one object; each answer but the first loses the next of *errors*."""
+    """An S3 client with one object; each response but the first fails with the next of *errors*."""
 
     errors: list[Exception | None] = field(default_factory=list)
     change: Callable[[dict[str, Any]], None] = lambda _: None
@@ -70,7 +70,7 @@ def objects(client: Client, clock: SteppingClock, seconds: float = 60.0) -> S3Ob
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_goes_on_where_a_connection_broke_in_whatever_way(clock: SteppingClock, error: Exception) -> None:
+def test_resumes_where_a_connection_broke(clock: SteppingClock, error: Exception) -> None:
     client = Client(errors=[error, error])
 
     content = b"".join(objects(client, clock).open("b", "k").read(1, 10))
@@ -85,7 +85,7 @@ def test_goes_on_where_a_connection_broke_in_whatever_way(clock: SteppingClock, 
     assert len(clock.slept) == 2
 
 
-def test_a_response_that_ends_early_is_not_the_end(clock: SteppingClock) -> None:
+def test_resumes_after_a_response_that_ends_early(clock: SteppingClock) -> None:
     client = Client()
 
     def shorten(answer: dict[str, Any]) -> None:
@@ -97,7 +97,7 @@ def test_a_response_that_ends_early_is_not_the_end(clock: SteppingClock) -> None
     assert client.asked[1:] == ['b/k bytes=0-9 "1"', 'b/k bytes=4-9 "1"', 'b/k bytes=8-9 "1"']
 
 
-def test_an_answer_without_a_byte_is_given_up(clock: SteppingClock) -> None:
+def test_gives_up_after_responses_without_any_bytes(clock: SteppingClock) -> None:
     client = Client()
     stored = objects(client, clock).open("b", "k")
     client.change = lambda answer: answer.update(Body=io.BytesIO())
@@ -113,7 +113,7 @@ def test_refuses_a_response_that_is_not_a_range(clock: SteppingClock) -> None:
         objects(client, clock).open("b", "k")
 
 
-def test_reads_nothing_beyond_the_end(clock: SteppingClock) -> None:
+def test_requests_nothing_beyond_the_end(clock: SteppingClock) -> None:
     client = Client()
     stored = objects(client, clock).open("b", "k")
 
@@ -122,7 +122,7 @@ def test_reads_nothing_beyond_the_end(clock: SteppingClock) -> None:
     assert b"".join(stored.read(10, 20)) == b"".join(stored.read(3, 3)) == b""
 
 
-def test_stops_when_time_is_up_between_two_pieces(clock: SteppingClock) -> None:
+def test_stops_at_the_deadline_between_two_chunks(clock: SteppingClock) -> None:
     stored = objects(Client(errors=[ConnectionResetError()]), clock).open("b", "k")
     pieces = stored.read(0, 10)
     next(pieces)
@@ -136,7 +136,7 @@ def test_stops_when_time_is_up_between_two_pieces(clock: SteppingClock) -> None:
     ("code", "said"),
     [("PreconditionFailed", "was replaced while it was being read"), ("InvalidRange", "s3://b/k is empty")],
 )
-def test_a_code_of_ranges_is_said_in_our_words(clock: SteppingClock, code: str, said: str) -> None:
+def test_an_invalid_range_is_explained(clock: SteppingClock, code: str, said: str) -> None:
     def refuse(_: object) -> None:
         raise ClientError({"Error": {"Code": code}}, "GetObject")
 

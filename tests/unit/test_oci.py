@@ -77,7 +77,7 @@ def test_refuses_a_repository_name(text: str) -> None:
         ("Acme", "is not the name of an ECR Public repository"),
     ],
 )
-def test_an_address_is_not_a_name_in_options(text: str, said: str) -> None:
+def test_options_refuse_an_address_as_a_repository_name(text: str, said: str) -> None:
     with pytest.raises(ImageError) as failure:
         parse_declared_name(text)
 
@@ -87,11 +87,11 @@ def test_an_address_is_not_a_name_in_options(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     "text", ["acme/agent", "a.b/c", "ghcr.io", "acme/ghcr.io", "example.com/agent", "docker.iox/a"]
 )
-def test_dots_alone_make_no_address(text: str) -> None:
+def test_a_name_with_dots_is_not_mistaken_for_an_address(text: str) -> None:
     assert parse_declared_name(text) == text
 
 
-def test_what_was_deployed_under_the_name_of_an_address_stays_readable() -> None:
+def test_names_that_look_like_addresses_can_still_be_read() -> None:
     assert parse_repository_name("ghcr.io/acme/agent") == "ghcr.io/acme/agent"
     assert str(Reference.parse("bitnami/redis:7")) == "bitnami/redis:7"
 
@@ -126,12 +126,12 @@ def test_refuses_a_digest(text: str) -> None:
 
 
 @given(st.binary())
-def test_a_digest_reads_back(content: bytes) -> None:
+def test_a_digest_round_trips(content: bytes) -> None:
     assert Digest.parse(str(Digest.of(content))) == Digest.of(content)
 
 
 @pytest.mark.parametrize("text", ["linux/amd64", "linux/arm64/v8", "windows/amd64"])
-def test_a_platform_reads_back(text: str) -> None:
+def test_a_platform_round_trips(text: str) -> None:
     assert str(Platform.parse(text)) == text
 
 
@@ -170,7 +170,7 @@ def test_a_platform_satisfies_another(has: str, wants: str, satisfied: bool) -> 
         "[::1]:5000/a:1",
     ],
 )
-def test_a_reference_reads_back(text: str) -> None:
+def test_a_reference_round_trips(text: str) -> None:
     assert str(Reference.parse(text)) == text
 
 
@@ -206,7 +206,7 @@ def test_refuses_a_reference(text: str) -> None:
         ("ghcr.io/acme:1/agent:1", "expected host/path, without tag and digest, e.g."),
     ],
 )
-def test_a_refused_reference_says_what_its_mistake_is(text: str, said: str) -> None:
+def test_the_message_for_an_invalid_reference_names_the_mistake(text: str, said: str) -> None:
     with pytest.raises(ImageError) as failure:
         Reference.parse(text)
 
@@ -214,7 +214,7 @@ def test_a_refused_reference_says_what_its_mistake_is(text: str, said: str) -> N
 
 
 @pytest.mark.parametrize("text", ["bitnami/redis:7", f"bitnami/redis@sha256:{HEX}", f"bitnami/redis:7@sha256:{HEX}"])
-def test_a_short_name_of_docker_hub_is_not_a_reference_in_options(text: str) -> None:
+def test_options_refuse_a_short_name_of_docker_hub(text: str) -> None:
     with pytest.raises(ImageError) as failure:
         Reference.parse_declared(text)
 
@@ -223,7 +223,7 @@ def test_a_short_name_of_docker_hub_is_not_a_reference_in_options(text: str) -> 
 
 
 @pytest.mark.parametrize("host", ["docker.io", "localhost", "registry:5000", "[::1]", "10.0.0.1"])
-def test_a_dot_a_port_or_this_machine_make_a_host(host: str) -> None:
+def test_a_dot_a_port_or_localhost_marks_a_host(host: str) -> None:
     assert str(Reference.parse_declared(f"{host}/acme/agent:1")) == f"{host}/acme/agent:1"
 
 
@@ -241,7 +241,7 @@ def test_a_dot_a_port_or_this_machine_make_a_host(host: str) -> None:
         ("ghcr.io.example.com", False, False),
     ],
 )
-def test_registries_of_others_are_known_by_their_hosts(host: str, foreign: bool, private: bool) -> None:  # noqa: FBT001 - a table
+def test_recognizes_the_kind_of_a_registry_by_its_host(host: str, foreign: bool, private: bool) -> None:  # noqa: FBT001 - a table
     parsed = RegistryHost.parse(host)
 
     assert (parsed.is_foreign, parsed.is_private_ecr) == (foreign, private)
@@ -260,7 +260,7 @@ def test_registries_of_others_are_known_by_their_hosts(host: str, foreign: bool,
         ("docker.io", "https://registry-1.docker.io"),
     ],
 )
-def test_only_this_machine_is_spoken_to_without_tls(host: str, url: str) -> None:
+def test_uses_http_only_for_this_machine(host: str, url: str) -> None:
     assert RegistryHost.parse(host).url == url
 
 
@@ -272,7 +272,7 @@ def test_refuses_a_host(text: str) -> None:
         RegistryHost.parse(text)
 
 
-def test_a_repository_reads_back() -> None:
+def test_a_repository_round_trips() -> None:
     assert str(Repository.parse("public.ecr.aws/acme/agent")) == "public.ecr.aws/acme/agent"
 
 
@@ -287,7 +287,7 @@ def index(*entries: dict[str, object]) -> bytes:
 
 
 @pytest.mark.parametrize("space", [b"", b" ", b"\r\n", b"\n\n"])
-def test_a_manifest_is_its_bytes(space: bytes) -> None:
+def test_a_manifest_keeps_its_bytes(space: bytes) -> None:
     content = space + index(entry(1, "linux/amd64")) + space
 
     manifest = Manifest.parse(content)
@@ -324,7 +324,7 @@ def test_a_manifest_is_its_bytes(space: bytes) -> None:
         (f'{{"schemaVersion": 2, "mediaType": "{OCI}"}}'.encode(), "has no config"),
     ],
 )
-def test_refuses_a_manifest_and_names_the_place(content: bytes, said: str) -> None:
+def test_refuses_an_invalid_manifest_and_names_the_field(content: bytes, said: str) -> None:
     with pytest.raises(InvalidManifestError) as failure:
         Manifest.parse(content)
 
@@ -335,14 +335,14 @@ def test_refuses_a_manifest_and_names_the_place(content: bytes, said: str) -> No
     "platform",
     [{}, {"os": "", "architecture": ""}, {"os": None, "architecture": None}, {"architecture": "amd64"}, None],
 )
-def test_a_platform_without_a_name_is_none(platform: object) -> None:
-    """Tools in Go write one for an artifact, which runs nowhere; all of them read it."""
+def test_a_platform_without_a_name_becomes_none(platform: object) -> None:
+    """Tools in Go write such a platform for an artifact, and all of them read it."""
     manifest = Manifest.parse(index({**entry(1), "platform": platform}, entry(2, "linux/amd64")))
 
     assert [child.image_platform for child in manifest.children] == [None, Platform("linux", "amd64")]
 
 
-def test_an_annotation_without_a_value_is_empty() -> None:
+def test_an_annotation_without_a_value_becomes_empty() -> None:
     manifest = Manifest.parse(index({**entry(1), "annotations": {"a": None, "b": "c"}}))
 
     assert manifest.children[0].annotations == {"a": "", "b": "c"}
@@ -353,13 +353,13 @@ def test_refuses_a_manifest_above_four_mib() -> None:
         Manifest.parse(index() + b" " * MANIFEST_MAX_BYTES)
 
 
-def test_refuses_another_digest_than_the_expected_one() -> None:
+def test_refuses_an_unexpected_digest() -> None:
     with pytest.raises(IntegrityError, match="not the expected"):
         Manifest.parse(index(), expected=Digest.of(b""))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_bytes_are_a_manifest_or_refused(content: bytes) -> None:
+def test_any_bytes_are_parsed_as_a_manifest_or_refused(content: bytes) -> None:
     with suppress(ImageError):
         Manifest.parse(content, INDEX)
 
@@ -386,7 +386,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), json_values, max_size=6))
-def test_any_json_is_a_manifest_or_refused(data: dict[str, object]) -> None:
+def test_any_json_is_parsed_as_a_manifest_or_refused(data: dict[str, object]) -> None:
     with suppress(ImageError):
         Manifest.parse(json.dumps({"schemaVersion": 2, **data}).encode(), OCI)
 
@@ -395,24 +395,24 @@ PARTS = Manifest.parse(index(entry(1, "linux/amd64"), entry(2, "linux/arm64"), e
 
 
 @given(st.permutations(PARTS))
-def test_the_same_entries_make_the_same_index_in_any_order(parts: list[object]) -> None:
+def test_the_order_of_entries_does_not_change_the_index(parts: list[object]) -> None:
     assert assemble_index(parts) == assemble_index(PARTS)  # type: ignore[arg-type]
 
 
-def test_an_entry_keeps_all_that_is_said_of_it() -> None:
+def test_an_entry_keeps_all_its_fields() -> None:
     about = {"os": "windows", "architecture": "amd64", "os.version": "10.0.1", "os.features": ["win32k"]}
     whole = Manifest.parse(index({**entry(1), "platform": about, "annotations": {"a": "b"}, "artifactType": "x/y"}))
 
     assert assemble_index(whole.children).children == whole.children
 
 
-def test_an_index_of_which_all_is_kept_is_the_same_bytes() -> None:
+def test_filtering_nothing_keeps_the_bytes_of_an_index() -> None:
     whole = Manifest.parse(index(entry(1, "linux/amd64"), entry(2, "linux/arm64")))
 
     assert filter_index(whole, lambda _: True) is whole
 
 
-def test_a_reduced_index_keeps_what_it_says_of_itself() -> None:
+def test_a_filtered_index_keeps_its_own_fields() -> None:
     content = json.loads(index(entry(1, "linux/amd64"), entry(2, "linux/arm64", custom=[1])))
     whole = Manifest.parse(json.dumps({**content, "annotations": {"a": "b"}, "extension": {"x": 1}}).encode())
 
@@ -436,7 +436,7 @@ def test_refuses_a_version(text: str) -> None:
         Version.parse(text)
 
 
-def test_versions_have_the_precedence_of_semver_org() -> None:
+def test_versions_have_the_precedence_of_semver() -> None:
     ascending = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
                  "1.0.0-rc.1", "1.0.0", "1.0.1-rc.1", "1.0.1", "1.9.0", "1.10.0", "2.0.0", "10.0.0"]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The plan: what has to be written, and nothing else."""
+"""The plan contains what has to be written, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 
 @pytest.fixture
 def content() -> Content:
-    """An image that is in the destination."""
+    """Return an image that is already in the destination."""
     origin = MemoryRepository()
     return content_in_destination(origin.add(b"config", b"layer"), origin, [])
 
@@ -26,7 +26,7 @@ def planned(content: Content, *tags: str, observed: Observed, confirm: tuple[str
     return make_plan(Desired(content=content, tags=tags, confirm=frozenset(confirm)), observed)
 
 
-def test_a_tag_moves_from_where_it_is(content: Content) -> None:
+def test_a_move_states_the_previous_image_of_a_tag(content: Content) -> None:
     plan = planned(content, "1.4", "latest", observed=Observed(tags={"latest": OLD}))
 
     assert plan.moves == (TagMove("1.4", None), TagMove("latest", OLD))
@@ -39,7 +39,7 @@ def test_tags_are_put_in_the_declared_order(content: Content) -> None:
     assert [move.tag for move in plan.moves] == ["b", "c", "a"]
 
 
-def test_what_is_so_already_is_not_done_again(content: Content) -> None:
+def test_tags_that_are_already_right_are_not_put_again(content: Content) -> None:
     plan = planned(content, "1", "2", observed=Observed(tags={"1": content.root.digest, "2": content.root.digest}))
 
     assert plan.is_empty
@@ -47,17 +47,17 @@ def test_what_is_so_already_is_not_done_again(content: Content) -> None:
     assert str(plan) == f"image {content.root.digest}; unchanged: 1, 2"
 
 
-def test_other_tags_of_the_repository_are_left_alone(content: Content) -> None:
+def test_leaves_other_tags_of_the_repository_alone(content: Content) -> None:
     assert planned(content, observed=Observed(tags={"somebody's": OLD})).is_empty
 
 
-def test_tags_are_put_again_where_a_read_may_be_stale(content: Content) -> None:
+def test_puts_tags_again_if_a_read_may_be_stale(content: Content) -> None:
     plan = planned(content, "1", observed=Observed(tags={"1": content.root.digest}), confirm=("1",))
 
     assert [move.tag for move in plan.moves] == ["1"]
 
 
-def test_an_image_is_put_again_where_another_one_may_remove_it(content: Content) -> None:
+def test_puts_an_image_again_if_another_resource_may_remove_it(content: Content) -> None:
     plan = make_plan(Desired(content=content, confirm_image=True), Observed(tags={}))
 
     assert plan.put_image
@@ -71,21 +71,21 @@ def test_an_image_without_tags_is_put_by_its_digest(content: Content) -> None:
     assert str(plan) == f"put {content.root.digest}"
 
 
-def test_an_image_that_a_tag_brings_is_not_put_twice(content: Content) -> None:
+def test_an_image_that_is_put_by_tag_is_not_put_again(content: Content) -> None:
     plan = planned(content, "1", observed=Observed(tags={}, missing_images=frozenset({content.root.digest})))
 
     assert not plan.put_image
     assert len(plan.moves) == 1
 
 
-def test_an_image_that_is_gone_is_put_although_its_tags_seem_to_be_there(content: Content) -> None:
+def test_puts_a_missing_image_although_its_tags_seem_to_exist(content: Content) -> None:
     digest = content.root.digest
     plan = planned(content, "1", observed=Observed(tags={"1": digest}, missing_images=frozenset({digest})))
 
     assert plan.put_image
 
 
-def test_children_come_before_parents_and_blobs_only_once() -> None:
+def test_children_come_before_parents_and_each_blob_only_once() -> None:
     origin = MemoryRepository()
     inner = origin.add_index(origin.add(b"config 1", b"layer"), origin.add(b"config 2", b"layer"))
     whole = content_to_copy(origin.add_index(inner), origin, [])
@@ -103,7 +103,7 @@ def test_children_come_before_parents_and_blobs_only_once() -> None:
     assert plan.blob_bytes == len(b"config 1") + len(b"config 2") + len(b"layer")
 
 
-def test_what_a_rule_forbids_is_not_planned(content: Content) -> None:
+def test_refuses_to_plan_what_a_rule_forbids(content: Content) -> None:
     desired = Desired(content=content, verdict=Verdict(violations=("no",)))
 
     with pytest.raises(RuleViolationError) as failure:
@@ -112,7 +112,7 @@ def test_what_a_rule_forbids_is_not_planned(content: Content) -> None:
     assert failure.value.violations == ("no",)
 
 
-def test_a_plan_names_the_tags_that_a_rule_leaves(content: Content) -> None:
+def test_a_plan_names_the_tags_that_a_rule_skips(content: Content) -> None:
     plan = make_plan(Desired(content=content, verdict=Verdict(stays={"latest": "it is at 2.0.0"})), Observed(tags={}))
 
     assert plan.is_empty
@@ -120,7 +120,7 @@ def test_a_plan_names_the_tags_that_a_rule_leaves(content: Content) -> None:
     assert plan.summary()["stays"] == {"latest": "it is at 2.0.0"}
 
 
-def test_a_summary_says_what_the_plan_says(content: Content) -> None:
+def test_the_summary_matches_the_plan(content: Content) -> None:
     plan = planned(content, "1", "2", observed=Observed(tags={"1": OLD, "2": content.root.digest}))
 
     assert plan.summary() == {

@@ -1,4 +1,4 @@
-"""Laws of publishing, held against a repository in memory: plan, carry out, look again."""
+"""Properties of publishing, checked with a repository in memory: plan, execute, read again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TAGS = ("1.4.2", "1.4", "1", "latest", "stable")
 
 @dataclass
 class World:
-    """An image somewhere, and the repository that it is to be in."""
+    """An image in a source, and the repository to publish it to."""
 
     content: Content
     destination: MemoryRepository
@@ -49,7 +49,7 @@ class World:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """An image or (nested) index to copy, of which the destination may hold some; some tags point elsewhere."""
+    """Generate an image or (nested) index to copy; the destination may have parts of it, and other tags."""
     origin = MemoryRepository("up/stream")
     blobs = st.sampled_from([b"a", b"b", b"c", b"d"])
     images = [origin.add(b"config", *layers) for layers in draw(st.lists(st.lists(blobs, max_size=3), min_size=1))[:4]]
@@ -82,7 +82,7 @@ def is_complete(manifest: Manifest, repository: MemoryRepository) -> bool:
 
 
 @given(worlds(), some_tags)
-def test_after_publishing_all_is_there_and_the_next_plan_is_empty(world: World, tags: list[str]) -> None:
+def test_after_publishing_everything_exists_and_the_next_plan_is_empty(world: World, tags: list[str]) -> None:
     others = {tag: digest for tag, digest in world.destination.tags.items() if tag not in tags}
 
     world.publish(tags)
@@ -93,7 +93,7 @@ def test_after_publishing_all_is_there_and_the_next_plan_is_empty(world: World, 
 
 
 @given(worlds(), some_tags)
-def test_nothing_is_written_twice(world: World, tags: list[str]) -> None:
+def test_writes_nothing_twice(world: World, tags: list[str]) -> None:
     world.publish(tags)
 
     assert len(world.destination.writes) == len(set(world.destination.writes))
@@ -110,9 +110,7 @@ def test_blobs_come_before_manifests_and_tags_last_in_their_order(world: World, 
 
 
 @given(worlds(), st.lists(st.sampled_from(TAGS), unique=True, min_size=1), st.data())
-def test_when_a_tag_fails_every_tag_that_was_there_is_where_it_was(
-    world: World, tags: list[str], data: st.DataObject
-) -> None:
+def test_when_a_tag_fails_every_existing_tag_is_put_back(world: World, tags: list[str], data: st.DataObject) -> None:
     failing = data.draw(st.sampled_from(tags))
     before = dict(world.destination.tags)
     world.destination.before_put = refuses(failing)
@@ -126,9 +124,7 @@ def test_when_a_tag_fails_every_tag_that_was_there_is_where_it_was(
 
 
 @given(worlds(), some_tags, st.integers(0, 12))
-def test_whatever_write_fails_a_second_run_ends_where_an_undisturbed_one_does(
-    world: World, tags: list[str], failing: int
-) -> None:
+def test_after_any_failed_write_a_second_run_completes_the_release(world: World, tags: list[str], failing: int) -> None:
     world.destination.before_put = fails_at(failing)
     with suppress(ImageError):
         world.publish(tags)
@@ -140,7 +136,7 @@ def test_whatever_write_fails_a_second_run_ends_where_an_undisturbed_one_does(
 
 
 @given(worlds(), some_tags)
-def test_confirming_changes_nothing_but_the_number_of_puts(world: World, tags: list[str]) -> None:
+def test_confirming_tags_does_not_change_the_result(world: World, tags: list[str]) -> None:
     world.publish(tags)
     before = dict(world.destination.tags)
 
@@ -167,7 +163,7 @@ def fails_at(number: int) -> Callable[[Manifest, str | None], None]:
         if len(calls) == number + 1:
             message = "no answer"
             error = UnavailableError(message, operation="ecr-public:PutImage")
-            # As the retries of the real repository say.
+            # The retries of the real repository raise the same error.
             error.outcome_unknown = True
             raise error
 
@@ -176,7 +172,7 @@ def fails_at(number: int) -> Callable[[Manifest, str | None], None]:
 
 @pytest.fixture
 def retag() -> World:
-    """An image to which ``latest`` and ``1`` shall move from an older one."""
+    """Return a world where ``latest`` and ``1`` point to an older image."""
     destination = MemoryRepository()
     old = destination.add(b"old config")
     destination.tags = {"1": old.digest, "latest": old.digest}
@@ -189,7 +185,7 @@ def failure_of(world: World, *tags: str) -> ReleaseError:
     return failure.value
 
 
-def test_a_failed_release_says_which_tag_why_and_what_became_of_the_others(retag: World) -> None:
+def test_a_failed_release_names_the_tag_the_cause_and_the_state_of_the_others(retag: World) -> None:
     retag.destination.before_put = refuses("stable")
 
     error = failure_of(retag, "1", "new", "latest", "stable", "never")
@@ -203,7 +199,7 @@ def test_a_failed_release_says_which_tag_why_and_what_became_of_the_others(retag
     assert "never" not in retag.destination.tags
 
 
-def test_a_tag_that_cannot_be_moved_back_is_named_with_where_it_was(retag: World) -> None:
+def test_a_tag_that_cannot_be_moved_back_is_named_with_its_old_image(retag: World) -> None:
     old = retag.destination.tags["1"]
 
     def check(manifest: Manifest, tag: str | None) -> None:
@@ -225,14 +221,14 @@ def test_the_failure_of_the_first_tag_is_reported_unchanged(retag: World) -> Non
         retag.publish(["1", "latest"])
 
 
-def test_a_tag_whose_old_image_is_gone_is_named(retag: World) -> None:
+def test_a_tag_whose_old_image_no_longer_exists_is_named(retag: World) -> None:
     del retag.destination.images[retag.destination.tags["1"]]
     retag.destination.before_put = refuses("stable")
 
     assert "could not be moved back: 1 (was " in failure_of(retag, "1", "stable").message
 
 
-def test_a_child_that_is_missing_is_the_service_s_to_refuse_and_nothing_is_written(retag: World) -> None:
+def test_the_service_refuses_an_index_with_a_missing_child(retag: World) -> None:
     elsewhere = MemoryRepository()
     index = elsewhere.add_index(elsewhere.add(b"not here"))
     world = World(content_in_destination(index, retag.destination, []), retag.destination)
@@ -244,7 +240,7 @@ def test_a_child_that_is_missing_is_the_service_s_to_refuse_and_nothing_is_writt
     assert (retag.destination.tags, retag.destination.writes) == (before, [])
 
 
-def test_a_blob_with_other_bytes_ends_it_before_any_manifest() -> None:
+def test_a_blob_with_wrong_bytes_stops_publishing_before_any_manifest() -> None:
     origin, destination = MemoryRepository("up/stream"), MemoryRepository()
     image = origin.add(b"config", b"layer")
     origin.blobs[Digest.of(b"layer")] = b"other"
@@ -255,7 +251,7 @@ def test_a_blob_with_other_bytes_ends_it_before_any_manifest() -> None:
     assert (destination.images, destination.tags) == ({}, {})
 
 
-def test_each_write_is_logged() -> None:
+def test_logs_each_write() -> None:
     origin, destination, stream = MemoryRepository("up/stream"), MemoryRepository(), io.StringIO()
     world = World(content_to_copy(origin.add(b"config"), origin, []), destination)
 
@@ -266,7 +262,7 @@ def test_each_write_is_logged() -> None:
 
 
 def progress_of(world: World, *tags: str, undoing: MemoryRepository | None = None) -> tuple[Progress, list[str]]:
-    """Publish; return the progress in the end, and as it read before each put."""
+    """Publish; return the final progress, and its text before each put."""
     progress, told = Progress(), list[str]()
     check = world.destination.before_put
 
@@ -280,7 +276,7 @@ def progress_of(world: World, *tags: str, undoing: MemoryRepository | None = Non
     return progress, told
 
 
-def test_at_each_moment_it_is_known_what_was_moved_and_where_from(retag: World) -> None:
+def test_progress_always_names_the_moved_tags_and_their_old_images(retag: World) -> None:
     old = retag.destination.tags["1"]
 
     progress, told = progress_of(retag, "1", "new", "latest")
@@ -289,7 +285,7 @@ def test_at_each_moment_it_is_known_what_was_moved_and_where_from(retag: World) 
     assert str(progress) == f"1 (was {old}), new (was new), latest (was {old})"
 
 
-def test_what_was_moved_back_needs_no_mending(retag: World) -> None:
+def test_progress_omits_tags_that_were_moved_back(retag: World) -> None:
     retag.destination.before_put = refuses("stable")
 
     progress, told = progress_of(retag, "1", "latest", "stable")
@@ -300,7 +296,7 @@ def test_what_was_moved_back_needs_no_mending(retag: World) -> None:
 
 
 def test_a_tag_whose_put_got_no_response_counts_as_moved(retag: World) -> None:
-    """It is put back, although it is not known whether it has moved."""
+    """It is put back, although we do not know whether it has moved."""
     retag.destination.before_put = fails_at(0)
     old = retag.destination.tags["1"]
 
@@ -311,8 +307,8 @@ def test_a_tag_whose_put_got_no_response_counts_as_moved(retag: World) -> None:
     assert retag.destination.writes == ["tag 1"]
 
 
-def test_what_is_undone_has_its_own_time(retag: World) -> None:
-    """The repository that was published to has none any more."""
+def test_an_undo_has_its_own_time_limit(retag: World) -> None:
+    """The repository that was published to has no time left."""
     old = retag.destination.tags["1"]
     undoing = MemoryRepository(images=retag.destination.images, blobs=retag.destination.blobs)
     retag.destination.before_put = refuses("stable")

@@ -1,4 +1,4 @@
-"""Records: encoding, parsing, and refusals of other texts."""
+"""Records: encoding, parsing, and refusing other strings."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ records = st.builds(
 
 
 @given(records)
-def test_what_is_written_is_read(record: Record) -> None:
+def test_a_record_round_trips(record: Record) -> None:
     assert Record.parse(record.text()) == record
 
 
-def test_everything_is_in_the_text() -> None:
+def test_the_text_has_every_field() -> None:
     assert json.loads(RECORD.text()) == {
         "version": 1,
         "stack": STACK,
@@ -77,14 +77,14 @@ def test_everything_is_in_the_text() -> None:
     }
 
 
-def test_the_usual_record_is_short() -> None:
-    """There is a parameter for each of hundreds of images, and each is read again and again."""
+def test_a_typical_record_is_short() -> None:
+    """There may be hundreds of images, each with a parameter that is read often."""
     usual = Record(stack=STACK, request=RECORD.request, sent=RECORD.sent, tags=RECORD.tags)
 
     assert set(json.loads(usual.text())) == {"version", "stack", "request", "sent", "tags"}
 
 
-def test_unknown_values_are_distinguished_from_empty_ones() -> None:
+def test_distinguishes_unknown_values_from_empty_ones() -> None:
     unknown = Record(stack=STACK, tags=None, found=None, existed=None)
 
     assert Record.parse(unknown.text()) == unknown
@@ -107,7 +107,7 @@ def test_unknown_values_are_distinguished_from_empty_ones() -> None:
     ],
     ids=lambda text: text[:20] or "nothing",
 )
-def test_what_is_not_a_record_is_refused(text: str) -> None:
+def test_refuses_what_is_not_a_record(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         Record.parse(text)
 
@@ -131,8 +131,8 @@ ODD = [
 
 
 @pytest.mark.parametrize(("name", "value"), ODD, ids=str)
-def test_a_field_of_another_type_is_refused(name: str, value: object) -> None:
-    """What cannot be read forbids a removal; what was read wrongly would allow it, or restore something else."""
+def test_refuses_a_field_of_the_wrong_type(name: str, value: object) -> None:
+    """An unreadable record forbids a removal; a misread one would allow it, or restore the wrong image."""
     data = {**json.loads(RECORD.text()), name: value}
 
     with pytest.raises(ValueError, match=r".*"):
@@ -140,12 +140,12 @@ def test_a_field_of_another_type_is_refused(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None, []])
-def test_a_record_of_another_version_is_refused(version: object) -> None:
+def test_refuses_a_record_of_another_version(version: object) -> None:
     with pytest.raises(ValueError, match="version"):
         Record.parse(json.dumps({**json.loads(RECORD.text()), "version": version}))
 
 
-def test_a_field_that_a_later_version_adds_is_ignored() -> None:
+def test_ignores_a_field_that_a_later_version_adds() -> None:
     assert Record.parse(json.dumps({**json.loads(RECORD.text()), "color": "green"})) == RECORD
 
 
@@ -163,7 +163,7 @@ def first(**changes: Any) -> Record:
     return Record.parse_first_version(json.dumps({**FIRST, **changes}))
 
 
-def test_what_the_first_version_wrote_is_understood() -> None:
+def test_reads_records_of_the_first_version() -> None:
     assert first() == Record(
         request="9c1b0b1e",
         tags=("1.4", "latest"),
@@ -174,21 +174,21 @@ def test_what_the_first_version_wrote_is_understood() -> None:
     assert first().latest == Y
 
 
-def test_what_it_did_not_know_is_not_known_now() -> None:
+def test_what_the_first_version_did_not_know_stays_unknown() -> None:
     unknown = first(before=None)
 
     assert (unknown.found, unknown.existed) == (None, None)
     assert first(before={"tags": {}, "images": None}).existed is None
 
 
-def test_what_it_left_without_a_resource_owns_nothing() -> None:
+def test_a_record_of_the_first_version_without_a_resource_owns_nothing() -> None:
     record = first(resource="")
 
     assert (record.tags, record.left_over) == ((), True)
 
 
 @pytest.mark.parametrize("text", [RECORD.text(), "", "null", "[]", "{}", "[" * 100_000, json.dumps({"tags": []})])
-def test_what_the_first_version_did_not_write_is_refused(text: str) -> None:
+def test_refuses_what_the_first_version_never_wrote(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         Record.parse_first_version(text)
 
@@ -206,7 +206,7 @@ def test_what_the_first_version_did_not_write_is_refused(text: str) -> None:
     ],
     ids=str,
 )
-def test_a_field_of_the_first_version_of_another_type_is_refused(name: str, value: object) -> None:
+def test_refuses_a_field_of_the_first_version_of_the_wrong_type(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=r".*"):
         first(**{name: value})
 
@@ -215,7 +215,7 @@ def many(number: int) -> tuple[str, ...]:
     return tuple(f"a-rather-long-tag-{place:03}" for place in range(number))
 
 
-def test_more_tags_than_fit_count_as_all_of_the_image() -> None:
+def test_too_many_tags_to_store_count_as_all_tags_of_the_image() -> None:
     record = replace(RECORD, tags=many(200))
 
     text = record.text()
@@ -224,14 +224,14 @@ def test_more_tags_than_fit_count_as_all_of_the_image() -> None:
     assert Record.parse(text) == replace(record, tags=None)
 
 
-def test_more_manifests_than_fit_count_as_there_before() -> None:
+def test_too_many_manifests_to_store_count_as_existing_before() -> None:
     existed = frozenset(Digest.of(str(number).encode()) for number in range(60))
     record = replace(RECORD, existed=existed)
 
     assert Record.parse(record.text()) == replace(record, tags=None, existed=None)
 
 
-def test_room_for_what_an_undo_needs_is_made_of_all_else() -> None:
+def test_what_an_undo_needs_takes_priority_over_all_other_fields() -> None:
     existed = frozenset(Digest.of(str(number).encode()) for number in range(60))
     found = dict.fromkeys(many(120), X)
 
@@ -241,8 +241,8 @@ def test_room_for_what_an_undo_needs_is_made_of_all_else() -> None:
     assert (read.deployed, read.failed, read.sent) == (RECORD.deployed, RECORD.failed, RECORD.sent)
 
 
-@pytest.mark.parametrize("images", [1, 200], ids=["of one image", "each of its own"])
-def test_more_tags_to_give_back_than_fit_are_refused_with_their_number_and_a_cure(images: int) -> None:
+@pytest.mark.parametrize("images", [1, 200], ids=["all of one image", "each of another image"])
+def test_refuses_too_many_tags_to_give_back_with_their_number_and_a_remedy(images: int) -> None:
     found = {tag: Digest.of(str(number % images).encode()) for number, tag in enumerate(many(200))}
 
     with pytest.raises(InvalidPropertiesError) as refusal:
@@ -255,7 +255,7 @@ def test_more_tags_to_give_back_than_fit_are_refused_with_their_number_and_a_cur
 
 
 @pytest.mark.parametrize("number", range(1, 200, 7))
-def test_no_text_is_longer_than_a_parameter_takes(number: int) -> None:
+def test_no_text_exceeds_the_limit_of_a_parameter(number: int) -> None:
     found = dict.fromkeys(many(number), X)
     record = replace(RECORD, tags=many(number), found=found)
     try:
@@ -267,8 +267,8 @@ def test_no_text_is_longer_than_a_parameter_takes(number: int) -> None:
         assert Record.parse(text).found == found
 
 
-def test_the_latest_declarations_are_remembered() -> None:
-    """One that is rolled back to may be several failed ones away."""
+def test_remembers_the_latest_declarations() -> None:
+    """A rollback may have to skip several failed declarations."""
     record = Record()
     for number in range(DEPLOYED_MAX + 2):
         record = record.with_deployed(str(number), Digest.of(str(number).encode()))
@@ -277,21 +277,21 @@ def test_the_latest_declarations_are_remembered() -> None:
     assert record.latest == Digest.of(str(DEPLOYED_MAX + 1).encode())
 
 
-def test_a_declaration_that_comes_again_is_the_latest() -> None:
+def test_a_repeated_declaration_becomes_the_latest() -> None:
     record = Record().with_deployed("a", X).with_deployed("b", Y).with_deployed("a", Z)
 
     assert list(record.deployed.items()) == [("b", Y), ("a", Z)]
     assert record.latest == Z
 
 
-def test_what_was_never_resolved_has_no_latest() -> None:
+def test_an_empty_record_has_no_latest_declaration() -> None:
     assert Record().latest is None
 
 
 PROPERTIES = {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": {"Tag": "stable"}}
 
 
-def test_a_declaration_is_named_by_what_it_says_of_the_image() -> None:
+def test_the_key_of_a_declaration_depends_only_on_the_image_properties() -> None:
     key = declaration_key(PROPERTIES)
 
     assert len(key) == 16
@@ -301,5 +301,5 @@ def test_a_declaration_is_named_by_what_it_says_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("change", [{"ImageTags": ["2"]}, {"Refresh": "1"}, {"Source": {"Tag": "x"}}, {"New": ""}])
-def test_another_declaration_has_another_name(change: dict[str, object]) -> None:
+def test_another_declaration_has_another_key(change: dict[str, object]) -> None:
     assert declaration_key({**PROPERTIES, **change}) != declaration_key(PROPERTIES)

@@ -37,7 +37,7 @@ class Store:
     The parameters of a Region.
 
     Attributes:
-        asked: The calls, in order.
+        asked: All calls, in order.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -110,11 +110,11 @@ def world() -> World:
         ("a/b c:ü", "R", "a-b-c--.R"),
     ],
 )
-def test_a_resource_is_named_by_its_region_stack_and_logical_id(stack: str, logical_id: str, owner: str) -> None:
+def test_the_owner_name_has_region_stack_and_logical_id(stack: str, logical_id: str, owner: str) -> None:
     assert owner_of(stack, logical_id) == owner
 
 
-def test_a_recreated_stack_has_the_same_owner_names() -> None:
+def test_the_owner_names_of_a_recreated_stack_stay_the_same() -> None:
     """Otherwise, the records of a deleted stack would own its tags forever."""
     assert owner_of(STACK, "Release") == owner_of(STACK.replace("5a7d8f10", "00000000"), "Release")
 
@@ -122,14 +122,14 @@ def test_a_recreated_stack_has_the_same_owner_names() -> None:
 @pytest.mark.parametrize(
     ("repository", "folder"), [("acme/agent", "acme--agent"), ("a/b/c", "a--b--c"), ("a-b.c_d", "a-b.c_d")]
 )
-def test_a_record_is_below_its_registry_repository_and_image(world: World, repository: str, folder: str) -> None:
+def test_the_parameter_name_has_registry_repository_and_image(world: World, repository: str, folder: str) -> None:
     world.records(repository_name=repository).write(X.hex, Record(), None)
 
     assert list(world.home.texts) == [f"/cdk-ecrpublic/state/123456789012/{folder}/{X.hex}/{OURS}"]
     assert world.first.texts == {}
 
 
-def test_the_longest_names_are_taken_by_the_service(world: World) -> None:
+def test_the_service_accepts_the_longest_names(world: World) -> None:
     stack = f"arn:aws:cloudformation:ap-southeast-2:123456789012:stack/{'S' * 128}/5a7d8f10"
     repository = "/".join(["a"] * 103)
 
@@ -155,7 +155,7 @@ TAG = {"RepositoryName": "acme/agent", "Source": {"Tag": "stable"}}
         ({**TAG, "ImageDigest": str(Y), "OnTagRemoved": "Untag"}, Y.hex),
     ],
 )
-def test_each_declaration_has_its_segment(properties: dict[str, object], segment: str) -> None:
+def test_the_segment_depends_on_the_declaration(properties: dict[str, object], segment: str) -> None:
     declaration = decode(properties)
 
     assert record_segment(declaration) == segment
@@ -163,12 +163,12 @@ def test_each_declaration_has_its_segment(properties: dict[str, object], segment
     assert owns_tags(declaration) == (len(properties) - ("ImageDigest" in properties) > 2)
 
 
-def test_what_shares_a_tag_is_kept_below_the_image() -> None:
+def test_a_record_that_shares_a_tag_is_stored_below_the_image() -> None:
     assert record_segment(decode(DIGEST), shares=True) == X.hex
     assert record_segment(decode(TAG), shares=True) == MOVING
 
 
-def test_a_record_is_found_again(world: World) -> None:
+def test_a_stored_record_is_read_back(world: World) -> None:
     record = Record(stack=STACK, tags=("1",))
     world.put(X.hex, record, OURS)
 
@@ -177,7 +177,7 @@ def test_a_record_is_found_again(world: World) -> None:
     assert world.records(owner=OTHER).read(X.hex) is None
 
 
-def test_what_is_known_to_be_stored_is_not_written_again(world: World) -> None:
+def test_does_not_rewrite_a_record_that_is_already_stored(world: World) -> None:
     record = Record(stack=STACK, tags=("1",))
 
     world.records().write(X.hex, record, record)
@@ -187,7 +187,7 @@ def test_what_is_known_to_be_stored_is_not_written_again(world: World) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "null", "{}", "[" * 10_000, A_LATER_VERSION])
-def test_a_record_that_cannot_be_read_allows_nothing(world: World, text: str) -> None:
+def test_an_unreadable_record_allows_nothing(world: World, text: str) -> None:
     world.home.texts[f"{FOLDER}/{X.hex}/{OURS}"] = text
     world.first.texts[FIRST_NAME] = text
 
@@ -195,7 +195,7 @@ def test_a_record_that_cannot_be_read_allows_nothing(world: World, text: str) ->
     assert (UNREADABLE.tags, UNREADABLE.found, UNREADABLE.existed) == (None, None, None)
 
 
-def test_what_the_first_version_wrote_is_read_where_it_wrote_it(world: World) -> None:
+def test_reads_a_record_of_the_first_version_from_its_old_parameter(world: World) -> None:
     state = {"resource": "ecr-public:…", "tags": ["1"], "digests": {"k": str(X)}, "before": None}
     world.first.texts[FIRST_NAME] = json.dumps(state)
 
@@ -206,12 +206,12 @@ def test_what_the_first_version_wrote_is_read_where_it_wrote_it(world: World) ->
     assert world.home.asked == []
 
 
-def test_without_the_name_of_a_parameter_the_first_version_wrote_nothing(world: World) -> None:
+def test_without_a_parameter_name_there_is_no_record_of_the_first_version(world: World) -> None:
     assert world.records(first_name="").read_first() is None
     assert world.first.asked == []
 
 
-def test_records_end_one_by_one(world: World) -> None:
+def test_records_are_deleted_one_by_one(world: World) -> None:
     for segment in (X.hex, MOVING, UNDO):
         world.put(segment, Record(), OURS)
     world.first.texts[FIRST_NAME] = "{}"
@@ -224,7 +224,7 @@ def test_records_end_one_by_one(world: World) -> None:
     assert (world.home.texts, world.first.texts) == ({}, {})
 
 
-def test_the_records_of_an_image_own_their_tags_and_it(world: World) -> None:
+def test_the_records_of_an_image_own_it_and_their_tags(world: World) -> None:
     world.put(X.hex, Record(tags=("1", "latest")))
     world.put(Y.hex, Record(tags=("2",)))
 
@@ -234,13 +234,13 @@ def test_the_records_of_an_image_own_their_tags_and_it(world: World) -> None:
     assert (owners.own("1"), owners.own("2"), owners.own_image(X), owners.own_image(Y)) == (True, False, True, False)
 
 
-def test_a_declaration_of_no_tags_owns_its_image(world: World) -> None:
+def test_a_declaration_without_tags_owns_its_image(world: World) -> None:
     world.put(X.hex, Record())
 
     assert world.owners() == Owners(digests=frozenset({X}))
 
 
-def test_one_s_own_record_owns_nothing_against_oneself(world: World) -> None:
+def test_a_resource_does_not_count_its_own_record(world: World) -> None:
     world.put(X.hex, Record(tags=("1",)), OURS)
     world.put(MOVING, Record(tags=("2",), deployed={"k": X}), OURS)
 
@@ -254,7 +254,7 @@ def test_the_same_resource_of_another_region_or_stack_is_another_owner(world: Wo
     assert world.owners().own("1")
 
 
-def test_a_moving_source_owns_its_tags_whatever_image_they_are_removed_from(world: World) -> None:
+def test_a_moving_source_owns_its_tags_on_every_image(world: World) -> None:
     world.put(MOVING, Record(tags=("latest",), deployed={"before": X, "now": Y}))
 
     for digest in (X, Y, Digest.of(b"another")):
@@ -272,15 +272,15 @@ def test_a_moving_source_owns_its_tags_whatever_image_they_are_removed_from(worl
         ("us-east-1.Agent.Other", Record(sent=100.0, tags=("1",)), {"Other"}, True),
     ],
     ids=[
-        "earlier, and updated since",
-        "earlier, and still deployed",
-        "all tags, and updated since",
+        "earlier, updated since",
+        "earlier, still deployed",
+        "all tags, updated since",
         "another tag",
         "another stack",
         "another Region",
     ],
 )
-def test_a_record_that_is_kept_for_a_rollback_does_not_own_a_tag_that_its_stack_declares_again(
+def test_a_record_kept_for_a_rollback_does_not_own_a_tag_that_its_stack_declares_again(
     world: World, owner: str, record: Record, updated: set[str], *, is_owner: bool | None
 ) -> None:
     world.put(X.hex, record, owner)
@@ -298,7 +298,7 @@ def test_a_moving_source_that_was_never_deployed_owns_its_tags(world: World) -> 
     assert world.owners() == Owners(tags={"latest": None})
 
 
-def test_what_only_an_undo_needs_owns_nothing(world: World) -> None:
+def test_a_record_that_only_an_undo_needs_owns_nothing(world: World) -> None:
     world.put(UNDO, Record(tags=("1",), found={"1": X}))
 
     assert world.owners() == Owners()
@@ -306,7 +306,7 @@ def test_what_only_an_undo_needs_owns_nothing(world: World) -> None:
 
 @pytest.mark.parametrize("segment", [X.hex, MOVING])
 @pytest.mark.parametrize("text", [A_LATER_VERSION, "", Record(tags=None).text()], ids=["later", "broken", "too long"])
-def test_a_record_whose_tags_are_not_known_owns_every_tag(world: World, segment: str, text: str) -> None:
+def test_a_record_with_unknown_tags_owns_every_tag(world: World, segment: str, text: str) -> None:
     world.home.texts[f"{FOLDER}/{segment}/{OTHER}"] = text
 
     owners = world.owners()
@@ -316,13 +316,13 @@ def test_a_record_whose_tags_are_not_known_owns_every_tag(world: World, segment:
     assert owners.own_image(Y)
 
 
-def test_a_record_of_another_image_that_cannot_be_read_forbids_nothing(world: World) -> None:
+def test_an_unreadable_record_of_another_image_forbids_nothing(world: World) -> None:
     world.home.texts[f"{FOLDER}/{Y.hex}/{OTHER}"] = A_LATER_VERSION
 
     assert world.owners() == Owners()
 
 
-def test_what_is_left_over_owns_nothing_and_is_found_by_its_image(world: World) -> None:
+def test_a_leftover_record_owns_nothing_and_is_found_by_its_image(world: World) -> None:
     world.put(X.hex, Record(tags=("1", "2"), left_over=True))
     world.put(X.hex, Record(tags=("3",)), "eu-west-1.Agent.Living")
     world.put(Y.hex, Record(tags=("4",), left_over=True))
@@ -335,7 +335,7 @@ def test_what_is_left_over_owns_nothing_and_is_found_by_its_image(world: World) 
     assert world.records().pending_removals(X) == {}
 
 
-def test_the_first_version_s_records_beside_one_s_own_own_their_tags(world: World) -> None:
+def test_other_records_of_the_first_version_own_their_tags(world: World) -> None:
     state = {"resource": "ecr-public:…", "tags": ["1"], "digests": {"k": str(X)}, "before": None}
     world.first.texts = {
         FIRST_NAME: json.dumps({**state, "tags": ["ours"]}),
@@ -347,14 +347,14 @@ def test_the_first_version_s_records_beside_one_s_own_own_their_tags(world: Worl
     assert world.owners(Y) == Owners(tags={"1": X}, digests=frozenset({X}))
 
 
-def test_a_record_of_the_first_version_that_cannot_be_read_owns_every_tag(world: World) -> None:
+def test_an_unreadable_record_of_the_first_version_owns_every_tag(world: World) -> None:
     world.first.texts["/cdk-ecrpublic/acme/agent/Agent.Other"] = "{}"
 
     assert not world.owners().is_complete
 
 
-def test_a_question_asks_for_one_image_and_all_moving_sources(world: World) -> None:
-    """Its cost does not grow with the number of images that are declared by their digests."""
+def test_a_query_reads_the_records_of_one_image_and_of_all_moving_sources(world: World) -> None:
+    """Its cost does not grow with the number of images that are declared by digest."""
     for number in range(50):
         world.put(Digest.of(str(number).encode()).hex, Record(tags=(str(number),)))
     world.home.asked.clear()

@@ -1,4 +1,4 @@
-"""Where credentials may go, and which error codes are known."""
+"""Which hosts may receive credentials, and which error codes are known."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPERATIONS = (
 )
 
 
-def test_every_error_of_the_operations_that_are_called_is_known() -> None:
+def test_knows_every_error_of_the_operations_it_calls() -> None:
     model = botocore.session.get_session().get_service_model("ecr-public")
     shapes = {shape.name for operation in OPERATIONS for shape in model.operation_model(operation).error_shapes}
 
@@ -51,7 +51,7 @@ def test_every_error_of_the_operations_that_are_called_is_known() -> None:
         ("127.0.0.1:5000", "http://127.0.0.1:5001/token", False),
     ],
 )
-def test_credentials_go_to_the_registry_s_own_site_only(registry: str, realm: str, trusted: bool) -> None:  # noqa: FBT001 - a table
+def test_credentials_go_only_to_the_site_of_the_registry(registry: str, realm: str, trusted: bool) -> None:  # noqa: FBT001 - a table
     host = RegistryHost.parse(registry)
 
     assert Challenge.parse(f'Bearer realm="{realm}",service="x"', host).may_have_credentials_of(host) is trusted
@@ -69,12 +69,12 @@ def test_credentials_go_to_the_registry_s_own_site_only(registry: str, realm: st
         ("127.0.0.1:5000", "http://example.com/token"),
     ],
 )
-def test_refuses_a_token_endpoint_that_is_not_safe(registry: str, realm: str) -> None:
+def test_refuses_an_unsafe_token_endpoint(registry: str, realm: str) -> None:
     with pytest.raises(AccessError):
         Challenge.parse(f'Bearer realm="{realm}"', RegistryHost.parse(registry))
 
 
-def test_a_token_endpoint_of_the_registry_itself_gets_https() -> None:
+def test_uses_https_for_a_token_endpoint_on_the_registry_itself() -> None:
     """A registry behind a proxy may not know that its clients use https."""
     challenge = Challenge.parse('Bearer realm="http://public.ecr.aws/token/"', RegistryHost.parse("public.ecr.aws"))
 
@@ -82,12 +82,12 @@ def test_a_token_endpoint_of_the_registry_itself_gets_https() -> None:
 
 
 @given(st.text(max_size=100))
-def test_any_challenge_is_one_or_refused(header: str) -> None:
+def test_any_challenge_is_parsed_or_refused(header: str) -> None:
     with suppress(ImageError):
         Challenge.parse(header, RegistryHost.parse("public.ecr.aws"))
 
 
-def test_tokens_are_in_no_repr() -> None:
+def test_no_repr_contains_a_token() -> None:
     assert "s3cret" not in repr(RegistryAuth(RegistryHost("host"), lambda: None, current="s3cret"))
 
 
@@ -101,7 +101,7 @@ def test_tokens_are_in_no_repr() -> None:
         "public.ecr.aws.evil.example",
     ],
 )
-def test_the_role_s_own_login_goes_to_no_host_that_only_looks_like_ecr(host: str) -> None:
+def test_the_login_of_the_role_never_goes_to_a_lookalike_of_an_ecr_host(host: str) -> None:
     def call(*asked: object) -> NoReturn:
         message = f"no credentials may be requested here: {asked}"
         raise AssertionError(message)
@@ -122,8 +122,8 @@ def test_the_role_s_own_login_goes_to_no_host_that_only_looks_like_ecr(host: str
         ("123456789012.dkr-ecr-fips.us-east-2.on.aws", "us-east-2"),
     ],
 )
-def test_every_host_of_private_ecr_is_asked_about_in_its_region(host: str, where: str) -> None:
-    """And read where the answer says that the registry is."""
+def test_asks_for_the_login_of_a_private_ecr_host_in_its_region(host: str, where: str) -> None:
+    """The image is then read from the host that the response names."""
     asked: list[tuple[str, str]] = []
 
     def call(service: str, region: str, operation: str, parameters: Mapping[str, object], read: Any) -> Any:
@@ -145,7 +145,7 @@ def test_every_host_of_private_ecr_is_asked_about_in_its_region(host: str, where
         ("abc\n", None, "abc"),
     ],
 )
-def test_a_secret_is_read(secret: str, password: str | None, token: str) -> None:
+def test_reads_a_secret(secret: str, password: str | None, token: str) -> None:
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
 
     auth = logins.for_registry(
@@ -158,7 +158,7 @@ def test_a_secret_is_read(secret: str, password: str | None, token: str) -> None
 @pytest.mark.parametrize(
     "secret", ["", "[]", "{}", '{"username": "me"}', '{"token": ""}', "ünprintable\u0007", '{"token": 7}']
 )
-def test_refuses_a_secret_without_credentials_and_does_not_tell_it(secret: str) -> None:
+def test_refuses_a_secret_without_credentials_and_does_not_reveal_it(secret: str) -> None:
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
 
     with pytest.raises(AccessError, match="has no credentials") as failure:

@@ -1,4 +1,4 @@
-"""How a registry wants its clients to authenticate, in the forms that registries have, over real sockets."""
+"""The forms of authentication that registries require, over real sockets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def servers() -> Iterator[list[WebServer]]:
 
 
 def read(registry: WebServer, secret: str = "") -> bytes:
-    """Read the image ``a/b:1`` with what a secret says; empty: anonymously."""
+    """Read the image ``a/b:1`` with the credentials of a secret, or anonymously if it is empty."""
     logins = Logins(lambda *asked: asked[-1]({"SecretString": secret}))
     login = logins.for_registry(Repository.parse(f"{registry.host}/a/b"), ARN if secret else "")
     transport = Transport(urllib3.PoolManager(), Deadline.after(20, SystemClock()))
@@ -53,7 +53,7 @@ SECRET = '{"username": "me", "password": "s3cret"}'
 
 
 def guarded(challenge: str, *, hidden: int = 401) -> object:
-    """Respond as a registry whose images take the token, or the password where it asks for that itself."""
+    """Respond as a registry that requires the token, or the password if it asks for Basic."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         authorization = request.headers.get("Authorization")
@@ -83,7 +83,7 @@ def guarded(challenge: str, *, hidden: int = 401) -> object:
         'Basic realm="here"',
     ],
 )
-def test_every_form_of_challenge_is_read_with_credentials(servers: list[WebServer], form: str) -> None:
+def test_answers_every_form_of_challenge_with_credentials(servers: list[WebServer], form: str) -> None:
     servers[0].answer = guarded(form.format(url=servers[0].url))  # type: ignore[assignment]
 
     assert read(servers[0], SECRET) == IMAGE
@@ -94,7 +94,7 @@ ASKED = "grant_type=password&client_id=cdk-ecrpublic&service=s&scope=repository%
 
 
 def posting(registry: WebServer, *, refusal: int = 405, moved: str = "") -> object:
-    """Respond as a registry whose token endpoint takes a form only, and may have another address."""
+    """Respond as a registry whose token endpoint accepts only forms and may have another address."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.headers.get("Authorization") == "Bearer t":
@@ -113,8 +113,8 @@ def posting(registry: WebServer, *, refusal: int = 405, moved: str = "") -> obje
 
 
 @pytest.mark.parametrize("refusal", [404, 405, 501])
-def test_a_token_endpoint_that_takes_only_forms_is_sent_one(servers: list[WebServer], refusal: int) -> None:
-    """With all that a query would have said; nothing secret is in an address."""
+def test_sends_a_form_to_a_token_endpoint_that_accepts_only_forms(servers: list[WebServer], refusal: int) -> None:
+    """The form has all parameters of the query, and no URL contains a secret."""
     servers[0].answer = posting(servers[0], refusal=refusal)  # type: ignore[assignment]
 
     assert read(servers[0], SECRET) == IMAGE
@@ -122,7 +122,7 @@ def test_a_token_endpoint_that_takes_only_forms_is_sent_one(servers: list[WebSer
     assert (post.path, post.form, post.authorization) == ("/token?a=b", f"{ASKED}&{LOGIN}", None)
 
 
-def test_such_an_endpoint_gives_anonymous_tokens_too(servers: list[WebServer]) -> None:
+def test_gets_an_anonymous_token_with_a_form(servers: list[WebServer]) -> None:
     servers[0].answer = posting(servers[0])  # type: ignore[assignment]
 
     with pytest.raises(AccessError):
@@ -130,14 +130,14 @@ def test_such_an_endpoint_gives_anonymous_tokens_too(servers: list[WebServer]) -
     assert [asked.form for asked in servers[0].asked if asked.method == "POST"] == [ASKED]
 
 
-def test_a_form_goes_where_the_endpoint_has_moved_to(servers: list[WebServer]) -> None:
+def test_sends_the_form_to_the_new_address_of_the_endpoint(servers: list[WebServer]) -> None:
     servers[0].answer = posting(servers[0], moved="/moved/")  # type: ignore[assignment]
 
     assert read(servers[0], SECRET) == IMAGE
     assert ("POST", "/moved/") in [(asked.method, asked.path) for asked in servers[0].asked]
 
 
-def test_a_form_with_a_password_goes_to_no_other_host(servers: list[WebServer]) -> None:
+def test_never_sends_a_form_with_a_password_to_another_host(servers: list[WebServer]) -> None:
     servers[0].answer = posting(servers[0], moved=f"{servers[1].url}/moved")  # type: ignore[assignment]
     servers[1].answer = posting(servers[1])  # type: ignore[assignment]
 
@@ -148,7 +148,7 @@ def test_a_form_with_a_password_goes_to_no_other_host(servers: list[WebServer]) 
     assert {asked.form for asked in servers[1].asked if asked.method == "POST"} == {ASKED}
 
 
-def test_a_form_is_not_sent_on_where_it_is_redirected(servers: list[WebServer]) -> None:
+def test_does_not_follow_a_redirect_of_a_form(servers: list[WebServer]) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.path.startswith("/token"):
             send(request, 307 if request.command == "POST" else 405, Location=f"{servers[1].url}/")
@@ -162,7 +162,7 @@ def test_a_form_is_not_sent_on_where_it_is_redirected(servers: list[WebServer]) 
     assert servers[1].asked == []
 
 
-def test_several_fields_are_one_list(servers: list[WebServer]) -> None:
+def test_several_challenge_headers_are_one_list(servers: list[WebServer]) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.path.startswith("/token"):
             send(request, 200, b'{"access_token": "t"}')
@@ -190,10 +190,10 @@ def test_a_challenge_without_a_scope_gets_a_token_for_this_repository(servers: l
 
 @pytest.mark.parametrize("scope", ["", ',scope="repository:user/image:pull"', ',scope="registry:catalog:*"'])
 @pytest.mark.parametrize("hidden", [400, 401, 403, 404])
-def test_a_registry_that_hides_what_is_private_is_asked_how_to_authenticate(
+def test_asks_a_registry_that_hides_private_images_for_its_challenge(
     servers: list[WebServer], hidden: int, scope: str
 ) -> None:
-    """Its general challenge may have a scope, as GHCR's has, but never that of this repository."""
+    """Its general challenge may have a scope, as that of GHCR has, but never the scope of this repository."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         authorization = request.headers.get("Authorization")
@@ -211,10 +211,10 @@ def test_a_registry_that_hides_what_is_private_is_asked_how_to_authenticate(
 
 
 @pytest.mark.parametrize(("status", "error"), [(429, ThrottledError), (503, UnavailableError), (504, UnavailableError)])
-def test_an_outage_says_nothing_about_the_challenge(
+def test_an_outage_is_not_mistaken_for_a_missing_challenge(
     servers: list[WebServer], status: int, error: type[Exception]
 ) -> None:
-    """So the request is retried, and the credentials are still used then."""
+    """The request is retried, still with the credentials."""
     registry = servers[0]
     registry.answer = guarded('Basic realm="x"', hidden=404)  # type: ignore[assignment]
     working = registry.answer
@@ -230,7 +230,7 @@ def test_an_outage_says_nothing_about_the_challenge(
     assert client.read_tag(login.repository, "1").content == IMAGE
 
 
-def test_an_open_registry_without_the_image_is_asked_for_a_challenge_once(servers: list[WebServer]) -> None:
+def test_asks_an_open_registry_without_the_image_only_once_for_a_challenge(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 200 if request.path == "/v2/" else 404)
     logins = Logins(lambda *asked: asked[-1]({"SecretString": SECRET}))
     login = logins.for_registry(Repository.parse(f"{servers[0].host}/a/b"), ARN)
@@ -242,14 +242,14 @@ def test_an_open_registry_without_the_image_is_asked_for_a_challenge_once(server
     assert BASIC not in servers[0].authorizations
 
 
-def test_an_anonymous_reader_of_what_is_not_there_asks_nothing_more(servers: list[WebServer]) -> None:
+def test_an_anonymous_reader_of_a_missing_image_asks_for_no_challenge(servers: list[WebServer]) -> None:
     with pytest.raises(NotFoundError):
         read(servers[0])
 
     assert servers[0].paths == ["/v2/a/b/manifests/1"]
 
 
-def test_a_token_endpoint_elsewhere_gets_no_credentials_and_the_error_says_how_to_trust_it(
+def test_a_foreign_token_endpoint_gets_no_credentials_and_the_error_says_how_to_trust_it(
     servers: list[WebServer],
 ) -> None:
     registry, other = servers
@@ -273,7 +273,7 @@ def test_a_token_endpoint_that_the_secret_trusts_gets_them(servers: list[WebServ
 
 
 @pytest.mark.parametrize("form", ['"{host}"', '"http://{host}/v1/"', '["ghcr.io", "{host}"]'])
-def test_a_secret_is_sent_to_the_registry_that_it_names(servers: list[WebServer], form: str) -> None:
+def test_sends_a_secret_to_the_registry_that_it_names(servers: list[WebServer], form: str) -> None:
     servers[0].answer = guarded('Basic realm="x"')  # type: ignore[assignment]
     named = form.format(host=servers[0].host)
 
@@ -282,7 +282,7 @@ def test_a_secret_is_sent_to_the_registry_that_it_names(servers: list[WebServer]
 
 @pytest.mark.parametrize("named", ['"ghcr.io"', '["docker.io", "127.0.0.1"]', '"evil.127.0.0.1"'])
 @pytest.mark.parametrize("secret", [SECRET, '{"token": "s3cret"}'])
-def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> None:
+def test_sends_a_secret_to_no_other_registry(servers: list[WebServer], secret: str, named: str) -> None:
     with pytest.raises(CredentialsError, match=f"so it is not sent to {servers[0].host}") as failure:
         read(servers[0], f'{secret[:-1]}, "registry": {named}}}')
 
@@ -308,10 +308,8 @@ def test_and_to_no_other(servers: list[WebServer], secret: str, named: str) -> N
         ('{"username": "me"}', "has no credentials"),
     ],
 )
-def test_a_secret_whose_meaning_is_not_certain_is_refused_at_once(
-    servers: list[WebServer], secret: str, said: str
-) -> None:
-    """No wait cures it, though what AWS denies is waited for: it may have been granted just now."""
+def test_refuses_an_ambiguous_secret_immediately(servers: list[WebServer], secret: str, said: str) -> None:
+    """Waiting cannot help, unlike an AccessDenied of AWS, which may be a permission that was just granted."""
     clock = SteppingClock()
     retry = Retry(Deadline.after(600, clock), Log())
 
@@ -342,7 +340,7 @@ def test_the_error_says_that_the_credentials_were_refused(servers: list[WebServe
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_so_it_does_where_there_are_no_anonymous_tokens(servers: list[WebServer], status: int) -> None:
+def test_the_error_says_so_even_if_there_are_no_anonymous_tokens(servers: list[WebServer], status: int) -> None:
     host = servers[0].host
     servers[0].answer = lambda request: (
         send(request, status)
@@ -361,7 +359,7 @@ def test_so_it_does_where_there_are_no_anonymous_tokens(servers: list[WebServer]
     assert "check the reference, and whether the registry requires credentials" in failure.value.explain()
 
 
-def test_a_token_endpoint_that_redirects_is_followed_with_credentials_on_its_own_host_only(
+def test_redirects_of_a_token_endpoint_get_credentials_on_its_own_host_only(
     servers: list[WebServer],
 ) -> None:
     registry, other = servers
@@ -384,7 +382,7 @@ def test_a_token_endpoint_that_redirects_is_followed_with_credentials_on_its_own
     assert {each.authorization for each in other.asked} == {None}
 
 
-def test_nothing_of_a_registry_s_refusal_of_a_secret_s_token_is_kept(servers: list[WebServer]) -> None:
+def test_a_refused_token_of_a_secret_is_not_remembered(servers: list[WebServer]) -> None:
     """The next invocation uses the token of a secret again, even if a registry refused it once."""
     logins = Logins(lambda *asked: asked[-1]({"SecretString": "t0ken"}))
     repository = Repository.parse(f"{servers[0].host}/a/b")
@@ -408,7 +406,7 @@ def test_nothing_of_a_registry_s_refusal_of_a_secret_s_token_is_kept(servers: li
 @pytest.mark.parametrize(
     ("secret", "token"), [("1234567890", "1234567890"), ('"ghp_x"', "ghp_x"), (" ghp_x\n", "ghp_x"), ("a.b", "a.b")]
 )
-def test_a_secret_that_is_only_a_token(servers: list[WebServer], secret: str, token: str) -> None:
+def test_a_secret_can_be_only_a_token(servers: list[WebServer], secret: str, token: str) -> None:
     servers[0].answer = lambda request: (
         send(request, 200, IMAGE, TYPE) if request.headers["Authorization"] == f"Bearer {token}" else send(request, 403)
     )
@@ -420,6 +418,6 @@ def test_a_secret_that_is_only_a_token(servers: list[WebServer], secret: str, to
     ("secret", "key"),
     [('{"token": "x\\n"}', "token"), ('{"username": "me", "password": 1234}', "password"), ('{"token": 7}', "token")],
 )
-def test_an_invalid_value_of_a_secret_is_named(servers: list[WebServer], secret: str, key: str) -> None:
+def test_names_an_invalid_value_of_a_secret(servers: list[WebServer], secret: str, key: str) -> None:
     with pytest.raises(CredentialsError, match=f"has no credentials: the value of {key} is not a string"):
         read(servers[0], secret)

@@ -35,7 +35,7 @@ def servers() -> Iterator[list[WebServer]]:
         "APPLICATION/VND.OCI.IMAGE.MANIFEST.V1+JSON",
     ],
 )
-def test_a_manifest_that_names_its_type_needs_none_from_the_registry(servers: list[WebServer], kind: str) -> None:
+def test_a_manifest_with_a_media_type_needs_no_content_type(servers: list[WebServer], kind: str) -> None:
     servers[0].answer = lambda request: send(request, 200, IMAGE, kind)
     asked, repository = client(servers[0])
 
@@ -51,7 +51,7 @@ def test_a_manifest_that_names_its_type_needs_none_from_the_registry(servers: li
         "application/vnd.oci.image.config.v1+json",
     ],
 )
-def test_but_not_that_of_another_manifest(servers: list[WebServer], kind: str) -> None:
+def test_refuses_a_content_type_that_contradicts_the_manifest(servers: list[WebServer], kind: str) -> None:
     servers[0].answer = lambda request: send(request, 200, IMAGE, kind)
     asked, repository = client(servers[0])
 
@@ -59,7 +59,7 @@ def test_but_not_that_of_another_manifest(servers: list[WebServer], kind: str) -
         asked.read_tag(repository, "1")
 
 
-def test_one_that_does_not_has_the_type_that_its_list_says(servers: list[WebServer]) -> None:
+def test_a_manifest_without_a_media_type_takes_that_of_its_descriptor(servers: list[WebServer]) -> None:
     content = json.dumps({key: value for key, value in json.loads(IMAGE).items() if key != "mediaType"}).encode()
     servers[0].answer = lambda request: send(request, 200, content, "application/octet-stream")
     asked, repository = client(servers[0])
@@ -71,8 +71,8 @@ def test_one_that_does_not_has_the_type_that_its_list_says(servers: list[WebServ
 
 @pytest.mark.parametrize("body", [b"<!DOCTYPE html>", b"\n  <html>", b'<?xml version="1.0"?>'])
 @pytest.mark.parametrize("path", ["/login", ""])
-def test_a_web_page_is_distinguished_from_a_manifest(servers: list[WebServer], body: bytes, path: str) -> None:
-    """A host may be no registry, or send who has no credentials to a page where people log in."""
+def test_distinguishes_a_web_page_from_a_manifest(servers: list[WebServer], body: bytes, path: str) -> None:
+    """A host may not be a registry, or may redirect anonymous clients to a login page."""
     servers[0].answer = lambda request: (
         send(request, 302, Location=path) if path and request.path != path else send(request, 200, body, "text/html")
     )
@@ -89,7 +89,7 @@ def test_a_web_page_is_distinguished_from_a_manifest(servers: list[WebServer], b
 
 
 @pytest.mark.parametrize("kind", ["application/vnd.docker.distribution.manifest.v1+prettyjws", "application/json"])
-def test_schema_1_of_docker_is_named(servers: list[WebServer], kind: str) -> None:
+def test_the_error_names_docker_schema_1(servers: list[WebServer], kind: str) -> None:
     body = b'{"schemaVersion": 1, "name": "a/b", "tag": "1", "architecture": "amd64", "fsLayers": [], "history": []}'
     servers[0].answer = lambda request: send(request, 200, body, kind)
     asked, repository = client(servers[0])
@@ -99,7 +99,7 @@ def test_schema_1_of_docker_is_named(servers: list[WebServer], kind: str) -> Non
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZip", "x-gzip"])
-def test_what_a_file_server_keeps_compressed_is_decompressed(servers: list[WebServer], encoding: str) -> None:
+def test_decompresses_a_manifest_that_is_stored_compressed(servers: list[WebServer], encoding: str) -> None:
     pages = {"manifests": IMAGE, "referrers": listing(b"1")}
     servers[0].answer = lambda request: send(
         request, 200, gzip.compress(pages[request.path.split("/")[4]]), "application/json", Content_Encoding=encoding
@@ -110,7 +110,7 @@ def test_what_a_file_server_keeps_compressed_is_decompressed(servers: list[WebSe
     assert referrers(servers[0]) == [Digest.of(b"1")]
 
 
-def test_so_is_content_that_is_shorter_than_its_compression(servers: list[WebServer]) -> None:
+def test_decompresses_content_that_is_shorter_than_its_compressed_form(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 200, gzip.compress(b"{}"), Content_Encoding="gzip")
     asked, repository = client(servers[0])
 
@@ -118,8 +118,8 @@ def test_so_is_content_that_is_shorter_than_its_compression(servers: list[WebSer
         asked.read(repository, Digest.of(b"{}"), size=2)
 
 
-def test_a_layer_stays_as_it_is_sent(servers: list[WebServer]) -> None:
-    """Storage often says so of a layer that is a gzip file itself."""
+def test_does_not_decompress_a_layer(servers: list[WebServer]) -> None:
+    """Storage often sends that header for a layer that is itself a gzip file."""
     servers[0].answer = lambda request: send(request, 200, LAYER, Content_Encoding="gzip")
 
     assert download(servers[0]) == LAYER
@@ -135,7 +135,7 @@ def test_a_layer_stays_as_it_is_sent(servers: list[WebServer]) -> None:
         (gzip.compress(bytes(5 * 2**20)), "gzip", IntegrityError, "longer than the allowed 4194304 bytes"),
     ],
 )
-def test_other_encodings_are_refused(
+def test_refuses_other_encodings(
     servers: list[WebServer], body: bytes, encoding: str, error: type[Exception], said: str
 ) -> None:
     servers[0].answer = lambda request: send(request, 200, body, TYPE, Content_Encoding=encoding)

@@ -1,4 +1,4 @@
-"""Registries that send us elsewhere, for manifests, lists and blobs, over real sockets."""
+"""Registries that redirect requests for manifests, lists and blobs, over real sockets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def download(server: WebServer, start: int = 0, size: int | None = len(LAYER)) -
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_manifest_is_read_where_its_registry_sends_us(servers: list[WebServer], status: int) -> None:
+def test_follows_a_redirect_of_a_manifest(servers: list[WebServer], status: int) -> None:
     registry, other = servers
     registry.answer = lambda request: send(request, status, Location=f"{other.url}/v2/x/y/manifests/1")
     other.answer = lambda request: send(request, 200, IMAGE, TYPE)
@@ -67,7 +67,7 @@ def test_a_manifest_is_read_where_its_registry_sends_us(servers: list[WebServer]
     assert other.authorizations == [None] * 2
 
 
-def test_credentials_stay_where_the_host_does_not_change(servers: list[WebServer]) -> None:
+def test_keeps_credentials_if_the_host_does_not_change(servers: list[WebServer]) -> None:
     registry = servers[0]
     registry.answer = lambda request: (
         send(request, 200, IMAGE, TYPE)
@@ -80,7 +80,7 @@ def test_credentials_stay_where_the_host_does_not_change(servers: list[WebServer
     assert registry.authorizations == ["Bearer t0ken"] * 2
 
 
-def test_and_do_not_come_back_once_it_has(servers: list[WebServer]) -> None:
+def test_never_sends_credentials_again_after_the_host_has_changed(servers: list[WebServer]) -> None:
     registry, other = servers
     registry.answer = lambda request: (
         send(request, 200, IMAGE, TYPE) if request.path == "/back" else send(request, 302, Location=f"{other.url}/on")
@@ -107,8 +107,8 @@ def asks_for_a_token(server: WebServer, contents: Mapping[str, bytes]) -> object
     return answer
 
 
-def test_the_other_host_may_ask_for_an_anonymous_token_of_its_own(servers: list[WebServer]) -> None:
-    """A name of one's own in front of a registry: manifests and blobs are at the other, which knows no credentials."""
+def test_the_other_host_may_require_its_own_anonymous_token(servers: list[WebServer]) -> None:
+    """A custom domain in front of a registry: the other host serves everything, and accepts no credentials."""
     registry, other = servers
     contents = {"/v2/x/y/manifests/1": IMAGE, f"/v2/x/y/blobs/{DIGEST}": LAYER}
     other.answer = asks_for_a_token(other, contents)  # type: ignore[assignment]
@@ -132,7 +132,7 @@ def test_the_other_host_may_ask_for_an_anonymous_token_of_its_own(servers: list[
         "http://",
     ],
 )
-def test_refuses_a_redirect_of_a_manifest_that_leads_astray(servers: list[WebServer], location: str) -> None:
+def test_refuses_a_redirect_of_a_manifest_to_an_unsafe_url(servers: list[WebServer], location: str) -> None:
     servers[0].answer = lambda request: send(request, 302, Location=location)
     asked, repository = client(servers[0])
 
@@ -149,17 +149,17 @@ def test_refuses_a_redirect_of_a_manifest_that_leads_astray(servers: list[WebSer
         "https://blobs.example.com.:443/k",
     ],
 )
-def test_follows_a_redirect_to_a_host_that_only_storage_has(location: str) -> None:
+def test_follows_redirects_to_hosts_of_storage(location: str) -> None:
     assert target("https://registry.example.com/v2/a/blobs/sha256:1", location, "GET blob") == location
 
 
 @pytest.mark.parametrize("host", ["localhost.", "127.0.0.1.:80", "LOCALHOST", "[::1]"])
-def test_no_name_of_this_machine_is_followed(host: str) -> None:
+def test_follows_no_redirect_to_this_machine(host: str) -> None:
     with pytest.raises((AccessError, UnavailableError)):
         target("https://registry.example.com/v2/a/blobs/sha256:1", f"https://{host}/x", "GET blob")
 
 
-def test_redirects_of_a_manifest_without_end_are_ended(servers: list[WebServer]) -> None:
+def test_limits_the_number_of_redirects_of_a_manifest(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 302, Location=request.path)
     asked, repository = client(servers[0])
 
@@ -170,7 +170,7 @@ def test_redirects_of_a_manifest_without_end_are_ended(servers: list[WebServer])
 
 
 @pytest.mark.parametrize("headers", [{}, {"Location": ""}])
-def test_a_redirect_without_a_location_is_an_immediate_error(servers: list[WebServer], headers: dict[str, str]) -> None:
+def test_a_redirect_without_a_location_fails_immediately(servers: list[WebServer], headers: dict[str, str]) -> None:
     servers[0].answer = lambda request: send(request, 302, b"", "text/plain", **headers)
     asked, repository = client(servers[0])
 
@@ -189,7 +189,7 @@ def test_a_redirect_without_a_location_is_an_immediate_error(servers: list[WebSe
         ("http://registry.example.com:80/x", None),
     ],
 )
-def test_a_registry_behind_a_proxy_may_not_know_that_it_has_tls(location: str, found: str | None) -> None:
+def test_uses_https_although_a_registry_behind_a_proxy_says_http(location: str, found: str | None) -> None:
     url = "https://registry.example.com/v2/a/blobs/x"
     if found is not None:
         assert target(url, location, "GET blob") == found
@@ -199,7 +199,7 @@ def test_a_registry_behind_a_proxy_may_not_know_that_it_has_tls(location: str, f
 
 
 @pytest.mark.parametrize("relative", [True, False])
-def test_an_address_in_utf_8_is_percent_encoded(servers: list[WebServer], relative: bool) -> None:  # noqa: FBT001 - a table
+def test_percent_encodes_a_location_in_utf_8(servers: list[WebServer], relative: bool) -> None:  # noqa: FBT001 - a table
     registry = servers[0]
     location = f"{'' if relative else registry.url}/é?sig=ü".encode().decode("latin-1")
     registry.answer = lambda request: (
@@ -223,7 +223,7 @@ def test_an_address_in_utf_8_is_percent_encoded(servers: list[WebServer], relati
         "?a=b",
     ],
 )
-def test_a_signed_address_is_sent_on_to_the_byte(servers: list[WebServer], signed: str) -> None:
+def test_keeps_a_signed_url_byte_for_byte(servers: list[WebServer], signed: str) -> None:
     registry, storage = servers
     registry.answer = lambda request: send(request, 307, Location=storage.url + signed)
     storage.answer = lambda request: send(request, 200, LAYER)
@@ -232,7 +232,7 @@ def test_a_signed_address_is_sent_on_to_the_byte(servers: list[WebServer], signe
     assert storage.paths == [signed if signed.startswith("/") else f"/{signed}"]
 
 
-def test_what_no_address_may_have_is_percent_encoded(servers: list[WebServer]) -> None:
+def test_percent_encodes_invalid_characters_of_a_location(servers: list[WebServer]) -> None:
     registry, storage = servers
     registry.answer = lambda request: send(request, 307, Location=f"{storage.url}/a b")
     storage.answer = lambda request: send(request, 200, LAYER)
@@ -241,7 +241,7 @@ def test_what_no_address_may_have_is_percent_encoded(servers: list[WebServer]) -
     assert storage.paths == ["/a%20b"]
 
 
-def test_a_download_goes_on_with_a_range_that_has_both_ends(servers: list[WebServer]) -> None:
+def test_resumes_a_download_with_a_closed_range(servers: list[WebServer]) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.headers["Range"] == "bytes=1000-1023":
             send(request, 206, LAYER[1000:], Content_Range="bytes 1000-1023/1024")
@@ -254,7 +254,7 @@ def test_a_download_goes_on_with_a_range_that_has_both_ends(servers: list[WebSer
 
 
 @pytest.mark.parametrize("status", [400, 405, 416, 501])
-def test_where_a_range_is_refused_it_begins_again(servers: list[WebServer], status: int) -> None:
+def test_restarts_a_download_if_the_range_is_refused(servers: list[WebServer], status: int) -> None:
     servers[0].answer = lambda request: (
         send(request, status) if "Range" in request.headers else send(request, 200, LAYER)
     )
@@ -265,15 +265,13 @@ def test_where_a_range_is_refused_it_begins_again(servers: list[WebServer], stat
 @pytest.mark.parametrize(
     ("content_range", "first"), [("bytes 900-1023/1024", 900), ("bytes 0-1023/*", 0), ("", 1000), ("x", 1000)]
 )
-def test_of_a_part_that_begins_earlier_the_beginning_is_dropped(
-    servers: list[WebServer], content_range: str, first: int
-) -> None:
+def test_drops_bytes_before_the_requested_range(servers: list[WebServer], content_range: str, first: int) -> None:
     servers[0].answer = lambda request: send(request, 206, LAYER[first:], Content_Range=content_range)
 
     assert download(servers[0], 1000) == LAYER[1000:]
 
 
-def test_a_part_that_begins_too_late_is_refused(servers: list[WebServer]) -> None:
+def test_refuses_a_part_that_begins_after_the_requested_range(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: send(request, 206, LAYER[1010:], Content_Range="bytes 1010-1023/1024")
 
     with pytest.raises(
@@ -283,8 +281,8 @@ def test_a_part_that_begins_too_late_is_refused(servers: list[WebServer]) -> Non
 
 
 @pytest.mark.parametrize("length", [0, 1, 1000])
-def test_a_blob_that_is_always_too_short_is_given_up(servers: list[WebServer], length: int) -> None:
-    """Dropped bytes after each resumption are not progress."""
+def test_gives_up_on_a_blob_that_is_always_too_short(servers: list[WebServer], length: int) -> None:
+    """Bytes that are dropped after resuming do not count as progress."""
     servers[0].answer = lambda request: send(request, 200, LAYER[:length])
     asked, repository = client(servers[0])
     retry = Retry(Deadline.after(600, SteppingClock()), Log())
@@ -320,7 +318,7 @@ def referrers(server: WebServer) -> list[Digest]:
         "",
     ],
 )
-def test_a_list_is_one_whatever_its_type_is_called(servers: list[WebServer], kind: str) -> None:
+def test_accepts_a_list_with_any_content_type(servers: list[WebServer], kind: str) -> None:
     servers[0].answer = lambda request: send(request, 200, listing(b"1"), kind)
 
     assert referrers(servers[0]) == [Digest.of(b"1")]
@@ -330,7 +328,7 @@ def test_a_list_is_one_whatever_its_type_is_called(servers: list[WebServer], kin
     ("body", "kind"),
     [(b"<html>", "text/html"), (listing(b"1"), "text/html; charset=utf-8"), (b"no", "text/plain"), (b"", "")],
 )
-def test_a_page_for_people_is_none(servers: list[WebServer], body: bytes, kind: str) -> None:
+def test_a_web_page_counts_as_no_referrers(servers: list[WebServer], body: bytes, kind: str) -> None:
     servers[0].answer = lambda request: send(request, 200, body, kind)
 
     assert referrers(servers[0]) == []
@@ -344,7 +342,7 @@ def test_json_that_is_not_a_list_is_an_error(servers: list[WebServer], body: byt
         referrers(servers[0])
 
 
-def test_a_list_that_is_elsewhere_is_read_there_and_a_page_there_is_none(servers: list[WebServer]) -> None:
+def test_follows_a_redirect_of_a_list_and_ignores_a_web_page_there(servers: list[WebServer]) -> None:
     registry, other = servers
     registry.answer = lambda request: send(request, 302, Location=f"{other.url}/list")
     other.answer = lambda request: send(request, 200, listing(b"1"), INDEX)
@@ -355,16 +353,14 @@ def test_a_list_that_is_elsewhere_is_read_there_and_a_page_there_is_none(servers
 
 
 @pytest.mark.parametrize("status", [204, 400, 404, 405, 406, 410, 501])
-def test_a_registry_says_in_many_ways_that_it_has_no_list(servers: list[WebServer], status: int) -> None:
+def test_recognizes_the_ways_to_say_that_there_is_no_list(servers: list[WebServer], status: int) -> None:
     servers[0].answer = lambda request: send(request, status)
 
     assert referrers(servers[0]) == []
 
 
 @pytest.mark.parametrize("status", [402, 403, 408, 409, 424, 425, 429, 451, 500, 503, 504])
-def test_any_other_answer_is_an_error_since_silence_would_lose_signatures(
-    servers: list[WebServer], status: int
-) -> None:
+def test_any_other_response_is_an_error_so_that_no_signature_is_lost(servers: list[WebServer], status: int) -> None:
     servers[0].answer = lambda request: send(request, status)
 
     with pytest.raises(RemoteError, match=f"returned {status}"):
@@ -381,7 +377,7 @@ def test_any_other_answer_is_an_error_since_silence_would_lose_signatures(
         '<{url}/v2/a/b/referrers/more>; rel="next"',
     ],
 )
-def test_a_list_goes_on_by_any_form_of_link(servers: list[WebServer], link: str) -> None:
+def test_follows_any_form_of_link_to_the_next_page(servers: list[WebServer], link: str) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.path.endswith("/more"):
             send(request, 200, listing(b"2"), INDEX)
@@ -394,14 +390,14 @@ def test_a_list_goes_on_by_any_form_of_link(servers: list[WebServer], link: str)
 
 
 @pytest.mark.parametrize("link", ["/v2/a/b/referrers/more; rel=next", "<more; rel=next", "more"])
-def test_a_link_that_cannot_be_read_is_an_error(servers: list[WebServer], link: str) -> None:
+def test_an_unreadable_link_is_an_error(servers: list[WebServer], link: str) -> None:
     servers[0].answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link=link)
 
     with pytest.raises(UnavailableError, match="has an invalid Link header"):
         referrers(servers[0])
 
 
-def test_a_registry_that_does_not_know_head_is_asked_with_get(servers: list[WebServer]) -> None:
+def test_uses_get_if_a_registry_does_not_support_head(servers: list[WebServer]) -> None:
     servers[0].answer = lambda request: (
         send(request, 405)
         if request.command == "HEAD"
@@ -413,8 +409,8 @@ def test_a_registry_that_does_not_know_head_is_asked_with_get(servers: list[WebS
     assert not asked.has(repository, "2")
 
 
-def test_a_head_that_is_redirected_to_what_is_signed_for_get_is_asked_with_get(servers: list[WebServer]) -> None:
-    """As GitLab's virtual registries do (moby/moby#50065)."""
+def test_uses_get_if_head_is_redirected_to_a_url_signed_for_get(servers: list[WebServer]) -> None:
+    """GitLab's virtual registries do that (moby/moby#50065)."""
     registry, storage = servers
     registry.answer = lambda request: send(request, 307, Location=f"{storage.url}/signed")
     storage.answer = lambda request: (

@@ -1,4 +1,4 @@
-"""Response headers that never end: no thread waits for them or is left behind."""
+"""Endless response headers: no thread waits for them or is left behind."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def get(url: str, seconds: float = 20) -> bytes:
         (CHUNKED + b"1;", b"x" * 1000),
     ],
 )
-def test_a_head_without_end_is_ended(first: bytes, then: bytes) -> None:
+def test_stops_reading_endless_headers(first: bytes, then: bytes) -> None:
     with (
         endless(first, then) as url,
         pytest.raises(UnavailableError, match=r"incomplete response|differs from its Content-Length"),
@@ -79,7 +79,7 @@ def test_a_head_without_end_is_ended(first: bytes, then: bytes) -> None:
         (CHUNKED + b"0\r\n", b"x"),
     ],
 )
-def test_one_that_drips_is_ended_when_the_time_is_up(first: bytes, then: bytes) -> None:
+def test_stops_reading_slow_headers_at_the_deadline(first: bytes, then: bytes) -> None:
     began = time.monotonic()
 
     with endless(first, then, pause=0.05) as url, pytest.raises((DeadlineError, UnavailableError)):
@@ -97,19 +97,19 @@ def test_one_that_drips_is_ended_when_the_time_is_up(first: bytes, then: bytes) 
         b"HTTP/1.1 199 Whatever\r\nContent-Length: 100\r\n\r\n",
     ],
 )
-def test_an_interim_response_is_passed_over(interim: bytes) -> None:
+def test_skips_an_interim_response(interim: bytes) -> None:
     with endless(interim + HEAD + b"Content-Length: 2\r\n\r\nok", b"") as url:
         assert get(url) == b"ok"
 
 
-def test_a_connection_that_speaks_another_protocol_from_now_on_is_ended() -> None:
+def test_closes_a_connection_that_switches_protocols() -> None:
     switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"
     with endless(switching + HEAD, b"x") as url, pytest.raises(UnavailableError, match="incomplete response"):
         get(url)
 
 
-def test_an_interim_response_shifts_no_answer_to_the_next_request() -> None:
-    """Both requests go over one connection, and each gets its own answer."""
+def test_an_interim_response_does_not_shift_responses_to_later_requests() -> None:
+    """Both requests use one connection, and each gets its own response."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -133,7 +133,7 @@ def test_an_interim_response_shifts_no_answer_to_the_next_request() -> None:
 
 
 @pytest.mark.parametrize("body", [CHUNKED + b"1\r\no\r\n1;x=y\r\nk\r\n0\r\nX-T: 1\r\n\r\n", HEAD + b"\r\nok"])
-def test_bodies_of_every_framing_are_read(body: bytes) -> None:
+def test_reads_bodies_with_every_framing(body: bytes) -> None:
     with endless(body, b"") as url:
         assert get(url) == b"ok"
 

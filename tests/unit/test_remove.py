@@ -1,4 +1,4 @@
-"""Removal, also when other people and deployments act in the same moment."""
+"""Removal, also while other people and deployments act at the same time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LEFT_BEHIND = "/cdk-ecrpublic/state/123456789012/acme--agent/00/eu-west-1.Agent.
 @dataclass
 class Ledger:
     """
-    Who owns what.
+    Who owns which tags and images.
 
     Attributes:
-        looks: What is answered to one question after the other; the last answer holds from then on.
-        left: The records that are left over, by the images.
-        forgotten: The names of those that were deleted.
-        failure: Raised instead of deleting one.
-        manifests: Those that are held.
+        looks: The answers to successive queries; the last one is repeated.
+        left: The leftover records, by image.
+        forgotten: The names of the deleted records.
+        failure: Raised instead of deleting a record.
+        manifests: The manifests that are in use.
     """
 
     looks: list[Owners] = field(default_factory=lambda: [NONE_OWNS])
@@ -64,7 +64,7 @@ class Ledger:
 
 @dataclass
 class World:
-    """A repository with an image of three tags, and whom everything belongs to."""
+    """A repository with an image that has three tags, and the owners of everything."""
 
     repository: MemoryRepository = field(default_factory=MemoryRepository)
     ledger: Ledger = field(default_factory=Ledger)
@@ -93,7 +93,7 @@ class World:
         return self.repository.images.keys() == {image.digest for image in images}
 
     def once(self, action: Callable[[], object]) -> Callable[[Digest, Sequence[str]], None]:
-        """Run *action* after the first removal was sent, before it takes effect."""
+        """Run *action* after the first removal is sent and before it takes effect."""
         todo = [action]
 
         def act(*_: object) -> None:
@@ -108,41 +108,41 @@ def world() -> World:
     return World()
 
 
-def test_an_image_goes_with_its_last_tag(world: World) -> None:
+def test_removes_an_image_with_its_last_tag(world: World) -> None:
     assert world.remove("1", "2", "3") == ({}, ())
 
     assert world.repository.tags == {}
     assert world.has()
 
 
-def test_an_image_that_has_another_tag_stays(world: World) -> None:
+def test_keeps_an_image_that_has_another_tag(world: World) -> None:
     world.remove("1", "2")
 
     assert world.repository.tags == {"3": world.image.digest}
     assert world.has(world.image)
 
 
-def test_an_image_that_is_to_stay_stays_without_a_tag(world: World) -> None:
+def test_keeps_an_image_without_tags_if_only_tags_are_to_be_removed(world: World) -> None:
     world.remove("1", "2", "3", image=False)
 
     assert world.repository.tags == {}
     assert world.has(world.image)
 
 
-def test_the_last_tag_stays_where_that_is_asked_for(world: World) -> None:
+def test_keeps_the_last_tag_on_request(world: World) -> None:
     kept, waiting = world.remove("2", "1", "3", image=False, keeps_last=True)
 
     assert (kept, waiting) == ({"2": "it is the last tag of its image"}, ())
     assert world.repository.tags == {"2": world.image.digest}
 
 
-def test_with_a_tag_of_others_none_of_ours_is_the_last(world: World) -> None:
+def test_our_tags_are_not_the_last_if_the_image_has_a_tag_of_others(world: World) -> None:
     assert world.remove("1", "2", image=False, keeps_last=True) == ({}, ())
 
     assert world.repository.tags == {"3": world.image.digest}
 
 
-def test_what_does_not_exist_needs_no_removal(world: World) -> None:
+def test_a_missing_image_needs_no_removal(world: World) -> None:
     gone = world.push(b"gone")
     del world.repository.images[gone.digest]
 
@@ -151,7 +151,7 @@ def test_what_does_not_exist_needs_no_removal(world: World) -> None:
     assert f"nothing to remove: {gone.digest} does not exist" in world.log.getvalue()
 
 
-def test_a_tag_that_points_elsewhere_is_not_touched(world: World) -> None:
+def test_leaves_a_tag_that_points_elsewhere(world: World) -> None:
     other = world.push(b"other", "2")
 
     kept, _ = world.remove("1", "2", "3")
@@ -161,7 +161,7 @@ def test_a_tag_that_points_elsewhere_is_not_touched(world: World) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("kept",)], ids=["its only tag", "one of two"])
-def test_a_tag_that_moves_while_it_is_removed_stays_with_its_image(world: World, more: tuple[str, ...]) -> None:
+def test_keeps_a_tag_that_moves_during_its_removal(world: World, more: tuple[str, ...]) -> None:
     other = world.push(b"other", *more)
     world.repository.before_removal = world.once(lambda: world.tag(other, "2"))
 
@@ -171,8 +171,8 @@ def test_a_tag_that_moves_while_it_is_removed_stays_with_its_image(world: World,
     assert world.has(other)
 
 
-def test_a_tag_that_was_removed_from_another_image_is_put_back(world: World) -> None:
-    """That the service removes a pair of digest and tag only while it holds is not documented: it is checked."""
+def test_puts_back_a_tag_that_was_removed_from_another_image(world: World) -> None:
+    """It is not documented that the service checks a pair of digest and tag, so the result is checked."""
     other = world.push(b"other", "kept")
     world.repository.is_conditional = False
     world.repository.before_removal = world.once(lambda: world.tag(other, "2"))
@@ -184,8 +184,8 @@ def test_a_tag_that_was_removed_from_another_image_is_put_back(world: World) -> 
     assert f"tag 2 was put back to {other.digest}: it was removed along with others" in world.log.getvalue()
 
 
-def test_another_image_that_went_with_its_last_tag_is_named(world: World) -> None:
-    """Nothing has its manifest any more; that the service does not do that is all that protects it."""
+def test_reports_another_image_that_was_removed_with_its_last_tag(world: World) -> None:
+    """Its manifest is lost. Only the behavior of the service prevents that."""
     other = world.push(b"other")
     world.repository.is_conditional = False
     world.repository.before_removal = world.once(lambda: world.tag(other, "2"))
@@ -197,14 +197,14 @@ def test_another_image_that_went_with_its_last_tag_is_named(world: World) -> Non
 
 @dataclass
 class Generous(MemoryRepository):
-    """Always removes the tag ``extra``, too."""
+    """A repository that also removes the tag ``extra``."""
 
     def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[list[tuple[Digest, str]], frozenset[str]]:
         return super().remove_tags(digest, [*tags, "extra"])
 
 
 @pytest.mark.parametrize("image", [True, False])
-def test_more_than_was_asked_for_is_put_back(*, image: bool) -> None:
+def test_puts_back_a_tag_that_was_removed_without_being_requested(*, image: bool) -> None:
     world = World(repository=Generous())
     world.tag(world.image, "extra")
 
@@ -214,7 +214,7 @@ def test_more_than_was_asked_for_is_put_back(*, image: bool) -> None:
     assert f"tag extra was put back to {world.image.digest}: it was removed along with others" in world.log.getvalue()
 
 
-def test_what_another_one_owns_stays(world: World) -> None:
+def test_keeps_what_another_resource_owns(world: World) -> None:
     world.ledger.looks = [Owners(tags={"2": None}, digests=frozenset({world.image.digest}))]
 
     kept, _ = world.remove("1", "2", "3")
@@ -223,7 +223,7 @@ def test_what_another_one_owns_stays(world: World) -> None:
     assert world.repository.tags == {"2": world.image.digest}
 
 
-def test_an_image_that_another_one_owns_without_a_tag_stays(world: World) -> None:
+def test_keeps_an_untagged_image_that_another_resource_owns(world: World) -> None:
     world.ledger.looks = [Owners(digests=frozenset({world.image.digest}))]
 
     assert world.remove("1", "2", "3") == ({}, ())
@@ -232,7 +232,7 @@ def test_an_image_that_another_one_owns_without_a_tag_stays(world: World) -> Non
     assert world.has(world.image)
 
 
-def test_where_it_cannot_be_read_who_owns_what_nothing_goes(world: World) -> None:
+def test_removes_nothing_if_the_owners_cannot_be_read(world: World) -> None:
     world.ledger.looks = [UNREADABLE]
 
     kept, _ = world.remove("1", "2", "3")
@@ -241,7 +241,7 @@ def test_where_it_cannot_be_read_who_owns_what_nothing_goes(world: World) -> Non
     assert world.repository.tags.keys() == {"1", "2", "3"}
 
 
-def test_where_it_cannot_be_read_an_image_without_tags_stays_too(world: World) -> None:
+def test_keeps_an_untagged_image_if_the_owners_cannot_be_read(world: World) -> None:
     world.ledger.looks = [UNREADABLE]
     bare = world.push(b"bare")
 
@@ -250,8 +250,8 @@ def test_where_it_cannot_be_read_an_image_without_tags_stays_too(world: World) -
     assert bare.digest in world.repository.images
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["that image", "an image that is not known"])
-def test_a_tag_that_gets_an_owner_meanwhile_is_put_back(world: World, *, known: bool) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["of that image", "of an unknown image"])
+def test_puts_back_a_tag_that_gets_an_owner_during_the_removal(world: World, *, known: bool) -> None:
     target = world.image.digest if known else None
     world.ledger.looks = [NONE_OWNS, Owners(tags={"2": target}, digests=frozenset({world.image.digest}))]
 
@@ -262,7 +262,7 @@ def test_a_tag_that_gets_an_owner_meanwhile_is_put_back(world: World, *, known: 
     assert "another declaration has taken it meanwhile" in world.log.getvalue()
 
 
-def test_a_tag_that_is_taken_for_another_image_is_put_there(world: World) -> None:
+def test_puts_a_tag_to_the_image_of_its_new_owner(world: World) -> None:
     other = world.push(b"other")
     world.ledger.looks = [NONE_OWNS, Owners(tags={"2": other.digest}, digests=frozenset({other.digest}))]
 
@@ -271,7 +271,7 @@ def test_a_tag_that_is_taken_for_another_image_is_put_there(world: World) -> Non
     assert world.repository.tags == {"2": other.digest}
 
 
-def test_a_tag_that_is_taken_for_an_image_to_come_is_left_to_its_declaration(world: World) -> None:
+def test_leaves_a_tag_whose_new_image_does_not_exist_yet_to_its_owner(world: World) -> None:
     other = world.push(b"other")
     del world.repository.images[other.digest]
     world.ledger.looks = [NONE_OWNS, Owners(tags={"2": other.digest})]
@@ -282,7 +282,7 @@ def test_a_tag_that_is_taken_for_an_image_to_come_is_left_to_its_declaration(wor
     assert f"tag 2 cannot be put back to {other.digest}, which does not exist" in world.log.getvalue()
 
 
-def test_an_image_that_gets_an_owner_while_its_tags_go_is_put_back(world: World) -> None:
+def test_puts_back_an_image_that_gets_an_owner_during_the_removal_of_its_tags(world: World) -> None:
     world.ledger.looks = [NONE_OWNS, Owners(digests=frozenset({world.image.digest}))]
 
     world.remove("1", "2", "3")
@@ -290,7 +290,7 @@ def test_an_image_that_gets_an_owner_while_its_tags_go_is_put_back(world: World)
     assert world.has(world.image)
 
 
-def test_an_image_without_tags_that_gets_an_owner_while_it_goes_is_put_back(world: World) -> None:
+def test_puts_back_an_untagged_image_that_gets_an_owner_during_its_removal(world: World) -> None:
     bare = world.push(b"bare")
     world.ledger.looks = [NONE_OWNS, NONE_OWNS, Owners(digests=frozenset({bare.digest}))]
 
@@ -300,7 +300,7 @@ def test_an_image_without_tags_that_gets_an_owner_while_it_goes_is_put_back(worl
 
 
 @pytest.mark.parametrize("tags", [("new",), ("new", "newer")])
-def test_an_image_that_is_tagged_while_it_goes_is_put_back_with_all_its_tags(
+def test_puts_back_an_image_that_is_tagged_during_its_removal_with_all_tags(
     world: World, tags: tuple[str, ...]
 ) -> None:
     bare = world.push(b"bare")
@@ -322,7 +322,7 @@ class Stale(MemoryRepository):
         return dict.fromkeys(super().tags_of(digests), self.shown)  # type: ignore[arg-type]
 
 
-def test_a_stale_read_of_its_own_tags_does_not_keep_an_image() -> None:
+def test_a_stale_read_of_removed_tags_does_not_keep_an_image() -> None:
     world = World(repository=Stale())
     world.repository.tags = {}
 
@@ -331,7 +331,7 @@ def test_a_stale_read_of_its_own_tags_does_not_keep_an_image() -> None:
     assert world.has()
 
 
-def test_a_stale_read_does_not_cost_an_image_its_other_tag() -> None:
+def test_an_image_keeps_its_other_tag_despite_a_stale_read() -> None:
     world = World(repository=Stale(shown=frozenset()))
 
     world.remove("1", "2")
@@ -340,7 +340,7 @@ def test_a_stale_read_does_not_cost_an_image_its_other_tag() -> None:
     assert world.has(world.image)
 
 
-def test_a_tag_whose_image_an_index_lists_waits(world: World) -> None:
+def test_postpones_the_removal_of_an_image_that_an_index_lists(world: World) -> None:
     index = world.index(world.image, tags=["whole"])
 
     assert world.remove("1", "2", "3") == ({"3": "its image is listed by an index"}, ("3",))
@@ -348,7 +348,7 @@ def test_a_tag_whose_image_an_index_lists_waits(world: World) -> None:
     assert world.repository.tags == {"whole": index.digest, "3": world.image.digest}
 
 
-def test_with_the_index_goes_what_waited_for_it(world: World) -> None:
+def test_removes_postponed_images_with_their_index(world: World) -> None:
     index = world.index(world.image, tags=["whole"])
     world.remove("1", "2", "3")
     world.ledger.left[world.image.digest] = {LEFT_BEHIND: ["3"]}
@@ -360,7 +360,7 @@ def test_with_the_index_goes_what_waited_for_it(world: World) -> None:
     assert world.ledger.forgotten == [LEFT_BEHIND]
 
 
-def test_what_waits_for_several_indexes_goes_with_the_last_of_them(world: World) -> None:
+def test_removes_a_postponed_image_with_the_last_of_its_indexes(world: World) -> None:
     one = world.index(world.image, tags=["one"])
     another = world.index(world.image, world.push(b"other"), tags=["another"])
     world.ledger.left[world.image.digest] = {LEFT_BEHIND: ["1", "2", "3"]}
@@ -374,7 +374,7 @@ def test_what_waits_for_several_indexes_goes_with_the_last_of_them(world: World)
     assert world.ledger.forgotten == [LEFT_BEHIND]
 
 
-def test_what_waited_stays_if_another_one_has_it_by_now(world: World) -> None:
+def test_keeps_a_postponed_tag_that_another_resource_owns_now(world: World) -> None:
     index = world.index(world.image, tags=["whole"])
     world.ledger.left[world.image.digest] = {LEFT_BEHIND: ["1", "2", "3"]}
     world.ledger.images = {world.image.digest: Owners(tags={"2": None}, digests=frozenset({world.image.digest}))}
@@ -384,7 +384,7 @@ def test_what_waited_stays_if_another_one_has_it_by_now(world: World) -> None:
     assert world.repository.tags == {"2": world.image.digest}
 
 
-def test_a_record_that_cannot_be_deleted_fails_no_removal(world: World) -> None:
+def test_a_removal_succeeds_even_if_its_record_cannot_be_deleted(world: World) -> None:
     index = world.index(world.image, tags=["whole"])
     world.ledger.left[world.image.digest] = {LEFT_BEHIND: ["1", "2", "3"]}
     world.ledger.failure = AccessError("not allowed", operation="ssm:DeleteParameter")
@@ -395,7 +395,7 @@ def test_a_record_that_cannot_be_deleted_fails_no_removal(world: World) -> None:
     assert f"the record {LEFT_BEHIND} stays: ACCESS_DENIED: not allowed" in world.log.getvalue()
 
 
-def test_children_go_as_far_as_nothing_else_has_them(world: World) -> None:
+def test_removes_children_that_nothing_else_uses(world: World) -> None:
     tagged, owned, spared, shared, free = (world.push(bytes([number])) for number in range(5))
     world.tag(tagged, "mine")
     world.ledger.images = {owned.digest: Owners(digests=frozenset({owned.digest}))}
@@ -407,7 +407,7 @@ def test_children_go_as_far_as_nothing_else_has_them(world: World) -> None:
     assert world.has(world.image, another, tagged, owned, spared, shared)
 
 
-def test_indexes_in_indexes_go_with_all_that_they_list(world: World) -> None:
+def test_removes_nested_indexes_with_all_their_images(world: World) -> None:
     child = world.push(b"child")
     inner = world.index(child, tags=[])
     outer = world.index(inner, tags=["outer"])
@@ -417,7 +417,7 @@ def test_indexes_in_indexes_go_with_all_that_they_list(world: World) -> None:
     assert world.has(world.image)
 
 
-def test_children_of_an_index_that_stays_are_not_looked_at(world: World) -> None:
+def test_does_not_read_the_children_of_a_kept_index(world: World) -> None:
     child = world.push(b"child")
     index = world.index(child, tags=["whole", "kept"])
 
@@ -426,7 +426,7 @@ def test_children_of_an_index_that_stays_are_not_looked_at(world: World) -> None
     assert world.has(world.image, child, index)
 
 
-def test_a_child_that_is_tagged_while_it_goes_is_put_back(world: World) -> None:
+def test_puts_back_a_child_that_is_tagged_during_its_removal(world: World) -> None:
     child = world.push(b"child")
     index = world.index(child, tags=["whole"])
 
@@ -442,7 +442,7 @@ def test_a_child_that_is_tagged_while_it_goes_is_put_back(world: World) -> None:
     assert world.has(world.image, child)
 
 
-def test_children_whose_owners_cannot_be_read_stay(world: World) -> None:
+def test_keeps_children_if_their_owners_cannot_be_read(world: World) -> None:
     child = world.push(b"child")
     index = world.index(child, tags=["whole"])
     world.ledger.images = {child.digest: UNREADABLE}

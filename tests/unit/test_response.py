@@ -1,4 +1,4 @@
-"""The answer: whole, at most 4096 bytes, and the beginning of the reason kept."""
+"""The response: complete, at most 4096 bytes, with the beginning of the reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def answer(**fields: Any) -> dict[str, Any]:
     return read
 
 
-def test_the_ids_of_the_request_come_back_verbatim() -> None:
+def test_returns_the_ids_of_the_request_verbatim() -> None:
     read = answer(reason="why")
 
     for key in ("StackId", "RequestId", "LogicalResourceId"):
@@ -36,19 +36,19 @@ def test_the_ids_of_the_request_come_back_verbatim() -> None:
     assert (read["Status"], read["Reason"], read["PhysicalResourceId"]) == ("FAILED", "why", "id")
 
 
-def test_a_short_reason_is_whole() -> None:
+def test_keeps_a_short_reason() -> None:
     assert answer(reason="x" * 1500)["Reason"] == "x" * 1500
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "日", "😀", '"', "\\", "\x00", "\n", "\ud800"])
-def test_a_long_reason_is_cut_behind_its_beginning_and_points_to_the_log(character: str) -> None:
+def test_truncates_a_long_reason_and_points_to_the_log(character: str) -> None:
     reason = answer(reason="CODE: " + character * 9000)["Reason"]
 
     assert reason.startswith("CODE: " + character * 100)
     assert reason.endswith(" ... (truncated; see the function's log)")
 
 
-def test_data_of_the_greatest_length_that_fits_is_kept() -> None:
+def test_keeps_the_longest_data_that_fits() -> None:
     room = RESPONSE_MAX_BYTES - len(encoded(status=Status.SUCCESS, data={"A": ""}))
 
     body = encoded(status=Status.SUCCESS, data={"A": "x" * room})
@@ -57,7 +57,7 @@ def test_data_of_the_greatest_length_that_fits_is_kept() -> None:
     assert json.loads(body)["Status"] == "SUCCESS"
 
 
-def test_data_one_byte_too_long_fails_instead_of_being_dropped() -> None:
+def test_data_that_is_one_byte_too_long_fails_the_request() -> None:
     room = RESPONSE_MAX_BYTES - len(encoded(status=Status.SUCCESS, data={"A": ""}))
 
     read = answer(status=Status.SUCCESS, data={"A": "x" * (room + 1)})
@@ -67,7 +67,7 @@ def test_data_one_byte_too_long_fails_instead_of_being_dropped() -> None:
     assert read["Data"] == {}
 
 
-def test_the_reason_makes_room_for_the_data() -> None:
+def test_shortens_the_reason_in_favor_of_the_data() -> None:
     read = answer(status=Status.SUCCESS, reason="x" * 1500, data={"A": "y" * 3000})
 
     assert (read["Status"], read["Data"]) == ("SUCCESS", {"A": "y" * 3000})
@@ -79,13 +79,13 @@ def test_the_reason_makes_room_for_the_data() -> None:
     ),
     reason=st.text(max_size=3000),
 )
-def test_any_id_that_cloudformation_allows_comes_back_whole(physical_id: str, reason: str) -> None:
-    """A resource that another function made may have any id of up to 1 KB, which a failed answer repeats."""
+def test_returns_any_id_that_cloudformation_allows(physical_id: str, reason: str) -> None:
+    """A resource of another function may have any id of up to 1 KB, and a failed response repeats it."""
     assert answer(physical_resource_id=physical_id, reason=reason)["PhysicalResourceId"] == physical_id
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "日", "😀", '"', "\x7f"])
-def test_the_longest_id_comes_back_whole(character: str) -> None:
+def test_returns_the_longest_id(character: str) -> None:
     physical_id = character * (1024 // len(character.encode()))
 
     assert answer(physical_resource_id=physical_id, reason="x" * 9000)["PhysicalResourceId"] == physical_id

@@ -1,4 +1,4 @@
-"""The only layer of retries: what is retried, for how long, and what never is."""
+"""The only layer of retries: what is retried, for how long, and what is never retried."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAGGING = NotYetVisibleError("soon", operation="x")
 
 
 class Caller:
-    """Raises the given errors, then succeeds; counts its calls."""
+    """Raises the given errors, then succeeds, and counts its calls."""
 
     def __init__(self, *failures: ImageError, jitter: float = 1.0, seconds: float = 600.0) -> None:
         self.failures = list(failures)
@@ -59,13 +59,13 @@ def always(error: ImageError) -> Caller:
     return Caller(*[error] * 1000)
 
 
-def test_a_success_is_not_repeated() -> None:
+def test_does_not_repeat_a_success() -> None:
     caller = Caller()
 
     assert (caller.run(), caller.calls, caller.clock.slept) == ("done", 1, [])
 
 
-def test_waits_grow_twofold_up_to_a_limit() -> None:
+def test_waits_double_up_to_a_limit() -> None:
     caller = always(UNAVAILABLE)
 
     with pytest.raises(UnavailableError):
@@ -77,13 +77,13 @@ def test_waits_grow_twofold_up_to_a_limit() -> None:
 
 @pytest.mark.parametrize("failures", range(ATTEMPTS))
 @pytest.mark.parametrize("error", [THROTTLED, UNAVAILABLE])
-def test_what_passes_is_outlived(error: ImageError, failures: int) -> None:
+def test_retries_transient_errors_until_success(error: ImageError, failures: int) -> None:
     assert Caller(*[error] * failures).run() == "done"
 
 
 @pytest.mark.parametrize("seconds", [5.0, 60.0, 265.0])
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
-def test_a_rate_limit_is_waited_for_until_the_deadline_however_often(seconds: float, jitter: float) -> None:
+def test_retries_throttling_until_the_deadline(seconds: float, jitter: float) -> None:
     caller = Caller(*[THROTTLED] * 10_000, seconds=seconds, jitter=jitter)
 
     with pytest.raises(ThrottledError):
@@ -92,7 +92,7 @@ def test_a_rate_limit_is_waited_for_until_the_deadline_however_often(seconds: fl
     assert seconds - 2 * SHORTEST_WAIT_SECONDS <= caller.clock.time < seconds
 
 
-def test_waits_for_a_rate_limit_grow_to_a_limit_and_shrink_before_the_deadline() -> None:
+def test_throttling_waits_grow_to_a_limit_and_shrink_before_the_deadline() -> None:
     caller = always(THROTTLED)
 
     with pytest.raises(ThrottledError):
@@ -105,7 +105,7 @@ def test_waits_for_a_rate_limit_grow_to_a_limit_and_shrink_before_the_deadline()
 
 
 @given(jitter=st.floats(0, 1))
-def test_a_wait_for_a_rate_limit_is_of_any_length_up_to_its_longest(jitter: float) -> None:
+def test_throttling_waits_have_full_jitter(jitter: float) -> None:
     caller = Caller(THROTTLED, THROTTLED, jitter=jitter)
 
     caller.run()
@@ -113,13 +113,13 @@ def test_a_wait_for_a_rate_limit_is_of_any_length_up_to_its_longest(jitter: floa
     assert caller.clock.slept == [max(SHORTEST_WAIT_SECONDS, 0.5 * jitter), max(SHORTEST_WAIT_SECONDS, jitter)]
 
 
-def test_a_long_wait_for_a_rate_limit_leaves_other_failures_their_attempts() -> None:
+def test_throttling_does_not_use_up_the_attempts_of_other_failures() -> None:
     caller = Caller(*[THROTTLED] * 20, *[UNAVAILABLE] * (ATTEMPTS - 1), *[THROTTLED] * 20)
 
     assert caller.run() == "done"
 
 
-def test_a_long_wait_for_a_rate_limit_leaves_a_new_permission_its_minute() -> None:
+def test_throttling_does_not_use_up_the_minute_for_a_new_permission() -> None:
     caller = Caller(*[THROTTLED] * 20, DENIED, DENIED)
 
     assert caller.run(retry_access_denied=True) == "done"
@@ -127,7 +127,7 @@ def test_a_long_wait_for_a_rate_limit_leaves_a_new_permission_its_minute() -> No
 
 
 @pytest.mark.parametrize(("error", "limit"), [(UNAVAILABLE, 20.0), (DENIED, 70.0), (LAGGING, 70.0)])
-def test_no_limit_is_off_where_a_caller_repeats_by_itself(error: ImageError, limit: float) -> None:
+def test_limits_also_apply_to_callers_with_their_own_loop(error: ImageError, limit: float) -> None:
     caller = Caller()
     attempts = caller.retry.start("reading", retry_access_denied=True)
 
@@ -140,7 +140,7 @@ def test_no_limit_is_off_where_a_caller_repeats_by_itself(error: ImageError, lim
     assert caller.clock.time < limit
 
 
-def test_progress_renews_the_patience() -> None:
+def test_progress_resets_the_limits() -> None:
     caller = Caller()
     attempts = caller.retry.start("reading")
 
@@ -153,7 +153,7 @@ def test_progress_renews_the_patience() -> None:
 
 @pytest.mark.parametrize("retry_access_denied", [True, False])
 @pytest.mark.parametrize("kind", [NotFoundError, ConflictError, QuotaExceededError, RejectedError])
-def test_what_does_not_pass_is_not_repeated(kind: type[RejectedError], retry_access_denied: bool) -> None:  # noqa: FBT001 - a table
+def test_does_not_retry_permanent_errors(kind: type[RejectedError], retry_access_denied: bool) -> None:  # noqa: FBT001 - a table
     caller = always(kind("no", operation="x"))
 
     with pytest.raises(kind):
@@ -162,7 +162,7 @@ def test_what_does_not_pass_is_not_repeated(kind: type[RejectedError], retry_acc
     assert caller.calls == 1
 
 
-def test_wrong_bytes_are_not_asked_for_again() -> None:
+def test_does_not_request_wrong_bytes_again() -> None:
     caller = always(IntegrityError("other bytes"))
 
     with pytest.raises(IntegrityError):
@@ -171,7 +171,7 @@ def test_wrong_bytes_are_not_asked_for_again() -> None:
     assert caller.calls == 1
 
 
-def test_a_denied_call_is_waited_for_a_minute_where_a_permission_may_settle() -> None:
+def test_retries_access_denied_for_a_minute_if_a_permission_may_be_new() -> None:
     caller = always(DENIED)
 
     with pytest.raises(AccessError):
@@ -180,7 +180,7 @@ def test_a_denied_call_is_waited_for_a_minute_where_a_permission_may_settle() ->
     assert CONSISTENCY_TIMEOUT_SECONDS <= caller.clock.time < CONSISTENCY_TIMEOUT_SECONDS + 4.1
 
 
-def test_a_denied_call_is_not_waited_for_elsewhere() -> None:
+def test_does_not_retry_access_denied_otherwise() -> None:
     caller = always(DENIED)
 
     with pytest.raises(AccessError):
@@ -189,7 +189,7 @@ def test_a_denied_call_is_not_waited_for_elsewhere() -> None:
     assert (caller.calls, caller.clock.slept) == (1, [])
 
 
-def test_a_read_that_lags_is_waited_for_a_minute() -> None:
+def test_retries_stale_reads_for_a_minute() -> None:
     caller = always(LAGGING)
 
     with pytest.raises(NotYetVisibleError):
@@ -199,7 +199,7 @@ def test_a_read_that_lags_is_waited_for_a_minute() -> None:
 
 
 @given(jitter=st.floats(0, 1))
-def test_a_wait_is_between_half_and_all_of_its_length(jitter: float) -> None:
+def test_waits_have_a_jitter_of_up_to_half_their_length(jitter: float) -> None:
     caller = Caller(UNAVAILABLE, UNAVAILABLE, jitter=jitter)
 
     caller.run()
@@ -214,7 +214,7 @@ def test_a_wait_is_between_half_and_all_of_its_length(jitter: float) -> None:
     seconds=st.floats(0, 100),
     retry_access_denied=st.booleans(),
 )
-def test_no_wait_goes_beyond_the_deadline(
+def test_no_wait_exceeds_the_deadline(
     failures: list[ImageError],
     seconds: float,
     retry_access_denied: bool,  # noqa: FBT001 - a table
@@ -227,7 +227,7 @@ def test_no_wait_goes_beyond_the_deadline(
     assert caller.clock.time <= seconds
 
 
-def test_nothing_is_begun_after_the_deadline() -> None:
+def test_starts_nothing_after_the_deadline() -> None:
     caller = Caller(seconds=0)
 
     with pytest.raises(DeadlineError, match="ran out of time before doing it") as failure:
@@ -237,14 +237,14 @@ def test_nothing_is_begun_after_the_deadline() -> None:
     assert failure.value.hint
 
 
-def test_the_error_before_the_deadline_is_told() -> None:
+def test_reports_the_last_error_before_the_deadline() -> None:
     caller = Caller(THROTTLED, DeadlineError("ran out of time before reading"))
 
     with pytest.raises(DeadlineError, match=r"ran out of time before reading \(THROTTLED: too fast\)"):
         caller.run()
 
 
-def test_an_error_that_is_not_ours_is_let_through() -> None:
+def test_does_not_catch_other_exceptions() -> None:
     caller = Caller()
 
     def broken() -> None:
@@ -256,7 +256,7 @@ def test_an_error_that_is_not_ours_is_let_through() -> None:
     assert caller.clock.slept == []
 
 
-def test_each_repetition_is_logged_with_its_reason() -> None:
+def test_logs_each_retry_with_its_reason() -> None:
     caller = Caller(THROTTLED)
 
     caller.run()
@@ -267,7 +267,7 @@ def test_each_repetition_is_logged_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize(("passed", "left"), [(0.0, 10.0), (4.0, 6.0), (10.0, 0.0), (99.0, 0.0)])
-def test_a_deadline_knows_what_is_left(passed: float, left: float) -> None:
+def test_a_deadline_knows_the_remaining_time(passed: float, left: float) -> None:
     clock = SteppingClock(time=100.0)
     deadline = Deadline.after(10.0, clock)
 

@@ -1,4 +1,4 @@
-"""The verdict of rules on a release."""
+"""The verdicts of rules on a release."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _release(content: Content) -> Release:
     return Release(content=content, tags=(), found={}, ports=cast("SourcePorts", None))
 
 
-def test_only_the_expected_digest_is_allowed(scene: Scene) -> None:
+def test_allows_only_the_expected_digest(scene: Scene) -> None:
     digest = scene.release.digest
 
     assert scene.violations(ExpectedDigest(digest)) == ()
@@ -50,7 +50,7 @@ def test_only_the_expected_digest_is_allowed(scene: Scene) -> None:
     )
 
 
-def test_all_violations_are_named_together(scene: Scene) -> None:
+def test_reports_all_violations_together(scene: Scene) -> None:
     release = replace(scene.release, content=replace(scene.release.content, looked_up=frozenset({AMD64})))
 
     violations = Scene(release).violations(ExpectedDigest(OLD), RequiredPlatforms((AMD64, ARM64)))
@@ -59,7 +59,7 @@ def test_all_violations_are_named_together(scene: Scene) -> None:
     assert "lacks linux/arm64 of the RequiredPlatforms; its platforms are: linux/amd64" in violations[1]
 
 
-def test_an_immutable_tag_does_not_move_and_is_put_first(scene: Scene) -> None:
+def test_an_immutable_tag_must_not_move_and_is_put_first(scene: Scene) -> None:
     rule = ImmutableTags(("1.*",))
     tagged = replace(scene.release, tags=("latest", "1.4"))
 
@@ -70,7 +70,7 @@ def test_an_immutable_tag_does_not_move_and_is_put_first(scene: Scene) -> None:
     assert [tag for tag in tagged.tags if is_protected(tag, [rule])] == ["1.4"]
 
 
-def test_an_undo_is_stopped_by_no_rule_but_the_declared_digest(scene: Scene) -> None:
+def test_only_the_expected_digest_rule_can_stop_an_undo(scene: Scene) -> None:
     release = replace(scene.release, tags=("1.4",), found={"1.4": OLD}, is_undo=True)
     rules = (ImmutableTags(("1.*",)), RequiredPlatforms((ARM64,)))
 
@@ -78,7 +78,7 @@ def test_an_undo_is_stopped_by_no_rule_but_the_declared_digest(scene: Scene) -> 
     assert len(judge((*rules, ExpectedDigest(OLD)), release).violations) == 1
 
 
-def test_a_rule_that_only_warns_uses_the_same_words(scene: Scene) -> None:
+def test_a_warn_only_rule_has_the_same_message(scene: Scene) -> None:
     release = replace(scene.release, tags=("1.4",), found={"1.4": OLD})
     rule = ImmutableTags(("1.*",))
 

@@ -1,4 +1,4 @@
-"""What a scan must say before an image may be released, and what is an error of the service."""
+"""Which scan results allow a release, and which are errors of the service."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def verdict(rule: ScanFindings | WarnOnly, scans: Mapping[int, Scan | Exception]
     return judge([rule], Release(content=content, tags=(), found={}, ports=ports))
 
 
-def test_a_state_that_this_version_does_not_know_stops_the_release() -> None:
+def test_an_unknown_scan_status_stops_the_release() -> None:
     (violation,) = verdict(ScanFindings(max_severity="CRITICAL"), {0: Scan("REVOKED")}).violations
 
     assert "the state of the scan is REVOKED; scan it" in violation
@@ -77,14 +77,14 @@ def test_a_state_that_this_version_does_not_know_stops_the_release() -> None:
 
 
 def test_findings_that_are_counted_but_not_listed_stop_the_release() -> None:
-    """A client that is too old drops those of Amazon Inspector: seen with the AWS CLI."""
+    """An old client drops the findings of Amazon Inspector; this was seen with the AWS CLI."""
     scan = Scan("ACTIVE", counted=frozenset({"HIGH", "LOW"}), completed=EPOCH)
 
     assert "but lists none: HIGH, LOW" in verdict(ScanFindings(max_severity="MEDIUM"), {0: scan}).violations[0]
     assert verdict(ScanFindings(max_severity="HIGH"), {0: scan}).violations == ()
 
 
-def test_a_severity_that_is_counted_but_not_listed_stops_the_release_beside_others() -> None:
+def test_an_unlisted_severity_stops_the_release_even_if_others_are_listed() -> None:
     low = Finding("CVE-2025-0002", "LOW", "a 1", "", None)
     scan = Scan("COMPLETE", completed=EPOCH, findings=(low,), counted=frozenset({"CRITICAL", "LOW"}))
 
@@ -109,7 +109,7 @@ def test_closed_and_suppressed_findings_count_as_listed() -> None:
     assert scan.findings == ()
 
 
-def test_images_of_the_same_platform_are_all_checked() -> None:
+def test_checks_all_images_of_the_same_platform() -> None:
     same = Platform("linux", "amd64")
 
     for number in (0, 1):
@@ -118,7 +118,7 @@ def test_images_of_the_same_platform_are_all_checked() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["private first", "private last"])
-def test_an_image_that_two_parts_of_an_index_have_is_checked_where_it_is_scanned(order: int) -> None:
+def test_an_image_from_two_sources_is_checked_in_the_one_that_scans_it(order: int) -> None:
     repository = MemoryRepository()
     image = repository.add(b"config")
     part = Content(root=image, origin=repository)
@@ -141,14 +141,14 @@ def test_a_scan_without_a_time_is_too_old() -> None:
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_limit_allows_itself_and_what_is_below(limit: str) -> None:
+def test_the_limit_allows_findings_at_or_below_it(limit: str) -> None:
     for severity in LIMITS[1:]:
         finding = Finding("CVE-2025-0001", severity, "a 1", "", None)
         found = verdict(ScanFindings(max_severity=limit), {0: Scan("COMPLETE", findings=(finding,))})
         assert bool(found.violations) is (LIMITS.index(severity) > LIMITS.index(limit))
 
 
-def test_an_entry_of_another_vulnerability_ignores_nothing() -> None:
+def test_an_ignore_entry_applies_only_to_its_vulnerability() -> None:
     ignored = Ignored("CVE-2025-0002", "not reachable", date(2999, 1, 1))
     rule = ScanFindings(max_severity="LOW", ignored=(ignored,))
 
@@ -158,7 +158,7 @@ def test_an_entry_of_another_vulnerability_ignores_nothing() -> None:
     assert found.notes == ("scan findings of linux/amd64: 1 HIGH",)
 
 
-def test_a_rule_that_warns_says_once_what_it_cannot_read() -> None:
+def test_a_warn_only_rule_reports_an_unreadable_scan_once() -> None:
     error = UnavailableError("the scan is not over", operation="ecr:DescribeImageScanFindings")
 
     found = verdict(WarnOnly(ScanFindings(max_severity="LOW")), {0: error})
@@ -169,7 +169,7 @@ def test_a_rule_that_warns_says_once_what_it_cannot_read() -> None:
 
 
 class Client:
-    """Answers with one page after the other, without end if *pages* has none."""
+    """Returns one page after the other, endlessly if *pages* is endless."""
 
     def __init__(self, pages: Iterator[Mapping[str, Any]]) -> None:
         self.pages, self.tokens = pages, list[object]()
@@ -183,7 +183,7 @@ def reader(client: Client) -> ImageScans:
     return ImageScans(lambda _: client, Retry(Deadline.after(600, SteppingClock()), Log()))
 
 
-def test_a_list_without_end_is_refused() -> None:
+def test_refuses_an_endless_list() -> None:
     def pages() -> Iterator[Mapping[str, Any]]:
         number = 0
         while True:
@@ -197,7 +197,7 @@ def test_a_list_without_end_is_refused() -> None:
     assert client.tokens == [None, *map(str, range(1, scans.PAGES_MAX))]
 
 
-def test_a_denied_call_says_what_findings_of_inspector_need() -> None:
+def test_access_denied_names_the_permission_for_findings_of_inspector() -> None:
     class Denied(Client):
         def describe_image_scan_findings(self, **parameters: Any) -> Mapping[str, Any]:
             message = f"{len(parameters)} parameters are not allowed"

@@ -1,4 +1,4 @@
-"""When CloudFormation sent a request: its signed address says so."""
+"""The time when CloudFormation sent a request, read from its presigned URL."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ VERSION_4 = (
 
 
 @pytest.mark.parametrize("query", [VERSION_2, VERSION_4], ids=["version 2", "version 4"])
-def test_a_signature_of_either_version_tells(query: str) -> None:
+def test_reads_the_time_from_either_version_of_the_signature(query: str) -> None:
     assert sent(query) == A_MINUTE_BEFORE
 
 
-def test_the_newer_version_counts_where_there_are_both() -> None:
+def test_prefers_the_newer_version_if_a_url_has_both() -> None:
     assert sent("Expires=1&X-Amz-Date=20261128T130000Z") == A_MINUTE_BEFORE
 
 
@@ -57,22 +57,22 @@ def test_the_newer_version_counts_where_there_are_both() -> None:
     ],
     ids=lambda query: query[:40] or "nothing",
 )
-def test_one_that_does_not_say_it_counts_as_just_sent(query: str) -> None:
+def test_a_url_without_a_time_counts_as_just_sent(query: str) -> None:
     assert sent(query) == NOW
 
 
 @pytest.mark.parametrize("query", ["X-Amz-Date=20261128T130200Z", "Expires=1795888000", "X-Amz-Date=99991231T235959Z"])
-def test_no_request_is_sent_after_it_came(query: str) -> None:
-    """Clocks differ; a deadline that counts from then may not end later for it."""
+def test_the_time_is_never_after_the_arrival_of_the_request(query: str) -> None:
+    """Clocks differ, and that must not extend a deadline."""
     assert sent(query) == NOW
 
 
 @pytest.mark.parametrize("address", ["https://[::1", "https://[", "x", "?X-Amz-Date=no", "//[?Expires=1"])
-def test_an_invalid_address_counts_as_just_sent(address: str) -> None:
-    """It is refused later, when the answer is to be sent there."""
+def test_an_invalid_url_counts_as_just_sent(address: str) -> None:
+    """It is refused later, when the response is sent."""
     assert Event.parse({**EVENT, "ResponseURL": address}, NOW).sent == NOW
 
 
 @given(name=st.sampled_from(["X-Amz-Date", "Expires", "X-Amz-Expires"]), value=st.text())
-def test_whatever_an_address_says_is_a_time_until_now(name: str, value: str) -> None:
+def test_any_url_gives_a_time_that_is_not_in_the_future(name: str, value: str) -> None:
     assert sent(f"{name}={value}") <= NOW

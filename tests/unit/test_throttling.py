@@ -55,7 +55,7 @@ class Function:
     A function that makes some calls, one after the other.
 
     Attributes:
-        left: So many calls.
+        left: The number of calls that remain.
     """
 
     left: int
@@ -83,7 +83,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of all functions."""
+    """The results of all functions."""
 
     seconds: float
     failed: int
@@ -127,20 +127,20 @@ def _functions(starts: Sequence[float], calls: int, chance: random.Random) -> It
         pytest.param(2400, 1, 10, id="all of the time there is"),
     ],
 )
-def test_s1_all_at_once_take_little_longer_than_the_quota_itself(
+def test_s1_all_at_once_take_little_longer_than_the_quota_requires(
     functions: int, calls: int, per_second: float, seed: int
 ) -> None:
     outcome = run([0.0] * functions, calls, per_second, seed)
 
     assert outcome.failed == 0
     assert outcome.seconds <= 1.2 * functions * calls / per_second
-    # Politely: most of the requests are made in vain, but no function asks more than every few seconds.
+    # Most requests are throttled, but no function sends more than one every few seconds.
     assert outcome.asked <= functions * (outcome.seconds / 4 + 5 * calls + 5)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_s1_those_that_began_first_are_not_starved_by_those_that_come_later(seed: int) -> None:
-    """A thousand and a half at once, and then half of the quota is taken by new ones."""
+def test_s1_early_functions_are_not_starved_by_later_ones(seed: int) -> None:
+    """1500 functions start at once; then new ones use half of the quota."""
     starts = [*[0.0] * 1500, *[0.2 * number for number in range(1000)]]
 
     outcome = run(starts, 1, 10, seed)
@@ -150,8 +150,8 @@ def test_s1_those_that_began_first_are_not_starved_by_those_that_come_later(seed
 
 @pytest.mark.parametrize("seconds", [2.0, 15.0])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_s1_a_function_with_little_time_left_asks_often(seconds: float, seed: int) -> None:
-    """Time to point tags back is a few seconds, and it is not spent on one long wait."""
+def test_s1_a_function_with_little_time_left_retries_often(seconds: float, seed: int) -> None:
+    """There are a few seconds to move tags back, and one long wait must not use them up."""
     clock, asked = SteppingClock(), 0
     retry = Retry(Deadline.after(seconds, clock), Log(stream=io.StringIO()), random.Random(seed).random)  # noqa: S311
     attempts = retry.start("putting back")

@@ -20,7 +20,7 @@ from tests.support.memory import OCI_INDEX, OCI_MANIFEST, MemoryRepository, imag
 
 @dataclass
 class WatchedRepository(MemoryRepository):
-    """Remembers what was read of it, and how many bytes at once."""
+    """Records what was read from it, and how many bytes at once."""
 
     reads: list[Digest] = field(default_factory=list)
     at_once: int = 0
@@ -62,7 +62,7 @@ def index(*entries: dict[str, object], **more: object) -> Manifest:
 
 
 def padded(origin: MemoryRepository, number: int, length: int) -> Manifest:
-    """Add an image whose manifest is as long."""
+    """Add an image whose manifest has that length."""
     config = {"mediaType": "a", "digest": str(Digest.of(b"")), "size": 0}
     data = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "number": number, "padding": ""}
     short = json.dumps(data)
@@ -72,7 +72,7 @@ def padded(origin: MemoryRepository, number: int, length: int) -> Manifest:
 
 
 @pytest.mark.parametrize("change", [lambda size: size - 1, lambda size: size + 1, lambda _: 2, lambda _: 2**62])
-def test_t5_a_child_of_another_size_than_its_index_says_is_refused_with_both_names(
+def test_t5_refuses_a_child_of_the_wrong_size_and_names_it_and_its_index(
     origin: WatchedRepository, change: Callable[[int], int]
 ) -> None:
     child = origin.add(b"config")
@@ -87,7 +87,7 @@ def test_t5_a_child_of_another_size_than_its_index_says_is_refused_with_both_nam
         )
 
 
-def test_t5_a_child_deep_below_is_refused_with_its_own_parent(origin: WatchedRepository) -> None:
+def test_t5_the_error_for_a_nested_child_names_its_direct_parent(origin: WatchedRepository) -> None:
     child = origin.add(b"config")
     inner = index(entry(child, 2))
     origin.images[inner.digest] = inner
@@ -96,7 +96,7 @@ def test_t5_a_child_deep_below_is_refused_with_its_own_parent(origin: WatchedRep
         content_to_copy(index(entry(inner)), origin, [])
 
 
-def test_t5_two_sizes_for_one_manifest_are_refused_before_it_is_read(origin: WatchedRepository) -> None:
+def test_t5_refuses_two_sizes_for_one_manifest_before_reading_it(origin: WatchedRepository) -> None:
     child = origin.add(b"config")
     root = index(entry(child), entry(child, 2))
 
@@ -106,7 +106,7 @@ def test_t5_two_sizes_for_one_manifest_are_refused_before_it_is_read(origin: Wat
     assert origin.reads == []
 
 
-def test_t5_another_size_for_a_manifest_that_was_read_already_is_refused(origin: WatchedRepository) -> None:
+def test_t5_refuses_another_size_for_a_manifest_that_was_already_read(origin: WatchedRepository) -> None:
     child = origin.add(b"config")
     inner = index(entry(child, 2))
     origin.images[inner.digest] = inner
@@ -115,9 +115,7 @@ def test_t5_another_size_for_a_manifest_that_was_read_already_is_refused(origin:
         content_to_copy(index(entry(child), entry(inner)), origin, [])
 
 
-def test_more_bytes_than_there_may_be_are_refused_before_any_is_read(
-    origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_too_many_bytes_before_reading_any(origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "MANIFESTS_MAX_BYTES", 2999)
     children = [padded(origin, number, 1000) for number in range(3)]
 
@@ -127,10 +125,8 @@ def test_more_bytes_than_there_may_be_are_refused_before_any_is_read(
     assert origin.reads == []
 
 
-def test_bytes_are_counted_over_all_indexes_together(
-    origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Those that are read and not done with, too: siblings of the index that is descended into."""
+def test_counts_the_bytes_of_all_indexes_together(origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That includes siblings of the current index that are read and not yet processed."""
     inner = [index(entry(padded(origin, number, 1000))) for number in range(3)]
     origin.images.update({each.digest: each for each in inner})
     monkeypatch.setattr(tree, "MANIFESTS_MAX_BYTES", sum(each.size for each in inner) + 2999)
@@ -141,9 +137,7 @@ def test_bytes_are_counted_over_all_indexes_together(
     assert len(origin.reads) == 3 + 2
 
 
-def test_layers_are_counted_over_all_images_together(
-    origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counts_the_layers_of_all_images_together(origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "REFERENCES_MAX", 10)
     children = [image_of(b"config", b"layer", bytes([number])) for number in range(3)]
     origin.images.update({child.digest: child for child in children})
@@ -152,7 +146,7 @@ def test_layers_are_counted_over_all_images_together(
         content_to_copy(index(*map(entry, children)), origin, [])
 
 
-def test_long_manifests_are_not_read_side_by_side(origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_does_not_read_long_manifests_concurrently(origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "BATCH_BYTES", 2500)
     children = [padded(origin, number, length) for number, length in enumerate([1000] * 7 + [4000] + [1000] * 3)]
 
@@ -164,7 +158,7 @@ def test_long_manifests_are_not_read_side_by_side(origin: WatchedRepository, mon
 
 
 @pytest.mark.parametrize("sizes", [[], [1], [1] * 9, [5], [5, 1, 5], [9, 9], [1, 1, 1, 1, 1, 1]])
-def test_batches_are_all_of_it_in_its_order(sizes: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_contain_all_entries_in_order(sizes: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "BATCH_BYTES", 5)
     entries = [
         Descriptor(media_type="a", digest=Digest.of(bytes([number])), size=size) for number, size in enumerate(sizes)
@@ -177,7 +171,7 @@ def test_batches_are_all_of_it_in_its_order(sizes: Sequence[int], monkeypatch: p
 
 
 def referring(origin: WatchedRepository, image: Manifest, sizes: Sequence[int | None]) -> list[Manifest]:
-    """Add signatures that refer to *image*, with these declared sizes."""
+    """Add signatures of *image* with these declared sizes."""
     signatures = [origin.add(bytes([number])) for number in range(len(sizes))]
     origin.lists[image.digest] = [
         Descriptor(media_type=OCI_MANIFEST, digest=each.digest, size=each.size if size is None else size)
@@ -186,7 +180,7 @@ def referring(origin: WatchedRepository, image: Manifest, sizes: Sequence[int | 
     return signatures
 
 
-def test_t5_a_referrer_of_another_size_than_its_list_says_is_refused_with_both_names(origin: WatchedRepository) -> None:
+def test_t5_refuses_a_referrer_of_the_wrong_size_and_names_it_and_its_subject(origin: WatchedRepository) -> None:
     image = origin.add(b"config")
     signature, *_ = referring(origin, image, [2])
 
@@ -197,7 +191,7 @@ def test_t5_a_referrer_of_another_size_than_its_list_says_is_refused_with_both_n
     assert failure.value.message.startswith(said)
 
 
-def test_referrers_are_counted_over_all_subjects_before_they_are_read(
+def test_counts_the_referrers_of_all_subjects_before_reading_them(
     origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tree, "MANIFESTS_MAX", 4)
@@ -211,7 +205,7 @@ def test_referrers_are_counted_over_all_subjects_before_they_are_read(
     assert len(origin.reads) <= 3 + 4
 
 
-def test_what_a_tag_stands_for_counts_as_soon_as_it_is_read(
+def test_counts_the_manifests_of_referrer_tags_as_soon_as_they_are_read(
     origin: WatchedRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = origin.add(b"config")

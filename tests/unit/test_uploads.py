@@ -1,4 +1,4 @@
-"""Uploads: no blob leaves unchecked, and no credentials but to the registry."""
+"""Uploads: every blob is checked, and credentials go only to the registry."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def descriptor(content: bytes, size: int | None = None) -> Descriptor:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=10))
-def test_the_right_bytes_pass(pieces: list[bytes]) -> None:
+def test_accepts_the_right_bytes(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
 
     assert b"".join(verified(descriptor(whole), pieces)) == whole
 
 
 @given(st.binary(min_size=1, max_size=50), st.binary(min_size=1, max_size=5))
-def test_what_is_wrong_is_never_sent_whole(content: bytes, last: bytes) -> None:
-    """The registry waits for the rest of it, so it cannot take it for complete."""
+def test_never_sends_a_wrong_blob_completely(content: bytes, last: bytes) -> None:
+    """The registry waits for the rest, so it cannot mistake the blob for complete."""
     sent: list[bytes] = []
 
     with pytest.raises(IntegrityError):
@@ -39,12 +39,12 @@ def test_what_is_wrong_is_never_sent_whole(content: bytes, last: bytes) -> None:
     ("sent", "said"),
     [([b"othe", b"r"], "was received as sha256:"), ([b"lay"], "of 3 bytes"), ([b"layer!"], "is longer than")],
 )
-def test_refuses_other_bytes(sent: list[bytes], said: str) -> None:
+def test_refuses_wrong_bytes(sent: list[bytes], said: str) -> None:
     with pytest.raises(IntegrityError, match=said):
         list(verified(descriptor(b"layer"), sent))
 
 
-def test_an_endless_blob_is_ended() -> None:
+def test_stops_an_endless_blob() -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield b"x" * 1024

@@ -1,4 +1,4 @@
-"""Values of properties: each is read as what it should be, or refused with its path."""
+"""Values of properties: each is parsed as the expected type, or refused with its path."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_refuses_what_is_not_a_string(value: object) -> None:
     assert refused(value, "string") == f"Source.X: is {value!r}; expected a string"
 
 
-def test_a_parser_reads_a_string() -> None:
+def test_a_parser_gets_the_string() -> None:
     assert Value(str(DIGEST), "Source.Digest").parse(Digest.parse) == DIGEST
 
 
-def test_a_parser_s_refusal_gets_the_path() -> None:
+def test_the_error_of_a_parser_gets_the_path() -> None:
     assert refused("sha256:1", "parse", Digest.parse).startswith("Source.X: 'sha256:1' is not a digest; expected")
 
 
@@ -43,11 +43,11 @@ def test_accepts_a_choice() -> None:
 
 
 @pytest.mark.parametrize("value", ["keep", "", None, ["Keep"], {}])
-def test_refuses_another_choice_and_names_all(value: object) -> None:
+def test_refuses_another_choice_and_lists_the_allowed_ones(value: object) -> None:
     assert refused(value, "choice", ["Keep", "Untag"]) == f"Source.X: is {value!r}; allowed: Keep, Untag"
 
 
-def test_items_know_where_they_stand() -> None:
+def test_items_know_their_path() -> None:
     assert [item.path for item in Value(["a", "b"], "ImageTags").items()] == ["ImageTags[0]", "ImageTags[1]"]
 
 
@@ -56,18 +56,18 @@ def test_refuses_what_is_not_a_list(value: object) -> None:
     assert refused(value, "items").endswith("; expected a list")
 
 
-def test_the_problems_of_all_items_are_named() -> None:
+def test_reports_the_problems_of_all_items() -> None:
     with pytest.raises(InvalidPropertiesError) as failure:
         Value(["ok", "", 7], "X").each(Value.string)
 
     assert failure.value.problems == ("X[1]: is ''; expected a string", "X[2]: is 7; expected a string")
 
 
-def test_fields_know_where_they_stand() -> None:
+def test_fields_know_their_path() -> None:
     assert {key: field.path for key, field in Value({"A": "1"}, "X").fields({"A", "B"}).items()} == {"A": "X.A"}
 
 
-def test_refuses_unknown_fields_and_names_the_known() -> None:
+def test_refuses_unknown_fields_and_lists_the_known_ones() -> None:
     problem = refused({"A": "1", "C": "2", "D": "3"}, "fields", {"A", "B"})
 
     assert problem == "Source.X: has unknown keys: C, D; allowed: A, B"
@@ -81,14 +81,14 @@ def test_refuses_what_is_not_an_object(value: object, reader: str) -> None:
     assert refused(value, reader, *arguments).endswith("; expected an object")
 
 
-def test_texts_of_any_keys_are_read() -> None:
+def test_reads_a_mapping_of_strings() -> None:
     assert Value({"a": "1", "b.c": "x"}, "X").string_map() == {"a": "1", "b.c": "x"}
 
 
-def test_refuses_texts_that_are_none() -> None:
+def test_refuses_a_mapping_with_other_values() -> None:
     assert refused({"a": 7}, "string_map") == "Source.X.a: is 7; expected a string"
 
 
 @given(st.text(min_size=200))
-def test_a_long_value_is_cut_in_the_message(text: str) -> None:
+def test_truncates_a_long_value_in_the_message(text: str) -> None:
     assert len(refused([text], "string")) < 200
