@@ -9,6 +9,8 @@ import jsii
 from aws_cdk import Annotations, CfnOutput, CustomResource, Stack
 from constructs import Construct, IValidation
 
+from ._tree import stack_of
+
 CHANGING_ATTRIBUTES = ("ImageDigest", "ImageUri", "ImageManifestMediaType")
 """The attributes of ``Custom::ECRPublicImage`` whose values differ between images."""
 
@@ -32,7 +34,7 @@ class ExportWarnings:
     @classmethod
     def of(cls, scope: Construct) -> ExportWarnings:
         """Return the warnings of the stack of *scope*."""
-        stack = Stack.of(scope)
+        stack = stack_of(scope)
         found: ExportWarnings | None = getattr(stack, _STACK_WARNINGS, None)
         if found is None:
             found = cls(stack)

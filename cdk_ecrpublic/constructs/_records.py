@@ -22,6 +22,7 @@ from ._iam.actions import (
     RECORD_WRITE_ACTIONS,
     STATUS_ACTIONS,
 )
+from ._tree import root_of, stack_of
 from .public_repository import IPublicRepository
 
 PARAMETER_ROOT = "cdk-ecrpublic"
@@ -57,8 +58,8 @@ class RepositoryImages:
     @classmethod
     def of(cls, scope: Construct, key: tuple[str, ...]) -> RepositoryImages:
         """Return the images of the repository with this key. The table is attached to the app."""
-        table: dict[tuple[str, ...], RepositoryImages] = getattr(scope.node.root, _TABLE, {})
-        setattr(scope.node.root, _TABLE, table)
+        table: dict[tuple[str, ...], RepositoryImages] = getattr(root_of(scope), _TABLE, {})
+        setattr(root_of(scope), _TABLE, table)
         return table.setdefault(key, cls())
 
     def add(self, image: RecordableImage, *, removes: bool) -> None:
@@ -87,7 +88,7 @@ def record_statements(scope: Construct) -> list[tuple[Sequence[str], str]]:
     function's policy is already that of the new images, and the function does
     not remove anything whose owners it may not read.
     """
-    stack = Stack.of(scope)
+    stack = stack_of(scope)
     return [
         (RECORD_READ_ACTIONS, _parameter(stack, f"{RECORD_ROOT}/*", region=RECORD_REGION)),
         (RECORD_WRITE_ACTIONS, _parameter(stack, f"{RECORD_ROOT}/*/{Aws.REGION}.{Aws.STACK_NAME}.*", RECORD_REGION)),

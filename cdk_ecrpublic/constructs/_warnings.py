@@ -8,6 +8,7 @@ from aws_cdk import Annotations, CfnDeletionPolicy
 from aws_cdk.aws_ecr import CfnPublicRepository
 from constructs import Construct
 
+from ._tree import node_of
 from ._validation.values import is_known
 from .public_repository import IPublicRepository
 
@@ -58,7 +59,7 @@ def _warn_of_platforms(image: Construct, platforms: Sequence[str]) -> None:
 
 def _warn_of_kept_image(image: Construct, repository: IPublicRepository) -> None:
     """Warn if a repository is deleted with its stack, but the image in it stays."""
-    child = repository.node.default_child if isinstance(repository, Construct) else None
+    child = node_of(repository).default_child if isinstance(repository, Construct) else None
     if not isinstance(child, CfnPublicRepository) or child.cfn_options.deletion_policy != CfnDeletionPolicy.DELETE:
         return
     Annotations.of(image).add_warning_v2(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jsii
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -32,6 +32,7 @@ from ._iam.managed_role import ManagedPolicyRole
 from ._iam.undo_policies import UndoPolicies
 from ._records import record_statements
 from ._signature import shows_parameters
+from ._tree import account_of, once, path_of, stack_of
 from ._validation.image import check_partition
 from ._validation.provider import check_options
 from ._validation.values import check_instance, check_list, check_repository, check_text, refuse, refuse_kind
@@ -152,7 +153,7 @@ class PublicImageProvider(Construct):
             "dead_letter_queue": dead_letter_queue, "reserved_concurrent_executions": reserved_concurrent_executions,
         }  # fmt: skip
         check_options(
-            self.node.path, **of_function, role=role, log_retention=log_retention,
+            path_of(self), **of_function, role=role, log_retention=log_retention,
             log_encryption_key=log_encryption_key, permissions_boundary=permissions_boundary,
             managed_policy=managed_policy, authenticated_reads=authenticated_reads,
         )  # fmt: skip
@@ -179,14 +180,14 @@ class PublicImageProvider(Construct):
     @staticmethod
     def of(scope: Construct) -> PublicImageProvider:
         """Return the provider of the stack of *scope*; create one with the defaults if there is none."""
-        stack = Stack.of(scope)
+        stack = stack_of(scope)
         provider: PublicImageProvider | None = getattr(stack, _STACK_PROVIDER, None)
         return provider or PublicImageProvider(stack, DEFAULT_ID)
 
     @property
     def service_token(self) -> str:
         """The ARN of the function, to which CloudFormation sends the requests of all images of the stack."""
-        return self.function.function_arn
+        return once(self, "arn", lambda: self.function.function_arn)
 
     @property
     def grant_principal(self) -> iam.IPrincipal:
@@ -261,10 +262,10 @@ class PublicImageProvider(Construct):
         elif needs_layers:
             self.allow(CHECK_ACTIONS, repository.repository_arn)
         if repository.registry_id and not is_account_id(repository.registry_id):
-            stack = Stack.of(self)
+            stack, account = stack_of(self), account_of(self)
             self.allow(
                 REGISTRY_ACTIONS,
-                stack.format_arn(service="ecr-public", region="", resource="registry", resource_name=stack.account),
+                stack.format_arn(service="ecr-public", region="", resource="registry", resource_name=account),
             )
 
     def allow_remembering(self) -> None:
@@ -320,12 +321,12 @@ class PublicImageProvider(Construct):
         return True
 
     def _become_the_only_one(self) -> None:
-        stack = Stack.of(self)
+        stack = stack_of(self)
         other: PublicImageProvider | None = getattr(stack, _STACK_PROVIDER, None)
         if other is not None:
             refuse(
-                self.node.path,
-                f"stack {stack.stack_name!r} already has a PublicImageProvider, {other.node.path!r}, and a second one "
+                path_of(self),
+                f"stack {stack.stack_name!r} already has a PublicImageProvider, {path_of(other)!r}, and a second one "
                 "would be ignored; create one before the first PublicImage of the stack, and pass it as provider=",
             )
         setattr(stack, _STACK_PROVIDER, self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import CfnResource, CustomResource, Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import CfnResource, CustomResource, Duration, Fn, RemovalPolicy
 from constructs import Construct
 
 from .._assets.lambda_handler.oci import parse_tag
@@ -15,6 +15,7 @@ from ._records import RepositoryImages, parameter_name
 from ._rules.base import IReleaseRule, bind_rules
 from ._signature import shows_parameters
 from ._sources.base import IImageSource, SourceBinding, check_whole
+from ._tree import node_of, path_of, stack_of
 from ._validation.image import (
     check_kinds,
     check_options,
@@ -131,7 +132,7 @@ class PublicImage(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         check_partition(self)
-        check_kinds(path := self.node.path, repository, source)
+        check_kinds(path := path_of(self), repository, source)
         check_tags(path, tags)
         check_options(
             path, expected_digest, platforms=platforms, required_platforms=required_platforms,
@@ -164,7 +165,7 @@ class PublicImage(Construct):
             Property.REFRESH: refresh,
         }
         self._resource = self._declare(encode(properties), binding)
-        self.node.default_child = self._resource.node.default_child
+        node_of(self).default_child = node_of(self._resource).default_child
         self._keep_permissions(key)
         if binding.mutable_tags and expected_digest is None:
             self.remember()
@@ -178,11 +179,11 @@ class PublicImage(Construct):
         digest a rollback has to restore, and in a repository from which something
         may be removed.
         """
-        resource = self._resource.node.default_child
+        resource = node_of(self._resource).default_child
         if self._has_record or not isinstance(resource, CfnResource):
             return
         self._has_record = True
-        stack = Stack.of(self)
+        stack = stack_of(self)
         name = parameter_name(self._repository, stack, resource.logical_id)
         resource.add_property_override(Property.STATE_PARAMETER_NAME.value, name)
 
@@ -235,18 +236,18 @@ class PublicImage(Construct):
         Raises:
             ValueError: The tag is malformed.
         """
-        check(f"{self.node.path}: image_uri_for_tag", tag, parse_tag)
+        check(f"{path_of(self)}: image_uri_for_tag", tag, parse_tag)
         warn_of_undeclared_tag(self, tag, self._tags)
         return Fn.join(":", [self.repository_uri, tag])
 
     def _bind(self, source: IImageSource, pinning: Pinning) -> SourceBinding:
         binding = source.bind(self, self._provider)
         if not isinstance(binding, SourceBinding):
-            refuse_kind(f"{self.node.path}: source", binding, "a SourceBinding from its bind()")
+            refuse_kind(f"{path_of(self)}: source", binding, "a SourceBinding from its bind()")
         return pinning.apply(binding)
 
     def _bind_signing(self, signing: ISigning) -> Mapping[str, object]:
-        check_kind(f"{self.node.path}: sign_with", signing, "bind", "a Signing, e.g. Signing.kms(key)")
+        check_kind(f"{path_of(self)}: sign_with", signing, "bind", "a Signing, e.g. Signing.kms(key)")
         return signing.bind(self._provider, self._repository)
 
     def _declare(self, properties: Mapping[str, object], binding: SourceBinding) -> CustomResource:
@@ -264,30 +265,30 @@ class PublicImage(Construct):
 
     def _keep_permissions(self, key: tuple[str, ...]) -> None:
         """Let the function clean up until the resource is deleted or replaced."""
-        self._resource.node.add_dependency(self._provider.invocations)
+        node_of(self._resource).add_dependency(self._provider.invocations)
         self._provider.keep_for_undo(self._resource, self._repository, key, removes=self._removes)
 
     def _provider_or_default(self, provider: PublicImageProvider | None) -> PublicImageProvider:
         if provider is None:
             return PublicImageProvider.of(self)
         if not isinstance(provider, PublicImageProvider):
-            refuse_kind(f"{self.node.path}: provider", provider, "a PublicImageProvider of this stack")
-        if Stack.of(provider) is not Stack.of(self):
+            refuse_kind(f"{path_of(self)}: provider", provider, "a PublicImageProvider of this stack")
+        if stack_of(provider) is not stack_of(self):
             refuse(
-                f"{self.node.path}: provider",
-                f"{provider.node.path!r} is in another stack; create a PublicImageProvider in "
-                f"stack {Stack.of(self).stack_name!r}",
+                f"{path_of(self)}: provider",
+                f"{path_of(provider)!r} is in another stack; create a PublicImageProvider in "
+                f"stack {stack_of(self).stack_name!r}",
             )
         return provider
 
     def _check_digest(self, expected: str | None, binding: SourceBinding, *, is_whole: bool) -> None:
         if not is_whole:
-            check_whole(f"{self.node.path}: platforms", binding)
+            check_whole(f"{path_of(self)}: platforms", binding)
             return
         found = binding.image_digest or binding.properties.get("Digest")
         is_clear = bool(expected and found) and is_known(expected) and is_known(found)
         if is_clear and expected != found:
             refuse(
-                f"{self.node.path}: expected_digest",
+                f"{path_of(self)}: expected_digest",
                 f"{expected!r} is not the digest of the source, which is {found!r}",
             )

@@ -17,6 +17,7 @@ from .._assets.lambda_handler.oci import is_account_id, parse_registry_id, parse
 from .._assets.lambda_handler.oci.reference import parse_declared_name
 from ._iam.actions import DESCRIBE_ACTIONS, LOGIN_ACTIONS, PUSH_ACTIONS
 from ._signature import shows_parameters
+from ._tree import path_of, stack_of
 from ._validation.values import (
     check,
     check_choices,
@@ -314,7 +315,7 @@ class PublicRepository(_Repository):
         Raises:
             ValueError: A value is malformed.
         """
-        what = f"{scope.node.path}/{construct_id}"
+        what = f"{path_of(scope)}/{construct_id}"
         check(f"{what}: repository_name", repository_name, parse_declared_name)
         if registry_id is not None:
             check(f"{what}: registry_id", registry_id, parse_registry_id)
@@ -322,7 +323,7 @@ class PublicRepository(_Repository):
         repository = _Repository(scope, construct_id, account=account)
         repository.repository_name = repository_name
         repository.registry_id = registry_id
-        repository.repository_arn = Stack.of(repository).format_arn(
+        repository.repository_arn = stack_of(scope).format_arn(
             service="ecr-public", region="", account=account, resource="repository", resource_name=repository_name
         )
         return repository
@@ -345,7 +346,7 @@ class PublicRepository(_Repository):
         Raises:
             ValueError: It is not the ARN of a public repository.
         """
-        what = f"{scope.node.path}/{construct_id}: repository_arn"
+        what = f"{path_of(scope)}/{construct_id}: repository_arn"
         check(what, repository_arn, _parse_arn)
         # Arn.split would cut a tokenized name at its first slash.
         name = Fn.select(1, Fn.split(":repository/", repository_arn))
@@ -356,7 +357,7 @@ class PublicRepository(_Repository):
         repository.repository_arn = repository_arn
         own = account == Stack.of(scope).account
         if registry_alias is not None:
-            check(f"{scope.node.path}/{construct_id}: registry_alias", registry_alias, parse_registry_id)
+            check(f"{path_of(scope)}/{construct_id}: registry_alias", registry_alias, parse_registry_id)
         repository.registry_id = registry_alias or (None if own else account)
         return repository
 

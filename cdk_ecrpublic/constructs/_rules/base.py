@@ -10,6 +10,7 @@ from constructs import Construct
 
 from ..._assets.lambda_handler.spec import Property
 from .._sources.base import SourceBinding
+from .._tree import path_of
 from .._validation.values import check_list, refuse, refuse_kind
 from ..provider import PublicImageProvider
 
@@ -75,7 +76,7 @@ def bind_rules(
     Raises:
         ValueError: One of *rules* is not a rule, does not apply to the image, or is of a kind that is declared twice.
     """
-    what = f"{scope.node.path}: rules"
+    what = f"{path_of(scope)}: rules"
     check_list(what, rules, "rules, e.g. [ReleaseRule.required_platforms(['linux/amd64'])]")
     arguments = {Property.REQUIRED_PLATFORMS: required_platforms, Property.IMMUTABLE_TAGS: immutable_tags}
     found: dict[Property, object] = {name: list(values) for name, values in arguments.items() if values}

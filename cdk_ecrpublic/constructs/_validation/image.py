@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import RemovalPolicy, Stack, Stage
+from aws_cdk import RemovalPolicy
 from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from ..._assets.lambda_handler.oci import Digest, Platform, is_account_id, parse_tag, parse_tag_pattern
+from .._tree import account_of, path_of, region_of, root_of, stack_of, stage_path_of
 from ..on_tag_removed import OnTagRemoved
 from ..public_repository import IPublicRepository
 from .values import (
@@ -90,12 +91,12 @@ def check_partition(scope: Construct) -> None:
     Raises:
         ValueError: The partition is known and is not ``aws``.
     """
-    region = Stack.of(scope).region
+    region = region_of(scope)
     # Stack.partition is a token, unless a feature flag of the app is set.
     partition = RegionInfo.get(region).partition if is_known(region) else None
     if partition not in {None, "aws"}:
         refuse(
-            scope.node.path,
+            path_of(scope),
             f"Amazon ECR Public is not available in partition {partition!r} (this stack is in {region}); "
             "deploy it in a commercial Region",
         )
@@ -117,8 +118,7 @@ def reject_duplicate_tags(image: Construct, key: tuple[str, str, str], tags: Seq
     if not is_known(tags):
         return
     # The app is a Python object of this process, so the table can be attached to it.
-    node = image.node
-    root, path = node.root, node.path
+    root, path = root_of(image), path_of(image)
     declared: dict[tuple[str, ...], str] = getattr(root, _DECLARED_TAGS, {})
     setattr(root, _DECLARED_TAGS, declared)
     # One token can stand for two tags: a pseudo parameter such as the Region has a value for each stack.
@@ -132,7 +132,7 @@ def reject_duplicate_tags(image: Construct, key: tuple[str, str, str], tags: Seq
 def _remedy(image: Construct, owner: str, *, is_account_known: bool) -> str:
     """Say what to do about a tag that is declared twice."""
     once = "declare each tag once, or the two overwrite each other at every deployment"
-    if is_account_known or owner.startswith(f"{Stack.of(image).node.path}/"):
+    if is_account_known or owner.startswith(f"{stack_of(image).node.path}/"):
         return once
     return (
         f"{once}; if the two stacks belong to different accounts, give each stack its account "
@@ -145,16 +145,15 @@ def repository_key(image: Construct, repository: IPublicRepository) -> tuple[str
     registry = _account(image, repository)
     if is_known(registry):
         return "", registry, repository.identity
-    stage = Stage.of(image)
-    return (stage.node.path if stage else ""), _UNKNOWN_ACCOUNT, repository.identity
+    return stage_path_of(image), _UNKNOWN_ACCOUNT, repository.identity
 
 
 def _account(image: Construct, repository: IPublicRepository) -> str:
     """Return the account of a repository; an alias and its account are the same registry."""
     registry = repository.registry_id
     if registry is None:
-        return Stack.of(image).account
+        return account_of(image)
     if not is_known(registry) or is_account_id(registry):
         return registry
     arn = repository.repository_arn
-    return arn.split(":")[4] if is_known(arn) else Stack.of(image).account
+    return arn.split(":")[4] if is_known(arn) else account_of(image)

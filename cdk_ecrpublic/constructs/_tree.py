@@ -1,0 +1,68 @@
+"""
+Facts about constructs that never change, each requested once.
+
+A construct is an object in Node.js. Each of its properties is a message to that
+process and back, and an image needs some of them several times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from aws_cdk import Stack, Stage
+from constructs import IConstruct, Node
+
+T = TypeVar("T")
+
+_FACTS = "_cdk_ecrpublic_facts"
+
+
+def stack_of(construct: IConstruct) -> Stack:
+    """Return the stack of a construct."""
+    return once(construct, "stack", lambda: Stack.of(construct))
+
+
+def node_of(construct: IConstruct) -> Node:
+    """Return the node of a construct in the construct tree."""
+    return once(construct, "node", lambda: construct.node)
+
+
+def path_of(construct: IConstruct) -> str:
+    """Return the path of a construct."""
+    return once(construct, "path", lambda: node_of(construct).path)
+
+
+def root_of(construct: IConstruct) -> IConstruct:
+    """Return the root of the construct tree, usually the app."""
+    return once(construct, "root", lambda: node_of(construct).root)
+
+
+def account_of(construct: IConstruct) -> str:
+    """Return the account of the stack of a construct; may be a token."""
+    stack = stack_of(construct)
+    return once(stack, "account", lambda: stack.account)
+
+
+def region_of(construct: IConstruct) -> str:
+    """Return the Region of the stack of a construct; may be a token."""
+    stack = stack_of(construct)
+    return once(stack, "region", lambda: stack.region)
+
+
+def stage_path_of(construct: IConstruct) -> str:
+    """Return the path of the stage of a construct; empty for the app, or without one."""
+    stack = stack_of(construct)
+    return once(stack, "stage path", lambda: stage.node.path if (stage := Stage.of(stack)) else "")
+
+
+def once(construct: IConstruct, name: str, read: Callable[[], T]) -> T:
+    """Return what *read* returned for this construct and name the first time."""
+    facts: dict[str, object] | None = getattr(construct, _FACTS, None)
+    if facts is None:
+        facts = {}
+        # A construct is a Python object of this process, too.
+        setattr(construct, _FACTS, facts)
+    if name not in facts:
+        facts[name] = read()
+    return cast("T", facts[name])
