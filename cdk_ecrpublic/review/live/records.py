@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..._assets.lambda_handler.aws.parameters import Parameters
-from ..._assets.lambda_handler.errors import AccessError, ImageError
+from ..._assets.lambda_handler.errors import AccessError, ImageError, UnavailableError
+from ..._assets.lambda_handler.resources.records import ROOT
 
 T = TypeVar("T")
 
@@ -24,6 +26,8 @@ class KnownParameters:
     store: Parameters | None
     _texts: dict[str, str | None] = field(default_factory=dict)
     _paths: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    _folders: dict[str, Mapping[str, str] | None] = field(default_factory=dict)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict)
     _refusals: dict[str, AccessError] = field(default_factory=dict)
 
     def read(self, name: str) -> str | None:
@@ -45,8 +49,27 @@ class KnownParameters:
             AccessError: They cannot be read.
         """
         if path not in self._paths:
-            self._paths[path] = self._ask("ssm:GetParametersByPath", lambda store: store.list(path))
+            self._paths[path] = self._in_repository(path) if path.startswith(f"{ROOT}/") else self._listed(path)
         return self._paths[path]
+
+    def _in_repository(self, path: str) -> Mapping[str, str]:
+        """Return the records below a path, from a list of all records of its repository, unless there are too many."""
+        folder = path.rpartition("/")[0]
+        with self._locks.setdefault(folder, threading.Lock()):
+            if folder not in self._folders:
+                try:
+                    self._folders[folder] = self._listed(folder, recursive=True)
+                except AccessError as error:
+                    if not isinstance(error.__cause__, UnavailableError):
+                        raise
+                    self._folders[folder] = None
+        known = self._folders[folder]
+        if known is None:
+            return self._listed(path)
+        return {name: text for name, text in known.items() if name.rpartition("/")[0] == path}
+
+    def _listed(self, path: str, *, recursive: bool = False) -> Mapping[str, str]:
+        return self._ask("ssm:GetParametersByPath", lambda store: store.list(path, recursive=recursive))
 
     def _ask(self, operation: str, ask: Callable[[Parameters], T]) -> T:
         """Call the store. Once an operation was denied, it is not called again."""
