@@ -148,8 +148,7 @@ class Attempts:
             except ImageError as error:
                 outcome_unknown = error.outcome_unknown = outcome_unknown or isinstance(error, UnavailableError)
                 if isinstance(error, DeadlineError):
-                    if last:
-                        error.add_context(last)
+                    error.add_context(last)
                     raise
                 self.pause(error)
                 last = error.explain()

@@ -321,8 +321,7 @@ class PublicRepository(_Repository):
             check(f"{what}: registry_id", registry_id, parse_registry_id)
         account = registry_id if registry_id and is_account_id(registry_id) else None
         repository = _Repository(scope, construct_id, account=account)
-        repository.repository_name = repository_name
-        repository.registry_id = registry_id
+        repository.repository_name, repository.registry_id = repository_name, registry_id
         repository.repository_arn = stack_of(scope).format_arn(
             service="ecr-public", region="", account=account, resource="repository", resource_name=repository_name
         )

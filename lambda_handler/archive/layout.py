@@ -97,16 +97,20 @@ class ImageLayout:
 
     def _below(self) -> Iterator[Descriptor]:
         """Yield the entries of all indexes, and of the indexes below them that the archive contains."""
-        level: Sequence[Descriptor] = [entry for entry in self._entries if entry.is_index]
+        level = [entry for entry in self._entries if entry.is_index]
         for _ in range(DEPTH_MAX):
-            held = {entry.digest: entry for entry in level if path_of(entry.digest) in self._files}
-            level = []
-            for entry in list(held.values())[:ENTRIES_MAX]:
-                # The children of one index at a time: those of 2,000 indexes would not fit into memory.
-                for child in self._read(entry).children:
-                    yield child
-                    if child.is_index and len(level) < ENTRIES_MAX:
-                        level.append(child)
+            following: list[Descriptor] = []
+            for child in self._children(level):
+                yield child
+                if child.is_index and len(following) < ENTRIES_MAX:
+                    following.append(child)
+            level = following
+
+    def _children(self, indexes: Iterable[Descriptor]) -> Iterator[Descriptor]:
+        """Yield the entries of indexes, one index at a time: those of 2,000 indexes would not fit into memory."""
+        held = {entry.digest: entry for entry in indexes if path_of(entry.digest) in self._files}
+        for entry in list(held.values())[:ENTRIES_MAX]:
+            yield from self._read(entry).children
 
     def has_tag(self, tag: str) -> bool:
         """Whether an entry has exactly this tag."""

@@ -42,8 +42,6 @@ _GONE = frozenset({"ImageNotFound", "ImageTagDoesNotMatchDigest"})
 _EXISTING = re.compile(r"Image with digest '([^']*)' and tag '([^']*)' already exists ")
 """The message of ImageAlreadyExistsException, which has no fields. An untagged image has the tag ``null`` there."""
 
-_NO_TAG = "null"
-
 BATCH_MAX = 100
 """The limit of DescribeImages, BatchDeleteImage and BatchCheckLayerAvailability in botocore's model."""
 
@@ -224,10 +222,8 @@ class EcrPublicRepository:
 
     def blob_sizes(self, digests: Iterable[Digest]) -> Mapping[Digest, int | None]:
         """Return the blobs of *digests* that this repository has, each with its size in bytes; None if not known."""
-        sizes: dict[Digest, int | None] = {}
-        for batch in _batches(sorted(set(digests))):
-            sizes |= self._available(batch)
-        return sizes
+        batches = map(self._available, _batches(sorted(set(digests))))
+        return {digest: size for batch in batches for digest, size in batch.items()}
 
     def upload(self, blob: Descriptor, content: BlobOpener) -> None:
         """Upload a blob."""
@@ -238,9 +234,7 @@ class EcrPublicRepository:
         def call() -> Mapping[Digest, int | None]:
             with translated("ecr-public:BatchCheckLayerAvailability"):
                 layers = self.client.batch_check_layer_availability(
-                    registryId=self.registry_id,
-                    repositoryName=self.name,
-                    layerDigests=[str(digest) for digest in digests],
+                    registryId=self.registry_id, repositoryName=self.name, layerDigests=[*map(str, digests)]
                 )["layers"]
                 there = [each for each in layers if each["layerAvailability"] == "AVAILABLE"]
                 return {Digest.parse(each["layerDigest"]): each.get("layerSize") or None for each in there}
@@ -343,7 +337,7 @@ class EcrPublicRepository:
         """Accept that an image with its tag exists if the error message has both, or if a read shows it."""
         named = _EXISTING.search(said.message)
         # For a tag with the name "null", the message is ambiguous.
-        if named and named.groups() == (str(digest), tag or _NO_TAG) and tag != _NO_TAG:
+        if named and named.groups() == (str(digest), tag or "null") and tag != "null":
             return
         what = f"tag {tag!r}" if tag else str(digest)
 

@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
+from cdk_ecrpublic._assets.lambda_handler.aws.parameters import Parameters
+from cdk_ecrpublic._assets.lambda_handler.errors import AccessError, UnavailableError
 from cdk_ecrpublic.review.live.records import KnownParameters
-from lambda_handler.aws.parameters import Parameters
-from lambda_handler.errors import AccessError, UnavailableError
 
 FOLDER = "/cdk-ecrpublic/state/123456789012/acme--agent"
 RECORDS = {f"{FOLDER}/moving/eu-west-1.Agent.One": "1", f"{FOLDER}/{'a' * 64}/eu-west-1.Agent.Two": "2"}

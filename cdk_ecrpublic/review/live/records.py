@@ -57,16 +57,20 @@ class KnownParameters:
         folder = path.rpartition("/")[0]
         with self._locks.setdefault(folder, threading.Lock()):
             if folder not in self._folders:
-                try:
-                    self._folders[folder] = self._listed(folder, recursive=True)
-                except AccessError as error:
-                    if not isinstance(error.__cause__, UnavailableError):
-                        raise
-                    self._folders[folder] = None
+                self._folders[folder] = self._all_below(folder)
         known = self._folders[folder]
         if known is None:
             return self._listed(path)
         return {name: text for name, text in known.items() if name.rpartition("/")[0] == path}
+
+    def _all_below(self, folder: str) -> Mapping[str, str] | None:
+        """Return all records of a repository; None if there are too many for one list."""
+        try:
+            return self._listed(folder, recursive=True)
+        except AccessError as error:
+            if isinstance(error.__cause__, UnavailableError):
+                return None
+            raise
 
     def _listed(self, path: str, *, recursive: bool = False) -> Mapping[str, str]:
         return self._ask("ssm:GetParametersByPath", lambda store: store.list(path, recursive=recursive))
