@@ -123,7 +123,8 @@ PublicImage(self, "Release", repository=repository, source=ImageSource.docker_as
 """
     )
 
-    project.deploy()
+    # The folder is relative to that of the process.
+    project.deploy(own_process=True)
 
     assert pull(uri_of(project), "1") == build_image({"app/Dockerfile": b"FROM scratch\nCOPY . /app\n"})
 
