@@ -14,7 +14,7 @@ import urllib3
 
 from ..clock import Deadline
 from ..errors import IntegrityError, RejectedError, RemoteError, UnavailableError, truncated_repr
-from ..wire import Wire, headers_for, pool_for, target_of
+from .wire import Wire, headers_for, pool_for, target_of
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0

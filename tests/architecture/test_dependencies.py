@@ -56,7 +56,6 @@ LAYERS = {
     "lambda_handler.retry": handler("errors", "clock", "log"),
     "lambda_handler.concurrency": handler(),
     "lambda_handler.on_demand": handler(),
-    "lambda_handler.wire": handler(others=("urllib3",)),
     "lambda_handler.values": handler("errors"),
     "lambda_handler.oci": handler("errors"),
     "lambda_handler.archive": handler("errors", "oci"),
@@ -79,7 +78,7 @@ LAYERS = {
         "signatures",
     ),
     "lambda_handler.spec": handler("errors", "oci", "values", "sources", "rules", "signatures"),
-    "lambda_handler.registry": handler("errors", "oci", "clock", "retry", "wire", others=("urllib3",)),
+    "lambda_handler.registry": handler("errors", "oci", "clock", "retry", others=("urllib3",)),
     "lambda_handler.aws": handler(
         "errors", "oci", "retry", "archive.stored", "publish.findings", others=("botocore", "urllib3")
     ),
@@ -87,7 +86,7 @@ LAYERS = {
         "errors", "oci", "clock", "retry", "concurrency", "aws.errcode", others=("botocore",)
     ),
     # One exception: it asks `oci` whether the answer's host is this machine.
-    "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", "wire", others=("urllib3",)),
+    "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
     "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.response"),
     # The other function, which a schedule invokes. Its core knows neither AWS nor stacks.
     "lambda_handler.retention": handler("errors", "oci", "log", "retry", "concurrency"),

@@ -99,10 +99,9 @@ def test_an_unreachable_response_url_is_not_in_the_error() -> None:
     assert "s3cret" not in f"{failure.value!r}{failure.value.__cause__!r}{stream.getvalue()}"
 
 
-@pytest.mark.parametrize(
-    "target", ["/arn%3aaws%3acfn%7cImage?Signature=a%2fb%2bc", "/a|b?X=1", "/a/../b?X=1", "/a?x=~%7E"]
-)
-def test_the_response_url_is_used_byte_for_byte(target: str) -> None:
+def test_the_response_url_is_sent_byte_for_byte() -> None:
+    """CloudFormation's URLs have escapes in upper case."""
+    target = "/arn%3Aaws%3Acloudformation%3Aeu-west-1%3A1/Image%7C5?X-Amz-Credential=A%2F20261128&Signature=a%2Bb%3D~"
     with web_server() as server:
         server.answer = lambda request: send(request, 200)
         deliver(f"{server.url}{target}", b"{}", urllib3.PoolManager(), retry())
