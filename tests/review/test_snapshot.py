@@ -166,5 +166,5 @@ def test_a_missing_host_is_not_asked_for_a_manifest() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-    with pytest.raises(UnavailableError, match=f"GET token from 127.0.0.1:{port} failed: incomplete response"):
+    with pytest.raises(UnavailableError, match=f"GET token from 127.0.0.1:{port} failed: it refuses connections"):
         take_snapshot(f"127.0.0.1:{port}/abc/{HOME}", registry)
