@@ -132,6 +132,7 @@ class Attempts:
     _throttled: int = field(default=0, init=False)
     _failed: int = field(default=0, init=False)
     _inconsistent_since: float | None = field(default=None, init=False)
+    _last: str = field(default="", init=False)
 
     def call(self, action: Callable[[], T]) -> T:
         """
@@ -140,18 +141,14 @@ class Attempts:
         Raises:
             ImageError: The last error. If time runs out, a DeadlineError that has the error before it.
         """
-        outcome_unknown, last = False, ""
+        outcome_unknown = False
         while True:
             try:
                 self.deadline.check(self.doing)
                 return action()
             except ImageError as error:
                 outcome_unknown = error.outcome_unknown = outcome_unknown or isinstance(error, UnavailableError)
-                if isinstance(error, DeadlineError):
-                    error.add_context(last)
-                    raise
                 self.pause(error)
-                last = error.explain()
 
     def progressed(self) -> None:
         """Reset all counts, because a part of the work has succeeded."""
@@ -163,14 +160,17 @@ class Attempts:
 
         Raises:
             ImageError: *error*, if another attempt would not help or would be
-                too late.
+                too late. A DeadlineError gets the error before it as context.
         """
+        if isinstance(error, DeadlineError):
+            raise error.add_context(self._last)
         self._number += 1
         wait = self._wait(error)
         if wait is None or wait >= self.deadline.remaining:
             raise error
         message = f"{self.doing}: retrying in {wait:.1f} s: {error.explain()}"
         self.log.warning(message, attempt=self._number, code=error.code)
+        self._last = error.explain()
         self.deadline.clock.sleep(wait)
 
     def _wait(self, error: ImageError) -> float | None:

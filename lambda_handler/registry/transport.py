@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from ..clock import Deadline
-from ..errors import IntegrityError, RejectedError, RemoteError, UnavailableError, truncated_repr
+from ..errors import DeadlineError, IntegrityError, RejectedError, RemoteError, UnavailableError, truncated_repr
 from .wire import Wire, headers_for, pool_for, target_of
 
 CONNECT_SECONDS = 5.0
@@ -72,12 +72,14 @@ class StreamingResponse:
     Attributes:
         length: The Content-Length, if there is one. Not all versions of
             urllib3 check whether the body is complete.
+        ends_with_deadline: Whether the deadline limits how long a read waits.
     """
 
     response: urllib3.BaseHTTPResponse
     deadline: Deadline
     doing: str
     length: int | None = None
+    ends_with_deadline: bool = False
 
     @property
     def status(self) -> int:
@@ -108,6 +110,8 @@ class StreamingResponse:
                 message = f"{self.doing} failed: the response differs from its Content-Length by {abs(left)} bytes"
                 raise UnavailableError(message, operation=self.doing)
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            if self.ends_with_deadline and isinstance(error, urllib3.exceptions.TimeoutError):
+                raise self.deadline.error(self.doing) from error
             raise _broken(self.doing, error, self.deadline) from error
         finally:
             self.close()
@@ -143,10 +147,15 @@ class StreamingResponse:
             self.close()
 
     def error_body(self) -> bytes:
-        """Return the beginning of the body of an error; empty if it cannot be read."""
-        with suppress(UnavailableError):
-            return _first(self, ERROR_MAX_BYTES)
-        return b""
+        """Return the beginning of the body of an error, or what can be read of it."""
+        content = bytearray()
+        with suppress(UnavailableError, DeadlineError):
+            for chunk in self.chunks(_CHUNK_BYTES):
+                content += chunk
+                if len(content) >= ERROR_MAX_BYTES:
+                    break
+        self.close()
+        return bytes(content[:ERROR_MAX_BYTES])
 
     def close(self) -> None:
         """Close the connection, unless the body was read completely, which returns the connection to the pool."""
@@ -240,7 +249,7 @@ class Transport:
             if left < read and isinstance(error, urllib3.exceptions.TimeoutError):
                 raise self.deadline.error(where) from error
             raise _broken(where, error, self.deadline) from error
-        return StreamingResponse(response, self.deadline, where, _length(method, response))
+        return StreamingResponse(response, self.deadline, where, _length(method, response), left < read)
 
 
 def _length(method: str, response: urllib3.BaseHTTPResponse) -> int | None:
