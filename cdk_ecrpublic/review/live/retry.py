@@ -28,7 +28,7 @@ class ReviewAttempts(Attempts):
         """
         if _is_refused(error):
             self.most = min(self.most, REFUSED_ATTEMPTS)
-            error.hint = error.hint or _hint(error.message)
+            error.hint = _hint(error.message)
         super().pause(error)
 
 
