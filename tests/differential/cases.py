@@ -116,15 +116,6 @@ def compressed_config(stage: Stage) -> None:
     stage.registry.behaviour = behaviour
 
 
-def two_sizes() -> Image:
-    """Push two images that state different sizes for the same layer."""
-    one = _single()
-    manifest = json.loads(one.manifest)
-    manifest["layers"][0]["size"] += 7
-    other = Image(manifest=json.dumps(manifest).encode(), media_type=one.media_type, blobs=one.blobs, children=())
-    return index_of([entry(one, "linux/amd64"), entry(other, "linux/arm64")], one, other)
-
-
 def with_xz() -> bytes:
     files = saved(tar_of({"a": b"1"}))
     path = next(name for name in files if name.endswith("layer.tar"))
@@ -433,7 +424,6 @@ CASES: Mapping[str, Sequence[Case]] = {
             reason="ECR Public stores no index without its images. By digest, set `platforms`.",
         ),
         Case(name="a size that differs from the manifest's", arrange=pushed(other_size)),
-        Case(name="two images that state different sizes for a layer", arrange=pushed(two_sizes)),
         Case(
             name="a duplicate key, with two values",
             arrange=pushed(changed(b'"mediaType"', b'"schemaVersion": 3, "mediaType"')),
