@@ -307,7 +307,7 @@ def _broken(doing: str, error: Exception, deadline: Deadline) -> RemoteError:
         message = f"{doing} failed: no connection within {CONNECT_SECONDS:.0f} s"
         return UnavailableError(message, operation=doing, hint="check whether the function can reach this host")
     if isinstance(error, _NEW_CONNECTION):
-        is_unknown = "resolve" in str(error) or isinstance(error.__cause__, socket.gaierror)
+        is_unknown = "resolve" in str(error) or isinstance(error.__cause__ or error.__context__, socket.gaierror)
         what = "its host name cannot be resolved" if is_unknown else "it refuses connections"
         return UnavailableError(f"{doing} failed: {what}", operation=doing, hint="check the host and the port")
     return UnavailableError(f"{doing} failed: incomplete response ({type(error).__name__})", operation=doing)
