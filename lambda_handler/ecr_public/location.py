@@ -7,6 +7,7 @@ from typing import Any
 
 from ..aws.errcode import translated
 from ..oci import RegistryHost, Repository, is_account_id
+from ..on_demand import load
 from ..retry import Retry
 from .repository import EcrPublicRepository, RegistryApi
 
@@ -29,7 +30,9 @@ class RepositoryLocation:
 
     def open(self, client: Any, *, retry: Retry, registry: RegistryApi) -> EcrPublicRepository:  # noqa: ANN401
         """Open the repository for one invocation."""
-        kind = EcrPublicRepository if self.is_own else _foreign()
+        kind: type[EcrPublicRepository] = (
+            EcrPublicRepository if self.is_own else load(__package__, "foreign.ForeignRepository")
+        )
         return kind(
             client=client,
             registry_id=self.registry_id,
@@ -38,12 +41,6 @@ class RepositoryLocation:
             registry=registry,
             retry=retry,
         )
-
-
-def _foreign() -> type[EcrPublicRepository]:
-    from .foreign import ForeignRepository  # noqa: PLC0415 - a cold start compiles what it imports
-
-    return ForeignRepository
 
 
 def find_repository(client: Any, registry_id: str | None, name: str, retry: Retry) -> RepositoryLocation:  # noqa: ANN401

@@ -76,6 +76,11 @@ class RegistryAuth:
         """Return the Authorization header, for this registry only."""
         return {"Authorization": f"{self.scheme} {self.current}"} if self.current else {}
 
+    def said(self, body: bytes) -> str:
+        """Return the message of the registry in a response, unless it repeats the credentials that it was sent."""
+        login = base64.b64decode(self.current).decode() if self.scheme == "Basic" else ""
+        return message_in(body, (self.current, login.partition(":")[2]))
+
     def request(self, transport: Transport, send: Send, *, writes: bool = False) -> HttpResponse:
         """
         Send a request; if it is not authorized, get a token and send it again.
@@ -220,7 +225,7 @@ class RegistryAuth:
     def _use_basic(self, password: str | None) -> bool:
         if password is None:
             raise refused(self.registry, "it requires a user name and password, but none are declared")
-        self.scheme, self.current = "Basic", base64.b64encode(password.encode()).decode()
+        self.scheme, self.current = "Basic", _basic(password)
         return True
 
     def _use_bearer(self, challenge: Challenge, response: HttpResponse) -> None:
@@ -233,7 +238,7 @@ class RegistryAuth:
 def _ask(challenge: Challenge, transport: Transport, password: str | None) -> HttpResponse:
     """Request a token with GET, as Docker does; with POST, as OAuth 2 does, if the endpoint accepts nothing else."""
     chain = RedirectChain(challenge.url, OPERATION)
-    basic = {} if password is None else {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+    basic = {} if password is None else {"Authorization": f"Basic {_basic(password)}"}
     while (response := _get(chain, transport, basic)).status in REDIRECTS:
         chain.follow(response.headers.get("Location", ""))
     if response.status in _NO_GET:
@@ -254,11 +259,14 @@ def _get(chain: RedirectChain, transport: Transport, headers: Mapping[str, str])
 
 
 def _told(response: HttpResponse, password: str | None) -> str:
-    """Return the status and the message of a token endpoint, unless the message repeats a part of the password."""
-    said = message_in(response.body)
-    user, _, secret = (password or "").partition(":")
-    repeats = any(part and part in said for part in (user, secret))
-    return f"{response.status}: {said}" if said and not repeats else str(response.status)
+    """Return the status and the message of a token endpoint."""
+    said = message_in(response.body, () if password is None else (password.partition(":")[2], _basic(password)))
+    return f"{response.status}: {said}" if said else str(response.status)
+
+
+def _basic(password: str) -> str:
+    """Return ``user:password`` as basic authentication sends it."""
+    return base64.b64encode(password.encode()).decode()
 
 
 def _post(url: str, transport: Transport, fields: Mapping[str, str]) -> HttpResponse:

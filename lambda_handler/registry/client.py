@@ -25,7 +25,7 @@ from ..errors import (
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Repository
 from .anonymous import AnonymousAuth
 from .auth import RegistryAuth
-from .failures import THROTTLED, UNAUTHENTICATED, failure, message_in
+from .failures import THROTTLED, UNAUTHENTICATED, failure
 from .lists import NO_SUCH_LIST, is_list, manifest_type, next_page
 from .ranges import range_header, skipped
 from .redirects import REDIRECTS, RedirectChain
@@ -180,7 +180,7 @@ class RegistryClient:
 
     def open_blob(self, repository: Repository, digest: Digest, start: int, size: int | None = None) -> Iterator[bytes]:
         """
-        StreamingResponse a blob from offset *start* on, in chunks of at most 1 MiB.
+        Stream a blob from offset *start* on, in chunks of at most 1 MiB.
 
         The registry may lead elsewhere for the bytes; no credentials go
         there. One that ignores or refuses the range sends everything, and
@@ -287,7 +287,7 @@ class RegistryClient:
             body: The body of the response, which may have a message.
             by: The host that responded. Default: the registry.
         """
-        said, own = message_in(body), urlsplit(self.auth.registry.url).netloc
+        said, own = self.auth.said(body), urlsplit(self.auth.registry.url).netloc
         hint = self._hint(status, said)
         return failure(doing, self.auth.registry, status, hint=hint, said=said, by=by if by != own else "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 
 from ..errors import (
@@ -29,6 +30,9 @@ TRANSIENT = frozenset({408, 421, 423, 424, 425, *SERVER_ERRORS})
 _NOT_FOUND = 404
 
 _SAID_CHARACTERS = 400
+
+_SECRET_CHARACTERS = 16
+"""A message may be cut within a token, so its beginning is enough."""
 
 
 def failure(
@@ -58,9 +62,12 @@ def failure(
     return kind(message, operation=operation, hint=hint if denied or status == THROTTLED else None)
 
 
-def message_in(body: bytes) -> str:
+def message_in(body: bytes, secrets: Iterable[str] = ()) -> str:
     """
-    Return the message in the response of a registry or token endpoint; empty if it has none.
+    Return at most 400 characters of the message in a response; empty if it has none.
+
+    Args:
+        secrets: What was sent. A message that repeats the beginning of one is left out.
 
     References:
         OCI distribution-spec v1.1, "Error Codes"; RFC 6749, 5.2. Docker Hub's token endpoint sends ``details``.
@@ -70,5 +77,7 @@ def message_in(body: bytes) -> str:
         error = data["errors"][0] if data.get("errors") else data
         keys = ("message", "error_description", "details", "detail", "error", "code")
         text = next((error[key] for key in keys if error.get(key) and isinstance(error[key], str)), "")
+        if any(secret and secret[:_SECRET_CHARACTERS] in text for secret in secrets):
+            return ""
         return text[:_SAID_CHARACTERS] if text.isprintable() else truncated_repr(text)
     return ""

@@ -102,12 +102,14 @@ def host_in(url: str) -> RegistryHost:
     Return the host of a URL, to compare it with a registry.
 
     Hosts of storage may have underscores or end with a dot, unlike those of
-    registries; here, they have a hyphen instead, and no dot.
+    registries. The dot is left out.
 
     Raises:
         ValueError: The URL has no valid host.
     """
-    return RegistryHost.parse(_LAST_DOT.sub("", urlsplit(url).netloc.replace("_", "-")))
+    netloc = _LAST_DOT.sub("", urlsplit(url).netloc)
+    port = RegistryHost.parse(netloc.replace("_", "-")).port
+    return RegistryHost((netloc if port is None else netloc.rpartition(":")[0]).lower(), port)
 
 
 def with_tls(target: str, url: str) -> str:

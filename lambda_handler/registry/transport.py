@@ -140,6 +140,9 @@ class StreamingResponse:
                 while plain:
                     yield plain
                     plain = decoder.decompress(decoder.unconsumed_tail, size)
+                if decoder.eof:
+                    # Otherwise zlib keeps everything that follows in memory.
+                    return
         except zlib.error as error:
             message = f"{self.doing} failed: the response has the encoding gzip, but is not a gzip file"
             raise UnavailableError(message, operation=self.doing) from error

@@ -30,7 +30,7 @@ from ..errors import (
 from ..oci import Descriptor, Repository
 from ..retry import Attempts, Retry
 from .auth import RegistryAuth
-from .failures import failure, message_in
+from .failures import failure
 from .transport import HttpResponse, Transport
 
 BlobOpener = Callable[[], Generator[bytes, None, None]]
@@ -181,7 +181,7 @@ class Uploads:
             f"allow ecr-public:{_ACTIONS[operation]} on the repository in the role of the handler function and, if the "
             "repository is in another account, in its policy"
         )
-        return failure(operation, self.repository.host, response.status, hint=hint, said=message_in(response.body))
+        return failure(operation, self.repository.host, response.status, hint=hint, said=self.auth.said(response.body))
 
 
 @dataclass(slots=True)

@@ -83,7 +83,7 @@ LAYERS = {
         "errors", "oci", "retry", "archive.stored", "publish.findings", others=("botocore", "urllib3")
     ),
     "lambda_handler.ecr_public": handler(
-        "errors", "oci", "clock", "retry", "concurrency", "aws.errcode", others=("botocore",)
+        "errors", "oci", "clock", "retry", "concurrency", "on_demand", "aws.errcode", others=("botocore",)
     ),
     # One exception: it asks `oci` whether the answer's host is this machine.
     "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),

@@ -215,3 +215,45 @@ def test_no_error_shows_a_url_with_a_secret(
 
     assert "example" in told
     assert secret not in told
+
+
+@pytest.mark.parametrize("path", ["/manifests/", "/blobs/"])
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_a_message_that_repeats_credentials_is_not_shown(
+    publisher: Publisher,
+    upstream: UpstreamRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    path: str,
+    scheme: str,
+) -> None:
+    secret = {"SecretString": '{"username": "me", "password": "s3cret-password"}'}
+    token = "t0ken-" * 200
+
+    def secrets(request: Request) -> None:
+        request.rfile.read(int(request.headers["Content-Length"]))
+        send(request, 200, json.dumps(secret).encode(), "application/x-amz-json-1.1")
+
+    def behave(request: Request) -> bool:
+        sent = request.headers.get("Authorization", "")
+        if request.path.startswith("/token"):
+            send(request, 200, json.dumps({"token": token}).encode(), "application/json")
+        elif not sent:
+            realm = f'Bearer realm="{upstream.url}/token"' if scheme == "Bearer" else 'Basic realm="x"'
+            send(request, 401, WWW_Authenticate=realm)
+        elif path in request.path:
+            said = f"{'x' * 380} {sent} s3cret-password"
+            send(request, 412, json.dumps({"errors": [{"message": said}]}).encode(), "application/json")
+        else:
+            return False
+        return True
+
+    upstream.behaviour = behave
+    with web_server() as server:
+        server.answer = secrets
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", server.url)
+
+        told = error(publisher, source(upstream, CredentialsSecretArn=ARN)) + capsys.readouterr().out
+
+    assert "returned 412" in told
+    assert not any(part in told for part in ("s3cret", "t0ken", "bWU6czNj"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
@@ -21,7 +23,7 @@ from lambda_handler.log import Log
 from lambda_handler.oci import Descriptor, Digest, RegistryHost, Repository
 from lambda_handler.registry import RegistryClient, Transport
 from lambda_handler.registry.auth import RegistryAuth
-from lambda_handler.registry.redirects import target
+from lambda_handler.registry.redirects import host_in, target
 from lambda_handler.registry.remote import RegistryRepository
 from lambda_handler.retry import ATTEMPTS, Retry
 from tests.support.clock import SteppingClock
@@ -419,3 +421,29 @@ def test_uses_get_if_head_is_redirected_to_a_url_signed_for_get(servers: list[We
     asked, repository = client(registry)
 
     assert asked.has(repository, "1")
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://my_bucket.example.com/k", "my_bucket.example.com"),
+        ("https://Blobs.example.com.:444/k", "blobs.example.com:444"),
+        ("https://[::1]:5000/k", "[::1]:5000"),
+    ],
+)
+def test_the_host_of_a_url_is_not_another_host(url: str, host: str) -> None:
+    assert str(host_in(url)) == host
+
+
+def test_what_follows_an_encoded_blob_is_not_kept(servers: list[WebServer]) -> None:
+    content = gzip.compress(LAYER) + bytes(64 * 1024 * 1024)
+    servers[0].answer = lambda request: send(request, 200, content, Content_Encoding="gzip")
+    asked, repository = client(servers[0])
+
+    tracemalloc.start()
+    received = b"".join(asked.open_blob(repository, DIGEST, 0, len(LAYER)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert received == LAYER
+    assert peak < 16 * 1024 * 1024
