@@ -59,7 +59,25 @@ def _new(
         put=frozenset([put] if found and put else []),
         existed=existed,
         previous=_previous(turn),
+        drops=_drops(turn),
     )
+
+
+def _drops(turn: Turn) -> tuple[str, ...]:
+    """
+    Return the dropped tags that this update removes, and that the rules of the old declaration may leave.
+
+    Another resource of the deployment may take such a tag after its removal. Then no record shows where the tag
+    was, and the undo would find it at a higher version.
+    """
+    old, declaration = turn.old, turn.declaration
+    if old is None or not declaration.untags or turn.is_undo or turn.is_rollback:
+        return ()
+    tags = [tag for tag in turn.dropped if any(rule.may_leave(tag) for rule in old.rules)]
+    if not tags or (digest := turn.known_digest(old, turn.event.old_properties)) is None:
+        return ()
+    found = turn.ports.destination.resolve(tags)
+    return tuple(tag for tag in tags if found.get(tag) == digest)
 
 
 def _previous(turn: Turn) -> str:

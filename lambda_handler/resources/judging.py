@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..errors import AccessError, NotFoundError
 from ..oci import Digest
@@ -15,6 +16,9 @@ from ..publish.rule import Release, Verdict, judge
 from ..spec import Declaration
 from .planning import release_of
 from .turn import Turn
+
+if TYPE_CHECKING:
+    from .record import Record
 
 
 def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callable[[], bool]) -> Verdict:
@@ -30,8 +34,10 @@ def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callab
     verdict = Verdict() if undoes else judge(rules, release)
     objects = verdict.violations or verdict.stays or _has_same_image(turn, content, observed)
     if undoes or (objects and is_undo()):
-        taken = _taken(turn) if any(map(turn.may_leave, turn.declaration.tags)) else {}
-        verdict = judge(rules, replace(release, is_undo=True, undone=turn.undone_digest, taken=taken))
+        record = _record_undone(turn) if any(map(turn.may_leave, turn.declaration.tags)) else None
+        taken, dropped = (record.found or {}, record.drops) if record else ({}, ())
+        release = replace(release, is_undo=True, undone=turn.undone_digest, taken=taken, dropped=dropped)
+        verdict = judge(rules, release)
     turn.left = frozenset(verdict.stays)
     turn.taken_elsewhere = _not_own(turn, content, observed)
     return verdict
@@ -44,14 +50,14 @@ def _has_same_image(turn: Turn, content: Content, observed: Observed) -> bool:
     return any(map(turn.may_leave, tags)) and turn.undone_digest == digest
 
 
-def _taken(turn: Turn) -> Mapping[str, Digest]:
-    from .takeover import taken_by_undone  # noqa: PLC0415 - a cold start compiles what it imports
+def _record_undone(turn: Turn) -> Record | None:
+    from .takeover import record_undone  # noqa: PLC0415 - a cold start compiles what it imports
 
     try:
-        return taken_by_undone(turn)
+        return record_undone(turn)
     except AccessError as error:
-        turn.log.warning(f"tags that the undone release took over are not given back: {error.explain()}")
-        return {}
+        turn.log.warning(f"tags that the undone release took over or removed may stay: {error.explain()}")
+        return None
 
 
 def tags_ahead(

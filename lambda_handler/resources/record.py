@@ -57,6 +57,8 @@ class Record:
         failed_sent: When that update was sent, in seconds since the epoch.
         previous: The path segment of the previous declaration's record, which a
             rollback may need.
+        drops: The tags that the update removes, if the rules of the previous declaration could leave them elsewhere
+            when an undo returns them.
         regained: When an undo gave dropped tags back to the resource, in
             seconds since the epoch.
         follows_first: The record that version 0.1 wrote still exists.
@@ -80,6 +82,7 @@ class Record:
     failed_from: str = ""
     failed_sent: float = 0.0
     previous: str = ""
+    drops: tuple[str, ...] = ()
     regained: float = 0.0
     follows_first: bool = False
     manifest: str = ""
@@ -114,6 +117,7 @@ class Record:
                 failed_from=str(data.get("failedFrom", "")),
                 failed_sent=float(data.get("failedSent", 0.0)),
                 previous=str(data.get("previous", "")),
+                drops=_strings(data.get("drops", [])),
                 regained=float(data.get("regained", 0.0)),
                 follows_first=_boolean(data.get("followsFirst", False)),
                 manifest=str(data.get("manifest", "")),
@@ -150,15 +154,16 @@ class Record:
         """
         Encode the record as JSON of at most ``RECORD_MAX_BYTES``.
 
-        If it is too long, leave out *manifest*, then *lists*, *tags* and *existed*.
-        Without the last three, the record only prevents more removals.
+        If it is too long, leave out *manifest*, then *lists*, *tags*, *existed* and *drops*.
+        Without *lists*, *tags* and *existed*, the record only prevents more removals.
 
         Raises:
             InvalidPropertiesError: The tags in *found* do not fit.
         """
         short = replace(self, manifest="")
         brief = replace(short, lists=())
-        for each in (self, short, brief, replace(brief, tags=None), replace(brief, tags=None, existed=None)):
+        bare = replace(brief, tags=None, existed=None)
+        for each in (self, short, brief, replace(brief, tags=None), bare, replace(bare, drops=())):
             text = json.dumps(each.data(), separators=(",", ":"))
             if len(text) <= RECORD_MAX_BYTES:
                 return text
@@ -217,6 +222,7 @@ class Record:
             "failedFrom": self.failed_from,
             "failedSent": round(self.failed_sent, 3),
             "previous": self.previous,
+            "drops": self.drops,
             "regained": round(self.regained, 3),
             "followsFirst": self.follows_first,
             "manifest": self.manifest,

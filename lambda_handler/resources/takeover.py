@@ -61,17 +61,17 @@ def give_back_taken(turn: Turn, record: Record, found: Mapping[str, Digest], our
     return given_back
 
 
-def taken_by_undone(turn: Turn) -> Mapping[str, Digest]:
+def record_undone(turn: Turn) -> Record | None:
     """
-    Return the tags that the undone update took over, each with its image before.
+    Return the record of the update that this one undoes; None if there is none.
 
     Raises:
         RemoteError: The record cannot be read.
     """
     record = turn.read_record(turn.old) if turn.old else None
     if record is None or not is_undone_by(turn, record) or not turn.is_current(record.sent):
-        return {}
-    return record.found or {}
+        return None
+    return record
 
 
 def is_undone_by(turn: Turn, record: Record) -> bool:

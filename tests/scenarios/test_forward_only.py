@@ -216,6 +216,39 @@ def test_a_tag_that_was_left_has_no_owner(scene: Scene, stack: DeployedStack, ki
     assert scene.tags() == {"1.9.1": "1.9.1"}
 
 
+@TWO_KINDS
+@RULES
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["removed first", "taken first"])
+def test_a_tag_that_goes_to_another_image_of_the_stack_returns(
+    scene: Scene, stack: DeployedStack, kind: Kind, rule: Options, order: tuple[int, int]
+) -> None:
+    """If it was removed before it was put again, nothing but the record of its removal shows where it was."""
+    old = release(scene, kind, "1.9.1", "latest", **rule, **UNTAG)
+    new = declare(scene.push("2.0.0"), "2.0.0", "latest")
+    other = declare(scene.push("1.0.0"), "1.0.0")
+    stack.deploy(template(stack, Other=other, Agent=old))
+    before = scene.tags()
+    without = {**old, "ImageTags": ["1.9.1"]}
+
+    done = stack.deploy(template(stack, Other=new, Agent=without), Course(order=order, other_fails_after=2))
+
+    assert (done.status, done.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert {**scene.tags(), "2.0.0": ""} == {**before, "2.0.0": ""}
+
+
+@TWO_KINDS
+def test_a_tag_that_a_person_moved_before_does_not_return(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+    old = release(scene, kind, "1.9.1", "latest", **UNTAG)
+    stack.deploy(template(stack, Agent=old))
+    scene.push("2.0.0", "2.0.0", "latest")
+    before = scene.tags()
+
+    done = stack.deploy(template(stack, Agent={**old, "ImageTags": ["1.9.1"]}), FAILS)
+
+    assert (done.status, done.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert scene.tags() == before
+
+
 def test_a_later_release_of_the_resource_moves_the_tag(scene: Scene, stack: DeployedStack) -> None:
     scene.push("2.0.0", "2.0.0", "latest")
     stack.deploy(template(stack, Agent=release(scene, "digest", "1.9.1", "latest")))
