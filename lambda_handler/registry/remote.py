@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ImageError, NotFoundError, UnavailableError
@@ -13,7 +13,7 @@ from ..retry import Retry
 from .client import RegistryClient
 
 if TYPE_CHECKING:
-    from .uploads import BlobOpener
+    from .uploads import BlobOpener, Uploads
 
 T = TypeVar("T")
 
@@ -37,6 +37,7 @@ class RegistryRepository:
     repository: Repository
     retry: Retry
     declared: Repository | None = None
+    _uploads: Uploads | None = field(default=None, init=False)
 
     def __str__(self) -> str:
         return str(self.repository)
@@ -128,7 +129,9 @@ class RegistryRepository:
         """Upload a blob; see ``Uploads.upload``."""
         from .uploads import Uploads  # noqa: PLC0415 - a cold start compiles what it imports
 
-        Uploads(self.client.transport, self.client.auth, self.repository, self.retry).upload(blob, content)
+        if self._uploads is None:
+            self._uploads = Uploads(self.client.transport, self.client.auth, self.repository, self.retry)
+        self._uploads.upload(blob, content)
 
     def _read(self, doing: str, read: Callable[[], Manifest]) -> Manifest:
         """Read a manifest; for private ECR, retry AccessError, because the role may be new."""

@@ -1,15 +1,16 @@
 """
 Upload blobs through the registry API, as container tools do.
 
-POST initiates an upload. Then one PUT carries all bytes of a small blob and
-commits it, as containerd does; a large one is streamed with PATCH before. ECR
-Public does not report the progress of an upload, so an interrupted upload is
-restarted.
+POST initiates an upload. Then one PUT carries all bytes and commits it, as
+containerd does for blobs of any size. If that is throttled, large blobs are
+streamed with PATCH before; if it is refused, all are. ECR Public does not
+report the progress of an upload, so an interrupted upload is restarted.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -44,12 +45,12 @@ _DONE = frozenset({201, 202, 204})
 _LOST = frozenset({404, 416})
 """The upload does not exist, or has another offset."""
 
-ONE_PUT_MAX_BYTES = 16 * 1024 * 1024
+RESENT_MAX_BYTES = 16 * 1024 * 1024
 """
-The size up to which one PUT carries and commits a blob.
+The size up to which one PUT carries and commits a blob after another one was throttled.
 
 If the commit is throttled, all bytes have to be sent again. For a larger blob,
-that would cost more than the round trip that PATCH takes.
+that costs more than the round trip that PATCH takes.
 """
 
 _RESPONSE_MAX_BYTES = 64 * 1024
@@ -67,12 +68,15 @@ class Uploads:
     Attributes:
         auth: Outlives the invocation, so that a warm function reuses tokens.
         repository: The address of the repository.
+        one_put_max: The size in bytes up to which one PUT carries and commits a
+            blob. The first blob that is throttled or refused changes it.
     """
 
     transport: Transport
     auth: RegistryAuth
     repository: Repository
     retry: Retry
+    one_put_max: float = math.inf
 
     def upload(self, blob: Descriptor, content: BlobOpener) -> None:
         """
@@ -91,10 +95,15 @@ class Uploads:
             message = f"the blob {blob.digest} is empty, and ECR Public does not store empty blobs"
             raise RejectedError(message, operation=_INITIATE)
         attempts = self.retry.start(f"uploading {blob.digest}", retry_access_denied=True)
-        in_one_put = blob.size <= ONE_PUT_MAX_BYTES
+        in_one_put = blob.size <= self.one_put_max
         while (error := self._attempt(blob, content, attempts, in_one_put=in_one_put)) is not None:
-            if not isinstance(error, RejectedError):
+            if isinstance(error, RejectedError):
+                # The registry may need PATCH.
+                self.one_put_max = 0
+            else:
                 attempts.pause(error)
+            if isinstance(error, ThrottledError):
+                self.one_put_max = min(self.one_put_max, RESENT_MAX_BYTES)
             in_one_put = False
 
     def _attempt(
@@ -116,7 +125,6 @@ class Uploads:
             except RejectedError as error:
                 if error is source.error or not in_one_put:
                     raise
-                # The registry may need PATCH.
                 return error
         return attempts.call(lambda: self._commit(location, blob))
 

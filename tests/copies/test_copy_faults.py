@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
@@ -31,8 +33,8 @@ IMAGE = Image(manifest=artifact(b"{}", LAYER), media_type=OCI, blobs=blobs(b"{}"
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Treat all blobs as large, so that they are sent with PATCH."""
-    monkeypatch.setattr(uploads, "ONE_PUT_MAX_BYTES", 0)
+    """Send all blobs with PATCH, as after one that was refused."""
+    monkeypatch.setattr(uploads, "Uploads", functools.partial(uploads.Uploads, one_put_max=0))
 
 
 @pytest.fixture

@@ -94,9 +94,8 @@ def running(registry: Registry) -> Iterator[Registry]:
 
 
 @pytest.fixture(params=["PUT", "PATCH"])
-def carrier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The request that carries the bytes: PUT for a small blob, PATCH for a large one."""
-    monkeypatch.setattr(uploads, "ONE_PUT_MAX_BYTES", BLOB.size if request.param == "PUT" else BLOB.size - 1)
+def carrier(request: pytest.FixtureRequest) -> str:
+    """The request that carries the bytes: PUT, or PATCH after another blob was throttled or refused."""
     return str(request.param)
 
 
@@ -106,17 +105,26 @@ def registry(carrier: str) -> Iterator[Registry]:
         yield started
 
 
-def upload(registry: Registry, content: bytes = LAYER, seconds: float = 100) -> SteppingClock:
-    clock = SteppingClock()
+def uploads_to(registry: Registry, clock: SteppingClock, seconds: float = 100) -> Uploads:
     deadline, host = Deadline.after(seconds, clock), RegistryHost.parse(registry.host)
     auth = RegistryAuth(host, lambda: "user:s3cret", current="t0ken")
-    started = Uploads(Transport(urllib3.PoolManager(), deadline), auth, Repository(host, "a/b"), Retry(deadline, Log()))
+    return Uploads(
+        Transport(urllib3.PoolManager(), deadline),
+        auth,
+        Repository(host, "a/b"),
+        Retry(deadline, Log()),
+        one_put_max=BLOB.size if registry.carrier == "PUT" else BLOB.size - 1,
+    )
 
-    def pieces() -> Generator[bytes, None, None]:
-        for start in range(0, len(content), 100_000):
-            yield content[start : start + 100_000]
 
-    started.upload(BLOB, pieces)
+def pieces(content: bytes) -> Generator[bytes, None, None]:
+    for start in range(0, len(content), 100_000):
+        yield content[start : start + 100_000]
+
+
+def upload(registry: Registry, content: bytes = LAYER, seconds: float = 100) -> SteppingClock:
+    clock = SteppingClock()
+    uploads_to(registry, clock, seconds).upload(BLOB, lambda: pieces(content))
     return clock
 
 
@@ -146,6 +154,34 @@ def test_uses_patch_if_a_registry_refuses_bytes_in_put(registry: Registry, statu
 
     assert registry.received == [LAYER]
     assert [method for method, _, _ in registry.requests][-3:] == ["POST", "PATCH", "PUT"]
+
+
+@pytest.mark.parametrize("carrier", ["PUT"], indirect=True)
+@pytest.mark.parametrize(
+    ("status", "large", "small"),
+    [
+        (429, ["POST", "PATCH", "PUT"], ["POST", "PUT"]),
+        (405, ["POST", "PATCH", "PUT"], ["POST", "PATCH", "PUT"]),
+    ],
+    ids=["throttled", "refused"],
+)
+def test_does_not_send_the_next_blobs_twice(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, status: int, large: list[str], small: list[str]
+) -> None:
+    """One that is throttled may be sent again if it is small."""
+    monkeypatch.setattr(uploads, "RESENT_MAX_BYTES", BLOB.size - 1)
+    started, usual = uploads_to(registry, SteppingClock()), (201, {"Location": UPLOAD}, b"")
+    answers: Iterator[Answer] = iter([(status, {}, b"")])
+    registry.answers["PUT"] = lambda: next(answers, usual)
+    started.upload(BLOB, lambda: pieces(LAYER))
+    seen = len(registry.requests)
+    del registry.answers["PUT"]
+
+    started.upload(BLOB, lambda: pieces(LAYER))
+    other = Descriptor(media_type="x", digest=Digest.of(b"small"), size=5)
+    started.upload(other, lambda: pieces(b"small"))
+
+    assert [method for method, _, _ in registry.requests][seen:] == large + small
 
 
 @pytest.mark.parametrize("location", ["http://example.com/upload", "https://{host}/upload", "//elsewhere/", "http://["])
