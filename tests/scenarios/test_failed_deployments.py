@@ -30,7 +30,7 @@ from tests.support.scene import (
 
 
 @OPTIONS
-def test_u1_the_old_app_after_a_failed_bump_has_its_tag_again(
+def test_u1_deploying_the_old_app_after_a_failed_bump_restores_its_tag(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """CloudFormation sends nothing to the resource that has not changed, and deletes the one that failed."""
@@ -48,8 +48,8 @@ def test_u1_the_old_app_after_a_failed_bump_has_its_tag_again(
 BUMPS = ("Two", "Three", "Four")
 
 
-def bump_in_vain(scene: Scene, stack: DeployedStack, options: Options) -> dict[str, Deployed]:
-    """Deploy a release, and then three that take its tag over and fail; return what was deployed first."""
+def deploy_failed_bumps(scene: Scene, stack: DeployedStack, options: Options) -> dict[str, Deployed]:
+    """Deploy a release, and then three that take its tag over and fail; return the resources of the first one."""
     stack.deploy(template(stack, One=declare(scene.push("first"), "1", "latest", **options)))
     stable = dict(stack.resources)
     for name in BUMPS:
@@ -63,7 +63,7 @@ def bump_in_vain(scene: Scene, stack: DeployedStack, options: Options) -> dict[s
 def test_u1_failed_bumps_are_rolled_back_in_any_order(
     scene: Scene, stack: DeployedStack, options: Options, order: tuple[str, ...]
 ) -> None:
-    stable = bump_in_vain(scene, stack, options)
+    stable = deploy_failed_bumps(scene, stack, options)
 
     undone = stack.roll_back(stable, order)
 
@@ -76,7 +76,7 @@ def test_u1_failed_bumps_are_rolled_back_in_any_order(
 def test_u3_a_tag_that_a_person_moved_after_failed_bumps_stays_there(
     scene: Scene, stack: DeployedStack, options: Options, order: tuple[str, ...]
 ) -> None:
-    stable = bump_in_vain(scene, stack, options)
+    stable = deploy_failed_bumps(scene, stack, options)
     scene.push("by hand", "latest")
 
     stack.roll_back(stable, order)
@@ -86,7 +86,7 @@ def test_u3_a_tag_that_a_person_moved_after_failed_bumps_stays_there(
 
 @OPTIONS
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)], ids=str)
-def test_u12_a_stack_that_failed_twice_is_deleted_in_any_order(
+def test_u12_deleting_a_stack_that_failed_twice_gives_its_tag_back_in_any_order(
     scene: Scene, stack: DeployedStack, options: Options, order: tuple[int, ...]
 ) -> None:
     scene.push("by hand", "latest")
@@ -102,7 +102,7 @@ def test_u12_a_stack_that_failed_twice_is_deleted_in_any_order(
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=str)
 @pytest.mark.parametrize("one", [KEEP, UNTAG, DESTROY], ids=["keep", "untag", "destroy"])
 @pytest.mark.parametrize("two", [KEEP, UNTAG, DESTROY], ids=["keep", "untag", "destroy"])
-def test_u1_two_resources_that_took_one_tag_over_are_undone(
+def test_u1_a_tag_that_two_resources_took_over_is_given_back(
     scene: Scene, stack: DeployedStack, one: Options, two: Options, order: tuple[int, ...]
 ) -> None:
     scene.push("by hand", "latest")
@@ -116,7 +116,7 @@ def test_u1_two_resources_that_took_one_tag_over_are_undone(
 
 @pytest.mark.parametrize("tags", [("1",), ()], ids=["with a tag", "without a tag"])
 @pytest.mark.parametrize("is_new", [True, False], ids=["a new stack", "a stack that was deployed"])
-def test_u12_an_image_that_was_there_stays_when_a_failed_stack_is_deleted(
+def test_u12_an_image_that_existed_before_stays_when_a_failed_stack_is_deleted(
     scene: Scene, stack: DeployedStack, tags: tuple[str, ...], *, is_new: bool
 ) -> None:
     pushed = scene.push("pushed")
@@ -131,7 +131,7 @@ def test_u12_an_image_that_was_there_stays_when_a_failed_stack_is_deleted(
 
 
 @pytest.mark.parametrize("second", ["first", "second"], ids=["of one image", "of two images"])
-def test_u9_images_that_were_there_stay_when_two_failures_are_rolled_back(
+def test_u9_images_that_existed_before_stay_when_two_failures_are_rolled_back(
     scene: Scene, stack: DeployedStack, second: str
 ) -> None:
     images = {name: scene.push(name) for name in ("first", second)}
@@ -144,7 +144,7 @@ def test_u9_images_that_were_there_stay_when_two_failures_are_rolled_back(
     assert scene.images() == whole(*images)
 
 
-def test_u10_what_is_rolled_back_to_stays_over_two_failures(scene: Scene) -> None:
+def test_u10_the_image_to_roll_back_to_stays_after_two_failures(scene: Scene) -> None:
     """Another stack removes its own tag of that image. The image stays while a rollback may need it."""
     first, second, third = scene.push("first"), scene.push("second"), scene.push("third")
     one, two = scene.stack("One"), scene.stack("Two")
@@ -162,7 +162,9 @@ def test_u10_what_is_rolled_back_to_stays_over_two_failures(scene: Scene) -> Non
 
 
 @MOVING
-def test_u10_a_moving_source_whose_answer_was_lost_is_undone(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_u10_an_update_of_a_mutable_source_whose_response_was_lost_is_undone(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
     """With rollback disabled, no status shows that CloudFormation undoes the update."""
     stack.deploy(template(stack, Agent=declare(scene.release(kind, "first"), "latest")))
     tried = declare(scene.release(kind, "second"), "latest", Refresh="1")
@@ -173,7 +175,7 @@ def test_u10_a_moving_source_whose_answer_was_lost_is_undone(scene: Scene, stack
 
 
 @pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
-def test_u4_an_update_whose_answer_was_lost_is_undone(scene: Scene, stack: DeployedStack, options: Options) -> None:
+def test_u4_an_update_whose_response_was_lost_is_undone(scene: Scene, stack: DeployedStack, options: Options) -> None:
     scene.push("by hand", "latest")
     first, second = scene.push("first"), scene.push("second")
     stack.deploy(template(stack, Agent=declare(first, "1", **options)))
@@ -199,7 +201,7 @@ def test_u4_a_deployment_right_after_a_success_is_undone(scene: Scene, options: 
 
 
 @OPTIONS
-def test_u4_a_move_to_another_repository_that_failed_and_is_taken_back_gives_back_there(
+def test_u4_reverting_a_failed_move_to_another_repository_gives_the_tag_back_there(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     first = scene.push("first")
@@ -217,10 +219,10 @@ def test_u4_a_move_to_another_repository_that_failed_and_is_taken_back_gives_bac
 
 @OPTIONS
 @pytest.mark.parametrize("is_new", [True, False], ids=["created", "updated since"])
-def test_u5_a_move_to_another_repository_whose_answer_was_lost_is_undone(
+def test_u5_a_move_to_another_repository_whose_response_was_lost_is_undone(
     scene: Scene, options: Options, *, is_new: bool
 ) -> None:
-    """It was sent as soon as the deployment began. The creation of the resource was long ago."""
+    """The Update is sent as soon as the deployment begins, long after the resource was created."""
     stack = scene.stack(pace=0.5)
     first = scene.push("first")
     scene.push("first", to=ELSEWHERE)
@@ -240,10 +242,10 @@ def test_u5_a_move_to_another_repository_whose_answer_was_lost_is_undone(
 
 @OPTIONS
 @pytest.mark.parametrize("image", ["deployed", "another"])
-def test_u3_an_earlier_life_that_was_retained_moves_no_tag(
+def test_u3_an_undo_leaves_the_tag_of_a_retained_resource_of_the_same_name(
     scene: Scene, stack: DeployedStack, options: Options, image: str
 ) -> None:
-    """It took a tag over successfully. The next resource of the same name declares another one, and is undone."""
+    """The retained resource took a tag over. The next resource of the same name declares another tag, and is undone."""
     scene.push("by hand", "latest")
     images = {name: scene.push(name) for name in ("deployed", "another")}
     stack.deploy(template(stack, Agent=declare(images["deployed"], "latest", **options)))
@@ -255,7 +257,7 @@ def test_u3_an_earlier_life_that_was_retained_moves_no_tag(
     assert scene.tags()["latest"] == "deployed"
 
 
-def test_u3_what_was_remembered_before_an_option_changed_ends_with_the_resource(
+def test_u3_a_record_from_before_an_option_changed_is_deleted_with_the_resource(
     scene: Scene, stack: DeployedStack
 ) -> None:
     scene.push("by hand", "latest")
@@ -270,7 +272,7 @@ def test_u3_what_was_remembered_before_an_option_changed_ends_with_the_resource(
 
 @OPTIONS
 @pytest.mark.parametrize("is_update", [False, True], ids=["created", "updated"])
-def test_r15_a_rollback_in_one_region_leaves_what_another_one_declares(
+def test_r15_a_rollback_in_one_region_leaves_a_tag_that_another_region_declares(
     scene: Scene, options: Options, *, is_update: bool
 ) -> None:
     """The release is deployed in both stacks. One of them fails, and the other one had found the tag in place."""
@@ -290,7 +292,7 @@ def test_r15_a_rollback_in_one_region_leaves_what_another_one_declares(
     assert scene.tags()["latest"] == "release"
 
 
-def test_r11_a_tag_that_waited_for_an_index_and_is_declared_again_stays(scene: Scene) -> None:
+def test_r11_a_tag_whose_removal_waits_for_an_index_stays_if_it_is_declared_again(scene: Scene) -> None:
     index = scene.push("index")
     child = index.children[0]
     one, two = scene.stack("One"), scene.stack("Two")
@@ -305,8 +307,8 @@ def test_r11_a_tag_that_waited_for_an_index_and_is_declared_again_stays(scene: S
 
 
 @OPTIONS
-@pytest.mark.parametrize("is_deleted", [False, True], ids=["", "after somebody deleted the tag"])
-def test_u1_the_image_of_a_failed_bump_under_the_old_name(
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["the tag exists", "a person deleted the tag"])
+def test_u1_the_tag_stays_when_the_old_resource_declares_the_image_of_a_failed_bump(
     scene: Scene, stack: DeployedStack, options: Options, *, is_deleted: bool
 ) -> None:
     """The failed resource is deleted at the end of the deployment that succeeds, and must not give the tag back."""
@@ -324,10 +326,14 @@ def test_u1_the_image_of_a_failed_bump_under_the_old_name(
 
 
 @pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
-def test_a_resource_that_a_failed_deployment_created_keeps_its_tag_when_the_one_before_it_goes(
+def test_a_resource_that_a_failed_deployment_created_keeps_its_tag_when_the_older_one_is_removed(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """CloudFormation sends nothing to the resource that stays; the one that goes was updated after it, and back."""
+    """
+    CloudFormation sends nothing to the resource that stays.
+
+    The removed one was updated after it was created, and this update was undone.
+    """
     image = scene.push("first", "mine", "build")
     old = declare(image, "latest", **options)
     stack.deploy(template(stack, One=old))
@@ -347,7 +353,7 @@ def test_a_resource_that_a_failed_deployment_created_keeps_its_tag_when_the_one_
 def test_u12_a_stack_that_failed_after_a_success_leaves_no_tag_when_it_is_deleted(
     scene: Scene, stack: DeployedStack, options: Options, order: tuple[int, ...]
 ) -> None:
-    """The image that the tag would be given back to may have gone by then."""
+    """By then, the image that the tag would go back to may have been deleted."""
     one = declare(scene.release("copy", "first"), "1", "latest", **DESTROY)
     stack.deploy(template(stack, One=one))
     two = declare(scene.release("copy", "second"), "2", "latest", **options)
@@ -361,7 +367,7 @@ def test_u12_a_stack_that_failed_after_a_success_leaves_no_tag_when_it_is_delete
 
 
 @OPTIONS
-def test_u3_a_tag_whose_image_was_deleted_stays_with_another_declaration(
+def test_u3_a_tag_whose_previous_image_was_deleted_stays_at_the_new_one(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     first, second = scene.push("first"), scene.push("second")
@@ -398,7 +404,7 @@ def test_children_that_existed_stay_even_if_there_are_too_many_for_the_record(
 
 @OPTIONS
 @pytest.mark.parametrize("before", [{"latest": "by hand"}, {}], ids=["an existing tag", "a new tag"])
-def test_u12_a_tag_of_a_failed_resource_that_is_taken_over_at_once_is_undone(
+def test_u12_taking_over_the_tag_of_a_failed_resource_immediately_is_undone(
     scene: Scene, stack: DeployedStack, options: Options, before: Mapping[str, str]
 ) -> None:
     """CloudFormation deletes a failed resource just before it creates another one. Reads are five seconds old."""

@@ -1,4 +1,4 @@
-"""A tag that may only move forward stays where it is ahead, in a release and in every undo."""
+"""A tag that may only move forward stays at a higher version, in a release and in every undo."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_release_candidate_moves_no_tag_and_does_not_confuse_the_release(scene
     }
 
 
-def test_a_refused_release_writes_nothing_and_its_rollback_moves_nothing_down(
+def test_a_refused_release_writes_nothing_and_its_rollback_moves_no_tag_to_a_lower_version(
     scene: Scene, stack: DeployedStack
 ) -> None:
     stack.deploy(template(stack, Agent=release(scene, "digest", "1.9.0", "latest", **REFUSE)))
@@ -81,7 +81,7 @@ def test_a_refused_release_writes_nothing_and_its_rollback_moves_nothing_down(
 
 @TWO_KINDS
 @RULES
-def test_a_rollback_to_a_lower_version_passes(
+def test_a_rollback_to_a_lower_version_is_allowed(
     scene: Scene, stack: DeployedStack, kind: Kind, rule: dict[str, Any]
 ) -> None:
     stack.deploy(template(stack, Agent=release(scene, kind, "1.9.1", "latest", **rule)))
@@ -95,10 +95,10 @@ def test_a_rollback_to_a_lower_version_passes(
 @TWO_KINDS
 @OPTIONS
 @LAG
-def test_a_tag_that_was_left_before_returns_to_where_it_was(
+def test_a_rollback_returns_a_tag_that_the_previous_release_skipped(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options, lag: float
 ) -> None:
-    """The old declaration names the tag, but never had it."""
+    """The old declaration names the tag, but never moved it."""
     scene.push("2.0.0", "2.0.0", "latest")
     stack.deploy(template(stack, Agent=release(scene, kind, "1.9.1", "latest", **options)))
     scene.lag(lag)
@@ -112,7 +112,9 @@ def test_a_tag_that_was_left_before_returns_to_where_it_was(
 
 
 @TWO_KINDS
-def test_it_returns_there_without_a_rollback_too(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_a_skipped_tag_returns_after_failures_without_a_rollback(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
     scene.push("2.0.0", "2.0.0", "latest")
     old = release(scene, kind, "1.9.1", "latest")
     stack.deploy(template(stack, Agent=old))
@@ -126,7 +128,7 @@ def test_it_returns_there_without_a_rollback_too(scene: Scene, stack: DeployedSt
     assert scene.tags()["latest"] == "2.0.0"
 
 
-def test_it_returns_there_after_a_repeated_request(scene: Scene, stack: DeployedStack) -> None:
+def test_a_skipped_tag_returns_after_a_repeated_request(scene: Scene, stack: DeployedStack) -> None:
     scene.push("2.0.0", "2.0.0", "latest")
     stack.deploy(template(stack, Agent=release(scene, "digest", "1.9.1", "latest")))
 
@@ -139,7 +141,7 @@ def test_it_returns_there_after_a_repeated_request(scene: Scene, stack: Deployed
 
 @TWO_KINDS
 @OPTIONS
-def test_a_tag_that_the_undone_release_left_stays(
+def test_a_tag_that_the_undone_release_skipped_stays(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
 ) -> None:
     scene.push("2.0.0", "2.0.0", "latest")
@@ -153,7 +155,9 @@ def test_a_tag_that_the_undone_release_left_stays(
 
 
 @TWO_KINDS
-def test_the_undo_of_a_lower_release_changes_nothing_else(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_the_undo_of_a_lower_release_leaves_the_tag_at_the_higher_version(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
     stack.deploy(template(stack, Agent=release(scene, kind, "2.0.0", "latest")))
 
     done = stack.deploy(template(stack, Agent=release(scene, kind, "1.9.1", "latest")), FAILS)
@@ -163,7 +167,7 @@ def test_the_undo_of_a_lower_release_changes_nothing_else(scene: Scene, stack: D
 
 
 @OPTIONS
-def test_a_change_of_the_rule_alone_is_undone_too(scene: Scene, stack: DeployedStack, options: Options) -> None:
+def test_a_change_of_only_the_rule_is_undone(scene: Scene, stack: DeployedStack, options: Options) -> None:
     """Without the rule, the release takes the tag. Both releases have the same image."""
     scene.push("2.0.0", "2.0.0", "latest")
     old = release(scene, "digest", "1.9.1", "latest", **options)
@@ -177,7 +181,9 @@ def test_a_change_of_the_rule_alone_is_undone_too(scene: Scene, stack: DeployedS
 
 
 @OPTIONS
-def test_a_creation_that_fails_leaves_the_tag_too(scene: Scene, stack: DeployedStack, options: Options) -> None:
+def test_a_failed_creation_leaves_the_tag_at_the_higher_version(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
     scene.push("2.0.0", "2.0.0", "latest")
 
     done = stack.deploy(template(stack, Agent=release(scene, "digest", "1.9.1", "latest", **options)), FAILS)
@@ -187,8 +193,8 @@ def test_a_creation_that_fails_leaves_the_tag_too(scene: Scene, stack: DeployedS
 
 
 @pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
-def test_a_tag_that_was_left_is_not_removed(scene: Scene, stack: DeployedStack, options: Options) -> None:
-    """Somebody points it to the image later; the resource has not put it."""
+def test_a_skipped_tag_is_not_removed(scene: Scene, stack: DeployedStack, options: Options) -> None:
+    """A person points it to the image later; the resource did not put it."""
     scene.push("2.0.0", "2.0.0", "latest")
     old = release(scene, "digest", "1.9.1", "1.9", "latest", **options)
     stack.deploy(template(stack, Agent=old))
@@ -203,8 +209,8 @@ def test_a_tag_that_was_left_is_not_removed(scene: Scene, stack: DeployedStack, 
 
 
 @TWO_KINDS
-def test_a_tag_that_was_left_has_no_owner(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
-    """The resource that has it removes it, although the other one names it."""
+def test_a_release_does_not_own_a_tag_that_it_skipped(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+    """The resource that put the tag removes it, although the other one declares it."""
     ahead = scene.stack("Ahead")
     assert (
         ahead.deploy(template(ahead, Two=release(scene, "digest", "2.0.0", "latest", **DESTROY))).status == "COMPLETE"
@@ -219,10 +225,10 @@ def test_a_tag_that_was_left_has_no_owner(scene: Scene, stack: DeployedStack, ki
 @TWO_KINDS
 @RULES
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["removed first", "taken first"])
-def test_a_tag_that_goes_to_another_image_of_the_stack_returns(
+def test_a_rollback_returns_a_tag_that_moved_to_another_resource_of_the_stack(
     scene: Scene, stack: DeployedStack, kind: Kind, rule: Options, order: tuple[int, int]
 ) -> None:
-    """If it was removed before it was put again, nothing but the record of its removal shows where it was."""
+    """If it was removed before it was put again, only the record of its removal shows where it was."""
     old = release(scene, kind, "1.9.1", "latest", **rule, **UNTAG)
     new = declare(scene.push("2.0.0"), "2.0.0", "latest")
     other = declare(scene.push("1.0.0"), "1.0.0")
@@ -237,7 +243,9 @@ def test_a_tag_that_goes_to_another_image_of_the_stack_returns(
 
 
 @TWO_KINDS
-def test_a_tag_that_a_person_moved_before_does_not_return(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_a_rollback_does_not_return_a_tag_that_a_person_moved_before(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
     old = release(scene, kind, "1.9.1", "latest", **UNTAG)
     stack.deploy(template(stack, Agent=old))
     scene.push("2.0.0", "2.0.0", "latest")
@@ -259,7 +267,9 @@ def test_a_later_release_of_the_resource_moves_the_tag(scene: Scene, stack: Depl
     assert scene.tags() == {"1.9.1": "1.9.1", "2.0.0": "2.0.0", "2.0.1": "2.0.1", "latest": "2.0.1"}
 
 
-def test_the_version_of_a_tag_without_one_is_in_its_image(scene: Scene, stack: DeployedStack) -> None:
+def test_a_tag_at_an_image_of_unknown_version_stops_the_release_unless_allowed(
+    scene: Scene, stack: DeployedStack
+) -> None:
     scene.push("by hand", "latest")
     declared = release(scene, "digest", "1.9.1", "latest")
 
@@ -276,7 +286,7 @@ def test_the_version_of_a_tag_without_one_is_in_its_image(scene: Scene, stack: D
 def test_a_tag_that_another_release_moves_while_the_image_is_copied_is_not_moved_back(
     scene: Scene, stack: DeployedStack, rule: dict[str, Any]
 ) -> None:
-    """Copying takes minutes, so what the rules have judged is looked at once more before the first tag is put."""
+    """Copying takes minutes, so the tags that the rules checked are read again before the first tag is put."""
     scene.push("1.9.0", "1.9.0", "latest")
     declared = release(scene, "copy", "1.9.1", "latest", **rule)
     scene.when("after", "PutImage", lambda: scene.push("2.0.0", "2.0.0", "latest"))
@@ -293,7 +303,7 @@ def test_a_tag_that_another_release_moves_while_the_image_is_copied_is_not_moved
         assert "1.9.1" not in scene.tags()
 
 
-def test_a_tag_that_moves_forward_meanwhile_is_released(scene: Scene, stack: DeployedStack) -> None:
+def test_a_release_moves_a_tag_that_moved_meanwhile_if_it_is_still_lower(scene: Scene, stack: DeployedStack) -> None:
     scene.push("1.8.0", "1.8.0", "latest")
     declared = release(scene, "copy", "1.9.1", "latest")
     scene.when("after", "PutImage", lambda: scene.push("1.9.0", "1.9.0", "latest"))
@@ -309,7 +319,7 @@ def test_a_tag_that_moves_forward_meanwhile_is_released(scene: Scene, stack: Dep
 def test_a_version_that_cannot_be_read_does_not_stop_an_undo(
     scene: Scene, stack: DeployedStack, kind: Kind, rule: dict[str, Any]
 ) -> None:
-    """The image that someone has pushed meanwhile names its version only itself, and cannot be read."""
+    """Only the config of the image that a person pushed meanwhile has its version, and it cannot be read."""
     stack.deploy(template(stack, Agent=release(scene, kind, "1.9.1", "latest", **rule)))
 
     def push_unreadable() -> None:
@@ -323,7 +333,7 @@ def test_a_version_that_cannot_be_read_does_not_stop_an_undo(
     assert scene.tags()["latest"] == "1.9.1"
 
 
-def test_a_tag_that_moves_at_each_look_stops_the_release(scene: Scene, stack: DeployedStack) -> None:
+def test_a_tag_that_moves_at_each_read_stops_the_release(scene: Scene, stack: DeployedStack) -> None:
     scene.push("1.8.0", "1.8.0", "latest")
     declared = release(scene, "copy", "1.9.1", "latest")
     versions = iter(range(1, 100))

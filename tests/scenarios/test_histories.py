@@ -39,7 +39,7 @@ def fail_with(stack: DeployedStack, *declared: Properties) -> None:
 
 @MOVING
 @pytest.mark.parametrize("failures", [1, 2, 3])
-def test_u10_a_rollback_over_several_failures_restores_what_was_deployed_before_them(
+def test_u10_a_rollback_after_several_failures_restores_what_was_deployed_before_them(
     scene: Scene, stack: DeployedStack, kind: Kind, failures: int
 ) -> None:
     deployed = declare(scene.release(kind, "first"), "latest")
@@ -66,7 +66,7 @@ def test_u10_a_rollback_over_several_failures_restores_what_was_deployed_before_
     ],
     ids=["by the second", "by the first", "by the first, and dropped by the second", "by both"],
 )
-def test_u4_a_rollback_over_two_failures_gives_back_what_was_taken_over(
+def test_u4_a_rollback_after_two_failures_gives_back_the_tags_that_were_taken_over(
     scene: Scene, stack: DeployedStack, options: Options, one: list[str], two: list[str]
 ) -> None:
     by_hand = scene.push("by hand", "latest", "other")
@@ -91,10 +91,10 @@ def retain(stack: DeployedStack) -> None:
 
 
 @OPTIONS
-def test_u1_a_creation_that_is_refused_takes_nothing_back_that_an_earlier_life_took_over(
+def test_u1_a_refused_creation_does_not_give_back_a_tag_that_a_retained_resource_took_over(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """The record of the earlier resource has stayed, because that resource was retained."""
+    """The record of the earlier resource still exists, because that resource was retained."""
     scene.push("by hand", "latest")
     declared = declare(scene.release("digest", "first"), "latest", "1", **options)
     stack.deploy(template(stack, Agent=declared))
@@ -108,7 +108,7 @@ def test_u1_a_creation_that_is_refused_takes_nothing_back_that_an_earlier_life_t
 
 
 @OPTIONS
-def test_u1_a_creation_that_is_undone_leaves_what_an_earlier_life_has_put(
+def test_u1_an_undone_creation_leaves_the_tags_of_a_retained_resource(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     scene.push("by hand", "latest")
@@ -160,7 +160,7 @@ def test_u3_a_creation_without_a_permission_can_be_undone(
 
 
 @OPTIONS
-def test_r7_what_version_0_1_remembers_of_another_resource_is_not_touched(
+def test_r7_the_record_of_version_0_1_for_another_resource_is_not_touched(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """Raw CloudFormation: a new resource has the parameter name of an old one, and its creation fails."""
@@ -178,8 +178,8 @@ def test_r7_what_version_0_1_remembers_of_another_resource_is_not_touched(
     assert scene.plane.regions["eu-west-1"] == {name: state}
 
 
-def leave_a_moving_source(scene: Scene, stack: DeployedStack) -> Release:
-    """Deploy a mutable source, then pin it under another tag: the old record stays, for a rollback."""
+def replace_a_mutable_source(scene: Scene, stack: DeployedStack) -> Release:
+    """Deploy a mutable source, and then a digest under another tag. The old record stays for a rollback."""
     moving = scene.release("tag", "first")
     stack.deploy(template(stack, Agent=declare(moving, "latest", **DESTROY)))
     pinned = scene.release("digest", "second")
@@ -187,9 +187,9 @@ def leave_a_moving_source(scene: Scene, stack: DeployedStack) -> Release:
     return moving
 
 
-def test_r7_a_tag_that_one_resource_has_left_to_another_goes_with_that_one(scene: Scene, stack: DeployedStack) -> None:
+def test_r7_a_tag_that_one_resource_dropped_is_removed_with_its_next_owner(scene: Scene, stack: DeployedStack) -> None:
     """The first record is kept for a rollback, and no longer owns the tag."""
-    leave_a_moving_source(scene, stack)
+    replace_a_mutable_source(scene, stack)
     agent = dict(stack.resources["Agent"].properties)
     taken = declare(scene.release("digest", "third"), "latest", **DESTROY)
     stack.deploy(template(stack, Agent=agent, Other=taken))
@@ -200,11 +200,11 @@ def test_r7_a_tag_that_one_resource_has_left_to_another_goes_with_that_one(scene
     assert "latest" not in scene.tags()
 
 
-def test_u2_a_tag_that_one_resource_has_left_comes_back_to_where_another_had_it(
+def test_u2_a_tag_that_one_resource_dropped_returns_to_where_a_person_moved_it(
     scene: Scene, stack: DeployedStack
 ) -> None:
-    """It moves to an image that the first resource had put it to."""
-    moving = leave_a_moving_source(scene, stack)
+    """The new owner moves it to the image that the first resource had put it to."""
+    moving = replace_a_mutable_source(scene, stack)
     agent = dict(stack.resources["Agent"].properties)
     scene.push("by hand", "latest")
     back = declare(moving, "latest", **UNTAG)
@@ -216,12 +216,12 @@ def test_u2_a_tag_that_one_resource_has_left_comes_back_to_where_another_had_it(
 
 
 @OPTIONS
-@pytest.mark.parametrize("why", ["its answer is lost", "it never arrives", "a tag cannot be put"])
+@pytest.mark.parametrize("why", ["its response is lost", "its request is lost", "a tag cannot be put"])
 @pytest.mark.parametrize("again", ["first", "second"], ids=["the same image", "another image"])
 def test_u1_a_creation_that_succeeds_the_second_time_keeps_its_tags(
     scene: Scene, stack: DeployedStack, options: Options, why: str, again: str
 ) -> None:
-    """Without a rollback, CloudFormation deletes what failed at the end of the deployment that creates it again."""
+    """Without a rollback, CloudFormation deletes the failed resource at the end of the next, successful deployment."""
     scene.push("by hand", "latest")
     images = {name: scene.push(name) for name in ("first", again)}
     tried = declare(images["first"], "latest", "1", **options)
@@ -229,7 +229,7 @@ def test_u1_a_creation_that_succeeds_the_second_time_keeps_its_tags(
     if why == "a tag cannot be put":
         scene.sandbox.faults.add(Fault(operation="PutImage", reference="1", code="LimitExceededException", times=None))
     else:
-        deliveries = [Delivery(lost="answer" if why == "its answer is lost" else "request")]
+        deliveries = [Delivery(lost="answer" if why == "its response is lost" else "request")]
     failed = stack.deploy(template(stack, Agent=tried), Course(on_failure="NOTHING", deliveries=deliveries))
     assert failed.status == "FAILED"
     scene.sandbox.faults.clear()
@@ -243,10 +243,10 @@ def test_u1_a_creation_that_succeeds_the_second_time_keeps_its_tags(
 
 
 @pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
-def test_u4_a_tag_goes_back_after_the_removal_was_asked_for_and_no_longer_is(
+def test_u4_a_tag_goes_back_after_a_removal_option_was_declared_and_dropped_again(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """The first declaration took the tag over, too, and its record is still there."""
+    """The first declaration took the tag over, too, and its record still exists."""
     scene.push("by hand", "latest")
     first, second, third = (scene.push(name) for name in ("first", "second", "third"))
     stack.deploy(template(stack, Agent=declare(first, "1", "latest")))
@@ -258,7 +258,9 @@ def test_u4_a_tag_goes_back_after_the_removal_was_asked_for_and_no_longer_is(
     assert scene.tags() == {"1": "second", "latest": "first"}
 
 
-def test_r9_what_is_remembered_ends_after_the_removal_was_asked_for_twice(scene: Scene, stack: DeployedStack) -> None:
+def test_r9_all_records_are_deleted_after_a_removal_option_was_declared_twice(
+    scene: Scene, stack: DeployedStack
+) -> None:
     for name, options in {"first": DESTROY, "second": KEEP, "third": DESTROY}.items():
         stack.deploy(template(stack, Agent=declare(scene.push(name), "1", **options)))
 
@@ -269,10 +271,10 @@ def test_r9_what_is_remembered_ends_after_the_removal_was_asked_for_twice(scene:
 
 @OPTIONS
 @pytest.mark.parametrize("instance", ["warm", "cold"])
-def test_r9_what_is_remembered_ends_although_the_repository_was_deleted(
+def test_r9_the_record_is_deleted_even_if_the_repository_was_deleted(
     scene: Scene, stack: DeployedStack, options: Options, instance: str
 ) -> None:
-    """Otherwise it would keep the tags of a repository of the same name."""
+    """Otherwise the record would protect the tags of a new repository of the same name."""
     registry = scene.sandbox.client("ecr-public")
     stack.deploy(template(stack, Agent=declare(scene.push("first"), "1", **options)))
     registry.delete_repository(repositoryName=HOME, force=True)
@@ -290,10 +292,10 @@ def test_r9_what_is_remembered_ends_although_the_repository_was_deleted(
 
 
 @pytest.mark.parametrize("tags", [(), ("1", "other")], ids=["without a tag", "with tags"])
-def test_r9_a_deletion_that_is_carried_out_again_leaves_what_was_there(
+def test_r9_a_repeated_delete_leaves_what_existed_before(
     scene: Scene, stack: DeployedStack, tags: tuple[str, ...]
 ) -> None:
-    """The first instance undid the creation and deleted its record; another one gets the request again."""
+    """The first instance undid the creation and deleted its record. Then another instance gets the same request."""
     pushed = scene.push("pushed", *tags)
     stack.deploy({})
     stack.deploy(template(stack, Agent=declare(pushed, "1", **DESTROY)), FAILS_WITHOUT_ROLLBACK)

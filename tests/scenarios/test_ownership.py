@@ -1,4 +1,4 @@
-"""A tag and an image stay while any declaration has them, in any stack, Region or state."""
+"""A tag and an image stay while any resource declares them, in any stack and Region."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from tests.support.scene import (
 )
 
 NAME = f"/cdk-ecrpublic/{HOME}/Shared"
-"""A parameter name that was written by hand."""
+"""A parameter name that a template sets by hand."""
 
 
-def neighbour(scene: Scene, region: str = REGION) -> DeployedStack:
+def second_stack(scene: Scene, region: str = REGION) -> DeployedStack:
     """Create another stack, which deploys without pauses, in the middle of a deployment of the first one."""
     other = scene.stack("Other", region)
     other.rest = other.pace = 0.0
@@ -56,10 +56,10 @@ def neighbour(scene: Scene, region: str = REGION) -> DeployedStack:
         ("after", "BatchDeleteImage", "copy"),
     ],
 )
-def test_r1_what_a_second_stack_declares_while_the_first_one_removes_it_is_there(
+def test_r1_an_image_that_a_second_stack_declares_while_the_first_one_removes_it_exists_afterwards(
     scene: Scene, stack: DeployedStack, moment: Moment, operation: str, kind: Kind, lag: float
 ) -> None:
-    other, release = neighbour(scene), scene.release(kind, "first")
+    other, release = second_stack(scene), scene.release(kind, "first")
     shared = declare(release, "shared", "1", **DESTROY)
     stack.deploy(template(stack, Agent=shared))
     scene.lag(lag)
@@ -76,12 +76,12 @@ def test_r1_what_a_second_stack_declares_while_the_first_one_removes_it_is_there
     assert (scene.tags(), scene.images(), scene.parameters()) == ({}, set(), {})
 
 
-@pytest.mark.parametrize("operation", ["PutParameter", "DescribeImages", "PutImage"], ids=["claimed", "looked", "put"])
-def test_r1_what_the_first_stack_removes_while_a_second_one_declares_it_is_there(
+@pytest.mark.parametrize("operation", ["PutParameter", "DescribeImages", "PutImage"], ids=["recorded", "read", "put"])
+def test_r1_an_image_that_the_first_stack_removes_while_a_second_one_declares_it_exists_afterwards(
     scene: Scene, stack: DeployedStack, operation: str
 ) -> None:
     """The whole removal happens between two steps of the creation."""
-    other, release = neighbour(scene), scene.release("copy", "first")
+    other, release = second_stack(scene), scene.release("copy", "first")
     shared = declare(release, "shared", "1", **DESTROY)
     stack.deploy(template(stack, Agent=shared))
     stack.rest = stack.pace = 0.0
@@ -123,10 +123,10 @@ def test_r5_a_resource_that_is_renamed_keeps_its_tags_and_its_image(
 
 @OPTIONS
 @TWO_KINDS
-def test_r6_what_two_stacks_of_one_template_declare_stays_until_the_last_of_them_goes(
+def test_r6_the_image_of_two_stacks_of_one_template_stays_until_both_are_deleted(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
 ) -> None:
-    """Both have the same parameter name. The second one may keep, untag or destroy."""
+    """Both have the same parameter name. The second one has any removal option."""
     other, release = scene.stack("Other"), scene.release(kind, "first")
     names = {"StateParameterName": NAME}
     stack.deploy({"Agent": declare(release, "latest", "1", **names, **DESTROY)})
@@ -154,7 +154,7 @@ def test_r6_a_tag_that_one_of_two_stacks_drops_stays(scene: Scene, stack: Deploy
 
 @pytest.mark.parametrize("wrong", [{"ImageDigest": "sha256:" + "0" * 64}, {"RequiredPlatforms": ["linux/s390x"]}])
 @TWO_KINDS
-def test_r7_a_creation_that_breaks_a_rule_leaves_what_its_neighbour_remembers(
+def test_r7_a_creation_that_breaks_a_rule_leaves_the_record_of_another_stack(
     scene: Scene, stack: DeployedStack, kind: Kind, wrong: Properties
 ) -> None:
     declared = declare(scene.release(kind, "first"), "latest", "1", StateParameterName=NAME, **DESTROY, **UNTAG)
@@ -171,7 +171,9 @@ def test_r7_a_creation_that_breaks_a_rule_leaves_what_its_neighbour_remembers(
 
 
 @MOVING
-def test_r7_the_neighbour_can_still_be_rolled_back(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_r7_another_stack_can_be_rolled_back_after_a_creation_that_breaks_a_rule(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
     declared = declare(scene.release(kind, "first"), "latest", StateParameterName=NAME)
     stack.deploy({"Agent": declared})
     scene.stack("Other").deploy({"Agent": {**declared, "ImageDigest": "sha256:" + "0" * 64}})
@@ -184,14 +186,14 @@ def test_r7_the_neighbour_can_still_be_rolled_back(scene: Scene, stack: Deployed
 
 
 UNREADABLE = pytest.mark.parametrize("text", ["?", "{}", '{"version": 99}'])
-PLACES = pytest.mark.parametrize("place", ["beside the parameter of version 0.1", "below the image"])
+PLACES = pytest.mark.parametrize("place", ["next to the parameter of version 0.1", "below the image"])
 
 
-def write_beside(scene: Scene, place: str, text: str) -> None:
-    """Write *text* as the record of another declaration."""
+def write_record_of_another(scene: Scene, place: str, text: str) -> None:
+    """Write *text* as the record of another resource."""
     if place == "below the image":
         own = [name for name in scene.plane.regions.get(REGISTRY_REGION, {}) if "/state/" in name]
-        assert own, "a declaration that may remove something has a record below its image, in us-east-1"
+        assert own, "a resource with a removal option must have a record below its image, in us-east-1"
         name = f"{own[0].rpartition('/')[0]}/eu-west-1.Other.Agent"
         scene.plane.regions[REGISTRY_REGION][name] = text
     else:
@@ -200,10 +202,12 @@ def write_beside(scene: Scene, place: str, text: str) -> None:
 
 @UNREADABLE
 @PLACES
-def test_r8_what_cannot_be_read_forbids_to_delete(scene: Scene, stack: DeployedStack, place: str, text: str) -> None:
+def test_r8_an_unreadable_record_prevents_the_deletion_of_an_image(
+    scene: Scene, stack: DeployedStack, place: str, text: str
+) -> None:
     release = scene.release("copy", "first")
     stack.deploy(template(stack, Agent=declare(release, "latest", "1", **DESTROY)))
-    write_beside(scene, place, text)
+    write_record_of_another(scene, place, text)
 
     assert stack.destroy()
 
@@ -213,10 +217,12 @@ def test_r8_what_cannot_be_read_forbids_to_delete(scene: Scene, stack: DeployedS
 
 @UNREADABLE
 @PLACES
-def test_r8_what_cannot_be_read_forbids_to_untag(scene: Scene, stack: DeployedStack, place: str, text: str) -> None:
+def test_r8_an_unreadable_record_prevents_the_removal_of_a_tag(
+    scene: Scene, stack: DeployedStack, place: str, text: str
+) -> None:
     release = scene.release("copy", "first")
     stack.deploy(template(stack, Agent=declare(release, "latest", "1", **UNTAG)))
-    write_beside(scene, place, text)
+    write_record_of_another(scene, place, text)
 
     assert stack.deploy(template(stack, Agent=declare(release, "1", **UNTAG))).status == "COMPLETE"
 
@@ -225,13 +231,13 @@ def test_r8_what_cannot_be_read_forbids_to_untag(scene: Scene, stack: DeployedSt
 
 
 @pytest.mark.parametrize("tag", ["latest", "other"], ids=["the same tag", "another tag"])
-def test_r8_what_version_0_1_remembered_forbids_what_it_says(scene: Scene, stack: DeployedStack, tag: str) -> None:
+def test_r8_a_record_of_version_0_1_protects_its_tags(scene: Scene, stack: DeployedStack, tag: str) -> None:
     release = scene.release("copy", "first")
     stack.deploy(template(stack, Agent=declare(release, "latest", "1", **DESTROY)))
     state = state_of_version_0_1(
         stack.sent[-1], scene.push("second").digest, resource=f"ecr-public:123456789012/{HOME}:Other", tags=[tag]
     )
-    write_beside(scene, "beside the parameter of version 0.1", state)
+    write_record_of_another(scene, "next to the parameter of version 0.1", state)
 
     assert stack.destroy()
 
@@ -243,7 +249,7 @@ SYSTEMS_MANAGER = {"GetParameter", "GetParameters", "GetParametersByPath", "PutP
 
 @OPTIONS
 @TWO_KINDS
-def test_r8_a_function_that_may_not_remember_publishes_and_says_what_it_could_not(
+def test_r8_a_function_without_access_to_records_publishes_and_logs_a_warning(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene.push("by hand", "latest")
@@ -260,7 +266,9 @@ def test_r8_a_function_that_may_not_remember_publishes_and_says_what_it_could_no
 
 
 @TWO_KINDS
-def test_r8_a_function_that_may_not_read_removes_nothing(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_r8_a_function_without_access_to_records_removes_nothing(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
     release = scene.release(kind, "first")
     both = {**UNTAG, **DESTROY}
     stack.deploy(template(stack, Agent=declare(release, "latest", "1", **both)))
@@ -308,7 +316,7 @@ def test_r8_a_release_that_may_not_be_recorded_is_published_if_no_other_resource
 @OPTIONS
 @TWO_KINDS
 @pytest.mark.parametrize("lost", ["answer", "request"])
-def test_r9_a_creation_that_was_never_answered_ends_with_the_id_that_cloudformation_invents(
+def test_r9_a_creation_without_a_response_is_undone_with_the_id_that_cloudformation_invents(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options, lost: Literal["answer", "request"]
 ) -> None:
     scene.push("by hand", "latest")
@@ -320,13 +328,15 @@ def test_r9_a_creation_that_was_never_answered_ends_with_the_id_that_cloudformat
 
     assert stack.status == "ROLLBACK_COMPLETE"
     assert stack.sent[-1]["PhysicalResourceId"] == stack.invented_id("Agent")
-    came = lost == "answer" and not options
-    assert scene.tags() == {"latest": "by hand", **({"1": "first"} if came else {})}
+    stays = lost == "answer" and not options
+    assert scene.tags() == {"latest": "by hand", **({"1": "first"} if stays else {})}
     assert scene.parameters() == {}
 
 
 @REMOVING
-def test_r9_what_it_claimed_can_be_removed_later(scene: Scene, stack: DeployedStack, options: Options) -> None:
+def test_r9_the_tags_of_a_creation_without_a_response_can_be_removed_later(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
     release = scene.release("copy", "first")
     declared = declare(release, "latest", "1", **options)
     stack.deploy(template(stack, Agent=declared), Course(deliveries=[Delivery(lost="answer")]))
@@ -338,7 +348,7 @@ def test_r9_what_it_claimed_can_be_removed_later(scene: Scene, stack: DeployedSt
     assert (scene.tags(), scene.images(), scene.parameters()) == ({}, set(), {})
 
 
-def test_r9_a_made_up_id_does_not_affect_what_another_resource_has(scene: Scene, stack: DeployedStack) -> None:
+def test_r9_an_invented_id_does_not_affect_the_tags_of_another_resource(scene: Scene, stack: DeployedStack) -> None:
     """The Create never arrived. The tags belong to an older resource of the stack."""
     release = scene.release("digest", "first")
     stack.deploy(template(stack, Old=declare(release, "latest", "1", **DESTROY)))
@@ -354,7 +364,9 @@ def test_r9_a_made_up_id_does_not_affect_what_another_resource_has(scene: Scene,
 
 
 @TWO_KINDS
-def test_r15_stacks_of_two_regions_know_of_each_other(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_r15_tags_that_a_stack_of_another_region_declares_stay_when_a_stack_is_deleted(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
     other, release = scene.stack("Agent", "us-west-2"), scene.release(kind, "first")
     shared = declare(release, "latest", "1", **DESTROY)
     stack.deploy(template(stack, Agent=shared))
@@ -369,7 +381,7 @@ def test_r15_stacks_of_two_regions_know_of_each_other(scene: Scene, stack: Deplo
     assert (scene.tags(), scene.parameters()) == ({}, {})
 
 
-def test_r15_a_tag_that_a_stack_of_another_region_has_stays_when_it_is_dropped(
+def test_r15_a_tag_that_a_stack_of_another_region_declares_stays_when_it_is_dropped(
     scene: Scene, stack: DeployedStack
 ) -> None:
     other, release = scene.stack("Agent", "us-west-2"), scene.release("digest", "first")
@@ -381,7 +393,7 @@ def test_r15_a_tag_that_a_stack_of_another_region_has_stays_when_it_is_dropped(
     assert scene.tags() == {"latest": "first", "1": "first"}
 
 
-def test_r15_a_stack_of_another_repository_does_not_block(scene: Scene, stack: DeployedStack) -> None:
+def test_r15_a_stack_with_another_repository_does_not_prevent_a_removal(scene: Scene, stack: DeployedStack) -> None:
     other, release = scene.stack("Agent", "us-west-2"), scene.release("digest", "first")
     scene.push("first", to=ELSEWHERE)
     shared = declare(release, "latest", "1", **DESTROY)
@@ -395,15 +407,15 @@ def test_r15_a_stack_of_another_repository_does_not_block(scene: Scene, stack: D
 
 
 TAKEN_BACK = pytest.mark.parametrize("how", [DESTROY, UNTAG], ids=["destroy", "untag"])
-"""How the entry is declared that had the tag before it was moved by hand, and that another one replaces."""
+"""The removal option of the old resource. It had the tag before a person moved it, and a new resource replaces it."""
 
 
 @TAKEN_BACK
 @pytest.mark.parametrize("kind", ["digest", "tag", "copy", "moving copy"])
-def test_r6_a_tag_that_was_moved_by_hand_stays_with_the_entry_that_takes_it_back(
+def test_r6_a_tag_that_was_moved_by_hand_stays_with_the_resource_that_takes_it_back(
     scene: Scene, stack: DeployedStack, kind: Kind, how: dict[str, object]
 ) -> None:
-    """Both entries have the same image, and the one that removes its tags is deleted after the other was created."""
+    """Both resources have the same image. The old one, which removes its tags, is deleted after the new one exists."""
     first = scene.release(kind, "first")
     stack.deploy(template(stack, Old=declare(first, "latest", "1", **how)))
     scene.push("by hand", "latest")

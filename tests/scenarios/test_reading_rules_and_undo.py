@@ -1,4 +1,4 @@
-"""A rule that reads stops a release, and neither stops nor delays an undo, whatever cannot be read."""
+"""A rule about referrers or scans can stop a release. It never stops or delays an undo, whatever cannot be read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def private(aws: SandboxProcess, scene: Scene, monkeypatch: pytest.MonkeyPatch) 
     return aws
 
 
-def built(scene: Scene, aws: SandboxProcess, name: str) -> dict[str, Any]:
+def push_to_private(scene: Scene, aws: SandboxProcess, name: str) -> dict[str, Any]:
     """Push an image to private ECR, and return its source."""
     image = scene.push(name, to="up/stream")
     data = aws.client("ecr").get_authorization_token()["authorizationData"][0]
@@ -59,13 +59,13 @@ def sbom_of(image: Image) -> dict[str, Any]:
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "artifactType": "application/spdx+json",
-        "config": {"mediaType": "application/vnd.oci.empty.v1+json", **_place(empty)},
-        "layers": [{"mediaType": "application/vnd.oci.empty.v1+json", **_place(empty)}],
-        "subject": {"mediaType": image.media_type, **_place(image.manifest)},
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", **_digest_and_size(empty)},
+        "layers": [{"mediaType": "application/vnd.oci.empty.v1+json", **_digest_and_size(empty)}],
+        "subject": {"mediaType": image.media_type, **_digest_and_size(image.manifest)},
     }
 
 
-def _place(content: bytes) -> dict[str, Any]:
+def _digest_and_size(content: bytes) -> dict[str, Any]:
     return {"digest": str(Digest.of(content)), "size": len(content)}
 
 
@@ -82,7 +82,7 @@ def login(scene: Scene) -> str:
 
 
 @COURSES
-def test_a_list_that_cannot_be_read_does_not_stop_an_undo(
+def test_a_list_of_referrers_that_cannot_be_read_does_not_stop_an_undo(
     scene: Scene, stack: DeployedStack, course: dict[str, Any]
 ) -> None:
     first, second = scene.push("first"), scene.push("second")
@@ -103,7 +103,9 @@ def test_a_list_that_cannot_be_read_does_not_stop_an_undo(
     assert scene.tags()["latest"] == "first"
 
 
-def test_what_is_not_attached_stops_the_release_and_its_rollback_restores(scene: Scene, stack: DeployedStack) -> None:
+def test_a_missing_referrer_stops_the_release_and_its_rollback_restores_the_tag(
+    scene: Scene, stack: DeployedStack
+) -> None:
     first, second = scene.push("first"), scene.push("second")
     required = {"RequiredReferrers": {"Types": ["sbom"]}}
     attach(scene, first)
@@ -125,16 +127,16 @@ def test_what_is_not_attached_stops_the_release_and_its_rollback_restores(scene:
         ImageScan(repository=PRIVATE, status="FAILED"),
         None,
     ],
-    ids=["findings", "a scan under way", "a failed scan", "the image is gone"],
+    ids=["findings", "a scan in progress", "a failed scan", "a deleted image"],
 )
-def test_no_scan_stops_or_delays_an_undo(
+def test_the_scan_of_an_image_neither_stops_nor_delays_an_undo(
     scene: Scene, stack: DeployedStack, private: SandboxProcess, meanwhile: ImageScan | None
 ) -> None:
     rule = {"ScanFindings": {"MaxSeverity": "MEDIUM", "MaxAgeSeconds": "9999999999"}}
-    source = built(scene, private, "first")
+    source = push_to_private(scene, private, "first")
     old = {"RepositoryName": HOME, "ImageTags": ["latest"], "Source": source, **rule}
     assert stack.deploy(template(stack, Agent=old)).status == "COMPLETE"
-    new = {**old, "Source": built(scene, private, "second")}
+    new = {**old, "Source": push_to_private(scene, private, "second")}
     began: list[float] = []
 
     def change() -> None:
@@ -156,18 +158,18 @@ def test_findings_stop_the_release(
     scene: Scene, stack: DeployedStack, private: SandboxProcess, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rule = {"ScanFindings": {"MaxSeverity": "MEDIUM"}}
-    old = {"RepositoryName": HOME, "ImageTags": ["latest"], "Source": built(scene, private, "first"), **rule}
+    old = {"RepositoryName": HOME, "ImageTags": ["latest"], "Source": push_to_private(scene, private, "first"), **rule}
     stack.deploy(template(stack, Agent=old))
     private.scans.add(ImageScan(repository=PRIVATE, findings=(HIGH,)))
-    new = {**old, "Source": built(scene, private, "second")}
+    new = {**old, "Source": push_to_private(scene, private, "second")}
     capfd.readouterr()
 
     done = stack.deploy(template(stack, Agent=new))
 
     assert done.status == "ROLLBACK_COMPLETE"
     assert scene.tags() == {"latest": "first"}
-    said = messages(capfd.readouterr().out, "INFO")
-    # Of the release only: the undo does not ask.
-    assert [each for each in said if each.startswith("scan findings")] == [
+    logged = messages(capfd.readouterr().out, "INFO")
+    # Only the release asks for findings; the undo does not.
+    assert [each for each in logged if each.startswith("scan findings")] == [
         "scan findings of linux/amd64, linux/arm64: 1 HIGH"
     ]

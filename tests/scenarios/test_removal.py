@@ -53,7 +53,7 @@ def test_r2_a_tag_that_a_build_moves_while_it_is_removed_stays(
 
 
 @REMOVING
-def test_r2_a_tag_that_nothing_moves_goes(scene: Scene, stack: DeployedStack, options: Options) -> None:
+def test_r2_a_tag_that_stays_at_its_image_is_removed(scene: Scene, stack: DeployedStack, options: Options) -> None:
     declared = declare(scene.release("digest", "first"), "latest", "1", **options)
     stack.deploy(template(stack, Agent=declared))
 
@@ -80,7 +80,7 @@ def test_r3_a_tag_that_a_person_moved_a_moment_ago_stays(scene: Scene, stack: De
 
 
 @REMOVING
-def test_r2_what_was_just_put_goes_too(scene: Scene, stack: DeployedStack, options: Options) -> None:
+def test_r2_a_tag_that_was_just_put_is_removed(scene: Scene, stack: DeployedStack, options: Options) -> None:
     """Reads are ten seconds old, so they do not show the image yet."""
     declared = declare(scene.release("copy", "first"), "latest", "1", **options)
     scene.clock.pass_by(60)
@@ -96,7 +96,7 @@ def test_r2_what_was_just_put_goes_too(scene: Scene, stack: DeployedStack, optio
 
 @LAG
 @pytest.mark.parametrize("fails", [False, True], ids=["with success", "and rolled back"])
-def test_r4_two_declarations_that_leave_an_image_at_once_leave_it_there(
+def test_r4_an_image_stays_when_two_resources_drop_it_at_the_same_time(
     scene: Scene, stack: DeployedStack, lag: float, *, fails: bool
 ) -> None:
     """The removals are one second apart. Each sees the other's tag as the one that keeps the image."""
@@ -119,7 +119,7 @@ def test_r4_two_declarations_that_leave_an_image_at_once_leave_it_there(
         assert (tags["a2"], tags["b2"]) == ("second", "second")
 
 
-def test_r4_two_stacks_that_leave_an_image_at_once_leave_it_there(scene: Scene, stack: DeployedStack) -> None:
+def test_r4_an_image_stays_when_two_stacks_drop_it_at_the_same_time(scene: Scene, stack: DeployedStack) -> None:
     other = scene.stack("Other")
     first, second = scene.release("digest", "first"), scene.release("digest", "second")
     stack.deploy(template(stack, Agent=declare(first, "a", **UNTAG)))
@@ -165,7 +165,7 @@ def test_r10_an_immutable_tag_stays_when_its_creation_is_undone(
     assert scene.images() == whole("first")
 
 
-def family(scene: Scene, kind: Kind) -> dict[str, Properties]:
+def index_and_child(scene: Scene, kind: Kind) -> dict[str, Properties]:
     """Declare an index, and one of the images that it lists."""
     index = scene.release(kind, "first")
     child = index.image.children[0]
@@ -179,17 +179,17 @@ def family(scene: Scene, kind: Kind) -> dict[str, Properties]:
 
 
 ORDERS = pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["the image first", "the index first"])
-FAMILIES = pytest.mark.parametrize("kind", ["digest", "copy"])
+INDEX_KINDS = pytest.mark.parametrize("kind", ["digest", "copy"])
 
 
 @LAG
 @ORDERS
-@FAMILIES
+@INDEX_KINDS
 def test_r11_an_image_and_the_index_that_lists_it_are_removed_in_any_order(
     scene: Scene, kind: Kind, order: tuple[int, ...], lag: float
 ) -> None:
     stack = scene.stack(pace=2.0)
-    stack.deploy(template(stack, **family(scene, kind)))
+    stack.deploy(template(stack, **index_and_child(scene, kind)))
     assert scene.tags() == {"1": "first", "amd64": "first linux/amd64"}
     scene.lag(lag)
 
@@ -199,9 +199,11 @@ def test_r11_an_image_and_the_index_that_lists_it_are_removed_in_any_order(
 
 
 @ORDERS
-def test_r11_it_is_the_same_for_two_stacks(scene: Scene, stack: DeployedStack, order: tuple[int, ...]) -> None:
+def test_r11_an_image_and_the_index_of_another_stack_are_removed_in_any_order(
+    scene: Scene, stack: DeployedStack, order: tuple[int, ...]
+) -> None:
     stacks = {"Child": stack, "Index": scene.stack("Other")}
-    for name, properties in family(scene, "digest").items():
+    for name, properties in index_and_child(scene, "digest").items():
         stacks[name].deploy(template(stacks[name], **{name: properties}))
 
     for place in order:
@@ -211,10 +213,10 @@ def test_r11_it_is_the_same_for_two_stacks(scene: Scene, stack: DeployedStack, o
 
 
 @ORDERS
-def test_r11_no_tag_stays_of_what_a_rollback_removes(
+def test_r11_a_rollback_removes_the_tags_of_an_index_and_its_child(
     scene: Scene, stack: DeployedStack, order: tuple[int, ...]
 ) -> None:
-    stack.deploy(template(stack, **family(scene, "copy")), Course(order=order, other_fails_after=2))
+    stack.deploy(template(stack, **index_and_child(scene, "copy")), Course(order=order, other_fails_after=2))
 
     assert stack.status == "ROLLBACK_COMPLETE"
     assert (scene.tags(), scene.parameters()) == ({}, {})
@@ -223,7 +225,7 @@ def test_r11_no_tag_stays_of_what_a_rollback_removes(
 
 
 def test_r11_an_image_whose_index_a_build_has_pushed_stays(scene: Scene, stack: DeployedStack) -> None:
-    both = family(scene, "digest")
+    both = index_and_child(scene, "digest")
     scene.push("first", "build-7")
     stack.deploy(template(stack, Child=both["Child"]))
 
@@ -234,7 +236,9 @@ def test_r11_an_image_whose_index_a_build_has_pushed_stays(scene: Scene, stack: 
 
 
 @pytest.mark.parametrize("named", ["by its account", "by its alias"])
-def test_r12_the_own_registry_is_the_same_however_it_is_named(scene: Scene, stack: DeployedStack, named: str) -> None:
+def test_r12_the_default_registry_may_also_be_named_by_account_or_alias(
+    scene: Scene, stack: DeployedStack, named: str
+) -> None:
     first = scene.release("digest", "first")
     registry = scene.sandbox.account if named == "by its account" else scene.uri(HOME).split("/")[1]
     stack.deploy(template(stack, Agent=declare(first, "1", "2", "3", **UNTAG)))
@@ -247,7 +251,7 @@ def test_r12_the_own_registry_is_the_same_however_it_is_named(scene: Scene, stac
 
 
 @pytest.mark.parametrize("kind", ["digest", "copy", "tag", "moving copy"])
-def test_r13_what_a_move_to_another_repository_leaves_is_cleaned_up(
+def test_r13_a_move_to_another_repository_cleans_up_the_previous_one(
     scene: Scene, stack: DeployedStack, kind: Kind
 ) -> None:
     release = scene.release(kind, "first")
@@ -266,7 +270,7 @@ def test_r13_what_a_move_to_another_repository_leaves_is_cleaned_up(
     assert (scene.tags(ELSEWHERE), scene.parameters()) == ({}, {})
 
 
-def test_r14_more_tags_stay_than_an_answer_has_room_for(scene: Scene, stack: DeployedStack) -> None:
+def test_r14_the_response_names_only_as_many_kept_tags_as_fit(scene: Scene, stack: DeployedStack) -> None:
     tags = [f"{number:0>33}" for number in range(92)]
     first = scene.release("digest", "first")
     rules = {"ImmutableTags": ["0*"], **UNTAG}
@@ -281,7 +285,7 @@ def test_r14_more_tags_stay_than_an_answer_has_room_for(scene: Scene, stack: Dep
     assert len(kept) <= 1024
 
 
-def test_r14_a_few_tags_are_all_named(scene: Scene, stack: DeployedStack) -> None:
+def test_r14_the_response_names_all_of_a_few_kept_tags(scene: Scene, stack: DeployedStack) -> None:
     first = scene.release("digest", "first")
     rules = {"ImmutableTags": ["1.*"], **UNTAG}
     stack.deploy(template(stack, Agent=declare(first, "1.0", "1.1", "latest", **rules)))
@@ -309,7 +313,7 @@ def test_r16_a_child_that_a_person_tags_while_it_is_removed_stays(scene: Scene, 
     assert scene.images() == {"first linux/amd64"}
 
 
-def test_r16_an_index_that_loses_its_last_tag_stays_with_what_it_lists(scene: Scene, stack: DeployedStack) -> None:
+def test_r16_an_index_that_loses_its_last_tag_stays_with_its_children(scene: Scene, stack: DeployedStack) -> None:
     """The registry deletes an image with its last tag. Until it is put back, nothing protects its children."""
     first = scene.release("digest", "first")
     children = [child.digest for child in first.image.children]
@@ -338,7 +342,9 @@ def test_r16_an_image_that_a_person_tags_while_it_is_removed_stays(
     assert scene.images() == whole("first")
 
 
-def test_r16_an_image_and_its_children_go_when_nothing_happens_meanwhile(scene: Scene, stack: DeployedStack) -> None:
+def test_r16_an_image_and_its_children_are_deleted_if_nothing_changes_meanwhile(
+    scene: Scene, stack: DeployedStack
+) -> None:
     stack.deploy(template(stack, Agent=declare(scene.release("digest", "first"), **DESTROY)))
 
     assert stack.destroy()
@@ -352,7 +358,7 @@ READS = {"DescribeStacks", "DescribeStackEvents"}
 
 @pytest.mark.parametrize("took_over", [False, True], ids=["image only", "with a tag"])
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["created", "replaced"])
-def test_r9_what_was_there_before_stays_where_it_is_not_known_whether_a_deletion_is_an_undo(
+def test_r9_what_existed_before_stays_if_a_deletion_cannot_be_told_from_an_undo(
     scene: Scene, stack: DeployedStack, *, is_replaced: bool, took_over: bool
 ) -> None:
     """The permission for the stack's status is denied, so a rollback looks like the removal of the resource."""

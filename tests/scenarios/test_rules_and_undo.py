@@ -40,7 +40,7 @@ def test_u11_a_pinned_source_that_has_moved_does_not_block_an_undo(
     assert scene.tags()["latest"] == "first"
 
 
-def test_u11_a_pinned_source_that_is_gone_does_not_block_a_rollback(scene: Scene, stack: DeployedStack) -> None:
+def test_u11_a_pinned_source_that_was_deleted_does_not_block_a_rollback(scene: Scene, stack: DeployedStack) -> None:
     first = scene.release("moving copy", "first")
     old = declare(first, "latest", ImageDigest=first.image.digest)
     assert stack.deploy(template(stack, Agent=old)).status == "COMPLETE"
@@ -59,7 +59,7 @@ READS = ("GetManifest", "GetBlob")
 
 
 @pytest.mark.parametrize("rule", ["RequiredPlatforms", "ImmutableTags"])
-def test_a_rule_can_only_warn(
+def test_a_rule_with_warn_only_logs_a_warning_and_does_not_stop_the_release(
     scene: Scene,
     stack: DeployedStack,
     capfd: pytest.CaptureFixture[str],
@@ -109,7 +109,9 @@ def test_a_deployment_after_an_undo_that_failed_is_not_an_undo(
     assert "latest" not in scene.tags()
 
 
-def test_an_immutable_tag_that_someone_creates_during_the_copy_is_not_moved(scene: Scene, stack: DeployedStack) -> None:
+def test_an_immutable_tag_that_a_person_creates_during_the_copy_is_not_moved(
+    scene: Scene, stack: DeployedStack
+) -> None:
     declared = declare(scene.release("copy", "ours"), "1.9.1", ImmutableTags=["1.*"])
     scene.when("after", "PutImage", lambda: scene.push("theirs", "1.9.1"))
 
@@ -134,7 +136,7 @@ def test_an_immutable_tag_that_someone_creates_during_the_copy_is_not_moved(scen
 def test_an_undo_does_not_wait_for_a_source_that_is_throttled(
     scene: Scene, stack: DeployedStack, rule: dict[str, object]
 ) -> None:
-    """The image, and the config that a rule needs, have been copied before."""
+    """The image, and the config that a rule needs, are already in the repository."""
     releases = []
     for name in ("first", "second"):
         image = build_image({"etc/name": name.encode()}, platforms=("linux/amd64",))

@@ -45,7 +45,7 @@ def moved_and_unnamed(scene: Scene, before: Image, answer: Answer) -> list[str]:
 
 @pytest.mark.parametrize("timeout", [60, 300])
 @pytest.mark.parametrize("worse", ["", "reads hang too", "alpha cannot be moved back"])
-def test_t1_tags_that_were_moved_when_requests_hang_go_back_or_are_named(
+def test_t1_if_requests_hang_moved_tags_go_back_or_the_response_names_them(
     scene: Scene, timeout: int, worse: str
 ) -> None:
     """Each request hangs until its client gives up."""
@@ -66,7 +66,7 @@ def test_t1_tags_that_were_moved_when_requests_hang_go_back_or_are_named(
 @pytest.fixture
 def waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """
-    Make a wait for a thread with a timeout return at once, and move the time, after the event says that it hangs.
+    Patch ``Thread.join``: once the event is set, a join with a timeout returns at once and moves the time instead.
     """
     hung, join, threads = threading.Event(), threading.Thread.join, []
 
@@ -87,7 +87,7 @@ def waits(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.E
 
 
 @OPTIONS
-def test_t1_tags_that_were_moved_when_a_request_never_returns_are_named(
+def test_t1_if_a_request_never_returns_the_response_names_the_moved_tags(
     scene: Scene, options: Options, waits: threading.Event
 ) -> None:
     """The response must be sent while the thread that moves tags still waits, so it cannot move them back."""
@@ -97,11 +97,11 @@ def test_t1_tags_that_were_moved_when_a_request_never_returns_are_named(
     ).values()
     answered = threading.Event()
 
-    def hang_until_the_answer_was_sent() -> None:
+    def hang_until_the_response_is_sent() -> None:
         waits.set()
         answered.wait(5)
 
-    scene.hooks.before("PutImage", hang_until_the_answer_was_sent, when=lambda call: call.reference == "beta")
+    scene.hooks.before("PutImage", hang_until_the_response_is_sent, when=lambda call: call.reference == "beta")
     scene.sandbox.faults.add(Fault(operation="PutImage", reference="beta", drop="before", times=None))
 
     answer = stack.cloudformation.create(properties, "Agent")
@@ -113,7 +113,7 @@ def test_t1_tags_that_were_moved_when_a_request_never_returns_are_named(
 
 
 @OPTIONS
-def test_t1_tags_that_can_be_moved_back_are_not_left(scene: Scene, options: Options) -> None:
+def test_t1_tags_that_can_be_moved_back_are_moved_back(scene: Scene, options: Options) -> None:
     stack = scene.stack()
     scene.push("by hand", "alpha", "beta")
     declared = declare(scene.release("digest", "first"), "alpha", "beta", ServiceTimeout=300, **options)
@@ -161,9 +161,7 @@ def test_t2_a_release_that_is_deployed_again_after_its_rollback_moves_its_tags(s
 
 
 @KINDS
-def test_t2_an_update_of_an_option_is_as_if_it_came_before_a_move_that_reads_do_not_show(
-    scene: Scene, kind: Kind
-) -> None:
+def test_t2_an_update_of_an_option_does_not_undo_a_move_that_reads_do_not_show_yet(scene: Scene, kind: Kind) -> None:
     """Such an update relies on reads; ``Refresh`` does not."""
     stack, release = scene.stack(pace=0.0), scene.release(kind, "first")
     theirs = scene.push("theirs")
@@ -182,7 +180,7 @@ def test_t2_an_update_of_an_option_is_as_if_it_came_before_a_move_that_reads_do_
 
 @OPTIONS
 @pytest.mark.parametrize("is_undone", [False, True], ids=["succeeds", "is undone"])
-def test_t2_a_creation_whose_tags_are_right_sends_one_request_for_each_and_changes_nothing(
+def test_t2_a_creation_whose_tags_are_right_sends_one_put_for_each_and_changes_nothing(
     scene: Scene, stack: DeployedStack, options: Options, *, is_undone: bool
 ) -> None:
     """Reads cannot show that the tags are right, so they are put. The tags belong to another stack, too."""
@@ -238,7 +236,7 @@ class TickingClock(SteppingClock):
 @pytest.mark.parametrize("timeout", [1, 3, 6])
 @pytest.mark.parametrize(("tick", "queued"), [(0.0, 0.0), (0.3, 0.0), (0.0, 2.5)], ids=["at once", "slow", "queued"])
 @pytest.mark.parametrize("request_type", ["Create", "Update", "Delete"])
-def test_t4_however_short_the_service_timeout_is_there_is_one_answer(
+def test_t4_there_is_one_response_however_short_the_service_timeout_is(
     scene: Scene, timeout: int, tick: float, queued: float, request_type: str
 ) -> None:
     scene.clock = TickingClock(tick=tick)

@@ -85,7 +85,9 @@ def test_u1_u2_a_bump_that_succeeds_gives_nothing_back(
 
 
 @OPTIONS
-def test_u1_u2_two_releases_later_nothing_old_comes_back(scene: Scene, stack: DeployedStack, options: Options) -> None:
+def test_u1_u2_an_undo_two_releases_later_restores_only_the_previous_release(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
     scene.push("by hand", "latest")
     bump(scene, stack, "digest", Course(), options)
     third = scene.release("digest", "third")
@@ -113,7 +115,7 @@ def test_u1_u2_a_bump_that_succeeds_the_second_time_stays(scene: Scene, stack: D
 
 @OPTIONS
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["before the one that fails", "after it"])
-def test_u1_u2_two_entries_are_bumped_and_one_of_them_fails(
+def test_u1_u2_all_tags_go_back_if_one_of_two_bumped_entries_fails(
     scene: Scene, stack: DeployedStack, options: Options, order: tuple[int, ...]
 ) -> None:
     first, nightly = scene.release("digest", "first"), scene.release("digest", "nightly")
@@ -161,9 +163,9 @@ def test_u2_a_tag_that_is_removed_and_then_taken_over_at_the_same_image_comes_ba
     scene: Scene, stack: DeployedStack, giver: Options, taker: Options, taken_by: str
 ) -> None:
     """
-    Only the failed deployment of the giver declares UNTAG, so its declaration before needs no record.
+    The giver declares UNTAG only in the failed deployment, so it may have no record of its earlier declaration.
 
-    For the taker, the tag is a new one, which its undo removes.
+    For the taker, the tag is new, so its undo removes the tag.
     """
     image = scene.push("first", "mine")
     before = {} if taken_by == "a new resource" else {"Taker": declare(image, "2", **taker)}
@@ -181,19 +183,19 @@ def test_u2_a_tag_that_is_removed_and_then_taken_over_at_the_same_image_comes_ba
 @TWO_KINDS
 @pytest.mark.parametrize("kind_of_undo", ["an update", "a creation"])
 @REMOVING
-def test_u2_an_image_that_was_there_stays_if_the_removal_of_its_last_tag_is_cut_off(
+def test_u2_an_image_that_existed_before_stays_if_the_removal_of_its_last_tag_is_cut_off(
     scene: Scene, stack: DeployedStack, options: Options, kind: Kind, kind_of_undo: str
 ) -> None:
-    """The image is deleted with its tag, and cannot be put back at once. Only the next attempt can do it."""
+    """The image is deleted with its tag, and cannot be put back at once. Only the next attempt can put it back."""
     first, second = scene.push("first", "mine"), scene.release(kind, "second")
     scene.push("second")
     before = {"Agent": declare(first, "1", **options)} if kind_of_undo == "an update" else {}
     stack.deploy(template(stack, **before))
 
-    def refuse() -> None:
+    def refuse_one_put() -> None:
         scene.sandbox.faults.add(Fault(operation="PutImage", code="LimitExceededException", times=1))
 
-    scene.when("after", "BatchDeleteImage", refuse)
+    scene.when("after", "BatchDeleteImage", refuse_one_put)
     release = declare(second, "2", **options)
 
     undone = stack.deploy(template(stack, Agent=release), Course(other_fails_after=1))
@@ -230,7 +232,7 @@ def nested(scene: Scene, stack: DeployedStack, status: str = "CREATE_IN_PROGRESS
         ("UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
     ],
 )
-def test_u1_u2_a_nested_stack_that_is_deleted_since_its_root_rolls_back_gives_back(
+def test_u1_u2_a_nested_stack_that_is_deleted_because_its_root_rolls_back_gives_its_tags_back(
     scene: Scene, stack: DeployedStack, options: Options, forward: str, back: str
 ) -> None:
     """The nested stack itself was created successfully, and is in DELETE_IN_PROGRESS, as in an ordinary removal."""
@@ -247,7 +249,7 @@ def test_u1_u2_a_nested_stack_that_is_deleted_since_its_root_rolls_back_gives_ba
 
 @OPTIONS
 @pytest.mark.parametrize("status", ["UPDATE_COMPLETE", "UPDATE_ROLLBACK_IN_PROGRESS"])
-def test_u1_u2_a_nested_stack_whose_root_rolls_back_gives_back(
+def test_u1_u2_a_nested_stack_whose_root_rolls_back_gives_its_tags_back(
     scene: Scene, stack: DeployedStack, options: Options, status: str
 ) -> None:
     """The status UPDATE_COMPLETE of a nested stack does not prove success. Only that of the root does."""
@@ -289,7 +291,7 @@ def test_u1_u2_a_nested_stack_that_is_deleted_with_its_root_gives_nothing_back(
 @LAG
 @TWO_KINDS
 @OPTIONS
-def test_u3_u9_a_first_deployment_that_is_undone_gives_back_what_a_script_pushed(
+def test_u3_u9_a_first_deployment_that_is_undone_gives_back_the_tag_that_a_script_pushed(
     scene: Scene, options: Options, kind: Kind, lag: float
 ) -> None:
     stack = scene.stack(pace=2.0)
@@ -304,7 +306,7 @@ def test_u3_u9_a_first_deployment_that_is_undone_gives_back_what_a_script_pushed
     assert release.left(options) <= scene.images()
 
 
-def test_u3_a_tag_that_a_person_moved_meanwhile_is_left_to_them(scene: Scene, stack: DeployedStack) -> None:
+def test_u3_a_tag_that_a_person_moved_meanwhile_stays_there(scene: Scene, stack: DeployedStack) -> None:
     scene.push("by hand", "latest")
     release, theirs = scene.release("digest", "first"), scene.push("theirs")
 
@@ -317,7 +319,7 @@ def test_u3_a_tag_that_a_person_moved_meanwhile_is_left_to_them(scene: Scene, st
 
 
 @OPTIONS
-def test_u3_an_image_that_a_person_deleted_does_not_hold_the_rollback_up(
+def test_u3_an_image_that_a_person_deleted_does_not_block_the_rollback(
     scene: Scene, stack: DeployedStack, options: Options, capsys: pytest.CaptureFixture[str]
 ) -> None:
     by_hand = scene.push("by hand", "latest")
@@ -382,7 +384,7 @@ def test_u4_an_update_that_succeeds_gives_nothing_back(scene: Scene, stack: Depl
 
 @OPTIONS
 @pytest.mark.parametrize("is_updated", [True, False], ids=["with an update back", "with a deletion only"])
-def test_u5_a_move_to_another_repository_that_is_undone_gives_back_there(
+def test_u5_a_move_to_another_repository_that_is_undone_gives_the_tags_back_there(
     scene: Scene, stack: DeployedStack, options: Options, *, is_updated: bool
 ) -> None:
     scene.push("theirs", "latest", to=ELSEWHERE)
@@ -418,7 +420,7 @@ def test_u5_a_move_to_another_repository_that_succeeds_gives_nothing_back(
 
 @REMOVING
 @pytest.mark.parametrize("order", [("One", "Two"), ("Two", "One")], ids=" ".join)
-def test_a_new_tag_of_two_resources_goes_with_both(
+def test_a_new_tag_of_two_resources_is_removed_with_both(
     scene: Scene, stack: DeployedStack, options: Options, order: tuple[str, str]
 ) -> None:
     """Synthesis refuses a duplicate tag in an app, but a raw template can have it."""

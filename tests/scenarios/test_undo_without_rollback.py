@@ -49,7 +49,7 @@ def update_and_fail(scene: Scene, stack: DeployedStack, tried: Properties, insta
     return failed
 
 
-def break_off(scene: Scene, why: str, tried: Properties) -> Properties:
+def make_fail(scene: Scene, why: str, tried: Properties) -> Properties:
     """Make a declaration fail: before anything is written, or after its first tag has moved."""
     if why == "a rule":
         return {**tried, "RequiredPlatforms": ["linux/s390x"]}
@@ -60,12 +60,12 @@ def break_off(scene: Scene, why: str, tried: Properties) -> Properties:
 @MOVING
 @INSTANCES
 @pytest.mark.parametrize("why", ["a rule", "a tag that cannot be put"])
-def test_u10_what_failed_goes_back_to_what_was_deployed(
+def test_u10_a_failed_update_goes_back_to_the_deployed_image(
     scene: Scene, stack: DeployedStack, kind: Kind, instance: str, why: str
 ) -> None:
     """The source has moved since. CloudFormation sends the reverse Update in UPDATE_IN_PROGRESS."""
     stack.deploy(template(stack, Agent=declare(scene.release(kind, "first"), "latest")))
-    tried = break_off(scene, why, declare(scene.release(kind, "second"), "latest", Refresh="1"))
+    tried = make_fail(scene, why, declare(scene.release(kind, "second"), "latest", Refresh="1"))
 
     failed = update_and_fail(scene, stack, tried, instance)
 
@@ -76,7 +76,9 @@ def test_u10_what_failed_goes_back_to_what_was_deployed(
 
 @MOVING
 @pytest.mark.parametrize("seconds", [32.0, 35.0, 38.0, 41.0, 44.0, 47.0])
-def test_u10_what_ran_out_of_time_goes_back_to_what_was_deployed(scene: Scene, kind: Kind, seconds: float) -> None:
+def test_u10_an_update_that_ran_out_of_time_goes_back_to_the_deployed_image(
+    scene: Scene, kind: Kind, seconds: float
+) -> None:
     """The time for the work is over before or after the update has written its record."""
     clock = scene.clock = TickingClock()
     scene.plane.wall = clock.wall
@@ -94,13 +96,13 @@ def test_u10_what_ran_out_of_time_goes_back_to_what_was_deployed(scene: Scene, k
 
 @MOVING
 @INSTANCES
-def test_u10_an_update_the_other_way_round_that_follows_a_success_is_none(
+def test_u10_the_reverse_of_a_successful_update_is_not_an_undo(
     scene: Scene, stack: DeployedStack, kind: Kind, instance: str
 ) -> None:
     """The same update is deployed again and succeeds. Then its reverse is an ordinary update."""
     old = declare(scene.release(kind, "first"), "latest")
     stack.deploy(template(stack, Agent=old))
-    tried = break_off(scene, "a tag that cannot be put", declare(scene.release(kind, "second"), "latest", Refresh="1"))
+    tried = make_fail(scene, "a tag that cannot be put", declare(scene.release(kind, "second"), "latest", Refresh="1"))
     update_and_fail(scene, stack, tried, instance)
     assert stack.deploy(template(stack, Agent=tried)).status == "COMPLETE"
     scene.release(kind, "third")
@@ -112,7 +114,7 @@ def test_u10_an_update_the_other_way_round_that_follows_a_success_is_none(
 
 @MOVING
 def test_u10_an_update_whose_undo_failed_can_be_deployed_again(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
-    """Its request was lost, and someone had deleted the image before it."""
+    """Its request was lost, and a person had deleted the previous image."""
     first = scene.push("first")
     stack.deploy(template(stack, Agent=declare(first, "latest")))
     scene.delete(first.digest)
@@ -127,7 +129,7 @@ def test_u10_an_update_whose_undo_failed_can_be_deployed_again(scene: Scene, sta
 
 @MOVING
 @INSTANCES
-def test_u11_an_immutable_tag_of_a_moved_source_does_not_block(
+def test_u11_an_immutable_tag_of_a_moved_source_does_not_block_an_undo(
     scene: Scene, stack: DeployedStack, kind: Kind, instance: str
 ) -> None:
     rules = {"ImmutableTags": ["1.*"]}
@@ -162,7 +164,7 @@ def test_u11_an_immutable_tag_goes_back_to_what_was_declared_before(
     assert scene.tags() == {"1.0": "first"}
 
 
-def test_u11_going_forward_it_does_not_move(scene: Scene, stack: DeployedStack) -> None:
+def test_u11_a_release_does_not_move_an_immutable_tag(scene: Scene, stack: DeployedStack) -> None:
     stack.deploy(template(stack, Agent=declare(scene.release("digest", "first"), "1.0")))
 
     tried = declare(scene.release("digest", "second"), "1.0", ImmutableTags=["1.*"])
@@ -183,7 +185,7 @@ def take_over(scene: Scene, stack: DeployedStack, options: Options, course: Cour
 
 @OPTIONS
 @INSTANCES
-def test_u12_a_stack_that_never_succeeded_gives_back_what_it_took(
+def test_u12_a_stack_that_never_succeeded_gives_back_the_tag_that_it_took_over(
     scene: Scene, stack: DeployedStack, options: Options, instance: str
 ) -> None:
     take_over(scene, stack, options, Course(other_fails_after=1, on_failure="NOTHING"))
@@ -199,7 +201,7 @@ def test_u12_a_stack_that_never_succeeded_gives_back_what_it_took(
 
 
 @OPTIONS
-def test_u12_a_stack_that_is_deleted_because_it_failed_gives_back_what_it_took(
+def test_u12_a_stack_that_is_deleted_because_it_failed_gives_back_the_tag_that_it_took_over(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """``OnFailure: DELETE``: there is no rollback first."""
@@ -210,7 +212,7 @@ def test_u12_a_stack_that_is_deleted_because_it_failed_gives_back_what_it_took(
 
 
 @OPTIONS
-def test_u12_a_resource_that_never_succeeded_gives_back_when_an_older_stack_is_deleted(
+def test_u12_a_resource_that_never_succeeded_gives_its_tag_back_when_an_older_stack_is_deleted(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """The stack was created successfully, but a later deployment that added the resource failed."""
@@ -225,7 +227,7 @@ def test_u12_a_resource_that_never_succeeded_gives_back_when_an_older_stack_is_d
 
 
 @OPTIONS
-def test_u12_an_update_that_never_succeeded_gives_back_what_it_took(
+def test_u12_an_update_that_never_succeeded_gives_back_the_tag_that_it_took_over(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     stack.deploy(template(stack, Agent=declare(scene.release("digest", "zeroth"), "1", **options)))
@@ -239,7 +241,7 @@ def test_u12_an_update_that_never_succeeded_gives_back_what_it_took(
 
 
 @OPTIONS
-@pytest.mark.parametrize("tries", [0, 1], ids=["at once", "at the second try"])
+@pytest.mark.parametrize("tries", [0, 1], ids=["at the first attempt", "at the second attempt"])
 def test_u12_a_stack_that_succeeded_gives_nothing_back(
     scene: Scene, stack: DeployedStack, options: Options, tries: int
 ) -> None:
@@ -259,7 +261,7 @@ def test_u12_a_stack_that_succeeded_gives_nothing_back(
 @TWO_KINDS
 @REMOVING
 @pytest.mark.parametrize("on_failure", ["NOTHING", "DELETE"])
-def test_u12_a_new_tag_of_a_stack_that_never_succeeded_goes_with_it(
+def test_u12_a_new_tag_of_a_stack_that_never_succeeded_is_removed_with_it(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options, on_failure: Literal["NOTHING", "DELETE"]
 ) -> None:
     declared = declare(scene.release(kind, "first"), "latest", **options)
@@ -273,7 +275,7 @@ def test_u12_a_new_tag_of_a_stack_that_never_succeeded_goes_with_it(
 
 @TWO_KINDS
 @REMOVING
-def test_u12_a_new_tag_of_a_resource_that_failed_twice_goes_with_it(
+def test_u12_a_new_tag_of_a_resource_that_failed_twice_is_removed_with_it(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
 ) -> None:
     """The second failure updates what the first one created."""
@@ -288,7 +290,7 @@ def test_u12_a_new_tag_of_a_resource_that_failed_twice_goes_with_it(
 
 
 @TWO_KINDS
-def test_u12_a_tag_stays_with_a_stack_whose_update_was_rolled_back(
+def test_u12_deleting_a_stack_whose_update_was_rolled_back_leaves_its_tag(
     scene: Scene, stack: DeployedStack, kind: Kind
 ) -> None:
     """No deployment has succeeded since the update, but one had before it."""
@@ -303,7 +305,7 @@ def test_u12_a_tag_stays_with_a_stack_whose_update_was_rolled_back(
 
 @TWO_KINDS
 @OPTIONS
-def test_u12_a_creation_that_never_succeeded_gives_back_after_an_update_was_undone(
+def test_u12_a_creation_that_never_succeeded_gives_its_tag_back_after_an_update_was_undone(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
 ) -> None:
     """Rollback is disabled: CloudFormation undoes the failed update, but not the creation before it."""
@@ -322,7 +324,7 @@ def test_u12_a_creation_that_never_succeeded_gives_back_after_an_update_was_undo
 @TWO_KINDS
 @REMOVING
 @pytest.mark.parametrize("second", ["first", "second"], ids=["of one image", "of two images"])
-@pytest.mark.parametrize("is_third_undone", [False, True], ids=["", "after another failure"])
+@pytest.mark.parametrize("is_third_undone", [False, True], ids=["two failures", "three failures"])
 def test_u2_new_tags_of_several_failures_are_removed_when_they_are_rolled_back(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options, second: str, *, is_third_undone: bool
 ) -> None:
@@ -343,7 +345,7 @@ def test_u2_new_tags_of_several_failures_are_removed_when_they_are_rolled_back(
 
 
 @OPTIONS
-def test_u12_an_image_that_failed_and_is_deployed_in_another_resource_keeps_its_tag(
+def test_u12_an_image_of_a_failed_creation_that_another_resource_deploys_keeps_its_tag(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """The failed creation moved its tag back. It is deleted at the end of the next deployment."""
@@ -363,7 +365,7 @@ def test_u12_an_image_that_failed_and_is_deployed_in_another_resource_keeps_its_
 
 
 @REMOVING
-def test_u12_a_tag_stays_with_a_stack_whose_move_to_another_repository_was_rolled_back(
+def test_u12_a_stack_still_owns_its_tag_after_its_move_to_another_repository_was_rolled_back(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """The rollback sends the reverse Update with the physical ID of the new repository."""
@@ -379,7 +381,9 @@ def test_u12_a_tag_stays_with_a_stack_whose_move_to_another_repository_was_rolle
     assert scene.tags(ELSEWHERE) == {}
 
 
-def resume(scene: Scene, stack: DeployedStack, options: Options, names: Sequence[str]) -> None:
+def redeploy_after_a_failed_takeover(
+    scene: Scene, stack: DeployedStack, options: Options, names: Sequence[str]
+) -> None:
     """Deploy a resource that takes a tag over and fails, and then an older resource with that tag and a new image."""
     before, failed, new = scene.push("before"), scene.push("failed"), scene.push("new")
     old = declare(before, "latest")
@@ -398,7 +402,7 @@ def test_u12_a_tag_that_another_resource_has_just_put_is_not_given_back(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """CloudFormation deletes the failed resource half a second after the other update; reads are five seconds old."""
-    resume(scene, stack, options, ["Agent"])
+    redeploy_after_a_failed_takeover(scene, stack, options, ["Agent"])
 
     assert stack.status == "UPDATE_COMPLETE"
     assert scene.tags() == {"latest": "new"}
@@ -408,7 +412,7 @@ def test_u12_a_tag_that_another_resource_has_just_put_is_not_given_back(
 def test_u12_a_dropped_tag_that_another_resource_has_just_put_is_not_given_back(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    resume(scene, stack, options, ["Agent", "Nightly"])
+    redeploy_after_a_failed_takeover(scene, stack, options, ["Agent", "Nightly"])
 
     assert stack.status == "UPDATE_COMPLETE"
     assert scene.tags() == {"latest": "new"}

@@ -1,4 +1,4 @@
-"""Records that are older than what happened, or that do not have all of it, must not make an undo wrong."""
+"""An undo is right even if records are outdated or incomplete."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tests.support.course import Course
 from tests.support.deployment import DeployedStack
 from tests.support.scene import DESTROY, OPTIONS, REMOVING, UNTAG, Options, Scene, declare, template
 
-STOPS = Course(other_fails_after=1, on_failure="NOTHING")
+FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
 STATE = {"StateParameterName": "/cdk-ecrpublic/acme/agent/x"}
 
 
 def test_u12_an_image_that_had_a_tag_before_a_failed_deployment_is_not_deleted_with_it(
     scene: Scene, stack: DeployedStack
 ) -> None:
-    """Nothing can be put back here, so no tag may be missing for a moment."""
+    """Every put fails, so a tag that is removed even for a moment could not be put back."""
     first, second = scene.push("first", "0.0"), scene.push("second", "by-hand")
     stack.deploy(template(stack, Agent=declare(first, "latest", **DESTROY)))
-    stack.deploy(template(stack, Agent=declare(second, "latest", "by-hand", **DESTROY)), STOPS)
+    stack.deploy(template(stack, Agent=declare(second, "latest", "by-hand", **DESTROY)), FAILS_WITHOUT_ROLLBACK)
     seen: list[str | None] = []
     scene.hooks.after("BatchDeleteImage", lambda: seen.append(scene.tags().get("by-hand")), times=None)
     scene.sandbox.faults.add(Fault(operation="PutImage", code="LimitExceededException", times=None))
@@ -47,7 +47,7 @@ def test_u12_three_failed_updates_give_a_tag_back_to_where_it_was_before_the_fir
     scene.lag(5)
     stack.pace, stack.rest = 0.5, 60
     for image in images[1:]:
-        stack.deploy(template(stack, Agent=declare(image, "u", "t", **options)), STOPS)
+        stack.deploy(template(stack, Agent=declare(image, "u", "t", **options)), FAILS_WITHOUT_ROLLBACK)
 
     stack.roll_back(stable)
 
@@ -63,8 +63,8 @@ def test_u12_a_tag_that_another_stack_declares_on_the_image_of_a_second_failed_u
     other = declare(first, "other")
     stack.deploy(template(stack, Other=other))
     stable = dict(stack.resources)
-    stack.deploy(template(stack, Other=other, Agent=declare(first, "latest")), STOPS)
-    stack.deploy(template(stack, Other=other, Agent=declare(second, "latest")), STOPS)
+    stack.deploy(template(stack, Other=other, Agent=declare(first, "latest")), FAILS_WITHOUT_ROLLBACK)
+    stack.deploy(template(stack, Other=other, Agent=declare(second, "latest")), FAILS_WITHOUT_ROLLBACK)
     theirs = scene.stack("Theirs")
     theirs.deploy(template(theirs, Agent=declare(second, "latest")))
     scene.clock.pass_by(600)
@@ -98,7 +98,7 @@ def test_r7_a_new_tag_that_is_undone_does_not_go_to_an_image_that_an_old_record_
 def test_r8_an_update_that_cannot_be_recorded_can_be_reversed(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
-    """With rollback disabled, only a record tells a reverse update from another one."""
+    """With rollback disabled, only a record distinguishes a reverse update from another one."""
     image, other = scene.push("first"), scene.push("other", "o")
     base = {"Agent": declare(image, "1", "2", **DESTROY)}
     stack.deploy(template(stack, **base, Release=declare(image, "2", **options)))
@@ -133,8 +133,8 @@ def test_u12_a_new_tag_that_another_failed_resource_took_over_is_removed(
     base = {"Other": declare(first, "other", **options)}
     stack.deploy(template(stack, **base))
     stable = dict(stack.resources)
-    stack.deploy(template(stack, **base, A=declare(first, "t", **options)), STOPS)
-    stack.deploy(template(stack, **base, B=declare(second, "t", **options)), STOPS)
+    stack.deploy(template(stack, **base, A=declare(first, "t", **options)), FAILS_WITHOUT_ROLLBACK)
+    stack.deploy(template(stack, **base, B=declare(second, "t", **options)), FAILS_WITHOUT_ROLLBACK)
     scene.clock.pass_by(600)
 
     stack.roll_back(stable, order=order)
@@ -143,7 +143,7 @@ def test_u12_a_new_tag_that_another_failed_resource_took_over_is_removed(
 
 
 @REMOVING
-def test_r8_a_takeover_by_another_stack_does_not_refuse_a_release_that_may_not_be_recorded(
+def test_r8_a_takeover_by_another_stack_does_not_block_a_release_that_may_not_be_recorded(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """The record of a takeover stays after its success. It can give a tag back, but not remove it."""

@@ -1,4 +1,4 @@
-"""An undo restores the deployed image although its source has moved or is gone, or fails and says what to do."""
+"""An undo restores the deployed image even if its source has moved or was deleted, or fails and says what to do."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ READS = {"GetParameter", "GetParameters", "GetParametersByPath"}
 NAME = f"/cdk-ecrpublic/{HOME}/Agent.Agent"
 
 
-def lose(scene: Scene, how: str) -> None:
-    """Delete all records."""
+def spoil_records(scene: Scene, how: str) -> None:
+    """Delete or corrupt all records, or deny access to them."""
     if how == "denied":
         scene.plane.denied |= READS
     else:
-        scene.forget_all_parameters({"deleted": None, "of another version": '{"version": 99}', "no JSON": "?"}[how])
+        scene.forget_all_parameters({"deleted": None, "of another version": '{"version": 99}', "not JSON": "?"}[how])
 
 
 def deploy_twice(scene: Scene, stack: DeployedStack, kind: Kind, how: str = "") -> Deployment:
@@ -46,7 +46,7 @@ def deploy_twice(scene: Scene, stack: DeployedStack, kind: Kind, how: str = "") 
     def meanwhile() -> None:
         scene.release(kind, "third")
         if how:
-            lose(scene, how)
+            spoil_records(scene, how)
         scene.nothing_so_far()
 
     tried = template(stack, Agent=declare(second, "latest", Refresh="1"))
@@ -54,7 +54,7 @@ def deploy_twice(scene: Scene, stack: DeployedStack, kind: Kind, how: str = "") 
 
 
 @MOVING
-@pytest.mark.parametrize("how", ["deleted", "of another version", "no JSON", "denied"])
+@pytest.mark.parametrize("how", ["deleted", "of another version", "not JSON", "denied"])
 def test_u6_an_undo_that_does_not_know_what_was_deployed_fails_and_says_what_to_do(
     scene: Scene, stack: DeployedStack, kind: Kind, how: str
 ) -> None:
@@ -69,7 +69,7 @@ def test_u6_an_undo_that_does_not_know_what_was_deployed_fails_and_says_what_to_
 
 
 @MOVING
-def test_u6_what_was_deployed_comes_back_although_its_source_has_moved(
+def test_u6_an_undo_restores_the_deployed_image_although_its_source_has_moved(
     scene: Scene, stack: DeployedStack, kind: Kind
 ) -> None:
     undone = deploy_twice(scene, stack, kind)
@@ -79,7 +79,9 @@ def test_u6_what_was_deployed_comes_back_although_its_source_has_moved(
 
 
 @MOVING
-def test_u6_what_an_earlier_undo_brought_back_comes_back_again(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_u6_an_undo_restores_again_what_an_earlier_undo_restored(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
     deploy_twice(scene, stack, kind)
     fourth = scene.release(kind, "fourth")
     scene.start_anew()
@@ -91,10 +93,10 @@ def test_u6_what_an_earlier_undo_brought_back_comes_back_again(scene: Scene, sta
 
 
 @MOVING
-def test_u6_what_an_earlier_undo_brought_back_comes_back_after_an_update_to_a_digest(
+def test_u6_the_undo_of_an_update_to_a_digest_restores_what_an_earlier_undo_restored(
     scene: Scene, stack: DeployedStack, kind: Kind
 ) -> None:
-    """The source was pinned before, too, and had taken the tag over. So its record names an earlier one."""
+    """The first deployment was by digest, too, and took the tag over. So its record names an earlier image."""
     scene.push("by hand", "latest")
     stack.deploy(template(stack, Agent=declare(scene.push("zeroth"), "latest")))
     deploy_twice(scene, stack, kind)
@@ -106,7 +108,7 @@ def test_u6_what_an_earlier_undo_brought_back_comes_back_after_an_update_to_a_di
 
 
 @OPTIONS
-def test_u6_an_image_that_was_deployed_a_moment_ago_comes_back(scene: Scene, options: Options) -> None:
+def test_u6_an_undo_restores_an_image_that_was_deployed_a_moment_ago(scene: Scene, options: Options) -> None:
     """Reads are ten seconds old, so the image is not visible at first."""
     stack, first = scene.stack(pace=0.5), scene.release("moving copy", "first")
     second = scene.push("second")
@@ -125,7 +127,7 @@ def test_u6_an_image_that_was_deployed_a_moment_ago_comes_back(scene: Scene, opt
 
 @pytest.mark.parametrize("count", [10, 40])
 @OPTIONS
-def test_u7_as_many_tags_as_can_be_remembered_go_back(
+def test_u7_as_many_tags_as_a_record_can_hold_are_given_back(
     scene: Scene, stack: DeployedStack, options: Options, count: int
 ) -> None:
     """Ten tags that point to an image each, or forty that point to the same one."""
@@ -140,7 +142,7 @@ def test_u7_as_many_tags_as_can_be_remembered_go_back(
 
 
 @OPTIONS
-def test_u7_more_tags_than_can_be_remembered_are_refused_before_the_first_write(
+def test_u7_more_tags_than_a_record_can_hold_are_refused_before_the_first_write(
     scene: Scene, stack: DeployedStack, options: Options
 ) -> None:
     """A hundred digests need more bytes than a parameter has, in any encoding."""
@@ -185,7 +187,7 @@ def test_u7_an_update_is_refused_or_its_rollback_restores_all_of_its_tags(
 
 
 @pytest.mark.parametrize("kind", ["copy", "moving copy"])
-def test_u8_an_image_that_the_repository_holds_needs_no_upstream(
+def test_u8_an_undo_restores_an_image_of_the_repository_without_its_source(
     scene: Scene, stack: DeployedStack, kind: Kind
 ) -> None:
     first = scene.release(kind, "first")
@@ -201,7 +203,7 @@ def test_u8_an_image_that_the_repository_holds_needs_no_upstream(
     assert scene.tags() == {"latest": "first"}
 
 
-def test_u8_an_image_that_is_nowhere_any_more_is_named(scene: Scene, stack: DeployedStack) -> None:
+def test_u8_the_reason_names_an_image_that_no_longer_exists_anywhere(scene: Scene, stack: DeployedStack) -> None:
     first = scene.release("copy", "first")
     stack.deploy(template(stack, Agent=declare(first, "latest")))
     second = scene.release("copy", "second")
@@ -231,7 +233,7 @@ def deploy_as_version_0_1(scene: Scene, stack: DeployedStack, kind: Kind, option
 
 @MOVING
 @OPTIONS
-def test_u6_what_version_0_1_remembered_comes_back(
+def test_u6_an_undo_restores_the_image_in_the_record_of_version_0_1(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
 ) -> None:
     deploy_as_version_0_1(scene, stack, kind, options)
@@ -247,7 +249,7 @@ def test_u6_what_version_0_1_remembered_comes_back(
 
 
 @MOVING
-def test_u6_what_version_0_1_published_is_removed(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
+def test_u6_tags_that_version_0_1_published_are_removed(scene: Scene, stack: DeployedStack, kind: Kind) -> None:
     deploy_as_version_0_1(scene, stack, kind, DESTROY)
     scene.release(kind, "second")
 

@@ -26,7 +26,7 @@ def deliver(scene: Scene, stack: DeployedStack, event: Mapping[str, Any], instan
     return stack.cloudformation.send(event)
 
 
-def refuse(scene: Scene, stack: DeployedStack, event: Mapping[str, Any]) -> None:
+def assert_refused_as_late(scene: Scene, stack: DeployedStack, event: Mapping[str, Any]) -> None:
     """Assert that a request is refused because it is late, and changes nothing."""
     with scene.nothing_changes():
         answer = deliver(scene, stack, event)
@@ -50,18 +50,20 @@ def update_and_roll_back(
 
 @TWO_KINDS
 @OPTIONS
-def test_l1_an_update_that_comes_again_after_the_rollback_writes_nothing(
+def test_l1_an_update_that_is_delivered_again_after_the_rollback_writes_nothing(
     scene: Scene, stack: DeployedStack, kind: Kind, options: Options
 ) -> None:
-    """Two minutes later, the request goes to another instance, which does not know it."""
+    """Two minutes later, the request goes to another instance, which has not seen it before."""
     undone = update_and_roll_back(scene, stack, kind, options)
     scene.clock.pass_by(120)
 
-    refuse(scene, stack, undone.changes[0].event)
+    assert_refused_as_late(scene, stack, undone.changes[0].event)
 
 
 @OPTIONS
-def test_l1_the_instance_that_answered_repeats_its_answer(scene: Scene, stack: DeployedStack, options: Options) -> None:
+def test_l1_the_instance_that_responded_repeats_its_response(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
     undone = update_and_roll_back(scene, stack, "digest", options)
     scene.clock.pass_by(120)
 
@@ -73,7 +75,7 @@ def test_l1_the_instance_that_answered_repeats_its_answer(scene: Scene, stack: D
     assert scene.plane.requests == []
 
 
-def test_l1_a_failure_is_repeated_in_the_same_words(scene: Scene, stack: DeployedStack) -> None:
+def test_l1_a_failure_is_repeated_with_the_same_reason(scene: Scene, stack: DeployedStack) -> None:
     wrong = {**declare(scene.push("first"), "latest"), "Source": {"Digest": "sha256:" + "0" * 64}}
     failed = stack.deploy(template(stack, Agent=wrong))
     scene.clock.pass_by(60)
@@ -87,7 +89,7 @@ def test_l1_a_failure_is_repeated_in_the_same_words(scene: Scene, stack: Deploye
 
 @INSTANCES
 @OPTIONS
-def test_l1_a_create_that_comes_again_after_the_rollback_writes_nothing(
+def test_l1_a_create_that_is_delivered_again_after_the_rollback_writes_nothing(
     scene: Scene, stack: DeployedStack, options: Options, instance: str
 ) -> None:
     scene.push("by hand", "latest")
@@ -102,7 +104,7 @@ def test_l1_a_create_that_comes_again_after_the_rollback_writes_nothing(
 
 
 @INSTANCES
-def test_l1_a_delete_that_comes_again_after_a_new_deployment_removes_nothing(
+def test_l1_a_delete_that_is_delivered_again_after_a_new_deployment_removes_nothing(
     scene: Scene, stack: DeployedStack, instance: str
 ) -> None:
     """In the same stack, the resource was dropped and is declared again."""
@@ -131,16 +133,16 @@ def test_l2_a_create_that_is_hours_late_writes_nothing(
     assert stack.status == "ROLLBACK_COMPLETE"
     scene.clock.pass_by(5000 - timeout)
 
-    refuse(scene, stack, undone.changes[0].event)
+    assert_refused_as_late(scene, stack, undone.changes[0].event)
 
 
-def test_l2_the_time_of_the_signature_is_enough_to_know_it(scene: Scene, stack: DeployedStack) -> None:
-    """The function does not need CloudFormation's status, so it does not matter that it cannot read it."""
+def test_l2_the_date_of_the_signature_alone_shows_that_a_request_is_late(scene: Scene, stack: DeployedStack) -> None:
+    """The function does not need the status of the stack, which it may not read here."""
     scene.plane.denied |= {"DescribeStacks", "DescribeStackResource"}
     event = stack.cloudformation.event("Create", declare(scene.push("first"), "latest"))
     scene.clock.pass_by(301)
 
-    refuse(scene, stack, event)
+    assert_refused_as_late(scene, stack, event)
 
 
 @pytest.mark.parametrize("signature", ["v4", "v2"])
@@ -172,7 +174,7 @@ def test_l2_a_delete_that_is_hours_late_removes_nothing(scene: Scene, stack: Dep
     assert stack.destroy()
     stack.deploy(declared)
 
-    refuse(scene, stack, late)
+    assert_refused_as_late(scene, stack, late)
 
 
 WAITED = Delivery(lost="request", given_up_after=40)
@@ -188,10 +190,10 @@ WAITED = Delivery(lost="request", given_up_after=40)
         ("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"),
         ("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS"),
     ],
-    ids=["all is done", "others roll back", "the next deployment", "the next request", "the removal"],
+    ids=["rollback complete", "rollback in progress", "the next deployment", "the next request", "the deletion"],
 )
 @OPTIONS
-def test_l3_an_update_that_waited_until_the_rollback_was_done_writes_nothing(
+def test_l3_an_update_that_was_queued_until_the_rollback_ended_writes_nothing(
     scene: Scene, stack: DeployedStack, options: Options, stack_status: str, resource_status: str | None
 ) -> None:
     undone = update_and_roll_back(scene, stack, "digest", options, WAITED)
@@ -203,15 +205,15 @@ def test_l3_an_update_that_waited_until_the_rollback_was_done_writes_nothing(
         stack.record.change("Agent", resource_status)
     scene.clock.pass_by(20)
 
-    refuse(scene, stack, undone.changes[0].event)
+    assert_refused_as_late(scene, stack, undone.changes[0].event)
 
 
 @pytest.mark.parametrize("seconds", [29, 31, 200])
 @TWO_KINDS
-def test_l3_a_request_that_waited_while_cloudformation_did_is_acted_on(
+def test_l3_a_queued_request_is_acted_on_while_cloudformation_waits(
     scene: Scene, stack: DeployedStack, kind: Kind, seconds: float
 ) -> None:
-    """Create, Update and Delete alike."""
+    """This applies to Create, Update and Delete."""
     waits = Course(deliveries=[Delivery(queued_seconds=seconds)])
     first = scene.release(kind, "first")
     stack.deploy(template(stack, Agent=declare(first, "latest", **DESTROY)), waits)
@@ -232,7 +234,7 @@ def test_l3_a_request_that_waited_while_cloudformation_did_is_acted_on(
 
 @INSTANCES
 @OPTIONS
-def test_l4_a_lost_confirmation_does_not_start_the_work_again(
+def test_l4_a_lost_confirmation_does_not_repeat_the_work(
     scene: Scene, stack: DeployedStack, options: Options, instance: str
 ) -> None:
     """The function failed, so Lambda repeats the request a minute or two later, after the rollback."""
@@ -272,7 +274,7 @@ def slow_puts(scene: Scene, seconds: float) -> None:
 
 @pytest.mark.parametrize("queued", [200, 250, 260, 290])
 @pytest.mark.parametrize("seconds", [5, 12])
-def test_l5_the_answer_comes_in_time_although_the_request_waited(
+def test_l5_the_response_is_in_time_although_the_request_was_queued(
     scene: Scene, stack: DeployedStack, queued: float, seconds: float
 ) -> None:
     """CloudFormation waits 300 seconds after it sent the request. Twenty tags take longer than the remaining time."""
@@ -294,7 +296,7 @@ def test_l5_the_answer_comes_in_time_although_the_request_waited(
     assert answer.succeeded or answer.reason.startswith(("DEADLINE", "RELEASE_FAILED"))
 
 
-def test_l5_a_request_that_did_not_wait_has_all_the_time(scene: Scene, stack: DeployedStack) -> None:
+def test_l5_a_request_that_was_not_queued_has_the_whole_time(scene: Scene, stack: DeployedStack) -> None:
     tags = [f"t{number}" for number in range(20)]
     slow_puts(scene, 12)
 
@@ -307,13 +309,13 @@ def test_l5_a_request_that_did_not_wait_has_all_the_time(scene: Scene, stack: De
 MOMENTS = pytest.mark.parametrize(
     ("moment", "operation"),
     [("before", "DescribeImages"), ("after", "DescribeImages"), ("before", "PutImage"), ("after", "PutImage")],
-    ids=["before it looks", "when it has looked", "before it puts", "when it has put"],
+    ids=["before it reads", "after it has read", "before it puts", "after it has put"],
 )
 
 
 @MOMENTS
 @OPTIONS
-def test_l1_a_request_that_is_delivered_twice_at_once_knows_what_was_there_before(
+def test_l1_a_creation_that_is_delivered_twice_concurrently_is_undone(
     scene: Scene, stack: DeployedStack, options: Options, moment: str, operation: str
 ) -> None:
     """The second instance does all of its work while the first one is still working."""
@@ -337,7 +339,7 @@ def test_l1_a_request_that_is_delivered_twice_at_once_knows_what_was_there_befor
 
 @pytest.mark.parametrize("instances", [1, 2], ids=["by one instance", "by two instances"])
 @OPTIONS
-def test_l1_a_request_that_is_delivered_twice_at_once_is_answered_twice(
+def test_l1_a_request_that_is_delivered_twice_concurrently_gets_two_equal_responses(
     scene: Scene, stack: DeployedStack, options: Options, instances: int
 ) -> None:
     scene.push("by hand", "latest")
