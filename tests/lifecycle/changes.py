@@ -74,7 +74,7 @@ def replace_the_repository(declared: Declarations, number: int) -> Declarations:
 
 
 def _from(declared: Declarations, number: int) -> list[tuple[str, Declaration]]:
-    """Return the resources in a circle, beginning with the one with this number."""
+    """Return all resources in cyclic order, beginning with the one with this number."""
     items = sorted(declared.items())
     first = number % max(len(items), 1)
     return [*items[first:], *items[:first]]

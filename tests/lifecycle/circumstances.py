@@ -10,13 +10,13 @@ from cdk_ecrpublic.sandbox import Fault
 from lambda_handler.entrypoint import RESPONSE_RESERVE_SECONDS, UNDO_RESERVE_SECONDS
 from lambda_handler.retry import ATTEMPTS
 
-from .cloud import Trouble
+from .cloud import ServiceFault
 from .course import SMOOTH, Course, Delivery
 from .declarations import TAGS
 from .function import Run
-from .registry import HOMES, RESIDENT, SETTLED_SECONDS, SOURCE_TAG, Deed
+from .registry import CONSISTENT_AFTER_SECONDS, HOMES, RESIDENT, SOURCE_TAG, ManualAction
 
-OUTLIVED = 3
+SURVIVABLE_FAULTS = 3
 """How many transient failures of one request the handler must survive."""
 
 LAGS_SECONDS = (0.0, 0.0, 5.0, 10.0)
@@ -35,8 +35,8 @@ HTTP_OPERATIONS = ("GetManifest", "GetBlob", "DownloadBlob", "StartUpload", "Upl
 USUAL_SECONDS = 2.0
 """If a service takes longer for a request, a deployment may run out of time."""
 
-WARM_AGAIN_SECONDS = (8.0, 45.0, 150.0, 400.0)
-COLD_AGAIN_SECONDS = (15.0, 45.0, 150.0, 400.0, 5000.0)
+WARM_REPEAT_SECONDS = (8.0, 45.0, 150.0, 400.0)
+COLD_REPEAT_SECONDS = (15.0, 45.0, 150.0, 400.0, 5000.0)
 """
 Decision 0019, "When the function acts on a request": a cold function acts on a request of less than ten seconds,
 because it cannot know that another instance has responded.
@@ -50,26 +50,26 @@ class Circumstances:
 
     Attributes:
         faults: Faults of the registry, from the first event until the rollback is complete or stuck.
-        trouble: Faults of other services: the operation, the kind, and how often.
+        service_faults: Faults of other services: the operation, the kind, and how often.
         lag_seconds: The age of reads.
         waited_seconds: The time since the last deployment.
-        deeds: The actions of people in the meantime.
+        manual_actions: The actions of people in the meantime.
     """
 
     course: Course = SMOOTH
     faults: tuple[Fault, ...] = ()
-    trouble: tuple[tuple[str, Trouble, int], ...] = ()
+    service_faults: tuple[tuple[str, ServiceFault, int], ...] = ()
     lag_seconds: float = 0.0
-    waited_seconds: float = SETTLED_SECONDS
-    deeds: tuple[Deed, ...] = ()
+    waited_seconds: float = CONSISTENT_AFTER_SECONDS
+    manual_actions: tuple[ManualAction, ...] = ()
 
     @property
-    def are_outlived(self) -> bool:
+    def are_survivable(self) -> bool:
         """Whether the handler must succeed in spite of these faults."""
-        times = [*(fault.times for fault in self.faults), *(times for _, _, times in self.trouble)]
+        times = [*(fault.times for fault in self.faults), *(times for _, _, times in self.service_faults)]
         transient = all(fault.code not in {"LimitExceededException", "AccessDeniedException"} for fault in self.faults)
-        few = None not in times and sum(time or 0 for time in times) <= OUTLIVED
-        return not self.is_late and transient and few and not self.denied and not self.deeds
+        few = None not in times and sum(time or 0 for time in times) <= SURVIVABLE_FAULTS
+        return not self.is_late and transient and few and not self.denied and not self.manual_actions
 
     @property
     def is_late(self) -> bool:
@@ -80,12 +80,14 @@ class Circumstances:
     def are_smooth(self) -> bool:
         """Whether there are no faults, delays or actions of people."""
         deliveries = (*self.course.deliveries, *self.course.undoing)
-        return not (self.faults or self.trouble or self.deeds) and all(each == Delivery() for each in deliveries)
+        return not (self.faults or self.service_faults or self.manual_actions) and all(
+            each == Delivery() for each in deliveries
+        )
 
     @property
     def denied(self) -> frozenset[str]:
         """The operations that the function has no permission for."""
-        return frozenset(operation for operation, kind, _ in self.trouble if kind == "denied")
+        return frozenset(operation for operation, kind, _ in self.service_faults if kind == "denied")
 
 
 def _is_late(delivery: Delivery) -> bool:
@@ -132,7 +134,7 @@ def faults() -> st.SearchStrategy[Fault]:
     )
 
 
-def half_known() -> st.SearchStrategy[tuple[Fault, ...]]:
+def puts_with_unknown_outcome() -> st.SearchStrategy[tuple[Fault, ...]]:
     """The response to one put is lost, and the next attempts are refused."""
     lost = Fault(operation="PutImage", drop="after")
     # Both faults count the first request, so these skip it.
@@ -147,20 +149,20 @@ def half_known() -> st.SearchStrategy[tuple[Fault, ...]]:
     )
 
 
-def troubles() -> st.SearchStrategy[tuple[str, Trouble, int]]:
+def faults_of_services() -> st.SearchStrategy[tuple[str, ServiceFault, int]]:
     operations = st.sampled_from((*PARAMETER_OPERATIONS, *STACK_OPERATIONS))
     passing = st.tuples(operations, st.sampled_from(["busy", "broken"]), st.sampled_from([1, 3, 7, 50]))
     denied = st.tuples(operations, st.just("denied"), st.just(10_000))
     return st.one_of(passing, passing, passing, denied)
 
 
-def deeds() -> st.SearchStrategy[Deed]:
+def manual_actions() -> st.SearchStrategy[ManualAction]:
     when = st.sampled_from([0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 5.0, 60.0])
     home, tag = st.sampled_from(HOMES), st.sampled_from((*TAGS, *TAGS, SOURCE_TAG))
     image = st.integers(0, len(RESIDENT) - 1)
-    put = st.builds(Deed, when, st.just("put a tag"), home, tag, image)
-    delete = st.builds(Deed, when, st.just("delete a tag"), home, tag)
-    delete_image = st.builds(Deed, when, st.just("delete an image"), home, image=image)
+    put = st.builds(ManualAction, when, st.just("put a tag"), home, tag, image)
+    delete = st.builds(ManualAction, when, st.just("delete a tag"), home, tag)
+    delete_image = st.builds(ManualAction, when, st.just("delete an image"), home, image=image)
     return st.one_of(put, put, delete, delete_image)
 
 
@@ -177,15 +179,15 @@ def slow_deliveries() -> st.SearchStrategy[Delivery]:
     return st.one_of(st.builds(Delivery, runs=st.tuples(short | slow)), queued)
 
 
-def ended_deliveries() -> st.SearchStrategy[Delivery]:
+def terminated_deliveries() -> st.SearchStrategy[Delivery]:
     """The function is terminated during its work, once or several times."""
     ended = st.builds(Run, ends_before=st.integers(0, 25))
     return st.builds(Delivery, runs=st.lists(ended, min_size=1, max_size=3).map(tuple))
 
 
 def repeated_deliveries() -> st.SearchStrategy[Delivery]:
-    warm = st.builds(Delivery, later=st.tuples(st.sampled_from(WARM_AGAIN_SECONDS)))
-    cold = st.builds(Delivery, later=st.tuples(st.sampled_from(COLD_AGAIN_SECONDS)), is_cold=st.just(value=True))
+    warm = st.builds(Delivery, later=st.tuples(st.sampled_from(WARM_REPEAT_SECONDS)))
+    cold = st.builds(Delivery, later=st.tuples(st.sampled_from(COLD_REPEAT_SECONDS)), is_cold=st.just(value=True))
     unconfirmed = st.builds(Delivery, lost=st.just("confirmation"))
     # If one of two deliveries fails, they undo each other's work. Only a lock could prevent that.
     twice = st.builds(Delivery, twice=st.sampled_from(["at once", "again"]))
@@ -202,18 +204,18 @@ def paced_deliveries() -> st.SearchStrategy[Delivery]:
 
 def circumstances() -> st.SearchStrategy[Circumstances]:
     lag = st.sampled_from(LAGS_SECONDS)
-    waited = st.sampled_from([SETTLED_SECONDS, SETTLED_SECONDS, 2.0])
-    some_faults = st.lists(faults(), min_size=1, max_size=2).map(tuple) | half_known()
-    trouble = st.lists(troubles(), max_size=2).map(tuple)
-    some_deeds = st.lists(deeds(), min_size=1, max_size=2).map(tuple)
+    waited = st.sampled_from([CONSISTENT_AFTER_SECONDS, CONSISTENT_AFTER_SECONDS, 2.0])
+    some_faults = st.lists(faults(), min_size=1, max_size=2).map(tuple) | puts_with_unknown_outcome()
+    service_faults = st.lists(faults_of_services(), max_size=2).map(tuple)
+    some_actions = st.lists(manual_actions(), min_size=1, max_size=2).map(tuple)
     common = {"lag_seconds": lag, "waited_seconds": waited}
     return st.one_of(
         st.builds(Circumstances, course=courses(), **common),
-        st.builds(Circumstances, course=courses(), faults=some_faults, trouble=trouble, **common),
-        st.builds(Circumstances, course=courses(), trouble=trouble, **common),
+        st.builds(Circumstances, course=courses(), faults=some_faults, service_faults=service_faults, **common),
+        st.builds(Circumstances, course=courses(), service_faults=service_faults, **common),
         st.builds(Circumstances, course=courses(repeated_deliveries()), **common),
         st.builds(Circumstances, course=courses(lost_deliveries()), **common),
-        st.builds(Circumstances, course=courses(ended_deliveries()), **common),
+        st.builds(Circumstances, course=courses(terminated_deliveries()), **common),
         st.builds(Circumstances, course=courses(slow_deliveries()), **common),
-        st.builds(Circumstances, course=courses(paced_deliveries()), deeds=some_deeds, **common),
+        st.builds(Circumstances, course=courses(paced_deliveries()), manual_actions=some_actions, **common),
     )

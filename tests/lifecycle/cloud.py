@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl
 
 from tests.support.control_plane import HOME, ControlPlane, region_of, serving
 
-from .stage import Stage
+from .scheduler import Scheduler
 
-Trouble = Literal["busy", "broken", "denied"]
-"""Throttled; done, but the response is a server error; denied."""
+ServiceFault = Literal["busy", "broken", "denied"]
+"""Throttled; the request takes effect, but the response is a server error; access denied."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Cloud(ControlPlane):
         super().clear()
         self.broken.clear()
 
-    def trouble(self, operation: str, kind: Trouble, times: int) -> None:
+    def fail(self, operation: str, kind: ServiceFault, times: int) -> None:
         """Make an operation fail this many times."""
         match kind:
             case "busy":
@@ -43,7 +43,7 @@ class Cloud(ControlPlane):
             case "denied":
                 self.denied.add(operation)
 
-    def calm_down(self) -> None:
+    def clear_faults(self) -> None:
         """Remove all faults."""
         for holds in (self.busy, self.broken, self.denied, self.requests, self.calls):
             holds.clear()
@@ -57,9 +57,9 @@ class Cloud(ControlPlane):
 
 
 @contextmanager
-def cloud(stage: Stage) -> Iterator[Cloud]:
+def cloud(scheduler: Scheduler) -> Iterator[Cloud]:
     """Serve both services, on a port of this machine."""
-    services = Cloud(wall=lambda: stage.wall)
+    services = Cloud(wall=lambda: scheduler.wall)
 
     def answer(headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
         if target := headers.get("X-Amz-Target", ""):

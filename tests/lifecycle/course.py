@@ -16,7 +16,7 @@ Template = Mapping[str, Properties]
 """The properties of each resource, by logical id."""
 
 INVOCATIONS = 3
-"""Lambda invokes a function that failed twice more."""
+"""How often Lambda invokes the function for one request: again after the first and the second failure."""
 
 LAMBDA_WAITS_SECONDS = (60.0, 120.0)
 """The seconds before the second and the third invocation."""
@@ -170,19 +170,19 @@ class Deployment:
     reasons: list[str] = field(default_factory=list)
 
 
-def unusual(what: Any) -> list[str]:
+def non_default_fields(what: Any) -> list[str]:
     """Describe a dataclass by the fields that differ from their defaults."""
     return [
-        f"{each.name} = {shortly(value)}"
+        f"{each.name} = {short_repr(value)}"
         for each in fields(what)
         if (value := getattr(what, each.name)) != each.default
     ]
 
 
-def shortly(value: object) -> str:
-    """Describe a value, with only the unusual fields of dataclasses."""
+def short_repr(value: object) -> str:
+    """Describe a value; of dataclasses, only the fields that differ from their defaults."""
     if is_dataclass(value):
-        return f"({', '.join(unusual(value)) or 'as usual'})"
+        return f"({', '.join(non_default_fields(value)) or 'defaults'})"
     if isinstance(value, tuple):
-        return f"({', '.join(map(shortly, value))})"
+        return f"({', '.join(map(short_repr, value))})"
     return repr(value)

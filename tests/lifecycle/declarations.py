@@ -15,7 +15,7 @@ from .registry import FOREIGN, HOMES, NEW_INDEX, RESIDENT, SOURCE_TAG, UPSTREAM_
 NAMES = ("Agent", "Nightly", "Release", "Renamed")
 TAGS = ("1", "2", "latest")
 
-NOWHERE = "sha256:" + "0" * 64
+MISSING_DIGEST = "sha256:" + "0" * 64
 
 OPTIONS: Mapping[str, st.SearchStrategy[object]] = {
     "ImmutableTags": st.sampled_from([["1"], ["?"], ["*"]]),
@@ -28,7 +28,7 @@ OPTIONS: Mapping[str, st.SearchStrategy[object]] = {
 REMOVAL = {"OnTagRemoved", "OnDelete"}
 
 SHARED = "/cdk-ecrpublic/shared/state"
-"""Parameter names that several resources or stacks may share, because they were written by hand."""
+"""A parameter name that several resources or stacks may share, because templates set it by hand."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Source:
         upstream_tag = UPSTREAM_TAGS[self.number % len(UPSTREAM_TAGS)]
         rendered: dict[str, dict[str, object]] = {
             "digest": {"Digest": resident.digest},
-            "nowhere": {"Digest": NOWHERE},
+            "nowhere": {"Digest": MISSING_DIGEST},
             "tag": {"Tag": SOURCE_TAG},
             "manifest": {"Manifest": {"Body": resident.manifest.decode()}},
             "new index": {"Manifest": {"Body": NEW_INDEX}},
@@ -89,7 +89,7 @@ class Declaration:
 Declarations = Mapping[str, Declaration]
 
 
-def claims(template: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+def declaring_resources(template: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], str]:
     """Return the resource of a template that declares each tag, by repository and tag."""
     return {
         (properties["RepositoryName"], tag): name

@@ -22,13 +22,13 @@ from lambda_handler.entrypoint import Clients, serve
 from lambda_handler.errors import DeliveryError
 from tests.protocol.conftest import Context
 
-from .stage import GoneError, Stage, StageClock
+from .scheduler import InvocationClock, Scheduler, TerminatedError
 
 WRITES = {"PutImage", "BatchDeleteImage", "PutParameter", "DeleteParameter"}
 
 USUAL_PACE = (0.05,)
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,60 +63,60 @@ class _Pool(urllib3.PoolManager):
 
 @dataclass(eq=False)
 class Instance:
-    """One instance. Its cached state can be discarded."""
+    """One execution environment of the function. Its cached state can be discarded."""
 
-    stage: Stage
+    scheduler: Scheduler
     region: str
-    tell: Tell
+    log: Log
     is_busy: bool = False
-    is_dead: bool = False
+    is_terminated: bool = False
     _run: Run = field(default_factory=Run)
-    _clock: StageClock | None = None
+    _clock: InvocationClock | None = None
     _sent: Iterator[int] = field(default_factory=itertools.count)
     _known: dict[tuple[str, str | None], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pool = _Pool(self)
-        self.get_cold()
+        self.make_cold()
 
-    def get_cold(self) -> None:
+    def make_cold(self) -> None:
         """Discard the state that the instance keeps between invocations."""
         self.clients = _Clients(self)
 
-    def remembers(self, event: Mapping[str, object]) -> bool:
-        """Whether it has answered *event* since it is warm."""
+    def has_responded_to(self, event: Mapping[str, object]) -> bool:
+        """Whether it has responded to *event* since it became warm."""
         return event["RequestId"] in self.clients.responses
 
     def invoke(self, event: Mapping[str, object], run: Run) -> bool:
-        """Serve *event*; return whether Lambda would take it for done."""
-        self._run, self.is_dead, self._sent = run, False, itertools.count()
-        self._clock = StageClock(self.stage, run.tick_seconds, self.stage.time + run.seconds)
+        """Serve *event*; return whether Lambda counts the invocation as successful."""
+        self._run, self.is_terminated, self._sent = run, False, itertools.count()
+        self._clock = InvocationClock(self.scheduler, run.tick_seconds, self.scheduler.time + run.seconds)
         try:
             serve(event, Context(run.seconds), self.clients, self._clock)
-        except (DeliveryError, GoneError):
+        except (DeliveryError, TerminatedError):
             # Lambda does not reuse the environment of a failed function.
-            self.get_cold()
+            self.make_cold()
             return False
         finally:
-            self.stage.dismiss(self._clock)
-            self.is_dead = True
+            self.scheduler.end_threads_of(self._clock)
+            self.is_terminated = True
         return True
 
     def before_request(self) -> None:
         """Let time pass, or terminate the instance."""
-        if self.is_dead or self._clock is None:
-            raise GoneError
+        if self.is_terminated or self._clock is None:
+            raise TerminatedError
         number = next(self._sent)
         if number == self._run.ends_before:
-            self.is_dead = True
-            self.tell("the function is terminated")
-            raise GoneError
+            self.is_terminated = True
+            self.log("the function is terminated")
+            raise TerminatedError
         self._clock.sleep(self._run.pace[number % len(self._run.pace)])
-        if self.is_dead:
-            raise GoneError
+        if self.is_terminated:
+            raise TerminatedError
 
     def client(self, service: str, region: str | None, make: Callable[[], Any]) -> Any:
-        """Return a client of botocore. It is created once, because that takes long."""
+        """Return a client of botocore. Each is created only once, because that takes long."""
         if (service, region) not in self._known:
             client = self._known[service, region] = make()
             client.meta.events.register("before-call.*.*", self._before_call)
@@ -125,7 +125,7 @@ class Instance:
     def _before_call(self, model: Any, params: Mapping[str, Any], **_: object) -> None:
         self.before_request()
         if model.name in WRITES:
-            self.tell(f"{model.name} {_told(model.name, json.loads(params['body']))}")
+            self.log(f"{model.name} {_summary(model.name, json.loads(params['body']))}")
 
     def close(self) -> None:
         """Drop all connections."""
@@ -151,37 +151,37 @@ class Function:
     The function of one stack.
 
     Attributes:
-        tell: Is called with a message for each write and each terminated instance.
+        log: Is called with a message for each write and each terminated instance.
     """
 
-    stage: Stage
+    scheduler: Scheduler
     region: str
-    tell: Tell
+    log: Log
     instances: list[Instance] = field(default_factory=list)
 
     def invoke(self, event: Mapping[str, object], run: Run, *, cold: bool = False) -> bool:
-        """Serve *event* in a free instance; return whether Lambda counts it as done."""
+        """Serve *event* in a free instance; return whether Lambda counts the invocation as successful."""
         free = [each for each in self.instances if not each.is_busy]
-        instance = next(filter(lambda each: each.remembers(event), free), next(iter(free), None))
+        instance = next(filter(lambda each: each.has_responded_to(event), free), next(iter(free), None))
         if instance is None:
-            instance = Instance(self.stage, self.region, self.tell)
+            instance = Instance(self.scheduler, self.region, self.log)
             self.instances.append(instance)
         if cold:
-            instance.get_cold()
+            instance.make_cold()
         instance.is_busy = True
         try:
             return instance.invoke(event, run)
         finally:
             instance.is_busy = False
 
-    def remembers(self, event: Mapping[str, object]) -> bool:
-        """Whether an instance that is free has answered *event* since it is warm."""
-        return any(each.remembers(event) for each in self.instances if not each.is_busy)
+    def has_responded_to(self, event: Mapping[str, object]) -> bool:
+        """Whether a free instance has responded to *event* since it became warm."""
+        return any(each.has_responded_to(event) for each in self.instances if not each.is_busy)
 
-    def get_cold(self) -> None:
+    def make_cold(self) -> None:
         """Discard the cached state of all instances."""
         for instance in self.instances:
-            instance.get_cold()
+            instance.make_cold()
 
     def close(self) -> None:
         """Drop all connections."""
@@ -203,7 +203,7 @@ def unlock_cached_properties() -> None:
             each.lock = nullcontext()
 
 
-def _told(operation: str, data: Mapping[str, Any]) -> str:
+def _summary(operation: str, data: Mapping[str, Any]) -> str:
     match operation:
         case "PutImage":
             return f"{data['repositoryName']}:{data.get('imageTag', '(no tag)')} -> {data['imageDigest']}"

@@ -19,11 +19,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .before import Before, Key, Places, claims_of
-from .circumstances import OUTLIVED, Circumstances
+from .circumstances import SURVIVABLE_FAULTS, Circumstances
 from .course import Change, Deployed, Deployment, Properties, Template
-from .declarations import claims, deletes, has_record, is_immutable, may_move, untags
-from .registry import PARTS, SETTLED_SECONDS, World
+from .declarations import declaring_resources, deletes, has_record, is_immutable, may_move, untags
+from .previous_state import Digests, Key, PreviousState, tags_of
+from .registry import CHILDREN, CONSISTENT_AFTER_SECONDS, World
 from .stack import Stack
 
 Kind = Literal["put", "undone", "removed", "kept"]
@@ -34,7 +34,7 @@ KINDS: tuple[Kind, ...] = ("put", "undone", "removed", "kept")
 
 
 @dataclass
-class Verdict:
+class Expectation:
     """
     The images that a tag may have.
 
@@ -44,8 +44,8 @@ class Verdict:
     """
 
     kind: Kind
-    places: Places
-    why: str
+    digests: Digests
+    reason: str
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Operation:
     stack: Stack
     template: Template | None
     around: Circumstances
-    origin: Before
+    origin: PreviousState
     others: Mapping[str, Deployed] = field(default_factory=dict)
     records: Collection[tuple[Key, str | None]] = ()
     own_records: Collection[tuple[Key, str | None]] = ()
@@ -78,12 +78,12 @@ class Operation:
     done: Deployment | None = None
 
     def __post_init__(self) -> None:
-        self.started = self.world.stage.time
+        self.started = self.world.scheduler.time
         self.start = self.world.state()
         self.held = dict(self.stack.resources)
         self.stable = dict(self.stack.stable)
-        self.broken = dict(self.stack.broken)
-        self.was_open = self.stack.is_open
+        self.failed = dict(self.stack.failed)
+        self.had_failed = self.stack.has_failed
         self.origin.is_denied = self.origin.is_denied or bool(self.around.denied)
 
     @property
@@ -95,43 +95,43 @@ class Operation:
     def changes(self) -> list[Change]:
         return self.deployment.changes
 
-    def sources(self, properties: Properties) -> Places:
+    def sources(self, properties: Properties) -> Digests:
         """Return all digests that the source of *properties* may have been resolved to in the meantime."""
         return self.world.resolve(properties, self.started - self.around.lag_seconds)
 
-    def digests(self, change: Change) -> Places:
+    def digests(self, change: Change) -> Digests:
         """Return the digests that a change may have published."""
         return {change.deployed.digest} if change.succeeded else self.sources(change.new) - {None}
 
     @property
-    def verdicts(self) -> dict[Key, Verdict]:
-        """The verdicts for all tags that the operation involves."""
-        verdicts = self._verdicts()
-        # An undo may return a tag to a declaration only if that has it at the image that it had before.
-        own = [(key, now) for now in self.live().values() for key in claims_of(now.properties)]
+    def expectations(self) -> dict[Key, Expectation]:
+        """The expectations for all tags that the operation involves."""
+        expectations = self._expectations()
+        # If a resource declares the tag, an undo may return it only if that resource has the tag's previous image.
+        own = [(key, now) for now in self.live().values() for key in tags_of(now.properties)]
         live = {key for key, now in own if now.digest != self.origin.tags.get(key)}
-        others = [(key, now) for now in self.others.values() for key in claims_of(now.properties)]
+        others = [(key, now) for now in self.others.values() for key in tags_of(now.properties)]
         live |= {
             key for key, now in others if now.digest != self.origin.tags.get(key) and not self._was_just_moved(key)
         }
-        for key in self.origin.declared & self.origin.tags.keys() - verdicts.keys() - live:
+        for key in self.origin.declared & self.origin.tags.keys() - expectations.keys() - live:
             # "Not restored": a tag that a failed deployment took over and the next one drops. An undo may restore it.
-            places = {*self._where(key), self.origin.tags[key], *self.origin.seen.get(key, ())}
-            verdicts[key] = Verdict("undone", places, "a failed deployment had it")
-        return verdicts
+            allowed = {*self._before(key), self.origin.tags[key], *self.origin.extra.get(key, ())}
+            expectations[key] = Expectation("undone", allowed, "a failed deployment declared it")
+        return expectations
 
     def _was_just_moved(self, key: Key) -> bool:
         """Whether reads may still show an older image of a tag: "a tag that a person or another stack moved …"."""
         return len(self.world.since(*key, self.started - self.around.lag_seconds)) > 1
 
-    def _overlooked(self, change: Change, key: Key) -> Places:
+    def _overlooked(self, change: Change, key: Key) -> Digests:
         """Return where a tag stays in an update that does not concern it: "such an update relies on reads"."""
         old = change.old.properties if change.old else {}
-        if not old or key not in claims_of(old) or any(old.get(name) != change.new.get(name) for name in PUTS_ALL_TAGS):
+        if not old or key not in tags_of(old) or any(old.get(name) != change.new.get(name) for name in PUTS_ALL_TAGS):
             return set()
-        return self._where(key) if self._was_just_moved(key) else set()
+        return self._before(key) if self._was_just_moved(key) else set()
 
-    def _verdicts(self) -> dict[Key, Verdict]:
+    def _expectations(self) -> dict[Key, Expectation]:
         match self.deployment.status:
             case "COMPLETE":
                 return self._completed()
@@ -143,10 +143,10 @@ class Operation:
                 return self._undone(self.changes)
         return self._destroyed()
 
-    def _completed(self) -> dict[Key, Verdict]:
+    def _completed(self) -> dict[Key, Expectation]:
         assert self.template is not None
-        undone = [*self.broken.values()]
-        verdicts = self._undone(undone)
+        undone = [*self.failed.values()]
+        expectations = self._undone(undone)
         for name, is_gone in self.deployment.removed.items():
             old = self.held[name]
             if name not in self.stable:
@@ -154,115 +154,117 @@ class Operation:
                 change = Change.to(name, old)
                 change.is_undone = is_gone
                 undone.append(change)
-                self._merge(verdicts, self._undone([change]))
+                self._merge(expectations, self._undone([change]))
             elif deletes(old.properties):
-                verdicts |= self._removed(name, old, claims_of(old.properties), is_sure=is_gone)
-        self._let_stay(verdicts, undone)
+                expectations |= self._removed(name, old, tags_of(old.properties), is_sure=is_gone)
+        self._let_stay(expectations, undone)
         for change in self.changes:
-            verdicts |= self._dropped(change)
+            expectations |= self._dropped(change)
             assert self.sources(change.new) >= {change.deployed.digest}, f"{change.logical_id}: another image"
         changed = {change.logical_id: change for change in self.changes}
-        for key, name in claims(self.template).items():
+        for key, name in declaring_resources(self.template).items():
             if name in changed:
                 # "Someone deleted the tag … When the failed resource is deleted at the end, it gives the tag back".
-                left = verdicts[key].places if key in verdicts and self._was_deleted(key) else set()
+                left = expectations[key].digests if key in expectations and self._was_deleted(key) else set()
                 left |= self._overlooked(changed[name], key)
-                verdicts[key] = Verdict("put", {changed[name].deployed.digest, *left}, f"{name} declares it")
-            elif key in verdicts and (verdicts[key].kind != "undone" or self._where(key) == {self.held[name].digest}):
+                expectations[key] = Expectation("put", {changed[name].deployed.digest, *left}, f"{name} declares it")
+            elif key in expectations and (
+                expectations[key].kind != "undone" or self._before(key) == {self.held[name].digest}
+            ):
                 # If a failed resource has taken the tag from this one, it gives the tag back (U1).
-                verdicts[key] = Verdict("kept", self._where(key), f"{name} declares it, as before")
-        return verdicts
+                expectations[key] = Expectation("kept", self._before(key), f"{name} declares it, as before")
+        return expectations
 
-    def _kept(self) -> dict[Key, Verdict]:
-        """Return the verdicts after a failed deployment that was not rolled back."""
+    def _kept(self) -> dict[Key, Expectation]:
+        """Return the expectations after a failed deployment that was not rolled back."""
         changed = {change.logical_id for change in self.changes}
-        recreated = [each for name, each in self.broken.items() if name not in self.stack.broken or name in changed]
-        verdicts = self._undone(recreated)
-        self._let_stay(verdicts, recreated)
-        here = {key: verdict.places for key, verdict in verdicts.items()}
+        recreated = [each for name, each in self.failed.items() if name not in self.stack.failed or name in changed]
+        expectations = self._undone(recreated)
+        self._let_stay(expectations, recreated)
+        here = {key: expected.digests for key, expected in expectations.items()}
         for change in filter(lambda change: change.succeeded, self.changes):
-            verdicts |= self._dropped(change)
+            expectations |= self._dropped(change)
         # CloudFormation undoes the failed changes at the end, even if two are made together.
         for change in sorted(self.changes, key=lambda change: not change.succeeded):
             if change.succeeded:
-                why = f"{change.logical_id} declares it, and has been deployed"
-                for key in claims_of(change.new):
-                    verdicts[key] = Verdict("put", self.digests(change) | self._overlooked(change, key), why)
+                reason = f"{change.logical_id} declares it, and has been deployed"
+                for key in tags_of(change.new):
+                    expectations[key] = Expectation("put", self.digests(change) | self._overlooked(change, key), reason)
             elif change.old is None:
-                why = f"{change.logical_id} could not be created"
-                for key in claims_of(change.new):
+                reason = f"{change.logical_id} could not be created"
+                for key in tags_of(change.new):
                     # A new tag may stay until the next deployment undoes the creation.
                     may_stay = key not in self.start.tags or _may_be_left(change, key[1])
                     left = self.digests(change) if may_stay else set()
-                    verdicts[key] = Verdict("undone", {*here.get(key, self._where(key)), *left}, why)
+                    expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
-                now = Before(self.start.tags, self.start.images, self.origin.seen)
+                now = PreviousState(self.start.tags, self.start.images, self.origin.extra)
                 undone = self._undone([change], now)
                 # "With KEEP and rollback disabled, an update whose response was lost gives nothing back."
                 is_lost = change.answer is None and not has_record(change.old.properties)
-                for key in claims_of(change.new) if is_lost else ():
-                    undone[key].places |= self.digests(change)
-                for key in verdicts.keys() & undone.keys() if not change.is_undone else ():
-                    undone[key].places |= verdicts[key].places
-                verdicts |= undone
-        return verdicts
+                for key in tags_of(change.new) if is_lost else ():
+                    undone[key].digests |= self.digests(change)
+                for key in expectations.keys() & undone.keys() if not change.is_undone else ():
+                    undone[key].digests |= expectations[key].digests
+                expectations |= undone
+        return expectations
 
-    def _let_stay(self, verdicts: Mapping[Key, Verdict], undone: Iterable[Change]) -> None:
+    def _let_stay(self, expectations: Mapping[Key, Expectation], undone: Iterable[Change]) -> None:
         """Let tags stay that none of the undone changes has put where they are, as "if the tag was moved again"."""
-        put = {(key, digest) for change in undone for key in claims_of(change.new) for digest in self.digests(change)}
-        for key, verdict in verdicts.items():
-            if verdict.kind == "undone":
-                verdict.places |= {place for place in self._where(key) if (key, place) not in put}
+        put = {(key, digest) for change in undone for key in tags_of(change.new) for digest in self.digests(change)}
+        for key, expected in expectations.items():
+            if expected.kind == "undone":
+                expected.digests |= {found for found in self._before(key) if (key, found) not in put}
 
-    def _undone(self, changes: Iterable[Change], origin: Before | None = None) -> dict[Key, Verdict]:
-        """Return the verdicts of undone changes: existing tags have their previous images."""
-        verdicts: dict[Key, Verdict] = {}
+    def _undone(self, changes: Iterable[Change], origin: PreviousState | None = None) -> dict[Key, Expectation]:
+        """Return the expectations of undone changes: existing tags have their previous images."""
+        expectations: dict[Key, Expectation] = {}
         for change in changes:
-            old = claims_of(change.old.properties) if change.old else {}
-            for key in {*claims_of(change.new), *old}:
-                verdict = self._undone_tag(change, key, origin or self.origin, is_own=key in old)
-                if key in verdicts:
-                    verdict.places |= verdicts[key].places
-                verdicts[key] = verdict
-        return verdicts
+            old = tags_of(change.old.properties) if change.old else {}
+            for key in {*tags_of(change.new), *old}:
+                expected = self._undone_tag(change, key, origin or self.origin, is_own=key in old)
+                if key in expectations:
+                    expected.digests |= expectations[key].digests
+                expectations[key] = expected
+        return expectations
 
-    def _undone_tag(self, change: Change, key: Key, origin: Before, *, is_own: bool) -> Verdict:
+    def _undone_tag(self, change: Change, key: Key, origin: PreviousState, *, is_own: bool) -> Expectation:
         before = origin.tags.get(key)
         if is_own:
             assert change.old
             # If people had moved the tag before, two promises conflict: the previous image, and the declared one.
-            verdict = Verdict("undone", {before, change.old.digest}, f"{change.logical_id} had it before")
+            expected = Expectation("undone", {before, change.old.digest}, f"{change.logical_id} declared it before")
         elif before is not None:
-            verdict = Verdict("undone", {before, *origin.seen.get(key, ())}, "it was there before")
+            expected = Expectation("undone", {before, *origin.extra.get(key, ())}, "it existed before")
             if self._was_deleted(key):
                 # The tag did not exist when the resource read it.
-                verdict.places |= self._undone_new(change, key).places
+                expected.digests |= self._undone_new(change, key).digests
             # "A tag is not given back if another declaration has it on the current image."
-            other = self._claimed_by_others().get(key)
-            verdict.places |= {self.others[other].digest} & self.digests(change) if other else set()
-            verdict.places |= self._recorded(key, self.digests(change))
+            other = self._declared_by_others().get(key)
+            expected.digests |= {self.others[other].digest} & self.digests(change) if other else set()
+            expected.digests |= self._recorded(key, self.digests(change))
             if self.origin.is_denied:
                 # "Without permission for the records, the function … logs what it could not record."
-                verdict.places |= self.digests(change)
+                expected.digests |= self.digests(change)
         else:
-            verdict = self._undone_new(change, key)
-            verdict.places |= origin.seen.get(key, set()) - {None}
+            expected = self._undone_new(change, key)
+            expected.digests |= origin.extra.get(key, set()) - {None}
         if not change.is_undone or self._cannot_know_success:
-            verdict.places |= {*self.digests(change), None}
-        return verdict
+            expected.digests |= {*self.digests(change), None}
+        return expected
 
     def _was_deleted(self, key: Key) -> bool:
         """Whether people may have deleted a tag since the failed deployments began."""
-        return None in (*self.origin.seen.get(key, ()), *self.world.meddling.tags.get(key, ()))
+        return None in (*self.origin.extra.get(key, ()), *self.world.manual_changes.tags.get(key, ()))
 
     @property
     def _cannot_know_success(self) -> bool:
         """Whether only unreadable events show if a deployment succeeded before the stack was deleted (U12)."""
-        troubled = [times for name, _, times in self.around.trouble if name == "DescribeStackEvents"]
-        return self.deployment.status in {"DELETED", "DELETE FAILED"} and sum(troubled) > OUTLIVED
+        failing = [times for name, _, times in self.around.service_faults if name == "DescribeStackEvents"]
+        return self.deployment.status in {"DELETED", "DELETE FAILED"} and sum(failing) > SURVIVABLE_FAULTS
 
-    def _undone_new(self, change: Change, key: Key) -> Verdict:
-        """Return the verdict of a new tag: "With KEEP, the tag stays. With UNTAG or DESTROY it is removed"."""
+    def _undone_new(self, change: Change, key: Key) -> Expectation:
+        """Return the expectation for a new tag: "With KEEP, the tag stays. With UNTAG or DESTROY it is removed"."""
         is_made = change.old is None or change.is_replacement
         sides = [change.new] if is_made or change.old is None else [change.new, change.old.properties]
         removes = any(untags(side) or deletes(side) for side in sides)
@@ -270,110 +272,110 @@ class Operation:
         if not removes:
             is_known = change.succeeded and bool(is_made or change.old)
             # People may have moved or deleted the tag between the failed deployment and its undo.
-            here = self._where(key) if self.was_open else set()
-            places = {*digests, *here} if is_known else {None, *digests, *here}
-            return Verdict("undone", places, "it is new, and nothing removes it")
+            here = self._before(key) if self.had_failed else set()
+            allowed = {*digests, *here} if is_known else {None, *digests, *here}
+            return Expectation("undone", allowed, "it is new, and nothing removes it")
         is_protected = any(is_immutable(side, key[1]) for side in sides)
-        stays = self._is_listed(key[0], digests) or key in self._claimed_by_others() or is_protected
+        stays = self._is_listed(key[0], digests) or key in self._declared_by_others() or is_protected
         is_moved_away = change.old is not None and _home(change.old.properties) != _home(change.new)
         stays = stays or bool(self._recorded(key, digests))
         may_stay = stays or self.origin.is_denied or (is_moved_away and not change.is_replacement)
-        return Verdict("undone", {None, *(digests if may_stay else ())}, "it is new, and is removed again")
+        return Expectation("undone", {None, *(digests if may_stay else ())}, "it is new, and is removed again")
 
-    def _destroyed(self) -> dict[Key, Verdict]:
-        """Return the verdicts of a deleted stack: failed deployments are undone; other tags are removed or stay."""
+    def _destroyed(self) -> dict[Key, Expectation]:
+        """Return the expectations of a deleted stack: failed deployments are undone; other tags are removed or stay."""
         made = {name: Change.to(name, now) for name, now in self.held.items() if name not in self.stable}
-        made |= self.broken
-        verdicts: dict[Key, Verdict] = {}
+        made |= self.failed
+        expectations: dict[Key, Expectation] = {}
         for name, now in self.held.items():
             if name in self.stable and deletes(now.properties):
-                verdicts |= self._removed(name, now, claims_of(now.properties), is_sure=self._is_gone(name))
+                expectations |= self._removed(name, now, tags_of(now.properties), is_sure=self._is_gone(name))
         for name, change in made.items():
             change.is_undone = self._is_gone(name)
-            self._merge(verdicts, self._undone([change]))
+            self._merge(expectations, self._undone([change]))
         for name, now in self.held.items():
-            if name in self.stable and self.was_open:
-                self._merge(verdicts, self._undone_since_success(name, now))
-        return verdicts
+            if name in self.stable and self.had_failed:
+                self._merge(expectations, self._undone_since_success(name, now))
+        return expectations
 
-    def _undone_since_success(self, name: str, now: Deployed) -> dict[Key, Verdict]:
-        """Return the verdicts of a resource that was updated since the last success, which is undone."""
+    def _undone_since_success(self, name: str, now: Deployed) -> dict[Key, Expectation]:
+        """Return the expectations of a resource that was updated since the last success, which is undone."""
         change = Change.to(name, now)
         change.is_undone = self._is_gone(name)
-        own = claims_of(self.stable[name].properties)
-        verdicts = {key: verdict for key, verdict in self._undone([change]).items() if key not in own}
+        own = tags_of(self.stable[name].properties)
+        expectations = {key: expected for key, expected in self._undone([change]).items() if key not in own}
         if not deletes(now.properties):
-            for key in verdicts.keys() - self.origin.tags.keys():
+            for key in expectations.keys() - self.origin.tags.keys():
                 # "Not restored": a new tag of a failed update, if its resource is deleted.
-                verdicts[key].places |= self._where(key)
+                expectations[key].digests |= self._before(key)
         for key in own:
             # If people had moved the tag before, an undone update may have taken it over.
             # "Not restored": a tag that two stacks took over one after the other, if both are undone.
-            places = {*self._where(key), self.origin.tags.get(key), *self.origin.seen.get(key, ())}
-            verdicts[key] = Verdict("undone", places, f"{name} had it before")
-        return verdicts
+            allowed = {*self._before(key), self.origin.tags.get(key), *self.origin.extra.get(key, ())}
+            expectations[key] = Expectation("undone", allowed, f"{name} declared it before")
+        return expectations
 
     def _is_gone(self, name: str) -> bool:
         return self.deployment.removed.get(name, False)
 
-    def _merge(self, verdicts: dict[Key, Verdict], undone: Mapping[Key, Verdict]) -> None:
-        """Merge verdicts. If a tag is given back to an image that is itself removed, the tag may be gone."""
+    def _merge(self, expectations: dict[Key, Expectation], undone: Mapping[Key, Expectation]) -> None:
+        """Merge expectations. If a tag is given back to an image that is itself removed, the tag may be gone."""
         deleted = [now.digest for now in self.held.values() if deletes(now.properties)]
-        going = {part for digest in deleted for part in {digest, *PARTS.get(digest, ())}}
-        for key, verdict in undone.items():
-            other = verdicts.get(key)
-            if verdict.places & going or (other and None in other.places):
-                verdict.places.add(None)
+        going = {part for digest in deleted for part in {digest, *CHILDREN.get(digest, ())}}
+        for key, expected in undone.items():
+            other = expectations.get(key)
+            if expected.digests & going or (other and None in other.digests):
+                expected.digests.add(None)
             if other and other.kind == "undone":
-                verdict.places |= other.places
-            verdicts[key] = verdict
+                expected.digests |= other.digests
+            expectations[key] = expected
 
-    def _dropped(self, change: Change) -> dict[Key, Verdict]:
-        """Return the verdicts of the tags that an update drops."""
+    def _dropped(self, change: Change) -> dict[Key, Expectation]:
+        """Return the expectations of the tags that an update drops."""
         if change.old is None or change.is_replacement or not untags(change.new):
             return {}
-        keys = set(claims_of(change.old.properties)) - set(claims_of(change.new))
+        keys = set(tags_of(change.old.properties)) - set(tags_of(change.new))
         removable = {key for key in keys if not is_immutable(change.new, key[1])}
-        verdicts = self._removed(change.logical_id, change.old, removable, is_sure=True, is_update=True)
+        expectations = self._removed(change.logical_id, change.old, removable, is_sure=True, is_update=True)
         stable = self.stable.get(change.logical_id)
-        own = claims_of(stable.properties) if stable else {}
-        for key in verdicts.keys() - own.keys() if self.was_open else ():
+        own = tags_of(stable.properties) if stable else {}
+        for key in expectations.keys() - own.keys() if self.had_failed else ():
             if (before := self.origin.tags.get(key)) is not None:
                 # "If an update drops tags that an earlier failed deployment took over, it gives them back at once".
                 is_known = before != change.old.digest and not (self.origin.is_denied or self._was_deleted(key))
-                places = {before, *self.origin.seen.get(key, ()), *(() if is_known else verdicts[key].places)}
-                verdicts[key] = Verdict("undone", places, "it was there before, and is dropped")
-            elif put := set(self.origin.seen.get(key, ())) - {None}:
+                allowed = {before, *self.origin.extra.get(key, ()), *(() if is_known else expectations[key].digests)}
+                expectations[key] = Expectation("undone", allowed, "it existed before, and is dropped")
+            elif put := set(self.origin.extra.get(key, ())) - {None}:
                 # People put it during the failed deployment, which may have taken it over from them.
-                verdicts[key].places |= put
-        return verdicts
+                expectations[key].digests |= put
+        return expectations
 
     def _removed(
         self, name: str, old: Deployed, keys: Iterable[Key], *, is_sure: bool, is_update: bool = False
-    ) -> dict[Key, Verdict]:
+    ) -> dict[Key, Expectation]:
         """
-        Return the verdicts of removed tags: only those at the image of the resource, without another owner.
+        Return the expectations of removed tags: only those at the image of the resource, without another owner.
 
         "`Untag` never deletes an image. The last tag of an image stays": in an update, whatever a deletion would do.
         """
-        verdicts: dict[Key, Verdict] = {}
-        claimed = self._claimed_by_others()
+        expectations: dict[Key, Expectation] = {}
+        elsewhere = self._declared_by_others()
         for key in keys:
-            if self._where(key) != {old.digest}:
+            if self._before(key) != {old.digest}:
                 continue
-            if key in claimed and self._protects(claimed[key], name):
-                verdicts[key] = Verdict("kept", {old.digest}, "another stack declares it")
+            if key in elsewhere and self._protects(elsewhere[key], name):
+                expectations[key] = Expectation("kept", {old.digest}, "another stack declares it")
                 continue
             # A tag that was just put may not be visible yet.
-            is_seen = not self.around.lag_seconds or self.around.waited_seconds >= SETTLED_SECONDS
+            is_seen = not self.around.lag_seconds or self.around.waited_seconds >= CONSISTENT_AFTER_SECONDS
             is_smooth = self.around.are_smooth and is_seen and self.is_alone and self.is_tidy
-            must = is_sure and is_smooth and key not in claimed and not self._recorded(key, {old.digest})
+            must = is_sure and is_smooth and key not in elsewhere and not self._recorded(key, {old.digest})
             untags_only = is_update or not deletes(old.properties)
             is_last = untags_only and not self._has_other_tags(key, old.digest)
             is_kept = self._is_listed(key[0], {old.digest}) or is_immutable(old.properties, key[1])
             may_stay = not must or is_last or is_kept
-            verdicts[key] = Verdict("removed", {None, *([old.digest] if may_stay else [])}, f"{name} no longer has it")
-        return verdicts
+            expectations[key] = Expectation("removed", {None, *([old.digest] if may_stay else [])}, f"{name} drops it")
+        return expectations
 
     def _protects(self, other: str, name: str) -> bool:
         """
@@ -388,29 +390,29 @@ class Operation:
             return False
         return has_record(live.properties) or live.since > mine.since
 
-    def _recorded(self, key: Key, digests: Places) -> Places:
+    def _recorded(self, key: Key, digests: Digests) -> Digests:
         """Return the images at which records of other stacks may protect a tag: "the record of an image … stays"."""
         return {digest for digest in digests if (key, digest) in self.records}
 
-    def _claimed_by_others(self) -> dict[Key, str]:
-        return claims({name: other.properties for name, other in self.others.items()})
+    def _declared_by_others(self) -> dict[Key, str]:
+        return declaring_resources({name: other.properties for name, other in self.others.items()})
 
-    def _where(self, key: Key) -> Places:
+    def _before(self, key: Key) -> Digests:
         return {self.start.tags.get(key)}
 
     def _has_other_tags(self, key: Key, digest: str) -> bool:
         """Whether an image still has another tag that it had before."""
         after = self.world.state().tags
         return any(
-            digest == place == self.start.tags.get(other)
-            for other, place in after.items()
+            digest == found == self.start.tags.get(other)
+            for other, found in after.items()
             if other != key and other[0] == key[0]
         )
 
     def _is_listed(self, repository: str, digests: Iterable[str | None]) -> bool:
         """Whether an index lists one of the images, so that its last tag cannot be removed."""
         held = self.start.images[repository] | self.world.state().images[repository]
-        return any(digest in PARTS.get(index, ()) for index in held for digest in digests)
+        return any(digest in CHILDREN.get(index, ()) for index in held for digest in digests)
 
     # Declarations, and the images that may appear or disappear
 
@@ -422,7 +424,7 @@ class Operation:
         """Return the tags that the stack declares, or has declared."""
         everything = [*self.held.values(), *self.live().values()]
         declared = [*(now.properties for now in everything), *(change.new for change in self.changes)]
-        return {key for properties in declared for key in claims_of(properties)}
+        return {key for properties in declared for key in tags_of(properties)}
 
     @property
     def changed(self) -> dict[str, Properties]:
@@ -438,10 +440,10 @@ class Operation:
             None in found[name] or self._moves_immutable(new, found[name]) for name, new in self.changed.items()
         )
 
-    def _moves_immutable(self, new: Properties, digests: Places) -> bool:
+    def _moves_immutable(self, new: Properties, digests: Digests) -> bool:
         return any(
             not self.world.since(*key, self.started - self.around.lag_seconds) <= {None, *digests} or len(digests) > 1
-            for key in claims_of(new)
+            for key in tags_of(new)
             if is_immutable(new, key[1])
         )
 
@@ -451,7 +453,7 @@ class Operation:
         return any("ImmutableTags" in new for new in self.changed.values())
 
     @property
-    def can_go_back(self) -> bool:
+    def can_roll_back(self) -> bool:
         """Whether all previously declared images still exist."""
         images = self.start.images
         return all(now.digest in images[_home(now.properties)] for now in (*self.held.values(), *self.stable.values()))
@@ -462,24 +464,24 @@ class Operation:
         before = [now.properties for now in self.held.values()]
         return any(deletes(each) or untags(each) for each in [*before, *(change.new for change in self.changes)])
 
-    def may_go(self) -> Iterator[tuple[str, str]]:
+    def may_be_deleted(self) -> Iterator[tuple[str, str]]:
         """Yield the images that may have been deleted, by repository."""
         status = self.deployment.status
         for name in self.deployment.removed:
             if name in self.held and deletes(self.held[name].properties):
-                yield from parts_of(self.held[name].properties, {self.held[name].digest})
-        undone = [*self.changes, *self.broken.values()] if status != "COMPLETE" else [*self.broken.values()]
+                yield from with_children(self.held[name].properties, {self.held[name].digest})
+        undone = [*self.changes, *self.failed.values()] if status != "COMPLETE" else [*self.failed.values()]
         for change in undone:
             if deletes(change.new):
-                parts = parts_of(change.new, self.digests(change))
+                parts = with_children(change.new, self.digests(change))
                 yield from (part for part in parts if part[1] not in self.origin.images[part[0]])
 
-    def may_come(self) -> Iterator[tuple[str, str]]:
+    def may_be_new(self) -> Iterator[tuple[str, str]]:
         """Yield the images that may be new, by repository: newly declared ones, and old ones that an undo restores."""
         for change in self.changes:
-            yield from parts_of(change.new, self.digests(change))
+            yield from with_children(change.new, self.digests(change))
             if change.old:
-                yield from parts_of(change.old.properties, {change.old.digest})
+                yield from with_children(change.old.properties, {change.old.digest})
 
 
 def _may_be_left(change: Change, tag: str) -> bool:
@@ -487,10 +489,10 @@ def _may_be_left(change: Change, tag: str) -> bool:
     return change.answer is None or f"{tag} (was " in change.answer.reason
 
 
-def parts_of(properties: Properties, digests: Iterable[str | None]) -> Iterator[tuple[str, str]]:
+def with_children(properties: Properties, digests: Iterable[str | None]) -> Iterator[tuple[str, str]]:
     for digest in digests:
         if digest:
-            yield from ((_home(properties), part) for part in {digest, *PARTS.get(digest, ())})
+            yield from ((_home(properties), part) for part in {digest, *CHILDREN.get(digest, ())})
 
 
 def _home(properties: Properties) -> str:

@@ -17,7 +17,7 @@ from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
 from cdk_ecrpublic.sandbox.store.state import Registry, Repository
 from lambda_handler.oci import Digest, ManifestMediaType
 
-from .stage import Stage
+from .scheduler import Scheduler
 
 HOMES = ("acme/agent", "acme/other")
 """Repositories that stacks publish to."""
@@ -30,7 +30,7 @@ SOURCE_TAG = "build"
 
 UPSTREAM_TAGS = ("edge", "stable")
 
-BYSTANDER = "somebody-else"
+UNUSED_TAG = "somebody-else"
 """A tag in these repositories that no stack uses."""
 
 IMAGES = tuple(build_image({"etc/name": name.encode()}) for name in ("first", "second", "third"))
@@ -54,7 +54,7 @@ def index_of(*images: Image) -> str:
 NEW_INDEX = index_of(*IMAGES[:2])
 """An index that is in no repository at first. Its children are."""
 
-PARTS = {
+CHILDREN = {
     **{image.digest: frozenset(child.digest for child in image.children) for image in (*RESIDENT, *FOREIGN)},
     str(Digest.of(NEW_INDEX.encode())): frozenset(image.digest for image in IMAGES[:2]),
 }
@@ -73,9 +73,9 @@ _NAMES = {
 
 _BODIES = {repr(image.manifest.decode()): _NAMES[image.digest] for image in RESIDENT} | {repr(NEW_INDEX): "<new index>"}
 
-AGAIN = " (and again)"
+REPEATED = " (and again)"
 
-SETTLED_SECONDS = 600.0
+CONSISTENT_AFTER_SECONDS = 600.0
 """How many seconds after a write every read shows it."""
 
 Tags = dict[tuple[str, str], str]
@@ -96,7 +96,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Deed:
+class ManualAction:
     """
     An action of a person.
 
@@ -112,19 +112,19 @@ class Deed:
 
 
 @dataclass
-class Meddling:
+class ManualChanges:
     """
     The results of people's actions.
 
     Attributes:
         tags: The images that they moved each tag to, the latest last; None if they deleted it.
         images: The images that they deleted, by repository.
-        brought: The images that they pushed, by repository.
+        pushed: The images that they pushed, by repository.
     """
 
     tags: dict[tuple[str, str], list[str | None]] = field(default_factory=dict)
     images: dict[str, set[str]] = field(default_factory=dict)
-    brought: dict[str, set[str]] = field(default_factory=dict)
+    pushed: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, before: State, after: State) -> None:
         """Add the difference between two states."""
@@ -133,7 +133,7 @@ class Meddling:
                 self.tags.setdefault(key, []).append(after.tags.get(key))
         for name, images in before.images.items():
             self.images.setdefault(name, set()).update(images - after.images[name])
-            self.brought.setdefault(name, set()).update(after.images[name] - images)
+            self.pushed.setdefault(name, set()).update(after.images[name] - images)
 
 
 @dataclass
@@ -141,40 +141,40 @@ class World:
     """A sandbox that can be reset quickly, and the virtual time that it shares with the functions."""
 
     sandbox: Sandbox
-    stage: Stage = field(default_factory=Stage)
+    scheduler: Scheduler = field(default_factory=Scheduler)
     beginning: dict[str, Registry] = field(default_factory=dict)
-    chronicle: list[str] = field(default_factory=list)
+    log_lines: list[str] = field(default_factory=list)
     lag_seconds: float = 0.0
-    meddling: Meddling = field(default_factory=Meddling)
+    manual_changes: ManualChanges = field(default_factory=ManualChanges)
 
     def __post_init__(self) -> None:
-        self.sandbox.store.clock = lambda: self.stage.time
+        self.sandbox.store.clock = lambda: self.scheduler.time
         for name in (*HOMES, UPSTREAM):
             self._client.create_repository(repositoryName=name)
         for home in HOMES:
             for image in RESIDENT:
                 push_image(self.sandbox, home, image)
-            push_image(self.sandbox, home, IMAGES[0], [SOURCE_TAG, BYSTANDER])
+            push_image(self.sandbox, home, IMAGES[0], [SOURCE_TAG, UNUSED_TAG])
         for image, tag in zip(FOREIGN, UPSTREAM_TAGS, strict=True):
             push_image(self.sandbox, UPSTREAM, image, [tag])
         assert self._upstream  # created before there are faults
         self.beginning = copy.deepcopy(self.sandbox.store.registries)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Reset everything."""
-        self.stage.begin_anew()
-        self.chronicle.clear()
+        self.scheduler.reset()
+        self.log_lines.clear()
         with self.sandbox.store.lock:
             self.sandbox.store.registries.clear()
             self.sandbox.store.registries.update(copy.deepcopy(self.beginning))
-        self.calm_down()
+        self.clear_faults()
 
-    def calm_down(self, seconds: float = SETTLED_SECONDS) -> None:
+    def clear_faults(self, seconds: float = CONSISTENT_AFTER_SECONDS) -> None:
         """Remove all faults, and let time pass; by default, until reads show every write."""
         self.sandbox.faults.clear()
         self.sandbox.requests.clear()
         self.lag(0.0)
-        self.stage.pass_by(seconds)
+        self.scheduler.pass_by(seconds)
 
     def lag(self, seconds: float) -> None:
         """Make reads return the state of *seconds* ago."""
@@ -183,13 +183,13 @@ class World:
             read_lag_describe_seconds=seconds, read_lag_digest_seconds=seconds, read_lag_tag_seconds=seconds
         )
 
-    def tell(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Add a line to the history, without repetitions."""
-        text = named(text)
-        if self.chronicle and self.chronicle[-1][9:].removesuffix(AGAIN).strip() == text.strip():
-            self.chronicle[-1] = self.chronicle[-1].removesuffix(AGAIN) + AGAIN
+        text = with_names(text)
+        if self.log_lines and self.log_lines[-1][9:].removesuffix(REPEATED).strip() == text.strip():
+            self.log_lines[-1] = self.log_lines[-1].removesuffix(REPEATED) + REPEATED
         else:
-            self.chronicle.append(f"{self.stage.time:9.2f} {text}")
+            self.log_lines.append(f"{self.scheduler.time:9.2f} {text}")
 
     def state(self) -> State:
         tags = {(name, tag): str(found.digest) for name, home in self._repositories for tag, found in home.all_tags()}
@@ -204,7 +204,7 @@ class World:
 
     def since(self, repository: str, tag: str, when: float) -> set[str | None]:
         """Return all digests of a tag since *when*; None if it did not exist."""
-        timeline = self._named(repository).tags.get(tag)
+        timeline = self._repository(repository).tags.get(tag)
         if timeline is None:
             return {None}
         changes = timeline._changes  # noqa: SLF001 - the sandbox has no API for past states
@@ -212,22 +212,22 @@ class World:
         values = [value for _, value in changes[first or 0 :]]
         return {str(value.digest) if value else None for value in values} | ({None} if first is None else set())
 
-    def do(self, deed: Deed) -> None:
+    def do(self, action: ManualAction) -> None:
         """Carry out the action of a person. Removing the last tag of an image deletes the image."""
         before = self.state()
-        images = FOREIGN if deed.repository == UPSTREAM else RESIDENT
-        image = images[deed.image % len(images)]
+        images = FOREIGN if action.repository == UPSTREAM else RESIDENT
+        image = images[action.image % len(images)]
         with self._without_faults():
-            match deed.kind:
+            match action.kind:
                 case "put a tag":
-                    push_image(self.sandbox, deed.repository, image, [deed.tag])
+                    push_image(self.sandbox, action.repository, image, [action.tag])
                 case "delete a tag":
-                    self._delete(deed.repository, {"imageTag": deed.tag})
+                    self._delete(action.repository, {"imageTag": action.tag})
                 case "delete an image":
-                    self._delete(deed.repository, {"imageDigest": image.digest})
-        what = image.digest if deed.kind == "delete an image" else f"{deed.tag} ({image.digest})"
-        self.tell(f"a person: {deed.kind}, {deed.repository} {what}")
-        self.meddling.add(before, self.state())
+                    self._delete(action.repository, {"imageDigest": image.digest})
+        what = image.digest if action.kind == "delete an image" else f"{action.tag} ({image.digest})"
+        self.log(f"a person: {action.kind}, {action.repository} {what}")
+        self.manual_changes.add(before, self.state())
 
     @contextmanager
     def _without_faults(self) -> Iterator[None]:
@@ -242,7 +242,7 @@ class World:
     def _delete(self, repository: str, image_id: Mapping[str, str]) -> None:
         self._client.batch_delete_image(repositoryName=repository, imageIds=[image_id])
 
-    def mend(self) -> None:
+    def restore_sources(self) -> None:
         """Restore the source images and tags that people deleted."""
         before = self.state()
         for home in HOMES:
@@ -250,8 +250,8 @@ class World:
                 push_image(self.sandbox, home, image)
             if (home, SOURCE_TAG) not in before.tags:
                 push_image(self.sandbox, home, IMAGES[0], [SOURCE_TAG])
-        self.meddling.add(before, self.state())
-        self.tell("a person restores the deleted sources")
+        self.manual_changes.add(before, self.state())
+        self.log("a person restores the deleted sources")
 
     def upstream(self, reference: str) -> str:
         """Return a reference to an upstream image: ``:edge`` or ``@sha256:…``."""
@@ -280,7 +280,7 @@ class World:
         held = self.state().images[home]
         if held.issuperset(parts):
             return {digest}
-        return {digest, None} if (held | self.meddling.images.get(home, set())).issuperset(parts) else {None}
+        return {digest, None} if (held | self.manual_changes.images.get(home, set())).issuperset(parts) else {None}
 
     @cached_property
     def _client(self) -> Any:
@@ -290,7 +290,7 @@ class World:
     def _repositories(self) -> Iterator[tuple[str, Repository]]:
         return iter(self.sandbox.store.registry_of(self.sandbox.account).repositories.items())
 
-    def _named(self, name: str) -> Repository:
+    def _repository(self, name: str) -> Repository:
         return self.sandbox.store.registry_of(self.sandbox.account).repositories[name]
 
     @cached_property
@@ -299,7 +299,7 @@ class World:
         return str(described["repositoryUri"])
 
 
-def named(text: str) -> str:
+def with_names(text: str) -> str:
     """Replace digests by names, and shorten records."""
     for known, name in _BODIES.items():
         text = text.replace(known, name)

@@ -1,5 +1,5 @@
 """
-A virtual time for several threads, of which one runs at each moment (the "stage").
+A scheduler with a virtual time, for several threads of which one runs at each moment.
 
 A thread that waits (for a service, between two attempts, or for another thread)
 lets the thread with the earliest waiting time run. So numbers decide the order,
@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from tests.support.clock import EPOCH
 
 STUCK_SECONDS = 60.0
-"""How many real seconds a thread waits for its turn at most."""
+"""The longest time that a thread waits for its turn, in real seconds."""
 
 Action = Callable[[], object]
 
 
-class GoneError(SystemExit):
+class TerminatedError(SystemExit):
     """The function of this thread has been terminated. The thread ends silently."""
 
 
@@ -35,11 +35,11 @@ class _Wait:
     owner: object
     is_over: bool = False
     is_gone: bool = False
-    go: threading.Event = field(default_factory=threading.Event)
+    may_run: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(eq=False)
-class Stage:
+class Scheduler:
     """
     The virtual time, and the waiting threads.
 
@@ -61,11 +61,11 @@ class Stage:
         """Seconds since the epoch."""
         return EPOCH + self.time
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Reset the time, and end all waiting threads."""
         for _, _, wait in self._waiting:
             wait.is_over = wait.is_gone = True
-            wait.go.set()
+            wait.may_run.set()
         for holds in (self._waiting, self._watched, self._failures):
             holds.clear()
         self.time = 0.0
@@ -77,8 +77,8 @@ class Stage:
         try:
             for action in actions:
                 self.begin(action)
-            self._next()
-            self._see(self._over)
+            self._run_next()
+            self._wait_for(self._over)
         finally:
             self._is_running = False
         if self._failures:
@@ -92,13 +92,13 @@ class Stage:
 
         def act() -> None:
             try:
-                self._see(wait.go)
+                self._wait_for(wait.may_run)
                 action()
             except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
                 self._failures.append(error)
             finally:
                 ended.set()
-                self._next()
+                self._run_next()
 
         threading.Thread(target=act, daemon=True).start()
         self._wake_at(self.time + after, wait)
@@ -136,24 +136,24 @@ class Stage:
         with self._lock:
             self.time += seconds
 
-    def dismiss(self, owner: object) -> None:
+    def end_threads_of(self, owner: object) -> None:
         """End all threads that wait for *owner*."""
         for _, _, wait in self._waiting:
             if wait.owner is owner and owner is not None and not wait.is_over:
                 wait.is_over = wait.is_gone = True
-                wait.go.set()
+                wait.may_run.set()
 
     def _wait(self, wait: _Wait, when: float) -> None:
         self._wake_at(when, wait)
-        self._next()
-        self._see(wait.go)
+        self._run_next()
+        self._wait_for(wait.may_run)
         if wait.is_gone:
-            raise GoneError
+            raise TerminatedError
 
     def _wake_at(self, when: float, wait: _Wait) -> None:
         heapq.heappush(self._waiting, (when, next(self._order), wait))
 
-    def _next(self) -> None:
+    def _run_next(self) -> None:
         """Let the next thread run."""
         for condition, wait in [watched for watched in self._watched if watched[0]()]:
             self._watched.remove((condition, wait))
@@ -165,43 +165,43 @@ class Stage:
             wait.is_over = True
             self._watched = [(condition, other) for condition, other in self._watched if other is not wait]
             self.time = max(self.time, when)
-            wait.go.set()
+            wait.may_run.set()
             return
         self._over.set()
 
-    def _see(self, event: threading.Event) -> None:
+    def _wait_for(self, event: threading.Event) -> None:
         if not event.wait(STUCK_SECONDS):
-            message = "no thread has run for minutes: one waits for something that the stage does not control"
+            message = "no thread has run for a minute: one waits for something that the scheduler does not control"
             raise TimeoutError(message)
 
 
 @dataclass(eq=False)
-class StageClock:
+class InvocationClock:
     """
     The clock of one invocation of a function.
 
     Attributes:
         tick: How many seconds each call takes, so that a deadline can fall between any two steps.
-        dies_at: The virtual time at which the function is terminated.
+        terminated_at: The virtual time at which the function is terminated.
     """
 
-    stage: Stage
+    scheduler: Scheduler
     tick: float = 0.0
-    dies_at: float = math.inf
+    terminated_at: float = math.inf
 
     def now(self) -> float:
         """Seconds on a clock that never goes back."""
         if self.tick:
-            self.stage.pass_by(self.tick)
-        return self.stage.time
+            self.scheduler.pass_by(self.tick)
+        return self.scheduler.time
 
     def wall(self) -> float:
         """Seconds since the epoch."""
-        return self.stage.wall
+        return self.scheduler.wall
 
     def sleep(self, seconds: float) -> None:
         """Let *seconds* pass, or the time until the function is terminated."""
-        left = max(0.0, self.dies_at - self.stage.time)
-        self.stage.sleep(min(seconds, left), self)
+        left = max(0.0, self.terminated_at - self.scheduler.time)
+        self.scheduler.sleep(min(seconds, left), self)
         if seconds >= left:
-            raise GoneError
+            raise TerminatedError

@@ -1,4 +1,4 @@
-"""Deliver CloudFormation's requests to a function, and the responses back ("mail")."""
+"""Deliver CloudFormation's requests to a function, and the responses back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, Literal
 from lambda_handler.entrypoint import LATE_AFTER_SECONDS
 from tests.protocol.cloudformation import Answer, AnswerAddress, as_sent, check
 
-from .course import INVOCATIONS, LAMBDA_WAITS_SECONDS, Delivery, Properties, shortly
+from .course import INVOCATIONS, LAMBDA_WAITS_SECONDS, Delivery, Properties, short_repr
 from .function import Function, Run
-from .stage import Stage
+from .scheduler import Scheduler
 
 SERVICE_TIMEOUT_SECONDS = 300.0
 """How many seconds CloudFormation waits for a response."""
@@ -33,7 +33,7 @@ class Request:
 
 
 @dataclass(eq=False)
-class Mail:
+class Transport:
     """
     The connection between CloudFormation and one function.
 
@@ -41,10 +41,10 @@ class Mail:
         sent: All events that were sent.
     """
 
-    stage: Stage
+    scheduler: Scheduler
     function: Function
     address: AnswerAddress
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
     sent: list[Mapping[str, Any]] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -53,7 +53,9 @@ class Mail:
         event = self._event(request)
         identity = event["RequestId"]
         self.sent.append(event)
-        self.tell(f"{_short(event)} {request.physical_id or ''} {'' if delivery == Delivery() else shortly(delivery)}")
+        self.log(
+            f"{_short(event)} {request.physical_id or ''} {'' if delivery == Delivery() else short_repr(delivery)}"
+        )
         ended: list[Callable[[], bool]] = []
         if delivery.lost != "request":
             ended = self._deliver(event, delivery)
@@ -65,16 +67,16 @@ class Mail:
         def is_answered() -> bool:
             return identity in self.address.received and (not delivery.twice or all(is_over() for is_over in ended))
 
-        self.stage.until(is_answered, SERVICE_TIMEOUT_SECONDS)
+        self.scheduler.until(is_answered, SERVICE_TIMEOUT_SECONDS)
         assert self.address.problems == []
         bodies = self.address.received.get(identity)
         answer = check(event, bodies[0]) if bodies else None
-        self.tell(f"{_short(event)}: {f'{answer.status} {answer.reason}' if answer else 'no response'}")
+        self.log(f"{_short(event)}: {f'{answer.status} {answer.reason}' if answer else 'no response'}")
         return answer
 
     def repeat(self, event: Mapping[str, Any], *, is_cold: bool) -> None:
         """Deliver an old event again."""
-        self.tell(f"{_short(event)} is delivered again")
+        self.log(f"{_short(event)} is delivered again")
         self.function.invoke(event, Run(), cold=is_cold)
 
     def clear(self) -> None:
@@ -84,16 +86,16 @@ class Mail:
             holds.clear()
 
     def _deliver(self, event: Mapping[str, Any], delivery: Delivery) -> list[Callable[[], bool]]:
-        ended = [self.stage.begin(lambda: self._invoke(event, delivery), delivery.queued_seconds)]
+        ended = [self.scheduler.begin(lambda: self._invoke(event, delivery), delivery.queued_seconds)]
         if delivery.twice == "at once":
-            ended.append(self.stage.begin(lambda: self._invoke(event, delivery), delivery.queued_seconds))
+            ended.append(self.scheduler.begin(lambda: self._invoke(event, delivery), delivery.queued_seconds))
         for after in delivery.later:
-            self.stage.begin(partial(self._repeat, event, delivery, after), after)
+            self.scheduler.begin(partial(self._repeat, event, delivery, after), after)
         return ended
 
     def _repeat(self, event: Mapping[str, Any], delivery: Delivery, after: float) -> None:
         # "Not restored": a request that comes to another instance within ten seconds is acted on.
-        if after >= LATE_AFTER_SECONDS or self.function.remembers(event):
+        if after >= LATE_AFTER_SECONDS or self.function.has_responded_to(event):
             self.repeat(event, is_cold=delivery.is_cold)
 
     def _invoke(self, event: Mapping[str, Any], delivery: Delivery) -> None:
@@ -102,7 +104,7 @@ class Mail:
             if self.function.invoke(event, delivery.run(number)):
                 break
             if number < len(LAMBDA_WAITS_SECONDS):
-                self.stage.sleep(LAMBDA_WAITS_SECONDS[number])
+                self.scheduler.sleep(LAMBDA_WAITS_SECONDS[number])
         if delivery.twice == "again":
             self.function.invoke(event, Run())
 
@@ -116,7 +118,7 @@ class Mail:
         return {
             "RequestType": request.kind,
             "RequestId": identity,
-            "ResponseURL": f"{self.address.url}/{identity}?{_signature(self.stage.wall)}",
+            "ResponseURL": f"{self.address.url}/{identity}?{_signature(self.scheduler.wall)}",
             "ServiceToken": "arn:aws:lambda:eu-west-1:123456789012:function:handler",
             "StackId": request.stack_id,
             "LogicalResourceId": request.logical_id,
