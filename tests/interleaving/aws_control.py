@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .effects import Effect, Refusal
-from .events import moment
+from .events import to_datetime
 from .run import Call
 from .stacks import Stack
 from .world import ACCOUNT, World
@@ -30,12 +30,12 @@ def _parameter(world: World, call: Call, region: str, name: str) -> dict[str, An
 
 
 def _get_parameters(world: World, call: Call, region: str) -> Any:
-    asked = call.parameters["Names"]
-    call.reads |= {f"ssm:{name}" for name in asked}
-    there = [name for name in asked if (region, name) in world.parameters]
+    requested = call.parameters["Names"]
+    call.reads |= {f"ssm:{name}" for name in requested}
+    existing = [name for name in requested if (region, name) in world.parameters]
     return {
-        "Parameters": [_parameter(world, call, region, name) for name in there],
-        "InvalidParameters": [name for name in asked if name not in there],
+        "Parameters": [_parameter(world, call, region, name) for name in existing],
+        "InvalidParameters": [name for name in requested if name not in existing],
     }
 
 
@@ -73,12 +73,12 @@ def _delete_parameter(world: World, call: Call, region: str) -> Any:
 
 
 def _delete_parameters(world: World, call: Call, region: str) -> Any:
-    asked = call.parameters["Names"]
-    there = [name for name in asked if (region, name) in world.parameters]
-    for name in there:
+    requested = call.parameters["Names"]
+    existing = [name for name in requested if (region, name) in world.parameters]
+    for name in existing:
         del world.parameters[region, name]
-    call.writes |= {f"ssm:{name}" for name in asked}
-    return {"DeletedParameters": there, "InvalidParameters": [name for name in asked if name not in there]}
+    call.writes |= {f"ssm:{name}" for name in requested}
+    return {"DeletedParameters": existing, "InvalidParameters": [name for name in requested if name not in existing]}
 
 
 def _stack(world: World, call: Call) -> Stack:
@@ -95,10 +95,10 @@ def _describe_stacks(world: World, call: Call, _region: str) -> Any:
     described = {
         "StackId": stack.id,
         "StackName": stack.name,
-        "CreationTime": moment(stack.created),
+        "CreationTime": to_datetime(stack.created),
         "StackStatus": stack.status,
         "DisableRollback": False,
-        **({"LastUpdatedTime": moment(stack.updated)} if stack.updated else {}),
+        **({"LastUpdatedTime": to_datetime(stack.updated)} if stack.updated else {}),
     }
     return {"Stacks": [described]}
 
@@ -123,7 +123,7 @@ def _describe_stack_resource(world: World, call: Call, _region: str) -> Any:
         "LogicalResourceId": name,
         "PhysicalResourceId": resource.physical_id,
         "ResourceType": "Custom::ECRPublicImage",
-        "LastUpdatedTimestamp": moment(resource.since),
+        "LastUpdatedTimestamp": to_datetime(resource.since),
         "ResourceStatus": resource.status,
     }
     return {"StackResourceDetail": detail}

@@ -108,8 +108,10 @@ def _delete(world: World, call: Call, image: ImageId) -> list[Deleted]:
 
 
 def _batch_check_layer_availability(world: World, call: Call, _region: str) -> Any:
-    there = {str(digest) for digest in world.repository.layers}
-    states = {digest: "AVAILABLE" if digest in there else "UNAVAILABLE" for digest in call.parameters["layerDigests"]}
+    existing = {str(digest) for digest in world.repository.layers}
+    states = {
+        digest: "AVAILABLE" if digest in existing else "UNAVAILABLE" for digest in call.parameters["layerDigests"]
+    }
     return {"layers": [{"layerDigest": digest, "layerAvailability": state} for digest, state in states.items()]}
 
 

@@ -21,7 +21,7 @@ from lambda_handler.registry.auth import RegistryAuth
 from lambda_handler.registry.logins import Login, Logins
 
 from .aws_registry import depend_on
-from .run import Agent, Call
+from .run import Call, Invocation
 from .schedule import Fault
 from .services import Client
 from .world import HOST, URI, World
@@ -45,7 +45,7 @@ class _LoggedIn(Logins):
 class FakeClients(Clients):
     """The clients of one function: the real class with fake connections."""
 
-    agent: Agent
+    invocation: Invocation
     region: str
     client: type[Client] = Client
 
@@ -54,7 +54,7 @@ class FakeClients(Clients):
         self.logins = _LoggedIn(self._call)
 
     def _make(self, service: str, region: str | None) -> Any:
-        return self.client(self.agent, service, region or self.region)
+        return self.client(self.invocation, service, region or self.region)
 
 
 @functools.cache
@@ -63,7 +63,7 @@ def _template() -> FakeClients:
     return FakeClients()
 
 
-def clients_for(agent: Agent, *, like: Clients | None = None, client: type[Client] = Client) -> FakeClients:
+def clients_for(invocation: Invocation, *, like: Clients | None = None, client: type[Client] = Client) -> FakeClients:
     """
     Create the clients of a function.
 
@@ -76,10 +76,10 @@ def clients_for(agent: Agent, *, like: Clients | None = None, client: type[Clien
     for name, value in list(vars(made).items()):
         if isinstance(value, dict):
             setattr(made, name, copy.copy(value))
-    made.agent, made.client = agent, client
-    made.region = str(agent.request.event["StackId"]).split(":")[3]
+    made.invocation, made.client = invocation, client
+    made.region = str(invocation.request.event["StackId"]).split(":")[3]
     made._clients = {}  # noqa: SLF001 - those of another function
-    made.pool = _Pool(agent)
+    made.pool = _Pool(invocation)
     return made
 
 
@@ -98,8 +98,8 @@ class _Host:
 class _Pool(urllib3.PoolManager):
     """Connections to the same fake world."""
 
-    def __init__(self, agent: Agent) -> None:  # a real pool is not needed
-        self._agent = agent
+    def __init__(self, invocation: Invocation) -> None:  # a real pool is not needed
+        self._invocation = invocation
         self.pool_classes_by_scheme = {}
 
     def clear(self) -> None:
@@ -130,7 +130,7 @@ class _Pool(urllib3.PoolManager):
             headers = {"Content-Type": found.media_type, "Docker-Content-Digest": str(found.digest)}
             return _response(200, b"" if method == "HEAD" else found.content, headers)
 
-        return self._step(Call(self._agent.name, f"{method} manifest", {"reference": reference}), send)
+        return self._step(Call(self._invocation.name, f"{method} manifest", {"reference": reference}), send)
 
     def _answer(self, request: str, body: bytes) -> urllib3.HTTPResponse:
         def take(world: World, call: Call) -> urllib3.HTTPResponse:
@@ -142,7 +142,7 @@ class _Pool(urllib3.PoolManager):
             return _response(200)
 
         status = "SUCCESS" if b'"SUCCESS"' in body else "FAILED"
-        return self._step(Call(self._agent.name, "PUT answer", {"status": status}), take)
+        return self._step(Call(self._invocation.name, "PUT answer", {"status": status}), take)
 
     def _step(self, call: Call, send: Any) -> urllib3.HTTPResponse:
         def throttled() -> urllib3.HTTPResponse:
@@ -151,7 +151,7 @@ class _Pool(urllib3.PoolManager):
         def lost() -> Exception:
             return urllib3.exceptions.ProtocolError("Connection aborted")
 
-        answer: urllib3.HTTPResponse = self._agent.step(call, send, throttled=throttled, lost=lost)
+        answer: urllib3.HTTPResponse = self._invocation.step(call, send, throttled=throttled, lost=lost)
         return answer
 
 

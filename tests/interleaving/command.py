@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
+from .checker import Checker
 from .explore import Bounds, Explorer, Tally, Violation
-from .grid import ACTS, all_pairs, singles
-from .judge import Judge
+from .grid import ACTIONS, all_pairs, singles
 from .report import log_of, render, summary
 from .run import controlled
 from .scenarios import Pair
@@ -40,7 +40,7 @@ SERVICES = {
 
 
 @dataclass(kw_only=True)
-class Found:
+class PairResult:
     """
     The violations of one pair.
 
@@ -54,26 +54,26 @@ class Found:
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, violation: Violation, text: str) -> None:
-        for problem in violation.verdict.problems:
+        for problem in violation.finding.problems:
             self.counts[problem] += 1
             length = len(violation.schedule.decisions)
             if problem not in self.shortest or length < self.shortest[problem][0]:
                 self.shortest[problem] = (length, violation.id, text)
 
 
-def explored(task: tuple[Pair, Bounds]) -> Found:
+def explore_pair(task: tuple[Pair, Bounds]) -> PairResult:
     """Explore one pair. Can run in another process."""
     pair, bounds = task
     with controlled():
         explorer = Explorer(pair, bounds)
-        found = Found(tally=explorer.tally)
+        found = PairResult(tally=explorer.tally)
         for violation in explorer.violations():
-            found.add(violation, render(violation, explorer.prepared.course.world))
+            found.add(violation, render(violation, explorer.prepared.simulation.world))
     return found
 
 
 def replay(identity: str, service: Service) -> str:
-    """Run one schedule again, and print its violations."""
+    """Run one schedule again; return its violations and its log."""
     name, _, schedule = identity.partition("#")
     pair = replace(Pair.parse(name), service=service)
     with controlled() as sink:
@@ -81,14 +81,14 @@ def replay(identity: str, service: Service) -> str:
         sink.lines.clear()
         run = explorer.run(Schedule.parse(schedule))
         run.log = [*sink.lines]
-        verdicts = list(Judge(explorer.prepared).judge(run))
-    reports = [Violation(pair, run.schedule, verdict, run) for verdict in verdicts]
-    texts = [render(each, explorer.prepared.course.world) for each in reports]
+        findings = list(Checker(explorer.prepared).check(run))
+    reports = [Violation(pair, run.schedule, finding, run) for finding in findings]
+    texts = [render(each, explorer.prepared.simulation.world) for each in reports]
     log = log_of(run.log)
     return "\n".join([*(f"{text}\n" for text in texts or ["no violation"]), "log:", *log])
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -97,33 +97,33 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     service = SERVICES[options.service]
     if options.replay:
-        _say(replay(options.replay, service))
+        _print(replay(options.replay, service))
         return 0
     tasks = list(_tasks(options, service))
     total, shown, violations = Tally(), Counter[str](), 0
-    started = told = time.monotonic()
+    started = reported = time.monotonic()
     with multiprocessing.get_context("fork").Pool(options.workers) as pool:
-        for found in pool.imap_unordered(explored, tasks, chunksize=4):
+        for found in pool.imap_unordered(explore_pair, tasks, chunksize=4):
             total.add(found.tally)
             violations += found.counts.total()
             _show(found, shown, options.show)
-            if time.monotonic() - told > PROGRESS_SECONDS:
-                told = time.monotonic()
-                _say(f"[{told - started:5.0f} s of {len(tasks):,} pairs] {summary(total, violations)}")
+            if time.monotonic() - reported > PROGRESS_SECONDS:
+                reported = time.monotonic()
+                _print(f"[{reported - started:5.0f} s of {len(tasks):,} pairs] {summary(total, violations)}")
     seconds = time.monotonic() - started
-    _say(f"{summary(total, violations)} in {seconds:.0f} s, {total.runs / seconds:.0f} schedules a second")
+    _print(f"{summary(total, violations)} in {seconds:.0f} s, {total.runs / seconds:.0f} schedules a second")
     for problem, count in shown.most_common():
-        _say(f"{count:8,} pairs: {problem}")
+        _print(f"{count:8,} pairs: {problem}")
     return 1 if violations else 0
 
 
-def _show(found: Found, shown: Counter[str], limit: int) -> None:
+def _show(found: PairResult, shown: Counter[str], limit: int) -> None:
     """Print the violations of a pair, except kinds that have been printed often enough."""
     for problem, (_, identity, text) in sorted(found.shortest.items(), key=lambda item: item[1][0]):
         kind = _kind(identity, problem)
         shown[kind] += 1
         if shown[kind] <= limit:
-            _say(f"\n{text}\n")
+            _print(f"\n{text}\n")
 
 
 def _kind(identity: str, problem: str) -> str:
@@ -140,15 +140,15 @@ def _tasks(options: argparse.Namespace, service: Service) -> Iterator[tuple[Pair
         bounds = Bounds(
             switches=options.switches,
             faults=_chosen(options.faults, Fault, is_default=name == "singles"),
-            acts=_chosen(options.acts, str, is_default=name == "singles"),
-            switches_beside=options.beside,
+            actions=_chosen(options.acts, str, is_default=name == "singles"),
+            switches_with_insertion=options.beside,
         )
         yield from ((replace(pair, service=service), bounds) for pair in pairs[options.part :: options.parts])
 
 
 def _chosen(text: str, kind: type[T], *, is_default: bool) -> tuple[T, ...]:
     """Parse an option for insertions. The default is everything for single requests, and nothing for pairs."""
-    everything: Iterable[str] = Fault if kind is Fault else ACTS
+    everything: Iterable[str] = Fault if kind is Fault else ACTIONS
     names = everything if text == "all" or (is_default and not text) else filter(None, text.split(","))
     return tuple(kind(name) for name in names if name != "none")
 
@@ -157,13 +157,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make interleavings", description=__doc__)
     parser.add_argument("--sets", default="singles,pairs", help="what to explore: singles, pairs, or both")
     parser.add_argument("--only", default="*", help="names of pairs, with * and ?: 'delete.DESTROY+*/same/*'")
-    parser.add_argument("--switches", type=int, default=2, help="how often one request may interrupt the other at most")
+    parser.add_argument("--switches", type=int, default=2, help="the maximum number of switches between the requests")
     inserted = "all, none, or some of {}; by default all for single requests, and none for pairs"
     parser.add_argument(
         "--faults", default="", help=f"faults to insert at each step: {inserted.format(','.join(Fault))}"
     )
     parser.add_argument(
-        "--acts", default="", help=f"actions of a person to insert at each step: {inserted.format(','.join(ACTS))}"
+        "--acts", default="", help=f"actions of a person to insert at each step: {inserted.format(','.join(ACTIONS))}"
     )
     parser.add_argument("--beside", type=int, default=1, help="as --switches, for schedules with an insertion")
     parser.add_argument("--service", choices=SERVICES, default="documented", help="how the registry removes tags")

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from tests.protocol.cloudformation import check
 
-from .events import SERVICE_TIMEOUT, event, moment
+from .events import SERVICE_TIMEOUT, event, to_datetime
 from .stacks import Change, Declared, Kind, Phase, Request, Resource, Stack, Template
 from .world import World
 
@@ -45,8 +45,8 @@ def delete(world: World, name: str) -> list[Request]:
     return _send(world, stack, [(Kind.DELETE, each, None, old) for each, old in stack.live().items()])
 
 
-def answered(world: World, request: Request) -> None:
-    """Record the result of a request. The first response counts, unless it is too late."""
+def record_result(world: World, request: Request) -> None:
+    """Record the result of a request: its first response, or none until the timeout."""
     stack = world.stacks[request.resource[0]]
     bodies = world.answers.get(request.id, ())
     if not bodies:
@@ -60,7 +60,7 @@ def answered(world: World, request: Request) -> None:
 
 def proceed(world: World, name: str, *, other_fails: bool = False) -> list[Request]:
     """
-    Begin the next phase after all requests of one are done; return its requests, or None if there is none.
+    Begin the next phase after all requests of one have ended; return its requests, if there are any.
 
     Args:
         other_fails: Whether another resource of the stack fails, which undoes the deployment.
@@ -181,7 +181,7 @@ def _note(world: World, stack: Stack, name: str, resource_type: str, physical_id
             "LogicalResourceId": name,
             "PhysicalResourceId": physical_id,
             "ResourceType": resource_type,
-            "Timestamp": moment(world.time),
+            "Timestamp": to_datetime(world.time),
             "ResourceStatus": status,
         }
     )

@@ -9,7 +9,7 @@ from typing import Any
 from tests.protocol.cloudformation import as_sent
 
 from .stacks import Declared, Kind, Policy
-from .world import REPOSITORY, digest, gallery
+from .world import REPOSITORY, digest, sample_images
 
 SERVICE_TIMEOUT = 300
 """How many seconds CloudFormation waits for a response."""
@@ -40,7 +40,7 @@ def event(
     """Return an event that is sent at *time*, which is in its signed URL."""
     stack_name, region = stack_id.split("/")[1], stack_id.split(":")[3]
     properties = _properties(new or old, stack_name, logical_id)
-    date = moment(time).strftime("%Y%m%dT%H%M%SZ")
+    date = to_datetime(time).strftime("%Y%m%dT%H%M%SZ")
     request_id = f"request-{number}"
     bucket = f"https://cloudformation-custom-resource-response-{region.replace('-', '')}.s3.{region}.amazonaws.com"
     signed = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={date}&X-Amz-Expires=7200&X-Amz-Signature=5ecret51gnature"
@@ -65,7 +65,7 @@ def _properties(declared: Declared | None, stack_name: str, logical_id: str) -> 
     assert declared is not None
     sources: Mapping[str, Mapping[str, Any]] = {
         "digest": {"Digest": digest(declared.image)},
-        "manifest": {"Manifest": {"Body": gallery()[declared.image].manifest.decode()}},
+        "manifest": {"Manifest": {"Body": sample_images()[declared.image].manifest.decode()}},
         "tag": {"Tag": SOURCE_TAG},
     }
     properties: dict[str, Any] = {
@@ -78,10 +78,10 @@ def _properties(declared: Declared | None, stack_name: str, logical_id: str) -> 
         properties["OnTagRemoved"] = "Untag"
     if declared.policy is Policy.DESTROY:
         properties["OnDelete"] = "Delete"
-    if declared.is_remembered:
+    if declared.has_parameter_name:
         properties["StateParameterName"] = f"/cdk-ecrpublic/{REPOSITORY}/{stack_name}.{logical_id}"
     return as_sent(properties)
 
 
-def moment(seconds: float) -> datetime:
+def to_datetime(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

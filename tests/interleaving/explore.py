@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from .checker import Checker, Finding
 from .history import Prepared, prepare
-from .judge import Judge, Verdict
 from .run import Call, HangError, Run, UnreachableError, touched_by
 from .scenarios import Pair
-from .schedule import SWITCH, Act, Fault, Schedule
+from .schedule import SWITCH, Fault, ManualAction, Schedule
 from .services import Client
 
 LAGGING = {"DescribeImages", "GET manifest", "HEAD manifest"}
@@ -30,15 +30,15 @@ class Bounds:
     Attributes:
         switches: The maximum number of switches, apart from those after the end of a request.
         faults: The faults. Each is inserted once, at every possible step.
-        acts: The actions of people. Each is inserted once, at every step.
-        switches_beside: The maximum number of switches in schedules with an insertion.
+        actions: The actions of people. Each is inserted once, at every step.
+        switches_with_insertion: The maximum number of switches in schedules with an insertion.
         reduces: Whether to skip equivalent schedules.
     """
 
     switches: int = 2
     faults: tuple[Fault, ...] = ()
-    acts: tuple[str, ...] = ()
-    switches_beside: int = 1
+    actions: tuple[str, ...] = ()
+    switches_with_insertion: int = 1
     reduces: bool = True
 
 
@@ -48,7 +48,7 @@ class Violation:
 
     pair: Pair
     schedule: Schedule
-    verdict: Verdict
+    finding: Finding
     run: Run
 
     @property
@@ -96,20 +96,20 @@ class Explorer:
 
     def __post_init__(self) -> None:
         self.prepared: Prepared = prepare(self.pair)
-        self.judge = Judge(self.prepared)
+        self.checker = Checker(self.prepared)
 
     def violations(self) -> Iterator[Violation]:
         """Yield all violations of the contract, first those before the schedules."""
-        if self.prepared.course.problems:
+        if self.prepared.simulation.problems:
             run = self.run(Schedule())
-            yield Violation(self.pair, Schedule(), Verdict(("before",), tuple(self.prepared.course.problems)), run)
+            yield Violation(self.pair, Schedule(), Finding(("before",), tuple(self.prepared.simulation.problems)), run)
         for run in self.runs():
-            yield from (Violation(self.pair, run.schedule, verdict, run) for verdict in self.judge.judge(run))
-        self.tally.ends = self.judge.played
+            yield from (Violation(self.pair, run.schedule, finding, run) for finding in self.checker.check(run))
+        self.tally.ends = self.checker.endings_run
 
     def run(self, schedule: Schedule) -> Run:
-        world, agents = self.prepared.begin(self.client)
-        run = Run(world, agents, schedule)
+        world, invocations = self.prepared.begin(self.client)
+        run = Run(world, invocations, schedule)
         try:
             run.go()
         except (HangError, UnreachableError) as error:
@@ -120,17 +120,17 @@ class Explorer:
         return run
 
     def runs(self) -> Iterator[Run]:
-        firsts = list(self.prepared.requests) if not self._is_symmetric() else ["A"]
+        firsts = list(self.prepared.requests) if not self._is_single() else ["A"]
         for first in firsts:
             root = self.run(Schedule(first))
             yield root
             yield from self._switched(root, 0)
-            if self.bounds.faults or self.bounds.acts:
+            if self.bounds.faults or self.bounds.actions:
                 yield from self._inserted(root)
-                if self.bounds.switches_beside:
+                if self.bounds.switches_with_insertion:
                     yield from self._switched_and_inserted(root)
 
-    def _is_symmetric(self) -> bool:
+    def _is_single(self) -> bool:
         return len(self.prepared.requests) < 2
 
     # Switches alone
@@ -146,14 +146,14 @@ class Explorer:
             if not others:
                 return
             step = run.steps[at]
-            meets = next((place for place, other in enumerate(others) if not step.commutes_with(other)), None)
-            if reduces and meets is None:
+            conflict = next((position for position, other in enumerate(others) if not step.commutes_with(other)), None)
+            if reduces and conflict is None:
                 self.tally.same += self._below(run, len(others))
                 continue
             child = self.run(run.schedule.then(at, SWITCH))
             yield child
             others = child.steps[at : _segment(child)[0].stop]
-            first = next((place for place, other in enumerate(others) if not step.commutes_with(other)), 0)
+            first = next((position for position, other in enumerate(others) if not step.commutes_with(other)), 0)
             yield from self._switched(child, at + first + 1 if reduces else at + 1)
 
     def _below(self, run: Run, others: int) -> int:
@@ -173,7 +173,7 @@ class Explorer:
                     self.tally.same += 1
                     continue
                 yield child
-                if child.schedule.switches < self.bounds.switches_beside and what != Fault.THROTTLED:
+                if child.schedule.switches < self.bounds.switches_with_insertion and what != Fault.THROTTLED:
                     yield from self._switched_after(child)
 
     def _insertions(self, run: Run, at: int) -> Iterator[str]:
@@ -181,10 +181,10 @@ class Explorer:
         for fault in self.bounds.faults:
             if applies(fault, step) and not (fault is Fault.THROTTLED and run.schedule.switches):
                 yield fault
-        for act in self.bounds.acts:
-            touched = touched_by(Act.parse(act), step.tags)
-            if not Call("person", act, reads=touched, writes=touched).commutes_with(step):
-                yield act
+        for action in self.bounds.actions:
+            touched = touched_by(ManualAction.parse(action), step.tags)
+            if not Call("person", action, reads=touched, writes=touched).commutes_with(step):
+                yield action
 
     def _switched_after(self, run: Run) -> Iterator[Run]:
         segment, others = _segment(run)
@@ -206,13 +206,13 @@ def _segment(run: Run) -> tuple[range, Sequence[Call]]:
     steps = run.steps
     if start >= len(steps):
         return range(0), ()
-    who = steps[run.schedule.decisions[-1].at if run.schedule.decisions else 0].who
-    stop = next((place for place in range(start, len(steps)) if steps[place].who != who), len(steps))
+    caller = steps[run.schedule.decisions[-1].at if run.schedule.decisions else 0].caller
+    stop = next((position for position in range(start, len(steps)) if steps[position].caller != caller), len(steps))
     return range(start, stop), steps[stop:]
 
 
 def applies(fault: Fault, step: Call) -> bool:
-    """Whether a fault can hit a step."""
+    """Whether a fault can apply to a step."""
     match fault:
         case Fault.THROTTLED:
             return step.operation != "sleep"
@@ -228,5 +228,5 @@ def applies(fault: Fault, step: Call) -> bool:
 
 def _signature(run: Run) -> tuple[object, ...]:
     """Return the calls of both requests with their results, and the final state."""
-    steps = tuple((call.who, call.operation, repr(call.parameters), call.outcome) for call in run.steps)
+    steps = tuple((call.caller, call.operation, repr(call.parameters), call.outcome) for call in run.steps)
     return (steps, run.world.fingerprint())

@@ -9,7 +9,7 @@ from typing import get_args
 from .scenarios import MINUTES, PHASES, Before, Name, Overlap, Pair, Side, Where
 from .stacks import Policy
 
-ACTS = ("move:s:P", "remove:s", "move:a:P", "delete:X", "move:build:P")
+ACTIONS = ("move:s:P", "remove:s", "move:a:P", "delete:X", "move:build:P")
 """The actions of people."""
 
 NAMES: tuple[Name, ...] = tuple(name for name in get_args(Name) if name in PHASES)
@@ -19,7 +19,7 @@ def all_pairs() -> Iterator[Pair]:
     """Yield every pair that CloudFormation can cause, without duplicates."""
     sides = [Side(name, policy) for name in NAMES for policy in Policy]
     for a, b in combinations_with_replacement(sides, 2):
-        yield from filter(_is_one, _pairs_of(a, b))
+        yield from filter(_is_distinct, _pairs_of(a, b))
     yield from second_deliveries()
 
 
@@ -31,7 +31,7 @@ def _pairs_of(a: Side, b: Side) -> Iterator[Pair]:
             yield Pair(a=b, b=a, overlap=overlap, where=where, before=before)
 
 
-def _is_one(pair: Pair) -> bool:
+def _is_distinct(pair: Pair) -> bool:
     return pair.is_possible and _differs(pair)
 
 

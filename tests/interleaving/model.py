@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from .events import SOURCE_TAG
-from .schedule import Act
+from .schedule import ManualAction
 from .stacks import Declared, Kind, Policy
 from .world import INDEXES
 
@@ -26,7 +26,7 @@ Tags = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class Deployed:
     """
     A deployed declaration.
 
@@ -41,7 +41,7 @@ class Held:
     declared: Declared
     image: str
     is_recorded: bool
-    previous: Held | None = None
+    previous: Deployed | None = None
     found: tuple[tuple[str, str | None], ...] = ()
     existed: frozenset[str] = frozenset()
 
@@ -57,35 +57,39 @@ class Model:
 
     tags: frozenset[tuple[str, str]] = frozenset()
     images: frozenset[str] = frozenset()
-    held: frozenset[tuple[Owner, Held]] = frozenset()
+    deployed: frozenset[tuple[Owner, Deployed]] = frozenset()
     left_over: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def of(cls, tags: Tags, images: Iterable[str]) -> Model:
         return cls(tags=frozenset(tags.items()), images=frozenset(images))
 
-    def pointing(self, tag: str) -> str | None:
+    def image_of(self, tag: str) -> str | None:
         return dict(self.tags).get(tag)
 
-    def holder(self, owner: Owner) -> Held | None:
-        return dict(self.held).get(owner)
+    def deployed_by(self, owner: Owner) -> Deployed | None:
+        return dict(self.deployed).get(owner)
 
     def with_tag(self, tag: str, image: str | None) -> Model:
         others = frozenset(item for item in self.tags if item[0] != tag)
         return replace(self, tags=others | ({(tag, image)} if image else frozenset()))
 
-    def with_held(self, owner: Owner, held: Held | None) -> Model:
-        others = frozenset(item for item in self.held if item[0] != owner)
-        return replace(self, held=others | ({(owner, held)} if held else frozenset()))
+    def with_deployed(self, owner: Owner, deployed: Deployed | None) -> Model:
+        others = frozenset(item for item in self.deployed if item[0] != owner)
+        return replace(self, deployed=others | ({(owner, deployed)} if deployed else frozenset()))
 
     def tags_of(self, image: str) -> set[str]:
         return {tag for tag, name in self.tags if name == image}
 
-    def others(self, owner: Owner, image: str) -> list[Held]:
+    def others(self, owner: Owner, image: str) -> list[Deployed]:
         """Return the other declarations of an image that have records."""
-        return [held for name, held in self.held if name != owner and held.image == image and held.is_recorded]
+        return [
+            deployed
+            for name, deployed in self.deployed
+            if name != owner and deployed.image == image and deployed.is_recorded
+        ]
 
-    def perhaps(self, owner: Owner, image: str) -> list[Held]:
+    def possible_owners(self, owner: Owner, image: str) -> list[Deployed]:
         """
         Return other declarations of an image whose tags may or may not be spared.
 
@@ -95,9 +99,11 @@ class Model:
         update, because the function does not learn earlier that the deployment
         has succeeded.
         """
-        others = [held for name, held in self.held if name != owner]
-        unrecorded = [held for held in others if held.image == image and not held.is_recorded]
-        return unrecorded + [held.previous for held in others if held.previous and held.previous.image == image]
+        others = [deployed for name, deployed in self.deployed if name != owner]
+        unrecorded = [deployed for deployed in others if deployed.image == image and not deployed.is_recorded]
+        return unrecorded + [
+            deployed.previous for deployed in others if deployed.previous and deployed.previous.image == image
+        ]
 
     def is_listed(self, image: str) -> bool:
         return any(image in children and index in self.images for index, children in INDEXES.items())
@@ -112,7 +118,7 @@ class Operation:
         failed: The response was FAILED, or there was none.
         again: It was delivered before, so this delivery may do anything or nothing.
         earlier: Outdated images of tags that the request may have read.
-        beside: Another request ran at the same time.
+        concurrent: Another request ran at the same time.
     """
 
     kind: Kind
@@ -122,7 +128,7 @@ class Operation:
     failed: bool = False
     again: bool = False
     earlier: frozenset[tuple[str, str | None]] = frozenset()
-    beside: bool = False
+    concurrent: bool = False
 
 
 States = frozenset[Model]
@@ -149,7 +155,7 @@ def apply(states: States, operation: Operation) -> States:
     return after | states if operation.failed or operation.again else after
 
 
-def perform(states: States, act: Act) -> States:
+def perform(states: States, action: ManualAction) -> States:
     """
     Return the states that the action of a person may leave, by the rules of the registry.
 
@@ -157,18 +163,18 @@ def perform(states: States, act: Act) -> States:
     have another tag at that moment. And a request may put a deleted image again
     by its digest, because "already exists" counts as success.
     """
-    return frozenset(end for state in states for end in _performed(state, act))
+    return frozenset(end for state in states for end in _performed(state, action))
 
 
-def _performed(state: Model, act: Act) -> Iterator[Model]:
-    if act.verb == "move":
-        yield replace(state.with_tag(act.tag, act.image), images=state.images | {act.image})
+def _performed(state: Model, action: ManualAction) -> Iterator[Model]:
+    if action.verb == "move":
+        yield replace(state.with_tag(action.tag, action.image), images=state.images | {action.image})
         return
-    image = act.image or state.pointing(act.tag)
+    image = action.image or state.image_of(action.tag)
     if image is None:
         yield state
         return
-    without = state.with_tag(act.tag, None) if act.verb == "remove" else _without_image(state, image)
+    without = state.with_tag(action.tag, None) if action.verb == "remove" else _without_image(state, image)
     if state.is_listed(image) and not without.tags_of(image):
         yield state
         # While an index is being deleted, its children can be deleted, too. Then the index cannot be put again:
@@ -191,7 +197,7 @@ def _publish(state: Model, operation: Operation) -> Iterator[Model]:
     sources: set[str | None] = {new.image}
     if new.source == "tag":
         # If a source moves after it was resolved, the old image is published.
-        sources = {state.pointing(SOURCE_TAG)} | {at for tag, at in operation.earlier if tag == SOURCE_TAG}
+        sources = {state.image_of(SOURCE_TAG)} | {at for tag, at in operation.earlier if tag == SOURCE_TAG}
     for image in sources:
         if image:
             # If the request had already read a deleted image, it puts it again. Otherwise, the request has failed.
@@ -199,7 +205,7 @@ def _publish(state: Model, operation: Operation) -> Iterator[Model]:
 
 
 def _published(state: Model, operation: Operation, new: Declared, image: str) -> Iterator[Model]:
-    old, known = operation.old, state.holder(operation.owner)
+    old, known = operation.old, state.deployed_by(operation.owner)
     brought = frozenset({image, *INDEXES.get(image, ())})
     after = replace(state, images=state.images | brought)
     for tag in new.tags:
@@ -207,7 +213,7 @@ def _published(state: Model, operation: Operation, new: Declared, image: str) ->
     recorded = _recorded(state, operation, new, image)
     taken = [tag for tag in new.tags if old is None or tag not in old.tags]
     for found, is_recorded in product(_found(state, taken, operation.earlier), recorded):
-        held = Held(
+        deployed = Deployed(
             declared=new,
             image=image,
             is_recorded=is_recorded,
@@ -216,8 +222,10 @@ def _published(state: Model, operation: Operation, new: Declared, image: str) ->
             existed=brought & state.images,
         )
         if operation.again and known and known.declared == new:
-            held = known
-        yield from _untag_dropped(after.with_held(operation.owner, held), operation, known.image if known else "")
+            deployed = known
+        yield from _untag_dropped(
+            after.with_deployed(operation.owner, deployed), operation, known.image if known else ""
+        )
 
 
 def _found(
@@ -230,7 +238,7 @@ def _found(
     deployment, while reads still showed the old one" is not restored; neither is
     that of a tag that someone moves between the read and the put.
     """
-    choices = [{state.pointing(tag)} | {image for name, image in earlier if name == tag} for tag in taken]
+    choices = [{state.image_of(tag)} | {image for name, image in earlier if name == tag} for tag in taken]
     for found in product(*choices):
         yield tuple(zip(taken, found, strict=True))
 
@@ -238,17 +246,17 @@ def _found(
 def _recorded(state: Model, operation: Operation, new: Declared, image: str) -> set[bool]:
     """Yield whether a new declaration has a record: it may have read the others before they existed."""
     if _is_recorded(state, operation.owner, new, image):
-        shared = {tag for held in state.others(operation.owner, image) for tag in held.declared.tags}
+        shared = {tag for deployed in state.others(operation.owner, image) for tag in deployed.declared.tags}
         looked_too_soon = any(tag in shared and at != image for tag, at in operation.earlier)
-        always = new.is_remembered or new.source == "tag"
+        always = new.has_parameter_name or new.source == "tag"
         return {True, always or not looked_too_soon}
     return {False}
 
 
 def _is_recorded(state: Model, owner: Owner, new: Declared, image: str) -> bool:
-    if new.is_remembered or new.source == "tag":
+    if new.has_parameter_name or new.source == "tag":
         return True
-    return any(set(held.declared.tags) & set(new.tags) for held in state.others(owner, image))
+    return any(set(deployed.declared.tags) & set(new.tags) for deployed in state.others(owner, image))
 
 
 def _untag_dropped(state: Model, operation: Operation, image: str) -> Iterator[Model]:
@@ -266,12 +274,12 @@ def _untag_dropped(state: Model, operation: Operation, image: str) -> Iterator[M
 
 def _removable(state: Model, owner: Owner, image: str, tags: Sequence[str]) -> Iterator[list[str]]:
     """Yield the possible sets of *tags* that are removed from an image, because others may own some."""
-    owned = {tag for held in state.others(owner, image) for tag in held.declared.tags}
-    removable = [tag for tag in tags if state.pointing(tag) == image and tag not in owned]
+    owned = {tag for deployed in state.others(owner, image) for tag in deployed.declared.tags}
+    removable = [tag for tag in tags if state.image_of(tag) == image and tag not in owned]
     yield removable
-    perhaps = {tag for held in state.perhaps(owner, image) for tag in held.declared.tags}
-    if perhaps & set(removable):
-        yield [tag for tag in removable if tag not in perhaps]
+    possible_owners = {tag for deployed in state.possible_owners(owner, image) for tag in deployed.declared.tags}
+    if possible_owners & set(removable):
+        yield [tag for tag in removable if tag not in possible_owners]
 
 
 def _without_tags(state: Model, image: str, tags: Sequence[str], operation: Operation) -> Iterator[Model]:
@@ -285,7 +293,7 @@ def _without_tags(state: Model, image: str, tags: Sequence[str], operation: Oper
         for kept in tags:
             after = replace(state, left_over=state.left_over | {(kept, image)})
             yield replace(after, tags=frozenset(item for item in after.tags if item[0] == kept or item[0] not in tags))
-        if not operation.beside:
+        if not operation.concurrent:
             return
     yield replace(state, tags=frozenset(item for item in state.tags if item[0] not in tags))
 
@@ -293,71 +301,83 @@ def _without_tags(state: Model, image: str, tags: Sequence[str], operation: Oper
 def _undo(state: Model, operation: Operation) -> Iterator[Model]:
     """Undo the last deployment of a resource: restore its previous declaration, and give back all other tags."""
     back, undone, owner = operation.new, operation.old, operation.owner
-    held = state.holder(owner)
+    deployed = state.deployed_by(owner)
     assert undone is not None
-    if held is None or held.declared != undone:
+    if deployed is None or deployed.declared != undone:
         # The deployment never began, or it is already undone and this is another attempt.
-        yield _declare_again(state, owner, held) if held and back else state.with_held(owner, None)
+        yield _declare_again(state, owner, deployed) if deployed and back else state.with_deployed(owner, None)
         return
     destroys = undone.policy is Policy.DESTROY
-    again = _declare_again(state, owner, held.previous) if back and held.previous else state.with_held(owner, None)
-    for after in (end for each in _give_back(again, operation, held) for end in _hand_over(each, operation, held)):
+    again = (
+        _declare_again(state, owner, deployed.previous)
+        if back and deployed.previous
+        else state.with_deployed(owner, None)
+    )
+    for after in (
+        end for each in _give_back(again, operation, deployed) for end in _hand_over(each, operation, deployed)
+    ):
         # "An image that existed before stays. An image that the deployment published is deleted with Delete only."
         if destroys:
-            yield from _without_unused(after, owner, held.image, held.existed)
+            yield from _without_unused(after, owner, deployed.image, deployed.existed)
         else:
             yield after
 
 
-def _declare_again(state: Model, owner: Owner, back: Held) -> Model:
+def _declare_again(state: Model, owner: Owner, back: Deployed) -> Model:
     after = replace(state, images=state.images | {back.image})
     for tag in back.declared.tags:
         after = after.with_tag(tag, back.image)
     # An undo writes no record of shared tags: "a declaration without a record is protected by its tags at the image".
-    recorded = back.is_recorded or back.declared.is_remembered or back.declared.source == "tag"
-    return after.with_held(owner, replace(back, is_recorded=recorded, found=(), existed=frozenset()))
+    recorded = back.is_recorded or back.declared.has_parameter_name or back.declared.source == "tag"
+    return after.with_deployed(owner, replace(back, is_recorded=recorded, found=(), existed=frozenset()))
 
 
-def _give_back(state: Model, operation: Operation, held: Held) -> Iterator[Model]:
+def _give_back(state: Model, operation: Operation, deployed: Deployed) -> Iterator[Model]:
     """Move tags back to their previous images, or remove those that were new."""
-    tags = dict(held.found)
-    choices = [_places(state, operation, held, tag, before) for tag, before in tags.items()]
-    for places in product(*choices):
+    tags = dict(deployed.found)
+    choices = [_allowed_after_undo(state, operation, deployed, tag, before) for tag, before in tags.items()]
+    for targets in product(*choices):
         after, gone = state, []
-        for tag, place in zip(tags, places, strict=True):
-            if place is None and state.pointing(tag) == held.image:
+        for tag, target in zip(tags, targets, strict=True):
+            if target is None and state.image_of(tag) == deployed.image:
                 gone.append(tag)
             else:
-                after = replace(after.with_tag(tag, place), images=after.images | ({place} if place else frozenset()))
-        yield from _without_tags(after, held.image, gone, operation)
+                after = replace(
+                    after.with_tag(tag, target), images=after.images | ({target} if target else frozenset())
+                )
+        yield from _without_tags(after, deployed.image, gone, operation)
 
 
-def _hand_over(state: Model, operation: Operation, held: Held) -> Iterator[Model]:
+def _hand_over(state: Model, operation: Operation, deployed: Deployed) -> Iterator[Model]:
     """Pass the previous images of tags that were not given back to resources of the same stack that have them now."""
     left: dict[str, str | None] = {
-        tag: before for tag, before in held.found if before and state.pointing(tag) not in {None, before}
+        tag: before for tag, before in deployed.found if before and state.image_of(tag) not in {None, before}
     }
-    if held.declared.policy is not Policy.KEEP:
-        left |= {tag: None for tag, before in held.found if before is None and state.pointing(tag) == held.image}
+    if deployed.declared.policy is not Policy.KEEP:
+        left |= {
+            tag: None for tag, before in deployed.found if before is None and state.image_of(tag) == deployed.image
+        }
     after = state
-    for name, other in state.held:
+    for name, other in state.deployed:
         found = dict(other.found)
-        shares = other.image == held.image and other.is_recorded
+        shares = other.image == deployed.image and other.is_recorded
         taken = {
             tag: before
             for tag, before in left.items()
             if name[0] == operation.owner[0]
-            and (found.get(tag) == held.image or (shares and tag in other.declared.tags))
+            and (found.get(tag) == deployed.image or (shares and tag in other.declared.tags))
         }
-        after = after.with_held(name, replace(other, found=tuple({**found, **taken}.items())))
+        after = after.with_deployed(name, replace(other, found=tuple({**found, **taken}.items())))
     yield after
-    if operation.beside and after != state:
+    if operation.concurrent and after != state:
         yield state
 
 
-def _places(state: Model, operation: Operation, held: Held, tag: str, before: str | None) -> list[str | None]:
+def _allowed_after_undo(
+    state: Model, operation: Operation, deployed: Deployed, tag: str, before: str | None
+) -> list[str | None]:
     """Return the images that a tag may have after its deployment was undone."""
-    image, now = held.image, state.pointing(tag)
+    image, now = deployed.image, state.image_of(tag)
     if now is None:
         # Someone removed it. "Unless it sees the tag at a third image": it may also be put to its previous image.
         return [None, before]
@@ -366,7 +386,9 @@ def _places(state: Model, operation: Operation, held: Held, tag: str, before: st
         missed = {(tag, image), (tag, before)} & operation.earlier
         return [now, *([before] if before and missed else [])]
     owner = operation.owner
-    same = [each for name, each in state.held if name != owner and each.image == image and tag in each.declared.tags]
+    same = [
+        each for name, each in state.deployed if name != owner and each.image == image and tag in each.declared.tags
+    ]
     if any(each.is_recorded for each in same):
         return [now]
     # "A declaration without a record is protected … only by its tags on the image."
@@ -375,7 +397,7 @@ def _places(state: Model, operation: Operation, held: Held, tag: str, before: st
     stays += [now] if any(name == tag and at not in {None, image, before} for name, at in operation.earlier) else []
     if before is None:
         # "A tag that did not exist before stays with Keep. It is removed with Untag or Delete."
-        return [*stays, now if held.declared.policy is Policy.KEEP else None]
+        return [*stays, now if deployed.declared.policy is Policy.KEEP else None]
     # "An image that someone deleted" need not be restored; the tag may then stay or be removed.
     return [*stays, before, *([] if before in state.images else [now, None])]
 
@@ -384,14 +406,14 @@ def _delete(state: Model, operation: Operation) -> Iterator[Model]:
     """Delete a deployed declaration. Nothing is given back; with DESTROY, its tags and unused images are removed."""
     old, owner = operation.old, operation.owner
     assert old is not None
-    held = state.holder(owner)
-    after = state.with_held(owner, None)
-    if old.policy is not Policy.DESTROY or held is None:
+    deployed = state.deployed_by(owner)
+    after = state.with_deployed(owner, None)
+    if old.policy is not Policy.DESTROY or deployed is None:
         yield after
         return
-    for gone in _removable(after, owner, held.image, old.tags):
-        for end in _without_tags(after, held.image, gone, operation):
-            yield from _without_unused(end, owner, held.image, frozenset())
+    for gone in _removable(after, owner, deployed.image, old.tags):
+        for end in _without_tags(after, deployed.image, gone, operation):
+            yield from _without_unused(end, owner, deployed.image, frozenset())
 
 
 def _without_unused(state: Model, owner: Owner, image: str, existed: frozenset[str]) -> Iterator[Model]:
@@ -401,7 +423,7 @@ def _without_unused(state: Model, owner: Owner, image: str, existed: frozenset[s
     if image not in state.images or image in existed or is_used:
         yield state
         return
-    if state.perhaps(owner, image):
+    if state.possible_owners(owner, image):
         yield state
     states = [_without_image(state, image)]
     for child in INDEXES.get(image, ()):
@@ -419,14 +441,14 @@ class Expectation:
         """Yield a problem for each tag and image whose state no sequential order of the requests allows."""
         names = {*tags, *(tag for state in self.states for tag, _ in state.tags)}
         for tag in sorted(names):
-            allowed = {state.pointing(tag) for state in self.states}
+            allowed = {state.image_of(tag) for state in self.states}
             if tags.get(tag) not in allowed:
-                yield f"tag {tag} is {_place(tags.get(tag))}; it must be {' or '.join(sorted(map(_place, allowed)))}"
+                yield f"tag {tag} is {_where(tags.get(tag))}; it must be {' or '.join(sorted(map(_where, allowed)))}"
         for image in sorted({*images, *(name for state in self.states for name in state.images)}):
-            allowed_there = {image in state.images for state in self.states}
-            if (image in images) not in allowed_there:
-                yield f"image {image} is {'there' if image in images else 'gone'}; it must not be"
+            allowed_presence = {image in state.images for state in self.states}
+            if (image in images) not in allowed_presence:
+                yield f"image {image} is {'present' if image in images else 'gone'}; it must not be"
 
 
-def _place(image: str | None) -> str:
+def _where(image: str | None) -> str:
     return f"at {image}" if image else "gone"

@@ -28,11 +28,14 @@ def render(violation: Violation, world: World) -> str:
         world: The world before the requests.
     """
     run = violation.run
-    ending = ", then ".join(violation.verdict.ending) or "at once"
-    sides = {agent.name: f"{agent.request.kind} of {'.'.join(agent.request.resource)}" for agent in run.agents}
+    ending = ", then ".join(violation.finding.ending) or "none"
+    sides = {
+        invocation.name: f"{invocation.request.kind} of {'.'.join(invocation.request.resource)}"
+        for invocation in run.invocations
+    }
     lines = [
         f"violation {violation.id}",
-        *(f"  {problem}" for problem in violation.verdict.problems),
+        *(f"  {problem}" for problem in violation.finding.problems),
         f"  ending: {ending}",
         f"before: {_state(world)}",
         f"  {'A: ' + sides.get('A', ''):{_WIDTH}}  {'B: ' + sides.get('B', '')}",
@@ -46,17 +49,17 @@ def _table(trace: list[Call]) -> Iterator[str]:
     number = 0
     for call in trace:
         text = _line(call)
-        if call.who == "person":
+        if call.caller == "person":
             yield f"   a person: {text}"
             continue
-        left, right = (text, "") if call.who == "A" else ("", text)
+        left, right = (text, "") if call.caller == "A" else ("", text)
         yield f"{number:3} {left:{_WIDTH}}  {right}".rstrip()
         number += 1
 
 
 def _line(call: Call) -> str:
     shown = " ".join(_shown(call.parameters))
-    lag = " (late read)" if call.view.lag_seconds and call.operation in LAGGING else ""
+    lag = " (stale read)" if call.view.lag_seconds and call.operation in LAGGING else ""
     fault = f" [{call.fault}]" if call.fault else ""
     return f"{call.operation} {shown} -> {call.outcome}{lag}{fault}"
 

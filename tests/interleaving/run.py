@@ -22,7 +22,7 @@ from cdk_ecrpublic.sandbox.store.timeline import LATEST, View
 from lambda_handler.entrypoint import Clients, serve
 
 from .events import SERVICE_TIMEOUT
-from .schedule import Act, Fault, Schedule
+from .schedule import Fault, ManualAction, Schedule
 from .stacks import Request
 from .world import INDEXES, START, World
 
@@ -34,13 +34,13 @@ LATENCY = 0.1
 LAG_SECONDS = 5.0
 """The age of a stale read in seconds. All calls of a schedule together take less."""
 
-JUMPS = {Fault.SLOW: SERVICE_TIMEOUT - 30.0, Fault.LATE: SERVICE_TIMEOUT - 12.0}
+DELAYS = {Fault.SLOW: SERVICE_TIMEOUT - 30.0, Fault.LATE: SERVICE_TIMEOUT - 12.0}
 """For each fault, how many seconds after the request was sent a call ends; see `lambda_handler.entrypoint`."""
 
 ATTEMPT_SECONDS = 15.0
 """How long the function's clients wait for a connection and a response, in seconds."""
 
-LIFE_SECONDS = 60.0
+HANG_SECONDS = 60.0
 """The real time in seconds after which a run counts as hanging."""
 
 
@@ -50,16 +50,16 @@ class Call:
     A step.
 
     Attributes:
-        who: ``A``, ``B`` or ``person``.
+        caller: ``A``, ``B`` or ``person``.
         parameters: The parameters of the call.
-        view: The age of the state that it reads, in seconds.
+        view: The age of the state that it reads.
         reads: What its result depends on: ``tag:latest``, ``image:X``, ``ssm:/a/b``; ``ssm:/a/`` is all below it.
         writes: What it changed.
         outcome: The result, for reports.
         tags: Where tags pointed before it.
     """
 
-    who: str
+    caller: str
     operation: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     view: View = LATEST
@@ -71,10 +71,10 @@ class Call:
 
     def commutes_with(self, other: Call) -> bool:
         """Whether the order of the two calls makes no difference."""
-        return not (_meet(self.writes, other.reads | other.writes) or _meet(self.reads, other.writes))
+        return not (_intersect(self.writes, other.reads | other.writes) or _intersect(self.reads, other.writes))
 
 
-def _meet(some: set[str], others: set[str]) -> bool:
+def _intersect(some: set[str], others: set[str]) -> bool:
     if not some.isdisjoint(others):
         return True
     paths = [key for key in (*some, *others) if key.endswith("/")]
@@ -82,13 +82,11 @@ def _meet(some: set[str], others: set[str]) -> bool:
 
 
 @dataclass(eq=False)
-class Agent:
+class Invocation:
     """
     A request, and the function that serves it.
 
     Attributes:
-        delivery: The number of the delivery, if a request is delivered twice.
-        late: How many seconds ago the request was sent.
         offset: How many seconds its calls took longer than usual.
         error: The exception that the handler raised, if any.
     """
@@ -121,7 +119,7 @@ class Agent:
             world.time += seconds
 
         self.step(Call(self.name, "sleep", {"seconds": round(seconds, 1)}), pass_time)
-        self.run.go_on_with_another(self)
+        self.run.run_other(self)
 
     def step(
         self,
@@ -152,8 +150,8 @@ class Agent:
             self._end(call, fault, lost)
 
     def _end(self, call: Call, fault: Fault | None, lost: Callable[[], Exception] | None) -> None:
-        if fault in JUMPS:
-            offset = self.request.sent + JUMPS[fault] - self.run.world.time
+        if fault in DELAYS:
+            offset = self.request.sent + DELAYS[fault] - self.run.world.time
             # A throttled read is repeated. A write that took effect was one attempt.
             self.offset = max(self.offset, min(offset, self.offset + ATTEMPT_SECONDS) if call.writes else offset)
         if fault is Fault.LOST and lost:
@@ -165,7 +163,7 @@ class Agent:
         assert self.clients is not None
         try:
             serve(self.request.event, self, self.clients, self)
-        except Exception as error:  # noqa: BLE001 - the judge checks it
+        except Exception as error:  # noqa: BLE001 - the checker reports it
             self.error = error
 
 
@@ -189,7 +187,7 @@ class Run:
     """
 
     world: World
-    agents: Sequence[Agent]
+    invocations: Sequence[Invocation]
     schedule: Schedule = field(default_factory=Schedule)
     position: int = 0
     trace: list[Call] = field(default_factory=list)
@@ -199,13 +197,13 @@ class Run:
     _problem: str = ""
 
     def __post_init__(self) -> None:
-        for agent in self.agents:
-            agent.run = self
+        for invocation in self.invocations:
+            invocation.run = self
 
     @property
     def steps(self) -> list[Call]:
         """The trace without the actions of people. The index of a step is its number."""
-        return [call for call in self.trace if call.who != "person"]
+        return [call for call in self.trace if call.caller != "person"]
 
     def go(self) -> Run:
         """
@@ -215,47 +213,49 @@ class Run:
             UnreachableError: The schedule does not match the steps.
         """
         random.seed(0)  # The handler's waits are random.
-        threads = [threading.Thread(target=self._main, args=[agent], daemon=True) for agent in self.agents]
+        threads = [
+            threading.Thread(target=self._main, args=[invocation], daemon=True) for invocation in self.invocations
+        ]
         for thread in threads:
             thread.start()
-        next(agent for agent in self.agents if agent.name == self.schedule.first).turn.release()
+        next(invocation for invocation in self.invocations if invocation.name == self.schedule.first).turn.release()
         _wait(self._over)
         for thread in threads:
-            thread.join(LIFE_SECONDS)
-        self.world.time += max(agent.offset for agent in self.agents)
+            thread.join(HANG_SECONDS)
+        self.world.time += max(invocation.offset for invocation in self.invocations)
         if self._problem or self._next < len(self.schedule.decisions):
             raise UnreachableError(self._problem or f"{self.schedule} is longer than the {self.position} steps")
         return self
 
-    def enter(self, agent: Agent, call: Call) -> Fault | None:
+    def enter(self, invocation: Invocation, call: Call) -> Fault | None:
         """Wait until the schedule allows a step; return its fault, if any."""
         while self._is_due("switch"):
             self._next += 1
-            other = self._other(agent)
+            other = self._other(invocation)
             if other is None:
                 self._problem = f"there is no request to switch to at step {self.position}"
                 break
             other.turn.release()
-            _wait(agent.turn)
+            _wait(invocation.turn)
         fault = None
         if self._is_due("insertion"):
             decision = self.schedule.decisions[self._next]
             self._next += 1
             fault = decision.fault
-            if decision.act:
-                self.trace.append(perform(self.world, decision.act))
+            if decision.action:
+                self.trace.append(perform(self.world, decision.action))
         self.world.time += LATENCY
         call.tags = self.world.tags()
         self.trace.append(call)
         self.position += 1
         return fault
 
-    def go_on_with_another(self, agent: Agent) -> None:
+    def run_other(self, invocation: Invocation) -> None:
         """Run the other request while this one sleeps, until it ends or sleeps, too."""
-        other = self._other(agent)
+        other = self._other(invocation)
         if other:
             other.turn.release()
-            _wait(agent.turn)
+            _wait(invocation.turn)
 
     def _is_due(self, what: str) -> bool:
         if self._next >= len(self.schedule.decisions):
@@ -263,45 +263,47 @@ class Run:
         decision = self.schedule.decisions[self._next]
         return decision.at == self.position and decision.is_switch == (what == "switch")
 
-    def _other(self, agent: Agent) -> Agent | None:
-        return next((each for each in self.agents if each is not agent and not each.done), None)
+    def _other(self, invocation: Invocation) -> Invocation | None:
+        return next((each for each in self.invocations if each is not invocation and not each.done), None)
 
-    def _main(self, agent: Agent) -> None:
-        _wait(agent.turn)
-        agent.serve()
-        agent.done = True
-        other = self._other(agent)
+    def _main(self, invocation: Invocation) -> None:
+        _wait(invocation.turn)
+        invocation.serve()
+        invocation.done = True
+        other = self._other(invocation)
         (other.turn if other else self._over).release()
 
 
 def _wait(semaphore: threading.Semaphore) -> None:
-    if not semaphore.acquire(timeout=LIFE_SECONDS):
+    if not semaphore.acquire(timeout=HANG_SECONDS):
         message = "a thread of the handler waits for something that is not a step"
         raise HangError(message)
 
 
-def touched_by(act: Act, tags: Mapping[str, str]) -> set[str]:
+def touched_by(action: ManualAction, tags: Mapping[str, str]) -> set[str]:
     """Return what the action of a person reads and writes, given the current images of *tags*."""
-    touched = {f"image:{tags.get(act.tag, act.image)}"}
-    touched |= {f"tag:{act.tag}"} if act.tag else {f"tag:{tag}" for tag, name in tags.items() if name == act.image}
-    touched |= {f"image:{act.image}"} if act.image else set()
-    return touched | {f"image:{name}" for name, children in INDEXES.items() if act.image in children}
+    touched = {f"image:{tags.get(action.tag, action.image)}"}
+    touched |= (
+        {f"tag:{action.tag}"} if action.tag else {f"tag:{tag}" for tag, name in tags.items() if name == action.image}
+    )
+    touched |= {f"image:{action.image}"} if action.image else set()
+    return touched | {f"image:{name}" for name, children in INDEXES.items() if action.image in children}
 
 
-def perform(world: World, act: Act) -> Call:
+def perform(world: World, action: ManualAction) -> Call:
     """Carry out the action of a person."""
     world.time += LATENCY
     tags = world.tags()
-    touched = touched_by(act, tags)
-    match act.verb:
+    touched = touched_by(action, tags)
+    match action.verb:
         case "move":
-            world.push(act.image, act.tag)
+            world.push(action.image, action.tag)
         case "remove":
-            world.remove_tag(act.tag)
+            world.remove_tag(action.tag)
         case "delete":
-            world.remove_image(act.image)
-    parameters = {"tag": act.tag, "image": act.image}
-    return Call("person", act.verb, parameters, reads=touched, writes=touched, tags=tags)
+            world.remove_image(action.image)
+    parameters = {"tag": action.tag, "image": action.image}
+    return Call("person", action.verb, parameters, reads=touched, writes=touched, tags=tags)
 
 
 class _Sink(StringIO):

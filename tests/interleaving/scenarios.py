@@ -57,7 +57,7 @@ IMAGES: Mapping[Overlap, tuple[str, str]] = {
     "index": ("I", "I"),
     "child": ("I", "X"),
 }
-"""The logical ids of the first and the second request."""
+"""The images of the first and the second request."""
 
 OLD_IMAGE = "V"
 """The other image of an update."""
@@ -159,7 +159,7 @@ class Pair:
                 old |= {name: before} if before else {}
                 new |= {name: after} if after else {}
         if stack == "Beta":
-            # So the deployment does not create the stack, and a template without the resource is not empty.
+            # With it, the deployment does not create the stack, and a template without the resource is not empty.
             anchor = {"Anchor": Declared(image=OLD_IMAGE, tags=("anchor",))}
             return old | anchor, new | anchor
         if self.before == "bump":
@@ -167,7 +167,7 @@ class Pair:
                 image=PERSONS_IMAGE,
                 tags=(SHARED,),
                 policy=self.a.policy,
-                is_remembered=self._is_remembered(self.a),
+                has_parameter_name=self._has_parameter_name(self.a),
             )
             return old | {"Old": bumped}, new
         return old, new
@@ -180,7 +180,7 @@ class Pair:
             tags=(name.lower(), shared),
             policy=side.policy,
             source=self.source,
-            is_remembered=self._is_remembered(side),
+            has_parameter_name=self._has_parameter_name(side),
         )
         less = replace(full, image=OLD_IMAGE, tags=(name.lower(),))
         ends: Mapping[str, tuple[Declared | None, Declared | None]] = {
@@ -191,7 +191,7 @@ class Pair:
         }
         return ends[side.name.removeprefix("undo-")]
 
-    def _is_remembered(self, side: Side) -> bool:
+    def _has_parameter_name(self, side: Side) -> bool:
         """Whether the construct library renders a parameter name for it."""
         sides = [each for _, each in self.sides] if self.where in {"one", "far"} else [side]
         return self.source == "tag" or any(each.policy is not Policy.KEEP for each in sides)

@@ -22,7 +22,7 @@ class Fault(StrEnum):
     THROTTLED: it is refused once.
     LOST: it takes effect, but its response is lost.
     STALE: a read of the registry returns the state of some seconds ago.
-    LAGGING: so do this and all later reads of the request.
+    LAGGING: this read and all later reads of the request do so.
     SLOW: it takes so long that no time for the work is left.
     LATE: it takes so long that no time for moving tags back is left, either; a response can still be sent.
     UNANSWERED: the response to CloudFormation is refused permanently.
@@ -38,7 +38,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Act:
+class ManualAction:
     """
     An action of a person: ``move:latest:P``, ``remove:latest`` or ``delete:X``.
 
@@ -51,7 +51,7 @@ class Act:
     image: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Act:
+    def parse(cls, text: str) -> ManualAction:
         verb, _, rest = text.partition(":")
         if verb == "delete":
             return cls(verb=verb, image=rest)
@@ -84,8 +84,8 @@ class Decision:
         return Fault(self.what) if self.what in set(Fault) else None
 
     @property
-    def act(self) -> Act | None:
-        return None if self.is_switch or self.fault else Act.parse(self.what)
+    def action(self) -> ManualAction | None:
+        return None if self.is_switch or self.fault else ManualAction.parse(self.what)
 
     def __str__(self) -> str:
         return f"{self.at}{self.what}"

@@ -18,7 +18,7 @@ from botocore.validate import ParamValidator
 from .aws_control import CLOUDFORMATION, SSM, STS
 from .aws_registry import ECR_PUBLIC
 from .effects import Effect, Refusal
-from .run import Agent, Call
+from .run import Call, Invocation
 from .world import World
 
 OPERATIONS: Mapping[str, Mapping[str, Effect]] = {
@@ -33,7 +33,7 @@ OPERATIONS: Mapping[str, Mapping[str, Effect]] = {
 class Client:
     """The client of one service in one Region."""
 
-    agent: Agent
+    invocation: Invocation
     service: str
     region: str
 
@@ -62,8 +62,8 @@ class Client:
         def lost() -> Exception:
             return ReadTimeoutError(endpoint_url=f"https://{self.service}.{self.region}.amazonaws.com")
 
-        call = Call(self.agent.name, operation, parameters)
-        return self.agent.step(call, carry_out, throttled=throttled, lost=lost)
+        call = Call(self.invocation.name, operation, parameters)
+        return self.invocation.step(call, carry_out, throttled=throttled, lost=lost)
 
 
 def _error(operation: str, code: str, text: str) -> ClientError:

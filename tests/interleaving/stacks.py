@@ -36,14 +36,14 @@ class Declared:
     Attributes:
         image: The name of an image in the repository; for a mutable source, the first image that it resolves to.
         source: A digest, the bytes of a new manifest, or a tag that moves.
-        is_remembered: Whether it has a parameter name, so that it always has a record.
+        has_parameter_name: Whether it has a parameter name, so that it always has a record.
     """
 
     image: str
     tags: tuple[str, ...]
     policy: Policy = Policy.KEEP
     source: Literal["digest", "manifest", "tag"] = "digest"
-    is_remembered: bool = False
+    has_parameter_name: bool = False
 
 
 Template = Mapping[str, Declared]
@@ -97,8 +97,6 @@ class Change:
     The change of one resource in a deployment.
 
     Attributes:
-        old: The previous declaration; None in a Create.
-        new: The new declaration; None in a Delete.
         answer: The response; None while there is none, False if it never arrives.
     """
 

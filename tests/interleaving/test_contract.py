@@ -1,4 +1,4 @@
-"""The model of the contract: what the action of a person, and each request, leaves."""
+"""The model of the contract: the states that the action of a person, and each request, may leave."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from .model import Expectation, Model, Operation, States, apply, perform
-from .schedule import Act
+from .schedule import ManualAction
 from .stacks import Declared, Kind, Policy
 
 OWNER, OTHER = ("Alpha", "A"), ("Beta", "B")
 
 
 def declared(policy: Policy, *tags: str, image: str = "X", **more: Any) -> Declared:
-    return Declared(image=image, tags=tags, policy=policy, is_remembered=policy is not Policy.KEEP, **more)
+    return Declared(image=image, tags=tags, policy=policy, has_parameter_name=policy is not Policy.KEEP, **more)
 
 
 def created(states: States, new: Declared, owner: tuple[str, str] = OWNER) -> States:
@@ -44,7 +44,9 @@ BEFORE: States = frozenset({Model.of({"latest": "W"}, {"W", "X", "Y"})})
         (Policy.DESTROY, {"latest": "W"}),
     ],
 )
-def test_an_undone_creation_gives_back_and_removes(policy: Policy, left: dict[str, str]) -> None:
+def test_the_undo_of_a_creation_gives_back_and_removes_tags_as_its_policy_says(
+    policy: Policy, left: dict[str, str]
+) -> None:
     new = declared(policy, "latest", "1.0")
 
     states = undone(created(BEFORE, new), new)
@@ -62,7 +64,7 @@ def test_an_ordinary_deletion_gives_nothing_back() -> None:
     assert all("X" not in state.images for state in states)
 
 
-def test_a_tag_stays_until_the_last_declaration_of_it_goes() -> None:
+def test_a_tag_stays_until_its_last_declaration_is_deleted() -> None:
     new = declared(Policy.DESTROY, "latest")
     both = created(created(BEFORE, new), new, OTHER)
 
@@ -70,7 +72,7 @@ def test_a_tag_stays_until_the_last_declaration_of_it_goes() -> None:
     assert tags(deleted(deleted(both, new), new, OTHER)) == [{}]
 
 
-def test_an_image_stays_that_an_index_lists_and_goes_with_it() -> None:
+def test_an_image_stays_while_an_index_lists_it_and_is_deleted_with_the_index() -> None:
     states: States = frozenset({Model.of({}, {"X", "Y", "I"})})
     child, index = declared(Policy.DESTROY, "x"), declared(Policy.DESTROY, "i", image="I")
     states = deleted(created(created(states, child), index, OTHER), child)
@@ -81,15 +83,15 @@ def test_an_image_stays_that_an_index_lists_and_goes_with_it() -> None:
     assert [(state.tags, state.images) for state in states] == [(frozenset(), frozenset())]
 
 
-def test_a_tag_that_a_person_moved_is_left_alone() -> None:
+def test_a_tag_that_a_person_moved_stays_there() -> None:
     new = declared(Policy.DESTROY, "latest")
-    moved = perform(created(BEFORE, new), Act.parse("move:latest:P"))
+    moved = perform(created(BEFORE, new), ManualAction.parse("move:latest:P"))
 
     assert tags(deleted(moved, new)) == [{"latest": "P"}]
     assert tags(undone(moved, new)) == [{"latest": "P"}]
 
 
-def test_says_what_is_not_as_it_must_be() -> None:
+def test_reports_each_tag_and_image_in_a_state_that_is_not_allowed() -> None:
     expectation = Expectation(BEFORE)
 
     assert list(expectation.problems({"latest": "W"}, frozenset({"W", "X", "Y"}))) == []

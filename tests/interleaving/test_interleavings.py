@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from .checker import Checker
 from .explore import Bounds, Explorer, Tally
-from .grid import ACTS, all_pairs, second_deliveries, singles
-from .judge import Judge
+from .grid import ACTIONS, all_pairs, second_deliveries, singles
 from .report import render
 from .run import controlled
 from .scenarios import Pair
@@ -18,33 +18,37 @@ PAIRS = [*list(all_pairs())[::149], *list(second_deliveries())[::6]]
 ALONE = list(singles())[::11]
 """A few pairs of each kind. ``make interleavings`` explores all of them."""
 
-EVERYTHING = Bounds(faults=tuple(Fault), acts=ACTS)
+EVERYTHING = Bounds(faults=tuple(Fault), actions=ACTIONS)
 
-Note = Callable[[str, object], None]
+RecordProperty = Callable[[str, object], None]
 
 
-def check(pair: Pair, bounds: Bounds, note: Note) -> None:
+def assert_contract_holds(pair: Pair, bounds: Bounds, record: RecordProperty) -> None:
     """Explore a pair, and fail with a report for each kind of violation."""
     with controlled():
         explorer = Explorer(pair, bounds)
         found = {
-            problem: render(violation, explorer.prepared.course.world)
+            problem: render(violation, explorer.prepared.simulation.world)
             for violation in explorer.violations()
-            for problem in violation.verdict.problems
+            for problem in violation.finding.problems
         }
-    note(Tally.__name__, vars(explorer.tally))
+    record(Tally.__name__, vars(explorer.tally))
     if found:
         pytest.fail("\n\n".join(dict.fromkeys(found.values())), pytrace=False)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
-def test_two_requests_keep_the_contract_in_any_order_of_their_calls(pair: Pair, record_property: Note) -> None:
-    check(pair, Bounds(), record_property)
+def test_two_requests_keep_the_contract_in_any_order_of_their_calls(
+    pair: Pair, record_property: RecordProperty
+) -> None:
+    assert_contract_holds(pair, Bounds(), record_property)
 
 
 @pytest.mark.parametrize("pair", ALONE, ids=str)
-def test_a_request_keeps_the_contract_whatever_comes_between_its_calls(pair: Pair, record_property: Note) -> None:
-    check(pair, EVERYTHING, record_property)
+def test_a_request_keeps_the_contract_with_any_insertion_between_its_calls(
+    pair: Pair, record_property: RecordProperty
+) -> None:
+    assert_contract_holds(pair, EVERYTHING, record_property)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +66,11 @@ def test_a_request_keeps_the_contract_whatever_comes_between_its_calls(pair: Pai
         "undo-create.KEEP+undo-gain.KEEP/tag/two/person/digest#A:9s",
     ],
 )
-def test_what_once_broke_the_contract_keeps_it(schedule: str) -> None:
+def test_a_schedule_that_once_broke_the_contract_keeps_it(schedule: str) -> None:
     """Most combine a switch with a fault, which the tests above do not."""
     name, _, decisions = schedule.partition("#")
     with controlled():
         explorer = Explorer(Pair.parse(name), Bounds())
-        verdicts = list(Judge(explorer.prepared).judge(explorer.run(Schedule.parse(decisions))))
+        findings = list(Checker(explorer.prepared).check(explorer.run(Schedule.parse(decisions))))
 
-    assert verdicts == []
+    assert findings == []

@@ -53,7 +53,7 @@ DOCUMENTED = Service()
 
 
 @functools.cache
-def gallery() -> Mapping[str, Image]:
+def sample_images() -> Mapping[str, Image]:
     """Return all images by name. They are the same in each process."""
     singles = {name: build_image({"etc/name": name.encode()}) for name in SINGLES}
     pairs = {name: tuple(singles[child] for child in children) for name, children in INDEXES.items()}
@@ -74,11 +74,11 @@ def _index(children: tuple[Image, ...]) -> Image:
 @functools.cache
 def names() -> Mapping[str, str]:
     """Return the name of each image by its digest."""
-    return {image.digest: name for name, image in gallery().items()}
+    return {image.digest: name for name, image in sample_images().items()}
 
 
 def digest(name: str) -> str:
-    return gallery()[name].digest
+    return sample_images()[name].digest
 
 
 @functools.cache
@@ -131,12 +131,12 @@ class World:
         for child in INDEXES.get(name, ()):
             self.push(child)
         for tag in tags or (None,):
-            self._put(gallery()[name], tag)
+            self._put(sample_images()[name], tag)
 
     def _put(self, image: Image, tag: str | None) -> None:
-        there = self.repository.image(StoredDigest(image.digest))
+        existing = self.repository.image(StoredDigest(image.digest))
         pointer = self.repository.tag(tag) if tag else None
-        if there is None or (tag and (pointer is None or pointer.digest != there.digest)):
+        if existing is None or (tag and (pointer is None or pointer.digest != existing.digest)):
             self.store.put(image.manifest, image.media_type, tag=tag, digest=image.digest)
 
     def remove_tag(self, tag: str) -> None:
@@ -161,7 +161,7 @@ class World:
 def new_world(service: Service = DOCUMENTED) -> World:
     """Create a world with an empty repository that has the layers of all images."""
     repository = Repository(account=ACCOUNT, name=REPOSITORY, created_at=START)
-    for image in gallery().values():
+    for image in sample_images().values():
         for blob, content in image.blobs.items():
             layer = StoredDigest(blob)
             repository.layers[layer] = Layer(digest=layer, size=len(content), path=Path(blob))

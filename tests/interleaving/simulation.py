@@ -11,18 +11,18 @@ from lambda_handler.entrypoint import Clients
 from . import engine
 from .clients import clients_for
 from .model import Operation, States, apply, may_fail
-from .run import Agent, Call, Run
+from .run import Call, Invocation, Run
 from .stacks import Kind, Request, Template
 from .world import World
 
 _SHOWN_CHARACTERS = 100
 
 
-def served(request: Request, clients: Clients | None) -> Agent:
-    """Return a function for a request."""
-    agent = Agent("A", request)
-    agent.clients = clients_for(agent, like=clients)
-    return agent
+def invocation_for(request: Request, clients: Clients | None) -> Invocation:
+    """Return the invocation that serves a request."""
+    invocation = Invocation("A", request)
+    invocation.clients = clients_for(invocation, like=clients)
+    return invocation
 
 
 def operation_of(world: World, request: Request, *, again: bool = False) -> Operation:
@@ -45,7 +45,7 @@ def reason_of(body: bytes) -> str:
 
 
 @dataclass(kw_only=True)
-class Course:
+class Simulation:
     """
     A fake world, and the states that the contract allows for it.
 
@@ -63,8 +63,8 @@ class Course:
     problems: list[str] = field(default_factory=list)
     is_excused: bool = False
 
-    def copy(self) -> Course:
-        return Course(world=self.world.copy(), states=self.states, warm=self.warm, is_excused=self.is_excused)
+    def copy(self) -> Simulation:
+        return Simulation(world=self.world.copy(), states=self.states, warm=self.warm, is_excused=self.is_excused)
 
     def deploy(self, stack: str, template: Template, region: str) -> None:
         """Deploy a template, which must succeed, and clean up."""
@@ -73,15 +73,15 @@ class Course:
 
     def serve(self, requests: Sequence[Request]) -> None:
         for request in requests:
-            agent = served(request, self.warm)
-            run = Run(self.world, [agent]).go()
+            invocation = invocation_for(request, self.warm)
+            run = Run(self.world, [invocation]).go()
             self.trace += run.trace
-            self.warm = agent.clients
-            engine.answered(self.world, request)
+            self.warm = invocation.clients
+            engine.record_result(self.world, request)
             operation = operation_of(self.world, request)
             # If an image is gone, a request may never succeed.
             self.is_excused = self.is_excused or may_fail(self.states, operation)
-            self._check(request, agent)
+            self._check(request, invocation)
             self.states = apply(self.states, operation)
 
     def finish(self, stack: str, *, other_fails: bool = False) -> None:
@@ -97,9 +97,9 @@ class Course:
         self.serve(engine.delete(self.world, stack))
         self.finish(stack)
 
-    def _check(self, request: Request, agent: Agent) -> None:
+    def _check(self, request: Request, invocation: Invocation) -> None:
         bodies = self.world.answers.get(request.id, ())
-        if agent.error or len(bodies) != 1:
-            self.problems.append(f"{len(bodies)} responses to {request.kind}; the handler raised {agent.error!r}")
+        if invocation.error or len(bodies) != 1:
+            self.problems.append(f"{len(bodies)} responses to {request.kind}; the handler raised {invocation.error!r}")
         elif b'"SUCCESS"' not in bodies[0] and not self.is_excused and request.kind is not Kind.CREATE:
             self.problems.append(f"{request.kind} of {request.resource[1]} failed: {reason_of(bodies[0])}")
