@@ -2,7 +2,7 @@
 The table of the live check in the documentation, and the evidence of AWS that it shows.
 
     python -m tests.live_check.evidence_table           # writes the table
-    python -m tests.live_check.evidence_table FOLDER    # takes over evidence first
+    python -m tests.live_check.evidence_table FOLDER    # imports evidence first
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The cases agree with themselves, and find each setting of the sandbox that behaves differently."""
+"""A case records the same on two equal sandboxes, and detects each setting that changes their behavior."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cdk_ecrpublic.sandbox import Fault, Sandbox, Settings
 from tests.architecture.source import CHECKOUT
 from tests.live_check.conftest import BY_NAME, USUAL, record
 
-FLIPS: dict[str, Any] = {
+OTHER_VALUES: dict[str, Any] = {
     "alias": "custom",
     "region": "us-west-2",
     "read_lag_tag_seconds": 0.3,
@@ -62,17 +62,17 @@ FIDELITY = CHECKOUT / "docs" / "explanation" / "sandbox-fidelity.md"
 
 
 @pytest.fixture(scope="module")
-def others() -> dict[str, Recording]:
+def on_request() -> dict[str, Recording]:
     """Recordings of the cases that are run on request, once."""
     return {case.name: record([case])[0][0] for case in ON_REQUEST}
 
 
 @pytest.fixture(scope="module")
-def recordings(usual: tuple[list[Recording], Session], others: dict[str, Recording]) -> dict[str, Recording]:
-    return {**{each.case: each for each in usual[0]}, **others}
+def recordings(usual: tuple[list[Recording], Session], on_request: dict[str, Recording]) -> dict[str, Recording]:
+    return {**{each.case: each for each in usual[0]}, **on_request}
 
 
-def test_all_cases_agree_with_themselves(usual: tuple[list[Recording], Session]) -> None:
+def test_all_cases_record_the_same_on_two_sandboxes(usual: tuple[list[Recording], Session]) -> None:
     again, _ = record(USUAL)
 
     differences = compare(usual[0], again)
@@ -85,13 +85,13 @@ def test_all_cases_agree_with_themselves(usual: tuple[list[Recording], Session])
     [case for case in ON_REQUEST if case.name not in ("exceed-tags", "upload-parts")],
     ids=lambda case: case.name,
 )
-def test_a_case_that_is_run_on_request_agrees_with_itself(case: Case, others: dict[str, Recording]) -> None:
-    (difference,) = compare([others[case.name]], record([case])[0])
+def test_a_case_that_is_run_on_request_records_the_same_twice(case: Case, on_request: dict[str, Recording]) -> None:
+    (difference,) = compare([on_request[case.name]], record([case])[0])
 
     assert (difference.verdict, difference.steps) == (Verdict.SAME, ())
 
 
-def test_the_usual_cases_are_cheap(usual: tuple[list[Recording], Session]) -> None:
+def test_the_default_cases_stay_well_below_the_budget(usual: tuple[list[Recording], Session]) -> None:
     limit = budget.usual()
     trace = usual[1].transport.trace
 
@@ -99,25 +99,27 @@ def test_the_usual_cases_are_cheap(usual: tuple[list[Recording], Session]) -> No
     assert sum(len(str(entry)) for entry in trace.entries) < 4 * budget.MIB
 
 
-def test_every_setting_is_flipped_and_claimed() -> None:
+def test_every_setting_has_another_value_and_a_case() -> None:
     names = [item.name for item in fields(Settings)]
 
-    assert list(FLIPS) == names
+    assert list(OTHER_VALUES) == names
     assert sorted({setting for case in CASES for setting in case.settings}) == sorted(names)
 
 
-def _flips() -> list[tuple[str, str]]:
-    return [(setting, case.name) for setting in FLIPS for case in CASES if setting in case.settings]
+def _settings_of_cases() -> list[tuple[str, str]]:
+    return [(setting, case.name) for setting in OTHER_VALUES for case in CASES if setting in case.settings]
 
 
-@pytest.mark.parametrize(("setting", "name"), _flips())
-def test_a_case_finds_the_settings_that_it_claims(setting: str, name: str, recordings: dict[str, Recording]) -> None:
-    settings: dict[str, Any] = {setting: FLIPS[setting]}
+@pytest.mark.parametrize(("setting", "name"), _settings_of_cases())
+def test_a_case_detects_a_change_of_each_setting_that_it_names(
+    setting: str, name: str, recordings: dict[str, Recording]
+) -> None:
+    settings: dict[str, Any] = {setting: OTHER_VALUES[setting]}
     if setting == "expired_style":
         assert recordings[name].steps, "an expired token is refused with 400 by default"
-    flipped, _ = record([BY_NAME[name]], Settings(**settings))
+    changed, _ = record([BY_NAME[name]], Settings(**settings))
 
-    (difference,) = compare([recordings[name]], flipped)
+    (difference,) = compare([recordings[name]], changed)
     assert difference.verdict in (Verdict.BEHAVIOR, Verdict.INCOMPARABLE)
     assert difference.steps
 
@@ -142,7 +144,7 @@ ONLY_TEXT = {"put-untagged", "put-wrong-digest"}
 
 
 @pytest.mark.parametrize("name", SEEDED)
-def test_a_case_finds_a_difference_in_one_response(name: str, recordings: dict[str, Recording]) -> None:
+def test_a_case_detects_a_difference_in_one_response(name: str, recordings: dict[str, Recording]) -> None:
     seeded, _ = record([BY_NAME[name]], prepare=lambda sandbox: _seed(sandbox, SEEDED[name]))
 
     (difference,) = compare([recordings[name]], seeded)
@@ -153,7 +155,7 @@ def _seed(sandbox: Sandbox, fault: Fault) -> None:
     sandbox.faults.add(fault)
 
 
-def test_names_are_unique_and_questions_are_questions() -> None:
+def test_names_are_unique_and_questions_have_a_question_mark() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
     assert [case.name for case in CASES if not re.search(r"\?( |$)", case.question)] == []
 
@@ -185,6 +187,6 @@ def _exists(place: str) -> bool:
     return False
 
 
-def test_groups_are_run_only_on_request() -> None:
+def test_only_the_group_of_the_registry_runs_by_default() -> None:
     assert {case.group for case in USUAL} == {Group.REGISTRY}
     assert {case.group for case in CASES} >= {Group.LIMITS, Group.SLOW, Group.STACK}

@@ -1,4 +1,4 @@
-"""Whatever happens, a run leaves nothing behind; after a kill, ``--sweep`` finishes the work."""
+"""A run leaves nothing behind, even after errors and signals. After a kill, ``--sweep`` finishes the clean-up."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_case_that_fails_leaves_nothing_and_the_next_one_runs(sandbox: Sandbox
     assert names(sandbox) == []
 
 
-def test_a_defect_of_a_case_leaves_nothing(sandbox: Sandbox) -> None:
+def test_a_case_with_a_defect_leaves_nothing(sandbox: Sandbox) -> None:
     def fail(target: Target) -> None:
         target.repository()
         raise AssertionError
@@ -69,7 +69,7 @@ def test_a_repository_that_cannot_be_deleted_at_once_is_deleted_at_the_end(sandb
     assert names(sandbox) == []
 
 
-def test_what_is_left_is_reported(sandbox: Sandbox) -> None:
+def test_a_repository_that_cannot_be_deleted_is_reported(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(operation="DeleteRepository", code="ServerException", times=None))
 
     with pytest.raises(LiveCheckError, match=rf"not deleted: {PREFIX}/\w+/put-again; run again with --sweep"):
@@ -106,7 +106,7 @@ def test_a_sweep_removes_expired_runs_only(sandbox: Sandbox) -> None:
     ]
 
 
-def test_a_sweep_goes_on_after_what_it_cannot_delete(sandbox: Sandbox) -> None:
+def test_a_sweep_continues_after_a_repository_that_it_cannot_delete(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(operation="DeleteRepository", code="ServerException", times=4))
     for case in ("put-again", "put-wrong-digest"):
         with pytest.raises(LiveCheckError):
@@ -200,13 +200,13 @@ def test_a_sweep_after_ten_kills_at_random_points_leaves_nothing(sandbox: Sandbo
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_run_that_leaves_nothing(sandbox: Sandbox, runs: Runs, number: signal.Signals) -> None:
+def test_a_run_that_a_signal_ends_leaves_nothing(sandbox: Sandbox, runs: Runs, number: signal.Signals) -> None:
     assert runs.interrupt(number, 30) == 128 + number
 
     assert names(sandbox) == []
 
 
-def test_cases_have_names_that_repositories_can_have() -> None:
+def test_names_of_cases_fit_into_names_of_repositories() -> None:
     longest = max(len(case.name) for case in USUAL)
 
     assert len(f"{PREFIX}/{'0' * 10}/") + longest + len("-missing") <= 205

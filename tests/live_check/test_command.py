@@ -61,7 +61,7 @@ def test_nothing_happens_without_an_account() -> None:
     assert "this creates and deletes repositories in an AWS account; name it with --account" in found.stderr
 
 
-def test_nothing_happens_if_the_credentials_are_of_another_account(fresh: SandboxProcess) -> None:
+def test_nothing_happens_if_the_credentials_belong_to_another_account(fresh: SandboxProcess) -> None:
     found = command("--account", "111111111111", environment=fresh.environment())
 
     assert found.returncode == 2
@@ -69,7 +69,7 @@ def test_nothing_happens_if_the_credentials_are_of_another_account(fresh: Sandbo
     assert fresh.requests.all() == []
 
 
-def test_a_first_registry_must_be_allowed(fresh: SandboxProcess) -> None:
+def test_creating_the_first_registry_requires_an_option(fresh: SandboxProcess) -> None:
     found = command("--account", ACCOUNT, environment=fresh.environment())
 
     assert found.returncode == 2
@@ -106,7 +106,7 @@ def test_cases_that_need_more_than_one_service_are_left_out_with_two_sandboxes()
     assert "cannot answer them: fail-to-create, look-up-events" in found.stderr
 
 
-def test_without_a_case_nothing_is_the_same() -> None:
+def test_fails_if_no_case_is_left_to_compare() -> None:
     found = command("--sandbox", "--case", "fail-to-create")
 
     assert (found.returncode, found.stdout) == (2, "")
@@ -154,8 +154,8 @@ def test_an_unknown_case_is_refused() -> None:
     assert "no case matches nonsense" in found.stderr
 
 
-def checker(aws: SandboxProcess, *, with_stacks: bool) -> Endpoint:
-    """Return the sandbox for a user who has the rights of the policy that the command prints."""
+def restricted_endpoint(aws: SandboxProcess, *, with_stacks: bool) -> Endpoint:
+    """Return the sandbox for a user who has only the permissions of the policy that the command prints."""
     iam, name = aws.client("iam"), f"checker-{with_stacks}"
     document = json.dumps(policy(ACCOUNT, with_stacks=with_stacks))
     iam.create_user(UserName=name)
@@ -175,21 +175,21 @@ def checker(aws: SandboxProcess, *, with_stacks: bool) -> Endpoint:
 
 @pytest.fixture(scope="module")
 def restricted(aws: SandboxProcess) -> tuple[list[Recording], Session]:
-    """All usual cases with the rights of the policy."""
+    """All default cases with the permissions of the policy."""
     aws.reset()
-    return run_cases(USUAL, checker(aws, with_stacks=False), usual())
+    return run_cases(USUAL, restricted_endpoint(aws, with_stacks=False), usual())
 
 
 def test_the_printed_policy_is_sufficient_for_stacks_and_so_is_the_role(fresh: SandboxProcess) -> None:
-    """Of the many cases with stacks, these need different rights."""
+    """Of the many cases with stacks, these three need different permissions."""
     cases = [BY_NAME[name] for name in ("fail-to-delete", "deploy-the-function", "copy-from-private-ecr")]
-    side = checker(fresh, with_stacks=True)
+    side = restricted_endpoint(fresh, with_stacks=True)
 
     restricted, _ = run_cases(cases, side, for_stacks())
 
-    free, _ = run_cases(cases, endpoint.sandbox(fresh), for_stacks())
+    unrestricted, _ = run_cases(cases, endpoint.sandbox(fresh), for_stacks())
     assert [(each.case, each.stopped) for each in restricted if each.stopped] == []
-    assert {each.verdict for each in compare(free, restricted)} == {Verdict.SAME}
+    assert {each.verdict for each in compare(unrestricted, restricted)} == {Verdict.SAME}
 
 
 def test_the_printed_policy_is_sufficient(

@@ -1,4 +1,4 @@
-"""Evidence can be published: no secret, no account, no alias. A report says what differs, and what rests on it."""
+"""Evidence contains no secret, account or alias. A report says what differs, and what rests on it."""
 
 from __future__ import annotations
 
@@ -113,13 +113,13 @@ def test_the_trace_keeps_no_signed_url_and_no_token_of_any_name() -> None:
         "assumed-role/Admin/bob@example.com",
     ],
 )
-def test_an_identity_is_replaced_and_the_json_around_it_stays(identity: str) -> None:
+def test_an_identity_is_replaced_and_the_json_around_it_stays_valid(identity: str) -> None:
     text = json.dumps({"message": f"User: {identity}", "next": 1})
 
     assert json.loads(Trace().redacted(text)) == {"message": "User: <identity>", "next": 1}
 
 
-def test_nothing_is_written_if_a_secret_would_be(
+def test_nothing_is_written_if_the_evidence_would_contain_a_secret(
     tmp_path: Path, report: Report, other: tuple[list[Recording], Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace = other[1].transport.trace
@@ -131,7 +131,7 @@ def test_nothing_is_written_if_a_secret_would_be(
     assert not (tmp_path / "evidence").exists()
 
 
-def test_recordings_are_free_of_names_and_dates(usual: tuple[list[Recording], Session]) -> None:
+def test_recordings_contain_no_names_and_no_secrets(usual: tuple[list[Recording], Session]) -> None:
     recordings, session = usual
     text = json.dumps([recording.as_data() for recording in recordings])
 
@@ -140,7 +140,7 @@ def test_recordings_are_free_of_names_and_dates(usual: tuple[list[Recording], Se
     assert [secret for secret in session.transport.trace.secrets if secret in text] == []
 
 
-def test_a_recording_can_be_read_again(usual: tuple[list[Recording], Session]) -> None:
+def test_a_recording_can_be_stored_as_json(usual: tuple[list[Recording], Session]) -> None:
     data = json.loads(json.dumps([recording.as_data() for recording in usual[0]]))
 
     again = [Recording.from_data(each) for each in data]
@@ -175,7 +175,7 @@ def test_markdown_has_a_table_of_all_cases_and_escapes_cells(report: Report) -> 
     assert "- the fidelity page: same tag, same digest" in text
 
 
-def test_json_has_the_same(report: Report) -> None:
+def test_json_has_the_same_verdicts_and_the_responses(report: Report) -> None:
     data = json.loads(report.as_json())
 
     assert data["formatVersion"] == 1
@@ -209,5 +209,5 @@ def test_measurements_are_reported_but_not_compared() -> None:
     assert "Measured, AWS:\n\n- seconds: 2" in report.as_markdown()
 
 
-def test_the_cases_of_the_default_group_are_those_of_the_documentation() -> None:
+def test_the_default_group_has_more_than_forty_cases() -> None:
     assert len(USUAL) > 40

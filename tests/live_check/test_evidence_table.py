@@ -38,7 +38,7 @@ def test_the_sandbox_agrees_with_the_evidence(usual: tuple[list[Recording], Sess
     assert [(each.case, each.verdict, each.steps) for each in found] == []
 
 
-def test_evidence_that_disagrees_is_noticed(tmp_path: Path) -> None:
+def test_evidence_that_disagrees_with_the_sandbox_is_detected(tmp_path: Path) -> None:
     cases = [BY_NAME["upload-in-chunks"], BY_NAME["put-again"]]
     theirs, session = record(cases, Settings(patch_status=202))
     ours, _ = record(cases)
@@ -61,7 +61,7 @@ def test_evidence_of_a_case_that_stopped_is_not_used(tmp_path: Path) -> None:
     assert Evidence.read(path).measured == {}
 
 
-def test_without_evidence_nothing_is_measured(tmp_path: Path) -> None:
+def test_without_evidence_no_case_counts_as_measured(tmp_path: Path) -> None:
     assert Evidence.read(tmp_path / "aws.json").measured == {}
 
 
@@ -78,7 +78,7 @@ def test_the_policy_on_the_page_is_that_of_the_command() -> None:
     assert json.dumps(policy("123456789012"), indent=2) in text
 
 
-def test_the_usual_cases_include_all_of_importance() -> None:
+def test_the_default_cases_include_the_most_important_ones() -> None:
     names = {case.name for case in USUAL}
 
     assert names >= {"put-again", "read-after-write", "remove-by-digest-and-tag", "use-other-host"}

@@ -45,7 +45,7 @@ def session(sandbox: Sandbox) -> Session:
         ("UnknownOperation", {}),
     ],
 )
-def test_a_call_about_something_else_is_not_sent(
+def test_a_call_about_something_that_the_run_did_not_create_is_not_sent(
     session: Session, sandbox: Sandbox, operation: str, parameters: dict[str, Any]
 ) -> None:
     with pytest.raises(NotOwnError, match="was not sent"):
@@ -78,7 +78,9 @@ def test_a_call_for_another_account_is_not_sent(session: Session, sandbox: Sandb
         ("GET", "/v2/{alias}/{prefix}%2e%2e/acme/agent/manifests/a"),
     ],
 )
-def test_a_request_about_something_else_is_not_sent(session: Session, sandbox: Sandbox, method: str, path: str) -> None:
+def test_a_request_about_something_that_the_run_did_not_create_is_not_sent(
+    session: Session, sandbox: Sandbox, method: str, path: str
+) -> None:
     filled = path.format(alias=session.guard.alias, prefix=session.guard.prefix)
 
     with pytest.raises(NotOwnError, match="was not sent"):
@@ -129,7 +131,7 @@ def test_a_run_stops_when_its_budget_is_spent_and_cleans_up(sandbox: Sandbox, li
     assert sandbox.client("ecr-public").describe_repositories()["repositories"] == []
 
 
-def test_a_case_cannot_leave_its_names(sandbox: Sandbox) -> None:
+def test_a_case_cannot_reach_another_repository(sandbox: Sandbox) -> None:
     def stray(target: Target) -> None:
         """Does a case that names another repository reach it?"""
         target.api("DeleteRepository", repositoryName=FOREIGN, force=True)
@@ -164,7 +166,7 @@ def test_a_wait_that_would_end_too_late_does_not_begin(sandbox: Sandbox) -> None
     assert waits == [30]
 
 
-def test_each_attempt_to_reach_another_service_counts(sandbox: Sandbox) -> None:
+def test_each_attempt_to_reach_another_service_counts_as_a_request(sandbox: Sandbox) -> None:
     waits: list[float] = []
 
     def client(service: str, region: str) -> Any:

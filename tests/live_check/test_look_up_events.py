@@ -1,4 +1,4 @@
-"""The case about events of CloudTrail: it agrees with itself, finds differences, and keeps nothing of others."""
+"""The case about events of CloudTrail: two runs agree, differences are detected, and no data of others is kept."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_all_events_are_found_and_agree_with_those_of_another_run(
     ]
 
 
-def test_nothing_of_others_and_of_the_caller_is_kept(recorded: tuple[Recording, Session]) -> None:
+def test_no_data_of_others_or_of_the_caller_is_kept(recorded: tuple[Recording, Session]) -> None:
     recording, session = recorded
     kept = json.dumps(recording.as_data()) + session.transport.trace.redacted(str(session.transport.trace.entries))
 
@@ -65,7 +65,7 @@ def test_nothing_of_others_and_of_the_caller_is_kept(recorded: tuple[Recording, 
 
 @dataclass(frozen=True, slots=True)
 class Altered:
-    """A client of CloudTrail that answers differently."""
+    """A client of CloudTrail that returns other events."""
 
     client: Any
     change: Callable[[dict[str, Any]], dict[str, Any]]
@@ -88,7 +88,7 @@ class Altered:
     ],
     ids=["request", "resources", "field", "error"],
 )
-def test_a_difference_is_found(
+def test_a_different_event_is_detected(
     aws: SandboxProcess, recorded: tuple[Recording, Session], change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     side = endpoint.sandbox(aws)
@@ -103,7 +103,7 @@ def test_a_difference_is_found(
     assert difference.verdict is Verdict.BEHAVIOR
 
 
-def test_events_that_never_come_are_not_awaited_for_ever(
+def test_waits_for_missing_events_only_for_a_limited_time(
     aws: SandboxProcess, recorded: tuple[Recording, Session]
 ) -> None:
     waits: list[float] = []

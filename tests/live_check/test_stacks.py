@@ -1,4 +1,4 @@
-"""The cases that deploy stacks: they agree with themselves, notice differences, and leave nothing."""
+"""The cases that deploy stacks: two runs agree, differences are detected, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def recordings(aws: SandboxProcess) -> list[Recording]:
 
 
 def left(aws: SandboxProcess) -> list[str]:
-    """List what there is of runs: repositories, stacks, functions, roles, parameters."""
+    """List what runs have left: repositories, stacks, functions, roles, parameters."""
     found = [
         *(each["repositoryName"] for each in aws.client("ecr").describe_repositories()["repositories"]),
         *(each["repositoryName"] for each in aws.client("ecr-public").describe_repositories()["repositories"]),
@@ -77,7 +77,7 @@ def test_all_cases_finish_and_leave_nothing(aws: SandboxProcess, recordings: lis
 
 
 def test_late_responses_are_recorded_in_order(recordings: list[Recording]) -> None:
-    """On this side one after the other: the first resource has responded before the second one gets its request."""
+    """The sandbox creates one after the other: the first resource responds before the second gets its request."""
     steps = {each.case: {step.request: step.body for step in each.steps} for each in recordings}
     found = steps["fail-while-another-is-created"]["with rollback: requests"]
 
@@ -90,7 +90,7 @@ def test_late_responses_are_recorded_in_order(recordings: list[Recording]) -> No
     ]
 
 
-def test_resources_can_be_created_beside_each_other() -> None:
+def test_resources_can_be_created_concurrently() -> None:
     tokens = {PROBE_TYPE: "arn"}
     resources = {"First": {"Value": "1"}, "Second": {"Value": "1", "Beside": "yes"}, "Third": {"Value": "1"}}
 
@@ -100,7 +100,7 @@ def test_resources_can_be_created_beside_each_other() -> None:
     assert "Beside" not in template["Second"]["Properties"]
 
 
-def test_what_a_sandbox_cannot_answer_is_not_run_and_the_report_says_why() -> None:
+def test_a_case_that_a_sandbox_cannot_answer_is_not_run_and_the_report_says_why() -> None:
     cases = [BY_NAME["fail-while-another-is-created"], BY_NAME["put-untagged"]]
     told: list[str] = []
     aws = Recording(case=cases[0].name, steps=[Step(request="with rollback: the stack", body="ROLLBACK_COMPLETE")])
@@ -112,11 +112,11 @@ def test_what_a_sandbox_cannot_answer_is_not_run_and_the_report_says_why() -> No
     assert [each.verdict for each in report.differences] == [Verdict.INCOMPARABLE, Verdict.SAME]
     assert "sandbox stopped: the CloudFormation of the sandbox creates" in report.as_text()
     assert 'AWS: "ROLLBACK_COMPLETE"' in report.as_text()
-    assert report.verdict is Verdict.SAME, "it says nothing about the sandbox"
+    assert report.verdict is Verdict.SAME, "a case that cannot be compared is not a difference"
 
 
 @pytest.mark.parametrize("name", [QUICK[0].name, "fail-while-others-are-updated", "copy-from-private-ecr"])
-def test_a_case_agrees_with_itself(aws: SandboxProcess, recordings: list[Recording], name: str) -> None:
+def test_a_case_records_the_same_twice(aws: SandboxProcess, recordings: list[Recording], name: str) -> None:
     again, _ = run_cases([BY_NAME[name]], endpoint.sandbox(aws), for_stacks())
 
     (difference,) = compare(again, [each for each in recordings if each.case == name])
@@ -157,7 +157,7 @@ def _without(parameter: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda given: {name: value for name, value in given.items() if name != parameter}
 
 
-def test_a_difference_of_cloudformation_is_found(aws: SandboxProcess, recordings: list[Recording]) -> None:
+def test_a_difference_of_cloudformation_is_detected(aws: SandboxProcess, recordings: list[Recording]) -> None:
     side = endpoint.sandbox(aws)
 
     def client(service: str, region: str) -> Any:
@@ -211,8 +211,8 @@ def test_a_sweep_removes_expired_stacks_only(aws: SandboxProcess) -> None:
     assert left(aws) == []
 
 
-def publish_and_die(aws: SandboxProcess) -> Session:
-    """Deploy an image with the function of this project, and forget to clean up."""
+def publish_without_clean_up(aws: SandboxProcess) -> Session:
+    """Deploy an image with the function of this project, and do not clean up."""
     session = Session.begin(endpoint.sandbox(aws), for_stacks())
     target = Target(session=session, recording=Recording(case="killed"))
     one = image("one")
@@ -227,7 +227,7 @@ def records_of(aws: SandboxProcess, session: Session) -> list[str]:
 
 
 def test_the_records_of_the_function_are_removed_with_a_run(aws: SandboxProcess) -> None:
-    session = publish_and_die(aws)
+    session = publish_without_clean_up(aws)
     assert len(records_of(aws, session)) == 1
     (repository,) = session.repositories
 
@@ -238,7 +238,7 @@ def test_the_records_of_the_function_are_removed_with_a_run(aws: SandboxProcess)
 
 
 def test_a_sweep_removes_the_records_of_the_function(aws: SandboxProcess) -> None:
-    session = publish_and_die(aws)
+    session = publish_without_clean_up(aws)
     session.endpoint.client("ssm", "us-east-1").put_parameter(Name=KEPT, Value="x", Type="String")
     later = datetime.now(UTC) + timedelta(hours=3)
 
@@ -309,7 +309,7 @@ def test_the_path_of_records_is_that_of_the_function() -> None:
         ("ecr", "DeleteRegistryPolicy", {}),
     ],
 )
-def test_calls_about_something_else_are_not_sent(
+def test_calls_about_something_that_the_run_did_not_create_are_not_sent(
     aws: SandboxProcess, service: str, operation: str, parameters: dict[str, Any]
 ) -> None:
     session = Session.begin(endpoint.sandbox(aws), for_stacks())
@@ -330,7 +330,7 @@ def test_calls_about_something_else_are_not_sent(
         "https://example.com/v2/{prefix}case/manifests/a",
     ],
 )
-def test_pushes_to_something_else_are_not_sent(aws: SandboxProcess, url: str) -> None:
+def test_pushes_to_something_that_the_run_did_not_create_are_not_sent(aws: SandboxProcess, url: str) -> None:
     session = Session.begin(endpoint.sandbox(aws), for_stacks())
     filled = url.format(host=aws.registry_host, prefix=session.guard.prefix)
 
@@ -385,7 +385,7 @@ def _create_twice(session: Session) -> None:
     session.stacks.tokens(())
 
 
-def test_a_response_of_another_service_stops_a_case_and_the_run_says_so(sandbox: Sandbox) -> None:
+def test_an_unreadable_response_stops_the_run(sandbox: Sandbox) -> None:
     with pytest.raises(LiveCheckError, match="the response to DeleteStack cannot be read"):
         run_cases(QUICK, endpoint.sandbox(sandbox), for_stacks())
 
