@@ -10,7 +10,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-type_of_function = (ast.FunctionDef, ast.AsyncFunctionDef)
+FUNCTION_TYPES = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -36,7 +36,7 @@ class Module:
         return cls(name=name, path=path, tree=ast.parse(text, str(path)), known=known | {name})
 
     def imports(self) -> Iterator[str]:
-        """Yield the full name of every module that this one imports, wherever in it the import stands."""
+        """Yield the full name of every module that this one imports, anywhere in its code."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -56,9 +56,9 @@ class Module:
         return f"{base}.{name}" if f"{base}.{name}" in self.known else base
 
     def functions(self) -> Iterator[Function]:
-        """Yield every function and method, nested ones too."""
+        """Yield every function and method, including nested ones."""
         for node in ast.walk(self.tree):
-            if isinstance(node, type_of_function):
+            if isinstance(node, FUNCTION_TYPES):
                 yield node
 
 

@@ -1,4 +1,4 @@
-"""Sizes: files and functions stay small enough to be read in one go."""
+"""Sizes: files and functions stay short enough to be read at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from tests.architecture.source import CHECKOUT, Function, Module, body_lines, modules, type_of_function
+from tests.architecture.source import CHECKOUT, FUNCTION_TYPES, Function, Module, body_lines, modules
 
 FILE_MAX_LINES = 400
 TEST_FILE_MAX_LINES = 500
@@ -24,7 +24,7 @@ EVERYTHING = (*SHIPPED, *modules("tests"), *modules("scripts"), *modules("benchm
 
 
 def functions(among: tuple[Module, ...]) -> Iterator[tuple[str, Function]]:
-    """Yield each function with the place where it stands."""
+    """Yield each function with its location."""
     for module in among:
         for function in module.functions():
             yield f"{module.name}:{function.lineno} {function.name}", function
@@ -34,7 +34,7 @@ def nesting(node: ast.AST) -> int:
     """Return the nesting depth of blocks. An elif has the depth of its if."""
     inner = 0
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, type_of_function):
+        if isinstance(child, FUNCTION_TYPES):
             continue
         is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child]
         is_block = isinstance(child, ast.If | ast.For | ast.While | ast.With | ast.Try | ast.AsyncFor | ast.AsyncWith)
@@ -49,7 +49,7 @@ def positional(function: Function) -> int:
 
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=lambda module: module.name)
-def test_a_file_is_one_concept_long(module: Module) -> None:
+def test_a_file_is_not_longer_than_the_limit(module: Module) -> None:
     limit = TEST_FILE_MAX_LINES if module.name.startswith("tests.") else FILE_MAX_LINES
     lines = len(module.path.read_text(encoding="utf-8").splitlines())
 
@@ -62,7 +62,7 @@ def test_no_function_is_longer_than_the_limit() -> None:
     assert long == []
 
 
-def test_most_functions_fit_the_aim() -> None:
+def test_most_functions_are_as_short_as_intended() -> None:
     sizes = [body_lines(function) for _, function in functions(SHIPPED)]
     share = sum(size <= FUNCTION_AIM_LINES for size in sizes) / len(sizes)
 
@@ -70,7 +70,7 @@ def test_most_functions_fit_the_aim() -> None:
     assert median(sizes) <= MEDIAN_MAX_LINES
 
 
-def test_blocks_are_not_nested_deep() -> None:
+def test_blocks_are_not_nested_deeply() -> None:
     assert [place for place, function in functions(EVERYTHING) if nesting(function) > NESTING_MAX] == []
 
 
@@ -78,7 +78,7 @@ def test_few_arguments_are_positional() -> None:
     assert [place for place, function in functions(EVERYTHING) if positional(function) > ARGUMENTS_MAX] == []
 
 
-def test_nothing_is_global() -> None:
+def test_no_function_assigns_global_variables() -> None:
     assert [
         f"{module.name}:{node.lineno}"
         for module in EVERYTHING

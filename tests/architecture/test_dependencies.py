@@ -18,11 +18,11 @@ SHIPPED = "cdk_ecrpublic._assets.lambda_handler"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """
-    What the modules of one layer may import beside each other.
+    What the modules of one layer may import besides each other.
 
     Attributes:
         ours: Modules or packages of the project.
-        others: Top-level names beside the standard library.
+        others: Top-level names besides the standard library.
     """
 
     ours: frozenset[str] = field(default_factory=frozenset)
@@ -45,7 +45,7 @@ ONE_REQUEST = ("authorization", "errors", "exchange", "faults", "operations", "s
 """Modules of the sandbox that both of its APIs are built on."""
 
 WITHOUT_CDK = ("cdk_ecrpublic.constructs._sources.archive_file", "cdk_ecrpublic.constructs._pin_names")
-"""What of the constructs a program can import that does not start the CDK."""
+"""The modules of the constructs that a program can import without the CDK."""
 
 LAYERS = {
     # The function that runs in Lambda, from the inside out.
@@ -85,7 +85,7 @@ LAYERS = {
     "lambda_handler.ecr_public": handler(
         "errors", "oci", "clock", "retry", "concurrency", "on_demand", "aws.errcode", others=("botocore",)
     ),
-    # One exception: it asks `oci` whether the answer's host is this machine.
+    # One exception: it asks `oci` whether the host of the response URL is this machine.
     "lambda_handler.cfn": handler("errors", "clock", "log", "retry", "oci", others=("urllib3",)),
     "lambda_handler.resources": handler("errors", "oci", "log", "spec", "publish", "cfn.event", "cfn.response"),
     # The other function, which a schedule invokes. Its core knows neither AWS nor stacks.
@@ -108,8 +108,8 @@ LAYERS = {
     # Where adapters meet use cases.
     "lambda_handler.entrypoint": Layer(ours=frozenset({HANDLER}), others=frozenset({"botocore", "urllib3"})),
     "lambda_handler": Layer(),
-    # The construct library, and what runs beside it on a person's machine.
-    # The sandbox: what is kept, two APIs that do not know each other, and what stands before them.
+    # The construct library, and the programs that run on a developer's machine.
+    # The sandbox: its store, two APIs that do not import each other, and the server in front of them.
     "cdk_ecrpublic.sandbox": library(
         "errors",
         "oci",
@@ -134,11 +134,11 @@ LAYERS = {
     "cdk_ecrpublic.sandbox.aws": Layer(
         ours=frozenset({"cdk_ecrpublic.sandbox"}), others=frozenset({"cryptography", "ministack", "starlette"})
     ),
-    # A review is the handler without its writes; reading an app takes no CDK.
+    # A review is the handler without its writes. It reads an app without the CDK.
     "cdk_ecrpublic.review": Layer(
         ours=frozenset({SHIPPED, "cdk_ecrpublic.review.app", *WITHOUT_CDK}), others=frozenset({"yaml"})
     ),
-    # What is declared, without looking at anything that is there.
+    # What an app declares; this part reads no registry.
     "cdk_ecrpublic.review.app": library(
         "errors",
         "oci",
@@ -178,7 +178,7 @@ LAYERS = {
     ),
     # The names that the package exports.
     "cdk_ecrpublic": Layer(ours=frozenset({"cdk_ecrpublic.constructs", "cdk_ecrpublic.catalog"})),
-    # Catalogs are read without the CDK, and without the constructs; one module makes images of them.
+    # Catalogs are read without the CDK and the constructs. One module creates images from them.
     "cdk_ecrpublic.catalog": library("errors", "oci", "rules", "signatures", ours=("cdk_ecrpublic.catalog.nodes",)),
     "cdk_ecrpublic.catalog.nodes": library("errors", "oci", ours=("cdk_ecrpublic.catalog.problems",), others=("yaml",)),
     "cdk_ecrpublic.catalog.construct": library(
@@ -232,12 +232,12 @@ EFFECTS = frozenset(
 
 
 def layer_of(module: str) -> str:
-    """Return the row of the table that decides about *module*: the longest that fits."""
+    """Return the row of the table that applies to *module*: the longest name that contains it."""
     return max((name for name in LAYERS if is_within(module, name)), key=len)
 
 
 def refused_imports(module: Module) -> list[str]:
-    """List what *module* imports and its layer may not, one sentence each."""
+    """List the imports of *module* that its layer does not allow, one sentence each."""
     name = layer_of(module.name)
     return [
         f"{module.name} imports {imported}; layer {name} may import {_allowed(LAYERS[name])}"
@@ -268,7 +268,7 @@ def _module(name: str, text: str) -> Module:
 
 
 @pytest.mark.parametrize("module", everything(), ids=lambda module: module.name)
-def test_a_module_imports_only_what_its_layer_may(module: Module) -> None:
+def test_a_module_imports_only_what_its_layer_allows(module: Module) -> None:
     assert refused_imports(module) == []
 
 
@@ -306,7 +306,7 @@ def test_a_module_imports_only_what_its_layer_may(module: Module) -> None:
         ("cdk_ecrpublic.sandbox.testing.images", "from ..store.state import Repository"),
     ],
 )
-def test_refuses_an_import_against_the_direction(name: str, text: str) -> None:
+def test_refuses_an_import_that_the_layer_does_not_allow(name: str, text: str) -> None:
     assert len(refused_imports(_module(name, text))) == 1
 
 
@@ -338,7 +338,7 @@ def _absolute_imports(module: Module) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_a_pure_module_has_no_way_to_an_effect(name: str) -> None:
+def test_a_pure_module_imports_no_module_with_effects(name: str) -> None:
     impure = [
         (module.name, imported)
         for module in modules(HANDLER)

@@ -1,4 +1,4 @@
-"""The documentation builds without a complaint, and its pages need nothing from the network."""
+"""The documentation builds without warnings, and its pages load nothing from the network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fetched(page: str) -> list[str]:
-    """List the addresses that a browser loads to show *page*; links to follow are none."""
+    """List the addresses that a browser loads to show *page*. Links do not count."""
     return FETCHED.findall(page) + FETCHED_BY_LINK.findall(page)
 
 
@@ -66,7 +66,7 @@ def test_finds_what_a_page_would_load(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ['<a href="https://example.com/">', '<script src="assets/a.js">'])
-def test_takes_links_and_own_files_as_they_are(tag: str) -> None:
+def test_ignores_links_and_local_files(tag: str) -> None:
     assert fetched(tag) == []
 
 
@@ -94,12 +94,12 @@ def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
     assert sections.keys() == cli.commands.keys()
     for name, command in cli.commands.items():
         shown = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
-        told = set(re.findall(r"--[a-z][a-z-]*", sections[name]))
-        assert {option for each in shown for option in each.opts} == told
+        documented = set(re.findall(r"--[a-z][a-z-]*", sections[name]))
+        assert {option for each in shown for option in each.opts} == documented
 
 
-def test_every_workflow_in_a_page_is_one() -> None:
-    """YAML that people copy; every command in it exists, with its options."""
+def test_the_workflow_on_the_page_uses_existing_commands_and_options() -> None:
+    """People copy this YAML. Its command exists, with all options."""
     page = (CHECKOUT / "docs" / "how-to" / "review.md").read_text(encoding="utf-8")
     (workflow,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
     steps = workflow["jobs"]["plan"]["steps"]
@@ -113,7 +113,7 @@ def test_every_workflow_in_a_page_is_one() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
 def test_every_file_that_a_page_links_to_exists(page: str) -> None:
-    """mkdocs sees to the pages in ``docs/``."""
+    """mkdocs checks the pages in ``docs/``."""
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", (CHECKOUT / page).read_text(encoding="utf-8"))
 
     assert [link for link in links if not (CHECKOUT / link).exists()] == []

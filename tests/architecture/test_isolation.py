@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 
-def test_a_test_may_talk_to_this_machine() -> None:
+def test_a_test_may_connect_to_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=5):
         pass
 
 
 def test_refuses_a_connection_to_another_machine() -> None:
-    """The address is of a block that RFC 5737 sets aside for documentation."""
+    """The address belongs to a block that RFC 5737 reserves for documentation."""
     with pytest.raises(ConnectionRefusedError, match="tests may only reach this machine"):
         socket.create_connection(("192.0.2.1", 443), timeout=5)
 
 
-def test_no_credentials_of_a_person_are_at_hand() -> None:
+def test_the_credentials_of_the_user_are_hidden() -> None:
     assert [name for name in os.environ if name.startswith("AWS_") and "KEY" in name] == []
     assert os.environ["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
 

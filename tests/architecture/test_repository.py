@@ -15,11 +15,11 @@ from packaging.utils import canonicalize_name
 from tests.architecture.source import CHECKOUT
 
 FORBIDDEN = {
-    # Written so that this file does not find itself.
-    "a host to download from": re.compile(
+    # Written so that the patterns do not match this file.
+    "a download host": re.compile(
         r"pypi[.]org|python[h]osted|registry[.]npmjs|proxy[.]golang|deb[.]debian[.]|(?:security|ftp)[.]debian[.]"
     ),
-    "where a package came from": re.compile(r'"resolve[d]":'),
+    "the origin of a package": re.compile(r'"resolve[d]":'),
     "a path of one machine": re.compile(r"(?<![\w.$}~-])/(home|root|work|Users)/\w"),
 }
 
@@ -61,16 +61,16 @@ def test_no_file_names_a_download_host_or_a_path_of_one_machine() -> None:
     ],
 )
 def test_finds_what_must_not_be_committed(line: str) -> None:
-    """A bar keeps each line from being found in this file."""
+    """The bar in each line prevents a match in this file."""
     assert len(findings(line.replace("|", ""))) == 1
 
 
 @pytest.mark.parametrize("line", ["${HOME}/ro|ot/x", "lambda/wo|rk/x", "https|://host.example/home/page"])
-def test_takes_other_paths_as_they_are(line: str) -> None:
+def test_accepts_other_paths(line: str) -> None:
     assert findings(line.replace("|", "")) == []
 
 
-def test_make_alone_explains_every_target() -> None:
+def test_make_without_a_target_explains_every_target() -> None:
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     printed = subprocess.run(["make"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout

@@ -37,7 +37,7 @@ def test_the_wheel_holds_the_library_and_the_handler_and_nothing_else(dist: Path
     assert [name for name in names if "__pycache__" in name or "/." in name] == []
 
 
-def test_the_wheel_from_the_source_archive_is_the_wheel_from_the_checkout(dist: Path, tmp_path: Path) -> None:
+def test_the_wheel_from_the_source_archive_equals_the_wheel_from_the_checkout(dist: Path, tmp_path: Path) -> None:
     direct = build(tmp_path, "--wheel")
 
     assert contents(wheel_of(direct)) == contents(wheel_of(dist))
@@ -51,7 +51,7 @@ def test_the_source_archive_holds_no_tests_and_no_link(dist: Path) -> None:
     assert [member.name for member in members if member.name.split("/")[1] in ("tests", "demo", "docs")] == []
 
 
-def test_the_wheel_is_installed_as_it_says(dist: Path) -> None:
+def test_the_wheel_has_the_expected_metadata_files(dist: Path) -> None:
     wheel = wheel_of(dist)
     files = {
         name.partition(".dist-info/")[2]: data.decode() for name, data in contents(wheel).items() if "-info" in name
@@ -70,20 +70,20 @@ def test_the_wheel_is_installed_as_it_says(dist: Path) -> None:
 
 def test_the_metadata_is_what_was_reviewed(dist: Path) -> None:
     """pip and package indexes use the metadata. A missing line would make the library unavailable to some users."""
-    said = metadata(wheel_of(dist))
+    fields = metadata(wheel_of(dist))
 
-    assert (said["Name"], said["Version"]) == ("cdk-ecrpublic", _project()["version"])
-    assert (said["License-Expression"], said.get_all("License-File")) == ("Apache-2.0", ["LICENSE"])
-    assert said["Requires-Python"] == ">=3.11"
-    assert said["Description-Content-Type"] == "text/markdown"
-    assert str(said.get_payload()).strip() == (CHECKOUT / "README.md").read_text(encoding="utf-8").strip()
-    assert {"Framework :: AWS CDK :: 2", "Typing :: Typed"} <= set(said.get_all("Classifier", []))
-    # An address in a wheel is there for good: none is claimed before the project has one.
-    assert said.get_all("Project-URL", []) == []
+    assert (fields["Name"], fields["Version"]) == ("cdk-ecrpublic", _project()["version"])
+    assert (fields["License-Expression"], fields.get_all("License-File")) == ("Apache-2.0", ["LICENSE"])
+    assert fields["Requires-Python"] == ">=3.11"
+    assert fields["Description-Content-Type"] == "text/markdown"
+    assert str(fields.get_payload()).strip() == (CHECKOUT / "README.md").read_text(encoding="utf-8").strip()
+    assert {"Framework :: AWS CDK :: 2", "Typing :: Typed"} <= set(fields.get_all("Classifier", []))
+    # A URL in a published wheel cannot be changed, so there is none before the project has one.
+    assert fields.get_all("Project-URL", []) == []
 
 
-def test_the_classifiers_are_those_of_the_index(dist: Path) -> None:
-    """The index refuses a wheel with another one, at the moment of the upload."""
+def test_the_package_index_knows_the_classifiers(dist: Path) -> None:
+    """The index refuses an upload with an unknown classifier."""
     named = metadata(wheel_of(dist)).get_all("Classifier", [])
 
     assert [name for name in named if name not in trove_classifiers.classifiers] == []

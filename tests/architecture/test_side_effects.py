@@ -1,4 +1,4 @@
-"""What the handler's modules may not reach for: the environment, clients, salted hashes, random names."""
+"""What the handler's modules may not use: the environment, clients, salted hashes, random names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def calls(module: Module, names: frozenset[str]) -> list[str]:
 
 
 def catch_alls(module: Module) -> list[str]:
-    """List the handlers of *module* that take every exception, as ``module:line``."""
+    """List the ``except`` clauses of *module* that catch every exception, as ``module:line``."""
     return [
         f"{module.name}:{node.lineno}"
         for node in ast.walk(module.tree)
@@ -71,20 +71,20 @@ def test_only_the_entrypoint_reads_the_environment() -> None:
     assert [use for module in OTHERS for use in uses(module, ENVIRONMENT)] == []
 
 
-def test_only_the_entrypoint_makes_clients() -> None:
+def test_only_the_entrypoint_creates_clients() -> None:
     assert [call for module in OTHERS for call in calls(module, CLIENTS)] == []
 
 
-def test_no_identity_comes_from_a_salted_hash_or_from_chance() -> None:
+def test_no_id_comes_from_a_salted_hash_or_a_random_number() -> None:
     assert [call for module in modules("lambda_handler") for call in calls(module, SALTED_OR_RANDOM)] == []
 
 
-def test_nothing_happens_when_a_module_is_imported() -> None:
+def test_importing_a_module_has_no_effects() -> None:
     assert [call for module in modules("lambda_handler") for call in effects_at_import(module)] == []
 
 
-def test_two_places_take_every_exception() -> None:
-    """The boundary that owes CloudFormation an answer, and the one that owes the shell an exit status."""
+def test_only_two_places_catch_every_exception() -> None:
+    """One of them must send a response to CloudFormation, and the other must return an exit status to the shell."""
     found = [
         place for top in ("lambda_handler", "cdk_ecrpublic") for module in modules(top) for place in catch_alls(module)
     ]
@@ -110,7 +110,7 @@ def test_finds_a_client() -> None:
     assert calls(_module(text), CLIENTS) == ["lambda_handler.example:2 create_client"]
 
 
-def test_finds_a_client_made_at_import() -> None:
+def test_finds_a_client_that_is_created_at_import() -> None:
     assert effects_at_import(_module("import boto3\nS3 = boto3.client('s3')")) == ["lambda_handler.example:2"]
 
 
