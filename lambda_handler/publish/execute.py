@@ -102,7 +102,7 @@ def _copy(plan: Plan, repository: PublicRepository, log: Log) -> None:
     try:
         map_concurrently(copy_blob, copies, max_workers=MAX_CONCURRENT_COPIES, on_failure=stopped.set)
     except DeadlineError as error:
-        message = f"ran out of time after {len(copied)} of {len(copies)} blobs were copied"
+        message = f"{error.message}, after {len(copied)} of {len(copies)} blobs were copied"
         raise DeadlineError(message, hint="deploy again, which skips the blobs that were copied") from error
 
 
