@@ -17,7 +17,7 @@ from .._assets.lambda_handler.publish.ports import SourcePorts
 from .._assets.lambda_handler.publish.tree import DEPTH_MAX
 from .._assets.lambda_handler.resources.judging import tags_ahead
 from .._assets.lambda_handler.resources.planning import missing_signatures, resolve
-from .._assets.lambda_handler.spec import Declaration, decode
+from .._assets.lambda_handler.spec import Declaration
 from .app.declared import DeclaredImage
 from .effect import MAX_CONCURRENT_IMAGES, NOT_BUILT, problems_of
 from .live.registry import Registry
@@ -77,6 +77,7 @@ def find_drift(
         done(finding)
         return finding
 
+    registry.find_repositories(declared)
     return map_concurrently(find, declared, max_workers=MAX_CONCURRENT_IMAGES)
 
 
@@ -86,7 +87,7 @@ def _compare(declared: DeclaredImage, registry: Registry, *, tags_only: bool) ->
     if declared.unknowns:
         return replace(finding, problems=declared.unknowns)
     try:
-        declaration = decode(declared.properties)
+        declaration = declared.declaration
         ports = registry.ports(declaration, account=declared.account)
         repository = ports.destination
         digest, notes = _expected(declared, declaration, registry)

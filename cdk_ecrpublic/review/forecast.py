@@ -37,7 +37,7 @@ from .._assets.lambda_handler.resources.planning import (
 )
 from .._assets.lambda_handler.resources.recording import existing_tags, write_record
 from .._assets.lambda_handler.resources.turn import Turn
-from .._assets.lambda_handler.spec import Declaration, decode
+from .._assets.lambda_handler.spec import Declaration
 from .app.assembly import Assembly
 from .app.declared import DeclaredImage
 from .change import Change, tags_of
@@ -72,6 +72,7 @@ def find_effects(
         done(change.effect)
         return change
 
+    registry.find_repositories(assembly.images)
     # This reads each stack once, before several of its images need it at the same time.
     map_concurrently(stacks.images, assembly.stacks, max_workers=MAX_CONCURRENT_IMAGES)
     changes = map_concurrently(find, assembly.images, max_workers=MAX_CONCURRENT_IMAGES)
@@ -113,7 +114,7 @@ def _reviewed(change: Change, turns: Turns, *, is_sent: bool = False) -> Change:
     if image.unknowns:
         return change.with_effect(problems=image.unknowns)
     try:
-        declaration = decode(image.properties)
+        declaration = image.declaration
         ports = turns.registry.ports(declaration, account=image.account, is_pending=image.created_here)
         change = change.with_effect(repository=str(ports.destination.repository))
         if not is_sent:

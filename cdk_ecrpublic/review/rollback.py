@@ -25,7 +25,6 @@ from .._assets.lambda_handler.resources.planning import desire, resolve
 from .._assets.lambda_handler.resources.public_image import deployed_digest
 from .._assets.lambda_handler.resources.recording import write_record
 from .._assets.lambda_handler.resources.turn import Turn
-from .._assets.lambda_handler.spec import decode
 from .app.declared import DeclaredImage
 from .change import Change
 from .effect import MAX_CONCURRENT_IMAGES, Action, State, TagEffect, Undo
@@ -161,7 +160,7 @@ def _kept(change: Change) -> Iterator[str]:
     """Yield the new tags that stay because the declaration removes nothing."""
     if change.effect.state is not State.CHANGED:
         return
-    declaration = decode(change.image.properties)
+    declaration = change.image.declaration
     if not (declaration.untags or declaration.deletes):
         yield from (tag.tag for tag in change.effect.tags if tag.action is Action.CREATE)
 

@@ -21,7 +21,7 @@ from .._assets.lambda_handler.publish.ports import (
 from .._assets.lambda_handler.registry.logins import ECR_PUBLIC_REGION
 from .._assets.lambda_handler.resources.record_names import MOVING, always_has_record, owner_of, possible_segments
 from .._assets.lambda_handler.resources.turn import Turn, decode_or_none
-from .._assets.lambda_handler.spec import RESOURCE_TYPE, as_sent, decode
+from .._assets.lambda_handler.spec import RESOURCE_TYPE, as_sent
 from .app.declared import DeclaredImage
 from .live.environment import LiveStack
 from .live.records import KnownParameters
@@ -176,7 +176,7 @@ class Turns:
         except ImageError:
             # The deployed repository cannot be found, so this is a replacement.
             identity = ""
-        is_needed = any(decode(each.properties).pinned is None for each in (old, new))
+        is_needed = any(each.declaration.pinned is None for each in (old, new))
         turn = self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
         if turn.old is not None and not always_has_record(turn.old) and self._failed_stack(new) is None:
             # The record could only show what failed deployments took over, but the last deployment succeeded.
@@ -215,7 +215,7 @@ class Turns:
         Raises:
             ImageError: As for ``update``.
         """
-        return self._turn(RequestType.CREATE, image, is_needed=decode(image.properties).pinned is None)
+        return self._turn(RequestType.CREATE, image, is_needed=image.declaration.pinned is None)
 
     def _turn(
         self,
@@ -226,7 +226,7 @@ class Turns:
         *,
         is_needed: bool,
     ) -> Turn:
-        declaration = decode(image.properties)
+        declaration = image.declaration
         if request_type is RequestType.UPDATE:
             self.updated.add((image.stack_name, image.logical_id))
         event = Event(
@@ -283,7 +283,7 @@ class Turns:
         return ""
 
     def _sources(self, image: DeclaredImage) -> SourcePorts:
-        return self.registry.ports(decode(image.properties), account=image.account, is_pending=image.created_here)
+        return self.registry.ports(image.declaration, account=image.account, is_pending=image.created_here)
 
     def _opened(self, sources: SourcePorts) -> RehearsedRepository:
         repository = sources.destination

@@ -14,7 +14,7 @@ from .._assets.lambda_handler.errors import ImageError
 from .._assets.lambda_handler.oci import Digest
 from .._assets.lambda_handler.publish.differences import image_differences
 from .._assets.lambda_handler.resources.judging import tags_ahead
-from .._assets.lambda_handler.spec import Declaration, decode
+from .._assets.lambda_handler.spec import Declaration
 from .app.declared import DeclaredImage
 from .effect import Action, Effect, State, TagEffect, Writes
 from .live.registry import Registry
@@ -42,7 +42,7 @@ def effect_if_unchanged(effect: Effect, declared: DeclaredImage, registry: Regis
     if effect.state not in {State.CHANGED, State.REFUSED}:
         return effect
     try:
-        declaration = decode(declared.properties)
+        declaration = declared.declaration
         ports = registry.ports(declaration, account=declared.account)
         repository = ports.destination
         digest, notes = _deployed(effect, declared, declaration, registry)

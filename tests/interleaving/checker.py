@@ -178,7 +178,7 @@ def _operation(prepared: Prepared, run: Run, name: str) -> Operation | None:
 def _deletes_an_image(run: Run) -> bool:
     """Whether a person deleted an image, which is not restored."""
     inserted = run.schedule.inserted
-    return bool(inserted and inserted.action and inserted.action.verb in {"delete", "remove"})
+    return bool(inserted and inserted.action and inserted.action.verb == "delete")
 
 
 def _run_ending(simulation: Simulation, ending: Ending, with_keep: Collection[str]) -> Iterator[str]:

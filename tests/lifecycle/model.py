@@ -265,15 +265,14 @@ class Operation:
 
     def _undone_new(self, change: Change, key: Key) -> Expectation:
         """Return the expectation for a new tag: "With KEEP, the tag stays. With UNTAG or DESTROY it is removed"."""
-        is_made = change.old is None or change.is_replacement
-        sides = [change.new] if is_made or change.old is None else [change.new, change.old.properties]
+        old = None if change.is_replacement else change.old
+        sides = [change.new, *([old.properties] if old else [])]
         removes = any(untags(side) or deletes(side) for side in sides)
         digests = self.digests(change)
         if not removes:
-            is_known = change.succeeded and bool(is_made or change.old)
             # People may have moved or deleted the tag between the failed deployment and its undo.
             here = self._before(key) if self.had_failed else set()
-            allowed = {*digests, *here} if is_known else {None, *digests, *here}
+            allowed = {*digests, *here} if change.succeeded else {None, *digests, *here}
             return Expectation("undone", allowed, "it is new, and nothing removes it")
         is_protected = any(is_immutable(side, key[1]) for side in sides)
         stays = self._is_listed(key[0], digests) or key in self._declared_by_others() or is_protected

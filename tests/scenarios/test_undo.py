@@ -195,10 +195,11 @@ def test_u2_an_image_that_existed_before_stays_if_the_removal_of_its_last_tag_is
     def refuse_one_put() -> None:
         scene.sandbox.faults.add(Fault(operation="PutImage", code="LimitExceededException", times=1))
 
-    scene.when("after", "BatchDeleteImage", refuse_one_put)
+    hook = scene.when("after", "BatchDeleteImage", refuse_one_put)
     release = declare(second, "2", **options)
 
     undone = stack.deploy(template(stack, Agent=release), Course(other_fails_after=1))
+    assert hook.ran
     if undone.status == "ROLLBACK_FAILED":
         scene.start_anew()
         stack.continue_rollback(undone)

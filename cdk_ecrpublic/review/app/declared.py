@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..._assets.lambda_handler.spec import as_sent
+from ..._assets.lambda_handler.spec import Declaration, as_sent, decode
 from .unknown import Unknown, problems_with
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DeclaredImage:
     """
     One ``Custom::ECRPublicImage`` of a template.
@@ -51,6 +52,16 @@ class DeclaredImage:
     def unknowns(self) -> tuple[str, ...]:
         """A sentence for each value that is not known, which says what to do."""
         return problems_with([self.existence, self.properties])
+
+    @functools.cached_property
+    def declaration(self) -> Declaration:
+        """
+        The decoded properties.
+
+        Raises:
+            InvalidPropertiesError: They are invalid.
+        """
+        return decode(self.properties)
 
     def declares_the_same(self, other: DeclaredImage) -> bool:
         """Whether CloudFormation sends no request if this image is deployed and *other* is declared."""

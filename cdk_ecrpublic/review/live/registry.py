@@ -34,9 +34,10 @@ from ..._assets.lambda_handler.retry import Retry
 from ..._assets.lambda_handler.spec import Declaration
 from ...constructs._sources.archive_file import ArchiveFile
 from ..app.assembly import StoredFile
+from ..app.declared import DeclaredImage
 from ..app.environment import Environment
 from .listing import ListingClient
-from .repositories import AnonymousRepository, PendingRepository
+from .repositories import AnonymousRepository, PendingRepository, find_locations
 from .retry import PromptRetry, ReviewRetry
 
 T = TypeVar("T")
@@ -240,6 +241,25 @@ class Registry:
             self._repositories[key] = self._find(ports, declaration, is_pending=is_pending)
         return self._repositories[key]
 
+    def find_repositories(self, images: Iterable[DeclaredImage]) -> None:
+        """
+        Find the repositories of *images* with one request for a hundred, instead of one for each.
+
+        An error is not reported: then each repository is searched when it is needed.
+        """
+        names: dict[str | None, set[str]] = {}
+        for image in images:
+            with suppress(ImageError):
+                registry_id = image.declaration.registry_id or image.account
+                if not (image.created_here or self.is_elsewhere(registry_id)):
+                    names.setdefault(registry_id, set()).add(image.declaration.repository_name)
+        with suppress(ImageError):
+            if self.clients.has_credentials:
+                client = self.clients.get("ecr-public", ECR_PUBLIC_REGION)
+                for registry_id, wanted in names.items():
+                    for location in find_locations(client, registry_id, sorted(wanted), self.prompt):
+                        self.clients.locations[registry_id, location.name] = location
+
     def _find(self, ports: ReviewPorts, declaration: Declaration, *, is_pending: bool) -> EcrPublicRepository:
         address = self._address(declaration)
         try:
@@ -321,8 +341,8 @@ class ReviewPorts(SourceAdapters):
         self.scans = replace(self.scans, until=0.0)
         self.signing = Signing(self._client, registry.retry)
 
-    @functools.cached_property
-    def destination(self) -> EcrPublicRepository:
+    @property
+    def destination(self) -> EcrPublicRepository:  # Python 3.11 would find one repository after the other
         """The destination repository."""
         return self._registry.repository(self, self._declaration, is_pending=self._is_pending)
 

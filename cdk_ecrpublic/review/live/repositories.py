@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from ..._assets.lambda_handler.aws.errcode import translated
 from ..._assets.lambda_handler.ecr_public import EcrPublicRepository
 from ..._assets.lambda_handler.ecr_public.foreign import ForeignRepository
+from ..._assets.lambda_handler.ecr_public.location import RepositoryLocation
 from ..._assets.lambda_handler.errors import AccessError, NotFoundError
-from ..._assets.lambda_handler.oci import Digest, Manifest, Repository
+from ..._assets.lambda_handler.oci import Digest, Manifest, Repository, is_account_id
+from ..._assets.lambda_handler.retry import Retry
+
+NAMES_MAX = 100
+"""How many names ``DescribeRepositories`` accepts (AWS API reference)."""
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
@@ -65,3 +72,36 @@ class PendingRepository(EcrPublicRepository):
         """Raise NotFoundError."""
         message = f"{digest} cannot be in repository {self.name!r}, which does not exist yet"
         raise NotFoundError(message, operation="GET manifest")
+
+
+def find_locations(
+    client: Any,  # noqa: ANN401 - botocore's clients are made at run time
+    registry_id: str | None,
+    names: Sequence[str],
+    retry: Retry,
+) -> Iterator[RepositoryLocation]:
+    """
+    Find several repositories of one registry; none if it is named by its alias.
+
+    Raises:
+        NotFoundError: One of them does not exist; the service does not say which.
+    """
+    if len(names) == 1 or not (registry_id is None or is_account_id(registry_id)):
+        return
+    registry = {"registryId": registry_id} if registry_id else {}
+
+    def describe(some: Sequence[str]) -> list[Mapping[str, str]]:
+        with translated("ecr-public:DescribeRepositories"):
+            found: list[Mapping[str, str]] = client.describe_repositories(repositoryNames=list(some), **registry)[
+                "repositories"
+            ]
+            return found
+
+    for start in range(0, len(names), NAMES_MAX):
+        some = names[start : start + NAMES_MAX]
+        for found in retry.call(f"describing {len(some)} repositories", functools.partial(describe, some)):
+            yield RepositoryLocation(
+                registry_id=found["registryId"],
+                name=found["repositoryName"],
+                repository=Repository.parse(found["repositoryUri"]),
+            )
