@@ -181,6 +181,10 @@ class Turns:
         if turn.old is not None and not always_has_record(turn.old) and self._failed_stack(new) is None:
             # The record could only show what failed deployments took over, but the last deployment succeeded.
             turn.old_record = None
+        elif turn.old is not None:
+            # Read before a cached property does: in Python 3.11, its lock would make the images wait for each other.
+            with suppress(ImageError):
+                turn.records.read(possible_segments(turn.old)[0])
         return turn
 
     def has_failed(self, image: DeclaredImage) -> bool:

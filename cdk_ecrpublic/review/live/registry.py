@@ -254,11 +254,12 @@ class Registry:
                 if not (image.created_here or self.is_elsewhere(registry_id)):
                     names.setdefault(registry_id, set()).add(image.declaration.repository_name)
         with suppress(ImageError):
-            if self.clients.has_credentials:
-                client = self.clients.get("ecr-public", ECR_PUBLIC_REGION)
-                for registry_id, wanted in names.items():
-                    for location in find_locations(client, registry_id, sorted(wanted), self.prompt):
-                        self.clients.locations[registry_id, location.name] = location
+            if not self.clients.has_credentials:
+                return
+            client = self.clients.get("ecr-public", ECR_PUBLIC_REGION)
+            for registry_id, wanted in names.items():
+                found = find_locations(client, registry_id, sorted(wanted), self.prompt)
+                self.clients.locations.update({(registry_id, each.name): each for each in found})
 
     def _find(self, ports: ReviewPorts, declaration: Declaration, *, is_pending: bool) -> EcrPublicRepository:
         address = self._address(declaration)
