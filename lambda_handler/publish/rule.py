@@ -29,7 +29,7 @@ class Release:
         is_undo: Whether the release undoes another one, for example in a rollback.
         undone: In an undo, the image of the release that is undone; None if it is not known.
         taken: In an undo, the tags that the undone release took over, each with its image before.
-        dropped: In an undo, the tags that the undone release removed.
+        returning: In an undo, the tags that are where the undone release put them, and those that it removed.
         left: The tags that stay where they are; known when violations are asked.
         facts: What rules have read; see ``once``.
     """
@@ -41,7 +41,7 @@ class Release:
     is_undo: bool = False
     undone: Digest | None = None
     taken: Mapping[str, Digest] = field(default_factory=dict)
-    dropped: Collection[str] = ()
+    returning: Collection[str] = ()
     left: Collection[str] = ()
     facts: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 

@@ -36,7 +36,9 @@ def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callab
     if undoes or (objects and is_undo()):
         record = _record_undone(turn) if any(map(turn.may_leave, turn.declaration.tags)) else None
         taken, dropped = (record.found or {}, record.drops) if record else ({}, ())
-        release = replace(release, is_undo=True, undone=turn.undone_digest, taken=taken, dropped=dropped)
+        undone = turn.undone_digest
+        put = [tag for tag in (turn.old.tags if turn.old else ()) if observed.tags.get(tag) == undone]
+        release = replace(release, is_undo=True, undone=undone, taken=taken, returning=(*put, *dropped))
         verdict = judge(rules, release)
     turn.left = frozenset(verdict.stays)
     turn.taken_elsewhere = _not_own(turn, content, observed)

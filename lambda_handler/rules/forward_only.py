@@ -98,9 +98,8 @@ class ForwardOnly(Rule):
         """
         Return the tags that are at a higher version, with the reason.
 
-        In an undo, a tag at the image of the undone release returns, to the
-        image before, and so does one that the undone release removed. Others
-        stay if they are ahead, even if the rule refuses; one whose version
+        In an undo, a tag that the undone release put or removed returns, to
+        the image before. Others stay if they are ahead, even if the rule refuses; one whose version
         cannot be read returns, because nothing may stop an undo.
         """
         if self.refuses and not release.is_undo:
@@ -110,7 +109,7 @@ class ForwardOnly(Rule):
         returns = self._returns(release)
         found = {tag: f"the release that is undone took it over from {at}" for tag, at in returns.items()}
         for tag, digest in moves.items():
-            if tag in found or digest == release.undone or tag in release.dropped:
+            if tag in found or tag in release.returning:
                 continue
             if version is not None and _is_ahead(now := self._found(release, digest), version):
                 found[tag] = _explain(now, version)

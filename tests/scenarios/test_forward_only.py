@@ -243,6 +243,22 @@ def test_a_rollback_returns_a_tag_that_moved_to_another_resource_of_the_stack(
 
 
 @TWO_KINDS
+@OPTIONS
+def test_a_tag_that_was_left_at_the_image_of_the_undone_release_stays_there(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options
+) -> None:
+    """The undone release does not declare the tag, so it did not put it there."""
+    second = scene.push("2.0.0", "2.0.0", "latest")
+    stack.deploy(template(stack, Agent=release(scene, kind, "1.9.1", "latest", **options)))
+    before = scene.tags()
+
+    done = stack.deploy(template(stack, Agent=declare(second, "1.9.1", **SKIP, **options)), FAILS)
+
+    assert (done.status, done.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert scene.tags() == before
+
+
+@TWO_KINDS
 def test_a_rollback_does_not_return_a_tag_that_a_person_moved_before(
     scene: Scene, stack: DeployedStack, kind: Kind
 ) -> None:
