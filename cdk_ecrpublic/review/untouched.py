@@ -53,7 +53,7 @@ def effect_if_unchanged(effect: Effect, declared: DeclaredImage, registry: Regis
     except ImageError:
         return replace(effect, state=State.DRIFTED, writes=Writes(), problems=(*effect.problems, NOT_APPLIED))
     # Applying it again would write something other than tags, for example a missing child.
-    lacks_parts = effect.state is State.CHANGED and effect.digest == str(digest)
+    lacks_parts = effect.writes != Writes() and effect.digest == str(digest)
     is_drifted = bool(differences) or lacks_parts
     return replace(
         effect,

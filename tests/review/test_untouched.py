@@ -11,11 +11,16 @@ from click.testing import CliRunner, Result
 
 from cdk_ecrpublic import IImageSource, ImageSource, IPublicRepository, PublicImage
 from cdk_ecrpublic.cli.commands import cli
+from cdk_ecrpublic.review.app.assembly import read_assembly
+from cdk_ecrpublic.review.drift import Verdict, find_drift
 from cdk_ecrpublic.review.effect import Action, State
+from cdk_ecrpublic.review.live.registry import Registry, ReviewClients
 from cdk_ecrpublic.sandbox.images import build_image
 
+from .apps import declare, write_app
 from .cloud import Cloud
 from .conftest import HOME, UPSTREAM, Body, World
+from .test_rehearsed_lives import IMAGES, RULES
 
 FIRST, SECOND = build_image({"etc/name": b"first"}), build_image({"etc/name": b"second"})
 
@@ -148,3 +153,21 @@ def test_says_if_the_record_cannot_be_read(cloud: Cloud, mutable: Path) -> None:
     planned = run("plan", mutable).stdout
     assert "1 image: 1 drifted" in planned
     assert "the deployed digest is not known here" in planned
+
+
+@pytest.mark.parametrize("options", ["skip", "refuse", "warn"])
+def test_a_tag_that_is_ahead_is_not_drift_whether_the_rule_refuses_or_warns(
+    world: World, cloud: Cloud, options: str
+) -> None:
+    older, newer = IMAGES[0], IMAGES[2]
+    world.push(older)
+    app = write_app(world.folder, {"Agent": {**declare(older.digest, "latest"), **RULES[options]}})
+    cloud.deploy(app)
+    world.push(newer, "latest")
+    assembly = read_assembly(app)
+
+    (effect,) = world.review(assembly)
+    (finding,) = find_drift(assembly.images, Registry(clients=ReviewClients()))
+
+    assert (effect.state, finding.verdict) == (State.UNCHANGED, Verdict.AS_DECLARED)
+    assert [(tag.tag, tag.action) for tag in effect.tags] == [("latest", Action.SKIP)]
