@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import resource
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
 from hypothesis import settings
 
@@ -28,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["CDK_VALIDATION"] = "false"
     _allow_many_files()
     _put_tools_on_the_path()
+    _share_service_models()
     # No deadline: a first call is slow because of imports and Node. Failing examples are printed in full.
     settings.register_profile("project", deadline=None, print_blob=True)
     settings.register_profile("thorough", settings.get_profile("project"), max_examples=2000)
@@ -76,6 +79,11 @@ def _allow_many_files() -> None:
 def _put_tools_on_the_path() -> None:
     """Put Node and the cdk command line of the checkout on the path, in case pytest was started without make."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)])
+
+
+def _share_service_models() -> None:
+    """Parse the models of AWS services once for all sessions, because that takes most of the time of a new client."""
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
