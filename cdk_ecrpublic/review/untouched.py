@@ -39,13 +39,19 @@ def effect_if_unchanged(effect: Effect, declared: DeclaredImage, registry: Regis
     Args:
         effect: The effect that applying the declaration again would have.
     """
-    if effect.state not in {State.CHANGED, State.REFUSED}:
+    is_as_applied = effect.state is State.UNCHANGED
+    if effect.state not in {State.CHANGED, State.REFUSED} and not is_as_applied:
         return effect
     try:
         declaration = declared.declaration
+        if is_as_applied and declaration.pinned is not None:
+            return effect
         ports = registry.ports(declaration, account=declared.account)
         repository = ports.destination
         digest, notes = _deployed(effect, declared, declaration, registry)
+        if is_as_applied and effect.digest == str(digest):
+            return effect
+        # Otherwise the source and the tags have both moved to another image than the deployed one.
         found = repository.resolve(declaration.tags)
         ahead = tags_ahead(declaration, digest, found, ports) if digest else {}
         tags = [tag for tag in declaration.tags if tag not in ahead]

@@ -126,12 +126,15 @@ def test_a_source_that_has_moved_does_not_count_as_drift(mutable: Path) -> None:
 
 
 def test_a_moved_tag_is_drift_regardless_of_its_source(world: World, mutable: Path) -> None:
+    """Although a release would change nothing: the source has moved to the same image."""
     world.push(SECOND, "latest")
 
-    verified = run("verify", mutable)
+    planned, verified = run("plan", mutable), run("verify", mutable)
 
     assert verified.exit_code == 1
-    assert f"tag latest points to {SECOND.digest}, but should point to {FIRST.digest}" in verified.stdout
+    for text in (planned.stdout, verified.stdout):
+        assert f"tag latest points to {SECOND.digest}, but should point to {FIRST.digest}" in text
+    assert "1 image: 1 drifted" in planned.stdout
 
 
 def test_a_deleted_source_does_not_count_as_drift(world: World, mutable: Path) -> None:
