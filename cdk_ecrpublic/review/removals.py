@@ -50,7 +50,7 @@ class Removals:
         for change in self.changes:
             if change.plan is not None:
                 execute(change.plan, self.turns.repository(change.image), SILENT)
-        changes = [self._untagged(change) for change in self.changes]
+        changes = _with_contested([self._untagged(change) for change in self.changes])
         changes = Takeovers(changes, self.gone, self.turns).with_takeovers()
         changes = Rollback(changes, self.turns).with_undo()
         return [*(change.effect for change in changes), *self._deleted()]
@@ -122,6 +122,28 @@ class Removals:
         except ImageError as error:
             return replace(effect, state=State.UNSEEN, problems=problems_of(error))
         return removal.of(effect)
+
+
+def _with_contested(changes: Sequence[Change]) -> list[Change]:
+    """Warn of tags that one change leaves where they are, and another one removes: CloudFormation decides the order."""
+    removed = {
+        (change.effect.repository, tag.tag): change.effect.path
+        for change in changes
+        for tag in change.effect.tags
+        if tag.action is Action.REMOVE
+    }
+
+    def warned(change: Change) -> Change:
+        left = [tag.tag for tag in change.effect.tags if tag.action is Action.SKIP]
+        others = {tag: path for tag in left if (path := removed.get((change.effect.repository, tag)))}
+        contested = [
+            f"tag {tag} may be put to this image, or be gone: {path} removes it in the same deployment, and the order "
+            "is not known; let one deployment remove it, and the next one declare it here"
+            for tag, path in others.items()
+        ]
+        return change.with_effect(warnings=(*change.effect.warnings, *contested))
+
+    return list(map(warned, changes))
 
 
 @dataclass(frozen=True, slots=True)

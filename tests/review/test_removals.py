@@ -16,8 +16,10 @@ from cdk_ecrpublic.review.app.assembly import read_assembly
 from cdk_ecrpublic.review.effect import Action, Effect, Former, State
 from cdk_ecrpublic.sandbox.images import build_image
 
+from .apps import declare, write_app
 from .cloud import Cloud
 from .conftest import HOME, UPSTREAM, Body, World
+from .test_rehearsed_lives import IMAGES, RULES
 
 OLD = build_image({"etc/name": b"old"}, platforms=("linux/amd64", "linux/arm64"))
 NEW = build_image({"etc/name": b"new"}, platforms=("linux/amd64", "linux/arm64"))
@@ -289,3 +291,21 @@ def test_without_credentials_removals_are_unknown(without_credentials: World, cl
     cloud.hold(world.synthesize(app(preview("preview-7"))))
 
     assert world.review(world.read(app()), home) == []
+
+
+def test_warns_of_a_tag_that_one_image_leaves_and_another_one_removes(world: World, cloud: Cloud) -> None:
+    """If the removal comes first, the tag is new to the other image."""
+    older, newer = IMAGES[0], IMAGES[2]
+    for image in (older, newer):
+        world.push(image)
+    removing, moving = {"OnTagRemoved": "Untag"}, RULES["skip"]
+    cloud.deploy(write_app(world.folder, {"Newer": {**declare(newer.digest, "2", "latest"), **removing}}))
+    after = {
+        "Newer": {**declare(newer.digest, "2"), **removing},
+        "Older": {**declare(older.digest, "latest"), **moving},
+    }
+
+    effects = world.review(read_assembly(write_app(world.folder, after)))
+
+    (warning,) = [text for effect in effects for text in effect.warnings]
+    assert warning.startswith("tag latest may be put to this image, or be gone: Newer removes it")
