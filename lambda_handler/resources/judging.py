@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from ..publish.ports import SourcePorts
 from ..publish.rule import Release, Verdict, judge
 from ..spec import Declaration
 from .planning import release_of
+from .record_names import always_has_record
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callab
     release = release_of(turn.declaration, content, observed, turn.ports)
     undoes = any(rule.reads(release) for rule in rules) and is_undo()
     verdict = Verdict() if undoes else judge(rules, release)
-    objects = verdict.violations or verdict.stays or _has_same_image(turn, content, observed)
+    regained = _may_have_been_left(turn, observed)
+    objects = verdict.violations or verdict.stays or regained or _has_same_image(turn, content, observed)
     if undoes or (objects and is_undo()):
         record = _record_undone(turn) if any(map(turn.may_leave, turn.declaration.tags)) else None
         taken, dropped = (record.found or {}, record.drops) if record else ({}, ())
@@ -40,6 +42,8 @@ def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callab
         put = [tag for tag in (turn.old.tags if turn.old else ()) if observed.tags.get(tag) == undone]
         release = replace(release, is_undo=True, undone=undone, taken=taken, returning=(*put, *dropped))
         verdict = judge(rules, release)
+        if regained and (left := _left_before(turn, regained)):
+            verdict = replace(verdict, stays={**verdict.stays, **left})
     turn.left = frozenset(verdict.stays)
     turn.taken_elsewhere = _not_own(turn, content, observed)
     return verdict
@@ -50,6 +54,30 @@ def _has_same_image(turn: Turn, content: Content, observed: Observed) -> bool:
     digest = content.root.digest
     tags = [tag for tag in (turn.old.tags if turn.old else ()) if observed.tags.get(tag) == digest]
     return any(map(turn.may_leave, tags)) and turn.undone_digest == digest
+
+
+def _may_have_been_left(turn: Turn, observed: Observed) -> Sequence[str]:
+    """Return the existing tags that the declaration adds, and that its record shows if it had left them."""
+    if turn.old is None or not always_has_record(turn.declaration):
+        return ()
+    added = [tag for tag in turn.declaration.tags if tag not in turn.old.tags and tag in observed.tags]
+    return [tag for tag in added if turn.may_leave(tag)]
+
+
+def _left_before(turn: Turn, tags: Sequence[str]) -> Mapping[str, str]:
+    """Return those of *tags* that the declaration did not have before the update that is undone, with the reason."""
+    from .takeover import is_undone_by  # noqa: PLC0415 - a cold start compiles what it imports
+
+    try:
+        record = turn.record
+        if record is None or record.tags is None or is_undone_by(turn, record):
+            return {}
+        return {
+            tag: "it was not at this image before the release that is undone" for tag in tags if tag not in record.tags
+        }
+    except AccessError as error:
+        turn.log.warning(f"tags that were left before may move: {error.explain()}")
+        return {}
 
 
 def _record_undone(turn: Turn) -> Record | None:

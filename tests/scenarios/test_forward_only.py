@@ -258,6 +258,28 @@ def test_a_tag_that_was_left_at_the_image_of_the_undone_release_stays_there(
     assert scene.tags() == before
 
 
+@pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_tag_that_was_left_before_returns_from_another_image_of_the_stack(
+    scene: Scene, stack: DeployedStack, options: Options, order: tuple[int, int]
+) -> None:
+    """The other one takes it to the image of the first one, which must not take it for its own in its undo."""
+    scene.push("2.0.0", "2.0.0", "latest")
+    old = release(scene, "digest", "1.9.1", "latest", **options)
+    other = declare(scene.push("1.0.0"), "1.0.0")
+    stack.deploy(template(stack, Agent=old, Other=other))
+    before = scene.tags()
+    after = {
+        "Agent": declare(scene.push("3.0.0"), "1.9.1"),
+        "Other": {**declare(scene.push("1.9.1"), "latest"), **options},
+    }
+
+    done = stack.deploy(template(stack, **after), Course(order=order, other_fails_after=2))
+
+    assert (done.status, done.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert scene.tags() == before
+
+
 @TWO_KINDS
 def test_a_rollback_does_not_return_a_tag_that_a_person_moved_before(
     scene: Scene, stack: DeployedStack, kind: Kind
