@@ -98,13 +98,14 @@ def _previous(turn: Turn) -> str:
 def _since_last_success(turn: Turn, record: Record, mine: Record | None, put: Digest) -> Record:
     """Add the tags that deployments took over since the last success, and that were not rolled back."""
     earlier = turn.old_record if turn.old else mine
-    if earlier is None or earlier.stack != record.stack or not (earlier.found or earlier.is_new):
+    if earlier is None or earlier.stack != record.stack or not (earlier.found or earlier.is_new or earlier.drops):
         return record
     if turn.has_succeeded_since(earlier.sent) is not False:
         return record
     found = {**(record.found or {}), **(earlier.found or {})}
     images = record.put | earlier.put | ({put} if found else set())
-    return replace(record, found=found, put=images, is_new=record.is_new or earlier.is_new)
+    drops = tuple(dict.fromkeys((*earlier.drops, *record.drops)))
+    return replace(record, found=found, put=images, is_new=record.is_new or earlier.is_new, drops=drops)
 
 
 def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:

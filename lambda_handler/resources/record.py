@@ -57,8 +57,8 @@ class Record:
         failed_sent: When that update was sent, in seconds since the epoch.
         previous: The path segment of the previous declaration's record, which a
             rollback may need.
-        drops: The tags that the update removes, if the rules of the previous declaration could leave them elsewhere
-            when an undo returns them.
+        drops: The tags that updates have removed since the last success, if the
+            rules of the previous declaration might not let an undo return them.
         regained: When an undo gave dropped tags back to the resource, in
             seconds since the epoch.
         follows_first: The record that version 0.1 wrote still exists.

@@ -99,8 +99,9 @@ class ForwardOnly(Rule):
         Return the tags that are at a higher version, with the reason.
 
         In an undo, a tag that the undone release put or removed returns, to
-        the image before. Others stay if they are ahead, even if the rule refuses; one whose version
-        cannot be read returns, because nothing may stop an undo.
+        the image before. Others stay if they are ahead, even if the rule
+        refuses; one whose version cannot be read returns, because nothing may
+        stop an undo.
         """
         if self.refuses and not release.is_undo:
             return {}

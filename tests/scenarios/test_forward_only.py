@@ -280,6 +280,24 @@ def test_a_tag_that_was_left_before_returns_from_another_image_of_the_stack(
     assert scene.tags() == before
 
 
+@RULES
+def test_a_tag_that_the_first_of_two_failed_updates_removed_returns(
+    scene: Scene, stack: DeployedStack, rule: Options
+) -> None:
+    """Rollback is disabled, and ``cdk rollback`` goes back over both."""
+    old = release(scene, "digest", "1.9.1", "latest", **rule, **UNTAG)
+    stack.deploy(template(stack, Agent=old, Other=declare(scene.push("1.0.0"), "1.0.0")))
+    before, stable = scene.tags(), dict(stack.resources)
+    new = declare(scene.push("2.0.0"), "2.0.0", "latest")
+
+    for refresh in ("1", "2"):
+        tried = template(stack, Agent={**old, "ImageTags": ["1.9.1"], "Refresh": refresh}, Other=new)
+        stack.deploy(tried, Course(order=(0, 1), other_fails_after=2, on_failure="NOTHING"))
+    stack.roll_back(stable)
+
+    assert scene.tags() == {**before, "2.0.0": "2.0.0"}
+
+
 @TWO_KINDS
 def test_a_rollback_does_not_return_a_tag_that_a_person_moved_before(
     scene: Scene, stack: DeployedStack, kind: Kind

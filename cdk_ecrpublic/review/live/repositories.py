@@ -1,4 +1,4 @@
-"""Repositories of ECR Public that the control-plane API cannot read: without credentials, or not created yet."""
+"""Find many repositories at once, and those that the control-plane API cannot read: anonymous, or not created yet."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def find_locations(
     retry: Retry,
 ) -> Iterator[RepositoryLocation]:
     """
-    Find several repositories of one registry; none if it is named by its alias.
+    Find several repositories of one registry; none for a single name, or if the registry is named by its alias.
 
     Raises:
         NotFoundError: One of them does not exist; the service does not say which.
