@@ -55,6 +55,7 @@ def _new(
         sent=event.sent,
         undoes_to=declaration_key(event.old_properties) if old else "",
         tags=turn.tags,
+        left=tuple(sorted(turn.left)),
         found=found or {},
         put=frozenset([put] if found and put else []),
         existed=existed,

@@ -43,6 +43,7 @@ class Record:
         is_new: No deployment with the resource has succeeded before.
         tags: The declared tags; None, which stands for all tags of the image, if
             they did not fit.
+        left: The declared tags that rules left where they were, so that the resource never put them.
         found: The tags that the resource took over, each with its previous
             image; None if they are not known.
         put: The images that the tags in *found* were put to, since the last
@@ -73,6 +74,7 @@ class Record:
     undoes_to: str = ""
     is_new: bool = False
     tags: tuple[str, ...] | None = ()
+    left: tuple[str, ...] = ()
     found: Mapping[str, Digest] | None = field(default_factory=dict)
     put: frozenset[Digest] = frozenset()
     existed: frozenset[Digest] | None = frozenset()
@@ -108,6 +110,7 @@ class Record:
                 undoes_to=str(data.get("undoesTo", "")),
                 is_new=_boolean(data.get("isNew", False)),
                 tags=_tags(data["tags"]),
+                left=_strings(data.get("left", [])),
                 found=_found(data.get("found", {})),
                 put=_digests(data.get("put", [])) or frozenset(),
                 existed=_digests(data.get("existed", [])),
@@ -154,7 +157,7 @@ class Record:
         """
         Encode the record as JSON of at most ``RECORD_MAX_BYTES``.
 
-        If it is too long, leave out *manifest*, then *lists*, *tags*, *existed* and *drops*.
+        If it is too long, leave out *manifest*, then *lists*, *tags*, *existed*, *left* and *drops*.
         Without *lists*, *tags* and *existed*, the record only prevents more removals.
 
         Raises:
@@ -163,7 +166,7 @@ class Record:
         short = replace(self, manifest="")
         brief = replace(short, lists=())
         bare = replace(brief, tags=None, existed=None)
-        for each in (self, short, brief, replace(brief, tags=None), bare, replace(bare, drops=())):
+        for each in (self, short, brief, replace(brief, tags=None), bare, replace(bare, left=(), drops=())):
             text = json.dumps(each.data(), separators=(",", ":"))
             if len(text) <= RECORD_MAX_BYTES:
                 return text
@@ -213,6 +216,7 @@ class Record:
         optional = {
             "undoesTo": self.undoes_to,
             "isNew": self.is_new,
+            "left": self.left,
             "found": None if self.found is None else _by_digest(self.found),
             "put": sorted(map(str, self.put)),
             "existed": None if self.existed is None else sorted(map(str, self.existed)),

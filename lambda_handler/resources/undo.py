@@ -50,7 +50,7 @@ def _clean_up(turn: Turn, old: Declaration) -> Sequence[str]:
         ours = turn.known_digest(old, turn.event.old_properties)
         # Tags that only failed deployments took over do not belong to the resource.
         given_back = give_back_failed(turn, turn.old_record, ours, turn.dropped)
-        tags = _put(turn.old_record, old.rules, [tag for tag in turn.dropped if tag not in given_back])
+        tags = _put(turn.old_record, [tag for tag in turn.dropped if tag not in given_back])
         since = turn.old_record.owned_since if turn.old_record else 0.0
         removal = Removal(
             tags=tags,
@@ -134,11 +134,7 @@ def _remove_declared(
     """
     found, existed = stays.found or {}, stays.existed or frozenset()
     record = turn.record or Record(tags=None)
-    tags = _put(
-        record,
-        turn.declaration.rules,
-        [tag for tag in turn.declaration.tags if tag not in given_back and tag not in found],
-    )
+    tags = _put(record, [tag for tag in turn.declaration.tags if tag not in given_back and tag not in found])
     removal = Removal(
         tags=tags,
         image=stays.existed is not None and ours not in existed,
@@ -181,7 +177,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     if (taken or removes) and turn.is_current(record.sent):
         given_back = give_back_taken(turn, record, taken, ours)
         lost = without_previous_image(turn, taken, given_back) if removes else ()
-        new = _put(record, old.rules, [tag for tag in turn.dropped if tag not in taken or tag in lost])
+        new = _put(record, [tag for tag in turn.dropped if tag not in taken or tag in lost])
         if removes and record.found is not None:
             existed = record.existed
             removal = Removal(
@@ -236,7 +232,7 @@ def _undo_creation(turn: Turn, record: Record, ours: Digest | None) -> bool:
     existed = record.existed
     deletes_image = declaration.deletes and existed is not None and ours not in existed
     lost = without_previous_image(turn, record.found, given_back)
-    new = _put(record, declaration.rules, [tag for tag in declaration.tags if tag not in record.found or tag in lost])
+    new = _put(record, [tag for tag in declaration.tags if tag not in record.found or tag in lost])
     removal = Removal(
         tags=new,
         image=deletes_image,
@@ -251,11 +247,9 @@ def _undo_creation(turn: Turn, record: Record, ours: Digest | None) -> bool:
     return is_waiting
 
 
-def _put(record: Record | None, rules: Sequence[Rule], tags: Sequence[str]) -> Sequence[str]:
-    """Return *tags* without those that *rules* left where they were, so that the resource never put them."""
-    if record is None or record.tags is None:
-        return tags
-    return [tag for tag in tags if tag in record.tags or not any(rule.may_leave(tag) for rule in rules)]
+def _put(record: Record | None, tags: Sequence[str]) -> Sequence[str]:
+    """Return *tags* without those that rules left where they were, so that the resource never put them."""
+    return [tag for tag in tags if tag not in record.left or tag in (record.tags or ())] if record else tags
 
 
 def _moved_away(given_back: Collection[str], record: Record | None, ours: Digest | None) -> Collection[str]:

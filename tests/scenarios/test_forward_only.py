@@ -299,6 +299,23 @@ def test_a_tag_that_the_first_of_two_failed_updates_removed_returns(
 
 
 @TWO_KINDS
+@pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
+def test_the_undo_of_an_added_tag_removes_it_although_a_rule_may_leave_it(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options
+) -> None:
+    """The image stays the same, so both declarations have the same record."""
+    scene.push("2.0.0", "2.0.0", "latest")
+    old = release(scene, kind, "1.9.1", **options)
+    stack.deploy(template(stack, Agent=old))
+    before = scene.tags()
+
+    done = stack.deploy(template(stack, Agent={**old, "ImageTags": ["1.9.1", "1.9", "latest"]}), FAILS)
+
+    assert (done.status, done.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert scene.tags() == before
+
+
+@TWO_KINDS
 def test_a_rollback_does_not_return_a_tag_that_a_person_moved_before(
     scene: Scene, stack: DeployedStack, kind: Kind
 ) -> None:
