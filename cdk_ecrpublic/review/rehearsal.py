@@ -199,9 +199,10 @@ class RehearsedParameters:
                 raise
             return None
 
-    def write(self, name: str, text: str) -> None:
-        """Store a string."""
+    def write(self, name: str, text: str) -> bool:
+        """Store a string. False, because nothing else deletes records during a rehearsal."""
         self._below(name)[name] = text
+        return False
 
     def delete(self, name: str) -> None:
         """Record that a string was deleted."""

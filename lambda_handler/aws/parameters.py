@@ -43,19 +43,20 @@ class Parameters:
         except NotFoundError:
             return None
 
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str) -> bool:
         """
-        Store a value of at most 4096 characters.
+        Store a value of at most 4096 characters; return whether the parameter did not exist before.
 
         Raises:
             RemoteError: The value was not stored.
         """
 
-        def call() -> None:
+        def call() -> bool:
             with translated("ssm:PutParameter"):
-                self.client().put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
+                stored = self.client().put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
+            return bool(stored["Version"] == 1)
 
-        self._retried(f"writing {name}", call)
+        return self._retried(f"writing {name}", call)
 
     def delete(self, name: str) -> None:
         """Delete a parameter, if it exists."""

@@ -221,8 +221,8 @@ class ParameterStore(Protocol):
     def read(self, name: str) -> str | None:
         """Return a string; None if it does not exist."""
 
-    def write(self, name: str, text: str) -> None:
-        """Store a string of at most 4096 bytes."""
+    def write(self, name: str, text: str) -> bool:
+        """Store a string of at most 4096 bytes; return whether it did not exist before."""
 
     def delete(self, name: str) -> None:
         """Delete a string. It is not an error if it does not exist."""

@@ -187,13 +187,14 @@ class Records:
 
     def rewrite(self, name: str, record: Record) -> None:
         """
-        Write the record of another resource of the same stack.
+        Write the record of another resource of the same stack, unless that resource has just deleted it.
 
         Raises:
             InvalidPropertiesError: It is too long.
             RemoteError: It was not written.
         """
-        self.parameters.write(name, record.text())
+        if self.parameters.write(name, record.text()):
+            self.parameters.delete(name)
 
     def at_risk(self, digest: Digest) -> frozenset[str]:
         """

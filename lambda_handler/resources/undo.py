@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from ..cfn.event import RequestType
 from ..errors import AccessError, DeadlineError, ImageError
@@ -94,14 +94,15 @@ def delete(turn: Turn, *, is_created: bool) -> None:
     is_undone = True if not is_created else _is_undone(turn, record)
     # A rollback deletes only resources that were created since the last success, and updates all others.
     if is_undone and (record.is_new or turn.is_rolling_back):
-        is_waiting = _undo_creation(turn, record, ours)
+        removed = _undo_creation(turn, record, ours)
     else:
         # A failed update took tags over. The tags that the resource declared before it are its own.
         given_back = give_back_taken(turn, record, record.found or {}, ours) if is_undone else ()
         # If it is not known whether this is an undo, everything from before the deployment stays.
         stays = record if is_undone is None else Record()
-        is_waiting = turn.declaration.deletes and _remove_declared(turn, ours, given_back, ends, stays)
-    _end(turn, [segment for segment in ends if not (is_waiting and ours is not None and segment == ours.hex)])
+        removed = _remove_declared(turn, ours, given_back, stays) if turn.declaration.deletes else _NOTHING
+    _end(turn, [segment for segment in ends if not (removed.is_waiting and ours and segment == ours.hex)])
+    _remove_owned(turn, ours, removed)
     if not (is_created or turn.is_rolling_back):
         # The deployment goes on. A resource that takes the tags over has to see where they are now.
         turn.ports.settle()
@@ -118,19 +119,13 @@ def _segments(turn: Turn, record: Record | None) -> Sequence[str]:
     return [*previous, *possible_segments(turn.declaration)]
 
 
-def _remove_declared(
-    turn: Turn, ours: Digest | None, given_back: Collection[str], ends: Sequence[str], stays: Record
-) -> bool:
+def _remove_declared(turn: Turn, ours: Digest | None, given_back: Collection[str], stays: Record) -> _Removed:
     """
     Remove the declared image and its tags.
 
     Args:
         given_back: The tags that point to their previous images again.
-        ends: The segments of the records that end.
         stays: A record whose found tags and existing manifests are not removed.
-
-    Returns:
-        Whether some tags stay until an index is deleted.
     """
     found, existed = stays.found or {}, stays.existed or frozenset()
     record = turn.record or Record(tags=None)
@@ -144,13 +139,7 @@ def _remove_declared(
         is_recent=turn.is_recent(turn.record),
         given_back=_moved_away(given_back, turn.record, ours),
     )
-    kept, is_waiting = _remove_image(turn, ours, removal)
-    owned = [tag for tag in kept if kept[tag] == OWNED]
-    if owned and not is_waiting:
-        # If two owners are deleted together, each leaves the tag to the other until one of them deletes its record.
-        _end(turn, ends)
-        _remove_image(turn, ours, replace(removal, tags=owned, given_back=()))
-    return is_waiting
+    return _remove_image(turn, ours, removal)
 
 
 def _reason_to_ignore(turn: Turn, record: Record, *, is_created: bool) -> str:
@@ -169,8 +158,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     record = turn.read_record(old)
     if record is None or not is_undone_by(turn, record):
         return ()
-    kept: Mapping[str, str] = {}
-    is_waiting = False
+    removed = _NOTHING
     ours = turn.known_digest(old, turn.event.old_properties)
     taken = {tag: at for tag, at in (record.found or {}).items() if tag not in turn.tags}
     removes = any(each.untags or each.deletes for each in (turn.declaration, old))
@@ -190,8 +178,8 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
                 # Tags that are still declared already point to the declared image.
                 given_back=[*_moved_away(given_back, record, ours), *turn.declaration.tags],
             )
-            kept, is_waiting = _remove_image(turn, ours, removal, old.rules)
-            _hand_over_new_tags(turn, record, ours, kept)
+            removed = _remove_image(turn, ours, removal, old.rules)
+            _hand_over_new_tags(turn, record, ours, removed.kept)
         else:
             _log_kept(turn, new)
     segments = possible_segments(turn.declaration)
@@ -201,9 +189,10 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
         stay = set(segments if owns_tags(turn.declaration) else [turn.protection])
         if turn.protection == possible_segments(old)[0]:
             turn.records.write(turn.protection, _after_undo(turn, record), record)
-        stay |= {ours.hex} if ours is not None and is_waiting else set()
+        stay |= {ours.hex} if ours is not None and removed.is_waiting else set()
         _end(turn, [segment for segment in possible_segments(old) if segment not in stay])
-    return tuple(kept)
+    _remove_owned(turn, ours, removed, old.rules)
+    return tuple(removed.kept)
 
 
 def _after_undo(turn: Turn, record: Record) -> Record:
@@ -214,21 +203,16 @@ def _after_undo(turn: Turn, record: Record) -> Record:
     return replace(record, found=found, manifest="", undoes_to="" if turn.is_rollback else UNDONE)
 
 
-def _undo_creation(turn: Turn, record: Record, ours: Digest | None) -> bool:
-    """
-    Give back the tags that the creation took over. Remove what it added, if the declaration removes.
-
-    Returns:
-        Whether some tags stay until an index is deleted.
-    """
+def _undo_creation(turn: Turn, record: Record, ours: Digest | None) -> _Removed:
+    """Give back the tags that the creation took over. Remove what it added, if the declaration removes."""
     declaration = turn.declaration
     if record.found is None:
         turn.log.warning("nothing is removed: it is not known what was there before the deployment")
-        return False
+        return _NOTHING
     given_back = give_back_taken(turn, record, record.found, ours)
     if not (declaration.untags or declaration.deletes):
         _log_kept(turn, [tag for tag in declaration.tags if tag not in record.found])
-        return False
+        return _NOTHING
     existed = record.existed
     deletes_image = declaration.deletes and existed is not None and ours not in existed
     lost = without_previous_image(turn, record.found, given_back)
@@ -242,9 +226,9 @@ def _undo_creation(turn: Turn, record: Record, ours: Digest | None) -> bool:
         is_undo=True,
         given_back=_moved_away(given_back, record, ours),
     )
-    kept, is_waiting = _remove_image(turn, ours, removal)
-    _hand_over_new_tags(turn, record, ours, kept)
-    return is_waiting
+    removed = _remove_image(turn, ours, removal)
+    _hand_over_new_tags(turn, record, ours, removed.kept)
+    return removed
 
 
 def _put(record: Record | None, tags: Sequence[str]) -> Sequence[str]:
@@ -292,30 +276,53 @@ def _is_undone(turn: Turn, record: Record) -> bool | None:
     return None if has_succeeded is None else not has_succeeded
 
 
-def _remove_image(
-    turn: Turn, ours: Digest | None, removal: Removal, rules: Sequence[Rule] = ()
-) -> tuple[Mapping[str, str], bool]:
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """
+    The result of a removal.
+
+    Attributes:
+        kept: The tags that stay, each with the reason.
+        is_waiting: Whether some of them stay only until an index is deleted. A record then marks those.
+    """
+
+    removal: Removal
+    kept: Mapping[str, str] = field(default_factory=dict)
+    is_waiting: bool = False
+
+
+_NOTHING = _Removed(Removal(tags=(), image=False))
+
+
+def _remove_owned(turn: Turn, ours: Digest | None, removed: _Removed, rules: Sequence[Rule] = ()) -> None:
+    """
+    Remove tags that another owner had, after the record of this resource has ended.
+
+    If two owners are deleted or undone together, each leaves the tag to the other until one of them ends its record.
+    """
+    owned = [tag for tag in removed.kept if removed.kept[tag] == OWNED]
+    if owned and not removed.is_waiting:
+        _remove_image(turn, ours, replace(removed.removal, tags=owned, given_back=()), rules)
+
+
+def _remove_image(turn: Turn, ours: Digest | None, removal: Removal, rules: Sequence[Rule] = ()) -> _Removed:
     """
     Remove tags of an image that the resource no longer declares, and the image itself, according to *removal*.
 
     Args:
         rules: Rules in addition to the declared ones.
-
-    Returns:
-        The tags that stay, each with the reason; and whether some of them stay
-        only until an index is deleted. A record then marks those.
     """
     rules = (*turn.declaration.rules, *rules)
     kept, waiting = _remove(turn, rules, ours, removal)
     is_deleted = turn.event.request_type is RequestType.DELETE
     if not waiting or ours is None or (not is_deleted and ours.hex in possible_segments(turn.declaration)):
-        return kept, False
+        return _Removed(removal, kept)
     # The index may be deleted at this moment: either its deletion finds this record, or the next attempt succeeds.
     record = Record(stack=turn.event.stack_id, request=turn.event.request_id, sent=turn.event.sent, tags=waiting)
     stays = frozenset() if removal.image else frozenset({ours})
     turn.records.write(ours.hex, replace(record, left_over=True, existed=stays), None)
     _, waiting = _remove(turn, rules, ours, replace(removal, tags=waiting))
-    return kept, bool(waiting)
+    return _Removed(removal, kept, bool(waiting))
 
 
 def _remove(

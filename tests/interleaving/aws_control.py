@@ -60,8 +60,11 @@ def _put_parameter(world: World, call: Call, region: str) -> Any:
         code = "ParameterAlreadyExists"
         raise Refusal(code, "")
     call.writes.add(f"ssm:{name}")
+    # 2 stands for every version after the first.
+    version = 2 if (region, name) in world.parameters else 1
+    call.outcome = "new" if version == 1 else "ok"
     world.parameters[region, name] = text
-    return {"Version": 1, "Tier": "Standard"}
+    return {"Version": version, "Tier": "Standard"}
 
 
 def _delete_parameter(world: World, call: Call, region: str) -> Any:

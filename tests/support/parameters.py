@@ -12,6 +12,8 @@ NAMES_MAX = 10
 VALUE_MAX_CHARACTERS = 4096
 LEVELS_MAX = 15
 ARN_MAX_CHARACTERS = 1011
+LATER_VERSION = 2
+"""Stands for every version after the first. A parameter that is deleted and put again starts with 1."""
 
 INVALID, EXISTS, MISSING = "ValidationException", "ParameterAlreadyExists", "ParameterNotFound"
 
@@ -89,8 +91,9 @@ class ParameterStore:
             raise Refusal(INVALID)
         if name in self.parameters and not data.get("Overwrite"):
             raise Refusal(EXISTS)
+        version = LATER_VERSION if name in self.parameters else 1
         self.parameters[name] = value
-        return {"Version": 1}
+        return {"Version": version}
 
     def _DeleteParameter(self, data: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
         del self.parameters[self._existing(data["Name"])]

@@ -47,11 +47,13 @@ class Store:
         self.asked.append(f"read {name}")
         return self.texts.get(name)
 
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str) -> bool:
         # The service's rules for names and lengths.
         ParameterStore("us-east-1").answer("PutParameter", {"Name": name, "Value": text})
         self.asked.append(f"write {name}")
+        is_new = name not in self.texts
         self.texts[name] = text
+        return is_new
 
     def delete(self, name: str) -> None:
         self.asked.append(f"delete {name}")
