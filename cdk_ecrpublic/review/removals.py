@@ -125,7 +125,11 @@ class Removals:
 
 
 def _with_contested(changes: Sequence[Change]) -> list[Change]:
-    """Warn of tags that one change leaves where they are, and another one removes: CloudFormation decides the order."""
+    """
+    Warn of tags that one change leaves where they are or may not move, and that another one removes.
+
+    CloudFormation decides the order.
+    """
     removed = {
         (change.effect.repository, tag.tag): change.effect.path
         for change in changes
@@ -134,12 +138,15 @@ def _with_contested(changes: Sequence[Change]) -> list[Change]:
     }
 
     def warned(change: Change) -> Change:
-        left = [tag.tag for tag in change.effect.tags if tag.action is Action.SKIP]
-        others = {tag: path for tag in left if (path := removed.get((change.effect.repository, tag)))}
+        is_refused = change.effect.state is State.REFUSED
+        result = "this image may be refused, or not" if is_refused else "tag {} may be put to this image, or be gone"
+        action = Action.MOVE if is_refused else Action.SKIP
+        tags = [tag.tag for tag in change.effect.tags if tag.action is action]
         contested = [
-            f"tag {tag} may be put to this image, or be gone: {path} removes it in the same deployment, and the order "
-            "is not known; let one deployment remove it, and the next one declare it here"
-            for tag, path in others.items()
+            f"{result.format(tag)}: {path} removes tag {tag} in the same deployment, and the order is not known; "
+            "let one deployment remove it, and the next one declare it here"
+            for tag in tags
+            if (path := removed.get((change.effect.repository, tag)))
         ]
         return change.with_effect(warnings=(*change.effect.warnings, *contested))
 

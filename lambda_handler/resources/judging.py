@@ -45,7 +45,7 @@ def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callab
         if regained and (left := _left_before(turn, regained)):
             verdict = replace(verdict, stays={**verdict.stays, **left})
     turn.left = frozenset(verdict.stays)
-    turn.taken_elsewhere = _not_own(turn, content, observed)
+    turn.taken_elsewhere = _not_own(turn, observed)
     return verdict
 
 
@@ -109,11 +109,11 @@ def tags_ahead(
     return judge(declaration.rules, release).stays
 
 
-def _not_own(turn: Turn, content: Content, observed: Observed) -> frozenset[str]:
+def _not_own(turn: Turn, observed: Observed) -> frozenset[str]:
     """Return the tags of the previous declaration that its rules would leave, so that this request takes them over."""
     if (old := turn.old) is None:
         return frozenset()
-    found = {tag: at for tag, at in observed.tags.items() if tag in turn.tags and at != content.root.digest}
+    found = {tag: at for tag, at in observed.tags.items() if tag in turn.tags}
     if not any(rule.may_leave(tag) for rule in old.rules for tag in found):
         return frozenset()
     try:

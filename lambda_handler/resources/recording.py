@@ -107,11 +107,15 @@ def existing_tags(turn: Turn, observed: Observed) -> Mapping[str, Digest]:
 
 
 def _to_give_back(turn: Turn, digest: Digest, existing: Mapping[str, Digest]) -> Mapping[str, Digest]:
-    """Return the existing tags that an undo has to know: all, if it removes the new ones, else only those that move."""
+    """
+    Return the existing tags that an undo has to know: all, if it removes the new ones, else only those that move.
+
+    The undo would move a tag that the previous declaration has, too, but left at this image.
+    """
     sides = filter(None, (turn.declaration, turn.old))
     if any(side.untags or side.deletes for side in sides):
         return existing
-    return {tag: at for tag, at in existing.items() if at != digest}
+    return {tag: at for tag, at in existing.items() if at != digest or tag in turn.taken_elsewhere}
 
 
 def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest], observed: Observed) -> bool:

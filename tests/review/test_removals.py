@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -308,4 +308,24 @@ def test_warns_of_a_tag_that_one_image_leaves_and_another_one_removes(world: Wor
     effects = world.review(read_assembly(write_app(world.folder, after)))
 
     (warning,) = [text for effect in effects for text in effect.warnings]
-    assert warning.startswith("tag latest may be put to this image, or be gone: Newer removes it")
+    assert warning.startswith("tag latest may be put to this image, or be gone: Newer removes tag latest")
+
+
+@pytest.mark.parametrize("rule", [RULES["refuse"], {"ImmutableTags": ["latest"]}], ids=["refuse", "immutable"])
+def test_warns_of_a_tag_that_one_image_may_not_move_and_another_one_removes(
+    world: World, cloud: Cloud, rule: Mapping[str, object]
+) -> None:
+    """If the removal comes first, nothing is refused."""
+    older, newer = IMAGES[0], IMAGES[2]
+    for image in (older, newer):
+        world.push(image)
+    removing = {"OnTagRemoved": "Untag"}
+    cloud.deploy(write_app(world.folder, {"Newer": {**declare(newer.digest, "2", "latest"), **removing}}))
+    after = {"Newer": {**declare(newer.digest, "2"), **removing}, "Older": {**declare(older.digest, "latest"), **rule}}
+
+    effects = world.review(read_assembly(folder := write_app(world.folder, after)))
+
+    (refused,) = [effect for effect in effects if effect.state is State.REFUSED]
+    (warning,) = refused.warnings
+    assert warning.startswith("this image may be refused, or not: Newer removes tag latest in the same deployment")
+    assert cloud.can_deploy(folder)

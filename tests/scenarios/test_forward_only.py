@@ -258,6 +258,24 @@ def test_a_tag_that_was_left_at_the_image_of_the_undone_release_stays_there(
     assert scene.tags() == before
 
 
+@TWO_KINDS
+@OPTIONS
+@pytest.mark.parametrize("new_rule", [SKIP, {}], ids=["skip", "no rule"])
+def test_a_tag_that_both_releases_declare_and_none_of_them_moved_stays(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, new_rule: Options
+) -> None:
+    """The tag was left at the image that the undone release happens to be."""
+    old = release(scene, kind, "1.9.1", "latest", **{**SKIP, **options})
+    second = scene.push("2.0.0", "2.0.0", "latest")
+    stack.deploy(template(stack, Agent=old))
+    before = scene.tags()
+
+    done = stack.deploy(template(stack, Agent=declare(second, "latest", **new_rule)), FAILS)
+
+    assert (done.status, done.reasons) == ("ROLLBACK_COMPLETE", [])
+    assert scene.tags() == before
+
+
 @pytest.mark.parametrize("options", [UNTAG, DESTROY], ids=["untag", "destroy"])
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_tag_that_was_left_before_returns_from_another_image_of_the_stack(
