@@ -131,22 +131,22 @@ def _with_contested(changes: Sequence[Change]) -> list[Change]:
     CloudFormation decides the order.
     """
     removed = {
-        (change.effect.repository, tag.tag): change.effect.path
+        (change.effect.repository, tag, str(change.turn.undone_digest)): change.effect.path
         for change in changes
-        for tag in change.effect.tags
-        if tag.action is Action.REMOVE
+        if change.turn is not None and change.turn.declaration.untags
+        for tag in change.turn.dropped
     }
 
     def warned(change: Change) -> Change:
         is_refused = change.effect.state is State.REFUSED
         result = "this image may be refused, or not" if is_refused else "tag {} may be put to this image, or be gone"
         action = Action.MOVE if is_refused else Action.SKIP
-        tags = [tag.tag for tag in change.effect.tags if tag.action is action]
+        tags = [(tag.tag, tag.before) for tag in change.effect.tags if tag.action is action]
         contested = [
             f"{result.format(tag)}: {path} removes tag {tag} in the same deployment, and the order is not known; "
             "let one deployment remove it, and the next one declare it here"
-            for tag in tags
-            if (path := removed.get((change.effect.repository, tag)))
+            for tag, before in tags
+            if (path := removed.get((change.effect.repository, tag, str(before))))
         ]
         return change.with_effect(warnings=(*change.effect.warnings, *contested))
 

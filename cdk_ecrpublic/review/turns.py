@@ -31,6 +31,9 @@ from .rehearsal import RehearsedParameters, RehearsedRepository, Texts
 SENT = 32_503_680_000.0
 """The time at which simulated requests are sent: the year 3000, so that all existing records are older."""
 
+NEXT_SECONDS = 0.001
+"""How long after each other the simulated requests of a rollback are sent: their order decides who has a tag."""
+
 
 @dataclass(frozen=True, slots=True)
 class RehearsedStack:
@@ -130,6 +133,7 @@ class Turns:
         repositories: The simulated repositories, by address.
         texts: The parameters that simulated requests have written.
         updated: The resources that simulated requests update: the name of the stack and the logical id.
+        sent: When the last simulated request was sent, in seconds since the epoch.
     """
 
     registry: Registry
@@ -137,6 +141,7 @@ class Turns:
     texts: Texts = field(default_factory=dict)
     is_rolling_back: bool = False
     updated: set[tuple[str, str]] = field(default_factory=set)
+    sent: float = SENT
     _known: dict[tuple[bool, str], KnownParameters] = field(default_factory=dict)
 
     def copy(self) -> Turns:
@@ -231,12 +236,13 @@ class Turns:
         is_needed: bool,
     ) -> Turn:
         declaration = image.declaration
+        self.sent += NEXT_SECONDS if self.is_rolling_back else 0.0
         if request_type is RequestType.UPDATE:
             self.updated.add((image.stack_name, image.logical_id))
         event = Event(
             request_type=request_type,
             response_url="",
-            sent=SENT,
+            sent=self.sent,
             stack_id=self._known_id(image, old) or _stack_id(image, self._region(image)),
             request_id="rehearsed",
             logical_resource_id=image.logical_id,
