@@ -14,6 +14,7 @@ from typing import Any
 
 from .._assets.lambda_handler.errors import ImageError, RepositoryNotFoundError
 from .._assets.lambda_handler.publish.execute import execute
+from .._assets.lambda_handler.publish.remove import LAST
 from .._assets.lambda_handler.resources import undo
 from .._assets.lambda_handler.resources.record import Record
 from .._assets.lambda_handler.resources.record_names import possible_segments
@@ -74,7 +75,7 @@ class Removals:
         return change.with_effect(
             state=State.CHANGED if removal.tags else effect.state,
             tags=(*effect.tags, *removal.tags),
-            notes=(*effect.notes, *removal.notes),
+            notes=(*effect.notes, *removal.notes, *_may_not_be_last(removal, turn)),
         )
 
     def _deleted(self) -> list[Effect]:
@@ -240,6 +241,17 @@ def _end(image: DeclaredImage, turns: Turns) -> None:
     with suppress(ImageError):
         turn = turns.delete(image)
         turn.records.end(*possible_segments(turn.declaration), first=True)
+
+
+def _may_not_be_last(removal: _Removal, turn: Turn) -> Iterator[str]:
+    """Yield a note for a tag that stays as the last one of its image, if other images of the app take the others."""
+    digest, own = turn.undone_digest, {*turn.dropped, *turn.declaration.tags}
+    for note in removal.notes:
+        if digest and note.endswith(LAST) and removal.repository.base.tags_of([digest])[digest] - own:
+            yield (
+                f"{note.partition(' stays')[0]} is removed after all if CloudFormation updates this image before the "
+                "others of the app, which take the other tags of its previous image"
+            )
 
 
 def _may_stay(repository: RehearsedRepository, turn: Turn) -> Iterator[str]:

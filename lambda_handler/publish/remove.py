@@ -24,6 +24,9 @@ OWNED = "another declaration has it"
 TAKEN_MEANWHILE = "another declaration has taken it meanwhile"
 """Reasons why a tag stays. The other declaration may be about to be deleted, too."""
 
+LAST = "it is the last tag of its image"
+"""A reason why a tag stays. Other tags of the image may have just moved."""
+
 MOVED = "it points to "
 """How the reason begins why a tag stays that another image has."""
 
@@ -157,7 +160,7 @@ class Remover:
             return kept, ()
         to_remove = [tag for tag in removal.tags if tag not in kept]
         if to_remove and removal.keeps_last and not self._other_tags(digest, to_remove):
-            kept[to_remove.pop(0)] = "it is the last tag of its image"
+            kept[to_remove.pop(0)] = LAST
         deletes_image = removal.image and not owners.own_image(digest)
         if to_remove:
             # While the index is deleted, others may delete its children.

@@ -311,6 +311,28 @@ def test_warns_of_a_tag_that_one_image_leaves_and_another_one_removes(world: Wor
     assert warning.startswith("tag latest may be put to this image, or be gone: Newer removes tag latest")
 
 
+def test_says_if_a_tag_is_the_last_one_of_its_image_only_after_another_image_has_moved(
+    world: World, cloud: Cloud
+) -> None:
+    """Whether the other image moves first is up to CloudFormation."""
+    old, new = IMAGES[0], IMAGES[1]
+    for image in (old, new):
+        world.push(image)
+    removing = {"OnTagRemoved": "Untag"}
+    cloud.deploy(
+        write_app(world.folder, {"A": {**declare(old.digest, "1"), **removing}, "B": declare(old.digest, "latest")})
+    )
+    after = {"A": {**declare(new.digest, "2"), **removing}, "B": declare(new.digest, "latest")}
+
+    effects = world.review(read_assembly(folder := write_app(world.folder, after)))
+
+    (notes,) = [effect.notes for effect in effects if effect.notes]
+    assert notes[0] == "tag 1 stays: it is the last tag of its image"
+    assert notes[1].startswith("tag 1 is removed after all if CloudFormation updates this image before the others")
+    cloud.deploy(folder)
+    assert world.tags() == dict.fromkeys(("2", "latest"), new.digest)
+
+
 @pytest.mark.parametrize("rule", [RULES["refuse"], {"ImmutableTags": ["latest"]}], ids=["refuse", "immutable"])
 def test_warns_of_a_tag_that_one_image_may_not_move_and_another_one_removes(
     world: World, cloud: Cloud, rule: Mapping[str, object]
