@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _forget_the_account()
     # It takes half of a synthesis; one test of tests/constructs/test_compliance.py asks for it.
     os.environ["CDK_VALIDATION"] = "false"
+    _poll_often()
     _allow_many_files()
     _put_tools_on_the_path()
     _share_service_models()
@@ -74,6 +75,12 @@ def _allow_many_files() -> None:
     """Allow as many open files as the system does: hundreds of sandboxes and clients live in one process."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _poll_often() -> None:
+    """Let the cdk command line ask often whether a deployment has ended: it would sleep most of its time."""
+    script = Path(__file__).parent / "support" / "poll_often.cjs"
+    os.environ["NODE_OPTIONS"] = f'{os.environ.get("NODE_OPTIONS", "")} --require "{script}"'.strip()
 
 
 def _put_tools_on_the_path() -> None:

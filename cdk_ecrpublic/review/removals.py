@@ -247,7 +247,7 @@ def _may_not_be_last(removal: _Removal, turn: Turn) -> Iterator[str]:
     """Yield a note for a tag that stays as the last one of its image, if other images of the app take the others."""
     digest, own = turn.undone_digest, {*turn.dropped, *turn.declaration.tags}
     for note in removal.notes:
-        if digest and note.endswith(LAST) and removal.repository.base.tags_of([digest])[digest] - own:
+        if digest and note.endswith(LAST) and removal.repository.base.tags_of([digest]).get(digest, frozenset()) - own:
             yield (
                 f"{note.partition(' stays')[0]} is removed after all if CloudFormation updates this image before the "
                 "others of the app, which take the other tags of its previous image"
