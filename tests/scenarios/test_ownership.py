@@ -140,6 +140,28 @@ def test_r6_the_image_of_two_stacks_of_one_template_stays_until_both_are_deleted
     assert scene.parameters() == {}
 
 
+@TWO_KINDS
+@pytest.mark.parametrize("place", ["the same stack", "another stack"])
+def test_r6_an_image_that_another_resource_declares_without_a_tag_stays(
+    scene: Scene, stack: DeployedStack, kind: Kind, place: str
+) -> None:
+    release = scene.release(kind, "first")
+    stack.deploy(template(stack, Agent=declare(release, "1.0", **DESTROY)))
+    bare = declare(release.image)
+
+    if place == "the same stack":
+        assert stack.deploy(template(stack, Bare=bare)).status == "COMPLETE"
+        bare_stack = stack
+    else:
+        bare_stack = second_stack(scene)
+        assert bare_stack.deploy(template(bare_stack, Bare=bare)).status == "COMPLETE"
+        assert stack.destroy()
+
+    assert (scene.tags(), scene.images()) == ({}, whole("first"))
+    assert bare_stack.destroy()
+    assert (scene.images(), scene.parameters()) == (whole("first"), {})
+
+
 @pytest.mark.parametrize("options", [KEEP, DESTROY], ids=["keep", "destroy"])
 def test_r6_a_tag_that_one_of_two_stacks_drops_stays(scene: Scene, stack: DeployedStack, options: Options) -> None:
     other, release = scene.stack("Other"), scene.release("digest", "first")
