@@ -55,13 +55,19 @@ def _new(
         sent=event.sent,
         undoes_to=declaration_key(event.old_properties) if old else "",
         tags=turn.tags,
-        left=tuple(sorted(turn.left)),
+        left=_left(turn),
         found=found or {},
         put=frozenset([put] if found and put else []),
         existed=existed,
         previous=_previous(turn),
         drops=_drops(turn),
     )
+
+
+def _left(turn: Turn) -> tuple[str, ...]:
+    """Return the tags that rules leave, and the dropped tags that the old declaration had left: so does an undo."""
+    known = turn.old_record if turn.dropped and turn.old and always_has_record(turn.old) else None
+    return tuple(sorted(turn.left.union(known.left if known else ()).difference(turn.tags)))
 
 
 def _drops(turn: Turn) -> tuple[str, ...]:
@@ -99,14 +105,19 @@ def _previous(turn: Turn) -> str:
 def _since_last_success(turn: Turn, record: Record, mine: Record | None, put: Digest) -> Record:
     """Add the tags that deployments took over since the last success, and that were not rolled back."""
     earlier = turn.old_record if turn.old else mine
-    if earlier is None or earlier.stack != record.stack or not (earlier.found or earlier.is_new or earlier.drops):
+    if (
+        earlier is None
+        or earlier.stack != record.stack
+        or not (earlier.found or earlier.is_new or earlier.drops or earlier.left)
+    ):
         return record
     if turn.has_succeeded_since(earlier.sent) is not False:
         return record
     found = {**(record.found or {}), **(earlier.found or {})}
     images = record.put | earlier.put | ({put} if found else set())
     drops = tuple(dict.fromkeys((*earlier.drops, *record.drops)))
-    return replace(record, found=found, put=images, is_new=record.is_new or earlier.is_new, drops=drops)
+    left = tuple(sorted({*earlier.left, *record.left}.difference(turn.tags)))
+    return replace(record, found=found, put=images, is_new=record.is_new or earlier.is_new, drops=drops, left=left)
 
 
 def _existed(turn: Turn, content: Content) -> frozenset[Digest] | None:

@@ -65,16 +65,10 @@ def _may_have_been_left(turn: Turn, observed: Observed) -> Sequence[str]:
 
 
 def _left_before(turn: Turn, tags: Sequence[str]) -> Mapping[str, str]:
-    """Return those of *tags* that the declaration did not have before the update that is undone, with the reason."""
-    from .takeover import is_undone_by  # noqa: PLC0415 - a cold start compiles what it imports
-
+    """Return those of *tags* that the declaration had left before the update that is undone, with the reason."""
     try:
-        record = turn.record
-        if record is None or record.tags is None or is_undone_by(turn, record):
-            return {}
-        return {
-            tag: "it was not at this image before the release that is undone" for tag in tags if tag not in record.tags
-        }
+        left = turn.record.left if turn.record else ()
+        return {tag: "it was not at this image before the release that is undone" for tag in tags if tag in left}
     except AccessError as error:
         turn.log.warning(f"tags that were left before may move: {error.explain()}")
         return {}

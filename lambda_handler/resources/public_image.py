@@ -186,10 +186,7 @@ class PublicImageResource:
         # This call only checks: nothing may be written before, not even the record.
         make_plan(desired, observed)
         shared = recording.write_record(turn, content, observed)
-        # Another resource may have removed the image since this request looked.
-        confirm_image = desired.confirm_image or bool(turn.protection and not declaration.tags)
-        desired = replace(desired, confirm=desired.confirm | frozenset(shared), confirm_image=confirm_image)
-        return make_plan(desired, observed)
+        return make_plan(replace(desired, confirm=desired.confirm | frozenset(shared)), observed)
 
     def _resolve_and_look(self, turn: Turn) -> tuple[Content, Mapping[str, Digest] | None]:
         """

@@ -43,7 +43,7 @@ class Record:
         is_new: No deployment with the resource has succeeded before.
         tags: The declared tags; None, which stands for all tags of the image, if
             they did not fit.
-        left: The declared tags that rules left where they were, so that the resource never put them.
+        left: The tags of this declaration and the previous one that rules left where they were.
         found: The tags that the resource took over, each with its previous
             image; None if they are not known.
         put: The images that the tags in *found* were put to, since the last

@@ -122,8 +122,6 @@ def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest]
     """
     Whether other resources may remove these tags from this image, so that a record must protect them.
 
-    Without tags, they may remove the image itself.
-
     A tag may have been moved from this image by hand, and still belong to a resource that this deployment deletes.
 
     An undo asks only about tags that the undone update removed: hundreds of images may be rolled back at once.
@@ -135,8 +133,6 @@ def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest]
         return False
     if turn.old is not None and owns_tags(turn.old) and not turn.is_undo:
         return True
-    if not turn.declaration.tags and digest not in observed.missing_images:
-        return turn.records.owners(digest).own_image(digest)
     shared = {tag for tag, at in existing.items() if at == digest}
     shared |= _moved_by_others(turn, digest, observed) | _regained(turn, digest, observed)
     tags = shared | existing.keys()

@@ -130,7 +130,8 @@ def test_puts_any_number_of_tags_and_the_next_run_changes_none(
     with closing(Lambda(clock=function.clock)) as another:
         another(event, 900)
     assert stack.cloudformation.answer_to(event).succeeded
-    assert registry.sandbox.requests.count("PutImage") == tags
+    # Without a tag, the image itself is put again, in case that another resource is removing it.
+    assert registry.sandbox.requests.count("PutImage") == (tags or 1)
     assert registry.tags() == dict.fromkeys(sorted(names), image.digest)
 
 

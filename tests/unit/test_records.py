@@ -140,8 +140,8 @@ def test_the_service_accepts_the_longest_names(world: World) -> None:
     assert len(world.home.texts) == 1
 
 
-DIGEST = {"RepositoryName": "acme/agent", "Source": {"Digest": str(X)}}
-TAG = {"RepositoryName": "acme/agent", "Source": {"Tag": "stable"}}
+DIGEST = {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": {"Digest": str(X)}}
+TAG = {"RepositoryName": "acme/agent", "ImageTags": ["1"], "Source": {"Tag": "stable"}}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,7 @@ TAG = {"RepositoryName": "acme/agent", "Source": {"Tag": "stable"}}
         ({**DIGEST, "OnTagRemoved": "Untag"}, X.hex),
         ({**DIGEST, "OnDelete": "Delete"}, X.hex),
         ({**DIGEST, "StateParameterName": FIRST_NAME}, X.hex),
+        ({**DIGEST, "ImageTags": []}, X.hex),
         (TAG, MOVING),
         ({**TAG, "OnDelete": "Delete"}, MOVING),
         ({**TAG, "ImageDigest": str(Y)}, UNDO),
@@ -162,7 +163,7 @@ def test_the_segment_depends_on_the_declaration(properties: dict[str, object], s
 
     assert record_segment(declaration) == segment
     assert always_has_record(declaration) == (segment != UNDO)
-    assert owns_tags(declaration) == (len(properties) - ("ImageDigest" in properties) > 2)
+    assert owns_tags(declaration) == (len(properties) - ("ImageDigest" in properties) > 3 or not declaration.tags)
 
 
 def test_a_record_that_shares_a_tag_is_stored_below_the_image() -> None:
