@@ -30,7 +30,7 @@ def owner_of(stack_id: str, logical_resource_id: str) -> str:
 
 
 def owns_tags(declaration: Declaration) -> bool:
-    """Whether a declaration always has a record that protects its tags from removals by other resources."""
+    """Whether a declaration always has a record that protects its tags, or its image, from removals by others."""
     removes = declaration.untags or declaration.deletes
     # Without a tag, nothing in the registry shows that an image is in use.
     return bool(removes or declaration.state_parameter or not declaration.tags)

@@ -141,25 +141,29 @@ def test_r6_the_image_of_two_stacks_of_one_template_stays_until_both_are_deleted
 
 
 @TWO_KINDS
+@pytest.mark.parametrize("part", ["image", "child"])
 @pytest.mark.parametrize("place", ["the same stack", "another stack"])
 def test_r6_an_image_that_another_resource_declares_without_a_tag_stays(
-    scene: Scene, stack: DeployedStack, kind: Kind, place: str
+    scene: Scene, stack: DeployedStack, kind: Kind, place: str, part: str
 ) -> None:
+    """Either resource may be deployed first."""
     release = scene.release(kind, "first")
-    stack.deploy(template(stack, Agent=declare(release, "1.0", **DESTROY)))
-    bare = declare(release.image)
+    bare = declare(release.image if part == "image" else release.image.children[0])
+    removing = declare(release, "1.0", **DESTROY)
+    kept = whole("first") if part == "image" else {"first linux/amd64"}
 
     if place == "the same stack":
-        assert stack.deploy(template(stack, Bare=bare)).status == "COMPLETE"
-        bare_stack = stack
+        stack.deploy(template(stack, Agent=removing))
+        stack.deploy(template(stack, Bare=bare))
     else:
-        bare_stack = second_stack(scene)
-        assert bare_stack.deploy(template(bare_stack, Bare=bare)).status == "COMPLETE"
+        other = second_stack(scene)
+        if kind == "digest":
+            other.deploy(template(other, Bare=bare))
+        stack.deploy(template(stack, Agent=removing))
+        other.deploy(template(other, Bare=bare))
         assert stack.destroy()
 
-    assert (scene.tags(), scene.images()) == ({}, whole("first"))
-    assert bare_stack.destroy()
-    assert (scene.images(), scene.parameters()) == (whole("first"), {})
+    assert (scene.tags(), scene.images()) == ({}, kept)
 
 
 @pytest.mark.parametrize("options", [KEEP, DESTROY], ids=["keep", "destroy"])
