@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any
 
 import hypothesis.core
@@ -44,6 +44,23 @@ homes = st.sampled_from(HOMES)
 residents = st.integers(0, len(RESIDENT) - 1)
 
 Rule = Callable[..., None]
+
+
+def get_without_lock(self: cached_property[object], instance: object, owner: type | None = None) -> object:
+    """
+    Get a cached property as Python 3.12 does.
+
+    In Python 3.11, all instances of a class share a lock. Lambda serves one request
+    in a process, but here a request would wait for one that the scheduler has paused.
+    """
+    del owner
+    if instance is None:
+        return self
+    assert self.attrname
+    values = vars(instance)
+    if self.attrname not in values:
+        values[self.attrname] = self.func(instance)
+    return values[self.attrname]
 
 
 def with_history(step: Rule) -> Rule:
@@ -177,6 +194,7 @@ def history(monkeypatch: pytest.MonkeyPatch) -> Iterator[History]:
     monkeypatch.setattr(
         threading, "excepthook", lambda args: None if issubclass(args.exc_type, TerminatedError) else report(args)
     )
+    monkeypatch.setattr(cached_property, "__get__", get_without_lock)
     with new_history() as (history, environment):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
