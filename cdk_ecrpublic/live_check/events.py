@@ -1,4 +1,4 @@
-"""Events of CloudTrail: only those of the run are kept, and of them only what identifies nobody."""
+"""Events of CloudTrail: only those of the run are kept, without anything that identifies a person or an account."""
 
 from __future__ import annotations
 

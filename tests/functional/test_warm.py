@@ -38,10 +38,10 @@ def test_a_recreated_repository_has_the_same_location(cloudformation: CloudForma
     gone = cloudformation.create(declare("sha256:" + "0" * 64, "1"))
     client.create_repository(repositoryName="acme/agent")
     image = registry.push("second")
-    made_anew = cloudformation.create(declare(image, "1"))
+    created_again = cloudformation.create(declare(image, "1"))
 
     assert gone.reason.startswith(("NOT_FOUND", "REPOSITORY_NOT_FOUND"))
-    assert made_anew.succeeded
+    assert created_again.succeeded
     assert registry.tags() == {"1": image.digest}
 
 

@@ -158,7 +158,7 @@ class HistoryMachine(RuleBasedStateMachine):
 
     @rule(stack=stack_numbers, order=orders(), declared=templates())
     @with_history
-    def destroy_and_begin_anew(self, stack: int, order: tuple[int, ...], declared: Declarations) -> None:
+    def destroy_and_create_again(self, stack: int, order: tuple[int, ...], declared: Declarations) -> None:
         self.history.destroy(self.history.tracked[stack], Circumstances(course=Course(order=order)))
         self._deploy(self.history.tracked[stack], declared, Circumstances())
 

@@ -232,10 +232,10 @@ def test_a_warm_function_notices_a_deleted_or_recreated_repository(
     gone = cloudformation.create(declare(image, "1"))
     client.create_repository(repositoryName="acme/agent")
     registry.push("image")
-    anew = cloudformation.create(declare(image, "1"))
+    created_again = cloudformation.create(declare(image, "1"))
 
     assert "RepositoryNotFoundException" in gone.reason
-    assert (gone.status, anew.status) == ("FAILED", "SUCCESS")
+    assert (gone.status, created_again.status) == ("FAILED", "SUCCESS")
 
 
 def test_when_the_third_tag_fails_the_moved_tags_go_back(cloudformation: CloudFormation, registry: Registry) -> None:

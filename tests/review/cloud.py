@@ -59,7 +59,7 @@ class Cloud:
         """Return environment variables that direct clients here."""
         return {"AWS_ENDPOINT_URL_SSM": self.url, "AWS_ENDPOINT_URL_CLOUDFORMATION": self.url}
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Forget all stacks and parameters."""
         self.plane.clear()
         for each in (self.stacks, self.deployed, self.denied):

@@ -46,7 +46,7 @@ class World:
     clients: Clients = field(default_factory=Clients)
     told: list[str] = field(default_factory=list)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         self.sandbox.reset()
         for name in (HOME, UPSTREAM):
             self.sandbox.client("ecr-public").create_repository(repositoryName=name)
@@ -122,7 +122,7 @@ def world(server: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> W
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
     world = World(server, tmp_path)
-    world.begin_anew()
+    world.reset()
     return world
 
 

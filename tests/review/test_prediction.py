@@ -137,7 +137,7 @@ RELEASES = st.builds(
 
 
 def begin(world: World, case: Case) -> None:
-    world.begin_anew()
+    world.reset()
     for number, image in enumerate(RESIDENT):
         tags = [tag for tag, at in case.before.items() if at == number]
         world.push(image, *(["build"] if number == 1 else []), *tags)

@@ -29,7 +29,7 @@ def release(world: World) -> Callable[[Stack, IPublicRepository], None]:
 
 
 def signed(world: World, *suffixes: str) -> list[str]:
-    world.begin_anew()
+    world.reset()
     world.push(IMAGE, "v1", repository=UPSTREAM)
     tags = [tag_of(IMAGE, suffix) for suffix in suffixes]
     for number, tag in enumerate(tags):

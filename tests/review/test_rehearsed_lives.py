@@ -104,8 +104,8 @@ def push(world: World, pushed: Pushed) -> None:
 
 
 def begin(world: World, cloud: Cloud) -> None:
-    world.begin_anew()
-    cloud.begin_anew()
+    world.reset()
+    cloud.reset()
     for image in IMAGES:
         world.push(image)
     world.push(IMAGES[0], "build")

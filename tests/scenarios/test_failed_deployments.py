@@ -437,7 +437,7 @@ def test_u12_a_tag_that_a_failed_deployment_left_at_its_image_is_not_put_again_w
     stack.deploy(template(stack, One=one, Two=two))
     both = {"One": declare(first, "1", "2", **UNTAG), "Two": declare(first, "3", **UNTAG)}
     stack.deploy(template(stack, **both), FAILS_WITHOUT_ROLLBACK)
-    scene.nothing_so_far()
+    scene.forget_requests()
 
     stack.deploy(template(stack, One=one, Two=declare(second, "2", "3", **UNTAG)))
 

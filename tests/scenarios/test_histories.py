@@ -279,7 +279,7 @@ def test_r9_the_record_is_deleted_even_if_the_repository_was_deleted(
     stack.deploy(template(stack, Agent=declare(scene.push("first"), "1", **options)))
     registry.delete_repository(repositoryName=HOME, force=True)
     if instance == "cold":
-        scene.start_anew()
+        scene.start_cold()
 
     assert stack.destroy()
 
@@ -301,7 +301,7 @@ def test_r9_a_repeated_delete_leaves_what_existed_before(
     stack.deploy(template(stack, Agent=declare(pushed, "1", **DESTROY)), FAILS_WITHOUT_ROLLBACK)
 
     assert stack.destroy()
-    scene.start_anew()
+    scene.start_cold()
     stack.cloudformation.function(stack.sent[-1], 900.0)
 
     assert scene.tags() == dict.fromkeys(tags, "pushed")

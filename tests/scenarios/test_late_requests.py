@@ -22,7 +22,7 @@ LONG = {"ServiceTimeout": 3600}
 def deliver(scene: Scene, stack: DeployedStack, event: Mapping[str, Any], instance: str = "cold") -> Answer:
     """Deliver a request, for the first time or again."""
     if instance == "cold":
-        scene.start_anew()
+        scene.start_cold()
     return stack.cloudformation.send(event)
 
 

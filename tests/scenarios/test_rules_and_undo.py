@@ -27,7 +27,7 @@ def test_u11_a_pinned_source_that_has_moved_does_not_block_an_undo(
     assert stack.deploy(template(stack, Agent=old)).status == "COMPLETE"
     second = scene.release(kind, "second")
     new = declare(second, "latest", ImageDigest=second.image.digest)
-    scene.nothing_so_far()
+    scene.forget_requests()
 
     if how == "rolled back":
         done = stack.deploy(template(stack, Agent=new), FAILS)
@@ -150,7 +150,7 @@ def test_an_undo_does_not_wait_for_a_source_that_is_throttled(
     def throttle() -> None:
         for operation in READS:
             scene.sandbox.faults.add(Fault(operation=operation, repository=UPSTREAM, status=429, times=None))
-        scene.nothing_so_far()
+        scene.forget_requests()
 
     failing = Course(other_fails_after=1, meanwhile=throttle)
     done = stack.deploy(template(stack, Agent=declare(second, "latest", **rule)), failing)

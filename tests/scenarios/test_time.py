@@ -187,7 +187,7 @@ def test_t2_a_creation_whose_tags_are_right_sends_one_put_for_each_and_changes_n
     other, image = scene.stack("Other"), scene.push("first")
     other.deploy(template(other, Agent=declare(image, "1", "latest", **options)))
     tags, images = scene.tags(), scene.images()
-    scene.nothing_so_far()
+    scene.forget_requests()
     written: list[str] = []
 
     stack.deploy(
@@ -198,7 +198,7 @@ def test_t2_a_creation_whose_tags_are_right_sends_one_put_for_each_and_changes_n
     assert (written if is_undone else scene.registry_writes()) == ["PutImage", "PutImage"]
     assert options or "PutParameter" not in scene.plane.requests
     assert (scene.tags(), scene.images()) == (tags, images)
-    scene.start_anew()
+    scene.start_cold()
     with scene.nothing_changes():
         scene.clock.pass_by(120)
         stack.cloudformation.function(stack.sent[0], 900.0)

@@ -201,7 +201,7 @@ def test_u2_an_image_that_existed_before_stays_if_the_removal_of_its_last_tag_is
     undone = stack.deploy(template(stack, Agent=release), Course(other_fails_after=1))
     assert hook.ran
     if undone.status == "ROLLBACK_FAILED":
-        scene.start_anew()
+        scene.start_cold()
         stack.continue_rollback(undone)
 
     assert undone.status == "ROLLBACK_COMPLETE"

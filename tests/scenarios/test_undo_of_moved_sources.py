@@ -47,7 +47,7 @@ def deploy_twice(scene: Scene, stack: DeployedStack, kind: Kind, how: str = "") 
         scene.release(kind, "third")
         if how:
             spoil_records(scene, how)
-        scene.nothing_so_far()
+        scene.forget_requests()
 
     tried = template(stack, Agent=declare(second, "latest", Refresh="1"))
     return stack.deploy(tried, Course(other_fails_after=1, meanwhile=meanwhile))
@@ -84,7 +84,7 @@ def test_u6_an_undo_restores_again_what_an_earlier_undo_restored(
 ) -> None:
     deploy_twice(scene, stack, kind)
     fourth = scene.release(kind, "fourth")
-    scene.start_anew()
+    scene.start_cold()
 
     undone = stack.deploy(template(stack, Agent=declare(fourth, "latest", Refresh="2")), Course(other_fails_after=1))
 
@@ -148,7 +148,7 @@ def test_u7_more_tags_than_a_record_can_hold_are_refused_before_the_first_write(
     """A hundred digests need more bytes than a parameter has, in any encoding."""
     where = scene.variants(100)
     release = scene.release("digest", "first")
-    scene.nothing_so_far()
+    scene.forget_requests()
 
     refused = stack.deploy(template(stack, Agent=declare(release, *where, **options)))
 
@@ -169,7 +169,7 @@ def test_u7_an_update_is_refused_or_its_rollback_restores_all_of_its_tags(
     stack.deploy(template(stack, Agent=declare(scene.release("tag", "first"), *tags)))
     before, second = scene.tags(), scene.release("tag", "second")
     assert before in ({}, dict.fromkeys(tags, "first"))
-    scene.nothing_so_far()
+    scene.forget_requests()
     written: list[str] = []
 
     def meanwhile() -> None:
@@ -211,7 +211,7 @@ def test_u8_the_reason_names_an_image_that_no_longer_exists_anywhere(scene: Scen
     def meanwhile() -> None:
         for repository in (HOME, UPSTREAM):
             scene.delete(first.image.digest, in_repository=repository)
-        scene.nothing_so_far()
+        scene.forget_requests()
 
     undone = stack.deploy(
         template(stack, Agent=declare(second, "latest")), Course(other_fails_after=1, meanwhile=meanwhile)

@@ -41,7 +41,7 @@ def update_and_fail(scene: Scene, stack: DeployedStack, tried: Properties, insta
     def meanwhile() -> None:
         scene.sandbox.faults.clear()
         if instance == "cold":
-            scene.start_anew()
+            scene.start_cold()
 
     failed = stack.deploy(template(stack, Agent=tried), Course(on_failure="NOTHING", meanwhile=meanwhile))
     assert [change.succeeded for change in failed.changes] == [False]
@@ -192,7 +192,7 @@ def test_u12_a_stack_that_never_succeeded_gives_back_the_tag_that_it_took_over(
     take_over(scene, stack, options, Course(other_fails_after=1, on_failure="NOTHING"))
     assert (stack.status, scene.tags()["latest"]) == ("CREATE_FAILED", "first")
     if instance == "cold":
-        scene.start_anew()
+        scene.start_cold()
 
     assert stack.destroy()
 

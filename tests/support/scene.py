@@ -66,14 +66,14 @@ class Instances:
     made: list[Lambda] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.start_anew()
+        self.start_cold()
 
     def __call__(self, event: Mapping[str, object], remaining_seconds: float) -> None:
         # A client is created for the Region that is set at its first use. The fixture restores the Region.
         os.environ.update(AWS_REGION=self.region, AWS_DEFAULT_REGION=self.region)
         self.warm(event, remaining_seconds)
 
-    def start_anew(self) -> None:
+    def start_cold(self) -> None:
         """Serve later requests with a cold instance."""
         self.warm = Lambda(clock=self.clock)
         self.made.append(self.warm)
@@ -128,10 +128,10 @@ class Scene:
         self.instances.append(function)
         return function
 
-    def start_anew(self) -> None:
+    def start_cold(self) -> None:
         """Serve later requests with cold instances of all functions."""
         for function in self.instances:
-            function.start_anew()
+            function.start_cold()
 
     def close(self) -> None:
         for function in self.instances:
@@ -224,7 +224,7 @@ class Scene:
                 names.clear()
 
     def registry_writes(self) -> list[str]:
-        """Return the operations that wrote to the registry, or tried to, since the last ``nothing_so_far``."""
+        """Return the operations that wrote to the registry, or tried to, since the last ``forget_requests``."""
         return [request.operation for request in self.sandbox.requests.all(*WRITES) if request.repository != UPSTREAM]
 
     def wrote(self) -> list[str]:
@@ -232,7 +232,7 @@ class Scene:
         parameters = [operation for operation in self.plane.requests if operation in PARAMETER_WRITES]
         return [*self.registry_writes(), *parameters]
 
-    def nothing_so_far(self) -> None:
+    def forget_requests(self) -> None:
         """Forget all requests."""
         self.sandbox.requests.clear()
         self.plane.requests.clear()
@@ -242,7 +242,7 @@ class Scene:
     def nothing_changes(self) -> Iterator[None]:
         """Assert that the block writes nothing to the registry or to parameters."""
         repositories = list(self.sandbox.store.registry_of(self.sandbox.account).repositories)
-        self.nothing_so_far()
+        self.forget_requests()
         before = [(self.tags(name), self.images(name)) for name in repositories], self.parameters()
         yield
         written = self.wrote()

@@ -106,8 +106,8 @@ def test_the_login_of_the_role_never_goes_to_a_lookalike_of_an_ecr_host(host: st
         message = f"no credentials may be requested here: {asked}"
         raise AssertionError(message)
 
-    nobody: Any = call
-    login = Logins(nobody).for_registry(Repository.parse(f"{host}/dkr.ecr.us-east-1.amazonaws.com/public.ecr.aws"), "")
+    denied: Any = call
+    login = Logins(denied).for_registry(Repository.parse(f"{host}/dkr.ecr.us-east-1.amazonaws.com/public.ecr.aws"), "")
 
     assert login.auth.password() is None
 

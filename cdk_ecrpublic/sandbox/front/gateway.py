@@ -91,7 +91,7 @@ class Gateway:
         self._gallery = Bounded(Gallery(world).router(), bodies.constant(bodies.CONTROL_BYTES))
         self._api = Bounded(EcrPublicApi(world), bodies.constant(bodies.API_BYTES))
         self._registry = Bounded(RegistryApi(world).router(), bodies.limit_of_registry)
-        self._others = Bounded(behind.app if behind else _nobody, bodies.limit_behind)
+        self._others = Bounded(behind.app if behind else _no_aws, bodies.limit_behind)
         self._gate = Gate(self._pass_on, world.port)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -161,7 +161,7 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None
     await app(scope, receive, send)
 
 
-async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:
+async def _no_aws(scope: Scope, receive: Receive, send: Send) -> None:
     what = f"{scope.get('method', scope['type'])} {scope['path']}"
     message = f"nothing serves {what}: this sandbox has ECR Public only; start it with ministack for the rest of AWS"
     await JSONResponse({"message": message}, HTTPStatus.NOT_IMPLEMENTED)(scope, receive, send)
