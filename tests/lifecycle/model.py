@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from .circumstances import SURVIVABLE_FAULTS, Circumstances
 from .course import Change, Deployed, Deployment, Properties, Template
@@ -27,20 +27,17 @@ from .registry import CHILDREN, CONSISTENT_AFTER_SECONDS, World
 from .stack import Stack
 
 Kind = Literal["put", "undone", "removed", "kept"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 PUTS_ALL_TAGS = ("RepositoryName", "Source", "Platforms", "Refresh")
 """An update puts all tags if one of these properties changes (decision 0012)."""
-
-KINDS: tuple[Kind, ...] = ("put", "undone", "removed", "kept")
 
 
 @dataclass
 class Expectation:
     """
-    The images that a tag may have.
+    The images that a tag may have, and what an operation does with it.
 
-    Attributes:
-        kind: What an operation does with the tag. If people move it in the meantime, it may
-            end at another image only if the operation puts or undoes it.
+    If people move the tag in the meantime, it may end at another image only if the operation puts or undoes it.
     """
 
     kind: Kind
@@ -156,7 +153,12 @@ class Operation:
                 undone.append(change)
                 self._merge(expectations, self._undone([change]))
             elif deletes(old.properties):
-                expectations |= self._removed(name, old, tags_of(old.properties), is_sure=is_gone)
+                removed = self._removed(name, old, tags_of(old.properties), is_sure=is_gone)
+                taken = removed.keys() & self.origin.tags.keys() - tags_of(self.stable[name].properties).keys()
+                for key in taken if self.had_failed else ():
+                    # "Not restored": a tag that a failed deployment took over and the next one drops. It may return.
+                    removed[key].digests |= {self.origin.tags[key], *self.origin.extra.get(key, ())}
+                expectations |= removed
         self._let_stay(expectations, undone)
         for change in self.changes:
             expectations |= self._dropped(change)
