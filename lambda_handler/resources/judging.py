@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ..publish.ports import SourcePorts
 from ..publish.rule import Release, Verdict, judge
 from ..spec import Declaration
 from .planning import release_of
-from .record_names import always_has_record
+from .record_names import MOVING, UNDO, always_has_record
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callab
         put = [tag for tag in (turn.old.tags if turn.old else ()) if observed.tags.get(tag) == undone]
         release = replace(release, is_undo=True, undone=undone, taken=taken, returning=(*put, *dropped))
         verdict = judge(rules, release)
-        if regained and (left := _left_before(turn, regained)):
-            verdict = replace(verdict, stays={**verdict.stays, **left})
+        left = {tag: observed.tags[tag] for tag in regained}
+        verdict = replace(verdict, stays={**verdict.stays, **_left_before(turn, left)})
     turn.left = frozenset(verdict.stays)
     turn.taken_elsewhere = _not_own(turn, observed)
     return verdict
@@ -57,17 +57,28 @@ def _has_same_image(turn: Turn, content: Content, observed: Observed) -> bool:
 
 
 def _may_have_been_left(turn: Turn, observed: Observed) -> Sequence[str]:
-    """Return the existing tags that the declaration adds, and that its record shows if it had left them."""
-    if turn.old is None or not always_has_record(turn.declaration):
+    """Return the existing tags that the declaration adds, and may have left before."""
+    if turn.old is None:
         return ()
     added = [tag for tag in turn.declaration.tags if tag not in turn.old.tags and tag in observed.tags]
     return [tag for tag in added if turn.may_leave(tag)]
 
 
-def _left_before(turn: Turn, tags: Sequence[str]) -> Mapping[str, str]:
-    """Return those of *tags* that the declaration had left before the update that is undone, with the reason."""
+def _left_before(turn: Turn, tags: Mapping[str, Digest]) -> Mapping[str, str]:
+    """
+    Return those of *tags* that the declaration had left before the update that is undone, with the reason.
+
+    Its record shows them. Without one, the record of a resource shows them that has taken them from a third image.
+    """
+    own = turn.declaration.pinned
     try:
-        left = turn.record.left if turn.record else ()
+        if own is None or always_has_record(turn.declaration):
+            left: Collection[str] = turn.record.left if turn.record else ()
+        else:
+            taken = {tag: at for tag, at in tags.items() if at != own}
+            segments = {UNDO, MOVING, *(at.hex for at in taken.values())} if taken else ()
+            others = turn.records.of_stack(segments).values()
+            left = [tag for tag in taken for other in others if (other.found or {}).get(tag) not in {None, own}]
         return {tag: "it was not at this image before the release that is undone" for tag in tags if tag in left}
     except AccessError as error:
         turn.log.warning(f"tags that were left before may move: {error.explain()}")

@@ -29,7 +29,7 @@ from ..spec import Declaration, Property, decode
 from . import recording
 from .judging import judge_turn
 from .planning import desire, missing_signatures, refuse_removal_elsewhere, resolve
-from .record_names import always_has_record, declaration_key
+from .record_names import declaration_key
 from .turn import ID_PREFIX, Turn, decode_or_none, registry_in_physical_id
 
 AT_ONCE_SECONDS = 1.0
@@ -180,7 +180,8 @@ class PublicImageResource:
             content,
             self._judge(turn, content, observed),
             confirm=_possibly_stale_tags(turn),
-            confirm_image=not declaration.tags and always_has_record(declaration),
+            # Without a tag, another resource that is deleted may be removing the image.
+            confirm_image=not turn.tags,
             signatures=self._signatures(turn, content, observed),
         )
         # This call only checks: nothing may be written before, not even the record.

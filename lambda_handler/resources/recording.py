@@ -122,6 +122,8 @@ def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest]
     """
     Whether other resources may remove these tags from this image, so that a record must protect them.
 
+    If rules leave all tags, nothing else shows that the image is in use.
+
     A tag may have been moved from this image by hand, and still belong to a resource that this deployment deletes.
 
     An undo asks only about tags that the undone update removed: hundreds of images may be rolled back at once.
@@ -131,7 +133,7 @@ def _needs_protection(turn: Turn, digest: Digest, existing: Mapping[str, Digest]
     """
     if turn.declaration.pinned is None or owns_tags(turn.declaration):
         return False
-    if turn.old is not None and owns_tags(turn.old) and not turn.is_undo:
+    if not turn.tags or (turn.old is not None and owns_tags(turn.old) and not turn.is_undo):
         return True
     shared = {tag for tag, at in existing.items() if at == digest}
     shared |= _moved_by_others(turn, digest, observed) | _regained(turn, digest, observed)

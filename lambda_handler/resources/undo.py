@@ -12,7 +12,7 @@ from ..publish.remove import MOVED, OWNED, Removal
 from ..publish.rule import Rule, is_protected
 from ..spec import Declaration
 from .record import UNDONE, Record
-from .record_names import always_has_record, owns_tags, possible_segments
+from .record_names import always_has_record, declaration_key, owns_tags, possible_segments
 from .takeover import give_back_failed, give_back_taken, hand_over, is_undone_by, without_previous_image
 from .turn import Turn
 
@@ -161,7 +161,9 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
     removed = _NOTHING
     ours = turn.known_digest(old, turn.event.old_properties)
     taken = {tag: at for tag, at in (record.found or {}).items() if tag not in turn.tags}
-    removes = any(each.untags or each.deletes for each in (turn.declaration, old))
+    # An update that was refused has no record. What an earlier one found does not show which tags are new.
+    is_whole = turn.is_rollback or record.undoes_to == declaration_key(turn.event.properties)
+    removes = is_whole and any(each.untags or each.deletes for each in (turn.declaration, old))
     if (taken or removes) and turn.is_current(record.sent):
         given_back = give_back_taken(turn, record, taken, ours)
         lost = without_previous_image(turn, taken, given_back) if removes else ()
@@ -183,8 +185,10 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
         else:
             _log_kept(turn, new)
     segments = possible_segments(turn.declaration)
-    if always_has_record(turn.declaration) and segments == possible_segments(old):
-        turn.records.write(segments[0], _after_undo(turn, record), record)
+    if always_has_record(turn.declaration) and segments[0] in possible_segments(old):
+        mine = record if segments == possible_segments(old) else turn.records.read(segments[0]) or record
+        turn.records.write(segments[0], _after_undo(turn, mine), mine)
+        _end(turn, [segment for segment in possible_segments(old) if segment != segments[0]])
     else:
         stay = set(segments if owns_tags(turn.declaration) else [turn.protection])
         if turn.protection == possible_segments(old)[0]:
