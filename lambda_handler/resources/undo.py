@@ -184,6 +184,13 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
             _hand_over_new_tags(turn, record, ours, removed.kept)
         else:
             _log_kept(turn, new)
+    _end_undone(turn, old, record, waiting={ours.hex} if ours is not None and removed.is_waiting else set())
+    _remove_owned(turn, ours, removed, old.rules)
+    return tuple(removed.kept)
+
+
+def _end_undone(turn: Turn, old: Declaration, record: Record, *, waiting: set[str]) -> None:
+    """Delete the records of the undone update, but not the one that the restored declaration has, or that waits."""
     segments = possible_segments(turn.declaration)
     if always_has_record(turn.declaration) and segments[0] in possible_segments(old):
         mine = record if segments == possible_segments(old) else turn.records.read(segments[0]) or record
@@ -193,10 +200,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
         stay = set(segments if owns_tags(turn.declaration) else [turn.protection])
         if turn.protection == possible_segments(old)[0]:
             turn.records.write(turn.protection, _after_undo(turn, record), record)
-        stay |= {ours.hex} if ours is not None and removed.is_waiting else set()
-        _end(turn, [segment for segment in possible_segments(old) if segment not in stay])
-    _remove_owned(turn, ours, removed, old.rules)
-    return tuple(removed.kept)
+        _end(turn, [segment for segment in possible_segments(old) if segment not in stay | waiting])
 
 
 def _after_undo(turn: Turn, record: Record) -> Record:
