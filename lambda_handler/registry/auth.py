@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from ..errors import AccessError, ImageError, ThrottledError, UnavailableError
 from ..oci import RegistryHost
 from .challenge import OPERATION, Challenge, refused
 from .failures import SERVER_ERRORS, THROTTLED, TRANSIENT, UNAUTHENTICATED, failure, message_in
-from .redirects import REDIRECTS, RedirectChain
+from .redirects import REDIRECTS, RedirectChain, host_in
 from .transport import HttpResponse, Transport
 
 TOKEN_RESPONSE_MAX_BYTES = 256 * 1024
@@ -34,6 +35,7 @@ _CHECK = "check the reference, and whether the registry requires credentials"
 
 _FORM = "application/x-www-form-urlencoded"
 _CHALLENGE = "WWW-Authenticate"
+_IN_REPOSITORY = re.compile(r"/v2/(?P<name>.+)/(?:manifests|blobs|referrers)/[^/]*")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -283,3 +285,18 @@ def _token(response: HttpResponse) -> str | None:
         return None
     token = data.get("token") or data.get("access_token") if isinstance(data, dict) else None
     return token if token and isinstance(token, str) and token.isascii() and token.isprintable() else None
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class AnonymousAuth:
+    """The anonymous tokens of hosts that a registry redirects to, for one invocation."""
+
+    auths: dict[tuple[str, str], RegistryAuth] = field(default_factory=dict, repr=False)
+
+    def for_url(self, url: str) -> RegistryAuth:
+        """Return the anonymous authentication for a URL; its token has the scope of that repository."""
+        parts = urlsplit(url)
+        match = _IN_REPOSITORY.fullmatch(parts.path)
+        scope = f"repository:{match['name']}:pull" if match else ""
+        host = host_in(url)
+        return self.auths.setdefault((parts.netloc, scope), RegistryAuth(host, lambda: None, scope=scope))

@@ -23,8 +23,7 @@ from ..errors import (
     UnavailableError,
 )
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType, Repository
-from .anonymous import AnonymousAuth
-from .auth import RegistryAuth
+from .auth import AnonymousAuth, RegistryAuth
 from .failures import THROTTLED, UNAUTHENTICATED, failure
 from .lists import NO_SUCH_LIST, is_list, manifest_type, next_page
 from .ranges import range_header, skipped

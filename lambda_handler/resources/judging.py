@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,35 +33,21 @@ def judge_turn(turn: Turn, content: Content, observed: Observed, is_undo: Callab
     release = release_of(turn.declaration, content, observed, turn.ports)
     undoes = any(rule.reads(release) for rule in rules) and is_undo()
     verdict = Verdict() if undoes else judge(rules, release)
-    regained = _may_have_been_left(turn, observed)
-    objects = verdict.violations or verdict.stays or regained or _has_same_image(turn, content, observed)
+    # Where an undo returns these tags depends on records, although no rule objects.
+    movable = {tag: at for tag, at in observed.tags.items() if turn.old and turn.may_leave(tag)}
+    added = {tag: at for tag, at in movable.items() if turn.old and tag not in turn.old.tags}
+    objects = verdict.violations or verdict.stays or added or content.root.digest in movable.values()
     if undoes or (objects and is_undo()):
-        record = _record_undone(turn) if any(map(turn.may_leave, turn.declaration.tags)) else None
+        record = _record_undone(turn) if movable else None
         taken, dropped = (record.found or {}, record.drops) if record else ({}, ())
         undone = turn.undone_digest
         put = [tag for tag in (turn.old.tags if turn.old else ()) if observed.tags.get(tag) == undone]
         release = replace(release, is_undo=True, undone=undone, taken=taken, returning=(*put, *dropped))
         verdict = judge(rules, release)
-        left = {tag: observed.tags[tag] for tag in regained}
-        verdict = replace(verdict, stays={**verdict.stays, **_left_before(turn, left)})
+        verdict = replace(verdict, stays={**verdict.stays, **_left_before(turn, added)})
     turn.left = frozenset(verdict.stays)
     turn.taken_elsewhere = _not_own(turn, observed)
     return verdict
-
-
-def _has_same_image(turn: Turn, content: Content, observed: Observed) -> bool:
-    """Whether a tag that a rule may leave is at an image that both declarations have; an undo may give it back."""
-    digest = content.root.digest
-    tags = [tag for tag in (turn.old.tags if turn.old else ()) if observed.tags.get(tag) == digest]
-    return any(map(turn.may_leave, tags)) and turn.undone_digest == digest
-
-
-def _may_have_been_left(turn: Turn, observed: Observed) -> Sequence[str]:
-    """Return the existing tags that the declaration adds, and may have left before."""
-    if turn.old is None:
-        return ()
-    added = [tag for tag in turn.declaration.tags if tag not in turn.old.tags and tag in observed.tags]
-    return [tag for tag in added if turn.may_leave(tag)]
 
 
 def _left_before(turn: Turn, tags: Mapping[str, Digest]) -> Mapping[str, str]:
@@ -86,10 +72,12 @@ def _left_before(turn: Turn, tags: Mapping[str, Digest]) -> Mapping[str, str]:
 
 
 def _record_undone(turn: Turn) -> Record | None:
-    from .takeover import record_undone  # noqa: PLC0415 - a cold start compiles what it imports
+    """Return the record of the update that this one undoes; None if there is none, or if it cannot be read."""
+    from .takeover import is_undone_by  # noqa: PLC0415 - a cold start compiles what it imports
 
     try:
-        return record_undone(turn)
+        record = turn.read_record(turn.old) if turn.old else None
+        return record if record and is_undone_by(turn, record) and turn.is_current(record.sent) else None
     except AccessError as error:
         turn.log.warning(f"tags that the undone release took over or removed may stay: {error.explain()}")
         return None

@@ -61,19 +61,6 @@ def give_back_taken(turn: Turn, record: Record, found: Mapping[str, Digest], our
     return given_back
 
 
-def record_undone(turn: Turn) -> Record | None:
-    """
-    Return the record of the update that this one undoes; None if there is none.
-
-    Raises:
-        RemoteError: The record cannot be read.
-    """
-    record = turn.read_record(turn.old) if turn.old else None
-    if record is None or not is_undone_by(turn, record) or not turn.is_current(record.sent):
-        return None
-    return record
-
-
 def is_undone_by(turn: Turn, record: Record) -> bool:
     """Whether an update returns to the declaration before the update that wrote the record, or to an earlier one."""
     if record.undoes_to == declaration_key(turn.event.properties):

@@ -69,10 +69,7 @@ class Turn:
     @cached_property
     def old(self) -> Declaration | None:
         """The old declaration, if the resource is updated in place and this version can read it."""
-        if self.event.request_type is not RequestType.UPDATE or self.physical_id != self.event.physical_resource_id:
-            return None
-        old = decode_or_none(self.event.old_properties)
-        return old if old is not None and not in_different_repositories(old, self.declaration) else None
+        return self._previous(elsewhere=False)
 
     @property
     def lost_replacement(self) -> Declaration | None:
@@ -82,10 +79,14 @@ class Turn:
         CloudFormation does not know its physical id, so it sends no Delete for
         it. The update that rolls it back has to clean up.
         """
+        return self._previous(elsewhere=True)
+
+    def _previous(self, *, elsewhere: bool) -> Declaration | None:
+        """Return the old declaration, if CloudFormation knows the resource by its id, in this or another repository."""
         if self.event.request_type is not RequestType.UPDATE or self.physical_id != self.event.physical_resource_id:
             return None
         old = decode_or_none(self.event.old_properties)
-        return old if old is not None and in_different_repositories(old, self.declaration) else None
+        return old if old and in_different_repositories(old, self.declaration) == elsewhere else None
 
     @property
     def dropped(self) -> list[str]:
