@@ -176,9 +176,9 @@ def _operation(prepared: Prepared, run: Run, name: str) -> Operation | None:
 
 
 def _deletes_an_image(run: Run) -> bool:
-    """Whether a person deleted an image, which is not restored."""
+    """Whether a person deleted an image, which is not restored, or removed a tag: the last one goes with its image."""
     inserted = run.schedule.inserted
-    return bool(inserted and inserted.action and inserted.action.verb == "delete")
+    return bool(inserted and inserted.action and inserted.action.verb in {"delete", "remove"})
 
 
 def _run_ending(simulation: Simulation, ending: Ending, with_keep: Collection[str]) -> Iterator[str]:
