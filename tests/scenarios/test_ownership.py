@@ -140,6 +140,26 @@ def test_r6_the_image_of_two_stacks_of_one_template_stays_until_both_are_deleted
     assert scene.parameters() == {}
 
 
+@pytest.mark.parametrize(
+    ("moment", "operation"),
+    [("after", "GetParametersByPath"), ("before", "BatchDeleteImage"), ("after", "BatchDeleteImage")],
+)
+def test_r1_an_image_without_a_tag_that_another_stack_declares_during_its_removal_exists_afterwards(
+    scene: Scene, stack: DeployedStack, moment: Moment, operation: str
+) -> None:
+    other, release = second_stack(scene), scene.release("copy", "first")
+    stack.deploy(template(stack, Agent=declare(release, "1.0", **DESTROY)))
+    deployments: list[Deployment] = []
+    bare = template(other, Bare=declare(release))
+    hook = scene.when(moment, operation, lambda: deployments.append(other.deploy(bare)))
+
+    assert stack.destroy()
+
+    assert hook.ran
+    assert [each.status for each in deployments] == ["COMPLETE"]
+    assert scene.images() == whole("first")
+
+
 @TWO_KINDS
 @pytest.mark.parametrize("part", ["image", "child"])
 @pytest.mark.parametrize("place", ["the same stack", "another stack"])
