@@ -185,8 +185,7 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
         else:
             _log_kept(turn, new)
     _end_undone(turn, old, record, waiting={ours.hex} if ours is not None and removed.is_waiting else set())
-    _remove_owned(turn, ours, removed, old.rules)
-    return tuple(removed.kept)
+    return _remove_owned(turn, ours, removed, old.rules)
 
 
 def _end_undone(turn: Turn, old: Declaration, record: Record, *, waiting: set[str]) -> None:
@@ -302,15 +301,17 @@ class _Removed:
 _NOTHING = _Removed(Removal(tags=(), image=False))
 
 
-def _remove_owned(turn: Turn, ours: Digest | None, removed: _Removed, rules: Sequence[Rule] = ()) -> None:
+def _remove_owned(turn: Turn, ours: Digest | None, removed: _Removed, rules: Sequence[Rule] = ()) -> Sequence[str]:
     """
-    Remove tags that another owner had, after the record of this resource has ended.
+    Remove tags that another owner had, after the record of this resource has ended; return all that still stay.
 
     If two owners are deleted or undone together, each leaves the tag to the other until one of them ends its record.
     """
     owned = [tag for tag in removed.kept if removed.kept[tag] == OWNED]
     if owned and not removed.is_waiting:
-        _remove_image(turn, ours, replace(removed.removal, tags=owned, given_back=()), rules)
+        again = _remove_image(turn, ours, replace(removed.removal, tags=owned, given_back=()), rules)
+        return [tag for tag in removed.kept if tag not in owned or tag in again.kept]
+    return tuple(removed.kept)
 
 
 def _remove_image(turn: Turn, ours: Digest | None, removal: Removal, rules: Sequence[Rule] = ()) -> _Removed:
