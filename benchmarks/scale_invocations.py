@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 from urllib3.connectionpool import HTTPConnectionPool
 
 from lambda_handler.entrypoint import Clients, serve
@@ -65,7 +64,6 @@ class Invocations:
         # The log is not read.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
         logging.disable()
-        botocore.session.create_loader = functools.cache(botocore.session.create_loader)
         self._time, self._pace = time, Pace(time)
         self._pace.watch_threads()
         _slow_down(self._pace)

@@ -24,6 +24,7 @@ from botocore.exceptions import BotoCoreError
 
 from . import cfn
 from .aws.errcode import translated
+from .aws.models import model_loader
 from .clock import Clock, Deadline, SystemClock, wall_time
 from .ecr_public import EcrPublicRepository, RepositoryLocation, find_repository
 from .errors import ImageError, TooLateError
@@ -116,6 +117,7 @@ class Clients:
             retries={"total_max_attempts": 1, "mode": "standard"},
             user_agent_extra="cdk-ecrpublic",
         )
+        self._session.register_component("data_loader", model_loader(self._session.get_config_variable("data_path")))
         return self._session.create_client(service, region_name=region, config=config)
 
     def _call(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .._assets.lambda_handler.errors import InvalidReferenceError, truncated_repr
-from .._assets.lambda_handler.signatures.keys import parse_key_arn, parse_signed_repository
-from .._assets.lambda_handler.signatures.profile import parse_profile_arn
+from .._assets.lambda_handler.signatures.keys import parse_key_arn, parse_profile_arn, parse_signed_repository
 from .arguments import Reader, flag, read_arguments, text
 from .fields import Fields
 from .model import RuleArguments

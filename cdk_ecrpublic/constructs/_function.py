@@ -40,8 +40,10 @@ _ASSETS = Path(__file__).parents[1] / "_assets"
 _DOCUMENTATION = re.compile(r'^([ \t]*)(?:"""(?s:.*?)"""|#.*)$', re.MULTILINE)
 """A docstring, or a line with a comment only."""
 
-_FOR_TOOLS = re.compile(r"  # (?:noqa|type: ignore).*$", re.MULTILINE)
-"""A comment for a linter."""
+_DATACLASS = re.compile(r"@dataclass.*\n *class .*:\n$")
+"""What comes before the docstring of a dataclass."""
+
+_TRAILING_COMMENT = re.compile(r"  # .*$", re.MULTILINE)
 
 
 def make_log_group(scope: Construct, **options: Any) -> logs.LogGroup:  # noqa: ANN401 - of logs.LogGroup
@@ -123,16 +125,22 @@ def _without_documentation() -> str:
     for file in source.rglob("*.py"):
         copy = Path(folder, source.name, file.relative_to(source))
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(_DOCUMENTATION.sub(_empty, _FOR_TOOLS.sub("", file.read_text("utf-8"))).encode())
+        copy.write_bytes(_DOCUMENTATION.sub(_empty, _TRAILING_COMMENT.sub("", file.read_text("utf-8"))).encode())
     return folder
 
 
 def _empty(found: re.Match[str]) -> str:
-    """Return the lines of a docstring or comment without their text. A docstring may be all that a block has."""
+    """
+    Return the lines of a docstring or comment without their text.
+
+    A docstring may be all that a block has. That of a dataclass keeps a
+    character: without one, Python makes a signature for it at each start.
+    """
     text, indent = found[0].lstrip(), found[1]
     following = found.string[found.end() :].lstrip("\n")
     is_needed = not (following.startswith(indent) and following[len(indent) :][:1].strip())
-    statement = f'{indent}""' if is_needed and not text.startswith("#") else ""
+    is_needed |= _DATACLASS.search(found.string[: found.start()]) is not None
+    statement = f'{indent}"-"' if is_needed and not text.startswith("#") else ""
     return statement + "\n" * text.count("\n")
 
 

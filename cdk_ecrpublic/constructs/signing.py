@@ -8,8 +8,7 @@ from typing import Protocol
 
 from aws_cdk import aws_kms as kms
 
-from .._assets.lambda_handler.signatures.keys import parse_key_arn, parse_signed_repository
-from .._assets.lambda_handler.signatures.profile import parse_profile_arn
+from .._assets.lambda_handler.signatures.keys import parse_key_arn, parse_profile_arn, parse_signed_repository
 from ._iam.actions import KMS_SIGN_ACTIONS, KMS_VERIFY_ACTIONS, SIGNER_ACTIONS, SIGNING_STATUS_ACTIONS
 from ._sources.base import SourceBinding
 from ._validation.values import check, check_flag, check_kind, refuse

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import InvalidArchiveError, InvalidManifestError, NotFoundError
 from ..oci import Digest, Manifest
-from ..oci.config import parse_config
+from ..oci.bounded_json import parse_config
 from .files import OPERATION, Files, path_of
 
 CONFIG_MAX_BYTES = 4 * 1024 * 1024

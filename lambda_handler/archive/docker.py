@@ -23,8 +23,7 @@ from typing import Any
 from ..errors import ImageError, InvalidArchiveError, InvalidManifestError, NotFoundError
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest
 from ..oci.assemble import CONFIG_TYPE, LAYER_TYPE, assemble_image
-from ..oci.bounded_json import check_keys, parse_json
-from ..oci.config import parse_config
+from ..oci.bounded_json import check_keys, parse_config, parse_json
 from .files import OPERATION, Files
 from .inflate import GZIP_MAGIC
 from .naming import named_images, select_image

@@ -1,10 +1,10 @@
-"""Parse untrusted JSON within a memory limit: three bytes of JSON can take 64 bytes as an object."""
+"""Parse untrusted JSON and configs within a memory limit: three bytes of JSON can take 64 bytes as an object."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import InvalidManifestError, truncated_repr
 
@@ -14,6 +14,9 @@ How many values a document may have: at most 25 MiB of objects.
 
 An index of 2,000 images with ten annotations each has 40,000 values.
 """
+
+_CONFIG_KEYS = ("architecture", "os", "variant", "os.version", "os.features", "rootfs", "config", "history")
+_ROOTFS_KEYS = ("type", "diff_ids")
 
 
 def parse_json(content: bytes) -> object:
@@ -67,3 +70,20 @@ def _refuse_constant(name: str) -> NoReturn:
     """Refuse NaN and infinities, which Python accepts although they are not JSON."""
     message = f"{name} is not a JSON value"
     raise ValueError(message)
+
+
+def parse_config(content: bytes) -> Any:  # noqa: ANN401 - JSON that the caller checks
+    """
+    Parse the config of an image as every client parses it.
+
+    Raises:
+        ValueError: The content is not JSON, or has a known key in another
+            case, which clients in Go accept and others do not.
+        RecursionError: The JSON is nested too deeply.
+    """
+    config = parse_json(content)
+    if isinstance(config, dict):
+        check_keys(config, _CONFIG_KEYS, "")
+        if isinstance(rootfs := config.get("rootfs"), dict):
+            check_keys(rootfs, _ROOTFS_KEYS, "rootfs.")
+    return config

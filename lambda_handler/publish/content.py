@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ImageError, IntegrityError, InvalidManifestError, RuleViolationError
 from ..oci import Descriptor, Digest, Manifest, Platform, Repository
-from ..oci.config import parse_config
+from ..oci.bounded_json import parse_config
 from .ports import Origin, Upstream
 
 CONFIG_MAX_BYTES = 4 * 1024 * 1024

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..oci import Digest, Manifest
-from ..oci.bounded_json import parse_json
-from ..oci.config import parse_config
+from ..oci.bounded_json import parse_config, parse_json
 from .content import CONFIG_MAX_BYTES, IMAGE_CONFIGS, read_config
 from .ports import Origin
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import IntegrityError
 from ..oci import Digest
 from .content import Content
 from .plan import Observed, blobs_of
 from .ports import PublicRepository
+
+BLOBS_AT_ONCE_MAX = 100
+"""The limit of BatchCheckLayerAvailability in botocore's model."""
 
 
 def observe(
@@ -22,8 +26,9 @@ def observe(
     """
     Read from *repository* what a plan for *content* and *tags* depends on.
 
-    Blobs are looked up only for missing manifests: ECR Public accepts a manifest
-    only if it has everything that the manifest refers to, and keeps that.
+    All requests are sent at once. Only the blobs of missing manifests matter: ECR
+    Public accepts a manifest only if it has everything that the manifest refers
+    to, and keeps that. So many blobs are looked up after the manifests.
 
     Args:
         signs: Whether the release signs the image, which must then be there by
@@ -38,13 +43,16 @@ def observe(
     wanted |= {child.digest for manifest in content.given for child in manifest.children}
     if not tags or (signs and content.root.digest not in content.held):
         wanted.add(content.root.digest)
-    missing_images = repository.missing_images(wanted)
     asked = [*(tags if found is None else ()), *content.referrer_tags]
-    found = {**(found or {}), **repository.resolve(asked)}
+    with ThreadPoolExecutor(2) as pool:
+        resolved = pool.submit(repository.resolve, asked)
+        early = pool.submit(_early_sizes, content, repository)
+        missing_images = repository.missing_images(wanted)
+        found, sizes = {**(found or {}), **resolved.result()}, early.result()
     return Observed(
         tags=found,
         missing_images=missing_images,
-        missing_blobs=_missing_blobs(content, missing_images, repository),
+        missing_blobs=_missing_blobs(content, missing_images, repository, sizes),
         held={
             tag: repository.manifest(found[tag])
             for tag, manifest in content.referrer_tags.items()
@@ -53,8 +61,17 @@ def observe(
     )
 
 
+def _early_sizes(content: Content, repository: PublicRepository) -> Mapping[Digest, int | None] | None:
+    """Look up the blobs before it is known which images are missing, if one request suffices; None if it does not."""
+    digests = {blob.digest for _, blob in blobs_of(content, frozenset(each.digest for each in content.carried))}
+    return repository.blob_sizes(digests) if len(digests) <= BLOBS_AT_ONCE_MAX else None
+
+
 def _missing_blobs(
-    content: Content, missing_images: frozenset[Digest], repository: PublicRepository
+    content: Content,
+    missing_images: frozenset[Digest],
+    repository: PublicRepository,
+    early: Mapping[Digest, int | None] | None,
 ) -> frozenset[Digest]:
     """
     Return the blobs that the repository lacks.
@@ -64,7 +81,7 @@ def _missing_blobs(
     """
     blobs = list(blobs_of(content, missing_images))
     digests = {blob.digest for _, blob in blobs}
-    there = repository.blob_sizes(digests)
+    there = repository.blob_sizes(digests) if early is None else early
     sizes: dict[Digest, int] = {digest: size for digest, size in there.items() if size is not None}
     for manifest, blob in blobs:
         if (size := sizes.setdefault(blob.digest, blob.size)) != blob.size:

@@ -7,6 +7,7 @@ manifests are read through the registry API.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -26,7 +27,6 @@ from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMedi
 from .auth import AnonymousAuth, RegistryAuth
 from .failures import THROTTLED, UNAUTHENTICATED, failure
 from .lists import NO_SUCH_LIST, is_list, manifest_type, next_page
-from .ranges import range_header, skipped
 from .redirects import REDIRECTS, RedirectChain
 from .transport import HttpResponse, StreamingResponse, Transport
 
@@ -49,6 +49,8 @@ REFERRERS_MAX = 2_000
 """The limit for all pages together."""
 
 _SNIFFED_BYTES = 512
+
+_CONTENT_RANGE = re.compile(r"\s*bytes\s+(?P<first>[0-9]{1,19})-[0-9]{1,19}/(?:[0-9]{1,19}|\*)\s*", re.IGNORECASE)
 
 _PARSING = threading.Lock()
 """Held while a manifest is parsed: its objects take many times the memory of its JSON."""
@@ -194,7 +196,7 @@ class RegistryClient:
             AccessError: Not allowed, or a redirect that must not be followed.
         """
         url = f"{repository.url}/blobs/{digest}"
-        chain, stream = self._follow(url, range_header(start, size))
+        chain, stream = self._follow(url, _range_header(start, size))
         if start and (stream.status not in {_OK, _PARTIAL, THROTTLED} or stream.is_encoded(size, start)):
             # Registries refuse a range with many statuses. The range of an encoded content says nothing about the blob.
             stream.close()
@@ -206,7 +208,7 @@ class RegistryClient:
                 raise UnavailableError(error.message, operation=error.operation, hint=error.hint)
             raise error
         is_part = stream.status == _PARTIAL and stream.length != size
-        skip = skipped(start, stream.headers.get("Content-Range", ""), _BLOB) if is_part else start
+        skip = _skipped(start, stream.headers.get("Content-Range", ""), _BLOB) if is_part else start
         chunks = stream.decoded(CHUNK_BYTES) if stream.is_encoded(size) else stream.chunks(CHUNK_BYTES)
         for chunk in chunks:
             # An empty chunk would look like progress, and reset the retries.
@@ -321,3 +323,35 @@ def _listed(response: HttpResponse) -> tuple[Descriptor, ...]:
     """Parse a list of referrers, which may have a generic Content-Type."""
     with _PARSING:
         return Manifest.parse(response.body, ManifestMediaType.OCI_INDEX).children
+
+
+def _range_header(start: int, size: int | None) -> dict[str, str]:
+    """
+    Return the header that requests a blob from offset *start*.
+
+    If the size is known, the range has an end: some registries return 416 for
+    an open range.
+    """
+    if not start:
+        return {}
+    return {"Range": f"bytes={start}-{size - 1 if size else ''}"}
+
+
+def _skipped(start: int, content_range: str, doing: str) -> int:
+    """
+    Return how many bytes of a 206 response the caller has already.
+
+    Raises:
+        UnavailableError: The response starts after the requested offset.
+
+    References:
+        RFC 9110, 14.4.
+    """
+    match = _CONTENT_RANGE.fullmatch(content_range)
+    first = int(match["first"]) if match else start
+    if first > start:
+        message = (
+            f"{doing} failed: requested bytes from offset {start}, but the registry sent bytes from offset {first}"
+        )
+        raise UnavailableError(message, operation=doing)
+    return start - first

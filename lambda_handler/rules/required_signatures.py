@@ -11,8 +11,7 @@ from ..oci import Descriptor, Digest, Repository
 from ..oci.assemble import ATTESTED
 from ..publish.rule import Release, Rule
 from ..signatures import claims_on, open_key, place_of
-from ..signatures.keys import parse_key_arn, parse_signed_repository
-from ..signatures.profile import parse_profile_arn
+from ..signatures.keys import parse_key_arn, parse_profile_arn, parse_signed_repository
 from ..values import Value
 
 OBJECTIONS_SHOWN = 5

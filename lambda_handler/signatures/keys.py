@@ -1,4 +1,4 @@
-"""Keys of AWS KMS, and whether a claim is true."""
+"""Keys of AWS KMS and profiles of AWS Signer, and whether a claim of a key is true."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ References:
 """
 
 _KEY_ARN = re.compile(r"arn:[a-z-]+:kms:(?P<region>[a-z0-9-]+):[0-9]{12}:(?:key/[a-zA-Z0-9-]+|alias/[a-zA-Z0-9/_-]+)")
+_PROFILE_ARN = re.compile(r"arn:[a-z-]+:signer:[a-z0-9-]+:[0-9]{12}:/signing-profiles/[a-zA-Z0-9_]{2,64}")
 
 
 def parse_key_arn(text: str) -> str:
@@ -43,6 +44,22 @@ def parse_key_arn(text: str) -> str:
         message = (
             f"{truncated_repr(text)} is not the ARN of a KMS key; "
             "expected e.g. 'arn:aws:kms:us-east-1:123456789012:key/1234abcd-…'"
+        )
+        raise InvalidReferenceError(message)
+    return text
+
+
+def parse_profile_arn(text: str) -> str:
+    """
+    Parse the ARN of a signing profile, without a version.
+
+    Raises:
+        InvalidReferenceError: *text* has another form.
+    """
+    if not _PROFILE_ARN.fullmatch(text):
+        message = (
+            f"{truncated_repr(text)} is not the ARN of a signing profile; "
+            "expected e.g. 'arn:aws:signer:us-east-1:123456789012:/signing-profiles/release'"
         )
         raise InvalidReferenceError(message)
     return text

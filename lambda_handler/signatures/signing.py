@@ -26,8 +26,7 @@ from .find import (
     referrers_of,
     tagged_claims,
 )
-from .keys import Key, open_key, parse_key_arn
-from .profile import parse_profile_arn
+from .keys import Key, open_key, parse_key_arn, parse_profile_arn
 
 
 class _Signer(Protocol):

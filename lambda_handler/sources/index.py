@@ -13,7 +13,7 @@ from ..oci.assemble import assemble_index
 from ..publish.content import Content, content_of_parts, select
 from ..publish.ports import SourcePorts
 from ..values import Value
-from .base import Source
+from . import Source
 
 NESTED_MAX = 10
 """How deep indexes may nest. They are flattened, so one level is enough."""

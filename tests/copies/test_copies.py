@@ -58,8 +58,21 @@ def test_a_second_copy_sends_nothing(publisher: Publisher, by: str) -> None:
 
     publisher.copy(reference, "1")
 
-    assert publisher.sandbox.requests.count("GetBlob", "BatchCheckLayerAvailability", *UPLOADS) == 0
+    assert publisher.sandbox.requests.count("GetBlob", *UPLOADS) == 0
+    # It is sent together with the question for the images, so that a first copy does not wait for two responses.
+    assert publisher.sandbox.requests.count("BatchCheckLayerAvailability") == 1
     assert publisher.puts() == [("1", "ImageAlreadyExistsException")]
+
+
+def test_looks_up_more_blobs_than_one_request_may_name_only_if_the_image_is_missing(publisher: Publisher) -> None:
+    image = publisher.push(build_image({"a": b"1"}, platforms=[f"linux/p{n}" for n in range(101)]), "v1")
+    for requests in (2, 0):
+        publisher.sandbox.requests.clear()
+
+        publisher.copy("v1", "1")
+
+        assert publisher.pull("1") == image
+        assert publisher.sandbox.requests.count("BatchCheckLayerAvailability") == requests
 
 
 def test_sends_only_what_is_missing(publisher: Publisher) -> None:

@@ -73,7 +73,7 @@ def test_every_file_that_the_page_names_exists() -> None:
 
 
 def test_detects_a_file_that_does_not_exist() -> None:
-    assert missing({"sources/base.py", "sources/none.py"}) == ["sources/none.py"]
+    assert missing({"sources/digest.py", "sources/none.py"}) == ["sources/none.py"]
 
 
 @pytest.mark.parametrize(
