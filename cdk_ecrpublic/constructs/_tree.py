@@ -11,7 +11,10 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from aws_cdk import Stack, Stage
+from aws_cdk.region_info import RegionInfo
 from constructs import IConstruct, Node
+
+from ._validation.values import is_known
 
 T = TypeVar("T")
 
@@ -20,7 +23,12 @@ _FACTS = "_cdk_ecrpublic_facts"
 
 def stack_of(construct: IConstruct) -> Stack:
     """Return the stack of a construct."""
-    return once(construct, "stack", lambda: Stack.of(construct))
+    return once(construct, "stack", lambda: construct if isinstance(construct, Stack) else Stack.of(construct))
+
+
+def place(construct: IConstruct, scope: IConstruct) -> None:
+    """Remember that a construct, which is not a stack, is in the stack of its scope."""
+    once(construct, "stack", lambda: stack_of(scope))
 
 
 def node_of(construct: IConstruct) -> Node:
@@ -34,8 +42,9 @@ def path_of(construct: IConstruct) -> str:
 
 
 def root_of(construct: IConstruct) -> IConstruct:
-    """Return the root of the construct tree, usually the app."""
-    return once(construct, "root", lambda: node_of(construct).root)
+    """Return the root of the construct tree that the stack of a construct is in, usually the app."""
+    stack = stack_of(construct)
+    return once(stack, "root", lambda: stack.node.root)
 
 
 def account_of(construct: IConstruct) -> str:
@@ -48,6 +57,13 @@ def region_of(construct: IConstruct) -> str:
     """Return the Region of the stack of a construct; may be a token."""
     stack = stack_of(construct)
     return once(stack, "region", lambda: stack.region)
+
+
+def partition_of(construct: IConstruct) -> str | None:
+    """Return the partition of the stack of a construct; None if its Region is not known."""
+    stack, region = stack_of(construct), region_of(construct)
+    # Stack.partition is a token, unless a feature flag of the app is set.
+    return once(stack, "partition", lambda: RegionInfo.get(region).partition if is_known(region) else None)
 
 
 def stage_path_of(construct: IConstruct) -> str:

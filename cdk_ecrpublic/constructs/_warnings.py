@@ -10,7 +10,7 @@ from constructs import Construct
 
 from ._tree import node_of
 from ._validation.values import is_known
-from .public_repository import IPublicRepository
+from .public_repository import IPublicRepository, PublicRepository
 
 TAGS_MAX = 1000
 """The quota of ECR Public for one image."""
@@ -59,7 +59,7 @@ def _warn_of_platforms(image: Construct, platforms: Sequence[str]) -> None:
 
 def _warn_of_kept_image(image: Construct, repository: IPublicRepository) -> None:
     """Warn if a repository is deleted with its stack, but the image in it stays."""
-    child = node_of(repository).default_child if isinstance(repository, Construct) else None
+    child = node_of(repository).default_child if isinstance(repository, PublicRepository) else None
     if not isinstance(child, CfnPublicRepository) or child.cfn_options.deletion_policy != CfnDeletionPolicy.DELETE:
         return
     Annotations.of(image).add_warning_v2(

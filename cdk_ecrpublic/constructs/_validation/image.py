@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aws_cdk import RemovalPolicy
-from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 from ..._assets.lambda_handler.oci import Digest, Platform, is_account_id, parse_tag, parse_tag_pattern
-from .._tree import account_of, path_of, region_of, root_of, stack_of, stage_path_of
+from .._tree import account_of, partition_of, path_of, region_of, root_of, stack_of, stage_path_of
 from ..on_tag_removed import OnTagRemoved
 from ..public_repository import IPublicRepository
 from .values import (
@@ -91,13 +90,11 @@ def check_partition(scope: Construct) -> None:
     Raises:
         ValueError: The partition is known and is not ``aws``.
     """
-    region = region_of(scope)
-    # Stack.partition is a token, unless a feature flag of the app is set.
-    partition = RegionInfo.get(region).partition if is_known(region) else None
+    partition = partition_of(scope)
     if partition not in {None, "aws"}:
         refuse(
             path_of(scope),
-            f"Amazon ECR Public is not available in partition {partition!r} (this stack is in {region}); "
+            f"Amazon ECR Public is not available in partition {partition!r} (this stack is in {region_of(scope)}); "
             "deploy it in a commercial Region",
         )
 
