@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from aws_cdk import Stack, Stage
 from aws_cdk.region_info import RegionInfo
-from constructs import IConstruct, Node
+from constructs import Construct, IConstruct, Node
 
 from ._validation.values import is_known
 
@@ -26,9 +26,10 @@ def stack_of(construct: IConstruct) -> Stack:
     return once(construct, "stack", lambda: construct if isinstance(construct, Stack) else Stack.of(construct))
 
 
-def place(construct: IConstruct, scope: IConstruct) -> None:
-    """Remember that a construct, which is not a stack, is in the stack of its scope."""
+def placed(construct: Construct, scope: IConstruct) -> Construct:
+    """Remember that a construct, which is not a stack, is in the stack of its scope; and return it."""
     once(construct, "stack", lambda: stack_of(scope))
+    return construct
 
 
 def node_of(construct: IConstruct) -> Node:

@@ -15,7 +15,7 @@ from ._records import RepositoryImages, parameter_name
 from ._rules.base import IReleaseRule, bind_rules
 from ._signature import shows_parameters
 from ._sources.base import IImageSource, SourceBinding, check_whole
-from ._tree import node_of, path_of, place, stack_of
+from ._tree import node_of, path_of, placed, stack_of
 from ._validation.image import (
     check_kinds,
     check_options,
@@ -131,8 +131,7 @@ class PublicImage(Construct):
         provider: PublicImageProvider | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        place(self, scope)
-        check_partition(self)
+        check_partition(placed(self, scope))
         check_kinds(path := path_of(self), repository, source)
         check_tags(path, tags)
         check_options(
