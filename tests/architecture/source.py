@@ -1,4 +1,4 @@
-"""The project's source, parsed for the tests in this folder."""
+"""The project's source, for the tests in this folder."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ FUNCTION_TYPES = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Module:
     """
-    One parsed file.
+    One file.
 
     Attributes:
         name: Dotted; a package is named without ``__init__``.
         known: Names of all modules beside it, to tell ``from . import module``
             from ``from . import function``.
+        text: The source, if it is not that of the file.
     """
 
     name: str
     path: Path
-    tree: ast.Module
     known: frozenset[str]
+    text: str | None = None
 
-    @classmethod
-    def parse(cls, name: str, text: str, *, path: Path, known: frozenset[str]) -> Module:
-        """Parse *text* as the module *name*."""
-        return cls(name=name, path=path, tree=ast.parse(text, str(path)), known=known | {name})
+    @property
+    def tree(self) -> ast.Module:
+        """The syntax tree. It is not kept: the trees of all files would slow down every garbage collection."""
+        text = self.path.read_text(encoding="utf-8") if self.text is None else self.text
+        return ast.parse(text, str(self.path))
 
     def imports(self) -> Iterator[str]:
         """Yield the full name of every module that this one imports, anywhere in its code."""
@@ -64,11 +66,11 @@ class Module:
 
 @cache
 def modules(top: str) -> tuple[Module, ...]:
-    """Parse every module of a top-level package; links are not followed."""
+    """Return every module of a top-level package; links are not followed."""
     paths = sorted((CHECKOUT / top).rglob("*.py"))
     names = {path: _name(path) for path in paths}
     known = frozenset(names.values())
-    return tuple(Module.parse(names[path], path.read_text(encoding="utf-8"), path=path, known=known) for path in paths)
+    return tuple(Module(name=names[path], path=path, known=known) for path in paths)
 
 
 def _name(path: Path) -> str:

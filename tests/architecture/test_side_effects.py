@@ -61,7 +61,7 @@ def effects_at_import(module: Module) -> list[str]:
 
 
 def _module(text: str) -> Module:
-    return Module.parse("lambda_handler.example", text, path=CHECKOUT / "example.py", known=frozenset())
+    return Module(name="lambda_handler.example", text=text, path=CHECKOUT / "example.py", known=frozenset())
 
 
 OTHERS = [module for module in modules("lambda_handler") if module.name != ENTRYPOINT]
