@@ -50,7 +50,7 @@ def _clean_up(turn: Turn, old: Declaration) -> Sequence[str]:
         ours = turn.known_digest(old, turn.event.old_properties)
         # Tags that only failed deployments took over do not belong to the resource.
         given_back = give_back_failed(turn, turn.old_record, ours, turn.dropped)
-        tags = _put(turn.old_record, [tag for tag in turn.dropped if tag not in given_back])
+        tags = _published(turn, old, [tag for tag in turn.dropped if tag not in given_back])
         since = turn.old_record.owned_since if turn.old_record else 0.0
         removal = Removal(
             tags=tags,
@@ -63,6 +63,22 @@ def _clean_up(turn: Turn, old: Declaration) -> Sequence[str]:
         kept = tuple(_remove(turn, (*old.rules, *turn.declaration.rules), ours, removal)[0])
     _end_obsolete(turn, old)
     return kept
+
+
+def _published(turn: Turn, old: Declaration, tags: Sequence[str]) -> Sequence[str]:
+    """
+    Return those of *tags* that the old declaration has put, as far as that is known.
+
+    If its record does not list them, the function could not write it. Then the
+    old declaration may have failed, so that this update undoes it.
+    """
+    record = turn.old_record
+    if record is None or record.tags is None or record.request == turn.event.request_id or not always_has_record(old):
+        return _put(record, tags)
+    unknown = [tag for tag in tags if tag not in record.tags]
+    if unknown:
+        turn.log.warning(f"tags that the record does not list are not removed: {', '.join(unknown)}")
+    return [tag for tag in tags if tag not in unknown]
 
 
 def delete(turn: Turn, *, is_created: bool) -> None:

@@ -112,6 +112,23 @@ def test_r8_an_update_that_cannot_be_recorded_can_be_reversed(
     assert scene.tags()["2"] == "first"
 
 
+@REMOVING
+def test_r8_the_reverse_of_an_update_that_could_not_be_recorded_removes_no_tag(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """Nothing shows that the update had failed, before it put the tag that a person then puts."""
+    image = scene.push("first")
+    scene.push("other", "2")
+    stack.deploy(template(stack, Agent=declare(image, "1", **options)))
+    scene.plane.denied |= {"PutParameter"}
+    scene.sandbox.faults.add(Fault(operation="PutImage", reference="9", code="LimitExceededException"))
+    tried = template(stack, Agent=declare(image, "1", "9", "2", **options))
+
+    done = stack.deploy(tried, Course(on_failure="NOTHING", meanwhile=lambda: scene.move(image, "2")))
+
+    assert (done.reasons, scene.tags()) == ([], {"1": "first", "2": "first"})
+
+
 @pytest.mark.parametrize("options", [UNTAG, DESTROY, STATE], ids=["untag", "destroy", "keep"])
 def test_r8_a_function_that_may_neither_write_nor_list_records_publishes(
     scene: Scene, stack: DeployedStack, options: Options
