@@ -12,7 +12,9 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import botocore.hooks
 import botocore.session
 import pytest
 from hypothesis import settings
@@ -32,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _poll_often()
     _allow_many_files()
     _put_tools_on_the_path()
-    _share_service_models()
+    _share_what_sessions_compute()
     # No deadline: a first call is slow because of imports and Node. Failing examples are printed in full.
     settings.register_profile("project", deadline=None, print_blob=True)
     settings.register_profile("thorough", settings.get_profile("project"), max_examples=2000)
@@ -96,9 +98,24 @@ def _put_tools_on_the_path() -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)])
 
 
-def _share_service_models() -> None:
-    """Parse the models of AWS services once for all sessions, because that takes most of the time of a new client."""
+def _share_what_sessions_compute() -> None:
+    """
+    Let botocore compute once what is the same for all sessions: tests create thousands of them.
+
+    These are the models of services; whether a handler of events accepts keywords; and the new names of events.
+    """
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    hooks: Any = botocore.hooks
+    accepts = functools.lru_cache(1000)(hooks.accepts_kwargs)
+    hooks.accepts_kwargs = lambda handler: accepts(getattr(handler, "__func__", handler))
+    names: dict[str, str] = {}
+    create = hooks.EventAliaser.__init__
+
+    def share(aliaser: Any, *arguments: object) -> None:
+        create(aliaser, *arguments)
+        aliaser._alias_name_cache = names  # noqa: SLF001
+
+    hooks.EventAliaser.__init__ = share
 
 
 def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdk_ecrpublic.sandbox import Fault
-from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from cdk_ecrpublic.sandbox.images import Image, build_image
 from lambda_handler.entrypoint import CLOCK_SKEW_SECONDS, RESPONSE_RESERVE_SECONDS, UNDO_RESERVE_SECONDS
 from lambda_handler.oci import Digest
 from lambda_handler.retry import CONSISTENCY_TIMEOUT_SECONDS, CONSISTENCY_WAIT_SECONDS, SHORTEST_WAIT_SECONDS
 from tests.protocol.cloudformation import CloudFormation, answer_address
 from tests.protocol.conftest import Lambda, Registry, declare
+from tests.support.pushed import push_image
 
 NOMINAL_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """What a wait is called that takes half to all of it."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cdk_ecrpublic.sandbox import Settings
-from cdk_ecrpublic.sandbox.images import build_image, push_image
+from cdk_ecrpublic.sandbox.images import build_image
 from lambda_handler.publish import limits
 from tests.protocol.conftest import Registry, declare
+from tests.support.pushed import push_image
 from tests.support.stack import Stack
 
 UPSTREAM = "up/stream"

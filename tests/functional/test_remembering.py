@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from cdk_ecrpublic.sandbox.images import build_image, push_image
+from cdk_ecrpublic.sandbox.images import build_image
 from lambda_handler.oci import Digest
 from lambda_handler.resources.record import RECORD_MAX_BYTES, Record
 from tests.protocol.cloudformation import STACK_ID
 from tests.protocol.conftest import Lambda, Registry, declare
 from tests.support.control_plane import ControlPlane
+from tests.support.pushed import push_image
 from tests.support.stack import Stack
 
 NAME = "/cdk-ecrpublic/acme/agent/Agent.Release"

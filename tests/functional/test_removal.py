@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
-from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from cdk_ecrpublic.sandbox.images import Image, build_image
 from tests.protocol.cloudformation import CloudFormation
 from tests.protocol.conftest import Registry, declare
 from tests.support.control_plane import ControlPlane
+from tests.support.pushed import push_image
 from tests.support.stack import Stack
 
 UNTAG: dict[str, Any] = {"OnTagRemoved": "Untag", "StateParameterName": "/cdk-ecrpublic/acme/agent/Agent.Release"}

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from cdk_ecrpublic._assets.lambda_handler.oci import Digest, ManifestMediaType, Repository
-from cdk_ecrpublic.sandbox.images import Image, build_image, pull, push_image
+from cdk_ecrpublic.sandbox.images import Image, build_image, pull
 from cdk_ecrpublic.sandbox.testing.client import RegistryClient
 from tests.protocol.conftest import Lambda, Registry, declare
+from tests.support.pushed import push_image
 from tests.support.stack import Stack
 
 OCI, DOCKER = ManifestMediaType.OCI_MANIFEST, ManifestMediaType.DOCKER_MANIFEST

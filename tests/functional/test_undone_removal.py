@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from cdk_ecrpublic.sandbox import Settings
-from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from cdk_ecrpublic.sandbox.images import Image, build_image
 from lambda_handler.resources.record import Record
 from tests.protocol.conftest import Registry, declare
 from tests.support.control_plane import ControlPlane
+from tests.support.pushed import push_image
 from tests.support.stack import Stack
 
 from .test_removal import DELETE, UNTAG, images, whole

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from cdk_ecrpublic.sandbox import Sandbox
-from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from cdk_ecrpublic.sandbox.images import Image, build_image
 from lambda_handler.entrypoint import Clients, serve
 from lambda_handler.errors import DeliveryError, ImageError, ProtocolError
 from tests.fuzz.hostile import JSON, OBJECTS, TEXTS, changed, outcome, written
@@ -22,6 +22,7 @@ from tests.protocol.cloudformation import AnswerAddress, answer_address, check
 from tests.support.clock import SteppingClock
 from tests.support.control_plane import ControlPlane, control_plane
 from tests.support.parameters import VALUE_MAX_CHARACTERS
+from tests.support.pushed import push_image
 
 NAME = "acme/agent"
 PARAMETER = "/cdk-ecrpublic/acme/agent/Stack.Release"

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from cdk_ecrpublic.sandbox import Sandbox
 from cdk_ecrpublic.sandbox.faults import Faults
-from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from cdk_ecrpublic.sandbox.images import Image, build_image
 from cdk_ecrpublic.sandbox.store.state import Registry, Repository
 from lambda_handler.oci import Digest, ManifestMediaType
+from tests.support.pushed import push_image
 
 from .scheduler import Scheduler
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from cdk_ecrpublic.sandbox import Sandbox
-from cdk_ecrpublic.sandbox.images import Image, build_image, push_image, resolve_tags
+from cdk_ecrpublic.sandbox.images import Image, build_image, resolve_tags
 from lambda_handler.entrypoint import Clients, serve
 from tests.support.clock import SteppingClock
 from tests.support.control_plane import ControlPlane, control_plane
+from tests.support.pushed import push_image
 
 from .cloudformation import CloudFormation, answer_address
 

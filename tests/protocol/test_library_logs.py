@@ -12,8 +12,9 @@ import boto3
 import pytest
 import urllib3
 
-from cdk_ecrpublic.sandbox.images import build_image, push_image
+from cdk_ecrpublic.sandbox.images import build_image
 from lambda_handler import library_logs
+from tests.support.pushed import push_image
 
 from .cloudformation import SIGNATURE, CloudFormation, answer_address
 from .conftest import Lambda, Registry

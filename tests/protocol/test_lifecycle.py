@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
-from cdk_ecrpublic.sandbox.images import push_image
+from tests.support.pushed import push_image
 
 from .cloudformation import CloudFormation
 from .conftest import Lambda, Registry, declare

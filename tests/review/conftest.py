@@ -17,7 +17,7 @@ from cdk_ecrpublic.review.effect import Effect
 from cdk_ecrpublic.review.forecast import find_effects
 from cdk_ecrpublic.review.live.registry import KnownObjects, Registry, ReviewClients
 from cdk_ecrpublic.sandbox import Sandbox
-from cdk_ecrpublic.sandbox.images import Image, push_image, resolve_tags
+from cdk_ecrpublic.sandbox.images import Image, resolve_tags
 from lambda_handler.cfn import Event, Response
 from lambda_handler.cfn.event import RequestType
 from lambda_handler.clock import Deadline
@@ -27,6 +27,7 @@ from lambda_handler.resources.public_image import PublicImageResource
 from lambda_handler.retry import Retry
 from lambda_handler.spec import Declaration
 from tests.support.clock import SteppingClock
+from tests.support.pushed import push_image
 
 from .cloud import Cloud, running_cloud
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cdk_ecrpublic.sandbox.images import build_image, push_image
+from cdk_ecrpublic.sandbox.images import build_image
 from tests.support.course import Course
 from tests.support.deployment import DeployedStack
+from tests.support.pushed import push_image
 from tests.support.scene import DESTROY, HOME, OPTIONS, REMOVING, TWO_KINDS, Kind, Options, Scene, declare, template
 
 SKIP = {"ForwardOnly": {"Tags": ["*"], "OnOlder": "Skip"}}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
-from cdk_ecrpublic.sandbox.images import build_image, push_image
+from cdk_ecrpublic.sandbox.images import build_image
 from tests.support.course import Course
 from tests.support.deployment import DeployedStack
+from tests.support.pushed import push_image
 from tests.support.scene import MOVING, UPSTREAM, Kind, Release, Scene, declare, messages, template
 
 FAILS = Course(other_fails_after=1)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from cdk_ecrpublic.sandbox import Sandbox, Settings
-from cdk_ecrpublic.sandbox.images import Image, build_image, push_image
+from cdk_ecrpublic.sandbox.images import Image, build_image
 from cdk_ecrpublic.sandbox.store.state import Repository
 from tests.protocol.cloudformation import AnswerAddress, CloudFormation
 from tests.protocol.conftest import Lambda
@@ -21,6 +21,7 @@ from tests.support.control_plane import ControlPlane
 from tests.support.course import Template
 from tests.support.deployment import DeployedStack
 from tests.support.hooks import Action, Hook, Hooks, Moment
+from tests.support.pushed import push_image
 
 HOME, ELSEWHERE, UPSTREAM = "acme/agent", "acme/other", "up/stream"
 SOURCE_TAG, UPSTREAM_TAG = "stable", "edge"
