@@ -75,8 +75,7 @@ def _published(turn: Turn, old: Declaration, tags: Sequence[str]) -> Sequence[st
     record = turn.old_record
     if record is None or record.tags is None or record.request == turn.event.request_id or not always_has_record(old):
         return _put(record, tags)
-    unknown = [tag for tag in tags if tag not in record.tags]
-    if unknown:
+    if unknown := [tag for tag in tags if tag not in record.tags]:
         turn.log.warning(f"tags that the record does not list are not removed: {', '.join(unknown)}")
     return [tag for tag in tags if tag not in unknown]
 
@@ -319,15 +318,20 @@ _NOTHING = _Removed(Removal(tags=(), image=False))
 
 def _remove_owned(turn: Turn, ours: Digest | None, removed: _Removed, rules: Sequence[Rule] = ()) -> Sequence[str]:
     """
-    Remove tags that another owner had, after the record of this resource has ended; return all that still stay.
+    Remove what another owner had, after the record of this resource has ended; return all tags that still stay.
 
-    If two owners are deleted or undone together, each leaves the tag to the other until one of them ends its record.
+    If two owners are deleted or undone together, each leaves tag and image to the other until that one ends its record.
     """
     owned = [tag for tag in removed.kept if removed.kept[tag] == OWNED]
-    if owned and not removed.is_waiting:
+    if not removed.is_waiting and (owned or (removed.removal.image and _is_untagged(turn, ours))):
         again = _remove_image(turn, ours, replace(removed.removal, tags=owned, given_back=()), rules)
         return [tag for tag in removed.kept if tag not in owned or tag in again.kept]
     return tuple(removed.kept)
+
+
+def _is_untagged(turn: Turn, image: Digest | None) -> bool:
+    """Whether an image exists without a tag."""
+    return image is not None and not turn.ports.destination.tags_of([image]).get(image, {image})
 
 
 def _remove_image(turn: Turn, ours: Digest | None, removal: Removal, rules: Sequence[Rule] = ()) -> _Removed:

@@ -14,7 +14,10 @@ from .run import controlled
 from .scenarios import Pair
 from .schedule import Fault, Schedule
 
-TOGETHER = [f"undo-{name}.UNTAG+undo-{name}.UNTAG/same/one/nothing/digest" for name in ("create", "gain")]
+TOGETHER = [
+    *(f"undo-{name}.UNTAG+undo-{name}.UNTAG/same/one/nothing/digest" for name in ("create", "gain")),
+    "delete.DESTROY+delete.DESTROY/image/two/nothing/digest",
+]
 """Two resources that are undone at once could each leave the tag to the other, or bring the other's record back."""
 
 PAIRS = [*list(all_pairs())[::149], *list(second_deliveries())[::6], *map(Pair.parse, TOGETHER)]
