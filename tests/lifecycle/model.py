@@ -200,14 +200,14 @@ class Operation:
                     left = self.digests(change) if may_stay else set()
                     expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
-                now = PreviousState(self.start.tags, self.start.images, self.origin.extra)
-                undone = self._undone([change], now)
+                undone = self._undone([change], PreviousState(self.start.tags, self.start.images, self.origin.extra))
                 # "With KEEP and rollback disabled, an update whose response was lost gives nothing back."
                 is_lost = change.answer is None and not has_record(change.old.properties)
                 for key in tags_of(change.new) if is_lost else ():
                     undone[key].digests |= self.digests(change)
-                for key in expectations.keys() & undone.keys() if not change.is_undone else ():
-                    undone[key].digests |= expectations[key].digests
+                for key in expectations.keys() & undone.keys():
+                    if not change.is_undone or expectations[key].kind == "removed":
+                        undone[key].digests |= expectations[key].digests
                 expectations |= undone
         return expectations
 
