@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -215,13 +215,18 @@ class History:
         if deployment.status != "ROLLBACK FAILED":
             return
         survivable = all(each.around.are_survivable for each in operations)
-        assert not survivable or not operation.can_roll_back, f"the rollback is stuck: {deployment.reasons}"
+        can_roll_back = operation.can_roll_back and not self._lacks_record(deployment.reasons)
+        assert not survivable or not can_roll_back, f"the rollback is stuck: {deployment.reasons}"
         self.world.restore_sources()
         self.world.scheduler.run(lambda: operation.stack.continue_rollback(deployment))
         # Without a record, the image cannot be restored. The reason says so, and a person has to decide.
         is_done = operation.deployment.status == "ROLLED BACK"
         self.is_over = not is_done and self.was_denied
         assert self.is_over or is_done, f"the rollback is stuck: {deployment.reasons}"
+
+    def _lacks_record(self, reasons: Iterable[str]) -> bool:
+        """Whether a source is not known: "if the function is not allowed to write … the rollback … then fails"."""
+        return self.was_denied and any("no record contains it" in reason for reason in reasons)
 
     def _check_status(self, operation: Operation, operations: Sequence[Operation]) -> None:
         if self.is_over or operation.deployment.status == "COMPLETE":
@@ -232,7 +237,7 @@ class History:
         excused = around.course.other_fails_after is not None or beside or not survivable
         answers = [change.answer for change in operation.changes]
         # "With rollback disabled, so does the next deployment that declares it, if CloudFormation got no response".
-        is_unknown = self.was_denied and any("no record contains it" in each.reason for each in answers if each)
+        is_unknown = self._lacks_record(each.reason for each in answers if each)
         excused = excused or (is_unknown and around.course.on_failure == "keep")
         assert excused or not operation.could_succeed, f"the deployment failed without a reason: {answers}"
 
