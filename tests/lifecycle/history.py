@@ -164,7 +164,7 @@ class History:
             records={record for other in self.tracked if other is not tracked for record in other.records},
             own_records=frozenset(tracked.records),
             is_alone=is_alone,
-            is_tidy=self.is_tidy,
+            is_tidy=self.is_tidy and not self.was_denied,
         )
 
     def _others(self, tracked: TrackedStack) -> Mapping[str, Deployed]:

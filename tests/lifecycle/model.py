@@ -57,7 +57,7 @@ class Operation:
         records: The tags that other stacks ever declared, each with its image. Their records may have stayed.
         own_records: The tags that this stack has ever declared, each with its image.
         is_alone: Whether no other operation runs.
-        is_tidy: Whether no resource was ever abandoned, which might still own something.
+        is_tidy: Whether no resource was ever abandoned, which might still own something, and none lacks its record.
         could_succeed: Whether nothing prevented the success of the deployment.
     """
 
