@@ -130,7 +130,9 @@ class Checker:
 
     def _is_needed(self, name: str, digest: str) -> bool:
         for stack, now in self._live():
-            if (name, digest) in set(with_children(now.properties, {now.digest})):
+            # A person may have deleted an index with its last tag. Then nothing lists its images.
+            held = {now.digest} if now.digest in {digest, *self.before.images[name]} else set()
+            if (name, digest) in set(with_children(now.properties, held)):
                 # "Not restored": a declaration without a record, and another stack's DESTROY.
                 others = any(each.stack is not stack and each.deletes_anything for each in self.operations)
                 if has_record(now.properties) or not others:
