@@ -205,9 +205,9 @@ class Operation:
                 is_lost = change.answer is None and not has_record(change.old.properties)
                 for key in tags_of(change.new) if is_lost else ():
                     undone[key].digests |= self.digests(change)
-                for key in expectations.keys() & undone.keys():
-                    if not change.is_undone or expectations[key].kind == "removed":
-                        undone[key].digests |= expectations[key].digests
+                dropped = {key for key, each in expectations.items() if each.kind == "removed"}
+                for key in undone.keys() & (dropped if change.is_undone else expectations.keys()):
+                    undone[key].digests |= expectations[key].digests
                 expectations |= undone
         return expectations
 
