@@ -331,7 +331,7 @@ def _remove_owned(turn: Turn, ours: Digest | None, removed: _Removed, rules: Seq
 
 def _is_untagged(turn: Turn, image: Digest | None) -> bool:
     """Whether an image exists without a tag."""
-    return image is not None and not turn.ports.destination.tags_of([image]).get(image, {image})
+    return image is not None and frozenset() in turn.ports.destination.tags_of([image]).values()
 
 
 def _remove_image(turn: Turn, ours: Digest | None, removal: Removal, rules: Sequence[Rule] = ()) -> _Removed:

@@ -40,13 +40,7 @@ def parse_key_arn(text: str) -> str:
     Raises:
         InvalidReferenceError: *text* has another form.
     """
-    if not _KEY_ARN.fullmatch(text):
-        message = (
-            f"{truncated_repr(text)} is not the ARN of a KMS key; "
-            "expected e.g. 'arn:aws:kms:us-east-1:123456789012:key/1234abcd-…'"
-        )
-        raise InvalidReferenceError(message)
-    return text
+    return _arn(text, _KEY_ARN, "a KMS key", "arn:aws:kms:us-east-1:123456789012:key/1234abcd-…")
 
 
 def parse_profile_arn(text: str) -> str:
@@ -56,11 +50,13 @@ def parse_profile_arn(text: str) -> str:
     Raises:
         InvalidReferenceError: *text* has another form.
     """
-    if not _PROFILE_ARN.fullmatch(text):
-        message = (
-            f"{truncated_repr(text)} is not the ARN of a signing profile; "
-            "expected e.g. 'arn:aws:signer:us-east-1:123456789012:/signing-profiles/release'"
-        )
+    example = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
+    return _arn(text, _PROFILE_ARN, "a signing profile", example)
+
+
+def _arn(text: str, pattern: re.Pattern[str], what: str, example: str) -> str:
+    if not pattern.fullmatch(text):
+        message = f"{truncated_repr(text)} is not the ARN of {what}; expected e.g. {example!r}"
         raise InvalidReferenceError(message)
     return text
 
