@@ -40,7 +40,13 @@ def parse_key_arn(text: str) -> str:
     Raises:
         InvalidReferenceError: *text* has another form.
     """
-    return _arn(text, _KEY_ARN, "a KMS key", "arn:aws:kms:us-east-1:123456789012:key/1234abcd-…")
+    if not _KEY_ARN.fullmatch(text):
+        message = (
+            f"{truncated_repr(text)} is not the ARN of a KMS key; "
+            "expected e.g. 'arn:aws:kms:us-east-1:123456789012:key/1234abcd-…'"
+        )
+        raise InvalidReferenceError(message)
+    return text
 
 
 def parse_profile_arn(text: str) -> str:
@@ -50,13 +56,11 @@ def parse_profile_arn(text: str) -> str:
     Raises:
         InvalidReferenceError: *text* has another form.
     """
-    example = "arn:aws:signer:us-east-1:123456789012:/signing-profiles/release"
-    return _arn(text, _PROFILE_ARN, "a signing profile", example)
-
-
-def _arn(text: str, pattern: re.Pattern[str], what: str, example: str) -> str:
-    if not pattern.fullmatch(text):
-        message = f"{truncated_repr(text)} is not the ARN of {what}; expected e.g. {example!r}"
+    if not _PROFILE_ARN.fullmatch(text):
+        message = (
+            f"{truncated_repr(text)} is not the ARN of a signing profile; "
+            "expected e.g. 'arn:aws:signer:us-east-1:123456789012:/signing-profiles/release'"
+        )
         raise InvalidReferenceError(message)
     return text
 
