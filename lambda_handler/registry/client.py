@@ -151,8 +151,8 @@ class RegistryClient:
         would lose signatures.
 
         Raises:
-            InvalidManifestError: The list is not an index, or has more than 2,000 entries.
-            UnavailableError: The list has more than 50 pages, or continues on another host.
+            InvalidManifestError: The list is not an index, has more than 2,000
+                entries or 50 pages, or continues on another host.
             AccessError, ThrottledError, RejectedError: The request failed.
 
         References:
@@ -177,7 +177,7 @@ class RegistryClient:
         message = (
             f"registry {repository.host} lists the referrers of {subject} on more than {REFERRERS_PAGES_MAX} pages"
         )
-        raise UnavailableError(message, operation=_LIST)
+        raise InvalidManifestError(message)
 
     def open_blob(self, repository: Repository, digest: Digest, start: int, size: int | None = None) -> Iterator[bytes]:
         """

@@ -5,15 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
-from ..errors import UnavailableError, shown_url
+from ..errors import InvalidManifestError, shown_url
 from .header_fields import parse_links
 from .redirects import is_same_host, with_tls
 from .transport import HttpResponse
 
 NO_SUCH_LIST = frozenset({204, 400, 404, 405, 406, 410, 501})
 """Statuses of registries without the referrers API, which is optional."""
-
-_LIST = "GET referrers"
 
 _JSON = "application/json"
 
@@ -61,14 +59,14 @@ def next_page(response: HttpResponse, url: str) -> str:
     Return the URL of the next page; empty for the last page.
 
     Raises:
-        UnavailableError: The URL is invalid, so the list would be incomplete;
+        InvalidManifestError: The URL is invalid, so the list would be incomplete;
             or it is on another host, which must not receive credentials.
     """
     text = response.headers.get("Link", "")
     links = parse_links(text)
     if links is None:
         message = f"a list of {urlsplit(url).netloc} has an invalid Link header: {shown_url(text)}"
-        raise UnavailableError(message, operation=_LIST)
+        raise InvalidManifestError(message)
     link = next((link for link in links if "next" in link.relations), None)
     if link is None:
         return ""
@@ -77,4 +75,4 @@ def next_page(response: HttpResponse, url: str) -> str:
         if is_same_host(target, url):
             return target
     message = f"a list of {urlsplit(url).netloc} continues on another host: {shown_url(link.target)}"
-    raise UnavailableError(message, operation=_LIST)
+    raise InvalidManifestError(message)

@@ -395,7 +395,7 @@ def test_follows_any_form_of_link_to_the_next_page(servers: list[WebServer], lin
 def test_an_unreadable_link_is_an_error(servers: list[WebServer], link: str) -> None:
     servers[0].answer = lambda request: send(request, 200, listing(b"1"), INDEX, Link=link)
 
-    with pytest.raises(UnavailableError, match="has an invalid Link header"):
+    with pytest.raises(InvalidManifestError, match="has an invalid Link header"):
         referrers(servers[0])
 
 
