@@ -153,7 +153,10 @@ class History:
     def _operation(
         self, tracked: TrackedStack, template: Template | None, around: Circumstances, *, is_alone: bool = True
     ) -> Operation:
-        tracked.origin = tracked.origin or PreviousState.capture(self.world, around.lag_seconds)
+        if tracked.origin:
+            tracked.origin.allow_stale(self.world, around.lag_seconds)
+        else:
+            tracked.origin = PreviousState.capture(self.world, around.lag_seconds)
         return Operation(
             self.world,
             tracked.stack,

@@ -16,7 +16,7 @@ Each exception quotes a line of decision 0019.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from .circumstances import SURVIVABLE_FAULTS, Circumstances
@@ -200,7 +200,7 @@ class Operation:
                     left = self.digests(change) if may_stay else set()
                     expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
-                undone = self._undone([change], PreviousState(self.start.tags, self.start.images, self.origin.extra))
+                undone = self._undone([change], replace(self.origin, tags=self.start.tags, images=self.start.images))
                 # "With KEEP and rollback disabled, an update whose response was lost gives nothing back."
                 is_lost = change.answer is None and not has_record(change.old.properties)
                 for key in tags_of(change.new) if is_lost else ():

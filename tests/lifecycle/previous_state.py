@@ -26,12 +26,15 @@ class PreviousState:
     The state before deployments that have not succeeded.
 
     Attributes:
+        time: The simulated time.
         tags: The image of each tag.
+        images: The digests by repository, as far as reads showed them.
         extra: Other images that a taken-over tag may have had: stale ones, or ones that a person moved it to.
         is_denied: Whether the function lacked a permission in the meantime.
         declared: The declarations of these deployments.
     """
 
+    time: float
     tags: Mapping[Key, str]
     images: Mapping[str, frozenset[str]]
     extra: dict[Key, Digests] = field(default_factory=dict)
@@ -40,10 +43,22 @@ class PreviousState:
 
     @classmethod
     def capture(cls, world: World, lag_seconds: float) -> PreviousState:
-        # "Not restored": the previous image of a tag that someone moved in the
-        # seconds before, while reads still showed the old one.
-        state, since = world.state(), world.scheduler.time - lag_seconds
-        return cls(state.tags, state.images, {key: world.since(*key, since) for key in world.known_tags()})
+        state, time = world.state(), world.scheduler.time
+        previous = cls(time, state.tags, state.images, {key: {state.tags.get(key)} for key in world.known_tags()})
+        previous.allow_stale(world, lag_seconds)
+        return previous
+
+    def allow_stale(self, world: World, lag_seconds: float) -> None:
+        """
+        Allow what reads of a deployment show that begins now, if it is older than this state.
+
+        "Not restored": a tag that someone moved, or an image without a tag that someone put, in the seconds before,
+        while reads still showed an older state.
+        """
+        self.images = {name: found - world.just_put(name, lag_seconds) for name, found in self.images.items()}
+        for key in world.known_tags():
+            stale = world.since(*key, world.scheduler.time - lag_seconds) - world.since(*key, self.time)
+            self.extra.setdefault(key, set()).update(stale)
 
     def allow_changes(self, world: World, keys: Iterable[Key], since: float) -> None:
         """Allow the changes that others made to *keys*."""

@@ -15,6 +15,7 @@ from cdk_ecrpublic.sandbox import Sandbox
 from cdk_ecrpublic.sandbox.faults import Faults
 from cdk_ecrpublic.sandbox.images import Image, build_image
 from cdk_ecrpublic.sandbox.store.state import Registry, Repository
+from cdk_ecrpublic.sandbox.store.timeline import View
 from lambda_handler.oci import Digest, ManifestMediaType
 from tests.support.pushed import push_image
 
@@ -212,6 +213,11 @@ class World:
         first = max((number for number, (at, _) in enumerate(changes) if at <= when), default=None)
         values = [value for _, value in changes[first or 0 :]]
         return {str(value.digest) if value else None for value in values} | ({None} if first is None else set())
+
+    def just_put(self, repository: str, seconds: float) -> set[str]:
+        """Return the images that did not exist a number of seconds ago."""
+        then, home = View(now=self.scheduler.time, lag_seconds=seconds), self._repository(repository)
+        return {str(image.digest) for image in home.all_images() if not home.image(image.digest, then)}
 
     def do(self, action: ManualAction) -> None:
         """Carry out the action of a person. Removing the last tag of an image deletes the image."""
