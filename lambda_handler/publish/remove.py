@@ -110,7 +110,7 @@ class Removal:
     tags: Sequence[str]
     image: bool
     lists: Sequence[Digest] = ()
-    spared: AbstractSet[Digest] = frozenset()
+    spared: AbstractSet[Digest | None] = frozenset()
     keeps_last: bool = False
     since: float = 0.0
     is_undo: bool = False

@@ -184,12 +184,13 @@ def _undo_update(turn: Turn, old: Declaration) -> Sequence[str]:
         lost = without_previous_image(turn, taken, given_back) if removes else ()
         new = _put(record, [tag for tag in turn.dropped if tag not in taken or tag in lost])
         if removes and record.found is not None:
-            existed = record.existed
+            # The update may have read what was there before reads showed the image of the declaration before it.
+            existed = (record.existed or frozenset()) | {turn.known_digest(turn.declaration, turn.event.properties)}
             removal = Removal(
                 tags=new,
-                image=old.deletes and existed is not None and ours not in existed,
+                image=old.deletes and record.existed is not None and ours not in existed,
                 lists=record.lists,
-                spared=existed or frozenset(),
+                spared=existed,
                 since=record.owned_since,
                 is_undo=True,
                 # Tags that are still declared already point to the declared image.

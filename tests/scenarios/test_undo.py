@@ -432,3 +432,23 @@ def test_a_new_tag_of_two_resources_is_removed_with_both(
     assert stack.roll_back({}, order).reasons == []
 
     assert scene.tags() == {"mine": "first"}
+
+
+@KINDS
+@pytest.mark.parametrize("tags", [(), ("1",)], ids=["without a tag", "with a tag"])
+@pytest.mark.parametrize("options", [DESTROY, {**UNTAG, **DESTROY}], ids=["destroy", "both"])
+def test_u4_an_undo_keeps_the_image_that_the_restored_declaration_has_put_a_moment_ago(
+    scene: Scene, stack: DeployedStack, options: Options, kind: Kind, tags: tuple[str, ...]
+) -> None:
+    """Reads of the update are ten seconds old, and do not show the image."""
+    release = scene.release(kind, "first")
+    scene.clock.pass_by(60)
+    scene.lag(10)
+    stack.pace, stack.rest = 0.0, 1.0
+    stack.deploy(template(stack, Agent=declare(release, *tags, **options)))
+
+    undone = stack.deploy(template(stack, Agent=declare(release, *tags, "new", **options)), FAILS)
+
+    assert undone.status == "ROLLBACK_COMPLETE"
+    assert scene.tags() == dict.fromkeys(tags, "first")
+    assert whole("first") <= scene.images()
