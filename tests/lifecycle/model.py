@@ -338,12 +338,12 @@ class Operation:
         keys = set(tags_of(change.old.properties)) - set(tags_of(change.new))
         removable = {key for key in keys if not is_immutable(change.new, key[1])}
         expectations = self._removed(change.logical_id, change.old, removable, is_sure=True, is_update=True)
-        stable = self.stable.get(change.logical_id)
-        own = tags_of(stable.properties) if stable else {}
-        for key in expectations.keys() - own.keys() if self.had_failed else ():
+        own = tags_of(self.stable[change.logical_id].properties) if change.logical_id in self.stable else {}
+        for key in expectations.keys() - (own.keys() - self._declared_by_others()) if self.had_failed else ():
             if (before := self.origin.tags.get(key)) is not None:
                 # "If an update drops tags that an earlier failed deployment took over, it gives them back at once".
-                is_known = before != change.old.digest and not (self.origin.is_denied or self._was_deleted(key))
+                is_known = not (before == change.old.digest or self.origin.is_denied or self._was_deleted(key))
+                is_known = is_known and key not in own  # Another stack may have taken it over from this one.
                 allowed = {before, *self.origin.extra.get(key, ()), *(() if is_known else expectations[key].digests)}
                 expectations[key] = Expectation("undone", allowed, "it existed before, and is dropped")
             elif put := set(self.origin.extra.get(key, ())) - {None}:
