@@ -58,7 +58,7 @@ class Report:
         rounds: The largest number of rounds of a scenario.
     """
 
-    sections: Sequence[Section]
+    sections: list[Section]
     tools: Tools
     rounds: int
 

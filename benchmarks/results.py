@@ -130,7 +130,11 @@ def measured(
             sample = attempts[name](f"run-{next(_NUMBERS)}")
             if number >= 0:
                 samples[name].append(sample)
-    return Row(scenario, samples)
+    row = Row(scenario, samples)
+    medians = {name: row.median(name, "seconds") for name in samples}
+    text = ", ".join(f"{name} {median:.3f} s" for name, median in medians.items() if median is not None)
+    console.print(f"  {scenario}: {text}", highlight=False)
+    return row
 
 
 def cost(of: Cost) -> dict[str, float]:

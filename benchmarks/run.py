@@ -40,8 +40,8 @@ SUBJECTS = (
 Measure = Callable[[], Iterator[Section]]
 
 
-def measure(registries: Registries, tools: Tools, options: argparse.Namespace, console: Console) -> list[Section]:
-    """Measure the selected sections."""
+def measure(registries: Registries, tools: Tools, options: argparse.Namespace, console: Console) -> Iterator[Section]:
+    """Measure the selected sections, and yield each when it is done."""
     how = {"rounds": options.rounds, "console": console, "quick": options.quick}
     subjects: Mapping[str, Measure] = {
         "copies": lambda: copies.sections(registries, tools, **how),
@@ -55,15 +55,13 @@ def measure(registries: Registries, tools: Tools, options: argparse.Namespace, c
         "scale": lambda: scale.sections(console, quick=options.quick, only=options.runs),
         "retention": lambda: retention.sections(registries, console, quick=options.quick, only=options.runs),
     }
-    found: list[Section] = []
     for name in options.only or SUBJECTS:
         console.print(f"[bold]{name}[/bold]")
-        found.extend(subjects[name]())
-    return found
+        yield from subjects[name]()
 
 
 def main() -> int:
-    """Measure, and write the report."""
+    """Measure, and write the report after each section, because a complete run takes more than an hour."""
     options = _options()
     console = Console(stderr=True)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cdk-ecrpublic"
@@ -72,12 +70,14 @@ def main() -> int:
         for name in (SKOPEO, CRANE):
             if not tools.has(name):
                 console.print(f"{name} is missing, so it is not measured")
+        report = Report([], tools, options.rounds)
         with Registries() as registries:
-            report = Report(measure(registries, tools, options, console), tools, options.rounds)
+            for section in measure(registries, tools, options, console):
+                report.sections.append(section)
+                report.write(options.output)
     except BenchmarkError as error:
         console.print(f"[red]{error}[/red]")
         return 1
-    report.write(options.output)
     for bound in report.bounds():
         console.print(f"{bound.what}: {bound.measured} (at most {bound.limit}) {'' if bound.is_kept else 'NOT KEPT'}")
     console.print(f"report: {options.output / 'RESULTS.md'}")

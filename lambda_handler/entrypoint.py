@@ -91,7 +91,7 @@ class Clients:
     """
 
     def __init__(self) -> None:
-        self.pool = urllib3.PoolManager(maxsize=16)
+        self.pool = urllib3.PoolManager(maxsize=32)
         self.logins = Logins(self._call)
         self.locations: dict[tuple[str | None, str], RepositoryLocation] = {}
         self.responses: OrderedDict[str, bytes] = OrderedDict()
@@ -112,7 +112,7 @@ class Clients:
             connect_timeout=5,
             # Less than the reserve for moving tags back, so that a call that hangs leaves time for it.
             read_timeout=10,
-            max_pool_connections=16,
+            max_pool_connections=32,
             # retry.py is the only layer of retries.
             retries={"total_max_attempts": 1, "mode": "standard"},
             user_agent_extra="cdk-ecrpublic",

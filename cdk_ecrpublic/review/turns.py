@@ -143,6 +143,7 @@ class Turns:
     updated: set[tuple[str, str]] = field(default_factory=set)
     sent: float = SENT
     _known: dict[tuple[bool, str], KnownParameters] = field(default_factory=dict)
+    _opened_sources: dict[int, tuple[DeclaredImage, SourcePorts]] = field(default_factory=dict)
 
     def copy(self) -> Turns:
         """Return a copy with independent writes, which starts from the current simulated state."""
@@ -265,7 +266,7 @@ class Turns:
         It matters if its last deployment failed, or if a rule may have left a
         tag in place, which only the record shows.
         """
-        declared = [decode_or_none(each.properties) for each in (image, old) if each]
+        declared = [image.declaration, decode_or_none(old.properties) if old else None]
         leaves = any(rule.may_leave(tag) for each in declared if each for rule in each.rules for tag in each.tags)
         stack = self._live_stack(image) if leaves else self._failed_stack(image)
         return stack.stack_id if stack else ""
@@ -293,7 +294,11 @@ class Turns:
         return ""
 
     def _sources(self, image: DeclaredImage) -> SourcePorts:
-        return self.registry.ports(image.declaration, account=image.account, is_pending=image.created_here)
+        # A simulated rollback needs them a dozen times. The image is kept, so that its id stays its own.
+        if id(image) not in self._opened_sources:
+            ports = self.registry.ports(image.declaration, account=image.account, is_pending=image.created_here)
+            self._opened_sources[id(image)] = image, ports
+        return self._opened_sources[id(image)][1]
 
     def _opened(self, sources: SourcePorts) -> RehearsedRepository:
         repository = sources.destination

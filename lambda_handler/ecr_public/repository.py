@@ -48,7 +48,7 @@ BATCH_MAX = 100
 REMOVAL_SECONDS = 15.0
 """The longest time that a removal takes. With less time left, a mistake could not be undone, so none is started."""
 
-MAX_CONCURRENT_READS = 16
+MAX_CONCURRENT_READS = 32
 """How many reads are sent at once: one for each connection of the client. The service does not publish its limit."""
 
 BlobOpener = Callable[[], Generator[bytes, None, None]]
