@@ -174,9 +174,7 @@ class RegistryClient:
             if not (following := next_page(response, url)):
                 return found
             url = following
-        message = (
-            f"registry {repository.host} lists the referrers of {subject} on more than {REFERRERS_PAGES_MAX} pages"
-        )
+        message = f"registry {repository.host} lists more than {REFERRERS_PAGES_MAX} pages of referrers of {subject}"
         raise InvalidManifestError(message)
 
     def open_blob(self, repository: Repository, digest: Digest, start: int, size: int | None = None) -> Iterator[bytes]:

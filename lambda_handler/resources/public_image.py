@@ -206,16 +206,24 @@ class PublicImageResource:
 
     def _resolve(self, turn: Turn) -> Content:
         """
-        Read the declared image; in an undo, the image that was deployed, even if its source is gone or has changed.
+        Read the declared image.
+
+        In an undo, and in an update that changes nothing about the image, this is the
+        image that was deployed, even if its source is gone or has changed.
 
         Raises:
             NotFoundError: The record does not contain the deployed image, or the image is gone.
         """
         pinned = turn.declaration.pinned
         if pinned is None:
-            return (
-                self._deployed(turn, deployed_digest(turn)) if turn.is_undo else resolve(turn.declaration, turn.ports)
-            )
+            try:
+                # If only the timeout differs, both declarations share an entry of the record, which an undo needs.
+                if turn.is_undo or declaration_key(turn.event.old_properties) == declaration_key(turn.event.properties):
+                    return self._deployed(turn, deployed_digest(turn))
+            except NotFoundError:
+                if turn.is_undo:
+                    raise
+            return resolve(turn.declaration, turn.ports)
         # Reading a source that limits its rate would delay an undo until it fails.
         if self._can_do_without_source(turn, pinned) and self._is_undo(turn):
             return self._deployed(turn, pinned)
@@ -236,7 +244,7 @@ class PublicImageResource:
 
     def _deployed(self, turn: Turn, digest: Digest) -> Content:
         destination = turn.ports.destination
-        self.log.info(f"rolling back to {digest}, which was deployed", imageDigest=str(digest))
+        self.log.info(f"publishing {digest}, which was deployed", imageDigest=str(digest))
         return content_in_destination(destination.manifest(digest, wait_seconds=PUT_SECONDS), destination, ())
 
     def _judge(self, turn: Turn, content: Content, observed: Observed) -> Verdict:

@@ -273,3 +273,22 @@ def test_u6_a_tag_that_version_0_1_put_is_removed_when_it_is_dropped(
     assert scene.tags() == {"1": "first", "latest": "second"}
     assert done.changes[0].answer
     assert done.changes[0].answer.data["KeptTags"] == "1"
+
+
+@MOVING
+@OPTIONS
+@pytest.mark.parametrize(
+    "change", [{"ServiceTimeout": "600"}, {"StateParameterName": "/cdk-ecrpublic/other"}], ids=["timeout", "name"]
+)
+@pytest.mark.parametrize("fails", [False, True], ids=["with success", "and rolled back"])
+def test_u6_an_update_that_changes_nothing_about_the_image_keeps_it(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, change: dict[str, str], *, fails: bool
+) -> None:
+    declared = template(stack, Agent=declare(scene.release(kind, "first"), "latest", **options))
+    stack.deploy(declared)
+    scene.release(kind, "second")
+
+    changed = stack.deploy({"Agent": {**declared["Agent"], **change}}, Course(other_fails_after=1 if fails else None))
+
+    assert changed.status == ("ROLLBACK_COMPLETE" if fails else "COMPLETE")
+    assert scene.tags() == {"latest": "first"}
