@@ -185,12 +185,19 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
     work = Deadline(end.clock, deadline.expires - UNDO_RESERVE_SECONDS)
     if why := _too_late(request, clients, Retry(work, log), waited):
         return cfn.refuse(request, TooLateError(why), log)
+
+    def check() -> None:
+        # CloudFormation may have given up during a copy, and may have sent the reverse request already.
+        if why := _too_late(request, clients, Retry(work, log), wall_time(end.clock) - request.sent):
+            raise TooLateError(why)
+
     publishes = request.request_type is not cfn.RequestType.DELETE
     resource = PublicImageResource(
         connect=lambda declaration: Adapters(
             declaration, clients, Retry(work, log), Retry(deadline, log), publishes=publishes
         ),
         log=log,
+        before_tags=check,
     )
     response = cfn.respond(request, resource, deadline, log)
     if response.status is cfn.Status.FAILED:
@@ -202,7 +209,7 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
 
 def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float) -> str:
     """Return why CloudFormation no longer waits for the request; empty if it waits, as far as is known."""
-    late = f"the request is too late: it arrived {waited:.0f} s after it was sent"
+    late = f"the request is too late: it was sent {waited:.0f} s ago"
     if waited >= request.service_timeout:
         return f"{late}, but CloudFormation waits only {request.service_timeout} s"
     if waited < LATE_AFTER_SECONDS:

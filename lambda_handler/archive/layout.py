@@ -12,11 +12,17 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..errors import ImageError, IntegrityError, InvalidArchiveError, InvalidDigestError, InvalidManifestError
+from ..errors import (
+    ImageError,
+    IntegrityError,
+    InvalidArchiveError,
+    InvalidDigestError,
+    InvalidManifestError,
+    NotFoundError,
+)
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType
-from ..oci.bounded_json import check_keys, parse_json
-from .consistency import check_content_present, check_layer_order
-from .files import Files, path_of
+from ..oci.bounded_json import check_keys, parse_config, parse_json
+from .files import OPERATION, Files, path_of
 from .naming import named_images, select_image
 
 LAYOUT_FILE = "oci-layout"
@@ -34,6 +40,7 @@ NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
 """The annotation of containerd and Docker: a full name."""
 
+CONFIG_MAX_BYTES = 4 * 1024 * 1024
 _LAYOUT_MAX_BYTES = 4096
 _VERSION = "1.0.0"
 _COSIGN_TAG = re.compile(r"sha256-[0-9a-f]{64}(\.[a-z]+)?")
@@ -137,8 +144,8 @@ class ImageLayout:
     def listed(self, entry: Descriptor) -> Manifest:
         """Read a manifest that an index lists, and check that the archive is consistent."""
         manifest = self._read(entry)
-        check_content_present(manifest, self._files)
-        check_layer_order(manifest, self._files)
+        _check_content_present(manifest, self._files)
+        _check_layer_order(manifest, self._files)
         return manifest
 
     def _read(self, entry: Descriptor) -> Manifest:
@@ -208,3 +215,58 @@ def _entries(files: Files) -> Sequence[Descriptor]:
 def _names(entry: Descriptor) -> tuple[str, ...]:
     names = (entry.annotations.get(CONTAINERD_NAME), entry.annotations.get(NAME))
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _check_content_present(manifest: Manifest, files: Files) -> None:
+    """
+    Refuse a manifest if the archive contains none of its blobs.
+
+    Raises:
+        NotFoundError: The manifest lists blobs, and the archive has none of them.
+    """
+    kept = [blob for blob in manifest.blobs if not blob.is_foreign]
+    if kept and not any(path_of(blob.digest) in files for blob in kept):
+        message = f"{files.name} contains the manifest {manifest.digest}, but none of the blobs that it refers to"
+        raise NotFoundError(message, operation=OPERATION)
+
+
+def _check_layer_order(manifest: Manifest, files: Files) -> None:
+    """
+    Refuse an image whose manifest and config list the layers in different orders.
+
+    The digest of an uncompressed layer equals its diff id in the config, so
+    comparing the two needs no hashing.
+
+    Raises:
+        InvalidArchiveError: The orders differ.
+
+    References:
+        moby/moby#47150: Docker 25.0.0 wrote such archives.
+    """
+    if manifest.is_index or path_of(manifest.blobs[0].digest) not in files:
+        return
+    diff_ids = _diff_ids(manifest.blobs[0].digest, files)
+    layers = [str(layer.digest) for layer in manifest.blobs[1:]]
+    expected = {digest: position for position, digest in enumerate(diff_ids)}
+    for position, layer in enumerate(layers):
+        if layer in expected and (position >= len(diff_ids) or diff_ids[position] != layer):
+            message = (
+                f"{files.name} contradicts itself: {layer} is layer {position + 1} in the manifest {manifest.digest}, "
+                f"but layer {expected[layer] + 1} in its config"
+            )
+            hint = "Docker 25.0.0 wrote such archives; save the image again with another version"
+            raise InvalidArchiveError(message, hint=hint)
+
+
+def _diff_ids(config: Digest, files: Files) -> list[str]:
+    """Read the diff ids of a config; return an empty list if it is not an image config."""
+    if files.size(path_of(config)) > CONFIG_MAX_BYTES:
+        return []
+    try:
+        data: Any = parse_config(files.read(path_of(config), CONFIG_MAX_BYTES))
+        return [str(each) for each in data["rootfs"]["diff_ids"]]
+    except InvalidManifestError as error:
+        message = f"the config {config} in {files.name}: {error.message}"
+        raise InvalidArchiveError(message) from error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []

@@ -16,6 +16,7 @@ from ..errors import (
     NotFoundError,
     RemoteError,
     RepositoryNotFoundError,
+    TooLateError,
 )
 from ..log import Log
 from ..oci import Digest, Manifest, is_account_id
@@ -58,11 +59,13 @@ class PublicImageResource:
 
     Attributes:
         progress: The tags moved so far, for the response if a call hangs until the deadline.
+        before_tags: Called when everything but the tags is written. If it raises an error, no tag is put.
     """
 
     connect: Connect
     log: Log
     progress: Progress = field(default_factory=Progress)
+    before_tags: Callable[[], None] = lambda: None
 
     def owns(self, physical_resource_id: str) -> bool:
         """Whether this function created the id. A marker of a failed Create does not count."""
@@ -91,6 +94,9 @@ class PublicImageResource:
                     event, request_type=RequestType.DELETE, physical_resource_id="", properties=event.old_properties
                 )
                 self._delete(lost, turn.lost_replacement)
+        except TooLateError:
+            # Its undo is already done.
+            raise
         except ImageError:
             recording.record_failure(turn)
             raise
@@ -148,7 +154,12 @@ class PublicImageResource:
     def _execute(self, turn: Turn, plan: Plan, before_tags: Callable[[], None] = lambda: None) -> None:
         repository = turn.ports.destination
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
-        execute(plan, repository, self.log, turn.ports.undoing, self.progress, before_tags)
+
+        def check() -> None:
+            self.before_tags()
+            before_tags()
+
+        execute(plan, repository, self.log, turn.ports.undoing, self.progress, check)
 
     def _check_again(self, turn: Turn, plan: Plan) -> None:
         """

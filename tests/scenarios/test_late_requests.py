@@ -355,3 +355,40 @@ def test_l1_a_request_that_is_delivered_twice_concurrently_gets_two_equal_respon
     assert [check(event, body).succeeded for body in bodies] == [True, True]
     assert bodies[0] == bodies[1]
     assert scene.tags() == {"latest": "first", "1": "first"}
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["updated", "created"])
+@OPTIONS
+def test_l3_a_request_that_is_still_copying_when_it_is_undone_puts_no_tag(
+    scene: Scene, stack: DeployedStack, options: Options, *, is_new: bool
+) -> None:
+    """Another resource has failed. CloudFormation does not wait for the copy before it sends the reverse request."""
+    scene.push("by hand", "latest")
+    if not is_new:
+        stack.deploy(template(stack, Agent=declare(scene.release("digest", "first"), "latest", **options, **LONG)))
+    before = scene.tags()
+    new = template(stack, Agent=declare(scene.release("copy", "second"), "latest", **options, **LONG))["Agent"]
+    old = stack.resources.get("Agent")
+    sent = ("Create", new, "Agent") if old is None else ("Update", new, "Agent", old.physical_id, old.properties)
+
+    def undo() -> None:
+        scene.clock.pass_by(40)
+        stack.record.enter("ROLLBACK_IN_PROGRESS" if old is None else "UPDATE_ROLLBACK_IN_PROGRESS")
+        if old is None:
+            back = stack.cloudformation.event("Delete", new, "Agent", stack.invented_id("Agent"))
+        else:
+            back = stack.cloudformation.event("Update", old.properties, "Agent", old.physical_id, new)
+        stack.record.change("Agent", f"{back['RequestType'].upper()}_IN_PROGRESS")
+        assert deliver(scene, stack, back).succeeded
+        scene.clock.pass_by(40)
+
+    stack.record.enter("CREATE_IN_PROGRESS" if old is None else "UPDATE_IN_PROGRESS")
+    event = stack.cloudformation.event(*sent)
+    stack.record.change("Agent", f"{sent[0].upper()}_IN_PROGRESS")
+    scene.hooks.before("StartUpload", undo)
+
+    answer = deliver(scene, stack, event, "warm")
+
+    assert not answer.succeeded
+    assert answer.reason.startswith("TOO_LATE: ")
+    assert scene.tags() == before
