@@ -28,7 +28,7 @@ pictures: setup ## draw the picture in the README from the output of the demonst
 
 .PHONY: test
 test: setup ## run all tests on all cores; pass arguments to pytest with ARGS="-k tag"
-	@$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-pythons
 test-pythons: setup ## run the tests of the handler on the other Python versions that are installed; ARGS as for test
