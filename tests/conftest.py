@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_refuse_the_network)
 
 
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist, there is no such hook
 def pytest_xdist_auto_num_workers() -> int:
     """Run one worker more than there are cores: tests wait for deployments a third of their time."""
     return (os.cpu_count() or 1) + 1
