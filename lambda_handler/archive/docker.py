@@ -24,7 +24,7 @@ from ..errors import ImageError, InvalidArchiveError, InvalidManifestError, NotF
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest
 from ..oci.assemble import CONFIG_TYPE, LAYER_TYPE, assemble_image
 from ..oci.bounded_json import check_keys, parse_config, parse_json
-from .files import OPERATION, Files
+from .files import CONFIG_MAX_BYTES, OPERATION, Files
 from .inflate import GZIP_MAGIC
 from .naming import named_images, select_image
 from .tar import normal_path
@@ -36,8 +36,6 @@ IMAGES_MAX = 1_000
 
 LAYERS_MAX = 1_000
 """How many layers an image may have; Docker itself allows 127."""
-
-CONFIG_MAX_BYTES = 4 * 1024 * 1024
 
 _COMPRESSIONS = {GZIP_MAGIC: "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
 """

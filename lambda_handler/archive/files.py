@@ -13,6 +13,9 @@ from .tar import Extent
 
 OPERATION = "reading the archive"
 
+CONFIG_MAX_BYTES = 4 * 1024 * 1024
+"""The longest config that is read, in bytes."""
+
 _HINT = "save the complete image again, or publish only the platforms that the archive contains"
 """Docker saves a complete index, but only those of its images that it has pulled."""
 

@@ -22,7 +22,7 @@ from ..errors import (
 )
 from ..oci import MANIFEST_MAX_BYTES, Descriptor, Digest, Manifest, ManifestMediaType
 from ..oci.bounded_json import check_keys, parse_config, parse_json
-from .files import OPERATION, Files, path_of
+from .files import CONFIG_MAX_BYTES, OPERATION, Files, path_of
 from .naming import named_images, select_image
 
 LAYOUT_FILE = "oci-layout"
@@ -40,7 +40,6 @@ NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
 """The annotation of containerd and Docker: a full name."""
 
-CONFIG_MAX_BYTES = 4 * 1024 * 1024
 _LAYOUT_MAX_BYTES = 4096
 _VERSION = "1.0.0"
 _COSIGN_TAG = re.compile(r"sha256-[0-9a-f]{64}(\.[a-z]+)?")
