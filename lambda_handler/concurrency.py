@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -32,3 +32,9 @@ def map_concurrently(
             pool.shutdown(wait=False, cancel_futures=True)
             failed.result()
         return [future.result() for future in running]
+
+
+def ask_each(ask: Callable[[T], V | None], items: Sequence[T], *, max_workers: int) -> dict[T, V]:
+    """Call *ask* for each item concurrently, and return the results by item; items without a result are omitted."""
+    results = zip(items, map_concurrently(ask, items, max_workers=max_workers), strict=True)
+    return {item: result for item, result in results if result is not None}

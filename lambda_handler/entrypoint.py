@@ -27,7 +27,7 @@ from .aws.errcode import translated
 from .aws.models import model_loader
 from .clock import Clock, Deadline, SystemClock, wall_time
 from .ecr_public import EcrPublicRepository, RepositoryLocation, find_repository
-from .errors import ImageError, TooLateError
+from .errors import TooLateError
 from .library_logs import withhold_library_logs
 from .log import Log
 from .oci import Repository
@@ -58,13 +58,6 @@ LAST_ATTEMPT_SECONDS = 1.0
 
 CLOCK_SKEW_SECONDS = 5.0
 """The clock of CloudFormation may differ from ours, and its timeout starts before it signs the request."""
-
-LATE_AFTER_SECONDS = 10.0
-"""
-A request older than this was queued or repeated: a cold start takes two or three seconds.
-
-CloudFormation may no longer wait for such a request, so its status is checked.
-"""
 
 CACHED_RESPONSES_MAX = 200
 """How many responses a warm function keeps, to send them again for repeated requests."""
@@ -171,7 +164,7 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
     end = Deadline.after(max(seconds, LAST_ATTEMPT_SECONDS), clock)
     body = clients.responses.get(request.request_id)
     if body is None:
-        response = _respond(request, clients, log, end, waited)
+        response = _respond(request, clients, log, end)
         body = response.encode(request)
         clients.responses[request.request_id] = body
         if len(clients.responses) > CACHED_RESPONSES_MAX:
@@ -180,24 +173,26 @@ def serve(event: Mapping[str, object], context: Context, clients: Clients, clock
     log.info(f"sent the response {json.loads(body)['Status']}")
 
 
-def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, waited: float) -> cfn.Response:
+def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline) -> cfn.Response:
     deadline = Deadline(end.clock, end.expires - RESPONSE_RESERVE_SECONDS)
     work = Deadline(end.clock, deadline.expires - UNDO_RESERVE_SECONDS)
-    if why := _too_late(request, clients, Retry(work, log), waited):
-        return cfn.refuse(request, TooLateError(why), log)
-
-    def check() -> None:
-        # CloudFormation may have given up during a copy, and may have sent the reverse request already.
-        if why := _too_late(request, clients, Retry(work, log), wall_time(end.clock) - request.sent):
-            raise TooLateError(why)
-
+    waiting = cfn.Waiting(request, Retry(work, log), functools.partial(_history, clients, request.stack_id))
+    try:
+        waiting.check()
+    except TooLateError as error:
+        return cfn.refuse(request, error, log)
     publishes = request.request_type is not cfn.RequestType.DELETE
     resource = PublicImageResource(
         connect=lambda declaration: Adapters(
-            declaration, clients, Retry(work, log), Retry(deadline, log), publishes=publishes
+            declaration,
+            clients,
+            Retry(work, log),
+            Retry(deadline, log),
+            publishes=publishes,
+            # A Delete must not stop halfway.
+            before_change=waiting.check if publishes else _no_check,
         ),
         log=log,
-        before_tags=check,
     )
     response = cfn.respond(request, resource, deadline, log)
     if response.status is cfn.Status.FAILED:
@@ -207,24 +202,14 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline, wait
     return response
 
 
-def _too_late(request: cfn.Event, clients: Clients, retry: Retry, waited: float) -> str:
-    """Return why CloudFormation no longer waits for the request; empty if it waits, as far as is known."""
-    late = f"the request is too late: it was sent {waited:.0f} s ago"
-    if waited >= request.service_timeout:
-        return f"{late}, but CloudFormation waits only {request.service_timeout} s"
-    if waited < LATE_AFTER_SECONDS:
-        return ""
+def _no_check() -> None:
+    """Allow everything."""
+
+
+def _history(clients: Clients, stack_id: str, retry: Retry) -> StackHistory:
     from .aws.stack import StackHistory  # noqa: PLC0415 - a cold start compiles what it imports
 
-    history = StackHistory(clients.get("cloudformation"), request.stack_id, retry)
-    try:
-        if history.is_idle:
-            return f"{late}; the stack has no operation in progress any more"
-        if history.has_changed_since(request.logical_resource_id, request.sent):
-            return f"{late}; the status of the resource has changed since"
-    except ImageError as error:
-        retry.log.warning(f"cannot tell whether CloudFormation still waits for the request: {error.explain()}")
-    return ""
+    return StackHistory(clients.get("cloudformation"), stack_id, retry)
 
 
 class SourceAdapters:
@@ -320,15 +305,28 @@ class Adapters(SourceAdapters):
         retry: Retries until the time for the work is over.
         undo: Retries until the time for undoing the work is over.
         publishes: Whether the request is a Create or an Update.
+        before_change: Called before a tag is put or anything is removed; see ``EcrPublicRepository``.
     """
 
     def __init__(
-        self, declaration: Declaration, clients: Clients, retry: Retry, undo: Retry, *, publishes: bool = True
+        self,
+        declaration: Declaration,
+        clients: Clients,
+        retry: Retry,
+        undo: Retry,
+        *,
+        publishes: bool = True,
+        before_change: Callable[[], None] = _no_check,
     ) -> None:
         super().__init__(declaration, clients, retry, publishes=publishes)
         # A resource that is deleted was created with the same permissions, so they cannot be new.
         may_wait = publishes
-        self._undo, self._may_wait = undo, may_wait
+        self._undo, self._may_wait, self._before_change = undo, may_wait, before_change
+
+    @functools.cached_property
+    def destination(self) -> EcrPublicRepository:
+        """The repository to publish to, located when it is first needed."""
+        return replace(self.find(), before_change=self._before_change)
 
     @functools.cached_property
     def parameters(self) -> Parameters:
@@ -352,16 +350,14 @@ class Adapters(SourceAdapters):
 
     @property
     def undoing(self) -> EcrPublicRepository:
-        """The same repository, with the time that is reserved for undoing."""
+        """The same repository, with the time that is reserved for undoing, and also for a request that is too late."""
         adapters = SourceAdapters(self._declaration, self._clients, self._undo)
         registry = adapters.registry_api(self.destination.repository)
-        return replace(self.destination, retry=self._undo, registry=registry)
+        return replace(self.destination, retry=self._undo, registry=registry, before_change=_no_check)
 
     def history(self, stack_id: str) -> StackHistory:
         """Return the history of a stack."""
-        from .aws.stack import StackHistory  # noqa: PLC0415
-
-        return StackHistory(self._clients.get("cloudformation"), stack_id, self._retry)
+        return _history(self._clients, stack_id, self._retry)
 
     def settle(self) -> None:
         """Wait until reads show what others have just put."""

@@ -106,13 +106,15 @@ class Value:
             self.refuse(f"is {truncated_repr(self.data)}; expected an object")
         return {str(key): Value(item, f"{self.path}.{key}").string() for key, item in self.data.items()}
 
-    def fields(self, allowed: Collection[str]) -> dict[str, Value]:
-        """Read an object that has only *allowed* keys."""
+    def fields(self, allowed: Collection[str], required: Collection[str] = ()) -> dict[str, Value]:
+        """Read an object that has only *allowed* keys, and all that are *required*."""
         if not isinstance(self.data, Mapping):
             self.refuse(f"is {truncated_repr(self.data)}; expected an object")
         unknown = sorted(str(key) for key in self.data.keys() - set(allowed))
         if unknown:
             self.refuse(f"has unknown keys: {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}")
+        if missing := set(required) - self.data.keys():
+            self.refuse(f"{' and '.join(sorted(missing))} is missing")
         return {key: Value(item, f"{self.path}.{key}") for key, item in self.data.items()}
 
     def refuse(self, problem: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from .errcode import translated
 
 PAGES_MAX = 1000
 """With at least a hundred stacks or resources each."""
+
+_VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
 ACCOUNT = 4
 """The index of the account id in an ARN that is split at colons."""
@@ -123,3 +126,28 @@ class StackReader:
                 return dict(method(**parameters))
 
         return self.retry.call(f"reading the stacks of {region}", call, retry_access_denied=False)
+
+
+def resolve_known(value: object, parameters: Mapping[str, object]) -> object:
+    """
+    Replace references to parameters, ``Fn::Sub`` and ``Fn::Join`` by their values.
+
+    Everything else stays as it is: the decoder of the declaration refuses a
+    function where it needs a string.
+
+    Args:
+        parameters: The values of parameters and pseudo parameters, by name.
+    """
+    if isinstance(value, list):
+        return [resolve_known(each, parameters) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    match list(value.items()):
+        case [("Ref", str(name))] if name in parameters:
+            return parameters[name]
+        case [("Fn::Sub", str(text))] if all(name in parameters for name in _VARIABLE.findall(text)):
+            return _VARIABLE.sub(lambda match: str(parameters[match[1]]), text).replace("${!", "${")
+        case [("Fn::Join", [str(separator), list(items)])]:
+            parts = [resolve_known(each, parameters) for each in items]
+            return separator.join(map(str, parts)) if all(isinstance(each, str) for each in parts) else value
+    return {name: resolve_known(each, parameters) for name, each in value.items()}

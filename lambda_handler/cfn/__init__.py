@@ -4,5 +4,6 @@ from .delivery import deliver
 from .event import Event, RequestType
 from .lifecycle import Resource, refuse, respond
 from .response import Response, Status
+from .waiting import Waiting
 
-__all__ = ["Event", "RequestType", "Resource", "Response", "Status", "deliver", "refuse", "respond"]
+__all__ = ["Event", "RequestType", "Resource", "Response", "Status", "Waiting", "deliver", "refuse", "respond"]

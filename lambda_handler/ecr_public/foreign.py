@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from ..concurrency import ask_each
 from ..oci import Digest
-from .repository import EcrPublicRepository, ask_each
+from .repository import MAX_CONCURRENT_READS, EcrPublicRepository
 
 
 class ForeignRepository(EcrPublicRepository):
@@ -21,12 +22,13 @@ class ForeignRepository(EcrPublicRepository):
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """Return the digests that *tags* point to now, with one request for each tag."""
-        return ask_each(self._resolve, tags)
+        return ask_each(self._resolve, tags, max_workers=MAX_CONCURRENT_READS)
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* for which no image exists, with one request for each digest."""
         wanted = frozenset(digests)
-        return wanted - ask_each(lambda digest: self._resolve(str(digest)), sorted(wanted)).keys()
+        there = ask_each(lambda digest: self._resolve(str(digest)), sorted(wanted), max_workers=MAX_CONCURRENT_READS)
+        return wanted - there.keys()
 
     def tags_read(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:  # noqa: ARG002
         """Return none: only the owner can list all tags of an image."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..aws.errcode import translated
-from ..concurrency import map_concurrently
+from ..concurrency import ask_each
 from ..errors import (
     AlreadyExistsError,
     DeadlineError,
@@ -32,7 +32,6 @@ from ..oci import Descriptor, Digest, Manifest, Repository
 from ..retry import Retry
 
 T = TypeVar("T")
-V = TypeVar("V")
 _Deletion = tuple[list[tuple[Digest, str]], list[tuple[Digest, str]], list[str]]
 
 _BATCH_DELETE = "ecr-public:BatchDeleteImage"
@@ -83,6 +82,7 @@ class EcrPublicRepository:
         written: The digests that this invocation has stored.
         described: The images that were described, each with all its tags at that time.
         unanswered: The images whose removal got no response, so that it is not known which tags went with them.
+        before_change: Called before each attempt to put a tag, or to remove anything. An error prevents the attempt.
     """
 
     client: Any
@@ -94,6 +94,7 @@ class EcrPublicRepository:
     written: set[Digest] = field(default_factory=set)
     described: dict[Digest, frozenset[str]] = field(default_factory=dict)
     unanswered: set[Digest] = field(default_factory=set)
+    before_change: Callable[[], None] = lambda: None
     is_own: ClassVar[bool] = True
 
     def __str__(self) -> str:
@@ -103,10 +104,8 @@ class EcrPublicRepository:
         """
         Return the digests that *tags* point to now; tags that do not exist are omitted.
 
-        If all tags exist, this takes one request. If one does not,
-        DescribeImages fails without saying which, and each tag is requested
-        separately. Listing all images would also take one request, but such
-        a list may be stale.
+        If all tags exist, this takes one request. If one does not, DescribeImages fails without
+        saying which, and each tag is requested separately. A list of all images may be stale.
         """
         found: dict[str, Digest] = {}
         for batch in _batches(tags):
@@ -114,7 +113,7 @@ class EcrPublicRepository:
             if images is not None:
                 found.update({tag: digest for digest, there in images.items() for tag in batch if tag in there})
             elif len(batch) > 1:
-                found.update(ask_each(self._digest_of, batch))
+                found.update(ask_each(self._digest_of, batch, max_workers=MAX_CONCURRENT_READS))
         return found
 
     def _digest_of(self, tag: str) -> Digest | None:
@@ -133,7 +132,7 @@ class EcrPublicRepository:
             if images is not None:
                 found.update(images)
             elif len(batch) > 1:
-                found.update(ask_each(self._tags_of, batch))
+                found.update(ask_each(self._tags_of, batch, max_workers=MAX_CONCURRENT_READS))
         return found
 
     def tags_read(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:
@@ -196,7 +195,13 @@ class EcrPublicRepository:
                 raise RejectedError(message, operation=_BATCH_DELETE)
         return gone, listed
 
+    def _check(self, doing: str) -> None:
+        self.before_change()
+        # That may have taken seconds.
+        self.retry.deadline.check(doing)
+
     def _delete_once(self, image_ids: Sequence[Mapping[str, str]]) -> _Deletion:
+        self._check("removing images")
         try:
             return self._delete(image_ids)
         except UnavailableError:
@@ -324,6 +329,8 @@ class EcrPublicRepository:
         return is_new
 
     def _put(self, parameters: Mapping[str, str]) -> str:
+        if "imageTag" in parameters:
+            self._check("putting a tag")
         try:
             with translated("ecr-public:PutImage"):
                 return str(self.client.put_image(**parameters)["image"]["imageId"].get("imageDigest", ""))
@@ -391,9 +398,3 @@ def _image_id(data: Mapping[str, object]) -> tuple[Digest, str]:
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), BATCH_MAX):
         yield items[start : start + BATCH_MAX]
-
-
-def ask_each(ask: Callable[[T], V | None], items: Sequence[T]) -> dict[T, V]:
-    """Call *ask* for each item concurrently; items without a result are omitted."""
-    results = zip(items, map_concurrently(ask, items, max_workers=MAX_CONCURRENT_READS), strict=True)
-    return {item: result for item, result in results if result is not None}

@@ -15,7 +15,7 @@ from ..aws.parameters import Parameters
 from ..aws.templates import StackReader
 from ..clock import Deadline, SystemClock, wall_time
 from ..entrypoint import Adapters, Clients, Context
-from ..errors import ImageError, InvalidPropertiesError
+from ..errors import ImageError
 from ..log import Log
 from ..retry import Retry
 from ..spec import Declaration
@@ -59,9 +59,8 @@ class Settings:
         Raises:
             InvalidPropertiesError: Has all problems of the first invalid field.
         """
-        fields = Value(event, "event").fields(("monitor", "stacks", "stateParameter", "repair", "topicArn", "cause"))
-        if missing := {"monitor", "stacks", "stateParameter"} - fields.keys():
-            raise InvalidPropertiesError([f"{name}: is required, but missing" for name in sorted(missing)])
+        required = {"monitor", "stacks", "stateParameter"}
+        fields = Value(event, "event").fields({*required, "repair", "topicArn", "cause"}, required)
         return cls(
             monitor=fields["monitor"].string(),
             stacks=fields["stacks"].each(_stack),
@@ -206,8 +205,6 @@ def _publish(client: Any, topic: str, subject: str, text: str, retry: Retry) -> 
 
 
 def _stack(value: Value) -> tuple[str, str, tuple[str, ...]]:
-    fields = value.fields(("region", "stack", "resources"))
-    if missing := {"region", "stack"} - fields.keys():
-        value.refuse(f"lacks {', '.join(sorted(missing))}")
+    fields = value.fields(("region", "stack", "resources"), required={"region", "stack"})
     resources = fields["resources"].each(Value.string) if "resources" in fields else ()
     return fields["region"].string(), fields["stack"].string(), resources

@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..aws.intrinsics import resolve_known
-from ..aws.templates import SETTLED, StackReader
+from ..aws.templates import SETTLED, StackReader, resolve_known
 from ..cfn.event import Event, RequestType
 from ..errors import ImageError, RejectedError
 from ..publish.ports import Ports

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from ..concurrency import map_concurrently
-from ..errors import DeadlineError, ImageError, ReleaseError
+from ..errors import DeadlineError, ImageError, ReleaseError, TooLateError
 from ..log import Log
 from .plan import BlobCopy, Plan, TagMove
 from .ports import PublicRepository
@@ -60,6 +60,7 @@ def execute(
 
     Raises:
         DeadlineError: Time ran out. The message says how much is done.
+        TooLateError: CloudFormation no longer waits. Tags that were moved stay.
         ReleaseError: A tag could not be put. The tags that were moved before it
             were moved back. The message lists those that could not be moved
             back, and new tags, which stay.
@@ -121,6 +122,9 @@ def _move(plan: Plan, repository: PublicRepository, log: Log, undoing: PublicRep
     for move in plan.moves:
         try:
             is_moved = repository.put(plan.manifest, move.tag)
+        except TooLateError:
+            # The request that undoes this one moves the tags back.
+            raise
         except ImageError as error:
             # Without a response, the tag may have been moved.
             if error.outcome_unknown and move.before is not None:

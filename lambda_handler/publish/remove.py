@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..concurrency import map_concurrently
-from ..errors import AccessError, DeadlineError, ImageError, MissingContentError, NotFoundError, NotYetVisibleError
+from ..errors import (
+    AccessError,
+    DeadlineError,
+    ImageError,
+    MissingContentError,
+    NotFoundError,
+    NotYetVisibleError,
+    TooLateError,
+)
 from ..log import Log
 from ..oci import Digest, Manifest
 from .ports import PUT_SECONDS, PublicRepository
@@ -129,7 +137,7 @@ class Remover:
     Removes tags and images from one repository.
 
     Attributes:
-        undoing: The same repository with a later deadline, to put an image back when the time is up.
+        undoing: The same repository, to put back what must stay: also when the time is up, or the request is too late.
         held: The children of indexes that are being deleted, to put them back if necessary.
     """
 
@@ -175,9 +183,9 @@ class Remover:
             may_delete = self._put_back(manifest, removed, removal, keeps_image=not deletes_image)
             if may_delete and self._delete(manifest, removed, removal):
                 self._sweep([child.digest for child in manifest.children], removal)
-        except DeadlineError:
+        except (DeadlineError, TooLateError):
             # The image may have been deleted with its last tag. The next attempt decides whether that is right.
-            self._put(manifest, None, self.undoing)
+            self._put(manifest, None)
             raise
         if is_held:
             self.ownership.release(digest)
@@ -271,9 +279,9 @@ class Remover:
         self._put(manifest, tag)
         self.log.warning(f"tag {tag} was put back to {digest}: {why}", tag=tag, imageDigest=str(digest))
 
-    def _put(self, manifest: Manifest, tag: str | None, repository: PublicRepository | None = None) -> None:
+    def _put(self, manifest: Manifest, tag: str | None) -> None:
         """Put an image back. If its children were deleted in the meantime, put them first."""
-        repository = repository or self.repository
+        repository = self.undoing or self.repository
         try:
             repository.put(manifest, tag)
         except (MissingContentError, NotYetVisibleError):
@@ -281,7 +289,7 @@ class Remover:
             if not children:
                 raise
             for child in children:
-                self._put(child, None, repository)
+                self._put(child, None)
             repository.put(manifest, tag)
 
     def _delete(self, manifest: Manifest, removed: Collection[str], removal: Removal) -> bool:
@@ -354,7 +362,7 @@ class Remover:
             owners = map_concurrently(self.ownership.owners, list(gone), max_workers=MAX_CONCURRENT_READS)
         except DeadlineError:
             for manifest in gone.values():
-                self._put(manifest, None, self.undoing)
+                self._put(manifest, None)
             raise
         for digest, each in zip(list(gone), owners, strict=True):
             if each.own_image(digest):

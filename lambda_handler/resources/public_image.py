@@ -59,13 +59,11 @@ class PublicImageResource:
 
     Attributes:
         progress: The tags moved so far, for the response if a call hangs until the deadline.
-        before_tags: Called when everything but the tags is written. If it raises an error, no tag is put.
     """
 
     connect: Connect
     log: Log
     progress: Progress = field(default_factory=Progress)
-    before_tags: Callable[[], None] = lambda: None
 
     def owns(self, physical_resource_id: str) -> bool:
         """Whether this function created the id. A marker of a failed Create does not count."""
@@ -151,15 +149,10 @@ class PublicImageResource:
         data = {**_attributes(content.root, turn.ports.destination), "SkippedTags": _joined(sorted(turn.left))}
         return Response(physical_resource_id=turn.physical_id, data=data)
 
-    def _execute(self, turn: Turn, plan: Plan, before_tags: Callable[[], None] = lambda: None) -> None:
+    def _execute(self, turn: Turn, plan: Plan, before_tags: Callable[[], None]) -> None:
         repository = turn.ports.destination
         self.log.info(f"plan for {repository.name}: {plan}", repository=str(repository.repository), **plan.summary())
-
-        def check() -> None:
-            self.before_tags()
-            before_tags()
-
-        execute(plan, repository, self.log, turn.ports.undoing, self.progress, check)
+        execute(plan, repository, self.log, turn.ports.undoing, self.progress, before_tags)
 
     def _check_again(self, turn: Turn, plan: Plan) -> None:
         """

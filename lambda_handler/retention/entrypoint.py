@@ -74,12 +74,9 @@ class Settings:
         Raises:
             InvalidPropertiesError: Has all problems of the first invalid field.
         """
-        allowed = (
-            "repositoryName", "policy", "mode", "minAgeHours", "maxRemovals", "regions", "bucket", "topicArn",
-        )  # fmt: skip
-        fields = Value(event, "event").fields(allowed)
-        if missing := {"repositoryName", "policy", "regions"} - fields.keys():
-            raise InvalidPropertiesError([f"{name}: is required, but missing" for name in sorted(missing)])
+        required = {"repositoryName", "policy", "regions"}
+        allowed = {*required, "mode", "minAgeHours", "maxRemovals", "bucket", "topicArn"}
+        fields = Value(event, "event").fields(allowed, required)
         return cls(
             repository=fields["repositoryName"].parse(parse_repository_name),
             rules=parse_policy(fields["policy"].data),

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..aws.intrinsics import resolve_known
-from ..aws.templates import SETTLED, StackReader
+from ..aws.templates import SETTLED, StackReader, resolve_known
 from ..errors import InvalidPropertiesError, RejectedError
 from ..oci import Digest
 from ..resources.record import Record

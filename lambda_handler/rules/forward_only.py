@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from ..errors import ImageError
 from ..oci import Digest, Manifest, parse_tag_pattern
+from ..oci.bounded_json import parse_config, parse_json
 from ..oci.version import Version, parse_affix
-from ..publish.labels import VERSION, version_label
+from ..publish.content import CONFIG_MAX_BYTES, IMAGE_CONFIGS, read_config
 from ..publish.ports import Origin
 from ..publish.rule import Release, Rule
 from ..values import Value
+
+VERSION = "org.opencontainers.image.version"
+"""The annotation of a manifest, or the label of a config, with the version of the image."""
 
 _UNREADABLE = "a version that cannot be read"
 """The key of a fact; see ``Release.facts``."""
@@ -172,7 +177,7 @@ class ForwardOnly(Rule):
             own = content.origin if digest == content.root.digest else destination
             return content.origins.get(digest, own)
 
-        text = version_label(root, read, origin_of)
+        text = _version_label(root, read, origin_of)
         return self._version(text) or Version.find(text.removeprefix("v"))
 
     def _highest(self, tags: Iterable[str]) -> Version | None:
@@ -199,3 +204,49 @@ def _explain(now: Version | None, released: Version) -> str:
     if released.prerelease and (now is None or not now.prerelease):
         return f"{at}, and {released} is a prerelease"
     return f"{at}, which is higher than {released}"
+
+
+def _version_label(root: Manifest, read: Callable[[Digest], Manifest], origin_of: Callable[[Digest], Origin]) -> str:
+    """
+    Return the text of ``org.opencontainers.image.version``; empty if the image does not have it.
+
+    An annotation comes before the label of a config. Of an index without an
+    annotation, the first image counts.
+
+    Args:
+        root: The image.
+        read: Reads a manifest that *root* lists.
+        origin_of: Returns where the config of a manifest can be read.
+
+    Raises:
+        ImageError: A manifest or config cannot be read.
+    """
+    if text := _annotation(root):
+        return text
+    image = root
+    if root.is_index:
+        first = next((child for child in root.children if child.image_platform), None)
+        if first is None:
+            return ""
+        image = read(first.digest)
+        if image.is_index or (text := _annotation(image)):
+            return text
+    config = image.blobs[0]
+    if config.media_type not in IMAGE_CONFIGS or config.size > CONFIG_MAX_BYTES:
+        return ""
+    content = read_config(config, origin_of(image.digest))
+    try:
+        data: Any = parse_config(content)
+        return _text(data["config"]["Labels"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _annotation(manifest: Manifest) -> str:
+    data: Any = parse_json(manifest.content)
+    return _text(data.get("annotations"))
+
+
+def _text(names: Any) -> str:  # noqa: ANN401 - JSON
+    text = names.get(VERSION) if isinstance(names, dict) else None
+    return text if isinstance(text, str) else ""

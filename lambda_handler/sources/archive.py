@@ -29,9 +29,7 @@ class ArchiveSource:
     @classmethod
     def decode(cls, value: Value) -> ArchiveSource:
         """Decode ``Source.Archive``."""
-        fields = value.fields({"Bucket", "Key", "Reference"})
-        if missing := {"Bucket", "Key"} - fields.keys():
-            value.refuse(f"{' and '.join(sorted(missing))} is missing")
+        fields = value.fields({"Bucket", "Key", "Reference"}, required={"Bucket", "Key"})
         strings = {name: field.string() for name, field in fields.items()}
         return cls(bucket=strings["Bucket"], key=strings["Key"], reference=strings.get("Reference", ""))
 

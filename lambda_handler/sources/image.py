@@ -29,9 +29,7 @@ class RegistryImageSource:
     @classmethod
     def decode(cls, value: Value) -> RegistryImageSource:
         """Decode ``Source.Image``."""
-        fields = value.fields({"Reference", "CredentialsSecretArn"})
-        if "Reference" not in fields:
-            value.refuse("Reference is missing")
+        fields = value.fields({"Reference", "CredentialsSecretArn"}, required={"Reference"})
         secret = fields["CredentialsSecretArn"].string() if "CredentialsSecretArn" in fields else ""
         return cls(reference=fields["Reference"].parse(Reference.parse), credentials_secret_arn=secret)
 

@@ -83,9 +83,7 @@ class IndexSource:
         """Decode ``Source.Index``."""
         if value.path.count(".Index") > NESTED_MAX:
             value.refuse(f"is nested in {NESTED_MAX} other indexes; list its images in the outermost one")
-        fields = value.fields(_KEYS)
-        if "Manifests" not in fields:
-            value.refuse("Manifests is missing")
+        fields = value.fields(_KEYS, required={"Manifests"})
         parts = fields["Manifests"].each(_part)
         if not parts:
             fields["Manifests"].refuse("is empty; an index needs at least one image")
@@ -132,9 +130,7 @@ def _index_type(text: str) -> ManifestMediaType:
 def _part(value: Value) -> IndexPart:
     from . import decode_source  # noqa: PLC0415 - a part may have any kind of source, including this one
 
-    fields = value.fields(_ENTRY_KEYS)
-    if "Source" not in fields:
-        value.refuse("Source is missing")
+    fields = value.fields(_ENTRY_KEYS, required={"Source"})
     return IndexPart(
         source=decode_source(fields["Source"]),
         platform=fields["Platform"].parse(Platform.parse) if "Platform" in fields else None,

@@ -71,7 +71,7 @@ LAYERS = {
         "concurrency",
         "on_demand",
         "publish.rule",
-        "publish.labels",
+        "publish.content",
         "publish.ports",
         "publish.attachments",
         "publish.findings",
@@ -94,7 +94,7 @@ LAYERS = {
         "errors", "oci", "retry", "aws.errcode", "ecr_public.repository", "retention", others=()
     ),
     "lambda_handler.retention.stacks": handler(
-        "errors", "oci", "retry", "spec", "aws.intrinsics", "aws.templates", "resources", "retention"
+        "errors", "oci", "retry", "spec", "aws.templates", "resources", "retention"
     ),
     "lambda_handler.retention.entrypoint": Layer(ours=frozenset({HANDLER})),
     # The third function, which a schedule and events invoke.
@@ -102,7 +102,7 @@ LAYERS = {
         "errors", "oci", "log", "concurrency", "spec", "publish", "resources.judging", "resources.planning"
     ),
     "lambda_handler.monitor.stacks": handler(
-        "errors", "spec", "publish.ports", "aws.intrinsics", "aws.templates", "cfn.event", "resources.turn", "monitor"
+        "errors", "spec", "publish.ports", "aws.templates", "cfn.event", "resources.turn", "monitor"
     ),
     "lambda_handler.monitor.entrypoint": Layer(ours=frozenset({HANDLER})),
     # Where adapters meet use cases.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from lambda_handler.entrypoint import LATE_AFTER_SECONDS
+from lambda_handler.cfn.waiting import KNOWN_SECONDS
 from tests.protocol.cloudformation import Answer, AnswerAddress, as_sent, check
 
 from .course import INVOCATIONS, LAMBDA_WAITS_SECONDS, Delivery, Properties, short_repr
@@ -95,7 +95,7 @@ class Transport:
 
     def _repeat(self, event: Mapping[str, Any], delivery: Delivery, after: float) -> None:
         # "Not restored": a request that comes to another instance within ten seconds is acted on.
-        if after >= LATE_AFTER_SECONDS or self.function.has_responded_to(event):
+        if after >= KNOWN_SECONDS or self.function.has_responded_to(event):
             self.repeat(event, is_cold=delivery.is_cold)
 
     def _invoke(self, event: Mapping[str, Any], delivery: Delivery) -> None:

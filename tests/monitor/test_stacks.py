@@ -227,8 +227,8 @@ def test_a_stack_can_be_named_by_its_arn() -> None:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({}, "monitor: is required, but missing; stacks: is required"),
-        ({"monitor": "M", "stateParameter": "P", "stacks": [{}]}, r"event.stacks\[0\]: lacks region, stack"),
+        ({}, "event: monitor and stacks and stateParameter is missing"),
+        ({"monitor": "M", "stateParameter": "P", "stacks": [{}]}, r"event.stacks\[0\]: region and stack is missing"),
         ({"monitor": "M", "stateParameter": "P", "stacks": 3}, "event.stacks: is 3; expected a list"),
         ({"monitor": "M", "stateParameter": "P", "stacks": [], "x": 1}, "event: has unknown keys: x"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lambda_handler.aws.intrinsics import resolve_known
+from lambda_handler.aws.templates import resolve_known
 from lambda_handler.clock import Deadline, SystemClock
 from lambda_handler.errors import AccessError, RejectedError
 from lambda_handler.log import Log

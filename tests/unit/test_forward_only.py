@@ -11,10 +11,9 @@ import pytest
 from lambda_handler.errors import InvalidPropertiesError, NotFoundError
 from lambda_handler.oci import Digest, Manifest
 from lambda_handler.publish.content import Content, content_in_destination
-from lambda_handler.publish.labels import VERSION
 from lambda_handler.publish.ports import SourcePorts
 from lambda_handler.publish.rule import Release, WarnOnly, judge
-from lambda_handler.rules.forward_only import ForwardOnly
+from lambda_handler.rules.forward_only import VERSION, ForwardOnly
 from lambda_handler.rules.immutable_tags import ImmutableTags
 from lambda_handler.values import Value
 from tests.support.memory import MemoryRepository, image_of
