@@ -100,12 +100,13 @@ class Remover:
         return frozenset(each for each in left if each in self._refused or wholes(each, self.inventory) & removed)
 
     def _pass(self, chosen: AbstractSet[Digest]) -> Iterator[Digest]:
+        stay: set[Digest] = set()
         for group in in_order_of_removal(chosen, self.inventory):
-            stay = self._kept | self._refused
             self._kept |= {digest for digest in group if wholes(digest, self.inventory) & self._kept}
-            for batch in _batches(
-                [digest for digest in group if not ({digest} | wholes(digest, self.inventory)) & stay]
-            ):
+            stay |= self._kept | self._refused
+            # Parts of parts wait, too.
+            stay |= {digest for digest in group if wholes(digest, self.inventory) & stay}
+            for batch in _batches([digest for digest in group if digest not in stay]):
                 # Read before everything else that is read, because it takes longest.
                 manifests = self._manifests(batch)
                 doomed = self.still_doomed()

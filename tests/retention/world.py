@@ -25,6 +25,31 @@ EVERYTHING = parse_policy({"rules": [{"rulePriority": 1, "selection": _OLD, "act
 
 
 @dataclass
+class Unread:
+    """
+    What people have pushed and declared, and how much of it a run has read.
+
+    A run lists the images first, and decides when it has read the declarations.
+    """
+
+    pushed: list[Digest] = field(default_factory=list)
+    declared: list[Digest] = field(default_factory=list)
+    listed: int = 0
+    read: tuple[int, int] = (0, 0)
+
+    @property
+    def digests(self) -> set[Digest]:
+        pushed, declared = self.read
+        return {*self.pushed[pushed:], *self.declared[declared:]}
+
+    def list_images(self) -> None:
+        self.listed = len(self.pushed)
+
+    def read_declarations(self) -> None:
+        self.read = self.listed, len(self.declared)
+
+
+@dataclass
 class World:
     """
     A repository, the declarations of the stacks, and stored objects.
@@ -32,7 +57,10 @@ class World:
     Attributes:
         at: Actions before a call, by its number: a change by a person, or an error.
         calls: The number of calls so far.
-        tagged: The tags that people have put since the run listed the images, with their images.
+        tagged: The tags that people have put since the run began, each with its image and the call before which.
+        listed_at: The call by which the run listed the images for the first time.
+        unread: What people have pushed or declared since the run read the repository and the declarations.
+        exposed: What was pushed or declared while a batch was being removed, which comes too late for its parts.
         skipped: The images that lists lack although they exist.
         unreadable: Why the declarations cannot be read.
     """
@@ -43,9 +71,11 @@ class World:
     objects: dict[str, bytes] = field(default_factory=dict)
     at: dict[int, Callable[[], None]] = field(default_factory=dict)
     calls: int = 0
-    tagged: dict[str, Digest] = field(default_factory=dict)
+    tagged: dict[str, tuple[Digest, int]] = field(default_factory=dict)
+    listed_at: int | None = None
     unreadable: ImageError | None = None
-    is_listed: bool = False
+    unread: Unread = field(default_factory=Unread)
+    exposed: set[Digest] = field(default_factory=set)
     skipped: set[Digest] = field(default_factory=set)
 
     # The ports.
@@ -54,7 +84,8 @@ class World:
 
     def images(self) -> Iterator[Image]:
         self._call()
-        self.is_listed = True
+        self.listed_at = self.calls if self.listed_at is None else self.listed_at
+        self.unread.list_images()
         tags = self.repository.tags_of(list(self.repository.images))
         for digest in list(self.repository.images):
             if digest in self.skipped:
@@ -84,16 +115,19 @@ class World:
 
     def remove_tags(self, digest: Digest, tags: Sequence[str]) -> tuple[Sequence[tuple[Digest, str]], frozenset[str]]:
         self._call()
+        self.exposed |= self.unread.digests
         return self.repository.remove_tags(digest, tags)
 
     def remove_images(self, digests: Sequence[Digest]) -> tuple[Sequence[tuple[Digest, str]], frozenset[Digest]]:
         self._call()
+        self.exposed |= self.unread.digests
         return self.repository.remove_images(digests)
 
     def read_declared(self) -> Declared:
         self._call()
         if self.unreadable is not None:
             raise self.unreadable
+        self.unread.read_declarations()
         return self.declared
 
     def read(self, key: str) -> tuple[bytes | None, str]:
@@ -119,21 +153,31 @@ class World:
     def push(self, name: str, *tags: str, days: float = 9, children: Sequence[Manifest] = ()) -> Manifest:
         """Push an image, or an index of *children*."""
         repository = self.repository
+        there = set(repository.images)
         manifest = repository.add_index(*children) if children else repository.add(name.encode())
-        self.pushed.setdefault(manifest.digest, NOW - days * DAY_SECONDS)
+        if manifest.digest not in there:
+            self.pushed[manifest.digest] = NOW - days * DAY_SECONDS
+        self.unread.pushed.append(manifest.digest)
         repository.tags |= dict.fromkeys(tags, manifest.digest)
         return manifest
 
     def tag(self, digest: Digest, tag: str) -> None:
         """Tag an image, if it still exists."""
         if digest in self.repository.images:
+            # A put of a tag to its own image leaves no trace: the service answers that it exists already.
+            if self.repository.tags.get(tag) != digest:
+                self.tagged[tag] = digest, self.calls
             self.repository.tags[tag] = digest
-            if self.is_listed:
-                self.tagged[tag] = digest
+
+    def tagged_since_listed(self) -> dict[str, Digest]:
+        """Return the tags that people have put since the run listed the images."""
+        listed = self.calls if self.listed_at is None else self.listed_at
+        return {tag: digest for tag, (digest, call) in self.tagged.items() if call > listed}
 
     def declare(self, digest: Digest) -> None:
         """Declare an image by its digest."""
         self.declared = replace(self.declared, digests={**self.declared.digests, digest: "Stack"})
+        self.unread.declared.append(digest)
 
     def fail(self, error: ImageError) -> Callable[[], None]:
         """Return an action that raises an error."""
@@ -145,7 +189,7 @@ class World:
 
     def run(self, limit: int = 1000) -> Run:
         """Begin a run."""
-        self.tagged, self.is_listed = {}, False
+        self.tagged, self.listed_at, self.unread, self.exposed = {}, None, Unread(), set()
         return self.second_run(limit)
 
     def second_run(self, limit: int = 1000) -> Run:
