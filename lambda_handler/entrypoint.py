@@ -59,6 +59,13 @@ LAST_ATTEMPT_SECONDS = 1.0
 CLOCK_SKEW_SECONDS = 5.0
 """The clock of CloudFormation may differ from ours, and its timeout starts before it signs the request."""
 
+RECORD_KNOWN_SECONDS = 3.0
+"""
+A record is written only if CloudFormation waited so many seconds ago.
+
+What is written after the undo of its request stays, and would mislead the next undo.
+"""
+
 CACHED_RESPONSES_MAX = 200
 """How many responses a warm function keeps, to send them again for repeated requests."""
 
@@ -190,7 +197,7 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline) -> c
             Retry(deadline, log),
             publishes=publishes,
             # A Delete must not stop halfway.
-            before_change=waiting.check if publishes else _no_check,
+            check=waiting.check if publishes else _no_check,
         ),
         log=log,
     )
@@ -202,7 +209,7 @@ def _respond(request: cfn.Event, clients: Clients, log: Log, end: Deadline) -> c
     return response
 
 
-def _no_check() -> None:
+def _no_check(_known_seconds: float = 0.0) -> None:
     """Allow everything."""
 
 
@@ -305,7 +312,8 @@ class Adapters(SourceAdapters):
         retry: Retries until the time for the work is over.
         undo: Retries until the time for undoing the work is over.
         publishes: Whether the request is a Create or an Update.
-        before_change: Called before a tag is put or anything is removed; see ``EcrPublicRepository``.
+        check: Called before each attempt to write a record, to put a tag, or to remove anything. If it raises an
+            error, there is no attempt. Its argument is the age of what it may know, in seconds.
     """
 
     def __init__(
@@ -316,22 +324,23 @@ class Adapters(SourceAdapters):
         undo: Retry,
         *,
         publishes: bool = True,
-        before_change: Callable[[], None] = _no_check,
+        check: Callable[..., None] = _no_check,
     ) -> None:
         super().__init__(declaration, clients, retry, publishes=publishes)
         # A resource that is deleted was created with the same permissions, so they cannot be new.
         may_wait = publishes
-        self._undo, self._may_wait, self._before_change = undo, may_wait, before_change
+        self._undo, self._may_wait, self._check = undo, may_wait, check
 
     @functools.cached_property
     def destination(self) -> EcrPublicRepository:
         """The repository to publish to, located when it is first needed."""
-        return replace(self.find(), before_change=self._before_change)
+        return replace(self.find(), before_change=self._check)
 
     @functools.cached_property
     def parameters(self) -> Parameters:
         """The parameters in us-east-1."""
-        return self._parameters(ECR_PUBLIC_REGION, self._retry)
+        check = functools.partial(self._check, RECORD_KNOWN_SECONDS)
+        return replace(self._parameters(ECR_PUBLIC_REGION, self._retry), before_write=check)
 
     @functools.cached_property
     def undoing_parameters(self) -> Parameters:
@@ -350,10 +359,15 @@ class Adapters(SourceAdapters):
 
     @property
     def undoing(self) -> EcrPublicRepository:
-        """The same repository, with the time that is reserved for undoing, and also for a request that is too late."""
+        """The same repository, with the time that is reserved for undoing."""
         adapters = SourceAdapters(self._declaration, self._clients, self._undo)
         registry = adapters.registry_api(self.destination.repository)
-        return replace(self.destination, retry=self._undo, registry=registry, before_change=_no_check)
+        return replace(self.destination, retry=self._undo, registry=registry)
+
+    @property
+    def restoring(self) -> EcrPublicRepository:
+        """The same, also for a request that is too late: what must stay is put back."""
+        return replace(self.undoing, before_change=_no_check)
 
     def history(self, stack_id: str) -> StackHistory:
         """Return the history of a stack."""

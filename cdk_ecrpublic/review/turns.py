@@ -93,6 +93,11 @@ class RehearsedPorts:
         return self.destination
 
     @property
+    def restoring(self) -> RehearsedRepository:
+        """The destination repository."""
+        return self.destination
+
+    @property
     def objects(self) -> ObjectReader:
         """Objects in S3."""
         return self.sources.objects

@@ -24,11 +24,13 @@ class Parameters:
     Attributes:
         client: Creates the client when it is first needed.
         may_wait: Whether to retry AccessError for a minute.
+        before_write: Called before each attempt to write. If it raises an error, nothing is written.
     """
 
     client: Callable[[], Any]
     retry: Retry
     may_wait: bool = True
+    before_write: Callable[[], None] = lambda: None
 
     def read(self, name: str) -> str | None:
         """Return the value; None if the parameter does not exist."""
@@ -52,6 +54,7 @@ class Parameters:
         """
 
         def call() -> bool:
+            self.before_write()
             with translated("ssm:PutParameter"):
                 stored = self.client().put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
             return bool(stored["Version"] == 1)

@@ -26,7 +26,7 @@ _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_C
 
 _STARTED = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "DELETE_IN_PROGRESS"})
 
-_CREATED = "CREATE_COMPLETE"
+_CREATED, _CREATING = "CREATE_COMPLETE", "CREATE_IN_PROGRESS"
 
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 
@@ -201,24 +201,33 @@ class StackHistory:
             return None
         return None if start is None else start.at < sent + SENT_PRECISION_SECONDS
 
-    def has_changed_since(self, logical_resource_id: str, sent: float) -> bool:
+    def has_changed_since(self, logical_resource_id: str, sent: float, *, is_deletion: bool) -> bool:
         """
-        Whether the status of a resource has changed since, so that CloudFormation no longer waits for an older request.
+        Whether the status of a resource is no longer that of a request, so that CloudFormation does not wait for it.
+
+        A status that was set within two seconds of the request may be its own,
+        unless its kind shows that it is not.
+
+        Args:
+            sent: When the request was sent, in seconds since the epoch.
+            is_deletion: Whether it is a Delete. That of a replaced resource comes when the status is complete.
 
         Raises:
             RemoteError: CloudFormation did not respond, or denied access.
         """
 
-        def call() -> float | None:
+        def call() -> bool:
             with translated("cloudformation:DescribeStackResource"):
                 response = self.client.describe_stack_resource(
                     StackName=self.stack_id, LogicalResourceId=logical_resource_id
                 )
-                changed = response.get("StackResourceDetail", {}).get("LastUpdatedTimestamp")
-                return None if changed is None else float(changed.timestamp())
+            found = response.get("StackResourceDetail", {})
+            status, changed = found.get("ResourceStatus", _CREATING), found.get("LastUpdatedTimestamp")
+            if changed is not None and changed.timestamp() > sent + CLOCK_SKEW_SECONDS:
+                return True
+            return not is_deletion and status not in {_CREATING, "UPDATE_IN_PROGRESS"}
 
-        changed = self._call("describing the resource", call)
-        return changed is not None and changed > sent + CLOCK_SKEW_SECONDS
+        return self._call("describing the resource", call)
 
     @cached_property
     def _root(self) -> str:

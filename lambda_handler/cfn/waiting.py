@@ -9,7 +9,7 @@ from typing import Protocol
 from ..clock import wall_time
 from ..errors import ImageError, TooLateError
 from ..retry import Retry
-from .event import Event
+from .event import Event, RequestType
 
 KNOWN_SECONDS = 10.0
 """
@@ -30,8 +30,8 @@ class History(Protocol):
     def is_idle(self) -> bool:
         """Whether no operation is in progress."""
 
-    def has_changed_since(self, logical_resource_id: str, sent: float) -> bool:
-        """Whether the status of a resource has changed since."""
+    def has_changed_since(self, logical_resource_id: str, sent: float, *, is_deletion: bool) -> bool:
+        """Whether the status of a resource is no longer that of the request for it, which was sent at that time."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -45,33 +45,34 @@ class Waiting:
     Attributes:
         retry: Has the clock, and retries questions.
         history: Returns what CloudFormation reports of the stack of the request; each question needs it anew.
+        _known: When CloudFormation was last known to wait, in seconds since the epoch.
+        _late: Why it does not wait any more, if it was asked.
     """
 
     request: Event
     retry: Retry
     history: Callable[[Retry], History]
     _known: float = field(init=False)
+    _late: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self._known = self.request.sent
 
-    def check(self) -> None:
+    def check(self, known_seconds: float = KNOWN_SECONDS) -> None:
         """
-        Ask CloudFormation, unless it is known. Without an answer, CloudFormation is taken to wait.
+        Ask CloudFormation, unless the last answer is not older. Without an answer, CloudFormation is taken to wait.
 
         Raises:
             TooLateError: CloudFormation does not wait any more.
         """
         now = wall_time(self.retry.deadline.clock)
         waited = now - self.request.sent
-        why = ""
         if waited >= self.request.service_timeout:
-            why = f", but CloudFormation waits only {self.request.service_timeout} s"
-        elif now - self._known >= KNOWN_SECONDS:
-            why = self._ask()
-            self._known = wall_time(self.retry.deadline.clock)
-        if why:
-            message = f"the request is too late: it was sent {waited:.0f} s ago{why}"
+            self._late = f", but CloudFormation waits only {self.request.service_timeout} s"
+        elif not self._late and now - self._known >= known_seconds:
+            self._late, self._known = self._ask(), now
+        if self._late:
+            message = f"the request is too late: it was sent {waited:.0f} s ago{self._late}"
             raise TooLateError(message)
 
     def _ask(self) -> str:
@@ -80,7 +81,9 @@ class Waiting:
         try:
             if history.is_idle:
                 return "; the stack has no operation in progress any more"
-            if history.has_changed_since(self.request.logical_resource_id, self.request.sent):
+            is_deletion = self.request.request_type is RequestType.DELETE
+            request = self.request
+            if history.has_changed_since(request.logical_resource_id, request.sent, is_deletion=is_deletion):
                 return "; the status of the resource has changed since"
         except ImageError as error:
             retry.log.warning(f"cannot tell whether CloudFormation still waits for the request: {error.explain()}")

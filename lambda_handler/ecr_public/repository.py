@@ -184,7 +184,6 @@ class EcrPublicRepository:
         gone: list[tuple[Digest, str]] = []
         listed: list[tuple[Digest, str]] = []
         for batch in _batches(image_ids):
-            self.retry.deadline.check_room(REMOVAL_SECONDS, "removing images")
             removed, kept, refused = self.retry.call(
                 "removing images", functools.partial(self._delete_once, batch), retry_access_denied=True
             )
@@ -195,13 +194,9 @@ class EcrPublicRepository:
                 raise RejectedError(message, operation=_BATCH_DELETE)
         return gone, listed
 
-    def _check(self, doing: str) -> None:
-        self.before_change()
-        # That may have taken seconds.
-        self.retry.deadline.check(doing)
-
     def _delete_once(self, image_ids: Sequence[Mapping[str, str]]) -> _Deletion:
-        self._check("removing images")
+        self.before_change()
+        self.retry.deadline.check_room(REMOVAL_SECONDS, "removing images")
         try:
             return self._delete(image_ids)
         except UnavailableError:
@@ -330,7 +325,9 @@ class EcrPublicRepository:
 
     def _put(self, parameters: Mapping[str, str]) -> str:
         if "imageTag" in parameters:
-            self._check("putting a tag")
+            self.before_change()
+            # That may have taken seconds.
+            self.retry.deadline.check("putting a tag")
         try:
             with translated("ecr-public:PutImage"):
                 return str(self.client.put_image(**parameters)["image"]["imageId"].get("imageDigest", ""))

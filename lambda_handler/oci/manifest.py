@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..errors import IntegrityError, InvalidManifestError, truncated_repr
-from . import _fields
 from .bounded_json import check_keys, parse_json
-from .descriptor import Descriptor
+from .descriptor import Descriptor, optional_object, optional_objects, optional_string, refuse
 from .digest import Digest
 from .mediatype import ManifestMediaType
 
@@ -73,7 +72,7 @@ class Manifest:
         kind = _media_type(data, media_type)
         _refuse_mixture(data, kind)
         if data.get("schemaVersion") != 2:  # noqa: PLR2004 - both specifications fix it
-            _fields.refuse(f"schemaVersion is {truncated_repr(data.get('schemaVersion'))}; expected 2")
+            refuse(f"schemaVersion is {truncated_repr(data.get('schemaVersion'))}; expected 2")
         return cls(
             content=content,
             media_type=kind,
@@ -101,7 +100,7 @@ class Manifest:
 
 def _load(content: bytes) -> dict[str, object]:
     if len(content) > MANIFEST_MAX_BYTES:
-        _fields.refuse(f"the manifest is longer than {MANIFEST_MAX_BYTES} bytes (4 MiB), the limit of ECR Public")
+        refuse(f"the manifest is longer than {MANIFEST_MAX_BYTES} bytes (4 MiB), the limit of ECR Public")
     try:
         data = parse_json(content)
     except UnicodeDecodeError as error:
@@ -112,26 +111,24 @@ def _load(content: bytes) -> dict[str, object]:
         message = f"the manifest is not valid JSON: {error}"
         raise InvalidManifestError(message) from error
     if not isinstance(data, dict):
-        _fields.refuse(f"the manifest is a JSON {type(data).__name__}; expected an object")
+        refuse(f"the manifest is a JSON {type(data).__name__}; expected an object")
     return data
 
 
 def _refuse_schema_1(data: dict[str, object]) -> None:
     if data.get("schemaVersion") == 1 and "fsLayers" in data:
-        _fields.refuse(
+        refuse(
             "the manifest has schema 1 of Docker, which ECR Public does not store; push the image again with a current "
             "version of Docker"
         )
 
 
 def _media_type(data: dict[str, object], given: str) -> ManifestMediaType:
-    own = _fields.optional_string(data, "mediaType", "")
+    own = optional_string(data, "mediaType", "")
     if not own and not given:
-        _fields.refuse("the manifest has no mediaType, and none was given with it; give its media type")
+        refuse("the manifest has no mediaType, and none was given with it; give its media type")
     if own and given and own != given:
-        _fields.refuse(
-            f"the mediaType in the manifest is {truncated_repr(own)}, but {truncated_repr(given)} was given with it"
-        )
+        refuse(f"the mediaType in the manifest is {truncated_repr(own)}, but {truncated_repr(given)} was given with it")
     return ManifestMediaType.parse(own or given)
 
 
@@ -140,22 +137,22 @@ def _refuse_mixture(data: dict[str, object], kind: ManifestMediaType) -> None:
     foreign = {"config", "layers"} if kind.is_index else {"manifests"}
     if mixed := sorted(foreign & data.keys()):
         which = "an image manifest" if kind.is_index else "an index"
-        _fields.refuse(f"the manifest has the type {kind.value!r}, but also {', '.join(mixed)}, as only {which} has")
+        refuse(f"the manifest has the type {kind.value!r}, but also {', '.join(mixed)}, as only {which} has")
 
 
 def _descriptors(data: dict[str, object], key: str) -> Iterator[Descriptor]:
-    for number, item in enumerate(_fields.optional_objects(data, key, "")):
+    for number, item in enumerate(optional_objects(data, key, "")):
         yield Descriptor.from_json(item, f"{key}[{number}].")
 
 
 def _descriptor(data: dict[str, object], key: str) -> Descriptor | None:
-    item = _fields.optional_object(data, key, "")
+    item = optional_object(data, key, "")
     return None if item is None else Descriptor.from_json(item, f"{key}.")
 
 
 def _blobs(data: dict[str, object]) -> Iterator[Descriptor]:
     config = _descriptor(data, "config")
     if config is None:
-        _fields.refuse("the manifest has no config; expected an image manifest")
+        refuse("the manifest has no config; expected an image manifest")
     yield config
     yield from _descriptors(data, "layers")

@@ -151,6 +151,8 @@ def _undo(
             continue
         try:
             repository.put(manifest_of(move.before), move.tag)
+        except TooLateError:
+            raise
         except ImageError as failure:
             stuck.append(f"{move.tag} (was {move.before}: {failure.explain()})")
         else:

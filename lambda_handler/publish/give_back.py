@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
-from ..errors import ImageError, NotFoundError
+from ..errors import ImageError, NotFoundError, TooLateError
 from ..log import Log
 from ..oci import Digest, Manifest
 from .ports import PUT_SECONDS, PublicRepository
@@ -19,9 +19,9 @@ def give_back(
     log: Log,
     settle: Callable[[], None] = lambda: None,
     moved_on: Callable[[Mapping[str, Digest]], Collection[str]] = lambda _: (),
-) -> Collection[str]:
+) -> Iterator[str]:
     """
-    Point tags that a deployment took over to their previous images again.
+    Point tags that a deployment took over to their previous images again, and yield each that was given back.
 
     A tag that points to a third image was moved since, and one that does not
     exist was removed: both stay as they are. All others are put, even if they
@@ -34,11 +34,7 @@ def give_back(
         ours: The images that the deployment put them to, if they are known.
         settle: Waits until reads show what was put before.
         moved_on: Returns the tags that another release has taken over from this one, and put to these images.
-
-    Returns:
-        The tags that were given back.
     """
-    given_back: list[str] = []
     found, seen = _newest(found, ours, repository, settle, moved_on)
     manifest_of = functools.cache(functools.partial(_manifest, repository))
     for tag, digest in found.items():
@@ -47,7 +43,7 @@ def give_back(
             log.warning(f"tag {tag} is not given back to {digest}: by now it {state}", tag=tag)
             continue
         if ours == {digest}:
-            given_back.append(tag)
+            yield tag
             continue
         if (manifest := manifest_of(digest)) is None:
             log.warning(f"tag {tag} cannot be given back: its previous image {digest} no longer exists", tag=tag)
@@ -55,14 +51,13 @@ def give_back(
         try:
             repository.put(manifest, tag)
         except ImageError as error:
-            if error.retryable or seen[tag] != digest:
+            if error.retryable or seen[tag] != digest or isinstance(error, TooLateError):
                 raise
             # A permanent refusal also applied before, so the tag never moved.
             log.warning(f"tag {tag} seems to be at {digest} already, and could not be put: {error.explain()}", tag=tag)
             continue
         log.info(f"tag {tag} was given back to {digest}", tag=tag, imageDigest=str(digest))
-        given_back.append(tag)
-    return given_back
+        yield tag
 
 
 def _newest(

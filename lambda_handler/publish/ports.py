@@ -360,6 +360,10 @@ class Ports(SourcePorts, Protocol):
         """The destination repository with a later deadline, to undo writes when the time is up."""
 
     @property
+    def restoring(self) -> PublicRepository:
+        """The same, to put back what must stay: also if CloudFormation no longer waits for the request."""
+
+    @property
     def parameters(self) -> ParameterStore:
         """The parameters with records, in the Region of the registry."""
 

@@ -137,14 +137,14 @@ class Remover:
     Removes tags and images from one repository.
 
     Attributes:
-        undoing: The same repository, to put back what must stay: also when the time is up, or the request is too late.
+        restoring: The same repository, to put back what must stay, also when the time is up.
         held: The children of indexes that are being deleted, to put them back if necessary.
     """
 
     repository: PublicRepository
     ownership: Ownership
     log: Log
-    undoing: PublicRepository | None = None
+    restoring: PublicRepository | None = None
     held: dict[Digest, Manifest] = field(default_factory=dict)
 
     def remove(self, digest: Digest, removal: Removal) -> tuple[Mapping[str, str], tuple[str, ...]]:
@@ -183,9 +183,8 @@ class Remover:
             may_delete = self._put_back(manifest, removed, removal, keeps_image=not deletes_image)
             if may_delete and self._delete(manifest, removed, removal):
                 self._sweep([child.digest for child in manifest.children], removal)
-        except (DeadlineError, TooLateError):
-            # The image may have been deleted with its last tag. The next attempt decides whether that is right.
-            self._put(manifest, None)
+        except (DeadlineError, TooLateError) as error:
+            self._put_back_after(error, manifest, to_remove, removal)
             raise
         if is_held:
             self.ownership.release(digest)
@@ -259,6 +258,13 @@ class Remover:
             self._keep(manifest)
         return not (keeps_image or owned or owners.own_image(manifest.digest))
 
+    def _put_back_after(self, error: ImageError, manifest: Manifest, tags: Sequence[str], removal: Removal) -> None:
+        """Put back an image that may have been deleted with its last tag. The next attempt decides if that is right."""
+        self._put(manifest, None)
+        if isinstance(error, TooLateError):
+            # No attempt follows, and another resource may have taken tags that were removed.
+            self._put_back(manifest, tags, removal, keeps_image=True)
+
     def _keep(self, manifest: Manifest) -> None:
         """Put an image that may have been deleted with its last tag. A denied call is not an error if it exists."""
         try:
@@ -281,7 +287,7 @@ class Remover:
 
     def _put(self, manifest: Manifest, tag: str | None) -> None:
         """Put an image back. If its children were deleted in the meantime, put them first."""
-        repository = self.undoing or self.repository
+        repository = self.restoring or self.repository
         try:
             repository.put(manifest, tag)
         except (MissingContentError, NotYetVisibleError):

@@ -8,11 +8,12 @@ previous image into the record of that resource, which then gives the tag back.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from ..errors import AccessError, InvalidPropertiesError
+from ..errors import AccessError, InvalidPropertiesError, TooLateError
 from ..oci import Digest
 from ..publish.give_back import give_back
 from ..publish.ports import PUT_SECONDS
@@ -47,18 +48,28 @@ def give_back_taken(turn: Turn, record: Record, found: Mapping[str, Digest], our
         turn.log.warning(f"tag {tag} is not given back to {found[tag]}: {OWNED}", tag=tag)
     free = {tag: digest for tag, digest in found.items() if tag not in owned}
     put = {*record.put, *filter(None, [ours])}
-    given_back = give_back(
-        free, put, turn.ports.destination, turn.log, turn.ports.settle, lambda seen: _moved_on(turn, record, seen, put)
-    )
+    repository, given_back = turn.ports.destination, list[str]()
+    moved_on = functools.partial(_moved_on, turn, record, put=put)
+    try:
+        given_back.extend(give_back(free, put, repository, turn.log, turn.ports.settle, moved_on))
+    except TooLateError:
+        _restore_retaken(turn, record, given_back, ours)
+        raise
+    retaken = _restore_retaken(turn, record, given_back, ours)
+    given_back = [tag for tag in given_back if tag not in retaken]
+    hand_over(turn, record, {tag: digest for tag, digest in found.items() if tag not in given_back}, put)
+    return given_back
+
+
+def _restore_retaken(turn: Turn, record: Record, given_back: Collection[str], ours: Digest | None) -> Collection[str]:
+    """Put tags back that another declaration has taken in the meantime, and return them."""
     # A declaration writes its record before it puts its tags, so this read sees it, or it puts them later.
     retaken = _owned(turn, record, given_back, ours)
     if ours is not None and retaken:
         manifest = turn.ports.destination.manifest(ours)
         for tag in retaken:
             turn.remover.restore(ours, manifest, tag, TAKEN_MEANWHILE)
-    given_back = [tag for tag in given_back if tag not in retaken]
-    hand_over(turn, record, {tag: digest for tag, digest in found.items() if tag not in given_back}, put)
-    return given_back
+    return retaken
 
 
 def is_undone_by(turn: Turn, record: Record) -> bool:
@@ -121,7 +132,7 @@ def hand_over(turn: Turn, record: Record, left: Mapping[str, Digest | None], put
     seen = repository.resolve([tag for tags in taken.values() for tag in tags])
     for name, tags in taken.items():
         if late := {tag: at for tag, at in tags.items() if seen.get(tag) in put}:
-            give_back(late, put, repository, turn.log)
+            list(give_back(late, put, repository, turn.log))
             turn.records.delete_record(name)
 
 

@@ -124,7 +124,7 @@ class Turn:
         """Removes tags and images from the destination repository."""
         from ..publish.remove import Remover  # noqa: PLC0415
 
-        return Remover(self.ports.destination, self.records, self.log, self.ports.undoing)
+        return Remover(self.ports.destination, self.records, self.log, self.ports.restoring)
 
     def read_record(self, declaration: Declaration) -> Record | None:
         """

@@ -158,7 +158,7 @@ def test_a_denied_read_of_a_resource_is_an_error(world: World) -> None:
     world.plane.denied.add("DescribeStackResource")
 
     with pytest.raises(AccessError, match="cloudformation:DescribeStackResource failed"):
-        world.history().has_changed_since("Release", 0)
+        world.history().has_changed_since("Release", 0, is_deletion=False)
 
 
 @pytest.mark.parametrize("status", [*SUCCEEDED, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"])
@@ -298,7 +298,7 @@ def test_a_resource_has_changed_if_its_status_changed_after_the_request(
     world.clock.pass_by(seconds)
     world.stack.change("Release", "UPDATE_IN_PROGRESS")
 
-    assert world.history().has_changed_since("Release", sent) is has_changed
+    assert world.history().has_changed_since("Release", sent, is_deletion=False) is has_changed
 
 
 def test_finds_an_update_of_a_resource_in_the_events(world: World) -> None:
@@ -359,3 +359,26 @@ def test_without_events_it_is_unknown_whether_a_resource_was_recreated(world: Wo
 
     assert world.history().has_created_since("Release", 1.0) is None
     assert "cannot tell whether the resource was created again: ACCESS_DENIED" in world.log.getvalue()
+
+
+@pytest.mark.parametrize("is_deletion", [False, True])
+@pytest.mark.parametrize(
+    ("status", "is_of_publication"),
+    [
+        ("CREATE_IN_PROGRESS", True),
+        ("UPDATE_IN_PROGRESS", True),
+        ("UPDATE_COMPLETE", False),
+        ("DELETE_IN_PROGRESS", False),
+        ("DELETE_COMPLETE", False),
+    ],
+)
+def test_a_status_that_a_publication_cannot_have_is_that_of_its_undo(
+    world: World, status: str, *, is_of_publication: bool, is_deletion: bool
+) -> None:
+    """A resource that fails at once can make CloudFormation undo a request in the second in which it was sent."""
+    sent = world.clock.wall()
+    world.stack.change("Release", status)
+
+    has_changed = world.history().has_changed_since("Release", sent, is_deletion=is_deletion)
+
+    assert has_changed is not (is_of_publication or is_deletion)

@@ -191,7 +191,9 @@ OPERATIONS = {
         STACKS, lambda clients: StackHistory(clients.get("cloudformation"), "Agent", ONCE).is_rolling_back
     ),
     "DescribeStackEvents": Operation(EVENTS, lambda clients: history(clients)._succeeded_since(1.0)),  # noqa: SLF001 - the caller takes an error for "not known"
-    "DescribeStackResource": Operation(RESOURCE, lambda clients: history(clients).has_changed_since("Release", 1.0)),
+    "DescribeStackResource": Operation(
+        RESOURCE, lambda clients: history(clients).has_changed_since("Release", 1.0, is_deletion=False)
+    ),
 }
 
 

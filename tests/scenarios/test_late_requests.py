@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from cdk_ecrpublic.sandbox import Fault
 from lambda_handler.errors import DeliveryError
 from tests.protocol.cloudformation import Answer, check
 from tests.support.course import Course, Delivery, Deployment
 from tests.support.deployment import DeployedStack
-from tests.support.scene import DESTROY, HOME, OPTIONS, TWO_KINDS, UNTAG, Kind, Options, Scene, declare, template
+from tests.support.scene import DESTROY, HOME, OPTIONS, TWO_KINDS, Kind, Options, Scene, declare, template
 
 INSTANCES = pytest.mark.parametrize("instance", ["warm", "cold"])
 
@@ -357,121 +355,3 @@ def test_l1_a_request_that_is_delivered_twice_concurrently_gets_two_equal_respon
     assert [check(event, body).succeeded for body in bodies] == [True, True]
     assert bodies[0] == bodies[1]
     assert scene.tags() == {"latest": "first", "1": "first"}
-
-
-@dataclass
-class Undone:
-    """
-    A request whose undo is sent while it runs, because another resource has failed.
-
-    Attributes:
-        dropped: Tags that only the previous declaration has.
-    """
-
-    scene: Scene
-    stack: DeployedStack
-    is_new: bool
-    options: Options
-    tags: tuple[str, ...]
-    dropped: tuple[str, ...] = ()
-    event: dict[str, Any] = field(default_factory=dict)
-
-    def start(self, kind: Kind) -> None:
-        """Send a request for a second image; the first one is deployed, or pushed by a person."""
-        scene, stack, rest = self.scene, self.stack, {**self.options, **LONG}
-        scene.push("by hand", *self.tags)
-        if not self.is_new:
-            stack.deploy(
-                template(stack, Agent=declare(scene.release("digest", "first"), *self.tags, *self.dropped, **rest))
-            )
-        new = template(stack, Agent=declare(scene.release(kind, "second"), *self.tags, **rest))["Agent"]
-        self._enter("CREATE_IN_PROGRESS" if self.is_new else "UPDATE_IN_PROGRESS")
-        if self.is_new:
-            self.event = self._send("Create", new, "Agent")
-        else:
-            old = stack.resources["Agent"]
-            self.event = self._send("Update", new, "Agent", old.physical_id, old.properties)
-
-    def undo(self) -> None:
-        """Let CloudFormation undo the request, without waiting for it."""
-        self.scene.clock.pass_by(40)
-        self._enter("ROLLBACK_IN_PROGRESS" if self.is_new else "UPDATE_ROLLBACK_IN_PROGRESS")
-        new = self.event["ResourceProperties"]
-        if self.is_new:
-            back = self._send("Delete", new, "Agent", self.stack.invented_id("Agent"))
-        else:
-            old = self.stack.resources["Agent"]
-            back = self._send("Update", old.properties, "Agent", old.physical_id, new)
-        assert deliver(self.scene, self.stack, back).succeeded
-        self.scene.clock.pass_by(40)
-
-    def undo_and_throttle(self, operation: str) -> None:
-        """The same, and throttle one request that was sent before."""
-        self.undo()
-        self.scene.sandbox.faults.add(Fault(operation=operation, code="ThrottlingException", times=1))
-
-    def _enter(self, status: str) -> None:
-        self.stack.record.enter(status)
-
-    def _send(self, *sent: Any) -> dict[str, Any]:
-        event = self.stack.cloudformation.event(*sent)
-        self.stack.record.change("Agent", f"{event['RequestType'].upper()}_IN_PROGRESS")
-        return dict(event)
-
-
-def assert_too_late(answer: Answer) -> None:
-    assert not answer.succeeded
-    assert answer.reason.startswith("TOO_LATE: ")
-
-
-IS_NEW = pytest.mark.parametrize("is_new", [False, True], ids=["updated", "created"])
-
-
-@IS_NEW
-@OPTIONS
-def test_l3_a_request_that_is_still_copying_when_it_is_undone_puts_no_tag(
-    scene: Scene, stack: DeployedStack, options: Options, *, is_new: bool
-) -> None:
-    """Another resource has failed. CloudFormation does not wait for the copy before it sends the reverse request."""
-    undone = Undone(scene, stack, is_new, options, ("latest",))
-    undone.start("copy")
-    before = scene.tags()
-    scene.hooks.before("StartUpload", undone.undo)
-
-    answer = deliver(scene, stack, undone.event, "warm")
-
-    assert_too_late(answer)
-    assert scene.tags() == before
-
-
-@pytest.mark.parametrize("number", [0, 1, 2], ids=["first tag", "second tag", "third tag"])
-@IS_NEW
-@OPTIONS
-def test_l3_a_request_whose_tag_is_throttled_when_it_is_undone_puts_no_further_tag(
-    scene: Scene, stack: DeployedStack, options: Options, number: int, *, is_new: bool
-) -> None:
-    """Hundreds of images share the quota of PutImage, so that a release may move its tags for minutes."""
-    undone = Undone(scene, stack, is_new, options, ("latest", "1", "1.2"))
-    undone.start("digest")
-    before = scene.tags()
-    scene.hooks.before("PutImage", lambda: undone.undo_and_throttle("PutImage"), skip=number)
-
-    assert_too_late(deliver(scene, stack, undone.event, "warm"))
-
-    assert scene.tags() == before
-
-
-def test_l3_an_update_whose_removal_of_tags_is_throttled_when_it_is_undone_removes_none(
-    scene: Scene, stack: DeployedStack
-) -> None:
-    """The undo leaves these tags as they are, because they have not moved."""
-    undone = Undone(scene, stack, is_new=False, options=UNTAG, tags=("latest",), dropped=("1", "1.2"))
-    undone.start("digest")
-    before = scene.tags()
-    hook = scene.hooks.before("BatchDeleteImage", lambda: undone.undo_and_throttle("BatchDeleteImage"))
-
-    answer = deliver(scene, stack, undone.event, "warm")
-
-    assert hook.ran == 1
-    assert_too_late(answer)
-    assert scene.tags() == before

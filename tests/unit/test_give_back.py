@@ -27,7 +27,7 @@ class World:
         """Give tags back, and return the log."""
         log = io.StringIO()
         found = to or dict.fromkeys(tags, self.before.digest)
-        give_back(found, {ours or self.ours.digest}, self.repository, Log(stream=log))
+        list(give_back(found, {ours or self.ours.digest}, self.repository, Log(stream=log)))
         return log.getvalue()
 
 
@@ -93,6 +93,6 @@ def test_if_our_image_is_unknown_only_puts_tags_that_seem_to_be_back(world: Worl
     world.repository.tags.update({"1": world.before.digest, "2": world.third.digest})
     log = io.StringIO()
 
-    give_back(dict.fromkeys(("1", "2"), world.before.digest), frozenset(), world.repository, Log(stream=log))
+    list(give_back(dict.fromkeys(("1", "2"), world.before.digest), frozenset(), world.repository, Log(stream=log)))
 
     assert world.repository.tags == {"1": world.before.digest, "2": world.third.digest}
