@@ -83,7 +83,7 @@ class Parameters:
         found: dict[str, str] = {}
         following: Mapping[str, Any] = {}
         for _ in range(PAGES_MAX):
-            page, token = self._page(path, {**following, **({"Recursive": True} if recursive else {})})
+            page, token = self.page(path, {**following, **({"Recursive": True} if recursive else {})})
             found |= page
             if not token:
                 return found
@@ -91,8 +91,8 @@ class Parameters:
         message = f"there are more than {10 * PAGES_MAX} parameters below {path}"
         raise UnavailableError(message, operation="ssm:GetParametersByPath")
 
-    def _page(self, path: str, options: Mapping[str, Any]) -> tuple[Mapping[str, str], str]:
-        """Return the parameters of a page, and the token of the next page."""
+    def page(self, path: str, options: Mapping[str, Any]) -> tuple[Mapping[str, str], str]:
+        """Return up to ten parameters below *path*, and the token of the next page."""
 
         def call() -> tuple[Mapping[str, str], str]:
             with translated("ssm:GetParametersByPath"):

@@ -45,10 +45,12 @@ def observe(
         wanted.add(content.root.digest)
     asked = [*(tags if found is None else ()), *content.referrer_tags]
     with ThreadPoolExecutor(2) as pool:
-        resolved = pool.submit(repository.resolve, asked)
-        early = pool.submit(_early_sizes, content, repository)
-        missing_images = repository.missing_images(wanted)
-        found, sizes = {**(found or {}), **resolved.result()}, early.result()
+        # A retag needs neither, and so no thread.
+        early = pool.submit(_early_sizes, content, repository) if content.carried else None
+        missing = pool.submit(repository.missing_images, wanted) if wanted else None
+        found = {**(found or {}), **repository.resolve(asked)}
+        missing_images = missing.result() if missing else frozenset[Digest]()
+        sizes = early.result() if early else None
     return Observed(
         tags=found,
         missing_images=missing_images,

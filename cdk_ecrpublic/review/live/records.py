@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ class KnownParameters:
     _paths: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _folders: dict[str, Mapping[str, str] | None] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
+    _all: list[Mapping[str, str] | None] = field(default_factory=list)
     _refusals: dict[str, AccessError] = field(default_factory=dict)
 
     def read(self, name: str) -> str | None:
@@ -63,8 +65,27 @@ class KnownParameters:
             return self._listed(path)
         return {name: text for name, text in known.items() if name.rpartition("/")[0] == path}
 
+    def _few(self) -> Mapping[str, str] | None:
+        """Return the records of all repositories, if one page has them: most releases need none."""
+        with self._locks.setdefault(ROOT, threading.Lock()):
+            if not self._all:
+                self._all.append(self._only_page())
+        return self._all[0]
+
+    def _only_page(self) -> Mapping[str, str] | None:
+        if self.store is None:
+            return None
+        with suppress(ImageError):
+            page, token = self.store.page(ROOT, {"Recursive": True})
+            return None if token else page
+        # The permission may be for each repository.
+        return None
+
     def _all_below(self, folder: str) -> Mapping[str, str] | None:
         """Return all records of a repository; None if there are too many for one list."""
+        # For one repository alone, its own list is as good.
+        if self._folders and (few := self._few()) is not None:
+            return {name: text for name, text in few.items() if name.startswith(f"{folder}/")}
         try:
             return self._listed(folder, recursive=True)
         except AccessError as error:
