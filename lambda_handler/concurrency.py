@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+MAX_CONNECTIONS = 32
+"""How many connections each client keeps, and so how many reads are sent at once."""
+
 T = TypeVar("T")
 V = TypeVar("V")
 

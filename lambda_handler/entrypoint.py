@@ -26,6 +26,7 @@ from . import cfn
 from .aws.errcode import translated
 from .aws.models import model_loader
 from .clock import Clock, Deadline, SystemClock, wall_time
+from .concurrency import MAX_CONNECTIONS
 from .ecr_public import EcrPublicRepository, RepositoryLocation, find_repository
 from .errors import TooLateError
 from .library_logs import withhold_library_logs
@@ -91,7 +92,7 @@ class Clients:
     """
 
     def __init__(self) -> None:
-        self.pool = urllib3.PoolManager(maxsize=32)
+        self.pool = urllib3.PoolManager(maxsize=MAX_CONNECTIONS)
         self.logins = Logins(self._call)
         self.locations: dict[tuple[str | None, str], RepositoryLocation] = {}
         self.responses: OrderedDict[str, bytes] = OrderedDict()
@@ -112,10 +113,11 @@ class Clients:
             connect_timeout=5,
             # Less than the reserve for moving tags back, so that a call that hangs leaves time for it.
             read_timeout=10,
-            max_pool_connections=32,
+            max_pool_connections=MAX_CONNECTIONS,
             # retry.py is the only layer of retries.
             retries={"total_max_attempts": 1, "mode": "standard"},
-            user_agent_extra="cdk-ecrpublic",
+            # Botocore's own one is put together for each request, which takes a tenth of its CPU time.
+            user_agent=f"cdk-ecrpublic Botocore/{botocore.__version__}",
         )
         self._session.register_component("data_loader", model_loader(self._session.get_config_variable("data_path")))
         return self._session.create_client(service, region_name=region, config=config)

@@ -20,7 +20,7 @@ from .._assets.lambda_handler.errors import (
     RuleViolationError,
 )
 from .._assets.lambda_handler.oci import Digest, Manifest
-from .._assets.lambda_handler.publish.content import Content
+from .._assets.lambda_handler.publish.content import Content, content_in_destination
 from .._assets.lambda_handler.publish.differences import UNANSWERED
 from .._assets.lambda_handler.publish.limits import LIMITS
 from .._assets.lambda_handler.publish.observe import observe
@@ -35,6 +35,8 @@ from .._assets.lambda_handler.resources.planning import (
     release_of,
     resolve,
 )
+from .._assets.lambda_handler.resources.public_image import deployed_digest
+from .._assets.lambda_handler.resources.record_names import declaration_key
 from .._assets.lambda_handler.resources.recording import existing_tags, write_record
 from .._assets.lambda_handler.resources.turn import Turn
 from .._assets.lambda_handler.spec import Declaration
@@ -148,7 +150,7 @@ def _without_record(change: Change, declaration: Declaration, error: ImageError)
 def _planned(change: Change, declaration: Declaration, ports: SourcePorts) -> Change:
     repository, turn = ports.destination, change.turn
     refuse_removal_elsewhere(declaration, repository)
-    content = resolve(declaration, ports)
+    content = (_kept(turn) if turn else None) or resolve(declaration, ports)
     observed = observe(content, declaration.tags, repository, signs=declaration.signing is not None)
     change = change.with_effect(digest=str(content.root.digest))
     verdict = _verdict(declaration, content, observed, change.turn, ports)
@@ -170,6 +172,17 @@ def _planned(change: Change, declaration: Declaration, ports: SourcePorts) -> Ch
     if change.effect.state is State.UNCHANGED:
         return change
     return change.with_effect(images={summary.digest: summary for summary in _summaries(content, observed, repository)})
+
+
+def _kept(turn: Turn) -> Content | None:
+    """Return the deployed image, if an update changes nothing about it: then a source that has moved is not read."""
+    event, repository = turn.event, turn.ports.destination
+    if turn.declaration.pinned or declaration_key(event.old_properties) != declaration_key(event.properties):
+        return None
+    try:
+        return content_in_destination(repository.manifest(deployed_digest(turn)), repository, ())
+    except NotFoundError:
+        return None
 
 
 def _verdict(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from ..concurrency import ask_each
+from ..concurrency import MAX_CONNECTIONS, ask_each
 from ..oci import Digest
-from .repository import MAX_CONCURRENT_READS, EcrPublicRepository
+from .repository import EcrPublicRepository
 
 
 class ForeignRepository(EcrPublicRepository):
@@ -22,12 +22,12 @@ class ForeignRepository(EcrPublicRepository):
 
     def resolve(self, tags: Sequence[str]) -> Mapping[str, Digest]:
         """Return the digests that *tags* point to now, with one request for each tag."""
-        return ask_each(self._resolve, tags, max_workers=MAX_CONCURRENT_READS)
+        return ask_each(self._resolve, tags, max_workers=MAX_CONNECTIONS)
 
     def missing_images(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """Return those of *digests* for which no image exists, with one request for each digest."""
         wanted = frozenset(digests)
-        there = ask_each(lambda digest: self._resolve(str(digest)), sorted(wanted), max_workers=MAX_CONCURRENT_READS)
+        there = ask_each(lambda digest: self._resolve(str(digest)), sorted(wanted), max_workers=MAX_CONNECTIONS)
         return wanted - there.keys()
 
     def tags_read(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:  # noqa: ARG002

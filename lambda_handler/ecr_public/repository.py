@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..aws.errcode import translated
-from ..concurrency import ask_each
+from ..concurrency import MAX_CONNECTIONS, ask_each
 from ..errors import (
     AlreadyExistsError,
     DeadlineError,
@@ -46,9 +46,6 @@ BATCH_MAX = 100
 
 REMOVAL_SECONDS = 15.0
 """The longest time that a removal takes. With less time left, a mistake could not be undone, so none is started."""
-
-MAX_CONCURRENT_READS = 32
-"""How many reads are sent at once: one for each connection of the client. The service does not publish its limit."""
 
 BlobOpener = Callable[[], Generator[bytes, None, None]]
 """Opens a stream of the bytes of a blob."""
@@ -113,7 +110,7 @@ class EcrPublicRepository:
             if images is not None:
                 found.update({tag: digest for digest, there in images.items() for tag in batch if tag in there})
             elif len(batch) > 1:
-                found.update(ask_each(self._digest_of, batch, max_workers=MAX_CONCURRENT_READS))
+                found.update(ask_each(self._digest_of, batch, max_workers=MAX_CONNECTIONS))
         return found
 
     def _digest_of(self, tag: str) -> Digest | None:
@@ -132,7 +129,7 @@ class EcrPublicRepository:
             if images is not None:
                 found.update(images)
             elif len(batch) > 1:
-                found.update(ask_each(self._tags_of, batch, max_workers=MAX_CONCURRENT_READS))
+                found.update(ask_each(self._tags_of, batch, max_workers=MAX_CONNECTIONS))
         return found
 
     def tags_read(self, digests: Iterable[Digest]) -> Mapping[Digest, frozenset[str]]:

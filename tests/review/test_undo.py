@@ -251,3 +251,20 @@ def test_names_each_possible_image_if_the_order_of_the_rollback_decides(
     assert [effect.undo.problems for effect in effects] == [(problem,), (problem,)]
     fail(cloud, folder, order)
     assert images.tags()["latest"] == last.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("ServiceTimeout", "900", "901"), ("StateParameterName", "/cdk-ecrpublic/a", "/cdk-ecrpublic/b")],
+)
+def test_an_update_that_changes_nothing_about_the_image_keeps_it(
+    images: World, cloud: Cloud, name: str, before: str, after: str
+) -> None:
+    images.push(OLD, "build")
+    cloud.deploy(write_app(images.folder, {"Release": moving("latest", **{name: before})}))
+    images.push(NEW, "build")
+    folder, (effect,) = plan(images, {"Release": moving("latest", **{name: after})})
+
+    assert effect.state is State.UNCHANGED
+    cloud.deploy(folder)
+    assert images.tags()["latest"] == OLD.digest
