@@ -26,7 +26,7 @@ _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_C
 
 _STARTED = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "DELETE_IN_PROGRESS"})
 
-_CREATED, _CREATING = "CREATE_COMPLETE", "CREATE_IN_PROGRESS"
+_CREATED = "CREATE_COMPLETE"
 
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 
@@ -222,10 +222,12 @@ class StackHistory:
                     StackName=self.stack_id, LogicalResourceId=logical_resource_id
                 )
             found = response.get("StackResourceDetail", {})
-            status, changed = found.get("ResourceStatus", _CREATING), found.get("LastUpdatedTimestamp")
+            status, changed = found.get("ResourceStatus", "_IN_PROGRESS"), found.get("LastUpdatedTimestamp")
             if changed is not None and changed.timestamp() > sent + CLOCK_SKEW_SECONDS:
                 return True
-            return not is_deletion and status not in {_CREATING, "UPDATE_IN_PROGRESS"}
+            # The undo of an update may have another status in progress than the update.
+            is_in_progress = status.endswith("_IN_PROGRESS") and not status.startswith("DELETE")
+            return not (is_deletion or is_in_progress)
 
         return self._call("describing the resource", call)
 

@@ -367,7 +367,9 @@ def test_without_events_it_is_unknown_whether_a_resource_was_recreated(world: Wo
     [
         ("CREATE_IN_PROGRESS", True),
         ("UPDATE_IN_PROGRESS", True),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", True),
         ("UPDATE_COMPLETE", False),
+        ("CREATE_FAILED", False),
         ("DELETE_IN_PROGRESS", False),
         ("DELETE_COMPLETE", False),
     ],
