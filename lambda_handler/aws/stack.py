@@ -26,8 +26,6 @@ _SUCCEEDED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_C
 
 _STARTED = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "DELETE_IN_PROGRESS"})
 
-_CREATED = "CREATE_COMPLETE"
-
 _STACK_TYPE = "AWS::CloudFormation::Stack"
 
 EVENT_PAGES_MAX = 30
@@ -55,34 +53,34 @@ class _Event:
 
     Attributes:
         at: Timestamp in seconds since the epoch.
-        updates: The logical ID of the resource that is being updated; empty if there is none.
+        resource: The logical id of the resource; empty for the stack itself.
         is_success: Whether the event says that the stack was deployed.
         is_start: Whether the event says that an operation on the stack has begun.
-        created: The logical id of a resource whose creation has ended.
-        is_created: Whether that creation succeeded.
     """
 
     at: float
-    updates: str
+    resource: str
+    status: str
     is_success: bool
     is_start: bool
-    created: str
-    is_created: bool
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> _Event:
         # A nested stack has the same resource type, but another physical id.
         is_of_stack = data["ResourceType"] == _STACK_TYPE and data.get("PhysicalResourceId") == data["StackId"]
-        status = data.get("ResourceStatus")
-        has_ended = not is_of_stack and status in {_CREATED, "CREATE_FAILED"}
+        status = data.get("ResourceStatus", "")
         return cls(
             data["Timestamp"].timestamp(),
-            updates=data["LogicalResourceId"] if status == "UPDATE_IN_PROGRESS" else "",
+            resource="" if is_of_stack else data["LogicalResourceId"],
+            status=status,
             is_success=is_of_stack and status in _SUCCEEDED,
             is_start=is_of_stack and status in _STARTED,
-            created=data.get("LogicalResourceId", "") if has_ended else "",
-            is_created=has_ended and status == _CREATED,
         )
+
+
+def _is_publication(status: str) -> bool:
+    """Whether a resource is being created or updated, or its update is being undone, for which there may be a name."""
+    return status.endswith("_IN_PROGRESS") and not status.startswith("DELETE")
 
 
 @dataclass(eq=False, repr=False)
@@ -173,7 +171,7 @@ class StackHistory:
             for event in self._all_events(self.stack_id):
                 if event.at <= sent + CLOCK_SKEW_SECONDS:
                     return False
-                if event.updates == logical_resource_id:
+                if event.resource == logical_resource_id and event.status == "UPDATE_IN_PROGRESS":
                     return True
         except RemoteError as error:
             self.retry.log.warning(f"cannot tell whether {logical_resource_id} was updated since: {error.explain()}")
@@ -191,9 +189,10 @@ class StackHistory:
             cannot be read; the last case is logged.
         """
         events = self._all_events(self.stack_id)
+        ended = {"CREATE_COMPLETE", "CREATE_FAILED"}
         try:
-            last = next((event for event in events if event.created == logical_resource_id), None)
-            if last is None or not last.is_created or last.at < sent:
+            last = next((x for x in events if x.resource == logical_resource_id and x.status in ended), None)
+            if last is None or last.status != "CREATE_COMPLETE" or last.at < sent:
                 return None if last is None else False
             start = next((event for event in events if event.is_start), None)
         except RemoteError as error:
@@ -205,8 +204,8 @@ class StackHistory:
         """
         Whether the status of a resource is no longer that of a request, so that CloudFormation does not wait for it.
 
-        A status that was set within two seconds of the request may be its own,
-        unless its kind shows that it is not.
+        A status that was set within two seconds of the request may be its own. A
+        publication cannot have one that is not in progress, if the events agree.
 
         Args:
             sent: When the request was sent, in seconds since the epoch.
@@ -216,20 +215,20 @@ class StackHistory:
             RemoteError: CloudFormation did not respond, or denied access.
         """
 
-        def call() -> bool:
+        def call() -> tuple[str, float]:
             with translated("cloudformation:DescribeStackResource"):
                 response = self.client.describe_stack_resource(
                     StackName=self.stack_id, LogicalResourceId=logical_resource_id
                 )
             found = response.get("StackResourceDetail", {})
-            status, changed = found.get("ResourceStatus", "_IN_PROGRESS"), found.get("LastUpdatedTimestamp")
-            if changed is not None and changed.timestamp() > sent + CLOCK_SKEW_SECONDS:
-                return True
-            # The undo of an update may have another status in progress than the update.
-            is_in_progress = status.endswith("_IN_PROGRESS") and not status.startswith("DELETE")
-            return not (is_deletion or is_in_progress)
+            changed = found.get("LastUpdatedTimestamp")
+            return found.get("ResourceStatus", ""), changed.timestamp() if changed else 0.0
 
-        return self._call("describing the resource", call)
+        status, changed = self._call("describing the resource", call)
+        if is_deletion or abs(changed - sent) > CLOCK_SKEW_SECONDS or _is_publication(status):
+            return changed > sent + CLOCK_SKEW_SECONDS
+        last = next((each for each in self._all_events(self.stack_id) if each.resource == logical_resource_id), None)
+        return last is not None and not _is_publication(last.status)
 
     @cached_property
     def _root(self) -> str:

@@ -1,4 +1,4 @@
-"""The state after a failed release, with the real cdk command line: the scenarios U1, U3, U4 and L1."""
+"""The state after a failed release, with the real cdk command line: the scenarios U1, U3, U4, L1 and L3."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from cdk_ecrpublic.sandbox import Fault
 
 from .conftest import Project
 from .test_removal import IMPORTS, digest, failing_after, image, parameters
@@ -114,6 +116,35 @@ def _update(project: Project, url: str, old: str, new: str) -> dict[str, Any]:
         "ResourceProperties": {**properties, "Source": {"Digest": new}},
         "OldResourceProperties": {**properties, "Source": {"Digest": old}},
     }
+
+
+def test_l3_a_slow_release_is_not_taken_for_a_late_one(project: Project) -> None:
+    """
+    After ten seconds, the function asks CloudFormation whether it still waits, before it puts the third tag.
+
+    The resource is created, updated, and updated and rolled back.
+    """
+
+    def release(name: str) -> tuple[str, str]:
+        pushed = project.push(name).digest
+        return pushed, image(digest(pushed), "1", "2", "3")
+
+    def slow_down(skip: int = 0) -> None:
+        for tag in ("1", "2"):
+            project.sandbox.faults.add(Fault(operation="PutImage", reference=tag, delay_seconds=6, skip=skip, times=1))
+
+    for name in ("first", "second"):
+        pushed, body = release(name)
+        project.write_app(body)
+        slow_down()
+        project.deploy()
+        assert project.tags() == dict.fromkeys(("1", "2", "3"), pushed)
+
+    project.write_app(failing_after(release("third")[1]))
+    slow_down(skip=1)
+    assert "TOO_LATE" not in project.fail_to_deploy()
+    assert [each.seconds > 6 for each in project.sandbox.requests.all("PutImage")[-3:]] == [True, True, False]
+    assert project.tags() == dict.fromkeys(("1", "2", "3"), pushed)
 
 
 def _invoke(project: Project, event: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -384,3 +384,12 @@ def test_a_status_that_a_publication_cannot_have_is_that_of_its_undo(
     has_changed = world.history().has_changed_since("Release", sent, is_deletion=is_deletion)
 
     assert has_changed is not (is_of_publication or is_deletion)
+
+
+def test_a_running_publication_counts_if_the_status_of_its_resource_is_not_known_yet(world: World) -> None:
+    """The event comes first. The status can be that of the request before, which ended in the same second."""
+    sent = world.clock.wall()
+    world.stack.change("Release", "UPDATE_IN_PROGRESS")
+    world.stack.resources["Release"] = replace(world.stack.resources["Release"], status="UPDATE_FAILED")
+
+    assert not world.history().has_changed_since("Release", sent, is_deletion=False)
