@@ -314,8 +314,8 @@ class Adapters(SourceAdapters):
         retry: Retries until the time for the work is over.
         undo: Retries until the time for undoing the work is over.
         publishes: Whether the request is a Create or an Update.
-        check: Called before each attempt to write a record, to put a tag, or to remove anything. If it raises an
-            error, there is no attempt. Its argument is the age of what it may know, in seconds.
+        check: Called before each attempt to write or delete a record, to put a tag, or to remove anything. An
+            error prevents it. The argument is the age of what it may know, in seconds.
     """
 
     def __init__(
@@ -341,8 +341,7 @@ class Adapters(SourceAdapters):
     @functools.cached_property
     def parameters(self) -> Parameters:
         """The parameters in us-east-1."""
-        check = functools.partial(self._check, RECORD_KNOWN_SECONDS)
-        return replace(self._parameters(ECR_PUBLIC_REGION, self._retry), before_write=check)
+        return self._parameters(ECR_PUBLIC_REGION, self._retry)
 
     @functools.cached_property
     def undoing_parameters(self) -> Parameters:
@@ -357,7 +356,8 @@ class Adapters(SourceAdapters):
     def _parameters(self, region: str | None, retry: Retry) -> Parameters:
         from .aws.parameters import Parameters  # noqa: PLC0415
 
-        return Parameters(lambda: self._clients.get("ssm", region), retry, self._may_wait)
+        check = functools.partial(self._check, RECORD_KNOWN_SECONDS)
+        return Parameters(lambda: self._clients.get("ssm", region), retry, self._may_wait, check)
 
     @property
     def undoing(self) -> EcrPublicRepository:

@@ -24,7 +24,7 @@ class Parameters:
     Attributes:
         client: Creates the client when it is first needed.
         may_wait: Whether to retry AccessError for a minute.
-        before_write: Called before each attempt to write. If it raises an error, nothing is written.
+        before_write: Called before each attempt to write or delete. If it raises an error, there is none.
     """
 
     client: Callable[[], Any]
@@ -65,6 +65,7 @@ class Parameters:
         """Delete a parameter, if it exists."""
 
         def call() -> None:
+            self.before_write()
             with translated("ssm:DeleteParameter"):
                 self.client().delete_parameter(Name=name)
 

@@ -70,7 +70,8 @@ class Waiting:
         if waited >= self.request.service_timeout:
             self._late = f", but CloudFormation waits only {self.request.service_timeout} s"
         elif not self._late and now - self._known >= known_seconds:
-            self._late, self._known = self._ask(), now
+            self._known = now
+            self._late = self._ask()
         if self._late:
             message = f"the request is too late: it was sent {waited:.0f} s ago{self._late}"
             raise TooLateError(message)
@@ -86,5 +87,7 @@ class Waiting:
             if history.has_changed_since(request.logical_resource_id, request.sent, is_deletion=is_deletion):
                 return "; the status of the resource has changed since"
         except ImageError as error:
+            # Each tag would wait for an answer otherwise.
+            self._known = wall_time(retry.deadline.clock)
             retry.log.warning(f"cannot tell whether CloudFormation still waits for the request: {error.explain()}")
         return ""

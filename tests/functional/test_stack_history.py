@@ -209,8 +209,8 @@ def test_the_success_of_the_current_update_does_not_count_as_an_earlier_success(
 
 
 def test_the_success_of_a_resource_does_not_count_as_that_of_the_stack(world: World) -> None:
-    sent = world.clock.wall()
     world.enter("UPDATE_IN_PROGRESS")
+    sent = world.clock.wall()
     world.stack.change("Release", "UPDATE_COMPLETE", "ecr-public:123456789012/acme/agent:Release")
 
     assert world.history().has_succeeded_since(sent) is False
@@ -218,8 +218,8 @@ def test_the_success_of_a_resource_does_not_count_as_that_of_the_stack(world: Wo
 
 def test_a_nested_stack_succeeds_with_its_root_stack(world: World) -> None:
     """It reaches UPDATE_COMPLETE long before another resource fails."""
-    sent = world.clock.wall()
     world.enter("UPDATE_IN_PROGRESS", root=True)
+    sent = world.clock.wall()
     world.enter("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
     assert world.history().has_succeeded_since(sent) is False
 
@@ -257,9 +257,19 @@ def test_the_result_is_unknown_if_there_are_too_many_events(world: World) -> Non
 
 def test_recognizes_a_history_without_a_success_at_its_end(world: World) -> None:
     world.enter("CREATE_IN_PROGRESS")
+    sent = world.clock.wall()
     world.write_events(EVENTS_PAGE - 1)
 
-    assert world.history().has_succeeded_since(1.0) is False
+    assert world.history().has_succeeded_since(sent) is False
+
+
+def test_an_operation_whose_events_are_gone_has_succeeded(world: World) -> None:
+    """AWS does not say how long it keeps the events of a stack. Nothing may be undone because they are gone."""
+    sent = world.clock.wall()
+    world.clock.pass_by(91 * 86400)
+    world.enter("DELETE_IN_PROGRESS")
+
+    assert world.history().has_succeeded_since(sent) is True
 
 
 def test_the_result_is_unknown_without_events(world: World) -> None:

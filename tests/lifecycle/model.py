@@ -186,8 +186,9 @@ class Operation:
         here = {key: expected.digests for key, expected in expectations.items()}
         for change in filter(lambda change: change.succeeded, self.changes):
             expectations |= self._dropped(change)
-        # CloudFormation undoes the failed changes at the end, even if two are made together.
+        # CloudFormation undoes failed changes at the end. Nothing undoes an update that "removes dropped tags" (Untag).
         for change in sorted(self.changes, key=lambda change: not change.succeeded):
+            dropped = {key: each.digests for key, each in expectations.items() if each.kind == "removed"}
             if change.succeeded:
                 reason = f"{change.logical_id} declares it, and has been deployed"
                 for key in tags_of(change.new):
@@ -197,7 +198,7 @@ class Operation:
                 for key in tags_of(change.new):
                     # A new tag may stay until the next deployment undoes the creation.
                     may_stay = key not in self.start.tags or _may_be_left(change, key[1])
-                    left = self.digests(change) if may_stay else set()
+                    left = (self.digests(change) if may_stay else set()) | dropped.get(key, set())
                     expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
                 undone = self._undone([change], replace(self.origin, tags=self.start.tags, images=self.start.images))
@@ -205,8 +206,7 @@ class Operation:
                 is_lost = change.answer is None and not has_record(change.old.properties)
                 for key in tags_of(change.new) if is_lost else ():
                     undone[key].digests |= self.digests(change)
-                dropped = {key for key, each in expectations.items() if each.kind == "removed"}
-                for key in undone.keys() & (dropped if change.is_undone else expectations.keys()):
+                for key in undone.keys() & (dropped.keys() if change.is_undone else expectations.keys()):
                     undone[key].digests |= expectations[key].digests
                 expectations |= undone
         return expectations

@@ -388,3 +388,80 @@ def test_l3_an_update_that_is_undone_before_it_has_written_its_record_writes_non
 
     assert undone.status == "ROLLBACK_COMPLETE"
     assert scene.tags() == {"extra": "by hand later", "latest": "first"}
+
+
+@OPTIONS
+def test_l3_a_creation_that_was_retried_deletes_no_record_of_the_retry(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """The record protects the tag from another stack, which has it on the same image, and is deleted then."""
+    other = scene.stack("Other")
+    theirs = declare(scene.release("copy", "second"), "latest", **options, **LONG)
+    other.deploy(template(other, Theirs=theirs))
+    scene.push("second")
+    base = template(stack, Base=declare(scene.release("digest", "base"), "base", **LONG))
+    stack.deploy(base)
+    scene.clock.pass_by(600)
+    request = GivenUp(scene, stack)
+    new = {**base, **request.agent("copy", "second", "latest")}
+    request.send(new)
+
+    def retry() -> None:
+        request.undo(then=0, is_over=True)
+        stack.rest = stack.pace = 1
+        assert stack.deploy(new).status == "COMPLETE"
+
+    request.deliver(scene.hooks.before("GetManifest", retry, when=lambda call: call.repository == UPSTREAM))
+    scene.start_cold()
+
+    assert other.destroy()
+    assert scene.tags()["latest"] == "second"
+
+
+def test_l3_an_update_that_fails_after_its_undo_writes_no_record(scene: Scene, stack: DeployedStack) -> None:
+    request = GivenUp(scene, stack)
+    stack.deploy(request.agent("moving copy", "first", "latest"))
+    scene.clock.pass_by(600)
+    request.send(request.agent("moving copy", "second", "latest", "1"))
+    records: list[object] = []
+
+    def undo() -> None:
+        request.undo(is_over=True)
+        records.append(scene.parameters())
+        scene.sandbox.faults.add(Fault(operation="GetManifest", repository=UPSTREAM, code="DENIED", times=None))
+
+    answer = request.deliver(scene.hooks.before("GetManifest", undo, when=lambda call: call.repository == UPSTREAM))
+
+    assert not answer.succeeded
+    assert records == [scene.parameters()]
+
+
+def test_l3_an_answer_from_before_the_request_does_not_refuse_it(scene: Scene, stack: DeployedStack) -> None:
+    """Every request begins with a status of its resource. What CloudFormation shows may lag."""
+    request = GivenUp(scene, stack)
+    stack.deploy(request.agent("digest", "first", "latest"))
+    scene.clock.pass_by(600)
+    before = stack.record.resources["Agent"]
+    request.send(request.agent("copy", "second", "latest"))
+
+    def show_the_status_from_before() -> None:
+        scene.clock.pass_by(12)
+        stack.record.resources["Agent"] = before
+
+    assert request.deliver(scene.hooks.before("StartUpload", show_the_status_from_before)).succeeded
+
+
+def test_l3_a_request_waits_once_for_a_throttled_answer_and_not_for_each_tag(
+    scene: Scene, stack: DeployedStack
+) -> None:
+    tags = [f"1.{number}" for number in range(20)]
+    request = GivenUp(scene, stack)
+    stack.deploy(request.agent("digest", "first", *tags))
+    request.send(request.agent("copy", "second", *tags))
+    scene.plane.busy["DescribeStacks"] = 10**6
+    began = scene.clock.now()
+
+    answer = request.deliver(scene.hooks.before("StartUpload", partial(scene.clock.pass_by, 12)))
+
+    assert answer.succeeded
+    assert scene.clock.now() - began < 60
