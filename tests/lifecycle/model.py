@@ -184,11 +184,12 @@ class Operation:
         expectations = self._undone(recreated)
         self._let_stay(expectations, recreated)
         here = {key: expected.digests for key, expected in expectations.items()}
-        for change in filter(lambda change: change.succeeded, self.changes):
-            expectations |= self._dropped(change)
-        # CloudFormation undoes failed changes at the end. Nothing undoes an update that "removes dropped tags" (Untag).
+        dropped = {
+            key: each for change in self.changes if change.succeeded for key, each in self._dropped(change).items()
+        }
+        expectations |= dropped
+        # CloudFormation undoes failed changes at the end. Nothing undoes an update that removes or gives back tags.
         for change in sorted(self.changes, key=lambda change: not change.succeeded):
-            dropped = {key: each.digests for key, each in expectations.items() if each.kind == "removed"}
             if change.succeeded:
                 reason = f"{change.logical_id} declares it, and has been deployed"
                 for key in tags_of(change.new):
@@ -198,7 +199,9 @@ class Operation:
                 for key in tags_of(change.new):
                     # A new tag may stay until the next deployment undoes the creation.
                     may_stay = key not in self.start.tags or _may_be_left(change, key[1])
-                    left = (self.digests(change) if may_stay else set()) | dropped.get(key, set())
+                    left = (self.digests(change) if may_stay else set()) | (
+                        dropped[key].digests if key in dropped else set()
+                    )
                     expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
                 undone = self._undone([change], replace(self.origin, tags=self.start.tags, images=self.start.images))
@@ -206,7 +209,8 @@ class Operation:
                 is_lost = change.answer is None and not has_record(change.old.properties)
                 for key in tags_of(change.new) if is_lost else ():
                     undone[key].digests |= self.digests(change)
-                for key in undone.keys() & (dropped.keys() if change.is_undone else expectations.keys()):
+                removed = {key for key, each in expectations.items() if each.kind == "removed"}
+                for key in undone.keys() & (removed if change.is_undone else expectations.keys()):
                     undone[key].digests |= expectations[key].digests
                 expectations |= undone
         return expectations
