@@ -184,10 +184,10 @@ class Operation:
         expectations = self._undone(recreated)
         self._let_stay(expectations, recreated)
         here = {key: expected.digests for key, expected in expectations.items()}
-        dropped = {
-            key: each for change in self.changes if change.succeeded for key, each in self._dropped(change).items()
-        }
-        expectations |= dropped
+        expectations |= (
+            dropped := {k: v for each in self.changes if each.succeeded for k, v in self._dropped(each).items()}
+        )
+        here |= {key: here.get(key, self._before(key)) | each.digests for key, each in dropped.items()}
         # CloudFormation undoes failed changes at the end. Nothing undoes an update that removes or gives back tags.
         for change in sorted(self.changes, key=lambda change: not change.succeeded):
             if change.succeeded:
@@ -199,9 +199,7 @@ class Operation:
                 for key in tags_of(change.new):
                     # A new tag may stay until the next deployment undoes the creation.
                     may_stay = key not in self.start.tags or _may_be_left(change, key[1])
-                    left = (self.digests(change) if may_stay else set()) | (
-                        dropped[key].digests if key in dropped else set()
-                    )
+                    left = self.digests(change) if may_stay else set()
                     expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
                 undone = self._undone([change], replace(self.origin, tags=self.start.tags, images=self.start.images))
