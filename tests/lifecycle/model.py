@@ -1,5 +1,5 @@
 """
-The promises about the state after a deployment, independent of the implementation.
+The promises about the state after a deployment, independent of the implementation. Exceptions quote decision 0019.
 
 - After a success, every declared tag points to its declared image, and no other
   tag has moved. Only the declared removals have happened: of tags at the image of
@@ -9,8 +9,6 @@ The promises about the state after a deployment, independent of the implementati
   previous image. A new tag stays with Keep, and is removed if the declaration
   that undoes it removes.
 - Declared images exist, and so do images that existed before.
-
-Each exception quotes a line of decision 0019.
 """
 
 from __future__ import annotations
@@ -184,9 +182,8 @@ class Operation:
         expectations = self._undone(recreated)
         self._let_stay(expectations, recreated)
         here = {key: expected.digests for key, expected in expectations.items()}
-        expectations |= (
-            dropped := {k: v for each in self.changes if each.succeeded for k, v in self._dropped(each).items()}
-        )
+        dropped = {key: each for x in self.changes if x.succeeded for key, each in self._dropped(x).items()}
+        expectations |= dropped
         here |= {key: here.get(key, self._before(key)) | each.digests for key, each in dropped.items()}
         # CloudFormation undoes failed changes at the end. Nothing undoes an update that removes or gives back tags.
         for change in sorted(self.changes, key=lambda change: not change.succeeded):
