@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .course import Deployed
-from .declarations import has_record
-from .model import KINDS, Expectation, Operation, with_children
+from .declarations import has_record, with_children
+from .model import KINDS, Expectation, Operation
 from .previous_state import Digests, Key, tags_of
 from .registry import ManualChanges, World, with_names
 from .stack import Stack

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from .course import Properties, Template
-from .registry import FOREIGN, HOMES, NEW_INDEX, RESIDENT, SOURCE_TAG, UPSTREAM_TAGS, World
+from .registry import CHILDREN, FOREIGN, HOMES, NEW_INDEX, RESIDENT, SOURCE_TAG, UPSTREAM_TAGS, World
 
 NAMES = ("Agent", "Nightly", "Release", "Renamed")
 TAGS = ("1", "2", "latest")
@@ -194,3 +194,14 @@ def deletes(properties: Properties) -> bool:
 def is_immutable(properties: Properties, tag: str) -> bool:
     patterns: Any = properties.get("ImmutableTags", [])
     return any(fnmatchcase(tag, pattern) for pattern in patterns)
+
+
+def with_children(properties: Properties, digests: Iterable[str | None]) -> Iterator[tuple[str, str]]:
+    """Yield images with their children, each with its repository."""
+    for digest in digests:
+        if digest:
+            yield from ((home(properties), part) for part in {digest, *CHILDREN.get(digest, ())})
+
+
+def home(properties: Properties) -> str:
+    return str(properties["RepositoryName"])

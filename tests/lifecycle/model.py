@@ -19,7 +19,7 @@ from typing import Literal, get_args
 
 from .circumstances import SURVIVABLE_FAULTS, Circumstances
 from .course import Change, Deployed, Deployment, Properties, Template
-from .declarations import declaring_resources, deletes, has_record, is_immutable, may_move, untags
+from .declarations import declaring_resources, deletes, has_record, home, is_immutable, may_move, untags, with_children
 from .previous_state import Digests, Key, PreviousState, tags_of
 from .registry import CHILDREN, CONSISTENT_AFTER_SECONDS, World
 from .stack import Stack
@@ -277,7 +277,7 @@ class Operation:
             return Expectation("undone", allowed, "it is new, and nothing removes it")
         is_protected = any(is_immutable(side, key[1]) for side in sides)
         stays = self._is_listed(key[0], digests) or key in self._declared_by_others() or is_protected
-        is_moved_away = change.old is not None and _home(change.old.properties) != _home(change.new)
+        is_moved_away = change.old is not None and home(change.old.properties) != home(change.new)
         stays = stays or bool(self._recorded(key, digests))
         may_stay = stays or self.origin.is_denied or (is_moved_away and not change.is_replacement)
         return Expectation("undone", {None, *(digests if may_stay else ())}, "it is new, and is removed again")
@@ -332,9 +332,14 @@ class Operation:
 
     def _dropped(self, change: Change) -> dict[Key, Expectation]:
         """Return the expectations of the tags that an update drops."""
-        if change.old is None or change.is_replacement or not untags(change.new):
+        if change.old is None or change.is_replacement:
             return {}
         keys = set(tags_of(change.old.properties)) - set(tags_of(change.new))
+        if not untags(change.new):
+            # "Not restored": a tag that a failed deployment took over and the next one drops. It may return.
+            taken = keys & self.origin.declared & self.origin.tags.keys()
+            found = {key: {self.origin.tags[key], *self.origin.extra.get(key, ())} for key in taken}
+            return {key: Expectation("undone", at | self._before(key), "it was taken") for key, at in found.items()}
         removable = {key for key in keys if not is_immutable(change.new, key[1])}
         expectations = self._removed(change.logical_id, change.old, removable, is_sure=True, is_update=True)
         own = tags_of(self.stable[change.logical_id].properties) if change.logical_id in self.stable else {}
@@ -456,7 +461,7 @@ class Operation:
     def can_roll_back(self) -> bool:
         """Whether all previously declared images still exist."""
         images = self.start.images
-        return all(now.digest in images[_home(now.properties)] for now in (*self.held.values(), *self.stable.values()))
+        return all(now.digest in images[home(now.properties)] for now in (*self.held.values(), *self.stable.values()))
 
     @property
     def deletes_anything(self) -> bool:
@@ -487,13 +492,3 @@ class Operation:
 def _may_be_left(change: Change, tag: str) -> bool:
     """Whether a failed creation may leave a tag at its image: there was no response, or the response says so."""
     return change.answer is None or f"{tag} (was " in change.answer.reason
-
-
-def with_children(properties: Properties, digests: Iterable[str | None]) -> Iterator[tuple[str, str]]:
-    for digest in digests:
-        if digest:
-            yield from ((_home(properties), part) for part in {digest, *CHILDREN.get(digest, ())})
-
-
-def _home(properties: Properties) -> str:
-    return str(properties["RepositoryName"])
