@@ -354,9 +354,8 @@ def _hand_over(state: Model, operation: Operation, deployed: Deployed) -> Iterat
         tag: before for tag, before in deployed.found if before and state.image_of(tag) not in {None, before}
     }
     if deployed.declared.policy is not Policy.KEEP:
-        left |= {
-            tag: None for tag, before in deployed.found if before is None and state.image_of(tag) == deployed.image
-        }
+        # It was new. So it is also new for the resource that has taken it over from this one.
+        left |= {tag: None for tag, before in deployed.found if before is None and state.image_of(tag) is not None}
     after = state
     for name, other in state.deployed:
         found = dict(other.found)
