@@ -240,6 +240,8 @@ class Operation:
             if self._was_deleted(key):
                 # The tag did not exist when the resource read it.
                 expected.digests |= self._undone_new(change, key).digests
+                # "Or the deployment before moved … while reads still showed an older state", in the undo, too.
+                expected.digests |= self.digests(change) if self._was_just_moved(key) else set()
             # "A tag is not given back if another declaration has it on the current image."
             other = self._declared_by_others().get(key)
             expected.digests |= {self.others[other].digest} & self.digests(change) if other else set()
