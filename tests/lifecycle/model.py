@@ -237,6 +237,9 @@ class Operation:
             expected = Expectation("undone", {before, change.old.digest}, f"{change.logical_id} declared it before")
         elif before is not None:
             expected = Expectation("undone", {before, *origin.extra.get(key, ())}, "it existed before")
+            if before not in self.start.images[key[0]]:
+                # "Not restored": an image that was deleted in the meantime. Its tag would have gone with it.
+                expected.digests |= {*self.digests(change), None}
             if self._was_deleted(key):
                 # The tag did not exist when the resource read it.
                 expected.digests |= self._undone_new(change, key).digests
