@@ -153,8 +153,8 @@ class StackHistory:
                 has_started = has_started or (event.is_start and event.at < sent + SENT_PRECISION_SECONDS)
                 is_ignored = is_ignored and not event.is_start
             if not token:
-                # Each operation begins with an event. If that of the request is gone, it was long ago.
-                return not has_started if events else None
+                # Each operation begins with an event. If those up to the request are gone, it was long ago.
+                return events[-1].at > sent + CLOCK_SKEW_SECONDS if events else None
         return None
 
     def has_been_updated_since(self, logical_resource_id: str, sent: float) -> bool:

@@ -77,13 +77,11 @@ class Waiting:
             raise TooLateError(message)
 
     def _ask(self) -> str:
-        retry = replace(self.retry, deadline=self.retry.deadline.sooner(ASK_SECONDS))
-        history = self.history(retry)
+        request, retry = self.request, replace(self.retry, deadline=self.retry.deadline.sooner(ASK_SECONDS))
+        is_deletion, history = request.request_type is RequestType.DELETE, self.history(retry)
         try:
             if history.is_idle:
                 return "; the stack has no operation in progress any more"
-            is_deletion = self.request.request_type is RequestType.DELETE
-            request = self.request
             if history.has_changed_since(request.logical_resource_id, request.sent, is_deletion=is_deletion):
                 return "; the status of the resource has changed since"
         except ImageError as error:

@@ -152,6 +152,7 @@ def _undo(
         try:
             repository.put(manifest_of(move.before), move.tag)
         except TooLateError:
+            # As above: another release may have the tags by now.
             raise
         except ImageError as failure:
             stuck.append(f"{move.tag} (was {move.before}: {failure.explain()})")

@@ -403,3 +403,10 @@ def test_a_running_publication_counts_if_the_status_of_its_resource_is_not_known
     world.stack.resources["Release"] = replace(world.stack.resources["Release"], status="UPDATE_FAILED")
 
     assert not world.history().has_changed_since("Release", sent, is_deletion=False)
+
+
+def test_the_clock_that_dates_events_may_be_ahead_of_that_of_the_request(world: World) -> None:
+    """A stack whose first request is sent at once: its history begins with that operation."""
+    world.enter("CREATE_IN_PROGRESS")
+
+    assert world.history().has_succeeded_since(world.stack.events[0].at - 1.5) is False

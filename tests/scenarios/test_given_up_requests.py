@@ -7,7 +7,7 @@ What such a request does after its undo would stay: nothing would undo it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -298,8 +298,10 @@ class Unresolved:
     def template(self) -> dict[str, Any]:
         return {**self.stays, **self.request.agent("copy", "second", "latest")}
 
-    def run(self, undo: Callable[[], object]) -> None:
-        """Deliver the request, and undo it when it reads its source."""
+    def run(self, after: float = 40) -> None:
+        """Deliver the request, and undo it when it reads its source, *after* so many seconds. A copy takes a minute."""
+        undo = partial(self.request.undo, after=after, then=0, is_over=True)
+        self.scene.hooks.before("StartUpload", partial(self.scene.clock.pass_by, 60))
         self.scene.clock.pass_by(600)
         self.request.send(self.template)
         before = self.scene.parameters()
@@ -325,8 +327,7 @@ def test_l3_a_request_that_is_undone_before_it_has_written_its_record_writes_non
 ) -> None:
     """The next rollback would restore what that record knows."""
     scene.push("by hand", "latest")
-    scene.hooks.before("StartUpload", partial(scene.clock.pass_by, 60))
-    unresolved.run(partial(unresolved.request.undo, after=after, then=0, is_over=True))
+    unresolved.run(after)
     scene.push("by hand later", "latest")
 
     undone = stack.deploy(unresolved.template, Course(other_fails_after=1))
@@ -341,7 +342,7 @@ def test_l3_a_request_that_was_undone_does_not_name_an_image_that_was_deleted_si
 ) -> None:
     """The next rollback would remove the tag, and could not restore it."""
     hand = scene.push("by hand", "latest")
-    unresolved.run(partial(unresolved.request.undo, is_over=True))
+    unresolved.run()
     scene.push("by hand later", "latest")
     scene.delete(hand.digest)
 
@@ -357,8 +358,7 @@ def test_l3_a_request_that_was_undone_does_not_keep_a_tag_from_the_undo_of_anoth
     scene: Scene, unresolved: Unresolved, others: Options, after: float
 ) -> None:
     scene.push("by hand", "latest")
-    scene.hooks.before("StartUpload", partial(scene.clock.pass_by, 60))
-    unresolved.run(partial(unresolved.request.undo, after=after, then=0, is_over=True))
+    unresolved.run(after)
     other = scene.stack("Other")
 
     other.deploy(
