@@ -29,7 +29,6 @@ class KnownParameters:
     _paths: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _folders: dict[str, Mapping[str, str] | None] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
-    _all: list[Mapping[str, str] | None] = field(default_factory=list)
     _refusals: dict[str, AccessError] = field(default_factory=dict)
 
     def read(self, name: str) -> str | None:
@@ -68,9 +67,9 @@ class KnownParameters:
     def _few(self) -> Mapping[str, str] | None:
         """Return the records of all repositories, if one page has them: most releases need none."""
         with self._locks.setdefault(ROOT, threading.Lock()):
-            if not self._all:
-                self._all.append(self._only_page())
-        return self._all[0]
+            if ROOT not in self._folders:
+                self._folders[ROOT] = self._only_page()
+        return self._folders[ROOT]
 
     def _only_page(self) -> Mapping[str, str] | None:
         if self.store is None:
