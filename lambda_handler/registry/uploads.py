@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from ..errors import (
     AccessError,
+    DeadlineError,
     ImageError,
     IntegrityError,
     RejectedError,
@@ -96,7 +97,14 @@ class Uploads:
             raise RejectedError(message, operation=_INITIATE)
         attempts = self.retry.start(f"uploading {blob.digest}", retry_access_denied=True)
         in_one_put = blob.size <= self.one_put_max
-        while (error := self._attempt(blob, content, attempts, in_one_put=in_one_put)) is not None:
+        while True:
+            try:
+                error = self._attempt(blob, content, attempts, in_one_put=in_one_put)
+            except DeadlineError as out_of_time:
+                # It says what it was about to do; ``pause`` raises it with the reason of the attempts before.
+                error = out_of_time
+            if error is None:
+                return
             if isinstance(error, RejectedError):
                 # The registry may need PATCH.
                 self.one_put_max = 0

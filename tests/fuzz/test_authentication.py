@@ -6,7 +6,7 @@ import urllib3
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lambda_handler.cfn.delivery import _check
+from lambda_handler.cfn.response import _check
 from lambda_handler.errors import AccessError, DeliveryError, ImageError, InvalidManifestError, UnavailableError
 from lambda_handler.oci import RegistryHost, Repository
 from lambda_handler.registry.auth import _token

@@ -259,3 +259,15 @@ def test_an_upload_stops_at_the_deadline(registry: Registry, carrier: str) -> No
 
     with pytest.raises((UnavailableError, DeadlineError)):
         upload(registry, seconds=2)
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+@pytest.mark.parametrize("carrier", ["PATCH"], indirect=True)
+def test_a_timeout_between_two_attempts_says_why_the_first_one_failed(registry: Registry, method: str) -> None:
+    """Other uploads may take the time that is left while this one waits."""
+    registry.answers[method] = lambda: (429, {}, b"")
+    clock = SteppingClock()
+    clock.sleep = lambda _: clock.pass_by(100)  # type: ignore[method-assign]
+
+    with pytest.raises(DeadlineError, match="ran out of time before .*returned 429"):
+        uploads_to(registry, clock).upload(BLOB, lambda: pieces(LAYER))
