@@ -267,7 +267,7 @@ def test_a_timeout_between_two_attempts_says_why_the_first_one_failed(registry: 
     """Other uploads may take the time that is left while this one waits."""
     registry.answers[method] = lambda: (429, {}, b"")
     clock = SteppingClock()
-    clock.sleep = lambda _: clock.pass_by(100)  # type: ignore[method-assign]
+    clock.sleep = lambda _: clock.pass_by(100)  # type: ignore[assignment]
 
-    with pytest.raises(DeadlineError, match="ran out of time before .*returned 429"):
+    with pytest.raises(DeadlineError, match=r"ran out of time before .*returned 429"):
         uploads_to(registry, clock).upload(BLOB, lambda: pieces(LAYER))
