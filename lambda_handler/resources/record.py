@@ -56,6 +56,7 @@ class Record:
         failed: The key of the declaration whose update failed.
         failed_from: The key of the declaration before that update, to which its undo returns.
         failed_sent: When that update was sent, in seconds since the epoch.
+        undone_by: The id of the request that last undid an update of the resource.
         previous: The path segment of the previous declaration's record, which a
             rollback may need.
         drops: The tags that updates have removed since the last success, if the
@@ -83,6 +84,7 @@ class Record:
     failed: str = ""
     failed_from: str = ""
     failed_sent: float = 0.0
+    undone_by: str = ""
     previous: str = ""
     drops: tuple[str, ...] = ()
     regained: float = 0.0
@@ -119,6 +121,7 @@ class Record:
                 failed=str(data.get("failed", "")),
                 failed_from=str(data.get("failedFrom", "")),
                 failed_sent=float(data.get("failedSent", 0.0)),
+                undone_by=str(data.get("undoneBy", "")),
                 previous=str(data.get("previous", "")),
                 drops=_strings(data.get("drops", [])),
                 regained=float(data.get("regained", 0.0)),
@@ -225,6 +228,7 @@ class Record:
             "failed": self.failed,
             "failedFrom": self.failed_from,
             "failedSent": round(self.failed_sent, 3),
+            "undoneBy": self.undone_by,
             "previous": self.previous,
             "drops": self.drops,
             "regained": round(self.regained, 3),

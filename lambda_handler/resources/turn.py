@@ -206,6 +206,9 @@ class Turn:
             # Without permission to read records, the function cannot have written one.
             self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
+        if record is not None and record.undone_by == self.event.request_id:
+            # Lambda runs this request again. Its first run may have ended what shows that it is an undo.
+            return True
         if record is not None and record.failed == declaration_key(self.event.old_properties):
             # The failure of an undo is recorded, too. To return to a mutable source, it must have been deployed.
             is_known = self.declaration.pinned is not None or declaration_key(self.event.properties) in record.deployed

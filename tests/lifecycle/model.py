@@ -109,9 +109,12 @@ class Operation:
         live |= {
             key for key, now in others if now.digest != self.origin.tags.get(key) and not self._was_just_moved(key)
         }
-        for key in self.origin.declared & self.origin.tags.keys() - expectations.keys() - live:
+        for key in self.origin.declared - expectations.keys() - live:
             # "Not restored": a tag that a failed deployment took over and the next one drops. An undo may restore it.
-            allowed = {*self._before(key), self.origin.tags[key], *self.origin.extra.get(key, ())}
+            allowed = {*self._before(key), self.origin.tags.get(key), *self.origin.extra.get(key, ())}
+            if key not in self.origin.tags:
+                # "Not restored": a tag that two failed deployments changed. It may stay at an image of one of them.
+                allowed = self._before(key) | (self.world.since(*key, self.origin.time) - {None})
             expectations[key] = Expectation("undone", allowed, "a failed deployment declared it")
         return expectations
 
@@ -423,8 +426,6 @@ class Operation:
         """Whether an index lists one of the images, so that its last tag cannot be removed."""
         held = self.start.images[repository] | self.world.state().images[repository]
         return any(digest in CHILDREN.get(index, ()) for index in held for digest in digests)
-
-    # Declarations, and the images that may appear or disappear
 
     def live(self) -> Mapping[str, Deployed]:
         """Return the current resources of the stack."""
