@@ -140,6 +140,10 @@ class Change:
     def is_replacement(self) -> bool:
         return bool(self.old and self.succeeded and self.answer and self.answer.physical_id != self.old.physical_id)
 
+    def may_leave(self, tag: str) -> bool:
+        """Whether a failed creation may leave a tag at its image: there was no response, or the response says so."""
+        return self.answer is None or f"{tag} (was " in self.answer.reason
+
     @property
     def deployed(self) -> Deployed:
         """The resource after the change, which has succeeded."""

@@ -113,8 +113,7 @@ class Operation:
             # "Not restored": a tag that a failed deployment took over and the next one drops. An undo may restore it.
             allowed = {*self._before(key), self.origin.tags.get(key), *self.origin.extra.get(key, ())}
             if key not in self.origin.tags:
-                # "Not restored": a tag that two failed deployments changed. It may stay at an image of one of them.
-                allowed = self._before(key) | (self.world.since(*key, self.origin.time) - {None})
+                allowed = self._before(key) | self._changed_twice(key)
             expectations[key] = Expectation("undone", allowed, "a failed deployment declared it")
         return expectations
 
@@ -198,7 +197,7 @@ class Operation:
                 reason = f"{change.logical_id} could not be created"
                 for key in tags_of(change.new):
                     # A new tag may stay until the next deployment undoes the creation.
-                    may_stay = key not in self.start.tags or _may_be_left(change, key[1])
+                    may_stay = key not in self.start.tags or change.may_leave(key[1])
                     left = self.digests(change) if may_stay else set()
                     expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
@@ -257,10 +256,15 @@ class Operation:
                 expected.digests |= self.digests(change)
         else:
             expected = self._undone_new(change, key)
-            expected.digests |= origin.extra.get(key, set()) - {None}
+            expected.digests |= self._changed_twice(key) | (origin.extra.get(key, set()) - {None})
         if not change.is_undone or self._cannot_know_success:
             expected.digests |= {*self.digests(change), None}
         return expected
+
+    def _changed_twice(self, key: Key) -> Digests:
+        """Return the images of a tag that "two failed deployments in a row changed": it may stay at one of them."""
+        put = self.world.since(*key, self.origin.time) - {None}
+        return put if self.had_failed and len(put) > 1 else set()
 
     def _was_deleted(self, key: Key) -> bool:
         """Whether people may have deleted a tag since the failed deployments began."""
@@ -493,8 +497,3 @@ class Operation:
             yield from with_children(change.new, self.digests(change))
             if change.old:
                 yield from with_children(change.old.properties, {change.old.digest})
-
-
-def _may_be_left(change: Change, tag: str) -> bool:
-    """Whether a failed creation may leave a tag at its image: there was no response, or the response says so."""
-    return change.answer is None or f"{tag} (was " in change.answer.reason
