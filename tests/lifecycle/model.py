@@ -239,7 +239,7 @@ class Operation:
             expected = Expectation("undone", {before, change.old.digest}, f"{change.logical_id} declared it before")
         elif before is not None:
             expected = Expectation("undone", {before, *origin.extra.get(key, ())}, "it existed before")
-            if before not in self.start.images[key[0]]:
+            if before not in self.start.images[key[0]] - self.world.manual_changes.images.get(key[0], set()):
                 # "Not restored": an image that was deleted in the meantime. Its tag would have gone with it.
                 expected.digests |= {*self.digests(change), None}
             if self._was_deleted(key):
