@@ -196,9 +196,9 @@ class Operation:
             elif change.old is None:
                 reason = f"{change.logical_id} could not be created"
                 for key in tags_of(change.new):
-                    # A new tag may stay until the next deployment undoes the creation.
-                    may_stay = key not in self.start.tags or change.may_leave(key[1])
-                    left = self.digests(change) if may_stay else set()
+                    # A tag that is new, as far as reads show, may stay until the next deployment undoes the creation.
+                    is_new = key not in self.start.tags or self._was_just_moved(key)
+                    left = self.digests(change) if is_new or change.may_leave(key[1]) else set()
                     expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
                 undone = self._undone([change], replace(self.origin, tags=self.start.tags, images=self.start.images))
