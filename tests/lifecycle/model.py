@@ -196,9 +196,11 @@ class Operation:
             elif change.old is None:
                 reason = f"{change.logical_id} could not be created"
                 for key in tags_of(change.new):
-                    # A tag that is new, as far as reads show, may stay until the next deployment undoes the creation.
+                    # A tag that is new, as far as reads show, may stay until the creation is undone.
                     is_new = key not in self.start.tags or self._was_just_moved(key)
                     left = self.digests(change) if is_new or change.may_leave(key[1]) else set()
+                    # A failed update of the resource that had the tag puts it to the declared image again.
+                    left |= expectations[key].digests if key in expectations else set()
                     expectations[key] = Expectation("undone", {*here.get(key, self._before(key)), *left}, reason)
             else:
                 undone = self._undone([change], replace(self.origin, tags=self.start.tags, images=self.start.images))
@@ -419,10 +421,9 @@ class Operation:
 
     def _has_other_tags(self, key: Key, digest: str) -> bool:
         """Whether an image still has another tag that it had before."""
-        after = self.world.state().tags
         return any(
             digest == found == self.start.tags.get(other)
-            for other, found in after.items()
+            for other, found in self.world.state().tags.items()
             if other != key and other[0] == key[0]
         )
 
