@@ -5,11 +5,10 @@ Pure: no I/O, no clock, no environment. Every value is valid, because each
 type parses and checks the strings that it is created from.
 """
 
-from .descriptor import Descriptor
+from .descriptor import Descriptor, ManifestMediaType
 from .digest import Digest
 from .host import PrivateEcr, RegistryHost
 from .manifest import MANIFEST_MAX_BYTES, Manifest
-from .mediatype import ManifestMediaType
 from .platform import Platform
 from .reference import (
     Reference,

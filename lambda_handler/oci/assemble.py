@@ -11,9 +11,8 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..errors import InvalidManifestError
-from .descriptor import Descriptor
+from .descriptor import Descriptor, ManifestMediaType
 from .manifest import Manifest
-from .mediatype import ManifestMediaType
 from .platform import Platform
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"

@@ -1,5 +1,5 @@
 """
-Descriptors: what a manifest says about the content that it refers to; and typed readers for their fields.
+Descriptors: what a manifest says about the content that it refers to; media types of manifests; and typed readers.
 
 Each reader takes the path of its object, so that an error says where it is:
 ``manifests[2].platform.os is 7; expected a string``.
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NoReturn, TypeVar
 
 from ..errors import InvalidDigestError, InvalidManifestError, truncated_repr
 from .bounded_json import check_keys
 from .digest import Digest
-from .mediatype import ManifestMediaType
 from .platform import Platform
 
 T = TypeVar("T")
@@ -29,6 +29,44 @@ _IMAGE_ARTIFACTS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 )
 """Media types of image configs, which some tools set as the ``artifactType`` of an ordinary image."""
+
+
+class ManifestMediaType(StrEnum):
+    """
+    The four media types of manifests that ECR Public stores.
+
+    References:
+        Amazon ECR Public user guide, "Container image manifest formats";
+        OCI image-spec v1.1, media-types.md. Docker schema 1 and the
+        withdrawn OCI artifact manifest are not among them.
+    """
+
+    OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+    OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+    DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+    DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+    @classmethod
+    def parse(cls, text: str) -> ManifestMediaType:
+        """
+        Parse a media type.
+
+        Raises:
+            InvalidManifestError: ECR Public does not store manifests of this type.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            message = (
+                f"{truncated_repr(text)} is not the media type of a manifest that ECR Public stores; allowed: "
+                f"{', '.join(cls)}"
+            )
+            raise InvalidManifestError(message) from None
+
+    @property
+    def is_index(self) -> bool:
+        """Whether a manifest of this type lists other manifests."""
+        return self in {ManifestMediaType.OCI_INDEX, ManifestMediaType.DOCKER_LIST}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 
 from ..errors import IntegrityError, InvalidManifestError, truncated_repr
 from .bounded_json import check_keys, parse_json
-from .descriptor import Descriptor, optional_object, optional_objects, optional_string, refuse
+from .descriptor import Descriptor, ManifestMediaType, optional_object, optional_objects, optional_string, refuse
 from .digest import Digest
-from .mediatype import ManifestMediaType
 
 MANIFEST_MAX_BYTES = 4 * 1024 * 1024
 """4 MiB: the longest manifest that PutImage accepts (4,194,304 characters)."""

@@ -193,7 +193,7 @@ class Turn:
 
         Either the function responded to the failed update with FAILED, or
         CloudFormation did not get the response and no deployment has succeeded
-        since.
+        since, or the records have no trace of the update.
 
         Raises:
             RemoteError: The records or the history of the stack cannot be read.
@@ -206,8 +206,8 @@ class Turn:
             # Without permission to read records, the function cannot have written one.
             self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
-        if record is not None and record.undone_by == self.event.request_id:
-            # Lambda runs this request again. Its first run may have ended what shows that it is an undo.
+        if record is not None and (record.undone_by == self.event.request_id or self._is_still_deployed(record)):
+            # Lambda runs this request again, after it has ended what shows that it is an undo; or nothing else ran.
             return True
         if record is not None and record.failed == declaration_key(self.event.old_properties):
             # The failure of an undo is recorded, too. To return to a mutable source, it must have been deployed.
@@ -217,6 +217,24 @@ class Turn:
         if reversed_record is None or reversed_record.undoes_to != declaration_key(self.event.properties):
             return False
         return reversed_record.request != self.event.request_id and self._is_unproven(reversed_record)
+
+    def _is_still_deployed(self, record: Record) -> bool:
+        """
+        Whether the records show the declaration of this update, and no trace of the previous one.
+
+        The update to that one never ran, or ended before it wrote its record, so this is its reverse.
+
+        Args:
+            record: The record of the declaration.
+        """
+        old, known = self.old, self.old_record
+        if old is None or not always_has_record(old) or record.request == self.event.request_id:
+            return False
+        if not _shows(record, self.declaration, self.event.properties):
+            return False
+        if known == record:
+            return not _shows(record, old, self.event.old_properties)
+        return known is None or known.sent < record.sent
 
     @cached_property
     def is_old_unproven(self) -> bool:
@@ -289,6 +307,13 @@ class Turn:
         """
         is_deletion = self.event.request_type is RequestType.DELETE
         return self.history.has_succeeded_since(sent, before_this=is_deletion)
+
+
+def _shows(record: Record, declaration: Declaration, properties: Mapping[str, object]) -> bool:
+    """Whether the last request that wrote a record had this declaration, as far as the record shows it."""
+    if declaration.pinned is None:
+        return list(record.deployed)[-1:] == [declaration_key(properties)]
+    return record.tags is not None and {*record.tags, *record.left} >= {*declaration.tags} >= {*record.tags}
 
 
 def in_different_repositories(one: Declaration, other: Declaration) -> bool:

@@ -7,9 +7,21 @@ from collections.abc import Sequence
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
-from tests.support.course import Course
+from tests.support.course import Course, Delivery
 from tests.support.deployment import DeployedStack
-from tests.support.scene import DESTROY, OPTIONS, REMOVING, UNTAG, Options, Scene, declare, template
+from tests.support.scene import (
+    DESTROY,
+    MOVING,
+    OPTIONS,
+    REMOVING,
+    TWO_KINDS,
+    UNTAG,
+    Kind,
+    Options,
+    Scene,
+    declare,
+    template,
+)
 
 FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
 STATE = {"StateParameterName": "/cdk-ecrpublic/acme/agent/x"}
@@ -172,3 +184,56 @@ def test_r8_a_takeover_by_another_stack_does_not_block_a_release_that_may_not_be
     done = theirs.deploy(template(theirs, New=declare(scene.push("second"), "latest", **options)))
 
     assert (done.status, scene.tags()) == ("COMPLETE", {"latest": "second"})
+
+
+@REMOVING
+@TWO_KINDS
+@pytest.mark.parametrize("is_pinned", [False, True], ids=["to a tag", "to a digest"])
+def test_r3_a_tag_belongs_to_its_resource_after_an_update_that_never_ran(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, *, is_pinned: bool
+) -> None:
+    """Its reverse finds no trace of it, so it cannot be told from an update that declares the tag again."""
+    released = declare(scene.release(kind, "first"), "latest", **options)
+    stays = declare(scene.push("first"), "stays")
+    stack.deploy(template(stack, Agent=released, Stays=stays))
+    tried = declare(scene.push("second") if is_pinned else scene.release("tag", "second"), "other", **options)
+    lost = Course(on_failure="NOTHING", deliveries=[Delivery(lost="request")])
+    assert stack.deploy(template(stack, Agent=tried, Stays=stays), lost).status == "FAILED"
+    assert scene.tags()["latest"] == "first"
+
+    if options == UNTAG:
+        stack.deploy(template(stack, Agent={**released, "ImageTags": ["next"]}, Stays=stays))
+    else:
+        stack.deploy(template(stack, Stays=stays))
+
+    assert "latest" not in scene.tags()
+
+
+@MOVING
+@OPTIONS
+@pytest.mark.parametrize("is_pinned", [False, True], ids=["to a tag", "to a digest"])
+def test_u10_an_update_that_never_ran_goes_back_to_the_deployed_image(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, *, is_pinned: bool
+) -> None:
+    """The source has moved since it was deployed."""
+    stack.deploy(template(stack, Agent=declare(scene.release(kind, "first"), "latest", **options)))
+    moved = scene.release(kind, "second")
+    tried = declare(scene.push("third") if is_pinned else moved, "latest", Refresh="1", **(options or STATE))
+    lost = Course(on_failure="NOTHING", deliveries=[Delivery(lost="request")])
+
+    assert stack.deploy(template(stack, Agent=tried), lost).reasons == []
+
+    assert scene.tags()["latest"] == "first"
+
+
+@MOVING
+def test_u10_an_update_that_returns_to_an_earlier_declaration_is_not_an_undo(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
+    """Both were deployed, and the source has moved since."""
+    old = template(stack, Agent=declare(scene.release(kind, "first"), "latest"))
+    for tried in old, template(stack, Agent=declare(scene.push("second"), "latest", **UNTAG)), old:
+        stack.deploy(tried)
+        scene.release(kind, "third")
+
+    assert scene.tags()["latest"] == "third"
