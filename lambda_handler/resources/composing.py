@@ -27,6 +27,8 @@ def compose(turn: Turn, known: Record | None, content: Content, found: Mapping[s
     elif mine is not None and mine.request == turn.event.request_id:
         # This is a repeated request. What its first delivery put did not exist before.
         record = mine
+        if turn.declaration.pinned is None and mine.latest != content.root.digest:
+            record = _with_moved_source(turn, mine, content)
     else:
         record = _new(turn, found, put=content.root.digest, existed=_existed(turn, content))
         record = _since_last_success(turn, replace(record, is_new=turn.old is None), mine, content.root.digest)
@@ -40,6 +42,16 @@ def compose(turn: Turn, known: Record | None, content: Content, found: Mapping[s
     # CloudFormation may also roll the function back to version 0.1, so the record of 0.1 stays until a success.
     is_needed = mine is not None and mine.follows_first and turn.has_succeeded_since(mine.sent) is not True
     return replace(record, follows_first=first is not None or is_needed)
+
+
+def _with_moved_source(turn: Turn, mine: Record, content: Content) -> Record:
+    """Return the record of a repeated request whose source has moved since its first delivery."""
+    existed = _existed(turn, content)
+    if existed is not None and mine.existed is not None:
+        existed |= mine.existed
+    else:
+        existed = None
+    return replace(mine, existed=existed, put=mine.put | ({content.root.digest} if mine.put else set()))
 
 
 def _new(

@@ -28,6 +28,15 @@ UNDONE = "undone"
 
 VERSION = 1
 
+_ADDED_LATER: Mapping[str, Any] = {
+    "failed": 16 * "-",
+    "failed_from": 16 * "-",
+    "failed_sent": 1e9 + 0.001,
+    "undone_by": 36 * "-",
+    "regained": 1e9 + 0.001,
+}
+"""What the failure or the undo of a request adds to its record: the fields in full length, so that there is room."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -158,7 +167,7 @@ class Record:
 
     def text(self) -> str:
         """
-        Encode the record as JSON of at most ``RECORD_MAX_BYTES``.
+        Encode the record as JSON of at most ``RECORD_MAX_BYTES``, with room for what its undo adds.
 
         If it is too long, leave out *manifest*, then *lists*, *tags*, *existed*, *left* and *drops*.
         Without *lists*, *tags* and *existed*, the record only prevents more removals.
@@ -170,9 +179,8 @@ class Record:
         brief = replace(short, lists=())
         bare = replace(brief, tags=None, existed=None)
         for each in (self, short, brief, replace(brief, tags=None), bare, replace(bare, left=(), drops=())):
-            text = json.dumps(each.data(), separators=(",", ":"))
-            if len(text) <= RECORD_MAX_BYTES:
-                return text
+            if len(_json(replace(each, **_ADDED_LATER))) <= RECORD_MAX_BYTES:
+                return _json(each)
         problem = (
             f"ImageTags: takes over {len(self.found or ())} tags that point to other images, more than the "
             f"{RECORD_MAX_BYTES} bytes of a record hold, so a rollback could not give them back; "
@@ -244,6 +252,10 @@ class Record:
             "tags": self.tags,
             **{name: value for name, value in optional.items() if value or value is None},
         }
+
+
+def _json(record: Record) -> str:
+    return json.dumps(record.data(), separators=(",", ":"))
 
 
 def _tags(data: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - JSON

@@ -13,7 +13,7 @@ from ..log import Log
 from ..oci import Digest, is_account_id
 from ..publish.ports import PUT_SECONDS, Ports, StackHistory
 from ..spec import Declaration, decode
-from .record_names import always_has_record, declaration_key, owner_of, owns_tags, possible_segments
+from .record_names import always_has_record, declaration_key, owner_of, possible_segments
 
 if TYPE_CHECKING:
     from ..publish.remove import Remover
@@ -206,7 +206,7 @@ class Turn:
             # Without permission to read records, the function cannot have written one.
             self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
-        if record is not None and (record.undone_by == self.event.request_id or self._is_still_deployed(record)):
+        if (record is not None and record.undone_by == self.event.request_id) or self._is_still_deployed(record):
             # Lambda runs this request again, after it has ended what shows that it is an undo; or nothing else ran.
             return True
         if record is not None and record.failed == declaration_key(self.event.old_properties):
@@ -218,19 +218,22 @@ class Turn:
             return False
         return reversed_record.request != self.event.request_id and self._is_unproven(reversed_record)
 
-    def _is_still_deployed(self, record: Record) -> bool:
+    def _is_still_deployed(self, record: Record | None) -> bool:
         """
         Whether the records show the declaration of this update, and no trace of the previous one.
 
-        The update to that one never ran, or ended before it wrote its record, so this is its reverse.
+        The update to that one never ran, or ended before it wrote its record, so this is its reverse. A replacement
+        that ran would have got another physical id.
 
         Args:
             record: The record of the declaration.
         """
         old, known = self.old, self.old_record
-        if old is None or not always_has_record(old) or record.request == self.event.request_id:
-            return False
-        if not _shows(record, self.declaration, self.event.properties):
+        if old is None or not always_has_record(old):
+            return self.lost_replacement is not None
+        if record is None:
+            return known is None and not always_has_record(self.declaration)
+        if record.request == self.event.request_id or not _shows(record, self.declaration, self.event.properties):
             return False
         if known == record:
             return not _shows(record, old, self.event.old_properties)
@@ -256,9 +259,11 @@ class Turn:
         Raises:
             RemoteError: The records or the history of the stack cannot be read.
         """
-        is_remembered = always_has_record(self.declaration) or bool(self.left)
-        matters = is_remembered or self.dropped or (self.old is not None and owns_tags(self.old))
-        return bool(matters) and (self.is_rollback or (is_remembered and self.reverses_failed_update))
+        sides = filter(None, (self.declaration, self.old or self.lost_replacement))
+        is_remembered = bool(self.left) or any(map(always_has_record, sides))
+        if not (is_remembered or self.dropped):
+            return False
+        return self.is_rollback or (is_remembered and self.reverses_failed_update)
 
     def known_digest(self, declaration: Declaration, properties: Mapping[str, object]) -> Digest | None:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.support.scene import (
 
 FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
 STATE = {"StateParameterName": "/cdk-ecrpublic/acme/agent/x"}
+LOST = [Delivery(lost="answer")]
 
 
 def test_u12_an_image_that_had_a_tag_before_a_failed_deployment_is_not_deleted_with_it(
@@ -237,3 +239,23 @@ def test_u10_an_update_that_returns_to_an_earlier_declaration_is_not_an_undo(
         scene.release(kind, "third")
 
     assert scene.tags()["latest"] == "third"
+
+
+@pytest.mark.parametrize("length", range(2, 122, 8))
+@pytest.mark.parametrize("on_failure", ["ROLLBACK", "NOTHING"])
+def test_u7_a_release_whose_undo_would_not_fit_into_its_record_is_refused(
+    scene: Scene, stack: DeployedStack, length: int, on_failure: Literal["ROLLBACK", "NOTHING"]
+) -> None:
+    """It takes over many long tags. A failure and an undo add to the record."""
+    tags = [f"{number:-<120}" for number in range(27)] + ["a" * length]
+    scene.push("by hand", *tags)
+    source = scene.release("tag", "first")
+    stack.deploy(template(stack, Agent=declare(source, "mine", "dropped", **UNTAG)))
+    scene.release("tag", "second")
+    tried = declare(source, "mine", *tags, Refresh="1", **UNTAG)
+    course = Course(other_fails_after=1) if on_failure == "ROLLBACK" else Course(on_failure="NOTHING", deliveries=LOST)
+
+    undone = stack.deploy(template(stack, Agent=tried), course)
+
+    assert undone.reasons == []
+    assert scene.tags() == {**dict.fromkeys(tags, "by hand"), "mine": "first", "dropped": "first"}

@@ -1,15 +1,50 @@
-"""Lambda runs an undo again if its response was lost. The second run does what the first one did."""
+"""Lambda runs a request again if its response was lost. The second run does what the first one did."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
 import pytest
 
+from cdk_ecrpublic.sandbox import Fault
+from lambda_handler.errors import DeliveryError
 from tests.scenarios.test_late_requests import deliver
 from tests.support.course import Course, Delivery
 from tests.support.deployment import DeployedStack
-from tests.support.scene import MOVING, REMOVING, TWO_KINDS, Kind, Options, Properties, Scene, declare, template
+from tests.support.scene import (
+    MOVING,
+    OPTIONS,
+    REMOVING,
+    TWO_KINDS,
+    Kind,
+    Options,
+    Properties,
+    Scene,
+    declare,
+    template,
+)
 
 FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
+
+LOST = pytest.mark.parametrize("lost", [None, "update"], ids=["it was refused", "its response was lost"])
+
+
+def run_twice(scene: Scene, stack: DeployedStack, between: Callable[[], object] = lambda: None) -> None:
+    """Lose the response to the first run of each request from now on, so that a cold instance runs it again."""
+    once, address = stack.cloudformation.function, stack.cloudformation.address
+
+    def twice(event: Mapping[str, Any], remaining_seconds: float) -> None:
+        address.expired.add(event["RequestId"])
+        with suppress(DeliveryError):
+            once(event, remaining_seconds)
+        address.expired.discard(event["RequestId"])
+        between()
+        scene.start_cold()
+        once(event, remaining_seconds)
+
+    stack.cloudformation.function = twice
 
 
 def refuse_and_undo_twice(scene: Scene, stack: DeployedStack, tried: Properties, lost: str | None) -> None:
@@ -21,9 +56,6 @@ def refuse_and_undo_twice(scene: Scene, stack: DeployedStack, tried: Properties,
     stack.record.enter("UPDATE_IN_PROGRESS")
     assert deliver(scene, stack, stack.sent[-1]).succeeded
     stack.record.enter("UPDATE_FAILED")
-
-
-LOST = pytest.mark.parametrize("lost", [None, "update"], ids=["it was refused", "its response was lost"])
 
 
 @TWO_KINDS
@@ -56,3 +88,50 @@ def test_u10_an_undo_that_runs_twice_puts_the_deployed_image_both_times(
     refuse_and_undo_twice(scene, stack, tried, lost)
 
     assert scene.tags() == {"latest": "first"}
+
+
+@REMOVING
+@TWO_KINDS
+@pytest.mark.parametrize("is_left", [False, True], ids=["no rule", "a rule leaves a tag"])
+def test_u12_a_release_can_be_deployed_again_after_an_undo_that_ran_twice(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, *, is_left: bool
+) -> None:
+    """The declaration that the undo restores keeps everything, so it has no record that shows the undo."""
+    rule = {"ForwardOnly": {"Tags": ["*"]}} if is_left else {}
+    scene.push("by hand", "hand", "0.5.0")
+    scene.push("nine", "left", "9.0.0")
+    tags = ["1.0.0", "a", "drop", *(["left"] if is_left else [])]
+    stack.deploy(template(stack, Agent=declare(scene.push("first"), *tags, **rule)))
+    tried = declare(scene.release(kind, "second"), "2.0.0", "a", "hand", **options, **rule)
+    once = stack.cloudformation.function
+    lost = Course(on_failure="NOTHING", deliveries=[Delivery(lost="answer")], meanwhile=lambda: run_twice(scene, stack))
+    stack.deploy(template(stack, Agent=tried), lost)
+    stack.cloudformation.function = once
+    assert scene.tags()["hand"] == "by hand"
+
+    done = stack.deploy(template(stack, Agent=tried), Course(other_fails_after=1))
+
+    assert (done.status, done.changes[0].succeeded) == ("ROLLBACK_COMPLETE", True)
+    assert scene.tags()["hand"] == "by hand"
+
+
+@OPTIONS
+@pytest.mark.parametrize("is_new", [False, True], ids=["update", "creation"])
+def test_u7_an_image_that_existed_stays_although_only_the_second_run_published_it(
+    scene: Scene, stack: DeployedStack, options: Options, *, is_new: bool
+) -> None:
+    """The first run fails at its last tag. Then the source moves to an image that the repository has without a tag."""
+    scene.push("by hand", "latest")
+    scene.push("third")
+    before = {} if is_new else {"Agent": declare(scene.release("moving copy", "first"), "1", **options)}
+    stack.deploy(template(stack, **before))
+    tried = declare(scene.release("moving copy", "second"), "1", "latest", "new", Refresh="1", **options)
+    images = scene.images()
+    scene.sandbox.faults.add(Fault(operation="PutImage", reference="new", code="LimitExceededException", times=1))
+    run_twice(scene, stack, between=lambda: scene.release("moving copy", "third"))
+
+    undone = stack.deploy(template(stack, Agent=tried), Course(other_fails_after=1))
+
+    assert (undone.status, undone.changes[0].succeeded) == ("ROLLBACK_COMPLETE", True)
+    assert scene.tags()["latest"] == "by hand"
+    assert images <= scene.images()

@@ -417,3 +417,57 @@ def test_u12_a_dropped_tag_that_another_resource_has_just_put_is_not_given_back(
 
     assert stack.status == "UPDATE_COMPLETE"
     assert scene.tags() == {"latest": "new"}
+
+
+@MOVING
+@OPTIONS
+@pytest.mark.parametrize("why", ["a rule", "a lost response", "a lost request"])
+def test_u10_a_failed_move_to_another_repository_leaves_the_deployed_image(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, why: str
+) -> None:
+    """The source has moved since. CloudFormation sends the reverse Update to the resource that it knows."""
+    here = declare(scene.release(kind, "first"), "latest", **options)
+    stack.deploy(template(stack, Agent=here))
+    scene.release(kind, "second")
+    there = {**here, "RepositoryName": ELSEWHERE, **({"RequiredPlatforms": ["linux/s390x"]} if why == "a rule" else {})}
+    lost: dict[str, Literal["request", "answer"]] = {"a lost response": "answer", "a lost request": "request"}
+    deliveries = [Delivery(lost=lost.get(why))]
+
+    failed = stack.deploy(template(stack, Agent=there), Course(on_failure="NOTHING", deliveries=deliveries))
+
+    assert (failed.status, failed.reasons) == ("FAILED", [])
+    assert scene.tags() == {"latest": "first"}
+
+
+@TWO_KINDS
+def test_r1_a_resource_owns_its_tags_after_a_failed_move_to_another_repository(
+    scene: Scene, stack: DeployedStack, kind: Kind
+) -> None:
+    here = declare(scene.release(kind, "first"), "latest", **DESTROY)
+    stack.deploy(template(stack, Agent=here))
+    there = {**here, "RepositoryName": ELSEWHERE, "RequiredPlatforms": ["linux/s390x"]}
+    stack.deploy(template(stack, Agent=there), Course(on_failure="NOTHING"))
+    assert scene.tags() == {"latest": "first"}
+
+    assert stack.destroy()
+
+    assert scene.tags() == {}
+
+
+@pytest.mark.parametrize("lost", [None, "answer"], ids=["it failed", "its response was lost"])
+def test_u10_a_failed_update_that_removes_gives_tags_back_to_a_declaration_that_keeps(
+    scene: Scene, stack: DeployedStack, lost: Literal["answer"] | None
+) -> None:
+    """It fails after it has moved its tags, when it removes the dropped one."""
+    scene.push("by hand", "latest")
+    first, second = scene.push("first", "mine"), scene.push("second")
+    stack.deploy(template(stack, Agent=declare(first, "1", "dropped")))
+    scene.sandbox.faults.add(
+        Fault(operation="BatchDeleteImage", code="RepositoryPolicyNotFoundException", times=1 if lost is None else 0)
+    )
+    tried = declare(second, "1", "latest", **UNTAG)
+
+    failed = stack.deploy(template(stack, Agent=tried), Course(on_failure="NOTHING", deliveries=[Delivery(lost=lost)]))
+
+    assert (failed.status, failed.reasons) == ("FAILED", [])
+    assert scene.tags() == {"1": "first", "dropped": "first", "latest": "by hand", "mine": "first"}
