@@ -303,9 +303,11 @@ class Operation:
         expectations: dict[Key, Expectation] = {}
         for name, now in self.held.items():
             if name in self.stable and deletes(now.properties):
-                expectations |= self._removed(name, now, tags_of(now.properties), is_sure=self._is_gone(name))
+                expectations |= self._removed(
+                    name, now, tags_of(now.properties), is_sure=self.deployment.removed.get(name, False)
+                )
         for name, change in made.items():
-            change.is_undone = self._is_gone(name)
+            change.is_undone = self.deployment.removed.get(name, False)
             self._merge(expectations, self._undone([change]))
         for name, now in self.held.items():
             if name in self.stable and self.had_failed:
@@ -315,7 +317,7 @@ class Operation:
     def _undone_since_success(self, name: str, now: Deployed) -> dict[Key, Expectation]:
         """Return the expectations of a resource that was updated since the last success, which is undone."""
         change = Change.to(name, now)
-        change.is_undone = self._is_gone(name)
+        change.is_undone = self.deployment.removed.get(name, False)
         own = tags_of(self.stable[name].properties)
         expectations = {key: expected for key, expected in self._undone([change]).items() if key not in own}
         if not deletes(now.properties):
@@ -328,9 +330,6 @@ class Operation:
             allowed = {*self._before(key), self.origin.tags.get(key), *self.origin.extra.get(key, ())}
             expectations[key] = Expectation("undone", allowed, f"{name} declared it before")
         return expectations
-
-    def _is_gone(self, name: str) -> bool:
-        return self.deployment.removed.get(name, False)
 
     def _merge(self, expectations: dict[Key, Expectation], undone: Mapping[Key, Expectation]) -> None:
         """Merge expectations. If a tag is given back to an image that is itself removed, the tag may be gone."""
@@ -487,6 +486,8 @@ class Operation:
             if name in self.held and deletes(self.held[name].properties):
                 yield from with_children(self.held[name].properties, {self.held[name].digest})
         undone = [*self.changes, *self.failed.values()] if status != "COMPLETE" else [*self.failed.values()]
+        # "An update that returns to a declaration from before" failed deployments undoes them.
+        undone += [Change.to(each.logical_id, each.old) for each in self.changes if self.had_failed and each.old]
         for change in undone:
             if deletes(change.new):
                 parts = with_children(change.new, self.digests(change))
