@@ -300,14 +300,12 @@ class Operation:
         """Return the expectations of a deleted stack: failed deployments are undone; other tags are removed or stay."""
         made = {name: Change.to(name, now) for name, now in self.held.items() if name not in self.stable}
         made |= self.failed
-        expectations: dict[Key, Expectation] = {}
+        removed, expectations = self.deployment.removed, dict[Key, Expectation]()
         for name, now in self.held.items():
             if name in self.stable and deletes(now.properties):
-                expectations |= self._removed(
-                    name, now, tags_of(now.properties), is_sure=self.deployment.removed.get(name, False)
-                )
+                expectations |= self._removed(name, now, tags_of(now.properties), is_sure=removed.get(name, False))
         for name, change in made.items():
-            change.is_undone = self.deployment.removed.get(name, False)
+            change.is_undone = removed.get(name, False)
             self._merge(expectations, self._undone([change]))
         for name, now in self.held.items():
             if name in self.stable and self.had_failed:
