@@ -189,7 +189,11 @@ class Turns:
             identity = ""
         is_needed = any(each.declaration.pinned is None for each in (old, new))
         turn = self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
-        if turn.old is not None and not always_has_record(turn.old) and self._failed_stack(new) is None:
+        has_failed = self.has_failed(new)
+        if not has_failed:
+            # No update is the reverse of another one. Without the full id of the stack, no record would show that.
+            turn.reverses_failed_update = False
+        if turn.old is not None and not always_has_record(turn.old) and not has_failed:
             # The record could only show what failed deployments took over, but the last deployment succeeded.
             turn.old_record = None
         elif turn.old is not None:

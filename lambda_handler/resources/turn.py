@@ -231,13 +231,14 @@ class Turn:
         old, known = self.old, self.old_record
         if old is None or not always_has_record(old):
             return self.lost_replacement is not None
-        if record is None:
-            return known is None and not always_has_record(self.declaration)
-        if record.request == self.event.request_id or not _shows(record, self.declaration, self.event.properties):
+        # A declaration of version 0.1 may have no record.
+        if record is None or not record.sent or record.request == self.event.request_id:
             return False
         if known == record:
-            return not _shows(record, old, self.event.old_properties)
-        return known is None or known.sent < record.sent
+            shows_old = _shows(record, old, self.event.old_properties)
+        else:
+            shows_old = known is not None and known.sent >= record.sent
+        return not shows_old and _shows(record, self.declaration, self.event.properties)
 
     @cached_property
     def is_old_unproven(self) -> bool:

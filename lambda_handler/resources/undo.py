@@ -393,7 +393,6 @@ def _end(turn: Turn, segments: Sequence[str]) -> None:
         DeadlineError: Time ran out in a deletion or an undo. Only a repeated request will delete the record.
     """
     try:
-        # The function may be rolled back to 0.1, too.
         turn.records.end(*segments, first=not turn.is_undo)
     except ImageError as error:
         if isinstance(error, DeadlineError) and (turn.event.request_type is RequestType.DELETE or turn.is_undo):

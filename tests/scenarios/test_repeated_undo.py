@@ -90,31 +90,6 @@ def test_u10_an_undo_that_runs_twice_puts_the_deployed_image_both_times(
     assert scene.tags() == {"latest": "first"}
 
 
-@REMOVING
-@TWO_KINDS
-@pytest.mark.parametrize("is_left", [False, True], ids=["no rule", "a rule leaves a tag"])
-def test_u12_a_release_can_be_deployed_again_after_an_undo_that_ran_twice(
-    scene: Scene, stack: DeployedStack, kind: Kind, options: Options, *, is_left: bool
-) -> None:
-    """The declaration that the undo restores keeps everything, so it has no record that shows the undo."""
-    rule = {"ForwardOnly": {"Tags": ["*"]}} if is_left else {}
-    scene.push("by hand", "hand", "0.5.0")
-    scene.push("nine", "left", "9.0.0")
-    tags = ["1.0.0", "a", "drop", *(["left"] if is_left else [])]
-    stack.deploy(template(stack, Agent=declare(scene.push("first"), *tags, **rule)))
-    tried = declare(scene.release(kind, "second"), "2.0.0", "a", "hand", **options, **rule)
-    once = stack.cloudformation.function
-    lost = Course(on_failure="NOTHING", deliveries=[Delivery(lost="answer")], meanwhile=lambda: run_twice(scene, stack))
-    stack.deploy(template(stack, Agent=tried), lost)
-    stack.cloudformation.function = once
-    assert scene.tags()["hand"] == "by hand"
-
-    done = stack.deploy(template(stack, Agent=tried), Course(other_fails_after=1))
-
-    assert (done.status, done.changes[0].succeeded) == ("ROLLBACK_COMPLETE", True)
-    assert scene.tags()["hand"] == "by hand"
-
-
 @OPTIONS
 @pytest.mark.parametrize("is_new", [False, True], ids=["update", "creation"])
 def test_u7_an_image_that_existed_stays_although_only_the_second_run_published_it(
