@@ -67,6 +67,10 @@ class RehearsedStack:
             return True
         return self.history is not None and self.history.has_been_updated_since(logical_resource_id, sent)
 
+    def has_update_failed(self, logical_resource_id: str) -> bool:  # noqa: ARG002
+        """Whether an update of a resource has failed in the deployment: it has not begun."""
+        return False
+
     def has_created_since(self, logical_resource_id: str, sent: float) -> bool | None:  # noqa: ARG002
         """Whether the last creation of a resource succeeded: a review does not ask about those that failed."""
         return None
@@ -191,7 +195,7 @@ class Turns:
         turn = self._turn(RequestType.UPDATE, new, old, identity, is_needed=is_needed)
         has_failed = self.has_failed(new)
         if not has_failed:
-            # No update is the reverse of another one. Without the full id of the stack, no record would show that.
+            # Records could not show it here: they have the full id of the stack, which a review may not know.
             turn.reverses_failed_update = False
         if turn.old is not None and not always_has_record(turn.old) and not has_failed:
             # The record could only show what failed deployments took over, but the last deployment succeeded.

@@ -178,6 +178,24 @@ class StackHistory:
             self.retry.log.warning(f"cannot tell whether {logical_resource_id} was updated since: {error.explain()}")
         return False
 
+    def has_update_failed(self, logical_resource_id: str) -> bool:
+        """
+        Whether an update of a resource has failed in the operation that is in progress.
+
+        Returns:
+            False if the events do not show it, there are too many of them, or they
+            cannot be read; the last case is logged.
+        """
+        try:
+            for event in self._all_events(self.stack_id):
+                if event.is_start:
+                    return False
+                if event.resource == logical_resource_id and event.status == "UPDATE_FAILED":
+                    return True
+        except RemoteError as error:
+            self.retry.log.warning(f"cannot tell whether an update of {logical_resource_id} failed: {error.explain()}")
+        return False
+
     def has_created_since(self, logical_resource_id: str, sent: float) -> bool | None:
         """
         Whether a creation of a resource has succeeded since a request, in an operation that had begun when it was sent.

@@ -260,6 +260,9 @@ class StackHistory(Protocol):
             sent: When that request was sent, in seconds since the epoch.
         """
 
+    def has_update_failed(self, logical_resource_id: str) -> bool:
+        """Whether an update of a resource has failed in the operation that is in progress; False: not known."""
+
     def has_created_since(self, logical_resource_id: str, sent: float) -> bool | None:
         """Whether a creation has succeeded since a request, and had begun when it was sent; None: not known."""
 

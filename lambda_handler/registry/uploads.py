@@ -101,7 +101,7 @@ class Uploads:
             try:
                 error = self._attempt(blob, content, attempts, in_one_put=in_one_put)
             except DeadlineError as out_of_time:
-                # It says what it was about to do; ``pause`` raises it with the reason of the attempts before.
+                # This error names only the next step. ``pause`` adds why the attempt before failed, and raises it.
                 error = out_of_time
             if error is None:
                 return

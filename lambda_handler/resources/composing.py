@@ -21,7 +21,8 @@ def compose(turn: Turn, known: Record | None, content: Content, found: Mapping[s
         sent = turn.event.sent if always_has_record(turn.declaration) else 0.0
         record = mine or replace(_new(turn, existed=None), undoes_to="", sent=sent)
         left = tuple(sorted({*record.left, *turn.left}.difference(turn.tags)))
-        record = replace(record, tags=turn.tags, left=left, failed="", undone_by=turn.event.request_id)
+        undone_by = turn.event.request_id
+        record = replace(record, tags=turn.tags, left=left, failed="", undone_by=undone_by, left_over=False)
         if turn.old is not None and not set(turn.tags) <= set(turn.old.tags):
             record = replace(record, regained=turn.event.sent)
     elif mine is not None and mine.request == turn.event.request_id:

@@ -29,13 +29,14 @@ UNDONE = "undone"
 VERSION = 1
 
 _ADDED_LATER: Mapping[str, Any] = {
+    "undoes_to": 16 * "-",
     "failed": 16 * "-",
     "failed_from": 16 * "-",
     "failed_sent": 1e9 + 0.001,
     "undone_by": 36 * "-",
     "regained": 1e9 + 0.001,
 }
-"""What the failure or the undo of a request adds to its record: the fields in full length, so that there is room."""
+"""The fields that a failure or an undo adds to a record, in full length: ``text`` keeps room for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,9 +191,12 @@ class Turn:
         """
         Whether an update reverses a failed one. With rollback disabled, the status of the stack does not show this.
 
-        Either the function responded to the failed update with FAILED, or
-        CloudFormation did not get the response and no deployment has succeeded
-        since, or the records have no trace of the update.
+        One of these shows it:
+
+        - The function responded to the failed update with FAILED, and recorded that.
+        - The record of the failed update, if no deployment has succeeded since. Its response was lost.
+        - This request ran before, and ended these records, but its response was lost.
+        - The events of the stack, if the failed update left no record.
 
         Raises:
             RemoteError: The records or the history of the stack cannot be read.
@@ -206,39 +209,46 @@ class Turn:
             # Without permission to read records, the function cannot have written one.
             self.log.warning(f"not handled as a rollback: {error.explain()}")
             return False
-        if (record is not None and record.undone_by == self.event.request_id) or self._is_still_deployed(record):
-            # Lambda runs this request again, after it has ended what shows that it is an undo; or nothing else ran.
+        if record is not None and record.undone_by == self.event.request_id:
             return True
         if record is not None and record.failed == declaration_key(self.event.old_properties):
-            # The failure of an undo is recorded, too. To return to a mutable source, it must have been deployed.
-            is_known = self.declaration.pinned is not None or declaration_key(self.event.properties) in record.deployed
-            is_back = record.failed_from in {"", declaration_key(self.event.properties)}
-            return is_known and is_back and self.is_current(record.failed_sent)
-        if reversed_record is None or reversed_record.undoes_to != declaration_key(self.event.properties):
+            return self._reverses_recorded_failure(record)
+        if reversed_record is not None and reversed_record.undoes_to == declaration_key(self.event.properties):
+            return self._reverses_unanswered_update(record, reversed_record)
+        return self._reverses_unrecorded_update(record, reversed_record)
+
+    def _reverses_recorded_failure(self, record: Record) -> bool:
+        # The failure of an undo is recorded, too. To return to a mutable source, it must have been deployed.
+        is_known = self.declaration.pinned is not None or declaration_key(self.event.properties) in record.deployed
+        is_back = record.failed_from in {"", declaration_key(self.event.properties)}
+        return is_known and is_back and self.is_current(record.failed_sent)
+
+    def _reverses_unanswered_update(self, record: Record | None, reversed_record: Record) -> bool:
+        if reversed_record.request == self.event.request_id or not self._is_unproven(reversed_record):
             return False
-        return reversed_record.request != self.event.request_id and self._is_unproven(reversed_record)
+        if always_has_record(self.declaration) and (record is None or record.left_over):
+            # It may never have been deployed: then this update is the next attempt at it.
+            return self.history.has_update_failed(self.event.logical_resource_id)
+        return True
 
-    def _is_still_deployed(self, record: Record | None) -> bool:
+    def _reverses_unrecorded_update(self, record: Record | None, old_record: Record | None) -> bool:
         """
-        Whether the records show the declaration of this update, and no trace of the previous one.
+        Whether an update reverses one that never ran, or that ended before it wrote its record.
 
-        The update to that one never ran, or ended before it wrote its record, so this is its reverse. A replacement
-        that ran would have got another physical id.
-
-        Args:
-            record: The record of the declaration.
+        The events of the stack show it. They are only read if the latest record is that of this
+        declaration, or if the function cannot read the previous one. A replacement that ran would
+        have got another physical id.
         """
-        old, known = self.old, self.old_record
-        if old is None or not always_has_record(old):
-            return self.lost_replacement is not None
-        # A declaration of version 0.1 may have no record.
-        if record is None or not record.sent or record.request == self.event.request_id:
+        if self.lost_replacement is not None:
+            return True
+        if self.old is None:
+            is_possible = self.physical_id == self.event.physical_resource_id
+        elif record is None or record.request == self.event.request_id:
             return False
-        if known == record:
-            shows_old = _shows(record, old, self.event.old_properties)
         else:
-            shows_old = known is not None and known.sent >= record.sent
-        return not shows_old and _shows(record, self.declaration, self.event.properties)
+            is_latest = old_record is None or old_record.sent <= record.sent
+            is_possible = is_latest and _shows(record, self.declaration, self.event.properties)
+        return is_possible and self.history.has_update_failed(self.event.logical_resource_id)
 
     @cached_property
     def is_old_unproven(self) -> bool:

@@ -410,3 +410,25 @@ def test_the_clock_that_dates_events_may_be_ahead_of_that_of_the_request(world: 
     world.enter("CREATE_IN_PROGRESS")
 
     assert world.history().has_succeeded_since(world.stack.events[0].at - 1.5) is False
+
+
+def test_an_update_that_failed_counts_until_the_operation_ends(world: World) -> None:
+    world.enter("UPDATE_IN_PROGRESS")
+    world.stack.change("Release", "UPDATE_IN_PROGRESS")
+    assert not world.history().has_update_failed("Release")
+
+    world.stack.change("Release", "UPDATE_FAILED")
+    world.stack.change("Release", "UPDATE_IN_PROGRESS")
+
+    assert world.history().has_update_failed("Release")
+    assert not world.history().has_update_failed("Other")
+    world.enter("UPDATE_FAILED", "UPDATE_IN_PROGRESS")
+    assert not world.history().has_update_failed("Release")
+
+
+def test_without_events_it_is_unknown_whether_an_update_failed(world: World) -> None:
+    world.enter("UPDATE_IN_PROGRESS")
+    world.plane.denied.add("DescribeStackEvents")
+
+    assert not world.history().has_update_failed("Release")
+    assert "cannot tell whether an update of Release failed: ACCESS_DENIED" in world.log.getvalue()

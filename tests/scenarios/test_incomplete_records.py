@@ -12,6 +12,7 @@ from tests.support.course import Course, Delivery
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,
+    KEEP,
     MOVING,
     OPTIONS,
     REMOVING,
@@ -259,3 +260,39 @@ def test_u7_a_release_whose_undo_would_not_fit_into_its_record_is_refused(
 
     assert undone.reasons == []
     assert scene.tags() == {**dict.fromkeys(tags, "by hand"), "mine": "first", "dropped": "first"}
+
+
+@pytest.mark.parametrize("length", range(2, 122, 8))
+def test_u12_the_undo_of_an_update_fits_into_the_record_of_a_creation(
+    scene: Scene, stack: DeployedStack, length: int
+) -> None:
+    """The creation took over many tags, if it was not refused, and has not succeeded yet."""
+    tags = [f"{number:-<120}" for number in range(27)] + ["a" * length]
+    scene.push("by hand", *tags)
+    stack.deploy({})
+    made = declare(scene.release("tag", "first"), *tags, **UNTAG)
+    stack.deploy(template(stack, Agent=made), FAILS_WITHOUT_ROLLBACK)
+    tried = {**made, "RequiredPlatforms": ["linux/s390x"]}
+
+    failed = stack.deploy(template(stack, Agent=tried), Course(on_failure="NOTHING"))
+
+    assert (failed.status, failed.reasons) == ("FAILED", [])
+
+
+@MOVING
+@pytest.mark.parametrize("options", [KEEP, DESTROY], ids=["keep", "destroy"])
+def test_u10_an_update_with_invalid_properties_goes_back_to_the_deployed_image(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options
+) -> None:
+    """The source has moved since. The function cannot read the previous declaration."""
+    released = declare(scene.release(kind, "first"), "latest", **options)
+    stack.deploy(template(stack, Agent=released))
+    scene.release(kind, "second")
+    tried = template(stack, Agent={**released, "Nonsense": "1"})
+
+    failed = stack.deploy(tried, Course(on_failure="NOTHING"))
+
+    assert (failed.status, failed.reasons) == ("FAILED", [])
+    assert scene.tags()["latest"] == "first"
+    assert stack.destroy()
+    assert scene.tags() == ({} if options == DESTROY else {"latest": "first"})
