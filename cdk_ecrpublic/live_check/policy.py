@@ -30,6 +30,7 @@ REPOSITORY_ACTIONS = (
 STACK_ACTIONS = (
     "CreateStack",
     "DeleteStack",
+    "DescribeStackEvents",
     "DescribeStackResources",
     "DescribeStacks",
     "RollbackStack",

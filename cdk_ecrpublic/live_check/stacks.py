@@ -234,6 +234,11 @@ class ProbeStack:
         """Roll back a stack whose update failed without rollback, and record the same."""
         self._observe(note, self.target.session.stacks.call("RollbackStack", self.name))
 
+    def statuses(self) -> list[str]:
+        """Return the statuses of the stack and its resources so far, as its events list them."""
+        events = self.target.session.stacks.call("DescribeStackEvents", self.name).data["StackEvents"]
+        return [self.target.text(f"{each['LogicalResourceId']}: {each['ResourceStatus']}") for each in reversed(events)]
+
     def events(self) -> list[dict[str, Any]]:
         """Return all requests so far, as the function keeps them."""
         return self.target.session.stacks.seen(self.key)

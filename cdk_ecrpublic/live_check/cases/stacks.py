@@ -54,10 +54,14 @@ def fail_to_update(target: Target) -> None:
     _fail_to_update(target)
 
 
-@case(handler=("resources.turn.Turn.reverses_failed_update", *_TURN), group=Group.STACK)
+@case(
+    handler=("resources.turn.Turn.reverses_failed_update", "aws.stack.StackHistory.has_update_failed", *_TURN),
+    group=Group.STACK,
+)
 def fail_to_update_without_rollback(target: Target) -> None:
-    """Which requests follow an update that failed with rollback disabled, and a later rollback?"""
+    """Which requests and events follow an update that failed with rollback disabled, and a later rollback?"""
     stack = _fail_to_update(target, DisableRollback=True)
+    target.measure("the statuses in the events", stack.statuses())
     stack.roll_back()
 
 
