@@ -180,8 +180,9 @@ class Record:
         brief = replace(short, lists=())
         bare = replace(brief, tags=None, existed=None)
         for each in (self, short, brief, replace(brief, tags=None), bare, replace(bare, left=(), drops=())):
-            if len(_json(replace(each, **_ADDED_LATER))) <= RECORD_MAX_BYTES:
-                return _json(each)
+            text = _json(each)
+            if max(len(text), len(_json(replace(each, **_ADDED_LATER)))) <= RECORD_MAX_BYTES:
+                return text
         problem = (
             f"ImageTags: takes over {len(self.found or ())} tags that point to other images, more than the "
             f"{RECORD_MAX_BYTES} bytes of a record hold, so a rollback could not give them back; "

@@ -70,6 +70,7 @@ def test_any_string_is_a_record_or_a_value_error(parse: Callable[[str], Record],
 @PARSERS
 @settings(max_examples=400)
 @given(texts(RECORD) | texts(OF_VERSION_0_1))
+@example(json.dumps({**RECORD, "undoneBy": "x" * RECORD_MAX_BYTES}))
 def test_every_parsed_record_round_trips(parse: Callable[[str], Record], text: str) -> None:
     if (record := read(parse, text)) is None:
         return
