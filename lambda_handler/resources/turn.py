@@ -194,7 +194,8 @@ class Turn:
         One of these shows it:
 
         - The function responded to the failed update with FAILED, and recorded that.
-        - The record of the failed update, if no deployment has succeeded since. Its response was lost.
+        - The record of the failed update, if no deployment has succeeded since: its response was lost. If this
+          declaration lacks its record, it may never have been deployed, so the events must show the failure, too.
         - This request ran before, and ended these records, but its response was lost.
         - The events of the stack, if the failed update left no record.
 
@@ -224,7 +225,8 @@ class Turn:
         return is_known and is_back and self.is_current(record.failed_sent)
 
     def _reverses_unanswered_update(self, record: Record | None, reversed_record: Record) -> bool:
-        if reversed_record.request == self.event.request_id or not self._is_unproven(reversed_record):
+        own_records = {reversed_record.request, record.request if record else ""}
+        if self.event.request_id in own_records or not self._is_unproven(reversed_record):
             return False
         if always_has_record(self.declaration) and (record is None or record.left_over):
             # It may never have been deployed: then this update is the next attempt at it.
@@ -235,12 +237,10 @@ class Turn:
         """
         Whether an update reverses one that never ran, or that ended before it wrote its record.
 
-        The events of the stack show it. They are only read if the latest record is that of this
-        declaration, or if the function cannot read the previous one. A replacement that ran would
-        have got another physical id.
+        The events of the stack show it. They are only read if the latest record may be that of
+        this declaration, or if the function cannot read the previous declaration, or cannot
+        compare it, because it is one of another repository.
         """
-        if self.lost_replacement is not None:
-            return True
         if self.old is None:
             is_possible = self.physical_id == self.event.physical_resource_id
         elif record is None or record.request == self.event.request_id:
@@ -329,7 +329,7 @@ def _shows(record: Record, declaration: Declaration, properties: Mapping[str, ob
     """Whether the last request that wrote a record had this declaration, as far as the record shows it."""
     if declaration.pinned is None:
         return list(record.deployed)[-1:] == [declaration_key(properties)]
-    return record.tags is not None and {*record.tags, *record.left} >= {*declaration.tags} >= {*record.tags}
+    return record.tags is None or {*record.tags, *record.left} >= {*declaration.tags} >= {*record.tags}
 
 
 def in_different_repositories(one: Declaration, other: Declaration) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
 from tests.scenarios.released import state_of_version_0_1
+from tests.scenarios.test_repeated_undo import run_twice
 from tests.support.course import Course, Delivery
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,
+    ELSEWHERE,
     HOME,
     MOVING,
     OPTIONS,
@@ -26,6 +30,9 @@ from tests.support.scene import (
 
 WITHOUT_ROLLBACK = Course(on_failure="NOTHING")
 
+REFUSED = {"RequiredPlatforms": ["linux/s390x"]}
+"""No image has this platform, so a rule refuses every update that is not an undo."""
+
 STATE_OF_0_1 = "/cdk-ecrpublic/acme/agent/Agent.Agent"
 
 
@@ -41,7 +48,7 @@ def test_r11_a_tag_that_waited_for_its_index_belongs_to_the_resource_that_declar
     tried = {**released, "Source": {"Digest": whole.children[0].digest}, "ImageTags": ["2-amd64"]}
     undone = stack.deploy(template(stack, Agent=tried, Index=index), Course(other_fails_after=1))
     assert (undone.status, undone.reasons) == ("ROLLBACK_COMPLETE", [])
-    refused = {**tried, "RequiredPlatforms": ["linux/s390x"]}
+    refused = {**tried, **REFUSED}
     assert not stack.deploy(template(stack, Agent=refused, Index=index)).changes[0].succeeded
     assert stack.deploy(template(stack, Agent=tried, Index=index)).status == "COMPLETE"
 
@@ -149,3 +156,54 @@ def test_u10_a_release_without_a_record_does_not_make_the_next_one_an_undo(
     assert stack.deploy(old).status == "COMPLETE"
 
     assert scene.tags() == {"latest": "third"}
+
+
+@MOVING
+@OPTIONS
+def test_u10_rules_check_the_update_after_a_move_to_another_repository_whose_undo_failed(
+    scene: Scene, stack: DeployedStack, kind: Kind, options: Options
+) -> None:
+    """CloudFormation knows the resource by its id in this repository, with the properties that failed."""
+    here = declare(scene.release(kind, "first"), "1", **options)
+    stack.deploy(template(stack, Agent=here))
+    scene.push("other", "1")
+    scene.sandbox.faults.add(Fault(operation="PutImage", code="LimitExceededException", times=None))
+    there = {**here, "RepositoryName": ELSEWHERE, **REFUSED}
+    assert stack.deploy(template(stack, Agent=there), WITHOUT_ROLLBACK).reasons
+    scene.sandbox.faults.clear()
+    stack.resources["Agent"] = replace(stack.resources["Agent"], properties=there)
+    tried = declare(scene.release(kind, "second"), "1", "latest", **options, **REFUSED)
+
+    done = stack.deploy(template(stack, Agent=tried), WITHOUT_ROLLBACK)
+
+    assert done.changes[0].answer is not None
+    assert done.changes[0].answer.reason.startswith("RULE_VIOLATION")
+
+
+@REMOVING
+def test_u10_rules_check_both_runs_of_an_update_that_never_ran_before(
+    scene: Scene, stack: DeployedStack, options: Options
+) -> None:
+    """Someone moves an immutable tag between the two runs."""
+    stack.deploy(template(stack, Agent=declare(scene.push("first"), "1")))
+    source = scene.release("copy", "second")
+    tried = template(stack, Agent=declare(source, "1", "latest", ImmutableTags=["latest"], **options))
+    lost = Course(on_failure="NOTHING", deliveries=[Delivery(lost="request")])
+    assert stack.deploy(tried, lost).status == "FAILED"
+    run_twice(scene, stack, between=lambda: scene.push("by hand", "latest"))
+
+    done = stack.deploy(tried, WITHOUT_ROLLBACK)
+
+    assert not done.changes[0].succeeded
+    assert scene.tags()["latest"] == "by hand"
+
+
+@pytest.mark.parametrize("count", [1, 40], ids=["one tag", "more tags than a record lists"])
+def test_u10_rules_check_an_update_that_never_ran_before(scene: Scene, stack: DeployedStack, count: int) -> None:
+    tags = [f"{number:-<120}" for number in range(count)]
+    stack.deploy(template(stack, Agent=declare(scene.push("first"), *tags, **UNTAG)))
+    tried = template(stack, Agent=declare(scene.push("second"), *tags, **REFUSED))
+    lost = Course(on_failure="NOTHING", deliveries=[Delivery(lost="request")])
+    assert stack.deploy(tried, lost).status == "FAILED"
+
+    assert not stack.deploy(tried, WITHOUT_ROLLBACK).changes[0].succeeded
