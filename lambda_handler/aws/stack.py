@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from ..errors import RemoteError
+from ..errors import DeadlineError, RemoteError
 from ..retry import Retry
 from .errcode import translated
 
@@ -136,7 +136,7 @@ class StackHistory:
         """
         try:
             return self._succeeded_since(sent, before_this=before_this)
-        except RemoteError as error:
+        except (RemoteError, DeadlineError) as error:
             self.retry.log.warning(f"cannot tell whether a deployment has succeeded since: {error.explain()}")
             return None
 
@@ -168,15 +168,7 @@ class StackHistory:
             False if the events do not show it, there are too many of them, or they
             cannot be read; the last case is logged.
         """
-        try:
-            for event in self._all_events(self.stack_id):
-                if event.at <= sent + CLOCK_SKEW_SECONDS:
-                    return False
-                if event.resource == logical_resource_id and event.status == "UPDATE_IN_PROGRESS":
-                    return True
-        except RemoteError as error:
-            self.retry.log.warning(f"cannot tell whether {logical_resource_id} was updated since: {error.explain()}")
-        return False
+        return self._has_event(logical_resource_id, "UPDATE_IN_PROGRESS", lambda x: x.at <= sent + CLOCK_SKEW_SECONDS)
 
     def has_update_failed(self, logical_resource_id: str) -> bool:
         """
@@ -186,14 +178,18 @@ class StackHistory:
             False if the events do not show it, there are too many of them, or they
             cannot be read; the last case is logged.
         """
+        return self._has_event(logical_resource_id, "UPDATE_FAILED", lambda event: event.is_start)
+
+    def _has_event(self, logical_resource_id: str, status: str, is_before: Callable[[_Event], bool]) -> bool:
+        """Whether a resource has had a status since the latest event that is before; False if that cannot be read."""
         try:
             for event in self._all_events(self.stack_id):
-                if event.is_start:
+                if is_before(event):
                     return False
-                if event.resource == logical_resource_id and event.status == "UPDATE_FAILED":
+                if event.resource == logical_resource_id and event.status == status:
                     return True
-        except RemoteError as error:
-            self.retry.log.warning(f"cannot tell whether an update of {logical_resource_id} failed: {error.explain()}")
+        except (RemoteError, DeadlineError) as error:
+            self.retry.log.warning(f"cannot tell whether {logical_resource_id} was {status}: {error.explain()}")
         return False
 
     def has_created_since(self, logical_resource_id: str, sent: float) -> bool | None:
@@ -214,7 +210,7 @@ class StackHistory:
             if last is None or last.status != "CREATE_COMPLETE" or last.at < sent:
                 return None if last is None else False
             start = next((event for event in events if event.is_start), None)
-        except RemoteError as error:
+        except (RemoteError, DeadlineError) as error:
             self.retry.log.warning(f"cannot tell whether the resource was created again: {error.explain()}")
             return None
         return None if start is None else start.at < sent + SENT_PRECISION_SECONDS

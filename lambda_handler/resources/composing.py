@@ -47,11 +47,8 @@ def compose(turn: Turn, known: Record | None, content: Content, found: Mapping[s
 
 def _with_moved_source(turn: Turn, mine: Record, content: Content) -> Record:
     """Return the record of a repeated request whose source has moved since its first delivery."""
-    existed = _existed(turn, content)
-    if existed is not None and mine.existed is not None:
-        existed |= mine.existed
-    else:
-        existed = None
+    now, before = _existed(turn, content), mine.existed
+    existed = None if now is None or before is None else now | before
     return replace(mine, existed=existed, put=mine.put | ({content.root.digest} if mine.put else set()))
 
 

@@ -225,8 +225,8 @@ class Turn:
         return is_known and is_back and self.is_current(record.failed_sent)
 
     def _reverses_unanswered_update(self, record: Record | None, reversed_record: Record) -> bool:
-        own_records = {reversed_record.request, record.request if record else ""}
-        if self.event.request_id in own_records or not self._is_unproven(reversed_record):
+        ids = {each.request for each in (record, reversed_record) if each}
+        if self.event.request_id in ids or not self._is_unproven(reversed_record):
             return False
         if always_has_record(self.declaration) and (record is None or record.left_over):
             # It may never have been deployed: then this update is the next attempt at it.

@@ -332,7 +332,7 @@ def test_does_not_assume_an_update_if_events_cannot_be_read(world: World) -> Non
     world.plane.denied |= {"DescribeStackEvents"}
 
     assert not world.history().has_been_updated_since("Release", world.clock.wall() - 60)
-    assert "cannot tell whether Release was updated since" in world.log.getvalue()
+    assert "cannot tell whether Release was UPDATE_IN_PROGRESS: ACCESS_DENIED" in world.log.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -431,4 +431,16 @@ def test_without_events_it_is_unknown_whether_an_update_failed(world: World) -> 
     world.plane.denied.add("DescribeStackEvents")
 
     assert not world.history().has_update_failed("Release")
-    assert "cannot tell whether an update of Release failed: ACCESS_DENIED" in world.log.getvalue()
+    assert "cannot tell whether Release was UPDATE_FAILED: ACCESS_DENIED" in world.log.getvalue()
+
+
+def test_events_that_are_throttled_for_too_long_do_not_stop_a_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait takes longer than the time for the events, but not than that of the request."""
+    world.enter("UPDATE_IN_PROGRESS")
+    world.plane.busy["DescribeStackEvents"] = 1
+    monkeypatch.setattr(world.clock, "sleep", lambda _: world.clock.pass_by(31))
+
+    assert not world.history().has_update_failed("Release")
+    assert "cannot tell whether Release was UPDATE_FAILED" in world.log.getvalue()
