@@ -9,8 +9,8 @@ from itertools import permutations
 import pytest
 
 from cdk_ecrpublic.sandbox.images import build_image
-from tests.scenarios.test_histories import FAILS, FAILS_WITHOUT_ROLLBACK
-from tests.support.course import Course, Delivery, Deployed
+from tests.scenarios.test_histories import FAILS
+from tests.support.course import FAILS_WITHOUT_ROLLBACK, Course, Delivery, Deployed
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,

@@ -6,7 +6,7 @@ import pytest
 
 from cdk_ecrpublic.sandbox import Fault
 from tests.scenarios.released import state_of_version_0_1
-from tests.support.course import Course, Delivery
+from tests.support.course import FAILS_WITHOUT_ROLLBACK, Course, Delivery
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,
@@ -25,7 +25,6 @@ from tests.support.scene import (
     whole,
 )
 
-FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
 FAILS = Course(other_fails_after=1)
 
 DENIED = "AccessDeniedException"

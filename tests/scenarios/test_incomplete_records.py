@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from cdk_ecrpublic.sandbox import Fault
-from tests.support.course import Course, Delivery
+from tests.support.course import FAILS_WITHOUT_ROLLBACK, Course, Delivery
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     DESTROY,
@@ -25,7 +25,6 @@ from tests.support.scene import (
     template,
 )
 
-FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
 STATE = {"StateParameterName": "/cdk-ecrpublic/acme/agent/x"}
 LOST = [Delivery(lost="answer")]
 

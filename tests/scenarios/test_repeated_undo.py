@@ -11,7 +11,7 @@ import pytest
 from cdk_ecrpublic.sandbox import Fault
 from lambda_handler.errors import DeliveryError
 from tests.scenarios.test_late_requests import deliver
-from tests.support.course import Course, Delivery
+from tests.support.course import FAILS_WITHOUT_ROLLBACK, Course, Delivery
 from tests.support.deployment import DeployedStack
 from tests.support.scene import (
     MOVING,
@@ -25,8 +25,6 @@ from tests.support.scene import (
     declare,
     template,
 )
-
-FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
 
 LOST = pytest.mark.parametrize("lost", [None, "update"], ids=["it was refused", "its response was lost"])
 

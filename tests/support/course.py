@@ -70,6 +70,8 @@ class Course:
 
 SMOOTH = Course()
 
+FAILS_WITHOUT_ROLLBACK = Course(other_fails_after=1, on_failure="NOTHING")
+
 
 @dataclass(frozen=True)
 class Deployed:
